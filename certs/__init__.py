@@ -1,0 +1,1 @@
+"""What is proved: keys, signatures, certificates, timestamps and trust."""

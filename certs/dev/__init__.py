@@ -1,0 +1,1 @@
+"""A CA, an OCSP responder and a TSA for a laptop and for tests."""

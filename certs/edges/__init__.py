@@ -1,0 +1,1 @@
+"""Where proving meets files and the network."""

@@ -1,0 +1,1 @@
+"""Listeners, senders and refreshers of the gateway."""

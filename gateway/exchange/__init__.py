@@ -1,0 +1,1 @@
+"""One message exchange, from its request to its answer."""

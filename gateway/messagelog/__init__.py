@@ -1,0 +1,1 @@
+"""The message log: records, batches of timestamps, signed containers."""

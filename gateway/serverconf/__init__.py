@@ -1,0 +1,1 @@
+"""What this gateway serves: clients, services, endpoints, access rights."""

@@ -1,0 +1,1 @@
+"""What is said: messages, names and documents, bytes to values and back, with no edge at all."""

@@ -1,0 +1,1 @@
+"""Domain packs: data only; no module outside may name one."""

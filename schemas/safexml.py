@@ -1,0 +1,96 @@
+"""The only door by which XML from outside comes in.
+
+A document is scanned by expat first, before any tree is built: no DTD, UTF-8 only, bounded depth, attributes and
+namespace declarations (inclusive canonicalisation is quadratic in them, so half a megabyte could cost minutes).
+Only then does lxml build the tree, with entities, network and huge nodes off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.parsers import expat
+
+from lxml import etree
+
+from schemas.faults import BadMessage, Kind
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class XmlLimits:
+    """Bounds on a document; the defaults suit signatures and envelopes."""
+
+    size_bytes: int = 10 * 1024 * 1024
+    depth: int = 64
+    attributes: int = 64
+    namespaces: int = 64
+
+
+DEFAULT_LIMITS = XmlLimits()
+
+
+def parse_xml(
+    data: bytes, *, kind: Kind = Kind.INVALID_XML, what: str = "document", limits: XmlLimits = DEFAULT_LIMITS
+) -> etree._Element:
+    """The root element of a document that keeps every bound. Raises `BadMessage` of ``kind`` otherwise."""
+    if len(data) > limits.size_bytes:
+        raise BadMessage(kind, f"the {what} has {len(data)} bytes; at most {limits.size_bytes} are accepted")
+    _scan(data, kind, what, limits)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, encoding="utf-8"
+    )
+    try:
+        root = etree.fromstring(data.removeprefix(_BOM), parser)
+    except (etree.XMLSyntaxError, ValueError) as err:
+        raise BadMessage(kind, f"the {what} is not well-formed XML: {err}") from err
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise BadMessage(kind, f"the {what} has a DOCTYPE, which is not allowed")
+    return root
+
+
+class _TooMuch(Exception):  # noqa: N818  never leaves this module
+    """A bound was crossed while scanning."""
+
+
+def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
+    parser = expat.ParserCreate()
+    depth = 0
+    open_namespaces = [0]
+
+    def start(_name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:"))
+        open_namespaces.append(open_namespaces[-1] + declared)
+        if depth > limits.depth:
+            raise _TooMuch(f"nests more than {limits.depth} elements")
+        if len(attributes) - declared > limits.attributes:
+            raise _TooMuch(f"has an element with more than {limits.attributes} attributes")
+        if open_namespaces[-1] > limits.namespaces:
+            raise _TooMuch(f"has more than {limits.namespaces} namespace declarations in scope")
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        open_namespaces.pop()
+
+    def doctype(*_: object) -> None:
+        raise _TooMuch("has a DOCTYPE, which is not allowed")
+
+    def declaration(_version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii", "ascii"):
+            raise _TooMuch(f"declares the encoding {encoding!r}; only UTF-8 is accepted")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.StartDoctypeDeclHandler = doctype
+    parser.XmlDeclHandler = declaration
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in data[:4]:
+        raise BadMessage(kind, f"the {what} is not UTF-8")
+    try:
+        parser.Parse(data, True)
+    except _TooMuch as err:
+        raise BadMessage(kind, f"the {what} {err}") from None
+    except (expat.ExpatError, ValueError) as err:
+        raise BadMessage(kind, f"the {what} is not well-formed XML: {err}") from err

@@ -1,0 +1,1 @@
+"""How a process is run: settings, database, health, the same for every server."""

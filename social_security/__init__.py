@@ -1,0 +1,1 @@
+"""The first information system on the road."""
