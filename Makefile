@@ -1,0 +1,48 @@
+# Everything a person or CI runs. Each target sets up what it needs in a virtual environment beside this file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-check test check bench fuzz clean
+
+help:
+	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it)"
+	@echo "make demo-check  the same, unattended; exits by result"
+	@echo "make test        every test"
+	@echo "make check       format, lint, types and the fast tests"
+	@echo "make bench       round trips per second and latency, as ratios in one run"
+	@echo "make fuzz        parsers against random input (SECONDS=60)"
+	@echo "make clean       removes what the targets above made"
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python -m benchmarks.federation demo
+
+demo-check: $(STAMP)
+	$(BIN)/python -m benchmarks.federation demo --check
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q tests
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/vectors tests/property
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.load
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
+
+clean:
+	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,91 @@
+"""Settings of a gateway: one frozen value, read once from TOML and the environment.
+
+Every field has a default that works on a laptop; unknown names stop the start. Environment names are
+``SACBE_GATEWAY_<SECTION>_<FIELD>``. Times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from schemas.faults import Spelling
+from serving.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ENVIRONMENT_PREFIX = "SACBE_GATEWAY"
+
+
+class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Addresses and ports; the ports are X-Road's."""
+
+    # Where consumer systems connect.
+    consumer_host: str = "127.0.0.1"
+    http_port: int = 8080
+    https_port: int = 8443
+    # Where other security servers connect: messages and OCSP responses.
+    peer_host: str = "0.0.0.0"  # noqa: S104  other institutes must reach it
+    peer_port: int = 5500
+    ocsp_port: int = 5577
+    # GET / answers 200 when messages can be exchanged, 503 with the reason when not.
+    health_host: str = "127.0.0.1"
+    health_port: int = 5588
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long and how large."""
+
+    peer_connect_s: float = 30.0
+    # A remembered fastest server is tried this long before the others are.
+    peer_remembered_connect_s: float = 5.0
+    # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
+    peer_read_s: float = 1060.0
+    fastest_remembered_s: float = 3600.0
+    # Largest body of a message, either way. It is spooled, never held in memory.
+    body_bytes: int = 4 * 1024 * 1024 * 1024
+
+
+class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often proofs are renewed."""
+
+    configuration_poll_s: float = 60.0
+    # With a central server that answers conditional requests the poll is this cheap and this frequent.
+    configuration_conditional_poll_s: float = 3.0
+    # Federated instances to accept: none, all, or a comma-separated list.
+    federations: str = "none"
+    # 0 takes the interval of the global configuration (1200 s if it names none).
+    ocsp_fetch_s: float = 0.0
+    ocsp_retry_s: float = 60.0
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The message log and its timestamps."""
+
+    # 0 takes the interval of the global configuration (60 s if it names none).
+    timestamp_interval_s: float = 0.0
+    timestamp_retry_s: float = 60.0
+    # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.
+    acceptable_timestamp_failure_s: float = 14_400.0
+    # Messages that may wait for the disk before more are refused.
+    queue_length: int = 10_000
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a gateway is told from outside its database."""
+
+    listen: Listen = Listen()
+    limits: Limits = Limits()
+    trust: Trust = Trust()
+    log: Log = Log()
+    # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
+    fault_spelling: Spelling = Spelling.SNAKE
+    log_level: str = "info"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of a TOML file (none: all defaults), overridden by the environment."""
+    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)

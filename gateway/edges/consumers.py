@@ -1,0 +1,194 @@
+"""The listeners for consumer systems (8080 and 8443).
+
+``/r1/...`` is an exchange over REST. ``GET /asic`` and ``GET /verificationconf`` hand out evidence. Every error
+answer, the HTTP protocol's own included, has the one shape of PR-REST 4.6. SOAP is not spoken yet: such a request
+is told so instead of being guessed at.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from gateway.edges.http import DataPlaneServer, RawRequest, send_answer
+from gateway.edges.report import report_exchange
+from gateway.exchange import wire
+from gateway.exchange.authentication import ConsumerConnection, check_consumer_system
+from gateway.exchange.consumer import ConsumerAnswer, ConsumerRequest, exchange
+from gateway.exchange.record import ExchangeRecord
+from gateway.exchange.routing import check_fresh
+from schemas import rest
+from schemas.faults import BadMessage, Fault, Kind, Origin, Spelling, origin
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.exchange.ports import Road
+    from gateway.messagelog.export import Download
+
+    AsicDownload = Callable[[dict[str, str]], Awaitable[Download]]
+    VerificationConf = Callable[[], bytes]
+
+log = logging.getLogger("gateway.consumers")
+
+
+class ConsumerListener:
+    """Serves consumer systems."""
+
+    def __init__(
+        self, road: Road, spelling: Spelling, asic: AsicDownload, verificationconf: VerificationConf
+    ) -> None:
+        self._road = road
+        self._spelling = spelling
+        self._asic = asic
+        self._verificationconf = verificationconf
+
+    def server(self) -> DataPlaneServer:
+        """The server to listen with."""
+        return DataPlaneServer(self.handle, self._render_error)
+
+    async def handle(self, request: RawRequest) -> web.StreamResponse:
+        """One request of a consumer system."""
+        path = request.target.partition("?")[0]
+        try:
+            if path.startswith("/r1/") or path == "/r1":
+                return await self._rest(request)
+            if request.method == "GET" and path == "/asic":
+                return await self._give_containers(request)
+            if request.method == "GET" and path == "/verificationconf":
+                return self._give_verificationconf()
+            raise _at(
+                Origin.CLIENT_PROXY,
+                Fault(
+                    Kind.NOT_FOUND,
+                    f"{request.method} {path} leads nowhere; messages go to "
+                    "/r1/{instance}/{class}/{member}/{subsystem}/{service}",
+                ),
+            )
+        except Fault as fault:
+            return self._fault_answer(request, fault)
+
+    async def _rest(self, request: RawRequest) -> web.StreamResponse:
+        record = ExchangeRecord("Client", self._road.now())
+        fault: Fault | None = None
+        asked = ConsumerRequest(
+            request.method,
+            request.target,
+            request.header_pairs(),
+            request.body_chunks(),
+            _connection(request),
+        )
+        try:
+            answer = await exchange(self._road, asked, record)
+            return await _send(request, answer)
+        except Fault as err:
+            fault = err
+        except (ConnectionError, TimeoutError) as err:
+            log.warning("consumer went away", extra={"event": "consumer_gone", "reason": type(err).__name__})
+            raise
+        except Exception:
+            fault = _at(Origin.CLIENT_PROXY, wire.internal_fault())
+            log.exception("exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id})
+        finally:
+            report_exchange(log, record.finish(self._road.now(), fault))
+        return self._fault_answer(request, fault)
+
+    async def _give_containers(self, request: RawRequest) -> web.StreamResponse:
+        query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
+        with origin(Origin.CLIENT_PROXY):
+            check_fresh(self._road.configuration(), self._road.now())
+            self._check_may_read(request, query)
+            download = await self._asic(query)
+        answer = web.StreamResponse(
+            headers={
+                "Content-Type": download.content_type,
+                "Content-Disposition": f'attachment; filename="{download.file_name}"',
+            }
+        )
+        return await send_answer(request, answer, download.chunks)
+
+    def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> None:
+        """Whoever may send for a client may read that client's evidence."""
+        missing = [n for n in ("xRoadInstance", "memberClass", "memberCode", "queryId") if not query.get(n)]
+        if missing:
+            raise BadMessage(Kind.BAD_REQUEST, f"the query lacks {', '.join(missing)}")
+        client_id = ClientId(
+            query["xRoadInstance"], query["memberClass"], query["memberCode"], query.get("subsystemCode") or None
+        )
+        client = self._road.serverconf().client(client_id)
+        if client is None:
+            raise BadMessage(
+                Kind.NOT_FOUND, f"{client_id.path()} is not a client of this security server; it has no records here"
+            )
+        check_consumer_system(client, _connection(request), self._road.own_certificates())
+
+    def _give_verificationconf(self) -> web.Response:
+        with origin(Origin.CLIENT_PROXY):
+            check_fresh(self._road.configuration(), self._road.now())
+        return web.Response(
+            body=self._verificationconf(),
+            headers={
+                "Content-Type": "application/zip",
+                "Content-Disposition": 'attachment; filename="verificationconf.zip"',
+            },
+        )
+
+    def _fault_answer(self, request: RawRequest, fault: Fault) -> web.Response:
+        answer = rest.render_error(fault, request.headers.get("Accept"), self._spelling)
+        status = _DOWNLOAD_STATUS.get(fault.kind, answer.status) if _is_download(request) else answer.status
+        return web.Response(status=status, headers=answer.headers, body=answer.body)
+
+    def _render_error(self, status: int, text: str) -> web.Response:
+        kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
+        fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
+        fault.origin = Origin.CLIENT_PROXY if status >= 500 else Origin.CLIENT
+        answer = rest.render_error(fault, None, self._spelling)
+        return web.Response(status=status, headers=answer.headers, body=answer.body)
+
+
+_DOWNLOAD_STATUS = {
+    Kind.BAD_REQUEST: 400,
+    Kind.NOT_FOUND: 404,
+    Kind.SSL_AUTHENTICATION_FAILED: 401,
+}
+
+
+def _is_download(request: RawRequest) -> bool:
+    return request.target.startswith(("/asic", "/verificationconf"))
+
+
+def _at(side: Origin, fault: Fault) -> Fault:
+    fault.origin = side
+    return fault
+
+
+def _connection(request: RawRequest) -> ConsumerConnection:
+    transport = request.transport
+    ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
+    if ssl_object is None:
+        return ConsumerConnection(over_tls=False)
+    return ConsumerConnection(over_tls=True, certificate=ssl_object.getpeercert(True))
+
+
+async def _send(request: RawRequest, answer: ConsumerAnswer) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=answer.headers)
+    try:
+        if answer.body is None:
+            return await _send_empty(request, response)
+        return await send_answer(request, response, answer.body.chunks())
+    finally:
+        if answer.body is not None:
+            answer.body.discard()
+
+
+async def _send_empty(request: RawRequest, response: web.StreamResponse) -> web.StreamResponse:
+    if request.method != "HEAD" and response.status not in (204, 304):
+        response.content_length = 0
+    await response.prepare(request)
+    await response.write_eof()
+    return response
+

@@ -1,0 +1,95 @@
+"""The listener for other security servers (port 5500): TLS in, provider side called, signed answer out.
+
+Faults go out as X-Road sends them before an answer has begun: HTTP 200, ``text/xml``, a SOAP fault, for REST too.
+Since everything is known before the first byte leaves, no answer ever breaks off into a fault.
+
+Response header names are lower case on the wire: X-Road's client reads them from a case-sensitive map.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from certs.tls import peer_certificates
+from gateway.edges.http import DataPlaneServer, RawRequest, send_answer
+from gateway.edges.report import report_exchange
+from gateway.exchange import provider, wire
+from gateway.exchange.record import ExchangeRecord
+from schemas.faults import Fault, Kind, Origin, Spelling
+from schemas.faultxml import render_soap_fault
+
+if TYPE_CHECKING:
+    from gateway.exchange.ports import Road
+
+log = logging.getLogger("gateway.peers")
+
+
+class PeerListener:
+    """Serves security servers."""
+
+    def __init__(self, road: Road, spelling: Spelling) -> None:
+        self._road = road
+        self._spelling = spelling
+
+    def server(self) -> DataPlaneServer:
+        """The server to listen with."""
+        return DataPlaneServer(self.handle, self._render_error)
+
+    async def handle(self, request: RawRequest) -> web.StreamResponse:
+        """One message of a peer."""
+        record = ExchangeRecord("Producer", self._road.now())
+        fault: Fault | None = None
+        try:
+            return await self._serve(request, record)
+        except Fault as err:
+            fault = err
+        except (ConnectionError, TimeoutError) as err:
+            log.warning("peer went away", extra={"event": "peer_gone", "reason": type(err).__name__})
+            raise
+        except Exception:
+            fault = wire.internal_fault()
+            fault.origin = Origin.SERVER_PROXY
+            log.exception("exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id})
+        finally:
+            report_exchange(log, record.finish(self._road.now(), fault))
+        return self._fault_answer(fault)
+
+    async def _serve(self, request: RawRequest, record: ExchangeRecord) -> web.StreamResponse:
+        if request.method != "POST":
+            fault = Fault(
+                Kind.INVALID_HTTP_METHOD, f"security servers send POST; this request is {request.method}"
+            )
+            fault.origin = Origin.SERVER_PROXY
+            raise fault
+        transport = request.transport
+        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
+        came = provider.PeerRequest(
+            headers={name.lower(): value for name, value in request.headers.items()},
+            chunks=request.content.iter_any(),
+            certificates=() if ssl_object is None else peer_certificates(ssl_object),
+        )
+        answered = await provider.serve(self._road, came, record)
+        try:
+            return await _send(request, answered)
+        finally:
+            answered.discard()
+
+    def _fault_answer(self, fault: Fault) -> web.Response:
+        body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
+        return web.Response(
+            status=200, body=body, headers={"content-type": "text/xml;charset=utf-8", "SOAPAction": '""'}
+        )
+
+    def _render_error(self, status: int, text: str) -> web.Response:
+        kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
+        fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
+        fault.origin = Origin.SERVER_PROXY
+        return self._fault_answer(fault)
+
+
+async def _send(request: RawRequest, answered: provider.PeerResponse) -> web.StreamResponse:
+    headers = {"content-type": answered.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM}
+    return await send_answer(request, web.StreamResponse(status=200, headers=headers), answered.chunks)

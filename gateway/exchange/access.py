@@ -1,0 +1,112 @@
+"""Who may call what: access rights of a consumer's client to an endpoint of a local service.
+
+Pure: a snapshot of the server configuration, the global configuration (for global groups) and the request go in;
+nothing or `NotAllowed` comes out. Matching is exact. A member in a group does not stand for its subsystems.
+
+Spec: PR-REST 4.2, UG-SS 7; order of the checks as X-Road's server proxy has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from schemas.faults import Kind, NotAllowed
+from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
+
+if TYPE_CHECKING:
+    from gateway.serverconf.model import AccessRight, Endpoint, ServerConf, Service
+
+
+class Groups(Protocol):
+    """What the decision asks of the global configuration."""
+
+    def in_global_group(self, client: ClientId, group: GlobalGroupId) -> bool:
+        """Whether the client is in the group."""
+        ...
+
+
+def find_service(serverconf: ServerConf, service_id: ServiceId, *, over_rest: bool) -> Service:
+    """The service, which must exist here and speak the protocol of the request."""
+    service = serverconf.service(service_id)
+    if service is None:
+        raise NotAllowed(Kind.UNKNOWN_SERVICE, f"this security server has no service {service_id.path()}")
+    if service.type.is_rest != over_rest:
+        used, needed = ("REST", "SOAP") if over_rest else ("SOAP", "REST")
+        raise NotAllowed(
+            Kind.SERVICE_TYPE, f"service {service_id.path()} speaks {needed}; the request came over {used}"
+        )
+    return service
+
+
+def check_access(
+    serverconf: ServerConf,
+    groups: Groups,
+    client: ClientId,
+    service: Service,
+    *,
+    method: str | None = None,
+    path: str | None = None,
+) -> None:
+    """Refuse a client without a right to the endpoint that the request falls under.
+
+    ``method`` and ``path`` are those of a REST request (path after the service code, still percent-encoded);
+    without them only a right to the whole service counts, as for SOAP.
+    """
+    provider = service.id.client
+    decoded = None if path is None else normalise_path(path)
+    for right in serverconf.rights_of(provider, service.id.service_code):
+        if _covers(right.endpoint, method, decoded) and _is_subject(serverconf, groups, client, right):
+            return
+    asked = f"{method} {path or '/'} of " if method else ""
+    raise NotAllowed(
+        Kind.ACCESS_DENIED, f"client {client.path()} has no access right to {asked}service {service.id.path()}"
+    )
+
+
+def check_enabled(service: Service) -> None:
+    """Refuse a service that its provider has disabled, with the provider's notice."""
+    if service.disabled is not None:
+        raise NotAllowed(
+            Kind.SERVICE_DISABLED, f"service {service.id.path()} is disabled: {service.disabled}"
+        )
+
+
+def normalise_path(path: str) -> str:
+    """Percent-decode and resolve dots. A path that still climbs above its root is refused.
+
+    Rights are decided on this form, so an encoded slash or dot cannot step around a pattern.
+    """
+    try:
+        decoded = unquote(path or "/", encoding="utf-8", errors="strict")
+    except UnicodeDecodeError:
+        raise NotAllowed(Kind.ACCESS_DENIED, "the request path is not UTF-8 once percent-decoded") from None
+    kept: list[str] = []
+    segments = decoded.split("/")
+    for segment in segments[1:] if decoded.startswith("/") else segments:
+        if segment == "..":
+            if not kept:
+                raise NotAllowed(Kind.ACCESS_DENIED, "the request path climbs above the service's root")
+            kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _covers(endpoint: Endpoint, method: str | None, path: str | None) -> bool:
+    if endpoint.is_base:
+        return True
+    return method is not None and path is not None and endpoint.matches(method, path)
+
+
+def _is_subject(serverconf: ServerConf, groups: Groups, client: ClientId, right: AccessRight) -> bool:
+    subject = right.subject
+    if isinstance(subject, ClientId):
+        return subject == client
+    if isinstance(subject, GlobalGroupId):
+        return groups.in_global_group(client, subject)
+    if isinstance(subject, LocalGroupId):
+        return serverconf.in_local_group(right.provider, subject, client)
+    return False

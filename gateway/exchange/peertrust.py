@@ -1,0 +1,131 @@
+"""Is the TLS peer a security server that may speak for, or serve, this client?
+
+Pure: certificates, OCSP responses, configuration and time go in; the security server comes out, or `NotProved`.
+The checks, in X-Road's order: (1) an authentication certificate, (2) a path to an approved CA of the client's
+instance, (3) a good OCSP response for every certificate of the path below its anchor, (4) the configuration lists
+the certificate on a server which has the client. A positive verdict is remembered for a minute at the most, for
+exactly these bytes under exactly this configuration.
+
+Spec: PR-MESSTRANSP 3; X-Road's CertHelper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from certs import chains, ocsp
+from schemas.faults import Fault, Kind, NotProved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from certs.configuration import TrustedConfiguration
+    from schemas.globalconf.shared import SecurityServer
+    from schemas.identifiers import ClientId
+
+VERDICT_LIFETIME = timedelta(seconds=60)
+_REMEMBERED = 4096
+
+_Key = tuple[bytes, tuple[bytes, ...], "ClientId", int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    server: SecurityServer
+    until: datetime
+
+
+class PeerProver:
+    """Proves peers, remembering verdicts. One per process; not shared between threads."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[_Key, _Verdict] = {}
+
+    def check_consumer_side(
+        self,
+        configuration: TrustedConfiguration,
+        certificates: Sequence[bytes],
+        ocsp_responses: Sequence[bytes],
+        client: ClientId,
+        now: datetime,
+    ) -> SecurityServer:
+        """The security server behind ``certificates`` (DER, leaf first), proved to speak for ``client``.
+
+        Raises `NotProved` of kind ``ssl_authentication_failed`` that says which check failed and why.
+        """
+        if not certificates:
+            raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, "the security server showed no TLS certificate")
+        key = (certificates[0], tuple(ocsp_responses), client, configuration.generation)
+        verdict = self._verdicts.get(key)
+        if verdict is not None and now < verdict.until:
+            return verdict.server
+        try:
+            verdict = _prove(configuration, certificates, ocsp_responses, client, now)
+        except Fault as fault:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED, f"the security server's TLS certificate is not proved: {fault.detail}"
+            ) from fault
+        if len(self._verdicts) >= _REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+        return verdict.server
+
+
+def path_of(
+    configuration: TrustedConfiguration, certificates: Sequence[bytes], instance: str, now: datetime
+) -> tuple[x509.Certificate, ...]:
+    """The proved path of an authentication certificate, leaf to anchor."""
+    leaf, *others = (x509.load_der_x509_certificate(der) for der in certificates)
+    return chains.verify_chain(
+        leaf, others, configuration, instance, now, leaf_kind=chains.LeafKind.AUTHENTICATION
+    )
+
+
+def _prove(
+    configuration: TrustedConfiguration,
+    certificates: Sequence[bytes],
+    ocsp_responses: Sequence[bytes],
+    client: ClientId,
+    now: datetime,
+) -> _Verdict:
+    path = path_of(configuration, certificates, client.instance, now)  # 1, 2
+    until = now + VERDICT_LIFETIME
+    for certificate, issuer in zip(path, path[1:], strict=False):  # 3
+        until = min(until, _good_until(configuration, ocsp_responses, certificate, issuer, now))
+    until = min(until, *(c.not_valid_after_utc for c in path))
+    server = configuration.server_by_auth_certificate(certificates[0])  # 4
+    if server is None:
+        raise NotProved(
+            Kind.SSL_AUTHENTICATION_FAILED,
+            "the certificate is not registered for any security server in the global configuration",
+        )
+    if not configuration.auth_certificate_matches(certificates[0], client):
+        raise NotProved(
+            Kind.SSL_AUTHENTICATION_FAILED,
+            f"the certificate belongs to security server {server.id.path()}, where {client.path()} is not registered",
+        )
+    return _Verdict(server, until)
+
+
+def _good_until(
+    configuration: TrustedConfiguration,
+    responses: Sequence[bytes],
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    now: datetime,
+) -> datetime:
+    last: Fault = NotProved(
+        Kind.CERT_VALIDATION, f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()}"
+    )
+    for der in responses:
+        try:
+            status = ocsp.check_response(der, certificate, issuer, configuration, now)
+        except Fault as fault:
+            last = fault
+            continue
+        return ocsp.good_until(status, configuration)
+    raise last

@@ -1,0 +1,131 @@
+"""The shape of the house: imports point one way, there are no cycles, and pure modules stay pure."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.paths import PROJECT
+
+PACKAGES = ("schemas", "certs", "serving", "gateway", "central_server", "social_security")
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "certs": {"schemas", "certs"},
+    "serving": {"schemas", "certs", "serving"},
+    "gateway": {"schemas", "certs", "serving", "gateway"},
+    "central_server": {"schemas", "certs", "serving", "central_server"},
+    "social_security": {"schemas", "serving", "social_security"},
+}
+# What a core module may not import: sockets, files, clocks, randomness, processes, logging, event loops.
+IMPURE = {"asyncio", "aiohttp", "socket", "sqlite3", "logging", "os", "pathlib", "random", "secrets", "subprocess", "time"}
+PURE = ("schemas", "certs", "gateway/exchange", "gateway/serverconf/model.py")
+NOT_PURE = (
+    "certs/edges",
+    "certs/dev",
+    "certs/tls.py",  # contexts read their key from a sealed file: OpenSSL offers no other way
+    "certs/softtoken.py",  # makes keys and salts, and signs with RSA in threads
+    "certs/signing.py",  # gathers waiting messages in the event loop
+)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for package in PACKAGES:
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path, *, only_at_run_time: bool = False) -> set[str]:
+    names: set[str] = set()
+
+    class Visitor(ast.NodeVisitor):
+        def visit_If(self, node: ast.If) -> None:
+            typing_only = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            if not (typing_only and only_at_run_time):
+                self.generic_visit(node)
+
+        def visit_Import(self, node: ast.Import) -> None:
+            names.update(alias.name for alias in node.names)
+
+        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+            if node.module is None:
+                return
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+
+    Visitor().visit(ast.parse(path.read_text(encoding="utf-8")))
+    return names
+
+
+def test_packages_import_only_to_their_left() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules().items()
+        for imported in imports(path)
+        if imported.split(".")[0] in PACKAGES
+        and imported.split(".")[0] not in MAY_IMPORT[name.split(".")[0]]
+    ]
+    assert wrong == []
+
+
+def test_social_security_takes_only_its_domain_from_schemas() -> None:
+    allowed = ("schemas.domains",)
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules().items()
+        if name.startswith("social_security")
+        for imported in imports(path)
+        if imported.startswith("schemas.") and not imported.startswith(allowed)
+    ]
+    assert wrong == []
+
+
+def test_no_module_outside_a_domain_pack_names_one() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules().items()
+        if not name.startswith(("schemas.domains", "social_security"))
+        for imported in imports(path)
+        if imported.startswith("schemas.domains")
+    ]
+    assert wrong == []
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {
+        name: {i for i in imports(path, only_at_run_time=True) if i in modules() and i != name}
+        for name, path in modules().items()
+    }
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name in done:
+            return
+        for imported in sorted(graph[name]):
+            walk(imported, (*trail, name))
+        done.add(name)
+
+    for name in sorted(graph):
+        walk(name, ())
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_pure_modules_touch_nothing_outside(place: str) -> None:
+    wrong = []
+    for name, path in modules().items():
+        relative = path.relative_to(PROJECT).as_posix()
+        if not relative.startswith(place) or relative.startswith(NOT_PURE):
+            continue
+        wrong += [
+            f"{name} imports {imported}"
+            for imported in imports(path, only_at_run_time=True)
+            if imported.split(".")[0] in IMPURE
+        ]
+    assert wrong == []
