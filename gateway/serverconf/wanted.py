@@ -1,0 +1,212 @@
+"""One file that says what a gateway shall serve, read into the values of `gateway.serverconf.model`.
+
+Pure: text in, `ServerConf` out, or `WantedProblem` with every mistake found and where it stands. `compare` says in words
+what applying the file would change. The format is TOML::
+
+    [[client]]
+    id = "MX/GOB/15-ISSEMYM/AFIL"
+    connection = "HTTP"                  # HTTP, HTTPS_NO_AUTH or HTTPS (default)
+    certificates = ["system.pem"]        # what its systems, or its service's TLS, may show
+
+    [[client.service]]
+    code = "oss-v1"
+    type = "REST"                        # REST, OPENAPI3 or WSDL
+    url = "http://127.0.0.1:9000"
+    timeout_s = 60
+
+    [[client.service.allow]]
+    subject = "MX/GOB/26-ISSSTESON/AFIL"  # a client, "group:MX/code" or "local:code"
+    method = "GET"                       # left out: any
+    path = "/v1/**"                      # left out: the whole service
+
+    [[client.group]]
+    code = "mobility"
+    members = ["MX/GOB/30-IPE/HIST"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from gateway.serverconf.model import (
+    AccessRight,
+    Client,
+    ConnectionType,
+    Endpoint,
+    LocalGroup,
+    ServerConf,
+    Service,
+    ServiceType,
+    Subject,
+)
+from schemas.faults import Fault
+from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId, suspicious_characters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class WantedProblem(ValueError):  # noqa: N818  said to the operator
+    """The file cannot be applied; the text lists every reason."""
+
+
+class _Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    subject: str
+    method: str = "*"
+    path: str = "**"
+
+
+class _Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    code: str
+    url: str
+    type: ServiceType = ServiceType.REST
+    version: str | None = None
+    timeout_s: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 60.0
+    verify_tls: bool = True
+    disabled: str | None = None
+    allow: tuple[_Allow, ...] = ()
+
+
+class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    code: str
+    members: tuple[str, ...] = ()
+
+
+class _Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: str
+    connection: ConnectionType = ConnectionType.HTTPS
+    certificates: tuple[str, ...] = ()
+    service: tuple[_Service, ...] = ()
+    group: tuple[_Group, ...] = ()
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client: tuple[_Client, ...] = ()
+
+
+def parse_wanted(
+    text: str, server_id: ServerId, read_certificate: Callable[[str], bytes]
+) -> ServerConf:
+    """The configuration a file asks for. ``read_certificate`` gives the DER behind a name in the file."""
+    try:
+        wanted = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
+        raise WantedProblem(f"the file is not understood: {err}") from err
+    problems: list[str] = []
+    clients: list[Client] = []
+    services: list[Service] = []
+    rights: list[AccessRight] = []
+    groups: list[LocalGroup] = []
+    for number, entry in enumerate(wanted.client, 1):
+        where = f"client {number} ({entry.id})"
+        try:
+            client = _client_id(entry.id)
+            clients.append(
+                Client(client, entry.connection, frozenset(read_certificate(n) for n in entry.certificates))
+            )
+            services += [_service(client, s) for s in entry.service]
+            rights += [_right(client, s, a) for s in entry.service for a in s.allow]
+            groups += [
+                LocalGroup(client, g.code, frozenset(_client_id(m) for m in g.members)) for g in entry.group
+            ]
+        except (ValueError, OSError, Fault) as err:
+            problems.append(f"{where}: {err.detail if isinstance(err, Fault) else err}")
+    problems += _doubles("client", (c.id.path() for c in clients))
+    problems += _doubles("service", (s.id.path() for s in services))
+    problems += _unknown_groups(rights, groups)
+    if problems:
+        raise WantedProblem("\n".join(problems))
+    return ServerConf(server_id, tuple(clients), tuple(services), tuple(dict.fromkeys(rights)), tuple(groups))
+
+
+def compare(now: ServerConf, wanted: ServerConf) -> list[str]:
+    """What applying ``wanted`` would change, a line each, ``+`` added, ``-`` removed; empty when nothing would."""
+    lines: list[str] = []
+    for title, old, new in (
+        ("client", {_say_client(c) for c in now.clients}, {_say_client(c) for c in wanted.clients}),
+        ("service", {_say_service(s) for s in now.services}, {_say_service(s) for s in wanted.services}),
+        ("right", {_say_right(r) for r in now.rights}, {_say_right(r) for r in wanted.rights}),
+        ("group", {_say_group(g) for g in now.groups}, {_say_group(g) for g in wanted.groups}),
+    ):
+        lines += [f"- {title} {line}" for line in sorted(old - new)]
+        lines += [f"+ {title} {line}" for line in sorted(new - old)]
+    return lines
+
+
+def _client_id(text: str) -> ClientId:
+    parts = text.split("/")
+    if len(parts) not in (3, 4):
+        raise ValueError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+    for part in parts:
+        if suspicious_characters(part):
+            raise ValueError(f"{text!r} holds characters that identifiers may not have")
+    return ClientId(*parts)
+
+
+def _service(client: ClientId, entry: _Service) -> Service:
+    if not entry.url.startswith(("http://", "https://")):
+        raise ValueError(f"service {entry.code}: url must begin with http:// or https://, not {entry.url!r}")
+    return Service(
+        ServiceId(client, entry.code, entry.version),
+        entry.type,
+        entry.url,
+        entry.timeout_s,
+        entry.verify_tls,
+        entry.disabled,
+    )
+
+
+def _right(client: ClientId, service: _Service, entry: _Allow) -> AccessRight:
+    if entry.path != "**" and not entry.path.startswith(("/", "*")):
+        raise ValueError(f"service {service.code}: path {entry.path!r} must begin with '/' or '*'")
+    return AccessRight(client, _subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path))
+
+
+def _subject(text: str) -> Subject:
+    if text.startswith("group:"):
+        parts = text.removeprefix("group:").split("/")
+        if len(parts) != 2:
+            raise ValueError(f"{text!r} is not group:instance/code")
+        return GlobalGroupId(*parts)
+    if text.startswith("local:"):
+        return LocalGroupId(text.removeprefix("local:"))
+    return _client_id(text)
+
+
+def _doubles(what: str, names: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    return [f"{what} {n} is there twice" for n in names if n in seen or seen.add(n)]  # type: ignore[func-returns-value]
+
+
+def _unknown_groups(rights: list[AccessRight], groups: list[LocalGroup]) -> list[str]:
+    known = {(g.owner, g.code) for g in groups}
+    return [
+        f"{r.provider.path()}: local group {r.subject.group_code!r} is granted rights but not defined"
+        for r in rights
+        if isinstance(r.subject, LocalGroupId) and (r.provider, r.subject.group_code) not in known
+    ]
+
+
+def _say_client(client: Client) -> str:
+    count = len(client.certificates)
+    return f"{client.id.path()} {client.connection}" + (f", {count} certificates" if count else "")
+
+
+def _say_service(service: Service) -> str:
+    state = "" if service.disabled is None else f", disabled: {service.disabled}"
+    verify = "" if service.verify_tls else ", TLS not verified"
+    return f"{service.id.path()} {service.type} at {service.url}, {service.timeout_s:g} s{verify}{state}"
+
+
+def _say_right(right: AccessRight) -> str:
+    endpoint = right.endpoint
+    what = "" if endpoint.is_base else f" {endpoint.method} {endpoint.path}"
+    return f"{right.subject} may call {right.provider.path()}/{endpoint.service_code}{what}"
+
+
+def _say_group(group: LocalGroup) -> str:
+    members = ", ".join(m.path() for m in sorted(group.members))
+    return f"{group.owner.path()} {group.code}: {members or 'nobody'}"

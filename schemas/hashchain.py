@@ -1,0 +1,394 @@
+"""Hash chains: one signature or one timestamp over several messages, each with its own way to the root.
+
+A step's digest is H over the DER of its inputs; a message with several parts is one step over them; several messages
+form a tree of the shape of RFC 6962. The *result* document names the root and is what is signed: its exact bytes are
+kept and sent. The *chain* document leads from one message's parts to the result's first step.
+
+`build` writes both; `verify` reads any dialect (prefixes, white space) and refuses loops, double ids, foreign digest
+methods, transforms, and inputs the chain never touched.
+
+Spec: PR-HASHCHAIN; X-Road 7.8's HashChainBuilder and HashChainVerifier.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from schemas.faults import BadMessage, Kind, NotProved
+from schemas.safexml import XmlLimits, parse_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+HASH_CHAIN_NS = "http://cyber.ee/hashchain"
+DS_NS = "http://www.w3.org/2000/09/xmldsig#"
+SHA512_URI = "http://www.w3.org/2001/04/xmlenc#sha512"
+SIGNATURE_CHAIN_URI = "/sig-hashchain.xml"
+SIGNATURE_RESULT_URI = "/sig-hashchainresult.xml"
+TIMESTAMP_CHAIN_URI = "/ts-hashchain.xml"
+
+DIGESTS: dict[str, str] = {
+    "http://www.w3.org/2001/04/xmlenc#sha256": "sha256",
+    "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
+    SHA512_URI: "sha512",
+}
+_LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=16)
+_DEEPEST = 64
+_MOST_STEPS = 4096
+
+Part = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A result document and, for each message in order, its chain document."""
+
+    result: bytes
+    chains: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """What a result document says."""
+
+    chain_uri: str
+    step_id: str
+    algorithm_uri: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One input of a step: a given digest, a reference to a step, or a reference to data."""
+
+    kind: str
+    reference: str
+    digest: bytes
+    algorithm_uri: str
+    transforms: tuple[str, ...] = ()
+
+
+def _length(size: int) -> bytes:
+    if size < 0x80:
+        return bytes((size,))
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((0x80 | len(octets),)) + octets
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    return bytes((tag,)) + _length(len(content)) + content
+
+
+def step_digest(inputs: Sequence[tuple[bytes, str]], algorithm_uri: str = SHA512_URI) -> bytes:
+    """The digest of a step over ``(digest, digest method URI)`` inputs, in order.
+
+    H(DER SEQUENCE { SEQUENCE { OCTET STRING digest, UTF8String method, SEQUENCE {} } ... }).
+    """
+    return hashlib.new(DIGESTS[algorithm_uri], _der(0x30, b"".join(_input_der(*i) for i in inputs))).digest()
+
+
+def _input_der(digest: bytes, method_uri: str) -> bytes:
+    return _der(0x30, _der(0x04, digest) + _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00")
+
+
+# Building
+
+
+def build(
+    messages: Sequence[Sequence[Part]],
+    *,
+    result_uri: str = SIGNATURE_CHAIN_URI,
+    algorithm_uri: str = SHA512_URI,
+) -> Built:
+    """Result and chains for ``messages``, each a sequence of ``(URI, digest)`` parts.
+
+    ``result_uri`` is the URI of the chain document that the result names. At least one message with at least one part;
+    one message of one part alone needs no chain and is refused.
+    """
+    if not messages or any(not parts for parts in messages) or (len(messages) == 1 and len(messages[0]) == 1):
+        raise ValueError("a hash chain needs several parts to bind together")
+    leaves = [
+        parts[0][1] if len(parts) == 1 else step_digest([(d, algorithm_uri) for _, d in parts], algorithm_uri)
+        for parts in messages
+    ]
+    paths: list[list[tuple[bool, bytes]]] = [[] for _ in leaves]
+    root = _tree(leaves, 0, len(leaves), paths, algorithm_uri)
+    result = _RESULT.format(uri=f"{result_uri}#STEP0", method=algorithm_uri, digest=_b64(root)).encode("ascii")
+    return Built(
+        result,
+        tuple(
+            _render_chain(parts, path, algorithm_uri) for parts, path in zip(messages, paths, strict=True)
+        ),
+    )
+
+
+def _tree(
+    leaves: Sequence[bytes], start: int, end: int, paths: list[list[tuple[bool, bytes]]], algorithm_uri: str
+) -> bytes:
+    """The root of ``leaves[start:end]``; ``paths`` gets, leaf upwards, (sibling stands right, its digest)."""
+    if end - start == 1:
+        return leaves[start]
+    middle = start + (1 << ((end - start - 1).bit_length() - 1))
+    left = _tree(leaves, start, middle, paths, algorithm_uri)
+    right = _tree(leaves, middle, end, paths, algorithm_uri)
+    for i in range(start, middle):
+        paths[i].append((True, right))
+    for i in range(middle, end):
+        paths[i].append((False, left))
+    return step_digest([(left, algorithm_uri), (right, algorithm_uri)], algorithm_uri)
+
+
+_RESULT = (
+    f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+    f'<h:HashChainResult xmlns:h="{HASH_CHAIN_NS}" xmlns="{DS_NS}" URI="{{uri}}">'
+    '<DigestMethod Algorithm="{method}"/><DigestValue>{digest}</DigestValue></h:HashChainResult>'
+)
+
+
+def _render_chain(parts: Sequence[Part], path: Sequence[tuple[bool, bytes]], algorithm_uri: str) -> bytes:
+    steps: list[str] = []
+    single = len(parts) == 1
+    for depth, (sibling_is_right, sibling) in enumerate(reversed(path)):
+        last = depth == len(path) - 1
+        ours = _data_ref(*parts[0]) if last and single else f'<h:StepRef URI="#STEP{depth + 1}"/>'
+        theirs = f"<h:HashValue><DigestValue>{_b64(sibling)}</DigestValue></h:HashValue>"
+        steps.append(ours + theirs if sibling_is_right else theirs + ours)
+    if not single:
+        steps.append("".join(_data_ref(*part) for part in parts))
+    body = "".join(f'<h:HashStep id="STEP{n}">{inner}</h:HashStep>' for n, inner in enumerate(steps))
+    return (
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+        f'<h:HashChain xmlns:h="{HASH_CHAIN_NS}" xmlns="{DS_NS}">'
+        f'<h:DefaultDigestMethod Algorithm="{algorithm_uri}"/>{body}</h:HashChain>'
+    ).encode()
+
+
+def _data_ref(uri: str, digest: bytes) -> str:
+    return f'<h:DataRef URI="{_attribute(uri)}"><DigestValue>{_b64(digest)}</DigestValue></h:DataRef>'
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+# Verifying
+
+
+def parse_result(raw: bytes) -> ChainResult:
+    """Read a result document. Raises `NotProved` (``malformed_hash_chain``)."""
+    root = _parse(raw, "HashChainResult")
+    uri, hash_mark, step_id = root.get("URI", "").partition("#")
+    if not hash_mark or not step_id or len(root) != 2:
+        raise _malformed("a hash chain result needs a URI with a step, a digest method and a digest value")
+    method, value = root
+    algorithm_uri = _method(method)
+    return ChainResult(uri, step_id, algorithm_uri, _value(value))
+
+
+def verify(
+    result: bytes,
+    chain: bytes,
+    inputs: Mapping[str, bytes | None],
+    *,
+    chain_uri: str = SIGNATURE_CHAIN_URI,
+    resolve: Callable[[str], bytes | None] | None = None,
+    algorithm_uri: str | None = SHA512_URI,
+    transform: Callable[[str, bytes], bytes] | None = None,
+) -> None:
+    """Prove that ``chain`` leads from every one of ``inputs`` (URI to digest) to ``result``.
+
+    1. The result is well formed and names ``chain_uri``. 2. Every step is evaluated from the result's downwards. A
+    digest given in ``inputs`` stands in for the chain's own, so a wrong one shows in step 3. Where None is given, or
+    the URI is no input, ``resolve`` gives the bytes to digest and compare; None from it lets the chain's digest stand
+    (the caller vouches for that), KeyError means there is no such thing. 3. The digest of the result's step equals the
+    result. 4. Every input was touched.
+
+    ``algorithm_uri`` is the only digest method let in; None lets in SHA-256, 384 and 512 (chains made elsewhere).
+    ``transform`` applies a named transform to resolved bytes; without it transforms are refused.
+
+    Raises `NotProved`: ``malformed_hash_chain``, ``invalid_hash_chain_ref``, ``invalid_reference``,
+    ``invalid_hash_chain`` or ``hashchain_unused_inputs``; callers add the step ``malformed_signature``.
+    """
+    said = parse_result(result)
+    if algorithm_uri is not None and said.algorithm_uri != algorithm_uri:
+        raise NotProved(
+            Kind.INVALID_HASH_CHAIN,
+            f"the hash chain result uses {said.algorithm_uri}; {algorithm_uri} was expected",
+        )
+    if said.chain_uri != chain_uri:
+        raise NotProved(
+            Kind.INVALID_REFERENCE,
+            f"the hash chain result points to {said.chain_uri!r}; {chain_uri!r} was expected",
+        )
+    walk = _Walk(chain_uri, chain, inputs, resolve, algorithm_uri, transform)
+    digest = walk.evaluate(chain_uri, said.step_id, said.algorithm_uri)
+    if digest != said.digest:
+        raise NotProved(Kind.INVALID_HASH_CHAIN, "the hash chain does not lead to the digest of its result")
+    unused = [uri for uri in inputs if uri not in walk.used]
+    if unused:
+        raise NotProved(Kind.HASHCHAIN_UNUSED_INPUTS, f"the hash chain does not cover {', '.join(sorted(unused))}")
+
+
+class _Walk:
+    """One evaluation: the chain documents read so far, which inputs were used, how deep it went."""
+
+    def __init__(
+        self,
+        chain_uri: str,
+        chain: bytes,
+        inputs: Mapping[str, bytes | None],
+        resolve: Callable[[str], bytes | None] | None,
+        algorithm_uri: str | None,
+        transform: Callable[[str, bytes], bytes] | None,
+    ) -> None:
+        self._documents = {chain_uri: _parse_chain(chain, algorithm_uri)}
+        self._inputs = inputs
+        self._resolve = resolve
+        self._algorithm_uri = algorithm_uri
+        self._transform = transform
+        self._open: list[tuple[str, str]] = []
+        self._evaluated = 0
+        self.used: set[str] = set()
+
+    def evaluate(self, document: str, step_id: str, algorithm_uri: str) -> bytes:
+        """The digest of a step of a chain document."""
+        here = (document, step_id)
+        self._evaluated += 1
+        if here in self._open or len(self._open) >= _DEEPEST or self._evaluated > _MOST_STEPS:
+            raise _malformed(f"step {step_id!r} of the hash chain leads back to itself, or there are too many steps")
+        items = self._steps(document).get(step_id)
+        if items is None:
+            raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain has no step {step_id!r}")
+        self._open.append(here)
+        digests = [(self._digest(document, item), item.algorithm_uri) for item in items]
+        self._open.pop()
+        return step_digest(digests, algorithm_uri)
+
+    def _steps(self, document: str) -> Mapping[str, Sequence[_Item]]:
+        if document not in self._documents:
+            raw = self._bytes_of(document)
+            if raw is None:
+                raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain document {document!r} did not come")
+            self._documents[document] = _parse_chain(raw, self._algorithm_uri)
+        return self._documents[document]
+
+    def _digest(self, document: str, item: _Item) -> bytes:
+        if item.kind == "HashValue":
+            return item.digest
+        if item.kind == "StepRef":
+            other, _, step_id = item.reference.partition("#")
+            return self.evaluate(other or document, step_id, item.algorithm_uri)
+        given = self._inputs.get(item.reference)
+        if item.reference in self._inputs:
+            self.used.add(item.reference)
+        if given is not None and not item.transforms:
+            return given
+        data = self._bytes_of(item.reference)
+        if data is None:
+            return item.digest
+        for name in item.transforms:
+            if self._transform is None:
+                raise _malformed(f"the hash chain asks for the transform {name!r}, which is not accepted")
+            data = self._transform(name, data)
+        if hashlib.new(DIGESTS[item.algorithm_uri], data).digest() != item.digest:
+            raise NotProved(
+                Kind.INVALID_HASH_CHAIN_REF,
+                f"the hash chain's digest of {item.reference} is not the digest of what came",
+            )
+        return item.digest
+
+    def _bytes_of(self, uri: str) -> bytes | None:
+        if self._resolve is None:
+            raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain refers to {uri!r}, which did not come")
+        try:
+            return self._resolve(uri)
+        except KeyError:
+            raise NotProved(
+                Kind.INVALID_REFERENCE, f"the hash chain refers to {uri!r}, which is not there"
+            ) from None
+
+
+def _parse_chain(raw: bytes, algorithm_uri: str | None) -> dict[str, list[_Item]]:
+    root = _parse(raw, "HashChain")
+    if not len(root) or root[0].tag != f"{{{HASH_CHAIN_NS}}}DefaultDigestMethod":
+        raise _malformed("a hash chain begins with its default digest method")
+    default = _method(root[0])
+    steps: dict[str, list[_Item]] = {}
+    for element in root[1:]:
+        step_id = element.get("id")
+        if element.tag != f"{{{HASH_CHAIN_NS}}}HashStep" or not step_id or not len(element):
+            raise _malformed("a hash chain holds steps with an id and at least one input")
+        if step_id in steps or len(steps) >= _MOST_STEPS:
+            raise _malformed(f"step {step_id!r} of the hash chain is there twice, or there are too many")
+        steps[step_id] = [_item(child, default) for child in element]
+    methods = {item.algorithm_uri for items in steps.values() for item in items} | {default}
+    if algorithm_uri is not None and methods != {algorithm_uri}:
+        raise NotProved(
+            Kind.INVALID_HASH_CHAIN, f"the hash chain uses {', '.join(sorted(methods))}; {algorithm_uri} was expected"
+        )
+    return steps
+
+
+def _item(element: etree._Element, default: str) -> _Item:
+    name = etree.QName(element)
+    if name.namespace != HASH_CHAIN_NS or name.localname not in ("HashValue", "StepRef", "DataRef"):
+        raise _malformed(f"a step of a hash chain cannot hold {name.localname!r}")
+    method, digest, transforms = default, b"", ()
+    for child in element:
+        tag = child.tag
+        if tag == f"{{{DS_NS}}}DigestMethod":
+            method = _method(child)
+        elif tag == f"{{{DS_NS}}}DigestValue":
+            digest = _value(child)
+        elif tag == f"{{{DS_NS}}}Transforms" and name.localname != "StepRef":
+            transforms = tuple(t.get("Algorithm", "") for t in child)
+        else:
+            raise _malformed(f"an input of a hash chain cannot hold {tag!s:.80}")
+    reference = element.get("URI", "")
+    if (name.localname == "HashValue") == bool(reference) or (not digest and name.localname != "StepRef"):
+        raise _malformed(f"{name.localname} of a hash chain lacks its URI or its digest")
+    return _Item(name.localname, reference, digest, method, transforms)
+
+
+def _parse(raw: bytes, root_name: str) -> etree._Element:
+    try:
+        root = parse_xml(raw, kind=Kind.MALFORMED_HASH_CHAIN, what="hash chain", limits=_LIMITS)
+    except BadMessage as fault:
+        raise _malformed(fault.detail) from fault
+    if root.tag != f"{{{HASH_CHAIN_NS}}}{root_name}":
+        raise _malformed(f"{root_name} was expected, {root.tag!s:.100} came")
+    etree.strip_tags(root, etree.Comment)
+    return root
+
+
+def _method(element: etree._Element) -> str:
+    uri = element.get("Algorithm", "")
+    if etree.QName(element).localname not in ("DigestMethod", "DefaultDigestMethod") or uri not in DIGESTS:
+        raise _malformed(f"the digest method {uri!r} is not SHA-256, SHA-384 or SHA-512")
+    return uri
+
+
+def _value(element: etree._Element) -> bytes:
+    if element.tag != f"{{{DS_NS}}}DigestValue":
+        raise _malformed("a digest value was expected")
+    try:
+        value = base64.b64decode("".join((element.text or "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise _malformed("a digest value is not base64") from None
+    if not value:
+        raise _malformed("a digest value is empty")
+    return value
+
+
+def _malformed(detail: str) -> NotProved:
+    return NotProved(Kind.MALFORMED_HASH_CHAIN, detail)

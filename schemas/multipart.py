@@ -1,0 +1,250 @@
+"""MIME multipart as a push parser: bytes in, framing events out, nothing held back but a possible delimiter.
+
+Works the same fed whole or a byte at a time, in bounded memory: part bodies are handed on as they come. Lines end in
+CRLF; a bare LF is read too, as foreign recordings and configuration proxies have it. The line break before a delimiter
+belongs to the delimiter. Content-Transfer-Encoding is not decoded: what is digested is what was carried.
+
+Spec: RFC 2046 5.1; PR-MESSTRANSP 4.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from functools import lru_cache
+
+from schemas.faults import BadMessage, Kind
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartLimits:
+    """Bounds on framing."""
+
+    preamble_bytes: int = 10_000
+    header_line_bytes: int = 1_000
+    header_bytes: int = 10_000
+    headers: int = 1_000
+    parts: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartStart:
+    """A part begins; header names as the sender wrote them."""
+
+    headers: Headers
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, whatever its case."""
+        return next((v for n, v in self.headers if n.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """Some bytes of the part under way; never empty."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The part under way is complete."""
+
+
+FramingEvent = PartStart | PartData | PartEnd
+
+
+class _State(enum.Enum):
+    PREAMBLE = enum.auto()
+    DELIMITER = enum.auto()
+    HEADERS = enum.auto()
+    BODY = enum.auto()
+    EPILOGUE = enum.auto()
+
+
+class MultipartParser:
+    """Splits one multipart body. Feed it, then ``close`` it; both raise `BadMessage` (``mime_parsing_failed``)."""
+
+    def __init__(self, boundary: str, limits: MultipartLimits | None = None) -> None:
+        self._limits = limits or MultipartLimits()
+        self._delimiter = b"\n--" + boundary.encode("latin-1")
+        # A line break that never was, so that a delimiter on the first line is found like any other.
+        self._buffer = bytearray(b"\n")
+        self._state = _State.PREAMBLE
+        # How many bytes at the start of the buffer are a line break that is no content.
+        self._line_break = 1
+        self._seen = 0
+        self._parts = 0
+
+    def feed(self, data: bytes) -> list[FramingEvent]:
+        """The events that ``data`` completes."""
+        self._buffer += data
+        events: list[FramingEvent] = []
+        while self._advance(events):
+            pass
+        return events
+
+    def close(self) -> None:
+        """Say that no more comes. Raises when the closing delimiter is missing."""
+        if self._state is _State.DELIMITER and self._buffer == b"--":
+            self._state = _State.EPILOGUE
+        if self._state is not _State.EPILOGUE:
+            raise BadMessage(Kind.MIME_PARSING_FAILED, "the multipart body ended before its closing delimiter")
+
+    def _advance(self, events: list[FramingEvent]) -> bool:
+        match self._state:
+            case _State.BODY | _State.PREAMBLE:
+                return self._body(events)
+            case _State.DELIMITER:
+                return self._after_delimiter()
+            case _State.HEADERS:
+                return self._headers(events)
+            case _State.EPILOGUE:
+                self._buffer.clear()
+                return False
+
+    def _body(self, events: list[FramingEvent]) -> bool:
+        buffer = self._buffer
+        found = buffer.find(self._delimiter)
+        if found < 0:
+            # Whatever cannot be the beginning of "CR LF -- boundary" is content for certain.
+            safe = len(buffer) - len(self._delimiter) - 1
+            if safe > self._line_break:
+                self._content(events, safe)
+            return False
+        carriage_return = found > self._line_break and buffer[found - 1] == 0x0D
+        self._content(events, found - carriage_return)
+        del buffer[: carriage_return + len(self._delimiter)]
+        if self._state is _State.BODY:
+            events.append(PartEnd())
+        self._state = _State.DELIMITER
+        return True
+
+    def _content(self, events: list[FramingEvent], end: int) -> None:
+        """Hand on the buffer up to ``end``, without the line break that it may begin with."""
+        start = min(self._line_break, end)
+        if self._state is _State.BODY:
+            if end > start:
+                events.append(PartData(bytes(self._buffer[start:end])))
+        else:
+            self._seen += end - start
+            if self._seen > self._limits.preamble_bytes:
+                raise BadMessage(
+                    Kind.MIME_PARSING_FAILED,
+                    f"no delimiter within the first {self._limits.preamble_bytes} bytes of the multipart body",
+                )
+        del self._buffer[:end]
+        if end:
+            self._line_break = 0
+
+    def _after_delimiter(self) -> bool:
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return False
+        if buffer.startswith(b"--"):
+            self._state = _State.EPILOGUE
+            return True
+        line_end = buffer.find(b"\n")
+        if line_end < 0:
+            if len(buffer) > self._limits.header_line_bytes:
+                raise BadMessage(Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body never ends")
+            return False
+        if buffer[:line_end].strip(b" \t\r"):
+            raise BadMessage(Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body has trailing text")
+        del buffer[: line_end + 1]
+        self._parts += 1
+        if self._parts > self._limits.parts:
+            raise BadMessage(Kind.MIME_PARSING_FAILED, f"the multipart body has more than {self._limits.parts} parts")
+        self._state = _State.HEADERS
+        return True
+
+    def _headers(self, events: list[FramingEvent]) -> bool:
+        buffer = self._buffer
+        if buffer.startswith((b"\r\n", b"\n")):
+            head_end = 0
+        else:
+            ends = [e for e in (buffer.find(b"\n\r\n"), buffer.find(b"\n\n")) if e >= 0]
+            if not ends:
+                if len(buffer) > self._limits.header_bytes:
+                    raise BadMessage(
+                        Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"
+                    )
+                return False
+            head_end = min(ends) + 1
+        if head_end > self._limits.header_bytes:
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"
+            )
+        events.append(PartStart(parse_headers(bytes(buffer[:head_end]), self._limits)))
+        # The line break that ends the headers stays: before an empty body's delimiter it is the delimiter's own.
+        blank = 2 if buffer[head_end : head_end + 1] == b"\r" else 1
+        del buffer[: head_end + blank - 1]
+        self._line_break = 1
+        self._state = _State.BODY
+        return True
+
+
+@lru_cache(maxsize=256)
+def parse_headers(block: bytes, limits: MultipartLimits | None = None) -> Headers:
+    """Header lines to names and values; a line that begins with white space continues the one before."""
+    limits = limits or MultipartLimits()
+    headers: list[tuple[str, str]] = []
+    for raw in block.decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n"):
+        if len(raw) > limits.header_line_bytes:
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, f"a header line is longer than {limits.header_line_bytes} bytes"
+            )
+        if not raw:
+            continue
+        if raw[0] in " \t" and headers:
+            name, value = headers[-1]
+            headers[-1] = (name, f"{value} {raw.strip()}")
+            continue
+        name, colon, value = raw.partition(":")
+        if not colon or not name.strip():
+            raise BadMessage(Kind.MIME_PARSING_FAILED, f"{raw[:80]!r} is not a header")
+        headers.append((name.strip(), value.strip()))
+        if len(headers) > limits.headers:
+            raise BadMessage(Kind.MIME_PARSING_FAILED, f"a part has more than {limits.headers} headers")
+    return tuple(headers)
+
+
+@lru_cache(maxsize=256)
+def _parse_content_type(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    media, *rest = _split_parameters(value)
+    parameters: dict[str, str] = {}
+    for piece in rest:
+        name, equals, text = piece.partition("=")
+        if not equals:
+            continue
+        text = text.strip()
+        if len(text) >= 2 and text[0] == text[-1] == '"':
+            text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        parameters.setdefault(name.strip().lower(), text)
+    return media.strip().lower(), tuple(parameters.items())
+
+
+def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
+    """Media type in lower case and its parameters by lower-case name; quoted values are unquoted."""
+    media, parameters = _parse_content_type(value)
+    return media, dict(parameters)
+
+
+def _split_parameters(value: str) -> list[str]:
+    if '"' not in value:
+        return value.split(";")
+    pieces: list[str] = [""]
+    quoted = escaped = False
+    for c in value:
+        if c == ";" and not quoted:
+            pieces.append("")
+            continue
+        pieces[-1] += c
+        if escaped:
+            escaped = False
+        elif c == "\\" and quoted:
+            escaped = True
+        elif c == '"':
+            quoted = not quoted
+    return pieces

@@ -1,0 +1,425 @@
+"""The REST message protocol: HTTP in, canonical bytes out, and back.
+
+The canonical bytes of a request are ``METHOD CRLF target CRLF`` and ``Name:Value CRLF`` for each header (no space
+after the colon, no blank line); of a response ``status CRLF reason CRLF`` and headers likewise. They are the REST part
+on the wire, what is signed, and ``message.xml`` in the evidence. Header order and duplicates are kept.
+
+A consumer's own mistakes are faults of the kinds X-Road gives them. Several ``X-Road-Client`` headers: X-Road takes
+the last one; here they are refused unless they are equal, because what a system in between reads may differ.
+
+Spec: PR-REST 4; X-Road 7.8 code where the document differs (five identifier segments, lower-case
+``x-road-request-id``).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+from schemas.faults import BadMessage, Fault, Kind, Spelling
+from schemas.identifiers import (
+    ClientId,
+    ServerId,
+    ServiceId,
+    parse_client_path,
+    parse_server_path,
+    quote_path,
+    unquote_segments,
+)
+from schemas.message import Attachment, Message, Protocol, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Headers = tuple[tuple[str, str], ...]
+
+METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
+WITHOUT_BODY = frozenset(("GET", "DELETE", "HEAD", "OPTIONS", "TRACE"))
+# Never part of a message: they belong to one HTTP connection. A received message that holds one is refused.
+HOP_HEADERS = frozenset(
+    (
+        "transfer-encoding",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "upgrade",
+        "connection",
+        "user-agent",
+        "host",
+        "content-length",
+        "server",
+        "expect",
+    )
+)
+CLIENT = "x-road-client"
+SERVICE = "x-road-service"
+ID = "x-road-id"
+REQUEST_ID = "x-road-request-id"
+REQUEST_HASH = "x-road-request-hash"
+SECURITY_SERVER = "x-road-security-server"
+USER_ID = "x-road-userid"
+ISSUE = "x-road-issue"
+REPRESENTED_PARTY = "x-road-represented-party"
+
+_REQUEST_OWN = frozenset((REQUEST_ID, REQUEST_HASH))
+_RESPONSE_OWN = frozenset((ID, CLIENT, REQUEST_ID, REQUEST_HASH))
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A request; ``target`` is the raw path and query, ``service_path`` the raw rest after the service code."""
+
+    raw: bytes
+    method: str
+    target: str
+    headers: Headers
+    client: ClientId
+    service: ServiceId
+    message_id: str
+    request_id: str
+    service_path: str
+    query: str | None
+    security_server: ServerId | None = None
+    user_id: str | None = None
+    issue: str | None = None
+    represented_party: str | None = None
+
+    def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
+        """The protocol-neutral message, with the digest of its body if it has one."""
+        return Message(
+            Protocol.REST,
+            is_response=False,
+            raw=self.raw,
+            digest=digest_of(self.raw),
+            client=self.client,
+            service=self.service,
+            message_id=self.message_id,
+            request_id=self.request_id,
+            attachments=attachments,
+            security_server=self.security_server,
+            user_id=self.user_id,
+            issue=self.issue,
+            represented_party=self.represented_party,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestResponse:
+    """A response; ``request_hash`` is base64 and binds it to the request as the provider saw it."""
+
+    raw: bytes
+    status: int
+    reason: str
+    headers: Headers
+    client: ClientId
+    service: ServiceId
+    message_id: str
+    request_id: str
+    request_hash: str
+
+    def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
+        """The protocol-neutral message, with the digest of its body if it has one."""
+        return Message(
+            Protocol.REST,
+            is_response=True,
+            raw=self.raw,
+            digest=digest_of(self.raw),
+            client=self.client,
+            service=self.service,
+            message_id=self.message_id,
+            request_id=self.request_id,
+            attachments=attachments,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An error as a consumer system gets it."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def build_request(
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]],
+    *,
+    instance: str,
+    new_id: Callable[[], str],
+) -> RestRequest:
+    """The message of a consumer system's HTTP request.
+
+    ``target`` is the raw request target. ``x-road-request-id`` is always new; ``x-road-id`` is kept, or made as
+    ``<instance>-<uuid>``. Raises `BadMessage`.
+    """
+    kept = [(n, v) for n, v in headers if n.lower() not in HOP_HEADERS and n.lower() not in _REQUEST_OWN]
+    _check_same_client(kept)
+    request_id = new_id()
+    kept.append((REQUEST_ID, request_id))
+    if not any(n.lower() == ID for n, _ in kept):
+        kept.append((ID, f"{instance}-{new_id()}"))
+    raw = _render(method, target, kept)
+    return _request(raw, method, target, tuple(kept), request_id)
+
+
+def parse_request(raw: bytes) -> RestRequest:
+    """Read the canonical bytes of a request. Raises `BadMessage`."""
+    method, target, headers = _parse(raw)
+    if not any(n == REQUEST_ID for n, _ in headers):
+        raise BadMessage(Kind.MISSING_HEADER, f"the REST request part lacks {REQUEST_ID} (in lower case)")
+    request_id = next(v for n, v in reversed(headers) if n == REQUEST_ID)
+    return _request(raw, method, target, headers, request_id)
+
+
+def build_response(
+    status: int,
+    reason: str,
+    headers: Iterable[tuple[str, str]],
+    request: RestRequest,
+    request_hash: str,
+) -> RestResponse:
+    """The message of a provider's HTTP answer, bound to its request."""
+    kept = [(n, v) for n, v in headers if n.lower() not in HOP_HEADERS and n.lower() not in _RESPONSE_OWN]
+    kept += [
+        (ID, request.message_id),
+        (CLIENT, quote_path(request.client.components)),
+        (SERVICE, quote_path(request.service.components)),
+        (REQUEST_ID, request.request_id),
+        (REQUEST_HASH, request_hash),
+    ]
+    reason = "".join(c for c in reason if c >= " " and c != "\x7f")
+    return RestResponse(
+        _render(str(status), reason, kept),
+        status,
+        reason,
+        tuple(kept),
+        request.client,
+        request.service,
+        request.message_id,
+        request.request_id,
+        request_hash,
+    )
+
+
+def parse_response(raw: bytes) -> RestResponse:
+    """Read the canonical bytes of a response. Raises `BadMessage`."""
+    status, reason, headers = _parse(raw)
+    if not (status.isascii() and status.isdigit() and len(status) == 3 and status[0] != "0"):
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the REST response part begins with {status[:20]!r}, not a status")
+    values = {n.lower(): v for n, v in headers}
+    return RestResponse(
+        raw,
+        int(status),
+        reason,
+        headers,
+        parse_client_path(_needed(values, CLIENT)),
+        _service_of(_needed(values, SERVICE)),
+        _needed(values, ID),
+        _needed(values, REQUEST_ID),
+        _needed(values, REQUEST_HASH),
+    )
+
+
+def is_response_part(raw: bytes) -> bool:
+    """Whether canonical bytes are a response: they begin with a status, requests with a method."""
+    return raw[:1].isdigit() and raw[:1] != b"0"
+
+
+def compute_request_hash(request_digest: bytes, body_digest: bytes | None) -> str:
+    """The value of ``x-road-request-hash``: base64 of H(request part), or of H(H(request part) ‖ H(body))."""
+    value = request_digest if body_digest is None else digest_of(request_digest + body_digest)
+    return base64.b64encode(value).decode("ascii")
+
+
+def check_answers(request: RestRequest, response: RestResponse, request_hash: str) -> None:
+    """Refuse a response that is not the answer to this very request (``inconsistent_response``)."""
+    for what, asked, answered in (
+        ("client", request.client.path(), response.client.path()),
+        ("service", request.service.path(), response.service.path()),
+        (ID, request.message_id, response.message_id),
+        (REQUEST_ID, request.request_id, response.request_id),
+        (REQUEST_HASH, request_hash, response.request_hash),
+    ):
+        if asked != answered:
+            raise BadMessage(
+                Kind.INCONSISTENT_RESPONSE,
+                f"the response's {what} is {answered[:200]!r}; the request's is {asked[:200]!r}",
+            )
+
+
+def consumer_headers(response: RestResponse) -> list[tuple[str, str]]:
+    """The headers to pass on to the consumer system; of several ``Date`` headers the last."""
+    dates = [v for n, v in response.headers if n.lower() == "date"]
+    passed = [(n, v) for n, v in response.headers if n.lower() != "date"]
+    return [*passed, ("Date", dates[-1])] if dates else passed
+
+
+def service_headers(request: RestRequest) -> list[tuple[str, str]]:
+    """The headers to pass on to the provider's system: every signed one."""
+    return list(request.headers)
+
+
+def service_url(base_url: str, request: RestRequest) -> str:
+    """Service URL, path and query, with one slash where both sides have one."""
+    path = request.service_path
+    if base_url.endswith("/") and path.startswith("/"):
+        path = path[1:]
+    return f"{base_url}{path}" if request.query is None else f"{base_url}{path}?{request.query}"
+
+
+def forwards_body(method: str) -> bool:
+    """Whether a request's body reaches the provider's system; it is signed and logged in any case."""
+    return method.upper() not in WITHOUT_BODY
+
+
+def render_error(fault: Fault, accept: str | None, spelling: Spelling) -> HttpAnswer:
+    """An error answer: 400 for the consumer's own mistakes, 500 otherwise; XML when ``Accept`` asks for it first.
+
+    Spec: PR-REST 4.6.
+    """
+    code = fault.code_in(spelling)
+    status = 500 if fault.code.startswith("server.") else 400
+    content_type = _error_type(accept)
+    fields = {"type": code, "message": fault.detail, "detail": fault.id}
+    if content_type == "application/json":
+        body = json.dumps(fields, ensure_ascii=False)
+    else:
+        inner = "".join(f"<{name}>{escape(_xml_text(value))}</{name}>" for name, value in fields.items())
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<error>{inner}</error>'
+        content_type += ";charset=utf-8"
+    header_code = "".join(c if " " <= c <= "~" else "?" for c in code)
+    return HttpAnswer(
+        status,
+        (("Content-Type", content_type), ("X-Road-Error", header_code)),
+        body.encode("utf-8", "replace"),
+    )
+
+
+def _error_type(accept: str | None) -> str:
+    for entry in (accept or "").split(","):
+        media = entry.partition(";")[0].strip().lower()
+        if media in ("text/xml", "text/*"):
+            return "text/xml"
+        if media == "application/xml":
+            return "application/xml"
+        if media == "application/json":
+            return "application/json"
+    return "application/json"
+
+
+def _xml_text(text: str) -> str:
+    return "".join(c for c in text if c in "\t\n\r" or c >= " ")
+
+
+def _render(first: str, second: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    lines = [first, second, *(f"{n}:{v}" for n, v in headers)]
+    text = "\r\n".join(lines)
+    # One pass over the whole: the only line breaks are the ones between the lines.
+    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
+        raise BadMessage(Kind.BAD_REQUEST, "a header or the request target holds a line break or a zero byte")
+    return (text + "\r\n").encode("utf-8", "surrogateescape")
+
+
+def _parse(raw: bytes) -> tuple[str, str, Headers]:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "surrogateescape")
+    if not text.endswith("\r\n"):
+        raise BadMessage(Kind.INVALID_MESSAGE, "the REST part does not end with CRLF")
+    lines = text[:-2].split("\r\n")
+    if len(lines) < 2:
+        raise BadMessage(Kind.INVALID_MESSAGE, "the REST part needs two lines before its headers")
+    headers: list[tuple[str, str]] = []
+    for line in lines[2:]:
+        name, colon, value = line.partition(":")
+        if not colon or not name:
+            raise BadMessage(Kind.INVALID_MESSAGE, f"{line[:80]!r} is not a header of the form Name:Value")
+        if name.lower() in HOP_HEADERS:
+            raise BadMessage(Kind.INVALID_MESSAGE, f"the header {name!r} may not be part of a message")
+        headers.append((name, value))
+    if "\n" in text.replace("\r\n", "") or "\r" in text.replace("\r\n", ""):
+        raise BadMessage(Kind.INVALID_MESSAGE, "the REST part has a line break that is not CRLF")
+    return lines[0], lines[1], tuple(headers)
+
+
+def _request(raw: bytes, method: str, target: str, headers: Headers, request_id: str) -> RestRequest:
+    if method not in METHODS:
+        raise BadMessage(Kind.INVALID_HTTP_METHOD, f"{method[:20]!r} is not a method of the REST protocol")
+    service, service_path, query = _parse_target(target)
+    values = {n.lower(): v for n, v in headers}
+    server = values.get(SECURITY_SERVER)
+    return RestRequest(
+        raw,
+        method,
+        target,
+        headers,
+        parse_client_path(_needed(values, CLIENT)),
+        service,
+        _needed(values, ID),
+        request_id,
+        service_path,
+        query,
+        None if server is None else parse_server_path(server),
+        values.get(USER_ID),
+        values.get(ISSUE),
+        _represented_party(values.get(REPRESENTED_PARTY)),
+    )
+
+
+def _parse_target(target: str) -> tuple[ServiceId, str, str | None]:
+    path, mark, query = target.partition("?")
+    segments = path.split("/", 7)
+    if len(segments) < 7 or segments[0] or segments[1] != "r1":
+        raise BadMessage(
+            Kind.BAD_REQUEST,
+            "the path must be /r1/{instance}/{class}/{member}/{subsystem}/{service}[/...]; "
+            f"{max(len(segments) - 2, 0)} of the five identifiers came",
+        )
+    service = _service_from(unquote_segments("/".join(segments[2:7])))
+    rest = f"/{segments[7]}" if len(segments) == 8 else ""
+    return service, rest, query if mark else None
+
+
+def _service_of(path: str) -> ServiceId:
+    segments = unquote_segments(path)
+    if len(segments) != 5:
+        raise BadMessage(
+            Kind.INVALID_MESSAGE, f"{SERVICE} must have five segments; got {len(segments)}"
+        )
+    return _service_from(segments)
+
+
+def _service_from(segments: Sequence[str]) -> ServiceId:
+    return ServiceId(ClientId(*segments[:4]), segments[4])
+
+
+def _needed(values: dict[str, str], name: str) -> str:
+    value = values.get(name)
+    if not value:
+        raise BadMessage(Kind.MISSING_HEADER, f"the header {name} is missing or empty")
+    return value
+
+
+def _represented_party(value: str | None) -> str | None:
+    if value is None:
+        return None
+    segments = unquote_segments(value)
+    if len(segments) not in (1, 2) or not all(s.strip() for s in segments):
+        raise BadMessage(Kind.BAD_REQUEST, f"{REPRESENTED_PARTY} must be [class/]code")
+    return value
+
+
+def _check_same_client(headers: Sequence[tuple[str, str]]) -> None:
+    clients = {v for n, v in headers if n.lower() == CLIENT}
+    if len(clients) > 1:
+        raise BadMessage(
+            Kind.DUPLICATE_HEADER_FIELD, f"X-Road-Client came {len(clients)} times with different values"
+        )
