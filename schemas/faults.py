@@ -78,6 +78,10 @@ class Kind(enum.StrEnum):
     CLIENT_PROXY_VERSION_NOT_SUPPORTED = "client_proxy_version_not_supported"
     GLOBAL_CONF_OUTDATED = "global_conf_outdated"
     MALFORMED_GLOBAL_CONF = "malformed_global_conf"
+    GLOBAL_CONF_MISSING_VERIFICATION_CERT = "global_conf_missing_verification_cert"
+    GLOBAL_CONF_MISSING_EXPIRATION_DATE = "global_conf_missing_signed_data_expiration_date"
+    GLOBAL_CONF_HEADER_FIELD_MISSING = "global_conf_header_field_missing"
+    GLOBAL_CONF_SIGNATURE_FAILURE = "global_conf_signature_verification_failure"
     GLOBAL_CONF_DOWNLOAD_FAILED = "global_conf_download_failed"
     # proof
     SSL_AUTHENTICATION_FAILED = "ssl_authentication_failed"

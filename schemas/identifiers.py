@@ -42,7 +42,7 @@ def _check_components(kind: str, components: Iterable[str | None]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class ClientId:
     """A member (no subsystem code) or one of its subsystems; both can be clients of a security server."""
 
@@ -87,11 +87,14 @@ class ClientId:
         """Colon form of the admin APIs."""
         return ":".join(self.components)
 
+    def __lt__(self, other: ClientId) -> bool:
+        return self.components < other.components
+
     def __str__(self) -> str:
         return f"{self.object_type}:{self.path()}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class ServiceId:
     """A service of a client, with the version that only SOAP has."""
 
@@ -117,6 +120,9 @@ class ServiceId:
     def encoded(self) -> str:
         """Colon form of the admin APIs."""
         return ":".join(self.components)
+
+    def __lt__(self, other: ServiceId) -> bool:
+        return self.components < other.components
 
     def __str__(self) -> str:
         return f"SERVICE:{self.path()}"
@@ -276,6 +282,18 @@ def parse_server_path(text: str) -> ServerId:
 
 # The XML form: components in the identifiers namespace, discriminated by id:objectType alone.
 
+_PARTS = frozenset(
+    (
+        "xRoadInstance",
+        "memberClass",
+        "memberCode",
+        "subsystemCode",
+        "groupCode",
+        "serviceCode",
+        "serviceVersion",
+        "serverCode",
+    )
+)
 _ELEMENTS: dict[str, tuple[str, ...]] = {
     "MEMBER": ("xRoadInstance", "memberClass", "memberCode"),
     "SUBSYSTEM": ("xRoadInstance", "memberClass", "memberCode", "subsystemCode"),
@@ -296,6 +314,8 @@ def _children(element: etree._Element) -> dict[str, str]:
                 Kind.INVALID_XML,
                 f"identifier part {name.localname!r} must be in the namespace {ID_NS}, not {name.namespace!r}",
             )
+        if name.localname not in _PARTS:
+            raise BadMessage(Kind.INVALID_XML, f"{name.localname!r} is no part of an identifier")
         if name.localname in values:
             raise BadMessage(Kind.INVALID_XML, f"identifier part {name.localname!r} appears twice")
         values[name.localname] = child.text or ""

@@ -1,0 +1,39 @@
+"""Parsed certificates, each parsed once. DER in, or PEM and base64 of PEM as configurations carry them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from schemas.faults import Kind, NotProved
+
+
+@lru_cache(maxsize=8192)
+def parse_certificate(data: bytes) -> x509.Certificate:
+    """The certificate in DER or PEM bytes. Raises `NotProved` (``incorrect_certificate``)."""
+    try:
+        if data.lstrip()[:1] == b"-":
+            return x509.load_pem_x509_certificate(data)
+        if data[:1] != b"\x30":
+            return parse_certificate(base64.b64decode(b"".join(data.split()), validate=True))
+        certificate = x509.load_der_x509_certificate(data)
+        # Parsing is lazy: whatever is broken inside must show here and not in the middle of a decision.
+        _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number)
+        return certificate
+    except (ValueError, binascii.Error, x509.DuplicateExtension) as err:
+        raise NotProved(Kind.INCORRECT_CERTIFICATE, f"a certificate cannot be read: {err}") from err
+
+
+@lru_cache(maxsize=8192)
+def der_of(certificate: x509.Certificate) -> bytes:
+    """A certificate's DER."""
+    return certificate.public_bytes(Encoding.DER)
+
+
+def to_der(data: bytes) -> bytes:
+    """The DER of a certificate given in DER or PEM."""
+    return der_of(parse_certificate(data))

@@ -1,0 +1,52 @@
+"""A stored configuration on disk, in the layout X-Road's configuration client writes and its asic-verifier reads."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+from certs.configuration import TrustedConfiguration
+from schemas.faults import Kind, NotTrusted
+from schemas.globalconf.parts import FILE_NAMES, SHARED_ID
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+_LARGEST = 64 * 1024 * 1024
+
+
+def read_configuration_files(folder: Path) -> dict[str, bytes]:
+    """Every file of a configuration folder by its relative name, one level of instance folders deep."""
+    if not folder.is_dir():
+        raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"{folder} is not a configuration folder")
+    # An unpacked /verificationconf has everything one folder further down.
+    inner = folder / "verificationconf"
+    root = inner if inner.is_dir() and not (folder / "instance-identifier").exists() else folder
+    files: dict[str, bytes] = {}
+    for path in sorted((*root.glob("*"), *root.glob("*/*"))):
+        if path.is_file() and path.stat().st_size <= _LARGEST:
+            files[path.relative_to(root).as_posix()] = path.read_bytes()
+    return files
+
+
+def load_configuration_folder(
+    folder: Path, *, now: datetime | None = None, strict: bool = True
+) -> TrustedConfiguration:
+    """The configuration in a folder. Raises `NotTrusted`."""
+    return TrustedConfiguration.load(read_configuration_files(folder), now=now, strict=strict)
+
+
+def render_verificationconf(configuration: TrustedConfiguration) -> bytes:
+    """The zip that verifiers of signed containers need: shared parameters of every instance at hand."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, loaded in configuration.instances.items():
+            base = f"verificationconf/{name}/{FILE_NAMES[SHARED_ID]}"
+            archive.writestr(base, loaded.shared.raw)
+            archive.writestr(
+                f"{base}.metadata", f'{{"configurationVersion":"{loaded.shared.version}"}}'.encode()
+            )
+        archive.writestr("verificationconf/instance-identifier", configuration.instance)
+    return out.getvalue()

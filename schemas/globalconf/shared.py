@@ -1,0 +1,522 @@
+"""shared-params.xml: who is who in an instance. Versions 2 to 6 are read and written.
+
+The versions differ in what they can say (``Version`` is the table); a value holds everything, and what an older version
+cannot express is left out when it is written. Digests of auth certificates are SHA-1 in version 2 and SHA-256 of the
+DER from 3 on: the value keeps both kinds apart by the version it was read from, and writers are given what to write.
+
+Spec: PR-GCONF 4; shared-parameters.xsd of X-Road 7.8 (v2 to v6).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from schemas.faults import BadMessage
+from schemas.globalconf.elements import (
+    MANY,
+    Child,
+    add,
+    add_optional,
+    base64_of,
+    boolean,
+    integer,
+    malformed,
+    new_root,
+    optional_text,
+    parse_root,
+    take,
+    text,
+    to_bytes,
+)
+from schemas.identifiers import ID_NS, ClientId, GlobalGroupId, ServerId, append_identifier
+
+if TYPE_CHECKING:
+    from lxml import etree
+
+CURRENT_VERSION = 6
+MINIMUM_VERSION = 2
+VERSIONS = range(MINIMUM_VERSION, CURRENT_VERSION + 1)
+
+
+class CostType(enum.StrEnum):
+    """What using a trust service costs (version 6)."""
+
+    FREE = "FREE"
+    PAID = "PAID"
+    UNDEFINED = "UNDEFINED"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A central server node: host and the certificates (as transmitted) its configuration may be verified with."""
+
+    address: str
+    internal_certificates: tuple[bytes, ...] = ()
+    external_certificates: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OcspInfo:
+    """An OCSP responder of a CA; the certificate is there when it is not issued by the CA itself."""
+
+    url: str
+    certificate: bytes | None = None
+    cost_type: CostType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaInfo:
+    """One CA certificate (DER, or PEM as X-Road may carry it) and its responders."""
+
+    certificate: bytes
+    ocsp: tuple[OcspInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeServer:
+    """Where a CA takes ACME orders."""
+
+    directory_url: str
+    ip_address: str | None = None
+    authentication_profile_id: str | None = None
+    signing_profile_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedCa:
+    """A certification service the instance trusts; ``profile`` names how its subjects are read."""
+
+    name: str
+    top: CaInfo
+    profile: str
+    authentication_only: bool | None = None
+    intermediates: tuple[CaInfo, ...] = ()
+    default_csr_format: str | None = None
+    acme_server: AcmeServer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedTsa:
+    """A timestamping authority the instance trusts."""
+
+    name: str
+    url: str
+    certificate: bytes
+    cost_type: CostType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subsystem:
+    """A subsystem of a member."""
+
+    code: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberClass:
+    """A class of members."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member with its subsystems."""
+
+    id: ClientId
+    class_description: str
+    name: str
+    subsystems: tuple[Subsystem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityServer:
+    """A security server: ``clients`` without its owner, ``maintenance`` the notice when it is in maintenance mode."""
+
+    id: ServerId
+    address: str = ""
+    auth_certificate_digests: frozenset[bytes] = frozenset()
+    clients: frozenset[ClientId] = frozenset()
+    maintenance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalGroup:
+    """A group of members and subsystems."""
+
+    id: GlobalGroupId
+    description: str
+    members: frozenset[ClientId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedParameters:
+    """One instance's shared parameters; ``version`` is the one they were read from or are to be written in."""
+
+    instance: str
+    version: int = CURRENT_VERSION
+    sources: tuple[Source, ...] = ()
+    approved_cas: tuple[ApprovedCa, ...] = ()
+    approved_tsas: tuple[ApprovedTsa, ...] = ()
+    members: tuple[Member, ...] = ()
+    security_servers: tuple[SecurityServer, ...] = ()
+    global_groups: tuple[GlobalGroup, ...] = ()
+    member_classes: tuple[MemberClass, ...] = ()
+    ocsp_freshness_s: int = 3600
+    raw: bytes = field(default=b"", repr=False, compare=False)
+
+
+# Reading
+
+
+def parse_shared(raw: bytes, version: int) -> SharedParameters:
+    """Read shared parameters of a version. Raises `NotTrusted` (``malformed_global_conf``)."""
+    if version not in VERSIONS:
+        raise malformed(f"shared parameters of version {version}; {MINIMUM_VERSION} to {CURRENT_VERSION} are known")
+    try:
+        return _Reader(version).read(raw)
+    except BadMessage as fault:
+        raise malformed(f"shared parameters: {fault.detail}") from fault
+
+
+class _Reader:
+    """Reads one document of one version; resolves the references of servers to members."""
+
+    def __init__(self, version: int) -> None:
+        self._version = version
+        self._instance = ""
+        self._by_reference: dict[str, ClientId] = {}
+
+    def read(self, raw: bytes) -> SharedParameters:
+        root = parse_root(raw, "conf", "shared parameters")
+        sources = (Child("source", 1, MANY),) if self._version >= 3 else ()
+        found = take(
+            root,
+            (
+                Child("instanceIdentifier"),
+                *sources,
+                Child("approvedCA", 0, MANY),
+                Child("approvedTSA", 0, MANY),
+                Child("member", 0, MANY),
+                Child("securityServer", 0, MANY),
+                Child("globalGroup", 0, MANY),
+                Child("centralService", 0, MANY),
+                Child("globalSettings"),
+            ),
+            open_end=self._version >= 3,
+        )
+        self._instance = text(found["instanceIdentifier"])
+        if not self._instance:
+            raise malformed("the instance identifier of shared parameters is empty")
+        members = tuple(self._member(e) for e in found["member"])
+        settings = take(
+            found["globalSettings"][0], (Child("memberClass", 0, MANY), Child("ocspFreshnessSeconds"))
+        )
+        return SharedParameters(
+            instance=self._instance,
+            version=self._version,
+            sources=tuple(_source(e) for e in found.get("source", ())),
+            approved_cas=tuple(self._approved_ca(e) for e in found["approvedCA"]),
+            approved_tsas=tuple(self._approved_tsa(e) for e in found["approvedTSA"]),
+            members=members,
+            security_servers=tuple(self._server(e) for e in found["securityServer"]),
+            global_groups=tuple(self._group(e) for e in found["globalGroup"]),
+            member_classes=tuple(_member_class(e) for e in settings["memberClass"]),
+            ocsp_freshness_s=integer(settings["ocspFreshnessSeconds"]),
+            raw=raw,
+        )
+
+    def _approved_ca(self, element: etree._Element) -> ApprovedCa:
+        since_6 = (Child("defaultCsrFormat", 0),) if self._version >= 6 else ()
+        acme = (Child("acmeServer", 0),) if self._version >= 3 else ()
+        found = take(
+            element,
+            (
+                Child("name"),
+                Child("authenticationOnly", 0),
+                Child("topCA"),
+                Child("intermediateCA", 0, MANY),
+                Child("certificateProfileInfo"),
+                *since_6,
+                *acme,
+            ),
+        )
+        only = optional_text(found["authenticationOnly"])
+        return ApprovedCa(
+            name=text(found["name"]),
+            top=self._ca(found["topCA"][0]),
+            profile=text(found["certificateProfileInfo"]),
+            authentication_only=None if only is None else boolean(only, "authenticationOnly"),
+            intermediates=tuple(self._ca(e) for e in found["intermediateCA"]),
+            default_csr_format=optional_text(found.get("defaultCsrFormat", ())),
+            acme_server=self._acme(found["acmeServer"][0]) if found.get("acmeServer") else None,
+        )
+
+    def _acme(self, element: etree._Element) -> AcmeServer:
+        # Version 4 names the profile ids; real central servers write them in version 3 too.
+        found = take(
+            element,
+            (
+                Child("directoryURL"),
+                Child("ipAddress", 0),
+                Child("authenticationCertificateProfileId", 0),
+                Child("signingCertificateProfileId", 0),
+            ),
+        )
+        return AcmeServer(
+            text(found["directoryURL"]),
+            optional_text(found["ipAddress"]),
+            optional_text(found.get("authenticationCertificateProfileId", ())),
+            optional_text(found.get("signingCertificateProfileId", ())),
+        )
+
+    def _cost(self) -> tuple[Child, ...]:
+        return (Child("costType", 0),) if self._version >= 6 else ()
+
+    def _ca(self, element: etree._Element) -> CaInfo:
+        found = take(element, (Child("cert"), Child("ocsp", 0, MANY)))
+        return CaInfo(base64_of(found["cert"][0]), tuple(self._ocsp(e) for e in found["ocsp"]))
+
+    def _ocsp(self, element: etree._Element) -> OcspInfo:
+        found = take(element, (Child("url"), Child("cert", 0), *self._cost()))
+        certificate = base64_of(found["cert"][0]) if found["cert"] else None
+        return OcspInfo(text(found["url"]), certificate, _cost_type(found.get("costType")))
+
+    def _approved_tsa(self, element: etree._Element) -> ApprovedTsa:
+        found = take(element, (Child("name"), Child("url"), Child("cert"), *self._cost()))
+        return ApprovedTsa(
+            text(found["name"]),
+            text(found["url"]),
+            base64_of(found["cert"][0]),
+            _cost_type(found.get("costType")),
+        )
+
+    def _member(self, element: etree._Element) -> Member:
+        found = take(
+            element, (Child("memberClass"), Child("memberCode"), Child("name"), Child("subsystem", 0, MANY))
+        )
+        member_class = _member_class(found["memberClass"][0])
+        member = ClientId(self._instance, member_class.code, text(found["memberCode"]))
+        self._remember(element, member)
+        subsystems = []
+        named = (Child("subsystemName", 0),) if self._version >= 5 else ()
+        for inner in found["subsystem"]:
+            parts = take(inner, (Child("subsystemCode"), *named))
+            subsystem = Subsystem(text(parts["subsystemCode"]), optional_text(parts.get("subsystemName", ())))
+            subsystems.append(subsystem)
+            self._remember(inner, ClientId(*member.components, subsystem.code))
+        return Member(member, member_class.description, text(found["name"]), tuple(subsystems))
+
+    def _remember(self, element: etree._Element, client: ClientId) -> None:
+        reference = element.get("id")
+        if reference is None:
+            return
+        if reference in self._by_reference:
+            raise malformed(f"the id {reference!r} is there twice")
+        self._by_reference[reference] = client
+
+    def _resolve(self, element: etree._Element) -> ClientId:
+        reference = (element.text or "").strip()
+        client = self._by_reference.get(reference)
+        if client is None:
+            raise malformed(f"a security server refers to {reference!r}, which is no member or subsystem")
+        return client
+
+    def _server(self, element: etree._Element) -> SecurityServer:
+        since_5 = (Child("inMaintenanceMode", 0),) if self._version >= 5 else ()
+        found = take(
+            element,
+            (
+                Child("owner"),
+                Child("serverCode"),
+                Child("address", 0),
+                Child("authCertHash", 0, MANY),
+                Child("client", 0, MANY),
+                *since_5,
+            ),
+        )
+        owner = self._resolve(found["owner"][0])
+        if not owner.is_member:
+            raise malformed(f"the owner of a security server must be a member, not {owner.path()}")
+        maintenance = found.get("inMaintenanceMode")
+        return SecurityServer(
+            id=ServerId(*owner.components, text(found["serverCode"])),
+            address=optional_text(found["address"]) or "",
+            auth_certificate_digests=frozenset(base64_of(e) for e in found["authCertHash"]),
+            clients=frozenset(self._resolve(e) for e in found["client"]),
+            maintenance=_maintenance(maintenance[0]) if maintenance else None,
+        )
+
+    def _group(self, element: etree._Element) -> GlobalGroup:
+        found = take(element, (Child("groupCode"), Child("description"), Child("groupMember", 0, MANY)))
+        return GlobalGroup(
+            GlobalGroupId(self._instance, text(found["groupCode"])),
+            text(found["description"]),
+            frozenset(_group_member(e) for e in found["groupMember"]),
+        )
+
+
+def _group_member(element: etree._Element) -> ClientId:
+    """A client by its parts: configurations exist that call subsystems members here."""
+    parts = take(
+        element,
+        tuple(
+            Child(f"{{{ID_NS}}}{name}", int(name != "subsystemCode"))
+            for name in ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
+        ),
+    )
+    return ClientId(*(text(found) for found in parts.values() if found))
+
+
+def _maintenance(element: etree._Element) -> str:
+    return optional_text(take(element, (Child("message", 0),))["message"]) or ""
+
+
+def _source(element: etree._Element) -> Source:
+    found = take(
+        element,
+        (Child("address"), Child("internalVerificationCert", 0, MANY), Child("externalVerificationCert", 0, MANY)),
+    )
+    return Source(
+        text(found["address"]),
+        tuple(base64_of(e) for e in found["internalVerificationCert"]),
+        tuple(base64_of(e) for e in found["externalVerificationCert"]),
+    )
+
+
+def _member_class(element: etree._Element) -> MemberClass:
+    found = take(element, (Child("code"), Child("description")))
+    return MemberClass(text(found["code"]), text(found["description"]))
+
+
+def _cost_type(elements: list[etree._Element] | None) -> CostType | None:
+    value = optional_text(elements or ())
+    if value is None:
+        return None
+    try:
+        return CostType(value)
+    except ValueError:
+        raise malformed(f"costType is {value!r}; FREE, PAID or UNDEFINED was expected") from None
+
+
+# Writing
+
+
+def render_shared(shared: SharedParameters, version: int | None = None) -> bytes:
+    """The document in a version; what that version cannot say is left out (see the module)."""
+    version = shared.version if version is None else version
+    root = new_root("conf")
+    add(root, "instanceIdentifier", shared.instance)
+    if version >= 3:
+        for source in shared.sources:
+            _add_source(root, source)
+    for ca in shared.approved_cas:
+        _add_ca(root, ca, version)
+    for tsa in shared.approved_tsas:
+        element = add(root, "approvedTSA")
+        add(element, "name", tsa.name)
+        add(element, "url", tsa.url)
+        add(element, "cert", tsa.certificate)
+        if version >= 6:
+            add_optional(element, "costType", tsa.cost_type)
+    references = _add_members(root, shared.members, version)
+    for server in shared.security_servers:
+        _add_server(root, server, references, version)
+    for group in shared.global_groups:
+        element = add(root, "globalGroup")
+        add(element, "groupCode", group.id.group_code)
+        add(element, "description", group.description)
+        for member in sorted(group.members):
+            append_identifier(element, "groupMember", member)
+    settings = add(root, "globalSettings")
+    for member_class in shared.member_classes:
+        _add_member_class(settings, member_class)
+    add(settings, "ocspFreshnessSeconds", shared.ocsp_freshness_s)
+    return to_bytes(root)
+
+
+def _add_source(root: etree._Element, source: Source) -> None:
+    element = add(root, "source")
+    add(element, "address", source.address)
+    for certificate in source.internal_certificates:
+        add(element, "internalVerificationCert", certificate)
+    for certificate in source.external_certificates:
+        add(element, "externalVerificationCert", certificate)
+
+
+def _add_ca(root: etree._Element, ca: ApprovedCa, version: int) -> None:
+    element = add(root, "approvedCA")
+    add(element, "name", ca.name)
+    if ca.authentication_only is not None:
+        add(element, "authenticationOnly", ca.authentication_only)
+    for name, info in (("topCA", ca.top), *(("intermediateCA", i) for i in ca.intermediates)):
+        _add_ca_info(element, name, info, version)
+    add(element, "certificateProfileInfo", ca.profile)
+    if version >= 6:
+        add_optional(element, "defaultCsrFormat", ca.default_csr_format)
+    if version >= 3 and ca.acme_server is not None:
+        acme = add(element, "acmeServer")
+        add(acme, "directoryURL", ca.acme_server.directory_url)
+        add_optional(acme, "ipAddress", ca.acme_server.ip_address)
+        if version >= 4:
+            add_optional(acme, "authenticationCertificateProfileId", ca.acme_server.authentication_profile_id)
+            add_optional(acme, "signingCertificateProfileId", ca.acme_server.signing_profile_id)
+
+
+def _add_ca_info(parent: etree._Element, name: str, info: CaInfo, version: int) -> None:
+    element = add(parent, name)
+    add(element, "cert", info.certificate)
+    for ocsp in info.ocsp:
+        inner = add(element, "ocsp")
+        add(inner, "url", ocsp.url)
+        add_optional(inner, "cert", ocsp.certificate)
+        if version >= 6:
+            add_optional(inner, "costType", ocsp.cost_type)
+
+
+def _add_member_class(parent: etree._Element, member_class: MemberClass) -> None:
+    element = add(parent, "memberClass")
+    add(element, "code", member_class.code)
+    add(element, "description", member_class.description)
+
+
+def _add_members(root: etree._Element, members: tuple[Member, ...], version: int) -> dict[ClientId, str]:
+    references: dict[ClientId, str] = {}
+    for member in members:
+        element = add(root, "member")
+        references[member.id] = reference = f"id{len(references)}"
+        element.set("id", reference)
+        _add_member_class(element, MemberClass(member.id.member_class, member.class_description))
+        add(element, "memberCode", member.id.member_code)
+        add(element, "name", member.name)
+        for subsystem in member.subsystems:
+            inner = add(element, "subsystem")
+            client = ClientId(*member.id.components, subsystem.code)
+            references[client] = reference = f"id{len(references)}"
+            inner.set("id", reference)
+            add(inner, "subsystemCode", subsystem.code)
+            if version >= 5:
+                add_optional(inner, "subsystemName", subsystem.name)
+    return references
+
+
+def _add_server(
+    root: etree._Element, server: SecurityServer, references: dict[ClientId, str], version: int
+) -> None:
+    element = add(root, "securityServer")
+    add(element, "owner", references[server.id.owner])
+    add(element, "serverCode", server.id.server_code)
+    add_optional(element, "address", server.address or None)
+    for digest in sorted(server.auth_certificate_digests):
+        add(element, "authCertHash", digest)
+    hidden = version < 5 and server.maintenance is not None
+    for client in sorted(server.clients):
+        if not (hidden and not client.is_member):
+            add(element, "client", references[client])
+    if version >= 5 and server.maintenance is not None:
+        maintenance = add(element, "inMaintenanceMode")
+        add_optional(maintenance, "message", server.maintenance or None)
