@@ -1,0 +1,210 @@
+"""Certificate profiles as data: what a signing request says, and which member a signing certificate names.
+
+A profile is named on the wire by an X-Road Java class; the eight standard ones are here, plus ``Mexico`` in the manner
+of the e.firma. A profile is a row of `PROFILES`: subject fields of requests, and rules that read a subject. Several rules
+are tried in order; the first whose fields are all there speaks. A new profile is a new row.
+
+Spec: X-Road 7.8's certificateprofile package; the first value of a repeated field counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from schemas.faults import Kind, NotProved
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cryptography import x509
+
+JAVA_PACKAGE = "ee.ria.xroad.common.certificateprofile.impl."
+JAVA_SUFFIX = "CertificateProfileInfoProvider"
+
+C = NameOID.COUNTRY_NAME
+O = NameOID.ORGANIZATION_NAME  # noqa: E741  the field's name
+OU = NameOID.ORGANIZATIONAL_UNIT_NAME
+CN = NameOID.COMMON_NAME
+SERIAL = NameOID.SERIAL_NUMBER
+CATEGORY = NameOID.BUSINESS_CATEGORY
+ORGANIZATION_IDENTIFIER = NameOID.ORGANIZATION_IDENTIFIER
+
+Fields = tuple[tuple[ObjectIdentifier, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateProfile:
+    """One profile. Templates of subject fields may use {instance} {class} {code} {name} {server} {address} {country}."""
+
+    name: str
+    sign_subject: Fields
+    auth_subject: Fields
+    rules: tuple[Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None], ...]
+    wants_alternative_name: bool = False
+
+
+def _fields(*oids: ObjectIdentifier) -> Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None]:
+    """Instance, class and code stand in three fields."""
+
+    def rule(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
+        values = [subject.get(oid) for oid in oids]
+        return (values[0], values[1], values[2]) if values[0] and values[1] and values[2] else None
+
+    return rule
+
+
+def _basic(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+    member_class, code = subject.get(CATEGORY), subject.get(SERIAL)
+    return (instance, member_class, code) if member_class and code else None
+
+
+def _country_bound(
+    country: str, *, with_serial: bool
+) -> Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None]:
+    """O, OU, CN under a fixed country, with a serial number present (Faroe Islands, Iceland)."""
+
+    def rule(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
+        if with_serial and SERIAL not in subject:
+            return None
+        if subject.get(C) != country:
+            raise _unreadable(f"C={country} was expected")
+        values = (subject.get(O), subject.get(OU), subject.get(CN))
+        if not all(values):
+            raise _unreadable("O, OU and CN were expected")
+        return (values[0] or "", values[1] or "", values[2] or "")
+
+    return rule
+
+
+def _finnish_serial(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
+    serial = subject.get(SERIAL)
+    if serial is None:
+        return None
+    parts = serial.split("/")
+    if subject.get(C) != "FI" or O not in subject or len(parts) != 3 or not subject.get(CN) or not all(parts):
+        raise _unreadable("C=FI, O, CN and serialNumber=instance/server/class were expected")
+    return parts[0], parts[2], subject[CN]
+
+
+def _finnish_unit(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
+    if OU not in subject:
+        return None
+    if subject.get(C) != "FI" or not subject.get(O) or not subject.get(CN):
+        raise _unreadable("C=FI, O, OU and CN were expected")
+    return subject[O], subject[OU], subject[CN]
+
+
+_ESTONIAN_CLASSES = (("NTREE-", "COM"), ("GO:EE-", "GOV"), ("NP:EE-", "NGO"))
+
+
+def _estonian_identifier(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+    value = subject.get(ORGANIZATION_IDENTIFIER)
+    if value is None:
+        return None
+    for prefix, member_class in _ESTONIAN_CLASSES:
+        if value.startswith(prefix):
+            return instance, member_class, value.removeprefix(prefix)
+    return instance, "NEE", value
+
+
+def _estonian_serial(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+    serial = subject.get(SERIAL, "")
+    if re.fullmatch(r"[1-9][0-9]{7}", serial) is None:
+        raise _unreadable("a serialNumber of eight digits was expected")
+    member_class = "COM" if serial[0] in "123456" else "GOV" if serial[0] == "7" else "NGO"
+    return instance, member_class, serial
+
+
+def _estonian_person(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+    serial = subject.get(SERIAL)
+    return (instance, "PERSON", serial) if serial else None
+
+
+_EJBCA = _fields(C, O, CN)
+_BASIC_SIGN: Fields = ((CN, "{name}"), (O, "{name}"), (CATEGORY, "{class}"), (C, "{country}"), (SERIAL, "{code}"))
+_BASIC_AUTH: Fields = ((CN, "{address}"), (SERIAL, "{code}"), (C, "{country}"), (O, "{name}"))
+_FI_SERIAL = (SERIAL, "{instance}/{server}/{class}")
+
+PROFILES: dict[str, CertificateProfile] = {
+    p.name: p
+    for p in (
+        CertificateProfile(
+            "Ejbca", ((C, "{instance}"), (O, "{class}"), (CN, "{code}")), ((C, "{instance}"), (CN, "{server}")), (_EJBCA,)
+        ),
+        CertificateProfile("Basic", _BASIC_SIGN, _BASIC_AUTH, (_basic,)),
+        CertificateProfile("BasicACME", _BASIC_SIGN, _BASIC_AUTH, (_basic,), wants_alternative_name=True),
+        CertificateProfile(
+            "FiVRK",
+            ((C, "FI"), (O, "{name}"), _FI_SERIAL, (CN, "{code}")),
+            ((C, "FI"), (O, "{name}"), _FI_SERIAL, (CN, "{address}")),
+            (_finnish_serial, _finnish_unit, _EJBCA),
+            wants_alternative_name=True,
+        ),
+        CertificateProfile(
+            "Fo",
+            ((C, "FO"), (O, "{instance}"), (OU, "{class}"), (CN, "{code}"), (SERIAL, "{server_path}")),
+            ((C, "FO"), (O, "{instance}"), (CN, "{server_path}")),
+            (_country_bound("FO", with_serial=True),),
+        ),
+        CertificateProfile(
+            "Is",
+            ((C, "IS"), (O, "{instance}"), (OU, "{class}"), (CN, "{code}"), (SERIAL, "{server_path}")),
+            ((C, "IS"), (CN, "{address}"), (SERIAL, "{server_path}")),
+            (
+                lambda s, i: None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i),
+                _EJBCA,
+            ),
+        ),
+        CertificateProfile(
+            "SkKlass3",
+            ((SERIAL, "{code}"), (CN, "{name}")),
+            ((SERIAL, "{code}"), (CN, "{name}")),
+            (_estonian_identifier, _estonian_serial),
+        ),
+        CertificateProfile("SkEsteId", (), (), (_estonian_person,)),
+        CertificateProfile(
+            "Mexico",
+            ((C, "MX"), (O, "{name}"), (OU, "{class}"), (CN, "{name}"), (SERIAL, "{code}"), (CATEGORY, "{class}")),
+            ((C, "MX"), (O, "{name}"), (CN, "{address}"), (SERIAL, "{code}")),
+            (_basic,),
+        ),
+    )
+}
+
+
+def profile_named(java_class: str) -> CertificateProfile:
+    """The profile of a Java class name or of its short form. Raises `NotProved`."""
+    short = java_class.rpartition(".")[2].removesuffix(JAVA_SUFFIX)
+    for name, profile in PROFILES.items():
+        if name.lower() == short.lower():
+            return profile
+    raise NotProved(Kind.INCORRECT_CERTIFICATE, f"the certificate profile {java_class!r} is not known here")
+
+
+def member_id_from_subject(profile_name: str, certificate: x509.Certificate, instance: str) -> ClientId:
+    """The member that a signing certificate's subject names. Raises `NotProved` (``incorrect_certificate``)."""
+    subject: dict[ObjectIdentifier, str] = {}
+    for attribute in certificate.subject:
+        value = attribute.value
+        subject.setdefault(attribute.oid, value if isinstance(value, str) else value.decode("utf-8", "replace"))
+    return member_id_from_fields(profile_name, subject, instance)
+
+
+def member_id_from_fields(
+    profile_name: str, subject: Mapping[ObjectIdentifier, str], instance: str
+) -> ClientId:
+    """The same for subject fields already taken out."""
+    for rule in profile_named(profile_name).rules:
+        found = rule(subject, instance)
+        if found is not None:
+            return ClientId(*found)
+    raise _unreadable(f"the profile {profile_name.rpartition('.')[2]} found no member in it")
+
+
+def _unreadable(detail: str) -> NotProved:
+    return NotProved(Kind.INCORRECT_CERTIFICATE, f"the certificate's subject names no member: {detail}")
