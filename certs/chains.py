@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from certs.certificates import der_of
@@ -160,11 +161,16 @@ def _build(
     while len(path) <= _LONGEST_PATH:
         current = path[-1]
         for issuer in anchors:
-            if issuer.subject == current.issuer and _issued(current, issuer):
+            if issuer.subject == current.issuer and _issued(current, issuer, weak=weak):
                 _check_issuer(issuer, len(path) - 1)
                 return (*path, issuer)
         following = next(
-            (c for c in extras if c.subject == current.issuer and c not in path and _issued(current, c)), None
+            (
+                c
+                for c in extras
+                if c.subject == current.issuer and c not in path and _issued(current, c, weak=weak)
+            ),
+            None,
         )
         if following is None:
             raise NotProved(
@@ -178,12 +184,31 @@ def _build(
     raise NotProved(Kind.CANNOT_CREATE_CERT_PATH, f"the certificate path of {_name(leaf)} is too long")
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate, *, weak: bool) -> bool:
     try:
-        certificate.verify_directly_issued_by(issuer)
+        if weak and _is_weakly_signed(certificate):
+            _verify_sha1(certificate, issuer)
+        else:
+            certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
+
+
+def _is_weakly_signed(certificate: x509.Certificate) -> bool:
+    digest = certificate.signature_hash_algorithm
+    return digest is not None and digest.name == "sha1"
+
+
+def _verify_sha1(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    """The library no longer verifies SHA-1 by itself; old evidence needs it (see `ChainPolicy`)."""
+    key, digest = issuer.public_key(), hashes.SHA1()  # noqa: S303
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), digest)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(digest))
+    else:
+        raise TypeError("RSA or EC was expected")
 
 
 def _check_issuer(issuer: x509.Certificate, below: int) -> None:

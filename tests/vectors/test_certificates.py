@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -33,7 +34,9 @@ NOW = datetime(2020, 1, 1, tzinfo=UTC)
 
 @cache
 def load(name: str) -> tuple[Any, x509.Certificate]:
-    key, certificate, _ = pkcs12.load_key_and_certificates((VECTORS / name).read_bytes(), b"test")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one of the files is BER
+        key, certificate, _ = pkcs12.load_key_and_certificates((VECTORS / name).read_bytes(), b"test")
     assert certificate is not None
     return key, certificate
 
@@ -165,8 +168,9 @@ def test_ocsp(case: dict[str, Any]) -> None:
     spec, ask = case["answer"], case["verify"]
     this_update, next_update = moment(spec["thisUpdate"]), moment(spec["nextUpdate"])
     assert this_update is not None
-    if next_update is not None and next_update < this_update:
-        # The library refuses to build such an answer, as RFC 6960 asks; the verdict is the same when it is older.
+    if next_update is not None and next_update <= this_update:
+        # The library refuses to build an answer that ends before it begins; what counts is that it has ended.
+        next_update -= timedelta(seconds=2)
         this_update = next_update - timedelta(seconds=1)
     answer = make_answer(
         load(spec["for"])[1],
@@ -192,5 +196,4 @@ def test_ocsp(case: dict[str, Any]) -> None:
     with pytest.raises(Fault) as caught:
         check()
     code = case["expect"]["code"]
-    if code is not None and case["name"] != "next-update-passed-at-once":
-        assert caught.value.code == code
+    assert caught.value.code == code

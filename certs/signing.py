@@ -1,0 +1,151 @@
+"""Signing messages: alone with a direct reference, or several waiting ones under one signature over a hash tree.
+
+Messages of one key that wait at the same time are taken together: while one signature is being made (an RSA key in its
+thread, a hardware token) the next batch gathers. A message of a single part that is alone is referenced directly.
+
+Spec: PR-MESSTRANSP 5, PR-HASHCHAIN; X-Road 7.8's BatchSigner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certs.algorithms import der_to_raw
+from certs.certificates import der_of
+from schemas import hashchain, xades
+from schemas.faults import Fault, Kind, TokenFailed
+from schemas.message import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from certs.tokens import KeyId, Signer, SigningIdentity
+
+LARGEST_BATCH = 64
+Part = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSignature:
+    """A signature document; the hash chain parts are there when the signature is over a chain."""
+
+    signature: bytes
+    hash_chain_result: bytes | None = None
+    hash_chain: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    identity: SigningIdentity
+    ocsp_responses: tuple[bytes, ...]
+    parts: Sequence[Part]
+    now: datetime
+    done: asyncio.Future[MessageSignature]
+
+
+class MessageSigner:
+    """Signs messages with the keys of a `Signer`, batching what waits for the same certificate."""
+
+    def __init__(self, signer: Signer, *, largest_batch: int = LARGEST_BATCH) -> None:
+        self._signer = signer
+        self._largest = largest_batch
+        self._queues: dict[tuple[KeyId, bytes], list[_Waiting]] = {}
+        self._busy: set[tuple[KeyId, bytes]] = set()
+
+    async def sign(
+        self,
+        identity: SigningIdentity,
+        ocsp_responses: Sequence[bytes],
+        parts: Sequence[Part],
+        now: datetime,
+    ) -> MessageSignature:
+        """The signature over ``parts`` (URI and SHA-512 digest). Raises `TokenFailed`.
+
+        ``ocsp_responses`` are those of the certificate and then of its intermediates; they go into the document.
+        """
+        if not ocsp_responses:
+            raise TokenFailed(Kind.CANNOT_SIGN, "there is no OCSP response to put into the signature")
+        key = (identity.key_id, der_of(identity.certificate))
+        waiting = _Waiting(
+            identity, tuple(ocsp_responses), parts, now, asyncio.get_running_loop().create_future()
+        )
+        self._queues.setdefault(key, []).append(waiting)
+        if key not in self._busy:
+            await self._drain(key)
+        return await waiting.done
+
+    async def _drain(self, key: tuple[KeyId, bytes]) -> None:
+        """Sign batch after batch until nobody waits. Whoever comes first does it for all."""
+        self._busy.add(key)
+        try:
+            while queue := self._queues.get(key):
+                batch, self._queues[key] = queue[: self._largest], queue[self._largest :]
+                await self._sign_batch(batch)
+        finally:
+            self._busy.discard(key)
+            for left in self._queues.pop(key, ()):  # only after a cancellation in between
+                left.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
+
+    async def _sign_batch(self, batch: list[_Waiting]) -> None:
+        try:
+            signatures = await self._signatures(batch)
+        except Fault as fault:
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_exception(_copy(fault))
+            return
+        except BaseException:
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
+            raise
+        for waiting, signature in zip(batch, signatures, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(signature)
+
+    async def _signatures(self, batch: list[_Waiting]) -> list[MessageSignature]:
+        first = batch[0]
+        if len(batch) == 1 and len(first.parts) == 1:
+            document = await self._document(first, xades.MESSAGE_URI, first.parts[0][1])
+            return [MessageSignature(document)]
+        built = hashchain.build([w.parts for w in batch])
+        document = await self._document(first, xades.HASH_CHAIN_RESULT_URI, digest_of(built.result))
+        return [MessageSignature(document, built.result, chain) for chain in built.chains]
+
+    async def _document(self, waiting: _Waiting, uri: str, digest: bytes) -> bytes:
+        identity = waiting.identity
+        algorithm = identity.algorithm
+        moment = waiting.now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{waiting.now.microsecond // 1000:03d}Z"
+        draft = xades.build_to_be_signed(
+            uri, digest, signer_facts(identity.certificate), moment, algorithm.uri
+        )
+        value = await self._signer.sign(
+            identity.key_id, algorithm.digest.digest(draft.signed_info), algorithm
+        )
+        public_key = identity.certificate.public_key()
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
+            value = der_to_raw(value, public_key.curve.key_size)
+        return draft.finish(
+            value, waiting.ocsp_responses, [signer_facts(certificate) for certificate in identity.issuers]
+        )
+
+
+@lru_cache(maxsize=1024)
+def signer_facts(certificate: x509.Certificate) -> xades.SignerFacts:
+    """What a signature document says of a certificate."""
+    return xades.SignerFacts(
+        der_of(certificate), certificate.issuer.rfc4514_string(), certificate.serial_number
+    )
+
+
+def _copy(fault: Fault) -> Fault:
+    """A fault of its own for each waiting message: steps and origin are added to it on different ways."""
+    return type(fault)(fault.kind, fault.detail)
