@@ -1,0 +1,145 @@
+"""The development trust services as one web application.
+
+``POST /ocsp``, ``POST /tsa``, ``POST /sign/{sign|auth}`` with a signing request, ``GET /{root,intermediate,ocsp,tsa}.pem``,
+``POST /revoke?serial=``, and ``POST /behaviour`` with JSON to answer wrongly on purpose::
+
+    {"ocsp": "ok|down|hang|stale|garbage|wrong-responder", "tsa": "ok|down|hang|garbage|wrong-imprint"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.dev.responder import ocsp_reply
+from certs.dev.timestamping import timestamp_reply
+from schemas.identifiers import ClientId, ServerId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from certs.dev.authority import DevPki
+
+BEHAVIOURS = {
+    "ocsp": ("ok", "down", "hang", "stale", "garbage", "wrong-responder"),
+    "tsa": ("ok", "down", "hang", "garbage", "wrong-imprint"),
+}
+_HANG_S = 3600
+
+
+class TrustServices:
+    """The services of one authority, with switchable misbehaviour."""
+
+    def __init__(self, pki: DevPki, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._pki = pki
+        self._now = now
+        self._serials = itertools.count(int(now().timestamp() * 1000))
+        self.behaviour = {"ocsp": "ok", "tsa": "ok"}
+
+    def app(self) -> web.Application:
+        """The application."""
+        app = web.Application(client_max_size=256 * 1024)
+        app.add_routes(
+            [
+                web.get("/", self._health),
+                web.post("/ocsp", self._ocsp),
+                web.post("/tsa", self._tsa),
+                web.post("/sign/{kind:sign|auth}", self._sign),
+                web.post("/revoke", self._revoke),
+                web.post("/unrevoke", self._unrevoke),
+                web.post("/behaviour", self._behave),
+                web.get("/{role:root|intermediate|ocsp|tsa}.pem", self._certificate),
+            ]
+        )
+        return app
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "up", **self.behaviour})
+
+    async def _misbehave(self, service: str) -> web.Response | None:
+        match self.behaviour[service]:
+            case "down":
+                return web.Response(status=503, text="down on purpose")
+            case "hang":
+                await asyncio.sleep(_HANG_S)
+            case "garbage":
+                return web.Response(body=b"garbage", content_type="application/octet-stream")
+        return None
+
+    async def _ocsp(self, request: web.Request) -> web.Response:
+        wrong = await self._misbehave("ocsp")
+        if wrong is not None:
+            return wrong
+        at = self._now()
+        signer = None
+        if self.behaviour["ocsp"] == "stale":
+            at -= timedelta(days=1)
+        elif self.behaviour["ocsp"] == "wrong-responder":
+            signer = (self._pki.tsa_certificate, self._pki.key_of("tsa"))
+        reply = ocsp_reply(self._pki, await request.read(), at, signer=signer)
+        return web.Response(body=reply, content_type="application/ocsp-response")
+
+    async def _tsa(self, request: web.Request) -> web.Response:
+        wrong = await self._misbehave("tsa")
+        if wrong is not None:
+            return wrong
+        body = await request.read()
+        if self.behaviour["tsa"] == "wrong-imprint" and len(body) > 40:
+            body = body.replace(body[-16:], bytes(16))
+        reply = timestamp_reply(self._pki, body, self._now(), next(self._serials))
+        return web.Response(body=reply, content_type="application/timestamp-reply")
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            load = x509.load_pem_x509_csr if body.lstrip().startswith(b"-----") else x509.load_der_x509_csr
+            wanted = load(body)
+            identifier = request.query["id"].split("/")
+            if request.match_info["kind"] == "sign":
+                member = ClientId(*identifier)
+                profile = request.query.get("profile", "Basic")
+                issued = self._pki.issue_sign(wanted, member, request.query.get("name"), profile)
+            else:
+                address = request.query.get("address", "localhost")
+                issued = self._pki.issue_auth(wanted, ServerId(*identifier), address)
+        except (ValueError, KeyError, TypeError) as err:
+            raise web.HTTPBadRequest(text=f"send a PEM or DER request and ?id=instance/class/code[/server]: {err}") from err
+        return web.Response(body=issued.public_bytes(Encoding.PEM), content_type="application/x-pem-file")
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        self._pki.revoke(_serial(request))
+        return web.json_response({"revoked": True})
+
+    async def _unrevoke(self, request: web.Request) -> web.Response:
+        self._pki.unrevoke(_serial(request))
+        return web.json_response({"revoked": False})
+
+    async def _behave(self, request: web.Request) -> web.Response:
+        for service, behaviour in (await request.json()).items():
+            if behaviour not in BEHAVIOURS.get(service, ()):
+                raise web.HTTPBadRequest(text=f"{service}={behaviour} is not one of {BEHAVIOURS}")
+            self.behaviour[service] = behaviour
+        return web.json_response(self.behaviour)
+
+    async def _certificate(self, request: web.Request) -> web.Response:
+        certificates = {
+            "root": self._pki.root,
+            "intermediate": self._pki.intermediate,
+            "ocsp": self._pki.ocsp_certificate,
+            "tsa": self._pki.tsa_certificate,
+        }
+        pem = certificates[request.match_info["role"]].public_bytes(Encoding.PEM)
+        return web.Response(body=pem, content_type="application/x-pem-file")
+
+
+def _serial(request: web.Request) -> int:
+    try:
+        return int(request.query["serial"])
+    except (KeyError, ValueError) as err:
+        raise web.HTTPBadRequest(text="?serial= must be the certificate's serial number in decimal") from err

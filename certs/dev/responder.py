@@ -1,0 +1,68 @@
+"""The development OCSP responder: good, revoked or unknown, signed by the delegated certificate."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import ocsp
+
+if TYPE_CHECKING:
+    from certs.dev.authority import DevPki
+
+_SHA1 = hashes.SHA1()  # noqa: S303  CertIDs of the protocol
+
+
+def ocsp_reply(
+    pki: DevPki,
+    request: bytes,
+    at: datetime,
+    *,
+    valid_for: timedelta = timedelta(hours=1),
+    signer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] | None = None,
+) -> bytes:
+    """The response (DER) to an OCSP request. ``signer`` stands in for the delegated one, to answer wrongly on purpose."""
+    try:
+        asked = ocsp.load_der_ocsp_request(request)
+        serial = asked.serial_number
+    except ValueError:
+        return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+    issuer = next((c for c in (pki.intermediate, pki.root) if _key_hash(c) == asked.issuer_key_hash), None)
+    if issuer is None:
+        return _refusal(ocsp.OCSPResponseStatus.UNAUTHORIZED)
+    revoked = pki.is_revoked(serial)
+    certificate, key = signer or (pki.ocsp_certificate, pki.key_of("ocsp"))
+    builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+        issuer_name_hash=asked.issuer_name_hash,
+        issuer_key_hash=asked.issuer_key_hash,
+        serial_number=serial,
+        algorithm=asked.hash_algorithm,
+        cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+        this_update=at,
+        next_update=at + valid_for,
+        revocation_time=at if revoked else None,
+        revocation_reason=x509.ReasonFlags.cessation_of_operation if revoked else None,
+    )
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, certificate).certificates([certificate])
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def _refusal(status: ocsp.OCSPResponseStatus) -> bytes:
+    return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+
+
+def _key_hash(certificate: x509.Certificate) -> bytes:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        bits = key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    else:
+        raise TypeError("the authority has RSA and EC keys only")
+    digest = hashes.Hash(_SHA1)
+    digest.update(bits)
+    return digest.finalize()

@@ -1,0 +1,74 @@
+"""Asking OCSP responders and timestamping authorities over HTTP, within limits of time and size.
+
+What comes back is bytes; whether they prove anything is decided by the caller. Spec: RFC 6960 A, RFC 3161 3.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from schemas.faults import Kind, NotProved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OCSP_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
+TSA_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
+_LARGEST = 256 * 1024
+
+
+async def fetch_ocsp(
+    session: aiohttp.ClientSession,
+    urls: Sequence[str],
+    request: bytes,
+    *,
+    timeout: aiohttp.ClientTimeout = OCSP_TIMEOUT,  # noqa: ASYNC109  aiohttp's own limit
+) -> bytes:
+    """The answer of the first responder that gives one. Raises `NotProved` naming every failure."""
+    failures = []
+    for url in urls:
+        try:
+            return await _post(session, url, request, "application/ocsp-request", timeout)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+            failures.append(f"{url}: {err or type(err).__name__}")
+    raise NotProved(
+        Kind.CERT_VALIDATION,
+        "no OCSP responder answered: " + ("; ".join(failures) or "none is configured for this CA"),
+    )
+
+
+async def fetch_timestamp(
+    session: aiohttp.ClientSession,
+    url: str,
+    request: bytes,
+    *,
+    timeout: aiohttp.ClientTimeout = TSA_TIMEOUT,  # noqa: ASYNC109  aiohttp's own limit
+) -> bytes:
+    """The reply of one timestamping authority. Raises `NotProved`."""
+    try:
+        return await _post(session, url, request, "application/timestamp-query", timeout)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+        raise NotProved(
+            Kind.TIMESTAMPING_FAILED,
+            f"the timestamping authority at {url} did not answer: {err or type(err).__name__}",
+        ) from err
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, body: bytes, content_type: str, timeout: aiohttp.ClientTimeout
+) -> bytes:
+    async with session.post(
+        url, data=body, headers={"Content-Type": content_type}, timeout=timeout, allow_redirects=False
+    ) as answer:
+        content = await answer.content.read(_LARGEST + 1)
+        if answer.status != 200:
+            raise ValueError(f"HTTP {answer.status} where 200 was expected")
+        if len(content) > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} bytes came")
+        while not answer.content.at_eof():
+            content += await answer.content.read(_LARGEST)
+            if len(content) > _LARGEST:
+                raise ValueError(f"more than {_LARGEST} bytes came")
+        return content
