@@ -1,7 +1,7 @@
 """DER, just enough of it: values as (tag, content) read strictly, and written back.
 
 For the structures no library offers publicly (CMS SignedData of timestamps). Definite lengths in their shortest form
-only; depth and size are bounded by the input itself. Raises ValueError on anything else.
+only, but for the indefinite wrappers that CMS writers use. Raises ValueError on anything else.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ def _read(data: bytes, offset: int) -> tuple[Value, int]:
         raise ValueError("DER ends too early")
     tag, length = data[offset], data[offset + 1]
     start = offset + 2
+    if length == 0x80 and tag & 0x20:
+        return _read_indefinite(data, offset)
     if tag & 0x1F == 0x1F:
         raise ValueError("DER tags above 30 are not read")
     if length & 0x80:
@@ -73,6 +75,14 @@ def _read(data: bytes, offset: int) -> tuple[Value, int]:
     if end > len(data):
         raise ValueError("DER ends too early")
     return Value(tag, data[start:end], data[offset:end]), end
+
+
+def _read_indefinite(data: bytes, offset: int) -> tuple[Value, int]:
+    """A constructed value that ends with two zero bytes: BER, as some CMS writers wrap their DER."""
+    place = offset + 2
+    while data[place : place + 2] != b"\x00\x00":
+        _, place = _read(data, place)
+    return Value(data[offset], data[offset + 2 : place], data[offset : place + 2]), place + 2
 
 
 def write(tag: int, *contents: bytes) -> bytes:

@@ -183,8 +183,10 @@ def _responder(
 
 
 def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
-    if response.responder_name is not None:
-        return bool(certificate.subject == response.responder_name)
+    name = response.responder_name
+    if name is not None:
+        # Some responders write their name back to front; the name only finds the key, the signature proves it.
+        return certificate.subject == name or certificate.subject.rdns == name.rdns[::-1]
     return response.responder_key_hash == _key_hash(certificate)
 
 
