@@ -1,0 +1,95 @@
+"""What the message log keeps of one message, as values.
+
+A record's digest covers everything that was true when it was written; its chain value binds it to all records before it,
+so a row that is changed or taken out shows. Timestamps come later and are kept beside, never inside.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from gateway.messagelog.spool import Spool
+    from schemas.message import Message
+
+FIRST_CHAIN_VALUE = bytes(32)
+
+
+class Side(enum.StrEnum):
+    """On which side of the exchange this server stood."""
+
+    CONSUMER = "consumer"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A message to be logged: proved or just signed, with its bodies. ``owner`` is the local party."""
+
+    side: Side
+    message: Message
+    owner: ClientId
+    signature: bytes
+    hash_chain_result: bytes | None
+    hash_chain: bytes | None
+    attachments: Sequence[Spool]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttachment:
+    """A body in the log: its content, or the name of the file that has it."""
+
+    number: int
+    size_bytes: int
+    digest: bytes
+    content: bytes | None
+    file_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A message in the log. ``signature`` has the timestamp in it when it was stamped alone."""
+
+    id: int
+    message_id: str
+    request_id: str
+    is_response: bool
+    side: Side
+    owner: ClientId
+    client: str
+    service: str
+    protocol: str
+    message: bytes
+    signature: bytes
+    hash_chain_result: bytes | None
+    hash_chain: bytes | None
+    at: datetime
+    timestamp: bytes | None = None
+    timestamp_result: bytes | None = None
+    timestamp_chain: bytes | None = None
+    is_timestamped: bool = False
+    attachments: tuple[LoggedAttachment, ...] = ()
+
+
+def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
+    """SHA-256 over the fields, each with its length, so that nothing can move from one to the next."""
+    digest = hashlib.sha256()
+    for value in fields:
+        raw = b"" if value is None else value if isinstance(value, bytes) else str(value).encode()
+        digest.update(b"%d:" % (-1 if value is None else len(raw)))
+        digest.update(raw)
+    return digest.digest()
+
+
+def chain_value(before: bytes, digest: bytes) -> bytes:
+    """The chain value of a record after the one before it."""
+    return hashlib.sha256(before + digest).digest()

@@ -1,0 +1,173 @@
+"""Timestamps for the message log: batches over hash chains, several authorities, a deadline after which traffic stops.
+
+A round takes the records that have no timestamp yet. One alone is stamped over its signature value and gets the token into
+its signature document; several share one token over the result of a hash chain, each keeping its own chain. A failed round
+is tried again soon; what cannot be timestamped for longer than the acceptable period stops the log, hence all traffic: no
+evidence, no exchange.
+
+Spec: PR-SIGDOC; X-Road 7.8's Timestamper and LogManager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from certs import timestamps
+from certs.edges.fetch import fetch_timestamp
+from gateway.messagelog.store import MessageLog, Stamp
+from schemas import hashchain, xades
+from schemas.faults import Fault, Kind, LogFailed, NotProved, Step, step
+from schemas.message import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import aiohttp
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.messagelog.record import LogRecord
+
+log = logging.getLogger("gateway.timestamper")
+
+LARGEST_ROUND = 10_000
+SIGNATURES_URI = "/META-INF/signatures.xml"
+SHORTEST_INTERVAL_S = 60
+LONGEST_INTERVAL_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampSettings:
+    """Seconds; ``interval_s`` 0 takes the global configuration's, ``acceptable_failure_s`` 0 never stops traffic."""
+
+    interval_s: float = 0.0
+    retry_s: float = 60.0
+    acceptable_failure_s: float = 14_400.0
+    first_s: float = 1.0
+
+
+class Timestamper:
+    """Stamps what is in a log. It guards the log: see `check`."""
+
+    def __init__(
+        self,
+        message_log: MessageLog,
+        configuration: Callable[[], TrustedConfiguration | None],
+        session: aiohttp.ClientSession,
+        now: Callable[[], datetime],
+        settings: TimestampSettings | None = None,
+    ) -> None:
+        self._log = message_log
+        self._configuration = configuration
+        self._session = session
+        self._now = now
+        self._settings = settings or TimestampSettings()
+        self._failing_since: datetime | None = None
+        self._last_failure = ""
+        self._round = asyncio.Lock()
+        message_log.guard(self.check)
+
+    def check(self, now: datetime) -> None:
+        """Refuse when evidence can no longer be timestamped. Raises `LogFailed`."""
+        configuration = self._configuration()
+        if configuration is not None and not configuration.approved_tsas:
+            raise LogFailed(
+                Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority"
+            )
+        limit = self._settings.acceptable_failure_s
+        since = self._failing_since
+        if limit and since is not None and now - since > timedelta(seconds=limit):
+            raise LogFailed(
+                Kind.TIMESTAMPING_FAILED,
+                f"no timestamp could be had since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s allowed; "
+                f"traffic goes on once one succeeds. Last failure: {self._last_failure}",
+            )
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when timestamping fails; None when it works."""
+        return self._failing_since
+
+    async def run(self) -> None:
+        """Stamp for ever, a round an interval; sooner after a failure or a full round."""
+        await asyncio.sleep(self._settings.first_s)
+        while True:
+            try:
+                stamped = await self.stamp_round()
+                delay = 0.0 if stamped == LARGEST_ROUND else self._interval()
+            except Fault as fault:
+                log.warning("timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail})
+                delay = self._settings.retry_s
+            await asyncio.sleep(delay)
+
+    def _interval(self) -> float:
+        if self._settings.interval_s:
+            return self._settings.interval_s
+        configuration = self._configuration()
+        wanted = SHORTEST_INTERVAL_S if configuration is None else configuration.timestamping_interval_s
+        return float(min(max(wanted, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
+
+    async def stamp_round(self) -> int:
+        """Stamp what waits, at most ten thousand records; how many. Raises `LogFailed` when no authority helps."""
+        async with self._round:
+            records = await self._log.untimestamped(LARGEST_ROUND)
+            if records:
+                await self._stamp(records)
+            return len(records)
+
+    async def force(self, ids: Sequence[int]) -> None:
+        """Stamp given records now, those among them that have no timestamp yet."""
+        async with self._round:
+            records = [r for r in await self._log.by_ids(ids) if not r.is_timestamped]
+            if records:
+                await self._stamp(records)
+
+    async def _stamp(self, records: Sequence[LogRecord]) -> None:
+        try:
+            stamp = await (self._stamp_one(records[0]) if len(records) == 1 else self._stamp_batch(records))
+        except Fault as fault:
+            self._failing_since = self._failing_since or self._now()
+            self._last_failure = fault.detail
+            raise
+        await self._log.keep_stamp(stamp)  # a crash before this loses a token, never a record: the next round asks again
+        self._failing_since = None
+
+    async def _stamp_one(self, record: LogRecord) -> Stamp:
+        value = xades.parse_signature_document(record.signature).signature_value
+        token, proved = await self._ask(digest_of(value))
+        signature = xades.insert_timestamp(record.signature, token)
+        return Stamp(token, None, proved.at, _authority(proved), [(record.id, None, signature)])
+
+    async def _stamp_batch(self, records: Sequence[LogRecord]) -> Stamp:
+        built = await asyncio.to_thread(
+            hashchain.build,
+            [[(SIGNATURES_URI, digest_of(r.signature))] for r in records],
+            result_uri=hashchain.TIMESTAMP_CHAIN_URI,
+        )
+        token, proved = await self._ask(digest_of(built.result))
+        chains = [(r.id, chain, None) for r, chain in zip(records, built.chains, strict=True)]
+        return Stamp(token, built.result, proved.at, _authority(proved), chains)
+
+    async def _ask(self, digest: bytes) -> tuple[bytes, timestamps.Timestamp]:
+        """A proved token over a digest, of the first authority that gives one."""
+        configuration = self._configuration()
+        authorities = () if configuration is None else configuration.approved_tsas
+        if configuration is None or not authorities:
+            raise LogFailed(Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority")
+        request = timestamps.build_request(digest)
+        failures = []
+        for authority in authorities:
+            try:
+                reply = await fetch_timestamp(self._session, authority.url, request)
+                return timestamps.check_reply(reply, digest, configuration.tsa_certificates())
+            except NotProved as fault:
+                failures.append(f"{authority.name}: {fault.detail}")
+        with step(Step.TIMESTAMPING_FAILED):
+            raise LogFailed(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
+
+
+def _authority(proved: timestamps.Timestamp) -> str:
+    return proved.authority.subject.rfc4514_string()

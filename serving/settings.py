@@ -1,0 +1,52 @@
+"""Settings from one TOML file and the environment, checked once into a frozen value.
+
+Unknown names stop the start: a misspelt setting must not silently be a default. Environment variables override the file:
+``<PREFIX>_<SECTION>_<FIELD>`` (or ``<PREFIX>_<FIELD>`` outside sections), in upper case.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class BadSettings(ValueError):  # noqa: N818  said to the operator
+    """The settings cannot be used; the text says which and why."""
+
+
+def load_settings(kind: type[T], path: Path | None, environ: Mapping[str, str], prefix: str) -> T:
+    """The settings of ``kind``. Raises `BadSettings`."""
+    try:
+        values: dict[str, Any] = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as err:
+        raise BadSettings(f"the settings file {path} cannot be read: {err}") from err
+    for name, value in environ.items():
+        if name.startswith(f"{prefix}_"):
+            _override(kind, values, name.removeprefix(f"{prefix}_").lower(), value, name)
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as err:
+        raise BadSettings(f"a setting is wrong: {err} (file {path or 'none'}, environment {prefix}_*)") from err
+
+
+def _override(kind: type[msgspec.Struct], values: dict[str, Any], key: str, value: str, name: str) -> None:
+    fields = {f.name: f for f in msgspec.structs.fields(kind)}
+    if key in fields:
+        values[key] = value
+        return
+    for section, field in fields.items():
+        inner = field.type
+        if key.startswith(f"{section}_") and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            rest = key.removeprefix(f"{section}_")
+            if rest in inner.__struct_fields__:
+                values.setdefault(section, {})[rest] = value
+                return
+    raise BadSettings(f"the environment variable {name} names no setting")
