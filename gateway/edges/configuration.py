@@ -1,0 +1,389 @@
+"""The configuration client: fetches the signed global configuration, keeps the last valid one, and recovers alone.
+
+One cycle: for each source (those the stored shared parameters name, then the anchor's; https twins first), choose the
+newest version offered, fetch the directory, prove it, refuse one older than the last, fetch the parts whose digest
+changed, check them, and only then put them on the disk and into force. Nothing is ever half in force; on the disk a crash
+leaves old parts or new ones, because the folder is exchanged whole.
+
+A central server that answers conditional requests (ETag) is polled every few seconds; any other once a minute.
+
+Spec: PR-GCONF 3 and 5; X-Road 7.8's configuration client (source order, version choice, layout on disk).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+
+from certs.configuration import TrustedConfiguration, verify_directory
+from certs.edges.configurationfiles import read_configuration_files
+from certs.edges.tokenfiles import sync_folder, write_whole
+from schemas.faults import Fault, Kind, NotTrusted
+from schemas.globalconf.anchor import Anchor, parse_anchor
+from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
+from schemas.globalconf.private import parse_private
+from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from schemas.globalconf.directory import Directory, DirectoryPart
+
+log = logging.getLogger("gateway.configuration")
+
+TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=30)
+LARGEST_PART = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationSettings:
+    """Seconds between two looks; ``federations`` is none, all or a comma-separated list of instances."""
+
+    poll_s: float = 60.0
+    conditional_poll_s: float = 3.0
+    federations: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A URL to try, and the certificates its directory may be verified with."""
+
+    url: str
+    certificates: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class _Fetched:
+    """What one instance's cycle brought: the directory, all its parts, and whether anything is new."""
+
+    directory: Directory
+    parts: dict[str, tuple[DirectoryPart, bytes]] = field(default_factory=dict)
+
+
+class ConfigurationClient:
+    """Keeps one trusted configuration up to date."""
+
+    def __init__(
+        self,
+        anchor: bytes,
+        folder: Path,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Callable[[], datetime],
+        settings: ConfigurationSettings | None = None,
+    ) -> None:
+        self._anchor = parse_anchor(anchor)
+        self._folder = folder
+        self._session = session
+        self._clock = clock
+        self._settings = settings or ConfigurationSettings()
+        self._subscribers: list[Callable[[TrustedConfiguration], None]] = []
+        self._working: dict[str, str] = {}
+        self._etags: dict[str, str] = {}
+        self.current: TrustedConfiguration | None = None
+        self.last_failure: str | None = None
+
+    def subscribe(self, callback: Callable[[TrustedConfiguration], None]) -> None:
+        """Call ``callback`` with every configuration that comes into force."""
+        self._subscribers.append(callback)
+
+    async def load(self) -> None:
+        """Take the stored configuration, if it can be read. An expired one is taken too: it says so itself when asked."""
+        if not (self._folder / "instance-identifier").exists():
+            return
+        try:
+            files = await asyncio.to_thread(read_configuration_files, self._folder)
+            self._put_in_force(TrustedConfiguration.load(files, now=self._clock(), strict=False))
+        except Fault as fault:
+            log.warning("stored configuration unusable", extra={"event": "stored_conf", "reason": fault.detail})
+
+    async def run(self) -> None:
+        """Look for ever. An outage is logged and got over; the last valid configuration stays in force till it expires."""
+        failures = 0
+        while True:
+            try:
+                await self.refresh()
+                failures = 0
+                delay = self._settings.conditional_poll_s if self._etags else self._settings.poll_s
+            except Fault as fault:
+                failures += 1
+                log.warning("configuration not fetched", extra={"event": "conf_failed", "reason": fault.detail})
+                delay = min(self._settings.poll_s, self._settings.conditional_poll_s * 2 ** min(failures - 1, 5))
+            await asyncio.sleep(delay)
+
+    async def refresh(self) -> None:
+        """One cycle over the own instance and the federated ones. Raises `NotTrusted` when the own one fails."""
+        try:
+            changed = await self._refresh_instance(self._anchor, own=True)
+        except Fault as fault:
+            self.last_failure = fault.detail
+            raise
+        self.last_failure = None
+        for anchor in self._federated():
+            try:
+                changed |= await self._refresh_instance(anchor, own=False)
+            except Fault as fault:
+                log.warning(
+                    "federated configuration not fetched",
+                    extra={"event": "federation_failed", "instance": anchor.instance, "reason": fault.detail},
+                )
+        if changed or self.current is None:
+            files = await asyncio.to_thread(read_configuration_files, self._folder)
+            self._put_in_force(TrustedConfiguration.load(files, now=self._clock(), strict=False))
+
+    def _put_in_force(self, configuration: TrustedConfiguration) -> None:
+        if configuration.instance != self._anchor.instance:
+            raise NotTrusted(
+                Kind.MALFORMED_GLOBAL_CONF,
+                f"the stored configuration is of instance {configuration.instance}; the anchor is of {self._anchor.instance}",
+            )
+        self.current = configuration
+        for callback in self._subscribers:
+            callback(configuration)
+
+    def _federated(self) -> tuple[Anchor, ...]:
+        private = None if self.current is None else self.current.private
+        if private is None:
+            return ()
+        allowed = federation_filter(self._settings.federations, self._anchor.instance)
+        return tuple(a for a in private.anchors if a.instance != self._anchor.instance and allowed(a.instance))
+
+    # One instance
+
+    async def _refresh_instance(self, anchor: Anchor, *, own: bool) -> bool:
+        failures = []
+        for location in self._locations(anchor):
+            try:
+                return await self._refresh_from(anchor.instance, location, own=own)
+            except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+                detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
+                failures.append(f"{location.url}: {detail}")
+        raise NotTrusted(
+            Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
+            f"the configuration of instance {anchor.instance} could not be had: " + "; ".join(failures),
+        )
+
+    def _locations(self, anchor: Anchor) -> list[Location]:
+        stored = None if self.current is None else self.current.shared(anchor.instance)
+        first_http = next((s.download_url for s in anchor.sources if s.download_url.startswith("http://")), "")
+        from_stored = stored_locations(() if stored is None else stored.sources, first_http)
+        from_anchor = with_https_twins(
+            [Location(s.download_url, s.verification_certificates) for s in anchor.sources]
+        )
+        found = [*from_stored, *from_anchor]
+        working = self._working.get(anchor.instance)
+        return sorted(found, key=lambda location: location.url != working)
+
+    async def _refresh_from(self, instance: str, location: Location, *, own: bool) -> bool:
+        url = await self._choose_version(location.url)
+        raw = await self._get(url, 1024 * 1024, conditional=True)
+        if raw is None:
+            return False
+        directory = verify_directory(raw, location.certificates, self._clock())
+        self._refuse_rollback(instance, directory)
+        fetched = await self._fetch_parts(instance, url, directory, own=own)
+        changed = await asyncio.to_thread(self._store, instance, fetched, own=own)
+        self._working[instance] = location.url
+        return changed
+
+    async def _choose_version(self, url: str) -> str:
+        if "version=" in urlsplit(url).query:
+            return url
+        for version in range(CURRENT_VERSION, MINIMUM_VERSION, -1):
+            candidate = with_version(url, version)
+            if candidate in self._etags:
+                return candidate
+            async with self._session.get(candidate, timeout=TIMEOUT, allow_redirects=False) as answer:
+                if answer.status != 404:
+                    return candidate
+        return with_version(url, MINIMUM_VERSION)
+
+    async def _get(self, url: str, limit: int, *, conditional: bool = False) -> bytes | None:
+        """The body of a URL; None when a conditional request says that nothing changed."""
+        etag = self._etags.get(url) if conditional and self.current is not None else None
+        headers = {} if etag is None else {"If-None-Match": etag}
+        async with self._session.get(url, timeout=TIMEOUT, headers=headers, allow_redirects=False) as answer:
+            if answer.status == 304 and etag is not None:
+                return None
+            if answer.status != 200:
+                raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected")
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"more than {limit} bytes came")
+            if conditional:
+                self._etags.pop(url, None)
+                if "ETag" in answer.headers:
+                    self._etags[url] = answer.headers["ETag"]
+            return bytes(body)
+
+    def _refuse_rollback(self, instance: str, directory: Directory) -> None:
+        stored = self._stored_expiry(instance)
+        if stored is not None and directory.expires_at < stored:
+            raise NotTrusted(
+                Kind.GLOBAL_CONF_OUTDATED,
+                f"the directory is older than the one in force (it expires {directory.expires_at:%H:%M:%S}, that one "
+                f"{stored:%H:%M:%S} UTC); an old configuration is not taken back",
+            )
+
+    def _stored_expiry(self, instance: str) -> datetime | None:
+        loaded = None if self.current is None else self.current.instances.get(instance)
+        return None if loaded is None else loaded.expires_at
+
+    async def _fetch_parts(self, instance: str, url: str, directory: Directory, *, own: bool) -> _Fetched:
+        fetched = _Fetched(directory)
+        for part in directory.parts:
+            if part.instance and part.instance != instance:
+                raise NotTrusted(
+                    Kind.MALFORMED_GLOBAL_CONF, f"the directory lists a part of instance {part.instance}, not {instance}"
+                )
+            if not own and part.content_id != SHARED_ID:
+                continue
+            content = self._unchanged(instance, part)
+            if content is None:
+                content = await self._get(_resolve(url, part.location), LARGEST_PART) or b""
+                part.check(content)
+                check_part(part, content, directory.version, instance)
+            fetched.parts[file_name_of(part)] = (part, content)
+        needed = (SHARED_ID, PRIVATE_ID) if own else (SHARED_ID,)
+        there = {part.content_id for part, _ in fetched.parts.values()}
+        missing = [name for name in needed if name not in there]
+        if missing:
+            raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"the directory lists no {' and no '.join(missing)}")
+        return fetched
+
+    def _unchanged(self, instance: str, part: DirectoryPart) -> bytes | None:
+        path = self._folder / quote(instance, safe="") / file_name_of(part)
+        if not path.exists():
+            return None
+        content = path.read_bytes()
+        try:
+            part.check(content)
+        except NotTrusted:
+            return None
+        return content
+
+    def _store(self, instance: str, fetched: _Fetched, *, own: bool) -> bool:
+        """Put an instance's parts on the disk by exchanging its folder. Gives whether anything is new."""
+        name = quote(instance, safe="")
+        target, fresh, old = (self._folder / n for n in (name, f".{name}.new", f".{name}.old"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh.mkdir()
+        for file_name, (part, content) in fetched.parts.items():
+            write_whole(fresh / file_name, content, mode=0o644)
+            write_whole(fresh / f"{file_name}.metadata", metadata(part, fetched.directory), mode=0o644)
+        if own and not (self._folder / "instance-identifier").exists():
+            write_whole(self._folder / "instance-identifier", instance.encode(), mode=0o644)
+        if target.exists():
+            target.rename(old)  # a crash between these two leaves no folder: the next start fetches it anew
+        fresh.rename(target)
+        sync_folder(self._folder)
+        shutil.rmtree(old, ignore_errors=True)
+        return True
+
+
+def check_part(part: DirectoryPart, content: bytes, version: int, instance: str) -> None:
+    """Refuse parameters that cannot be read or are of another instance."""
+    if part.content_id == SHARED_ID:
+        found = parse_shared(content, version).instance
+    elif part.content_id == PRIVATE_ID:
+        found = parse_private(content).instance
+    else:
+        return
+    if found != instance:
+        raise NotTrusted(
+            Kind.MALFORMED_GLOBAL_CONF, f"{part.content_id} says it is of instance {found}; {instance} was expected"
+        )
+
+
+def file_name_of(part: DirectoryPart) -> str:
+    """The name a part is stored under: fixed for the known ones, its own otherwise."""
+    known = FILE_NAMES.get(part.content_id)
+    if known is not None:
+        return known
+    name = part.file_name or urlsplit(part.location).path.rpartition("/")[2]
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name) is None or name.startswith("."):
+        raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"{name!r} is no file name for a configuration part")
+    return name
+
+
+def metadata(part: DirectoryPart, directory: Directory) -> bytes:
+    """What is stored beside a part."""
+    values: dict[str, str] = {"contentIdentifier": part.content_id}
+    if part.instance:
+        values["instanceIdentifier"] = part.instance
+    values["expirationDate"] = directory.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if part.file_name:
+        values["contentFileName"] = part.file_name
+    values["contentLocation"] = part.location
+    values["configurationVersion"] = str(directory.version)
+    return json.dumps(values).encode()
+
+
+def with_version(url: str, version: int) -> str:
+    """A configuration URL with a version parameter in place of any other."""
+    parts = urlsplit(url)
+    kept = [p for p in parts.query.split("&") if p and not p.startswith("version=")]
+    return urlunsplit(parts._replace(query="&".join([*kept, f"version={version}"])))
+
+
+def with_https_twins(locations: Sequence[Location]) -> list[Location]:
+    """For each http location its https twin first; https ones of the list itself are kept too."""
+    http = [location for location in locations if location.url.startswith("http://")]
+    https = [location for location in locations if location.url.startswith("https://")]
+    twins = [Location("https://" + location.url.removeprefix("http://"), location.certificates) for location in http]
+    found: dict[str, Location] = {}
+    for location in (*twins, *https, *http):
+        found.setdefault(location.url, location)
+    return list(found.values())
+
+
+def stored_locations(sources: Sequence[Source], anchor_url: str) -> list[Location]:
+    """Locations built from the nodes that shared parameters name, with the path of the anchor's first http URL."""
+    parts = urlsplit(anchor_url)
+    if parts.path in ("", "/"):
+        return []
+    name = parts.path.rpartition("/")[2]
+    found = []
+    for source in sources:
+        certificates: Mapping[str, tuple[bytes, ...]] = {
+            "internalconf": source.internal_certificates,
+            "externalconf": source.external_certificates,
+        }
+        both = source.internal_certificates + source.external_certificates
+        found.append(Location(f"http://{source.address}{parts.path}", certificates.get(name, both)))
+    twins = [Location("https://" + location.url.removeprefix("http://"), location.certificates) for location in found]
+    return [*twins, *found]
+
+
+def federation_filter(allowed: str, own: str) -> Callable[[str], bool]:
+    """Which instances may be federated: ``none`` anywhere wins, then ``all``, then the list, whatever the case."""
+    names = {name.strip().lower() for name in allowed.split(",") if name.strip()}
+
+    def is_allowed(instance: str) -> bool:
+        if instance.lower() == own.lower():
+            return True
+        return "none" not in names and ("all" in names or instance.strip().lower() in names)
+
+    return is_allowed
+
+
+def _resolve(directory_url: str, location: str) -> str:
+    if re.match(r"https?://", location):
+        return location
+    parts = urlsplit(directory_url)
+    path = location if location.startswith("/") else f"{parts.path.rpartition('/')[0]}/{location}"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -1,0 +1,262 @@
+"""OCSP responses: those of this server's certificates, kept fresh and given out on 5577; and those of peers, asked for.
+
+Own: fetched ahead for every certificate in use and every intermediate above it, kept in memory and on the disk, so that a
+restart during an outage goes on until the freshness runs out. There is no soft failure: without a good response in hand a
+key is not used. Peers': asked from the peer's own 5577, as X-Road does.
+
+Spec: RFC 6960; X-Road 7.8's CertHashBasedOcspResponder (SHA-1 in ``cert``, SHA-256 in ``cert_hash``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import aiohttp
+from aiohttp import web
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from certs import ocsp
+from certs.certificates import der_of
+from certs.edges.fetch import fetch_ocsp
+from certs.edges.tokenfiles import write_whole
+from schemas.faults import BadMessage, Fault, Kind, NotProved
+from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from certs.configuration import TrustedConfiguration
+
+log = logging.getLogger("gateway.revocation")
+
+_PEER_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=20)
+_LARGEST = 512 * 1024
+Pair = tuple[x509.Certificate, x509.Certificate]
+
+
+class OwnRevocation:
+    """The OCSP responses of this server's certificates."""
+
+    def __init__(
+        self,
+        folder: Path,
+        session: aiohttp.ClientSession,
+        configuration: Callable[[], TrustedConfiguration | None],
+        now: Callable[[], datetime],
+        *,
+        fetch_s: float = 0.0,
+        retry_s: float = 60.0,
+    ) -> None:
+        self._folder = folder
+        self._session = session
+        self._configuration = configuration
+        self._now = now
+        self._fetch_s = fetch_s
+        self._retry_s = retry_s
+        self._pairs: tuple[Pair, ...] = ()
+        self._responses: dict[bytes, bytes] = {}
+        self._checked: dict[tuple[bytes, int], datetime] = {}
+        self._wake = asyncio.Event()
+        self.last_failure: str | None = None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def watch(self, pairs: Sequence[Pair]) -> None:
+        """Keep fresh responses for these certificates (each with its issuer) from now on."""
+        fresh = tuple(dict.fromkeys(pairs))
+        if fresh == self._pairs:
+            return
+        self._pairs = fresh
+        for certificate, _ in fresh:
+            key = _sha1(certificate)
+            path = self._folder / f"{key.hex()}.ocsp"
+            if key not in self._responses and path.exists():
+                self._responses[key] = path.read_bytes()
+        self._wake.set()
+
+    def response(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bytes:
+        """A response (DER) that is good at ``now``. Raises `NotProved` when there is none in hand."""
+        key = _sha1(certificate)
+        configuration = self._configuration()
+        if configuration is None:
+            raise NotProved(Kind.CERT_VALIDATION, "there is no global configuration to judge OCSP responses by")
+        der = self._responses.get(key)
+        if der is None:
+            raise NotProved(
+                Kind.CERT_VALIDATION,
+                f"no OCSP response for {certificate.subject.rfc4514_string()!r} is in hand yet"
+                + (f"; last failure: {self.last_failure}" if self.last_failure else ""),
+            )
+        until = self._checked.get((der, configuration.generation))
+        if until is None or now >= until:
+            status = ocsp.check_response(der, certificate, issuer, configuration, now)
+            if len(self._checked) > 256:
+                self._checked.clear()
+            self._checked[der, configuration.generation] = ocsp.good_until(status, configuration)
+        return der
+
+    def by_digest(self, digest: bytes) -> bytes | None:
+        """The response for a certificate given by its SHA-1 or SHA-256 digest."""
+        for certificate, _ in self._pairs:
+            if digest in (_sha1(certificate), hashlib.sha256(der_of(certificate)).digest()):
+                return self._responses.get(_sha1(certificate))
+        return None
+
+    async def run(self) -> None:
+        """Fetch for ever: all of them an interval, sooner after a failure or when a certificate is new."""
+        while True:
+            delay = await self.fetch_all()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def fetch_all(self) -> float:
+        """Ask for every watched certificate; the seconds to wait before the next time."""
+        configuration = self._configuration()
+        if configuration is None:
+            return min(1.0, self._retry_s)
+        failed = False
+        for certificate, issuer in self._pairs:
+            try:
+                await self._fetch(certificate, issuer, configuration)
+            except Fault as fault:
+                failed = True
+                self.last_failure = fault.detail
+                log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
+        if failed:
+            return self._retry_s
+        self.last_failure = None
+        return self._fetch_s or float(configuration.ocsp_fetch_interval_s)
+
+    async def _fetch(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, configuration: TrustedConfiguration
+    ) -> None:
+        urls = [info.url for info in configuration.ocsp_infos(issuer)] + authority_urls(certificate)
+        der = await fetch_ocsp(self._session, urls, ocsp.build_request(certificate, issuer))
+        try:
+            ocsp.check_response(der, certificate, issuer, configuration, self._now())
+        except NotProved as fault:
+            # A revoked certificate's response is kept: it is the truth, and using the key will fail with it.
+            if not ocsp.is_about(der, certificate, issuer) or fault.kind is not Kind.CERT_VALIDATION:
+                raise
+            log.warning("certificate not good", extra={"event": "cert_not_good", "reason": fault.detail})
+        key = _sha1(certificate)
+        self._responses[key] = der
+        await asyncio.to_thread(write_whole, self._folder / f"{key.hex()}.ocsp", der)
+
+
+class PeerRevocation:
+    """OCSP responses of peers' certificates, from the peer's own responder."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, port: int = 5577) -> None:
+        self._session = session
+        self._port = port
+        self._responses: dict[bytes, bytes] = {}
+
+    def known(self, pairs: Sequence[Pair]) -> tuple[bytes, ...]:
+        """The responses at hand for a path."""
+        return tuple(r for c, _ in pairs if (r := self._responses.get(_sha1(c))) is not None)
+
+    async def ask(self, address: str, pairs: Sequence[Pair]) -> tuple[bytes, ...]:
+        """Ask a peer for the responses of its path, leaf first. Raises `NotProved`."""
+        query = "&".join(
+            [
+                *(f"cert={_sha1(c).hex()}" for c, _ in pairs),
+                *(f"cert_hash={hashlib.sha256(der_of(c)).hexdigest()}" for c, _ in pairs),
+            ]
+        )
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{self._port}/?{query}"
+        try:
+            async with self._session.get(
+                url, headers={"Accept": "multipart/related"}, timeout=_PEER_TIMEOUT, allow_redirects=False
+            ) as answer:
+                body = await answer.content.read(_LARGEST)
+                if not 200 <= answer.status < 300:
+                    raise ValueError(f"HTTP {answer.status}")
+                responses = read_responses(answer.headers.get("Content-Type", ""), body)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BadMessage) as err:
+            raise NotProved(
+                Kind.CERT_VALIDATION,
+                f"the peer at {address} gave no OCSP response for its TLS certificate: {err or type(err).__name__}",
+            ) from err
+        if len(responses) != len(pairs):
+            raise NotProved(
+                Kind.CERT_VALIDATION, f"the peer gave {len(responses)} OCSP responses for {len(pairs)} certificates"
+            )
+        if len(self._responses) > 4096:
+            self._responses.clear()
+        self._responses.update({_sha1(c): r for (c, _), r in zip(pairs, responses, strict=True)})
+        return responses
+
+
+def read_responses(content_type: str, body: bytes) -> tuple[bytes, ...]:
+    """The OCSP responses (DER) in a multipart answer of port 5577, in order."""
+    media, parameters = parse_content_type(content_type)
+    if media != "multipart/related" or not parameters.get("boundary"):
+        raise ValueError(f"Content-Type {content_type[:100]!r} where multipart/related was expected")
+    parser = MultipartParser(parameters["boundary"])
+    parts: list[bytearray] = []
+    for event in parser.feed(body):
+        if isinstance(event, PartStart):
+            parts.append(bytearray())
+        elif isinstance(event, PartData):
+            parts[-1] += event.data
+    parser.close()
+    return tuple(bytes(part) for part in parts)
+
+
+def responder_app(revocation: OwnRevocation) -> web.Application:
+    """What listens on 5577: this server's own OCSP responses by certificate hash."""
+
+    async def give(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response()
+        query = parse_qsl(request.query_string)
+        wanted = [v for n, v in query if n == "cert"] or [v for n, v in query if n == "cert_hash"]
+        try:
+            found = [revocation.by_digest(bytes.fromhex(value)) for value in wanted]
+        except ValueError:
+            return web.Response(status=500, text="cert must be the SHA-1 of a certificate in hexadecimal")
+        if request.method != "GET" or not found or None in found:
+            return web.Response(status=500, text="ask with GET /?cert=<SHA-1 of one of this server's certificates>")
+        boundary = "sacbe-ocsp"
+        body = b"".join(
+            f"--{boundary}\r\nContent-Type: application/ocsp-response\r\n\r\n".encode() + (der or b"") + b"\r\n"
+            for der in found
+        )
+        content_type = f'multipart/related; type="application/ocsp-response"; charset=UTF-8; boundary={boundary}'
+        return web.Response(
+            body=body + f"--{boundary}--\r\n".encode(), headers={"Content-Type": content_type}
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", give)
+    return app
+
+
+def authority_urls(certificate: x509.Certificate) -> list[str]:
+    """The OCSP responders a certificate itself names."""
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return []
+    return [
+        d.access_location.value
+        for d in access
+        if d.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(d.access_location, x509.UniformResourceIdentifier)
+    ]
+
+
+def _sha1(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha1(der_of(certificate), usedforsecurity=False).digest()
