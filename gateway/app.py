@@ -1,0 +1,391 @@
+"""The composition root of a gateway: builds every part by plain calls, starts the listeners, stops them in order.
+
+What changes while running comes in through three doors: a new global configuration, a changed server configuration
+(watched in its database), and fresh OCSP responses. Each leads to `_rebuild`, which swaps identities and TLS contexts
+between two handshakes; exchanges under way keep what they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import ssl
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certs.edges.configurationfiles import render_verificationconf
+from certs.edges.tokenfiles import TokenFolder
+from certs.signing import MessageSigner
+from certs.softtoken import SoftToken
+from certs.tls import (
+    SwappableServerContext,
+    TlsCredentials,
+    peer_client_context,
+    peer_server_context,
+    provider_client_context,
+    system_server_context,
+)
+from certs.certificates import der_of
+from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
+from gateway.edges.consumers import ConsumerListener
+from gateway.edges.http import listen
+from gateway.edges.identities import OwnIdentities
+from gateway.edges.peerlistener import PeerListener
+from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
+from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_app
+from gateway.edges.services import ServiceCaller
+from gateway.exchange.peertrust import PeerProver, path_of
+from gateway.exchange.ports import Road
+from gateway.messagelog.export import asic_download
+from gateway.messagelog.spool import SpoolFolder
+from gateway.messagelog.store import LogSettings, MessageLog
+from gateway.messagelog.timestamper import Timestamper, TimestampSettings
+from gateway.serverconf.store import ServerConfStore
+from schemas.faults import Fault, Kind, NotProved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.config import Settings
+
+
+log = logging.getLogger("gateway")
+
+WATCH_S = 0.5
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Where a gateway keeps what is its own."""
+
+    root: Path
+
+    @property
+    def serverconf(self) -> Path:
+        """The server configuration."""
+        return self.root / "serverconf.sqlite"
+
+    @property
+    def token(self) -> Path:
+        """The software token."""
+        return self.root / "token"
+
+    @property
+    def globalconf(self) -> Path:
+        """The stored global configuration."""
+        return self.root / "globalconf"
+
+    @property
+    def log(self) -> Path:
+        """The message log."""
+        return self.root / "log"
+
+
+class Gateway:
+    """One running gateway."""
+
+    def __init__(self, folder: DataFolder, settings: Settings, pin: str) -> None:
+        self._settings = settings
+        self._store = ServerConfStore(folder.serverconf)
+        self._serverconf = self._store.load()
+        self._token = SoftToken(TokenFolder(folder.token))
+        self._token.unlock(pin)
+        self._folder = folder
+        self._runners: list[web.BaseRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tls_key: object = None
+        self._peer_client_tls: ssl.SSLContext | None = None
+        self._trusted_generation = 0
+        self._systems_key: object = None
+
+    async def start(self) -> None:
+        """Build, load what is on the disk, listen, and start the loops."""
+        settings, folder = self._settings, self._folder
+        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._configuration = ConfigurationClient(
+            self._store.anchor(),
+            folder.globalconf,
+            self._session,
+            clock=utc_now,
+            settings=ConfigurationSettings(
+                settings.trust.configuration_poll_s,
+                settings.trust.configuration_conditional_poll_s,
+                settings.trust.federations,
+            ),
+        )
+        self._revocation = OwnRevocation(
+            folder.root / "ocsp",
+            self._session,
+            self._current,
+            utc_now,
+            fetch_s=settings.trust.ocsp_fetch_s,
+            retry_s=settings.trust.ocsp_retry_s,
+        )
+        self._identities = OwnIdentities(self._token, self._revocation, self._serverconf.server_id)
+        self._peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
+        self._prover = PeerProver()
+        spools = SpoolFolder(folder.log / "spool")
+        self._log = MessageLog.open(folder.log, settings=LogSettings(settings.log.queue_length))
+        self._timestamper = Timestamper(
+            self._log,
+            self._current,
+            self._session,
+            utc_now,
+            TimestampSettings(
+                settings.log.timestamp_interval_s,
+                settings.log.timestamp_retry_s,
+                settings.log.acceptable_timestamp_failure_s,
+            ),
+        )
+        self._own_tls = _self_signed()
+        self._provider_tls = provider_client_context(self._own_tls)
+        self._services = ServiceCaller(
+            lambda: self._serverconf,
+            spools.new,
+            lambda: self._provider_tls,
+            max_body_bytes=settings.limits.body_bytes,
+        )
+        self._peers = PeerClient(
+            self._check_peer,
+            self._peer_tls,
+            port=settings.listen.peer_port,
+            times=PeerTimes(
+                settings.limits.peer_connect_s,
+                settings.limits.peer_remembered_connect_s,
+                settings.limits.peer_read_s,
+                settings.limits.fastest_remembered_s,
+            ),
+        )
+        self._road = Road(
+            now=utc_now,
+            new_id=lambda: str(uuid.uuid4()),
+            configuration=self._current,
+            serverconf=lambda: self._serverconf,
+            identities=self._identities,
+            signing=MessageSigner(self._token),
+            log=self._log,
+            peers=self._peers,
+            services=self._services,
+            peer_trust=self._prover,
+            new_spool=spools.new,
+            own_certificates=lambda: (der_of(self._own_tls.chain[0]),),
+            max_body_bytes=settings.limits.body_bytes,
+        )
+        await self._services.start()
+        await self._peers.start()
+        self._peer_context = SwappableServerContext(peer_server_context(self._own_tls, ()))
+        self._system_context = SwappableServerContext(self._systems_tls())
+        self._configuration.subscribe(self._take_configuration)
+        await self._configuration.load()
+        with contextlib.suppress(Fault):
+            await self._configuration.refresh()
+        await self._revocation.fetch_all()
+        await self._listen()
+        self._tasks = [
+            asyncio.create_task(loop, name=name)
+            for name, loop in (
+                ("configuration", self._configuration.run()),
+                ("revocation", self._revocation.run()),
+                ("timestamper", self._timestamper.run()),
+                ("serverconf", self._watch_serverconf()),
+            )
+        ]
+
+    async def stop(self) -> None:
+        """Let exchanges in progress end, then close everything."""
+        for runner in self._runners:
+            await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._peers.close()
+        await self._services.close()
+        await self._log.close()
+        await self._session.close()
+        self._store.close()
+        self._token.close()
+
+    def failed_task(self) -> str | None:
+        """The name of a loop that ended, which none should."""
+        return next((t.get_name() for t in self._tasks if t.done()), None)
+
+    # What changes
+
+    def _current(self) -> TrustedConfiguration | None:
+        return self._configuration.current
+
+    def _take_configuration(self, configuration: TrustedConfiguration) -> None:
+        del configuration
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        configuration = self._configuration.current
+        if configuration is None:
+            return
+        self._identities.rebuild(self._store.certificates(), configuration, utc_now())
+        for problem in self._identities.problems:
+            log.warning("certificate unusable", extra={"event": "certificate", "reason": problem})
+        with contextlib.suppress(NotProved):
+            credentials = self._identities.tls_credentials()
+            key = (self._identities.tls_key(), configuration.all_ca_certificates())
+            if key != self._tls_key:
+                self._peer_context.swap(peer_server_context(credentials, configuration.all_ca_certificates()))
+                self._peer_client_tls = peer_client_context(credentials)
+                self._tls_key = key
+        systems = tuple(c for client in self._serverconf.clients for c in sorted(client.certificates))
+        if systems != self._systems_key:
+            self._system_context.swap(self._systems_tls())
+            self._systems_key = systems
+
+    def _systems_tls(self) -> ssl.SSLContext:
+        certificates = {der for client in self._serverconf.clients for der in client.certificates}
+        return system_server_context(
+            self._own_tls, [x509.load_der_x509_certificate(der) for der in sorted(certificates)]
+        )
+
+    async def _watch_serverconf(self) -> None:
+        seen = self._serverconf.generation
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                generation = self._store.generation()
+                if generation != seen:
+                    self._serverconf = self._store.load()
+                    self._rebuild()
+                    seen = generation
+                    log.info("server configuration changed", extra={"event": "serverconf", "generation": seen})
+            except (sqlite3.Error, Fault) as err:
+                log.error("server configuration unreadable", extra={"event": "serverconf", "reason": str(err)})
+
+    # Peers
+
+    def _peer_tls(self) -> ssl.SSLContext:
+        if self._peer_client_tls is None:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED, "this security server has no usable authentication certificate yet"
+            )
+        return self._peer_client_tls
+
+    async def _check_peer(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
+        """Prove the provider's gateway: for the cheap case its OCSP response is known and its verdict remembered."""
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        now = utc_now()
+        try:
+            path = path_of(configuration, certificates, expected.provider.instance, now)
+        except Fault as fault:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED, f"the provider's gateway is not proved: {fault.detail}"
+            ) from fault
+        pairs = list(zip(path, path[1:], strict=False))
+        known = self._peer_revocation.known(pairs)
+        if len(known) == len(pairs):
+            with contextlib.suppress(NotProved):
+                self._prover.check_consumer_side(configuration, certificates, known, expected.provider, now)
+                return
+        try:
+            asked = await self._peer_revocation.ask(expected.server.address, pairs)
+        except NotProved as fault:
+            raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, fault.detail) from fault
+        self._prover.check_consumer_side(configuration, certificates, asked, expected.provider, now)
+
+    # Listening
+
+    async def _listen(self) -> None:
+        where = self._settings.listen
+        spelling = self._settings.fault_spelling
+        consumers = ConsumerListener(
+            self._road,
+            spelling,
+            lambda query: asic_download(self._log, self._timestamper, query),
+            lambda: render_verificationconf(self._configuration.current)  # type: ignore[arg-type]  checked fresh before
+        ).server()
+        peers = PeerListener(self._road, spelling).server()
+        self._runners = [
+            await listen(consumers, where.consumer_host, where.http_port),
+            await listen(consumers, where.consumer_host, where.https_port, self._system_context.listening),
+            await listen(peers, where.peer_host, where.peer_port, self._peer_context.listening),
+            await _serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
+            await _serve(self._health_app(), where.health_host, where.health_port),
+        ]
+
+    def _health_app(self) -> web.Application:
+        async def health(_request: web.Request) -> web.Response:
+            problems = self.problems()
+            return web.json_response(
+                {"status": "up" if not problems else "down", "problems": problems},
+                status=200 if not problems else 503,
+            )
+
+        app = web.Application()
+        app.router.add_get("/", health)
+        return app
+
+    def problems(self) -> list[str]:
+        """What stands in the way of an exchange right now, each with what to do."""
+        now, found = utc_now(), []
+        configuration = self._current()
+        if configuration is None:
+            return ["no global configuration yet: " + (self._configuration.last_failure or "not fetched so far")]
+        for check in (
+            lambda: configuration.check_fresh(now),
+            lambda: self._log.check_accepting(now),
+            lambda: self._identities.authentication_ocsp(now),
+            *(
+                (lambda m=member: self._identities.signing(m, now))
+                for member in {c.id.member for c in self._serverconf.clients}
+            ),
+        ):
+            try:
+                check()
+            except Fault as fault:
+                found.append(fault.detail)
+        ended = self.failed_task()
+        if ended is not None:
+            found.append(f"the loop {ended!r} has ended; restart the gateway and report its log")
+        return found
+
+
+async def _serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def _self_signed() -> TlsCredentials:
+    """The internal TLS certificate, new at each start until one is imported."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sacbe internal")])
+    now = utc_now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=365))
+        .sign(key, hashes.SHA256())
+    )
+    return TlsCredentials(key, (certificate,))
+
+

@@ -1,0 +1,117 @@
+"""Signed containers out of the message log, as ``GET /asic`` gives them.
+
+One message's request and response come as a zip of containers, or one of them bare with ``unique``. A record without a
+timestamp is no evidence yet: it is stamped now when ``force`` is there, and refused otherwise.
+
+Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from gateway.messagelog.spool import CHUNK, read_chunks
+from schemas import asic
+from schemas.faults import BadMessage, Kind, LogFailed
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+    from pathlib import Path
+
+    from gateway.messagelog.record import LoggedAttachment, LogRecord
+    from gateway.messagelog.store import MessageLog
+    from gateway.messagelog.timestamper import Timestamper
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to give out; ``chunks`` may be drawn once."""
+
+    content_type: str
+    file_name: str
+    chunks: AsyncIterator[bytes]
+
+
+async def asic_download(message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]) -> Download:
+    """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `LogFailed`."""
+    only_request, only_response = "requestOnly" in query, "responseOnly" in query
+    unique = "unique" in query
+    if only_request and only_response:
+        raise BadMessage(Kind.BAD_REQUEST, "requestOnly and responseOnly exclude each other")
+    if unique and not (only_request or only_response):
+        raise BadMessage(Kind.BAD_REQUEST, "unique needs requestOnly or responseOnly")
+    owner = ClientId(
+        query["xRoadInstance"], query["memberClass"], query["memberCode"], query.get("subsystemCode") or None
+    )
+    message_id = query["queryId"]
+    wanted = True if only_response else False if only_request else None
+    records = await message_log.find(owner, message_id, is_response=wanted)
+    if not records:
+        raise BadMessage(Kind.NOT_FOUND, f"there is no record of message {message_id!r} of {owner.path()}")
+    if unique and len(records) > 1:
+        raise BadMessage(Kind.BAD_REQUEST, f"{len(records)} records have this message id; unique gives only one")
+    waiting = [r.id for r in records if not r.is_timestamped]
+    if waiting:
+        if "force" not in query:
+            raise LogFailed(
+                Kind.TIMESTAMPING_FAILED,
+                f"{len(waiting)} of the records have no timestamp yet; ask again later, or with force",
+            )
+        await timestamper.force(waiting)
+        records = await message_log.find(owner, message_id, is_response=wanted)
+    file = await asyncio.to_thread(_write, records, message_log.bodies, unique=unique)
+    if unique:
+        return Download(asic.MIMETYPE, container_name(records[0]), _chunks(file))
+    suffix = "-request" if only_request else "-response" if only_response else ""
+    return Download("application/zip", f"{asic.quote_plus(message_id)}{suffix}.zip", _chunks(file))
+
+
+def container_name(record: LogRecord) -> str:
+    """The name of a record's container."""
+    return asic.file_name(record.message_id, is_response=record.is_response, record_id=record.id)
+
+
+def write_record(out: BinaryIO, record: LogRecord, bodies: Path) -> None:
+    """Write a record's container, its bodies streamed."""
+    in_batch = record.timestamp_result is not None
+    container = asic.Container(
+        message=record.message,
+        signature=record.signature,
+        sig_hash_chain_result=record.hash_chain_result,
+        sig_hash_chain=record.hash_chain,
+        ts_hash_chain_result=record.timestamp_result,
+        ts_hash_chain=record.timestamp_chain,
+        timestamp=record.timestamp if in_batch else None,
+    )
+    named = [(f"attachment{a.number}", _content(a, bodies)) for a in record.attachments]
+    asic.write_container(out, container, record.at, named)
+
+
+def _content(attachment: LoggedAttachment, bodies: Path) -> Iterable[bytes]:
+    if attachment.content is not None:
+        return (attachment.content,)
+    return read_chunks(bodies / (attachment.file_name or ""))
+
+
+def _write(records: list[LogRecord], bodies: Path, *, unique: bool) -> BinaryIO:
+    file = tempfile.SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115  closed when drawn
+    if unique:
+        write_record(file, records[0], bodies)  # type: ignore[arg-type]  a temporary file is a BinaryIO
+    else:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for record in records:
+                with archive.open(container_name(record), "w", force_zip64=True) as entry:
+                    write_record(entry, record, bodies)  # type: ignore[arg-type]
+    file.seek(0)
+    return file  # type: ignore[return-value]
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk

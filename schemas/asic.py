@@ -1,0 +1,211 @@
+"""The signed container (ASiC-E as X-Road writes it): message, signature, hash chains, timestamp, bodies in one zip.
+
+Reading is tolerant of layout (deflated ``mimetype``, any order) and strict about content: no entry twice, sizes bounded,
+each missing piece named by its own code. Bodies are given as SHA-512 digests, computed as they are read, never held whole.
+
+Spec: ETSI TS 102 918; PR-SIGDOC 3; X-Road 7.8's asic-core.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote_plus
+
+from schemas.faults import BadMessage, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+MIMETYPE = "application/vnd.etsi.asic-e+zip"
+_MESSAGE = "message.xml"
+_SIGNATURE = "META-INF/signatures.xml"
+_SIG_RESULT = "sig-hashchainresult.xml"
+_SIG_CHAIN = "sig-hashchain.xml"
+_TS_RESULT = "ts-hashchainresult.xml"
+_TS_CHAIN = "ts-hashchain.xml"
+_TIMESTAMP = "META-INF/timestamp.tst"
+_LARGEST_ENTRY = 16 * 1024 * 1024
+_CHUNK = 256 * 1024
+_BASE32 = "0123456789abcdefghijklmnopqrstuv"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The parts of a container; ``attachments`` are SHA-512 digests by name (``attachment1`` ...)."""
+
+    message: bytes
+    signature: bytes
+    sig_hash_chain_result: bytes | None = None
+    sig_hash_chain: bytes | None = None
+    ts_hash_chain_result: bytes | None = None
+    ts_hash_chain: bytes | None = None
+    timestamp: bytes | None = None
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+
+
+
+
+def write_container(
+    out: BinaryIO, container: Container, at: datetime, bodies: Iterable[tuple[str, Iterable[bytes]]] = ()
+) -> None:
+    """Write a container; ``bodies`` are (name, chunks), streamed in order after the rest."""
+    moment = (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second)
+    names = [n for n, _ in (named := list(bodies))]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = f"mimetype={MIMETYPE}".encode()
+        for name, content in _entries(container, names):
+            if content is not None:
+                archive.writestr(_info(name, moment), content)
+        for name, chunks in named:
+            with archive.open(_info(name, moment), "w", force_zip64=True) as entry:
+                for chunk in chunks:
+                    entry.write(chunk)
+
+
+def render_container(container: Container, at: datetime, bodies: Iterable[tuple[str, bytes]] = ()) -> bytes:
+    """A container whose bodies are in memory."""
+    out = io.BytesIO()
+    write_container(out, container, at, [(name, (content,)) for name, content in bodies])
+    return out.getvalue()
+
+
+def _info(name: str, moment: tuple[int, int, int, int, int, int]) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, moment)
+    info.compress_type = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+    return info
+
+
+def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, bytes | None]]:
+    yield "mimetype", MIMETYPE.encode()
+    yield _MESSAGE, container.message
+    yield _SIGNATURE, container.signature
+    yield _SIG_RESULT, container.sig_hash_chain_result
+    yield _SIG_CHAIN, container.sig_hash_chain
+    yield _TS_RESULT, container.ts_hash_chain_result
+    yield _TS_CHAIN, container.ts_hash_chain
+    yield "META-INF/manifest.xml", _manifest(container, bodies)
+    if container.timestamp is not None and container.ts_hash_chain_result is not None:
+        yield "META-INF/ASiCManifest.xml", _asic_manifest(container.ts_hash_chain_result)
+        yield _TIMESTAMP, container.timestamp
+
+
+def _manifest(container: Container, bodies: list[str]) -> bytes:
+    files = [
+        (name, "text/xml")
+        for name, content in (
+            (_MESSAGE, container.message),
+            (_SIG_RESULT, container.sig_hash_chain_result),
+            (_SIG_CHAIN, container.sig_hash_chain),
+            (_TS_RESULT, container.ts_hash_chain_result),
+            (_TS_CHAIN, container.ts_hash_chain),
+        )
+        if content is not None
+    ]
+    files += [(name, "application/octet-stream") for name in bodies]
+    rows = "".join(
+        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type="{media}"/>'
+        for name, media in (("/", MIMETYPE), *files)
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" '
+        f'manifest:version="1.2">{rows}</manifest:manifest>'
+    ).encode()
+
+
+def _asic_manifest(result: bytes) -> bytes:
+
+    digest = base64.b64encode(hashlib.sha512(result).digest()).decode("ascii")
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/2918/v1.2.1#" '
+        'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'
+        f'<asic:SigReference MimeType="vnd.etsi.timestamp-token" URI="{_TIMESTAMP}"/>'
+        f'<asic:DataObjectReference URI="{_TS_RESULT}">'
+        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha512"/>'
+        f"<ds:DigestValue>{digest}</ds:DigestValue></asic:DataObjectReference></asic:ASiCManifest>"
+    ).encode()
+
+
+def read_container(source: BinaryIO) -> Container:
+    """Read a container. Raises `BadMessage`; what is not a zip reads as one without entries."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return _read(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as err:
+        raise BadMessage(
+            Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {err}"
+        ) from err
+
+
+def parse_container(data: bytes) -> Container:
+    """Read a container that is in memory. Raises `BadMessage`."""
+    return read_container(io.BytesIO(data))
+
+
+def _read(archive: zipfile.ZipFile) -> Container:
+    names = [i.filename for i in archive.infolist()]
+    if len(set(names)) != len(names):
+        raise BadMessage(Kind.INVALID_MESSAGE, "the container has an entry twice")
+
+    def entry(name: str) -> bytes | None:
+        if name not in names:
+            return None
+        with archive.open(name) as file:
+            content = file.read(_LARGEST_ENTRY + 1)
+        if len(content) > _LARGEST_ENTRY:
+            raise BadMessage(Kind.INVALID_MESSAGE, f"{name} in the container is larger than {_LARGEST_ENTRY} bytes")
+        return content
+
+    def needed(name: str, kind: Kind) -> bytes:
+        content = entry(name)
+        if content is None or not content.strip():
+            raise BadMessage(kind, f"the container has no {name}")
+        return content
+
+    mimetype = needed("mimetype", Kind.ASIC_MIME_TYPE_NOT_FOUND)
+    if mimetype.decode("utf-8", "replace").strip() != MIMETYPE:
+        raise BadMessage(Kind.ASIC_INVALID_MIME_TYPE, f"the container's mimetype is {mimetype[:80]!r}")
+    container = Container(
+        message=needed(_MESSAGE, Kind.ASIC_MESSAGE_NOT_FOUND),
+        signature=needed(_SIGNATURE, Kind.ASIC_SIGNATURE_NOT_FOUND),
+        sig_hash_chain_result=entry(_SIG_RESULT),
+        sig_hash_chain=entry(_SIG_CHAIN),
+        ts_hash_chain_result=entry(_TS_RESULT),
+        ts_hash_chain=entry(_TS_CHAIN),
+        timestamp=entry(_TIMESTAMP),
+        attachments={name: _digest(archive, name) for name in names if name.startswith("attachment")},
+    )
+    for result, chain in (
+        (container.sig_hash_chain_result, container.sig_hash_chain),
+        (container.ts_hash_chain_result, container.ts_hash_chain),
+    ):
+        if (result is None) != (chain is None):
+            kind = Kind.ASIC_HASH_CHAIN_RESULT_NOT_FOUND if result is None else Kind.ASIC_HASH_CHAIN_NOT_FOUND
+            raise BadMessage(kind, "the container has a hash chain or its result, but not both")
+    return container
+
+
+def _digest(archive: zipfile.ZipFile, name: str) -> bytes:
+    digest = hashlib.sha512()
+    with archive.open(name) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def file_name(message_id: str, *, is_response: bool, record_id: int) -> str:
+    """The name of a container's file: message id, direction, record id in base 32."""
+    digits = ""
+    number = record_id
+    while number or not digits:
+        number, digit = divmod(number, 32)
+        digits = _BASE32[digit] + digits
+    return f"{quote_plus(message_id)[:226]}-{'response' if is_response else 'request'}-{digits}.asice"
