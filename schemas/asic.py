@@ -57,7 +57,8 @@ def write_container(
 ) -> None:
     """Write a container; ``bodies`` are (name, chunks), streamed in order after the rest."""
     moment = (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second)
-    names = [n for n, _ in (named := list(bodies))]
+    named = list(bodies)
+    names = [name for name, _ in named]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = f"mimetype={MIMETYPE}".encode()
         for name, content in _entries(container, names):

@@ -1,0 +1,99 @@
+"""``gateway container verify``: the auditor's command, offline. Exit 0 all valid, 1 any invalid, 2 could not check."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.evidence import Outcome, Verdict, verify_container
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from certs.configuration import TrustedConfiguration
+
+_MARKS = {Outcome.VALID: "ok", Outcome.INVALID: "FAILED", Outcome.WARNING: "note"}
+
+
+@click.group()
+def container() -> None:
+    """Signed containers: verify them."""
+
+
+@container.command()
+@click.option("--configuration", type=click.Path(path_type=Path), help="folder with the verification configuration")
+@click.option("--anchor", type=click.Path(path_type=Path), help="download the configuration this anchor leads to")
+@click.option("--at", "at_text", help="judge at this time (ISO 8601) instead of the timestamp's")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object a file")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(
+    configuration: Path | None, anchor: Path | None, at_text: str | None, as_json: bool, files: tuple[Path, ...]  # noqa: FBT001
+) -> None:
+    """Verify containers, each in numbered steps."""
+    if (configuration is None) == (anchor is None):
+        click.echo("give either --configuration FOLDER or --anchor FILE", err=True)
+        sys.exit(2)
+    try:
+        at = None if at_text is None else _moment(at_text)
+        trusted = _configuration(configuration, anchor)
+    except (Fault, ValueError, OSError) as err:
+        click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
+        sys.exit(2)
+    worst = 0
+    for file in files:
+        try:
+            with file.open("rb") as source:
+                verdict = verify_container(source, trusted, at=at)
+        except OSError as err:
+            click.echo(f"{file}: could not check: {err.strerror}", err=True)
+            worst = 2
+            continue
+        _show(file, verdict, as_json=as_json)
+        if not verdict.is_valid:
+            worst = max(worst, 1)
+    sys.exit(worst)
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:
+    if folder is not None:
+        return load_configuration_folder(folder, strict=False)
+    import asyncio  # noqa: PLC0415  only this way needs a network
+
+    from gateway.edges.download import download_configuration  # noqa: PLC0415
+
+    return asyncio.run(download_configuration((anchor or Path()).read_bytes()))
+
+
+def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "file": str(file),
+                    "valid": verdict.is_valid,
+                    "code": verdict.code,
+                    "signer": None if verdict.signer is None else verdict.signer.path(),
+                    "message_id": verdict.message_id,
+                    "timestamp": None if verdict.timestamp is None else verdict.timestamp.isoformat(),
+                    "steps": [
+                        {"number": s.number, "title": s.title, "outcome": s.outcome, "detail": s.detail, "code": s.code}
+                        for s in verdict.steps
+                    ],
+                },
+                ensure_ascii=False,
+            )
+        )
+        return
+    click.echo(f"{file}: {'VALID' if verdict.is_valid else 'INVALID'}")
+    for s in verdict.steps:
+        click.echo(f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}" + (f" [{s.code}]" if s.code else ""))
