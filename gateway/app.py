@@ -14,14 +14,12 @@ import sqlite3
 import ssl
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.tokenfiles import TokenFolder
@@ -52,6 +50,7 @@ from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, NotProved
+from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +153,7 @@ class Gateway:
                 settings.log.acceptable_timestamp_failure_s,
             ),
         )
-        self._own_tls = _self_signed()
+        self._own_tls = TlsCredentials(*self_signed("sacbe-internal"))
         self._provider_tls = provider_client_context(self._own_tls)
         self._services = ServiceCaller(
             lambda: self._serverconf,
@@ -369,23 +368,3 @@ async def _serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
-
-
-def _self_signed() -> TlsCredentials:
-    """The internal TLS certificate, new at each start until one is imported."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sacbe internal")])
-    now = utc_now()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=365))
-        .sign(key, hashes.SHA256())
-    )
-    return TlsCredentials(key, (certificate,))
-
-

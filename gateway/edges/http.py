@@ -97,7 +97,7 @@ class _Handler(RequestHandler):
         return answer
 
 
-class DataPlaneServer(web.Server[RawRequest]):
+class DataPlaneServer(web.Server):
     """A protocol server whose requests are `RawRequest` and whose errors the listener renders."""
 
     def __init__(

@@ -1,0 +1,26 @@
+"""Applying one file to a gateway's configuration: read, compare, change in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from certs.certificates import to_der
+from gateway.serverconf.wanted import compare, parse_wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.serverconf.store import ServerConfStore
+
+
+def apply_file(store: ServerConfStore, file: Path, *, dry_run: bool = False) -> list[str]:
+    """Make the configuration what ``file`` asks for; the changes in words, none when all was so already."""
+
+    def read_certificate(name: str) -> bytes:
+        return to_der((file.parent / name).read_bytes())
+
+    wanted = parse_wanted(file.read_text(encoding="utf-8"), store.server_id(), read_certificate)
+    changes = compare(store.load(), wanted)
+    if changes and not dry_run:
+        store.replace(wanted)
+    return changes
