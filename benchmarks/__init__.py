@@ -1,0 +1,1 @@
+"""Whole federations as real processes: for the demo, for integration tests and for measuring."""

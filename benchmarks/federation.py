@@ -1,0 +1,305 @@
+"""A federation on one machine: trust services, central server, gateways and systems as processes on loopback addresses.
+
+X-Road fixes its ports, so each server has its own 127.x address. On Linux all of 127.0.0.0/8 is there; on a Mac each
+address must be added first (``sudo ifconfig lo0 alias 127.50.0.1``, and so on for every address printed).
+
+Everything is made with the commands an operator uses; nothing is left behind but the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from central_server.cli import main as central_command
+from certs.dev.authority import DevPki
+from certs.edges.tokenfiles import TokenFolder
+from certs.softtoken import SoftToken
+from gateway.cli import main as gateway_command
+from gateway.serverconf.store import ServerConfStore
+from schemas.identifiers import ClientId, ServerId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+START_TIMEOUT_S = 30.0
+
+
+def run_command(command: object, *arguments: str) -> str:
+    """Run one of the project's commands in this process; its output."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        command.main([*arguments], standalone_mode=False)  # type: ignore[attr-defined]
+    return out.getvalue()
+
+
+@dataclass(slots=True)
+class GatewaySpec:
+    """One gateway of the federation: its owner's code, address, subsystems, and what it serves (TOML)."""
+
+    member: str
+    name: str
+    address: str
+    subsystems: Sequence[str]
+    wanted: str
+    kind: str = "ec-p256"
+    settings: str = ""
+
+
+@dataclass(slots=True)
+class Federation:
+    """The processes of one federation under one folder."""
+
+    folder: Path
+    gateways: Sequence[GatewaySpec]
+    base: str = "127.50.0"
+    instance: str = "MX"
+    member_class: str = "GOB"
+    expire_interval_s: int = 600
+    ocsp_freshness_s: int = 3600
+    groups: str = ""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    pki: DevPki | None = None
+
+    @property
+    def trust_address(self) -> str:
+        """Where CA, OCSP responder and TSA are."""
+        return f"{self.base}.2"
+
+    @property
+    def central_address(self) -> str:
+        """Where the central server is."""
+        return f"{self.base}.1"
+
+    @property
+    def anchor(self) -> Path:
+        """The internal configuration anchor."""
+        return self.folder / "anchor.xml"
+
+    def member(self, spec: GatewaySpec) -> ClientId:
+        """The member that owns a gateway."""
+        return ClientId(self.instance, self.member_class, spec.member)
+
+    def server(self, spec: GatewaySpec) -> ServerId:
+        """A gateway's identifier."""
+        return ServerId(self.instance, self.member_class, spec.member, "SS1")
+
+    def data(self, spec: GatewaySpec) -> Path:
+        """A gateway's data folder."""
+        return self.folder / spec.member
+
+    # Setting up
+
+    def set_up(self) -> None:
+        """Make keys, certificates, registry and configurations; a second time nothing is made anew."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.pki = DevPki.open(self.folder / "trust")
+        if not (self.folder / "pin").exists():
+            (self.folder / "pin").write_text(secrets.token_urlsafe(12))
+            (self.folder / "pin").chmod(0o600)
+        pin = str(self.folder / "pin")
+        central = self.folder / "central"
+        if not (central / "central.sqlite").exists():
+            run_command(central_command, "init", "--data", str(central), "--pin-file", pin, "--kind", "ec-p256")
+        self._issue_before_init()
+        (self.folder / "federation.toml").write_text(self._registry(), encoding="utf-8")
+        run_command(central_command, "apply", "--data", str(central), str(self.folder / "federation.toml"))
+        if not self.anchor.exists():
+            run_command(
+                central_command, "anchor", "internal", "--data", str(central), "--out", str(self.anchor)
+            )
+        for spec in self.gateways:
+            self._set_up_gateway(spec, pin)
+
+    def _issue_before_init(self) -> None:
+        """The registry needs the gateways' certificates, and the gateways the anchor: keys come first."""
+        assert self.pki is not None  # noqa: S101
+        for spec in self.gateways:
+            certificate = self.folder / f"{spec.member}-auth.pem"
+            if certificate.exists():
+                continue
+            pin = (self.folder / "pin").read_text()
+            token = SoftToken.create(TokenFolder(self.folder / f"{spec.member}.token"), pin)
+            auth = token.generate_key(spec.kind, "auth", "auth")
+            sign = token.generate_key(spec.kind, "sign", "sign")
+            issued = self.pki.issue_auth(token.public_key(auth), self.server(spec), spec.address)
+            signing = self.pki.issue_sign(token.public_key(sign), self.member(spec), spec.name)
+            token.close()
+            (self.folder / f"{spec.member}-sign.pem").write_bytes(signing.public_bytes(Encoding.PEM))
+            certificate.write_bytes(issued.public_bytes(Encoding.PEM))
+
+    def _registry(self) -> str:
+        lines = [
+            f'instance = "{self.instance}"',
+            f'address = "{self.central_address}:8080"',
+            f'management_service = "{self.member(self.gateways[0]).path()}"',
+            f"expire_interval_s = {self.expire_interval_s}",
+            f"ocsp_freshness_s = {self.ocsp_freshness_s}",
+            "[[member_class]]",
+            f'code = "{self.member_class}"',
+            'description = "Institutos"',
+            "[[ca]]",
+            'certificate = "trust/root.pem"',
+            'intermediates = ["trust/intermediate.pem"]',
+            f'ocsp = [{{ url = "http://{self.trust_address}:8888/ocsp", certificate = "trust/ocsp.pem" }}]',
+            "[[tsa]]",
+            'name = "TSA"',
+            f'url = "http://{self.trust_address}:8888/tsa"',
+            'certificate = "trust/tsa.pem"',
+        ]
+        for spec in self.gateways:
+            member = self.member(spec).path()
+            subsystems = json.dumps(list(spec.subsystems))
+            clients = json.dumps([f"{member}/{s}" for s in spec.subsystems])
+            lines += [
+                "[[member]]",
+                f'id = "{member}"',
+                f'name = "{spec.name}"',
+                f"subsystems = {subsystems}",
+                "[[server]]",
+                f'id = "{self.server(spec).path()}"',
+                f'address = "{spec.address}"',
+                f'auth_certificates = ["{spec.member}-auth.pem"]',
+                f"clients = {clients}",
+            ]
+        return "\n".join(lines) + "\n" + self.groups
+
+    def _set_up_gateway(self, spec: GatewaySpec, pin: str) -> None:
+        data = self.data(spec)
+        if not (data / "serverconf.sqlite").exists():
+            data.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{spec.member}.token").rename(data / "token")
+            store = ServerConfStore(data / "serverconf.sqlite")
+            store.initialise(self.server(spec), self.anchor.read_bytes())
+            store.close()
+            for usage in ("auth", "sign"):
+                pem = self.folder / f"{spec.member}-{usage}.pem"
+                run_command(
+                    gateway_command, "certificate", "import", "--data", str(data), "--pin-file", pin, str(pem)
+                )
+        (data / "wanted.toml").write_text(spec.wanted, encoding="utf-8")
+        run_command(gateway_command, "apply", "--data", str(data), str(data / "wanted.toml"))
+        (data / "settings.toml").write_text(
+            f'{spec.settings}\n[listen]\nconsumer_host = "{spec.address}"\npeer_host = "{spec.address}"\n'
+            f'health_host = "{spec.address}"\n',
+            encoding="utf-8",
+        )
+
+    # Running
+
+    def start(self, name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a module as a process; its output goes to a file in the folder."""
+        with (self.folder / f"{name}.log").open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def start_trust(self) -> None:
+        """Start CA, OCSP responder and TSA."""
+        self.start("trust", "certs.dev", "--dir", str(self.folder / "trust"), "--host", self.trust_address)
+        self.wait_for(f"http://{self.trust_address}:8888/")
+
+    def start_central(self) -> None:
+        """Start the central server."""
+        self.start(
+            "central",
+            "central_server",
+            "serve",
+            "--data",
+            str(self.folder / "central"),
+            "--pin-file",
+            str(self.folder / "pin"),
+            "--host",
+            self.central_address,
+            "--port",
+            "8080",
+            "--https-port",
+            "0",
+        )
+        self.wait_for(f"http://{self.central_address}:8080/health")
+
+    def start_gateway(self, spec: GatewaySpec, *, wait: bool = True) -> None:
+        """Start a gateway."""
+        data = self.data(spec)
+        self.start(
+            spec.member,
+            "gateway",
+            "serve",
+            "--data",
+            str(data),
+            "--pin-file",
+            str(self.folder / "pin"),
+            "--settings",
+            str(data / "settings.toml"),
+        )
+        if wait:
+            self.wait_for(f"http://{spec.address}:5588/")
+
+    def start_all(self) -> None:
+        """Start everything, gateways last."""
+        self.start_trust()
+        self.start_central()
+        for spec in self.gateways:
+            self.start_gateway(spec, wait=False)
+        for spec in self.gateways:
+            self.wait_for(f"http://{spec.address}:5588/")
+
+    def wait_for(self, url: str) -> None:
+        """Wait until a URL answers 200. Raises RuntimeError with what it said last."""
+        said = "nothing"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+                    return
+            except urllib.error.HTTPError as err:
+                said = err.read().decode("utf-8", "replace")
+            except OSError as err:
+                said = str(err)
+            time.sleep(0.05)
+        raise RuntimeError(f"{url} did not come up: {said}")
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """End a process as a crash would."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        process.wait(timeout=20)
+
+    def stop(self) -> None:
+        """End every process."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+
+def serial_of(pem: Path) -> int:
+    """A certificate's serial number."""
+    return x509.load_pem_x509_certificate(pem.read_bytes()).serial_number
