@@ -36,7 +36,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/vectors tests/property
+	$(BIN)/python -m pytest -q -m "not processes" tests
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+import uvloop
 from aiohttp import web
 
 
@@ -31,7 +32,9 @@ async def handle(request: web.Request) -> web.StreamResponse:
         return answer
     body = await request.read()
     return web.Response(
-        body=body or b'{"ok":true}', content_type=request.content_type or "application/json", headers={"X-Seen": path}
+        body=body or b'{"ok":true}',
+        content_type=request.content_type or "application/json",
+        headers={"X-Seen": path},
     )
 
 
@@ -43,12 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{tail:.*}", handle)
-    try:
-        import uvloop
-
-        uvloop.install()
-    except ImportError:
-        pass
+    uvloop.install()
     web.run_app(app, host=options.host, port=options.port, print=None, access_log=None)
 
 

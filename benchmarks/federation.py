@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_TIMEOUT_S = 30.0
+
+
+_claims: list[socket.socket] = []
+
+
+def free_base() -> str:
+    """Three octets of a loopback network that no other run on this machine uses, claimed until this process ends."""
+    for _ in range(200):
+        base = f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(250)}"
+        claim = socket.socket()
+        try:
+            claim.bind((f"{base}.250", 65432))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return base
+    raise RuntimeError("no free loopback network was found in 200 tries")
 
 
 def run_command(command: object, *arguments: str) -> str:
@@ -115,7 +134,9 @@ class Federation:
         pin = str(self.folder / "pin")
         central = self.folder / "central"
         if not (central / "central.sqlite").exists():
-            run_command(central_command, "init", "--data", str(central), "--pin-file", pin, "--kind", "ec-p256")
+            run_command(
+                central_command, "init", "--data", str(central), "--pin-file", pin, "--kind", "ec-p256"
+            )
         self._issue_before_init()
         (self.folder / "federation.toml").write_text(self._registry(), encoding="utf-8")
         run_command(central_command, "apply", "--data", str(central), str(self.folder / "federation.toml"))
@@ -128,7 +149,7 @@ class Federation:
 
     def _issue_before_init(self) -> None:
         """The registry needs the gateways' certificates, and the gateways the anchor: keys come first."""
-        assert self.pki is not None  # noqa: S101
+        assert self.pki is not None
         for spec in self.gateways:
             certificate = self.folder / f"{spec.member}-auth.pem"
             if certificate.exists():
@@ -202,7 +223,9 @@ class Federation:
 
     # Running
 
-    def start(self, name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, *arguments: str, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a module as a process; its output goes to a file in the folder."""
         with (self.folder / f"{name}.log").open("ab") as out:
             process = subprocess.Popen(
@@ -272,7 +295,7 @@ class Federation:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+                with urllib.request.urlopen(url, timeout=5):
                     return
             except urllib.error.HTTPError as err:
                 said = err.read().decode("utf-8", "replace")

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DATA = click.option("--data", type=click.Path(path_type=Path), default=Path("central-data"), show_default=True)
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("central-data"), show_default=True
+)
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
 
 
@@ -86,7 +88,11 @@ def _new_key(token: SoftToken, source: str, kind: str, *, active: bool) -> Signi
 @main.command()
 @DATA
 @PIN
-@click.option("--kind", type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]), default="rsa-2048")
+@click.option(
+    "--kind",
+    type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
+    default="rsa-2048",
+)
 @_said
 def init(data: Path, pin_file: Path | None, kind: str) -> None:
     """Make a new central server in a folder, with a signing key for each source."""
@@ -103,7 +109,7 @@ def init(data: Path, pin_file: Path | None, kind: str) -> None:
 @click.option("--dry-run", is_flag=True, help="only check the file and say whether it differs")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @_said
-def apply(data: Path, dry_run: bool, file: Path) -> None:  # noqa: FBT001  a flag
+def apply(data: Path, dry_run: bool, file: Path) -> None:
     """Make the registry what FILE says; a running server publishes it at once."""
     certificates: dict[str, bytes] = {}
 
@@ -138,7 +144,9 @@ def anchor(data: Path, source: str, port: int, out: Path | None) -> None:
     if registry is None:
         raise ValueError("there is no registry yet; apply a file first")
     now = datetime.now(UTC)
-    built: Anchor = build_anchor(registry, source, [k.certificate for k in store.signing_keys(source)], now, port)
+    built: Anchor = build_anchor(
+        registry, source, [k.certificate for k in store.signing_keys(source)], now, port
+    )
     raw = render_anchor(built)
     target = out or Path(file_name(registry.instance, source, now))
     target.write_bytes(raw)

@@ -32,7 +32,10 @@ def build_shared(
             SecurityServer(
                 s.id,
                 s.address,
-                frozenset(hashlib.new(digest_name, der, usedforsecurity=False).digest() for der in s.auth_certificates),
+                frozenset(
+                    hashlib.new(digest_name, der, usedforsecurity=False).digest()
+                    for der in s.auth_certificates
+                ),
                 frozenset(s.clients),
                 s.maintenance,
             )

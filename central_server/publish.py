@@ -64,7 +64,9 @@ class Published:
         return None
 
 
-async def make_publication(registry: Registry, store: CentralStore, token: SoftToken, now: datetime) -> Publication:
+async def make_publication(
+    registry: Registry, store: CentralStore, token: SoftToken, now: datetime
+) -> Publication:
     """Every version of both sources, signed. Raises before anything is published when any of them fails."""
     keys = {source: store.signing_keys(source) for source in SOURCES}
     certificates = {source: [k.certificate for k in found] for source, found in keys.items()}
@@ -128,7 +130,9 @@ def add_routes(app: web.Application, published: Published) -> None:
         content = published.part(request.path)
         if content is None:
             return web.Response(status=404)
-        return web.Response(body=content, headers={"Content-Type": "application/xml", "Cache-Control": "no-store"})
+        return web.Response(
+            body=content, headers={"Content-Type": "application/xml", "Cache-Control": "no-store"}
+        )
 
     app.router.add_get("/{source:internal|external}conf", give_directory)
     app.router.add_get("/{version:V[0-9]+}/{stamp}/{file}", give_part)

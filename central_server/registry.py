@@ -102,22 +102,18 @@ class Registry:
     expire_interval_s: int = 600
 
 
-class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class _MemberClass(_Struct):
+class _MemberClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     code: str
     description: str
 
 
-class _Member(_Struct):
+class _Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     name: str
     subsystems: tuple[str, ...] = ()
 
 
-class _Server(_Struct):
+class _Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     address: str
     auth_certificates: tuple[str, ...] = ()
@@ -125,19 +121,19 @@ class _Server(_Struct):
     maintenance: str | None = None
 
 
-class _Group(_Struct):
+class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     code: str
     description: str
     members: tuple[str, ...] = ()
 
 
-class _Ocsp(_Struct):
+class _Ocsp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str
     certificate: str | None = None
     cost_type: CostType | None = None
 
 
-class _Ca(_Struct):
+class _Ca(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     certificate: str
     profile: str = "Basic"
     name: str | None = None
@@ -146,14 +142,14 @@ class _Ca(_Struct):
     authentication_only: bool = False
 
 
-class _Tsa(_Struct):
+class _Tsa(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     url: str
     certificate: str
     cost_type: CostType | None = None
 
 
-class _File(_Struct):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     instance: str
     address: str
     management_service: str
@@ -218,7 +214,9 @@ def _registry(file: _File, read: Callable[[str], bytes]) -> Registry:
             GlobalGroup(GlobalGroupId(file.instance, OWNERS_GROUP), "Security server owners", owners),
             *(
                 GlobalGroup(
-                    GlobalGroupId(file.instance, g.code), g.description, frozenset(_client(m) for m in g.members)
+                    GlobalGroupId(file.instance, g.code),
+                    g.description,
+                    frozenset(_client(m) for m in g.members),
                 )
                 for g in file.group
             ),
@@ -237,7 +235,9 @@ def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
     )
     top = read(ca.certificate)
     name = ca.name or parse_certificate(top).subject.rfc4514_string()
-    profile = ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profile_named(ca.profile).name}{JAVA_SUFFIX}"
+    profile = (
+        ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profile_named(ca.profile).name}{JAVA_SUFFIX}"
+    )
     return ApprovedCa(
         name,
         CaInfo(top, ocsp),
@@ -250,7 +250,7 @@ def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
 def check_registry(registry: Registry) -> Iterable[str]:
     """Every rule the registry breaks, in words."""
     members = {m.id for m in registry.members}
-    clients = members | {ClientId(*m.id.components, s.code) for m in registry.members for s in m.subsystems}
+    clients = members | {m.id.subsystem(s.code) for m in registry.members for s in m.subsystems}
     yield from _doubles("member", (m.id.path() for m in registry.members))
     yield from _doubles("security server", (s.id.path() for s in registry.servers))
     yield from _doubles("group", (g.id.group_code for g in registry.groups))

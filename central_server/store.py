@@ -103,7 +103,9 @@ class CentralStore:
             row = connection.execute("SELECT source FROM signing_key WHERE key_id = ?", (key_id,)).fetchone()
             if row is None:
                 raise LookupError(f"there is no signing key {key_id}")
-            connection.execute("UPDATE signing_key SET active = (key_id = ?) WHERE source = ?", (key_id, row[0]))
+            connection.execute(
+                "UPDATE signing_key SET active = (key_id = ?) WHERE source = ?", (key_id, row[0])
+            )
             connection.execute("UPDATE registry SET generation = generation + 1")
 
     def delete_signing_key(self, key_id: KeyId) -> None:

@@ -117,7 +117,9 @@ class SignatureAlgorithm(enum.Enum):
         """The scheme of an XML URI. Raises `NotProved` (``malformed_signature``) when it is not accepted."""
         found = _SIGNATURE_BY_URI.get(uri)
         if found is None:
-            raise NotProved(Kind.MALFORMED_SIGNATURE, f"{uri!r} is not a signature algorithm that is accepted")
+            raise NotProved(
+                Kind.MALFORMED_SIGNATURE, f"{uri!r} is not a signature algorithm that is accepted"
+            )
         return found
 
     @classmethod
@@ -183,4 +185,6 @@ def raw_to_der(signature: bytes) -> bytes:
     half, odd = divmod(len(signature), 2)
     if odd or not half:
         raise ValueError("an ECDSA signature value has two halves of the same length")
-    return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+    return encode_dss_signature(
+        int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    )

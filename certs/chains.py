@@ -135,7 +135,8 @@ def check_kind(certificate: x509.Certificate, kind: LeafKind) -> None:
     """Refuse a certificate that is not for its purpose. Raises `NotProved` (``wrong_cert_usage``)."""
     if kind is LeafKind.SIGNING and not is_signing_certificate(certificate):
         raise NotProved(
-            Kind.WRONG_CERT_USAGE, f"{_name(certificate)} is not a signing certificate (keyUsage lacks nonRepudiation)"
+            Kind.WRONG_CERT_USAGE,
+            f"{_name(certificate)} is not a signing certificate (keyUsage lacks nonRepudiation)",
         )
     if kind is LeafKind.AUTHENTICATION and not is_authentication_certificate(certificate):
         raise NotProved(Kind.WRONG_CERT_USAGE, f"{_name(certificate)} is not an authentication certificate")
@@ -215,12 +216,16 @@ def _check_issuer(issuer: x509.Certificate, below: int) -> None:
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
-        raise NotProved(Kind.CERT_VALIDATION, f"{_name(issuer)} is no CA certificate (no basicConstraints)") from None
+        raise NotProved(
+            Kind.CERT_VALIDATION, f"{_name(issuer)} is no CA certificate (no basicConstraints)"
+        ) from None
     if not constraints.ca or (constraints.path_length is not None and constraints.path_length < below):
         raise NotProved(Kind.CERT_VALIDATION, f"{_name(issuer)} may not issue the certificates below it")
     usage = _key_usage(issuer)
     if usage is not None and not usage.key_cert_sign:
-        raise NotProved(Kind.CERT_VALIDATION, f"{_name(issuer)} may not sign certificates (keyUsage lacks keyCertSign)")
+        raise NotProved(
+            Kind.CERT_VALIDATION, f"{_name(issuer)} may not sign certificates (keyUsage lacks keyCertSign)"
+        )
 
 
 def _check_certificate(certificate: x509.Certificate, *, weak: bool) -> None:
@@ -234,13 +239,20 @@ def _check_certificate(certificate: x509.Certificate, *, weak: bool) -> None:
         return
     digest = certificate.signature_hash_algorithm
     if digest is not None and digest.name in _WEAK_DIGESTS:
-        raise NotProved(Kind.CERT_VALIDATION, f"{_name(certificate)} is signed with {digest.name}, which is too weak")
+        raise NotProved(
+            Kind.CERT_VALIDATION, f"{_name(certificate)} is signed with {digest.name}, which is too weak"
+        )
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < 2048:
-            raise NotProved(Kind.CERT_VALIDATION, f"{_name(certificate)} has an RSA key of {key.key_size} bits; 2048 is the least")
+            raise NotProved(
+                Kind.CERT_VALIDATION,
+                f"{_name(certificate)} has an RSA key of {key.key_size} bits; 2048 is the least",
+            )
     elif not isinstance(key, ec.EllipticCurvePublicKey):
-        raise NotProved(Kind.CERT_VALIDATION, f"{_name(certificate)} has a {type(key).__name__}; RSA or EC was expected")
+        raise NotProved(
+            Kind.CERT_VALIDATION, f"{_name(certificate)} has a {type(key).__name__}; RSA or EC was expected"
+        )
 
 
 def _name(certificate: x509.Certificate) -> str:

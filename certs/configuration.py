@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from certs import profiles
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
-from certs.certificates import der_of, parse_certificate
+from certs.certificates import parse_certificate
 from schemas.faults import Fault, Kind, NotProved, NotTrusted
 from schemas.globalconf import parts as optional_parts
 from schemas.globalconf.directory import (
@@ -43,7 +43,14 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from certs.tokens import KeyId, Signer
-    from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo, GlobalGroup, OcspInfo, SecurityServer
+    from schemas.globalconf.shared import (
+        ApprovedCa,
+        ApprovedTsa,
+        CaInfo,
+        GlobalGroup,
+        OcspInfo,
+        SecurityServer,
+    )
     from schemas.identifiers import GlobalGroupId
 
 SHA512_URI = "http://www.w3.org/2001/04/xmlenc#sha512"
@@ -160,7 +167,7 @@ class InstanceConfiguration:
         found = {m.id: m.name for m in self.shared.members}
         for member in self.shared.members:
             for subsystem in member.subsystems:
-                found[ClientId(*member.id.components, subsystem.code)] = subsystem.name or member.name
+                found[member.id.subsystem(subsystem.code)] = subsystem.name or member.name
         return found
 
 
@@ -183,7 +190,9 @@ class TrustedConfiguration:
         read; otherwise it is left out. Raises `NotTrusted` when the own instance is not there.
         """
         if "instance-identifier" not in files:
-            raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, "the configuration folder has no file instance-identifier")
+            raise NotTrusted(
+                Kind.MALFORMED_GLOBAL_CONF, "the configuration folder has no file instance-identifier"
+            )
         own = files["instance-identifier"].decode("utf-8", "replace").strip()
         folders = sorted({name.partition("/")[0] for name in files if "/" in name})
         instances: dict[str, InstanceConfiguration] = {}
@@ -209,7 +218,8 @@ class TrustedConfiguration:
                 }
         if own not in instances:
             raise NotTrusted(
-                Kind.MALFORMED_GLOBAL_CONF, f"the configuration folder has no shared parameters of instance {own!r}"
+                Kind.MALFORMED_GLOBAL_CONF,
+                f"the configuration folder has no shared parameters of instance {own!r}",
             )
         return cls(own, instances, stored)
 
@@ -442,4 +452,6 @@ def _metadata(raw: bytes | None) -> tuple[int, datetime]:
         version = int(values.get("configurationVersion") or 2)
         return version, _FOR_EVER if expires is None else datetime.fromisoformat(expires)
     except (ValueError, AttributeError, TypeError) as err:
-        raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"the metadata of a configuration part cannot be read: {err}") from err
+        raise NotTrusted(
+            Kind.MALFORMED_GLOBAL_CONF, f"the metadata of a configuration part cannot be read: {err}"
+        ) from err

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from certs import timestamps, verifying
 from schemas import asic, hashchain, rest, xades
@@ -74,7 +74,7 @@ class Verdict:
 
 
 def verify_container(
-    source: BinaryIO, configuration: TrustedConfiguration, *, at: datetime | None = None
+    source: IO[bytes], configuration: TrustedConfiguration, *, at: datetime | None = None
 ) -> Verdict:
     """The verdict on one container; ``at`` stands in for the timestamp's time. Never raises `Fault`."""
     verdict = Verdict()
@@ -98,7 +98,7 @@ _TITLES = {
 
 
 def _verify(
-    source: BinaryIO, configuration: TrustedConfiguration, at: datetime | None, verdict: Verdict
+    source: IO[bytes], configuration: TrustedConfiguration, at: datetime | None, verdict: Verdict
 ) -> None:
     def passed(number: int, detail: str, outcome: Outcome = Outcome.VALID) -> None:
         verdict.steps.append(VerdictStep(number, _TITLES[number], outcome, detail))
@@ -172,12 +172,11 @@ def _check_coverage(container: asic.Container, document: xades.SignatureDocument
     def resolve(uri: str) -> bytes | None:
         return container.message if uri == "/message.xml" else None
 
-    given: list[tuple[str, bytes | None]] = [("/message.xml", None)]
     verifying.check_coverage(
         document,
         container.sig_hash_chain_result,
         container.sig_hash_chain,
-        given,  # type: ignore[arg-type]  the chain resolves and digests the message itself
+        [("/message.xml", digest_of(container.message))],
         verifying.FOREIGN_EVIDENCE,
         resolve=resolve,
     )
@@ -191,7 +190,9 @@ def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str
     if document.reference(xades.HASH_CHAIN_RESULT_URI) is None or result is None or chain is None:
         loose = [u for u in digests if document.reference(u) is None]
         if loose:
-            raise NotProved(Kind.MALFORMED_SIGNATURE, f"{', '.join(loose)} is in the container but nobody signed it")
+            raise NotProved(
+                Kind.MALFORMED_SIGNATURE, f"{', '.join(loose)} is in the container but nobody signed it"
+            )
         return f"{len(digests)} directly signed" if digests else "none"
     missing: list[str] = []
 
@@ -202,7 +203,9 @@ def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str
         return None
 
     with step(Step.MALFORMED_SIGNATURE):
-        hashchain.verify(result, chain, {"/message.xml": None, **digests}, resolve=resolve, algorithm_uri=None)
+        hashchain.verify(
+            result, chain, {"/message.xml": None, **digests}, resolve=resolve, algorithm_uri=None
+        )
     said = f"{len(digests)} are what was signed"
     return said + (f"; not included: {', '.join(missing)}" if missing else "")
 

@@ -239,7 +239,7 @@ def _key_hash(certificate: x509.Certificate) -> bytes:
     elif isinstance(key, ec.EllipticCurvePublicKey):
         bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     else:
-        return x509.SubjectKeyIdentifier.from_public_key(key).digest  # type: ignore[arg-type]
+        return x509.SubjectKeyIdentifier.from_public_key(key).digest
     return _digest(bits)
 
 

@@ -48,7 +48,9 @@ class CertificateProfile:
     wants_alternative_name: bool = False
 
 
-def _fields(*oids: ObjectIdentifier) -> Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None]:
+def _fields(
+    *oids: ObjectIdentifier,
+) -> Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None]:
     """Instance, class and code stand in three fields."""
 
     def rule(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
@@ -102,7 +104,9 @@ def _finnish_unit(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tu
 _ESTONIAN_CLASSES = (("NTREE-", "COM"), ("GO:EE-", "GOV"), ("NP:EE-", "NGO"))
 
 
-def _estonian_identifier(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+def _estonian_identifier(
+    subject: Mapping[ObjectIdentifier, str], instance: str
+) -> tuple[str, str, str] | None:
     value = subject.get(ORGANIZATION_IDENTIFIER)
     if value is None:
         return None
@@ -126,7 +130,13 @@ def _estonian_person(subject: Mapping[ObjectIdentifier, str], instance: str) -> 
 
 
 _EJBCA = _fields(C, O, CN)
-_BASIC_SIGN: Fields = ((CN, "{name}"), (O, "{name}"), (CATEGORY, "{class}"), (C, "{country}"), (SERIAL, "{code}"))
+_BASIC_SIGN: Fields = (
+    (CN, "{name}"),
+    (O, "{name}"),
+    (CATEGORY, "{class}"),
+    (C, "{country}"),
+    (SERIAL, "{code}"),
+)
 _BASIC_AUTH: Fields = ((CN, "{address}"), (SERIAL, "{code}"), (C, "{country}"), (O, "{name}"))
 _FI_SERIAL = (SERIAL, "{instance}/{server}/{class}")
 
@@ -134,7 +144,10 @@ PROFILES: dict[str, CertificateProfile] = {
     p.name: p
     for p in (
         CertificateProfile(
-            "Ejbca", ((C, "{instance}"), (O, "{class}"), (CN, "{code}")), ((C, "{instance}"), (CN, "{server}")), (_EJBCA,)
+            "Ejbca",
+            ((C, "{instance}"), (O, "{class}"), (CN, "{code}")),
+            ((C, "{instance}"), (CN, "{server}")),
+            (_EJBCA,),
         ),
         CertificateProfile("Basic", _BASIC_SIGN, _BASIC_AUTH, (_basic,)),
         CertificateProfile("BasicACME", _BASIC_SIGN, _BASIC_AUTH, (_basic,), wants_alternative_name=True),
@@ -156,7 +169,9 @@ PROFILES: dict[str, CertificateProfile] = {
             ((C, "IS"), (O, "{instance}"), (OU, "{class}"), (CN, "{code}"), (SERIAL, "{server_path}")),
             ((C, "IS"), (CN, "{address}"), (SERIAL, "{server_path}")),
             (
-                lambda s, i: None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i),
+                lambda s, i: (
+                    None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i)
+                ),
                 _EJBCA,
             ),
         ),
@@ -169,7 +184,14 @@ PROFILES: dict[str, CertificateProfile] = {
         CertificateProfile("SkEsteId", (), (), (_estonian_person,)),
         CertificateProfile(
             "Mexico",
-            ((C, "MX"), (O, "{name}"), (OU, "{class}"), (CN, "{name}"), (SERIAL, "{code}"), (CATEGORY, "{class}")),
+            (
+                (C, "MX"),
+                (O, "{name}"),
+                (OU, "{class}"),
+                (CN, "{name}"),
+                (SERIAL, "{code}"),
+                (CATEGORY, "{class}"),
+            ),
             ((C, "MX"), (O, "{name}"), (CN, "{address}"), (SERIAL, "{code}")),
             (_basic,),
         ),
@@ -191,7 +213,9 @@ def member_id_from_subject(profile_name: str, certificate: x509.Certificate, ins
     subject: dict[ObjectIdentifier, str] = {}
     for attribute in certificate.subject:
         value = attribute.value
-        subject.setdefault(attribute.oid, value if isinstance(value, str) else value.decode("utf-8", "replace"))
+        subject.setdefault(
+            attribute.oid, value if isinstance(value, str) else value.decode("utf-8", "replace")
+        )
     return member_id_from_fields(profile_name, subject, instance)
 
 

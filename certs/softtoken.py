@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from certs.algorithms import SignatureAlgorithm
 
@@ -142,7 +143,7 @@ class SoftToken:
         self.unlock(old)
         self._seal_master(new, self._opened())
 
-    def keys(self) -> tuple[KeyInfo, ...]:
+    def key_infos(self) -> tuple[KeyInfo, ...]:
         """Every key, locked or not."""
         infos = []
         for key_id, raw in self._storage.read_keys().items():
@@ -174,7 +175,7 @@ class SoftToken:
         """The public half of a key."""
         return self._key(key_id).public_key()
 
-    def find_key(self, public_key: PublicKey) -> KeyId | None:
+    def find_key(self, public_key: PublicKeyTypes) -> KeyId | None:
         """The key whose public half this is."""
         return next((i for i, k in self._keys.items() if k.public_key() == public_key), None)
 
@@ -265,7 +266,9 @@ def _load(key_id: str, raw: bytes, master: bytes) -> PrivateKey:
     try:
         clear = _open(master, _bytes(record["sealed"]), _associated(key_id, record["usage"]))
     except InvalidTag:
-        raise TokenFailed(Kind.CANNOT_SIGN, f"the file of key {key_id} is damaged or was put there by another token") from None
+        raise TokenFailed(
+            Kind.CANNOT_SIGN, f"the file of key {key_id} is damaged or was put there by another token"
+        ) from None
     key = serialization.load_der_private_key(clear, None)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise TokenFailed(Kind.CANNOT_SIGN, f"key {key_id} is of a type that is not supported")
@@ -278,7 +281,13 @@ def _associated(key_id: str, usage: str) -> bytes:
 
 def _stretch(pin: str, salt: bytes) -> bytes:
     return hash_secret_raw(
-        pin.encode("utf-8"), salt, time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=1, hash_len=32, type=Type.ID
+        pin.encode("utf-8"),
+        salt,
+        time_cost=_PASSES,
+        memory_cost=_MEMORY_KIB,
+        parallelism=1,
+        hash_len=32,
+        type=Type.ID,
     )
 
 

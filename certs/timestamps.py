@@ -79,7 +79,11 @@ class _Token:
 
 
 def build_request(
-    digest: bytes, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512, *, nonce: int | None = None, want_certificate: bool = False
+    digest: bytes,
+    algorithm: DigestAlgorithm = DigestAlgorithm.SHA512,
+    *,
+    nonce: int | None = None,
+    want_certificate: bool = False,
 ) -> bytes:
     """The request (DER) for a timestamp over a digest. A nonce and the certificate are asked for only when said."""
     imprint = der.write(
@@ -87,7 +91,9 @@ def build_request(
         der.write(der.SEQUENCE, der.write_oid(_DIGEST_OIDS[algorithm]), b"\x05\x00"),
         der.write(der.OCTET_STRING, digest),
     )
-    extras = (b"" if nonce is None else der.write_integer(nonce)) + (b"\x01\x01\xff" if want_certificate else b"")
+    extras = (b"" if nonce is None else der.write_integer(nonce)) + (
+        b"\x01\x01\xff" if want_certificate else b""
+    )
     return der.write(der.SEQUENCE, der.write_integer(1), imprint, extras)
 
 
@@ -126,7 +132,9 @@ def check_token(
     policy = policy or TimestampPolicy()
     parsed = _parse(token)
     if parsed.imprint != digest or (algorithm is not None and parsed.imprint_algorithm is not algorithm):
-        raise NotProved(Kind.MALFORMED_SIGNATURE, "the timestamp is over something else (its imprint does not match)")
+        raise NotProved(
+            Kind.MALFORMED_SIGNATURE, "the timestamp is over something else (its imprint does not match)"
+        )
     authority = next((c for c in authorities if _is_signer(parsed, c)), None)
     if authority is None:
         raise NotProved(
@@ -227,7 +235,10 @@ def _time(content: bytes) -> datetime:
 
 def _is_signer(token: _Token, certificate: x509.Certificate) -> bool:
     if token.signer.key_identifier is None:
-        return certificate.serial_number == token.signer.serial and certificate.issuer.public_bytes() == token.signer.issuer
+        return (
+            certificate.serial_number == token.signer.serial
+            and certificate.issuer.public_bytes() == token.signer.issuer
+        )
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except x509.ExtensionNotFound:

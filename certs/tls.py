@@ -47,7 +47,9 @@ PEER_CIPHERS = ":".join(
         "ECDHE-ECDSA-AES256-SHA384",
     )
 )
-SYSTEM_CIPHERS = ":".join(PEER_CIPHERS.split(":")[:6] + ["DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-AES128-GCM-SHA256"])
+SYSTEM_CIPHERS = ":".join(
+    [*PEER_CIPHERS.split(":")[:6], "DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-AES128-GCM-SHA256"]
+)
 
 
 @dataclass(frozen=True, slots=True)

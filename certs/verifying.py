@@ -19,6 +19,7 @@ Spec: PR-SIGDOC; PR-MESSTRANSP 5; X-Road 7.8's SignatureVerifier.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -153,8 +154,12 @@ def check_coverage(
     _check_octets(by_chain, hash_chain_result)
     if len(parts) > 1 and resolve is None and _is_our_own(hash_chain_result, hash_chain, parts):
         return
+    inputs: dict[str, bytes | None] = dict(parts)
+    if resolve is not None:
+        # The chain digests what it resolves itself, and says which part is wrong.
+        inputs = dict.fromkeys(inputs)
     with step(Step.MALFORMED_SIGNATURE):
-        hashchain.verify(hash_chain_result, hash_chain, dict(parts), resolve=resolve)
+        hashchain.verify(hash_chain_result, hash_chain, inputs, resolve=resolve)
 
 
 def _is_our_own(result: bytes, chain: bytes, parts: Sequence[tuple[str, bytes]]) -> bool:
@@ -180,7 +185,9 @@ def _check_direct(
         if DigestAlgorithm.from_uri(reference.digest_uri) is not DigestAlgorithm.SHA512:
             raise _malformed(f"the reference to {uri} has a digest other than SHA-512")
         if reference.digest != digest:
-            raise NotProved(Kind.INVALID_SIGNATURE_VALUE, f"the digest of {uri} is not the one that was signed")
+            raise NotProved(
+                Kind.INVALID_SIGNATURE_VALUE, f"the digest of {uri} is not the one that was signed"
+            )
 
 
 def _check_octets(reference: xades.Reference, content: bytes) -> None:
@@ -256,7 +263,7 @@ def _check_path(
         )
         statuses = [
             _ocsp_status(document.ocsp_responses, c, issuer, configuration, at, policy)
-            for c, issuer in zip(path, path[1:], strict=False)
+            for c, issuer in itertools.pairwise(path)
         ]
     until = min(
         at + VERDICT_LIFETIME,
@@ -295,5 +302,3 @@ def _ocsp_status(
 
 def _malformed(detail: str) -> NotProved:
     return NotProved(Kind.MALFORMED_SIGNATURE, detail)
-
-

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import logging
 import sqlite3
 import ssl
@@ -21,6 +23,7 @@ import aiohttp
 from aiohttp import web
 from cryptography import x509
 
+from certs.certificates import der_of
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.tokenfiles import TokenFolder
 from certs.signing import MessageSigner
@@ -33,7 +36,6 @@ from certs.tls import (
     provider_client_context,
     system_server_context,
 )
-from certs.certificates import der_of
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.http import listen
@@ -53,7 +55,7 @@ from schemas.faults import Fault, Kind, NotProved
 from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
@@ -269,16 +271,21 @@ class Gateway:
                     self._serverconf = self._store.load()
                     self._rebuild()
                     seen = generation
-                    log.info("server configuration changed", extra={"event": "serverconf", "generation": seen})
+                    log.info(
+                        "server configuration changed", extra={"event": "serverconf", "generation": seen}
+                    )
             except (sqlite3.Error, Fault) as err:
-                log.error("server configuration unreadable", extra={"event": "serverconf", "reason": str(err)})
+                log.error(
+                    "server configuration unreadable", extra={"event": "serverconf", "reason": str(err)}
+                )
 
     # Peers
 
     def _peer_tls(self) -> ssl.SSLContext:
         if self._peer_client_tls is None:
             raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED, "this security server has no usable authentication certificate yet"
+                Kind.SSL_AUTHENTICATION_FAILED,
+                "this security server has no usable authentication certificate yet",
             )
         return self._peer_client_tls
 
@@ -294,7 +301,7 @@ class Gateway:
             raise NotProved(
                 Kind.SSL_AUTHENTICATION_FAILED, f"the provider's gateway is not proved: {fault.detail}"
             ) from fault
-        pairs = list(zip(path, path[1:], strict=False))
+        pairs = list(itertools.pairwise(path))
         known = self._peer_revocation.known(pairs)
         if len(known) == len(pairs):
             with contextlib.suppress(NotProved):
@@ -315,7 +322,7 @@ class Gateway:
             self._road,
             spelling,
             lambda query: asic_download(self._log, self._timestamper, query),
-            lambda: render_verificationconf(self._configuration.current)  # type: ignore[arg-type]  checked fresh before
+            self._verificationconf,
         ).server()
         peers = PeerListener(self._road, spelling).server()
         self._runners = [
@@ -325,6 +332,12 @@ class Gateway:
             await _serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
             await _serve(self._health_app(), where.health_host, where.health_port),
         ]
+
+    def _verificationconf(self) -> bytes:
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        return render_verificationconf(configuration)
 
     def _health_app(self) -> web.Application:
         async def health(_request: web.Request) -> web.Response:
@@ -340,19 +353,21 @@ class Gateway:
 
     def problems(self) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""
-        now, found = utc_now(), []
+        now = utc_now()
+        found: list[str] = []
         configuration = self._current()
         if configuration is None:
-            return ["no global configuration yet: " + (self._configuration.last_failure or "not fetched so far")]
-        for check in (
-            lambda: configuration.check_fresh(now),
-            lambda: self._log.check_accepting(now),
-            lambda: self._identities.authentication_ocsp(now),
-            *(
-                (lambda m=member: self._identities.signing(m, now))
-                for member in {c.id.member for c in self._serverconf.clients}
-            ),
-        ):
+            return [
+                "no global configuration yet: " + (self._configuration.last_failure or "not fetched so far")
+            ]
+        members = {c.id.member for c in self._serverconf.clients}
+        checks: list[Callable[[], object]] = [
+            functools.partial(configuration.check_fresh, now),
+            functools.partial(self._log.check_accepting, now),
+            functools.partial(self._identities.authentication_ocsp, now),
+            *(functools.partial(self._identities.signing, member, now) for member in sorted(members)),
+        ]
+        for check in checks:
             try:
                 check()
             except Fault as fault:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DATA = click.option("--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True)
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
+)
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
 
 
@@ -84,8 +86,12 @@ def _token(data: Path, pin_file: Path | None) -> SoftToken:
 @main.command()
 @DATA
 @PIN
-@click.option("--server", required=True, help="instance/class/code/server, the identifier of this security server")
-@click.option("--anchor", required=True, type=click.Path(path_type=Path, exists=True), help="configuration anchor")
+@click.option(
+    "--server", required=True, help="instance/class/code/server, the identifier of this security server"
+)
+@click.option(
+    "--anchor", required=True, type=click.Path(path_type=Path, exists=True), help="configuration anchor"
+)
 @_said
 def init(data: Path, pin_file: Path | None, server: str, anchor: Path) -> None:
     """Make a new gateway in a folder."""
@@ -116,7 +122,11 @@ def key() -> None:
 @DATA
 @PIN
 @click.option("--usage", type=click.Choice(["sign", "auth"]), required=True)
-@click.option("--kind", type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]), default="rsa-2048")
+@click.option(
+    "--kind",
+    type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
+    default="rsa-2048",
+)
 @click.option("--label", default="")
 @_said
 def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str) -> None:
@@ -134,7 +144,7 @@ def list_keys(data: Path) -> None:
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
 
-    for info in SoftToken(TokenFolder(data / "token")).keys():
+    for info in SoftToken(TokenFolder(data / "token")).key_infos():
         click.echo(f"{info.id}  {info.kind:<9} {info.usage:<5} {info.label}")
 
 
@@ -149,7 +159,14 @@ def list_keys(data: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @_said
 def csr(
-    data: Path, pin_file: Path | None, key_id: str, member: str, name: str, address: str, profile: str, out: Path
+    data: Path,
+    pin_file: Path | None,
+    key_id: str,
+    member: str,
+    name: str,
+    address: str,
+    profile: str,
+    out: Path,
 ) -> None:
     """Write a signing request (PEM) for a key."""
     from cryptography import x509
@@ -160,7 +177,7 @@ def csr(
     from certs.tokens import KeyId
 
     token = _token(data, pin_file)
-    usage = next(k.usage for k in token.keys() if k.id == key_id)
+    usage = next(k.usage for k in token.key_infos() if k.id == key_id)
     requester = requests.Requester(ClientId(*member.split("/")), _store(data).server_id(), name, address)
     der = token.sign_csr(KeyId(key_id), requests.build_request(profile_named(profile), requester, usage))
     out.write_bytes(x509.load_der_x509_csr(der).public_bytes(Encoding.PEM))
@@ -186,12 +203,14 @@ def import_certificate(data: Path, pin_file: Path | None, file: Path) -> None:
 
     parsed = parse_certificate(file.read_bytes())
     token = _token(data, pin_file)
-    key_id = token.find_key(parsed.public_key())  # type: ignore[arg-type]  other types are simply not found
+    key_id = token.find_key(parsed.public_key())
     if key_id is None:
         raise ValueError("the certificate belongs to none of this token's keys")
     signing, auth = chains.is_signing_certificate(parsed), chains.is_authentication_certificate(parsed)
     if signing == auth:
-        raise ValueError("the certificate must be for signing or for authentication, not both and not neither")
+        raise ValueError(
+            "the certificate must be for signing or for authentication, not both and not neither"
+        )
     usage = CertificateUsage.SIGNING if signing else CertificateUsage.AUTHENTICATION
     _store(data).import_certificate(OwnCertificate(der_of(parsed), key_id, usage, active=True))
     token.close()
@@ -203,7 +222,7 @@ def import_certificate(data: Path, pin_file: Path | None, file: Path) -> None:
 @click.option("--dry-run", is_flag=True, help="only say what would change")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @_said
-def apply(data: Path, dry_run: bool, file: Path) -> None:  # noqa: FBT001  a flag
+def apply(data: Path, dry_run: bool, file: Path) -> None:
     """Make clients, services and access rights what FILE says; a running gateway takes them at once."""
     from gateway.apply import apply_file
 

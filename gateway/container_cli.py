@@ -26,13 +26,21 @@ def container() -> None:
 
 
 @container.command()
-@click.option("--configuration", type=click.Path(path_type=Path), help="folder with the verification configuration")
-@click.option("--anchor", type=click.Path(path_type=Path), help="download the configuration this anchor leads to")
+@click.option(
+    "--configuration", type=click.Path(path_type=Path), help="folder with the verification configuration"
+)
+@click.option(
+    "--anchor", type=click.Path(path_type=Path), help="download the configuration this anchor leads to"
+)
 @click.option("--at", "at_text", help="judge at this time (ISO 8601) instead of the timestamp's")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a file")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def verify(
-    configuration: Path | None, anchor: Path | None, at_text: str | None, as_json: bool, files: tuple[Path, ...]  # noqa: FBT001
+    configuration: Path | None,
+    anchor: Path | None,
+    at_text: str | None,
+    as_json: bool,
+    files: tuple[Path, ...],
 ) -> None:
     """Verify containers, each in numbered steps."""
     if (configuration is None) == (anchor is None):
@@ -67,9 +75,9 @@ def _moment(text: str) -> datetime:
 def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:
     if folder is not None:
         return load_configuration_folder(folder, strict=False)
-    import asyncio  # noqa: PLC0415  only this way needs a network
+    import asyncio
 
-    from gateway.edges.download import download_configuration  # noqa: PLC0415
+    from gateway.edges.download import download_configuration
 
     return asyncio.run(download_configuration((anchor or Path()).read_bytes()))
 
@@ -86,7 +94,13 @@ def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
                     "message_id": verdict.message_id,
                     "timestamp": None if verdict.timestamp is None else verdict.timestamp.isoformat(),
                     "steps": [
-                        {"number": s.number, "title": s.title, "outcome": s.outcome, "detail": s.detail, "code": s.code}
+                        {
+                            "number": s.number,
+                            "title": s.title,
+                            "outcome": s.outcome,
+                            "detail": s.detail,
+                            "code": s.code,
+                        }
                         for s in verdict.steps
                     ],
                 },
@@ -96,4 +110,7 @@ def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
         return
     click.echo(f"{file}: {'VALID' if verdict.is_valid else 'INVALID'}")
     for s in verdict.steps:
-        click.echo(f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}" + (f" [{s.code}]" if s.code else ""))
+        click.echo(
+            f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}"
+            + (f" [{s.code}]" if s.code else "")
+        )

@@ -14,7 +14,7 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from schemas.faults import BadMessage, Kind
@@ -50,10 +50,8 @@ class Container:
     attachments: Mapping[str, bytes] = field(default_factory=dict)
 
 
-
-
 def write_container(
-    out: BinaryIO, container: Container, at: datetime, bodies: Iterable[tuple[str, Iterable[bytes]]] = ()
+    out: IO[bytes], container: Container, at: datetime, bodies: Iterable[tuple[str, Iterable[bytes]]] = ()
 ) -> None:
     """Write a container; ``bodies`` are (name, chunks), streamed in order after the rest."""
     moment = (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second)
@@ -135,15 +133,13 @@ def _asic_manifest(result: bytes) -> bytes:
     ).encode()
 
 
-def read_container(source: BinaryIO) -> Container:
+def read_container(source: IO[bytes]) -> Container:
     """Read a container. Raises `BadMessage`; what is not a zip reads as one without entries."""
     try:
         with zipfile.ZipFile(source) as archive:
             return _read(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as err:
-        raise BadMessage(
-            Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {err}"
-        ) from err
+        raise BadMessage(Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {err}") from err
 
 
 def parse_container(data: bytes) -> Container:
@@ -162,7 +158,9 @@ def _read(archive: zipfile.ZipFile) -> Container:
         with archive.open(name) as file:
             content = file.read(_LARGEST_ENTRY + 1)
         if len(content) > _LARGEST_ENTRY:
-            raise BadMessage(Kind.INVALID_MESSAGE, f"{name} in the container is larger than {_LARGEST_ENTRY} bytes")
+            raise BadMessage(
+                Kind.INVALID_MESSAGE, f"{name} in the container is larger than {_LARGEST_ENTRY} bytes"
+            )
         return content
 
     def needed(name: str, kind: Kind) -> bytes:

@@ -55,7 +55,7 @@ def _detail(fault: etree._Element) -> str:
     if detail is None:
         return ""
     inner = detail.find("{*}faultDetail")
-    return "".join((detail if inner is None else inner).itertext()).strip()[:_LONGEST]
+    return "".join(str(t) for t in (detail if inner is None else inner).itertext()).strip()[:_LONGEST]
 
 
 def _text(value: str) -> str:

@@ -119,12 +119,12 @@ def build(
     ]
     paths: list[list[tuple[bool, bytes]]] = [[] for _ in leaves]
     root = _tree(leaves, 0, len(leaves), paths, algorithm_uri)
-    result = _RESULT.format(uri=f"{result_uri}#STEP0", method=algorithm_uri, digest=_b64(root)).encode("ascii")
+    result = _RESULT.format(uri=f"{result_uri}#STEP0", method=algorithm_uri, digest=_b64(root)).encode(
+        "ascii"
+    )
     return Built(
         result,
-        tuple(
-            _render_chain(parts, path, algorithm_uri) for parts, path in zip(messages, paths, strict=True)
-        ),
+        tuple(_render_chain(parts, path, algorithm_uri) for parts, path in zip(messages, paths, strict=True)),
     )
 
 
@@ -236,7 +236,9 @@ def verify(
         raise NotProved(Kind.INVALID_HASH_CHAIN, "the hash chain does not lead to the digest of its result")
     unused = [uri for uri in inputs if uri not in walk.used]
     if unused:
-        raise NotProved(Kind.HASHCHAIN_UNUSED_INPUTS, f"the hash chain does not cover {', '.join(sorted(unused))}")
+        raise NotProved(
+            Kind.HASHCHAIN_UNUSED_INPUTS, f"the hash chain does not cover {', '.join(sorted(unused))}"
+        )
 
 
 class _Walk:
@@ -265,7 +267,9 @@ class _Walk:
         here = (document, step_id)
         self._evaluated += 1
         if here in self._open or len(self._open) >= _DEEPEST or self._evaluated > _MOST_STEPS:
-            raise _malformed(f"step {step_id!r} of the hash chain leads back to itself, or there are too many steps")
+            raise _malformed(
+                f"step {step_id!r} of the hash chain leads back to itself, or there are too many steps"
+            )
         items = self._steps(document).get(step_id)
         if items is None:
             raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain has no step {step_id!r}")
@@ -324,7 +328,7 @@ def _parse_chain(raw: bytes, algorithm_uri: str | None) -> dict[str, list[_Item]
         raise _malformed("a hash chain begins with its default digest method")
     default = _method(root[0])
     steps: dict[str, list[_Item]] = {}
-    for element in root[1:]:
+    for element in list(root)[1:]:
         step_id = element.get("id")
         if element.tag != f"{{{HASH_CHAIN_NS}}}HashStep" or not step_id or not len(element):
             raise _malformed("a hash chain holds steps with an id and at least one input")
@@ -334,7 +338,8 @@ def _parse_chain(raw: bytes, algorithm_uri: str | None) -> dict[str, list[_Item]
     methods = {item.algorithm_uri for items in steps.values() for item in items} | {default}
     if algorithm_uri is not None and methods != {algorithm_uri}:
         raise NotProved(
-            Kind.INVALID_HASH_CHAIN, f"the hash chain uses {', '.join(sorted(methods))}; {algorithm_uri} was expected"
+            Kind.INVALID_HASH_CHAIN,
+            f"the hash chain uses {', '.join(sorted(methods))}; {algorithm_uri} was expected",
         )
     return steps
 
@@ -343,7 +348,8 @@ def _item(element: etree._Element, default: str) -> _Item:
     name = etree.QName(element)
     if name.namespace != HASH_CHAIN_NS or name.localname not in ("HashValue", "StepRef", "DataRef"):
         raise _malformed(f"a step of a hash chain cannot hold {name.localname!r}")
-    method, digest, transforms = default, b"", ()
+    method, digest = default, b""
+    transforms: tuple[str, ...] = ()
     for child in element:
         tag = child.tag
         if tag == f"{{{DS_NS}}}DigestMethod":

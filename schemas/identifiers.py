@@ -75,6 +75,14 @@ class ClientId:
         """The member itself, without its subsystem."""
         return self if self.subsystem_code is None else ClientId(*self.components[:3])
 
+    def subsystem(self, code: str) -> ClientId:
+        """A subsystem of this member."""
+        return ClientId(self.instance, self.member_class, self.member_code, code)
+
+    def server(self, code: str) -> ServerId:
+        """A security server of this member."""
+        return ServerId(self.instance, self.member_class, self.member_code, code)
+
     def same_member(self, other: ClientId) -> bool:
         """Whether both belong to one member; used only for who may sign for whom."""
         return self.member == other.member

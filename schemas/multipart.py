@@ -90,7 +90,9 @@ class MultipartParser:
         if self._state is _State.DELIMITER and self._buffer == b"--":
             self._state = _State.EPILOGUE
         if self._state is not _State.EPILOGUE:
-            raise BadMessage(Kind.MIME_PARSING_FAILED, "the multipart body ended before its closing delimiter")
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, "the multipart body ended before its closing delimiter"
+            )
 
     def _advance(self, events: list[FramingEvent]) -> bool:
         match self._state:
@@ -148,14 +150,20 @@ class MultipartParser:
         line_end = buffer.find(b"\n")
         if line_end < 0:
             if len(buffer) > self._limits.header_line_bytes:
-                raise BadMessage(Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body never ends")
+                raise BadMessage(
+                    Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body never ends"
+                )
             return False
         if buffer[:line_end].strip(b" \t\r"):
-            raise BadMessage(Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body has trailing text")
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, "a delimiter line of the multipart body has trailing text"
+            )
         del buffer[: line_end + 1]
         self._parts += 1
         if self._parts > self._limits.parts:
-            raise BadMessage(Kind.MIME_PARSING_FAILED, f"the multipart body has more than {self._limits.parts} parts")
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, f"the multipart body has more than {self._limits.parts} parts"
+            )
         self._state = _State.HEADERS
         return True
 

@@ -212,7 +212,9 @@ def parse_response(raw: bytes) -> RestResponse:
     """Read the canonical bytes of a response. Raises `BadMessage`."""
     status, reason, headers = _parse(raw)
     if not (status.isascii() and status.isdigit() and len(status) == 3 and status[0] != "0"):
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the REST response part begins with {status[:20]!r}, not a status")
+        raise BadMessage(
+            Kind.INVALID_MESSAGE, f"the REST response part begins with {status[:20]!r}, not a status"
+        )
     values = {n.lower(): v for n, v in headers}
     return RestResponse(
         raw,
@@ -391,9 +393,7 @@ def _parse_target(target: str) -> tuple[ServiceId, str, str | None]:
 def _service_of(path: str) -> ServiceId:
     segments = unquote_segments(path)
     if len(segments) != 5:
-        raise BadMessage(
-            Kind.INVALID_MESSAGE, f"{SERVICE} must have five segments; got {len(segments)}"
-        )
+        raise BadMessage(Kind.INVALID_MESSAGE, f"{SERVICE} must have five segments; got {len(segments)}")
     return _service_from(segments)
 
 

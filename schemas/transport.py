@@ -13,7 +13,7 @@ Spec: PR-MESSTRANSP 4; X-Road 7.8's ProxyMessageDecoder (content types, bare fau
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.x509 import ocsp
 
@@ -52,7 +52,7 @@ class TransportLimits:
     signature_bytes: int = 1024 * 1024
     hash_chain_bytes: int = 1024 * 1024
     attachments: int = 10_000
-    framing: MultipartLimits = MultipartLimits()
+    framing: MultipartLimits = field(default_factory=MultipartLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +370,8 @@ class ProxyMessageParser:
     def _check_size(self, size: int, limit: int, what: str) -> None:
         if size > limit:
             raise BadMessage(
-                Kind.INVALID_MESSAGE, f"a {what} of the message has reached {size}; at most {limit} is accepted"
+                Kind.INVALID_MESSAGE,
+                f"a {what} of the message has reached {size}; at most {limit} is accepted",
             )
 
 
@@ -420,7 +421,9 @@ class ProxyMessageWriter:
     def attachments_start(self, inner_boundary: str) -> bytes:
         """What stands before the first SOAP attachment."""
         self._inner = inner_boundary
-        return f"{self._dash}multipart/mixed; charset=UTF-8; boundary={inner_boundary}\r\n\r\n".encode("ascii")
+        return f"{self._dash}multipart/mixed; charset=UTF-8; boundary={inner_boundary}\r\n\r\n".encode(
+            "ascii"
+        )
 
     def attachment_start(self, content_type: str, headers: Headers = ()) -> bytes:
         """What stands before one SOAP attachment."""

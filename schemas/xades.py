@@ -205,7 +205,9 @@ def _cert_reference(signer: SignerFacts, uri: str = "") -> str:
 def _certificate_values(intermediates: Sequence[SignerFacts]) -> str:
     if not intermediates:
         return ""
-    references = "".join(_cert_reference(c, f"#encapsulated-cert-{n}") for n, c in enumerate(intermediates, 1))
+    references = "".join(
+        _cert_reference(c, f"#encapsulated-cert-{n}") for n, c in enumerate(intermediates, 1)
+    )
     values = "".join(
         f'<xades:EncapsulatedX509Certificate Id="encapsulated-cert-{n}">{_b64(c.certificate)}'
         "</xades:EncapsulatedX509Certificate>"
@@ -271,7 +273,9 @@ def _own_pattern() -> re.Pattern[bytes]:
     text = text.replace(
         empty_digest, f"<ds:DigestValue>(?P<certificate_digest>{base64_text})</ds:DigestValue>", 1
     )
-    text = text.replace("<ds:DigestValue></ds:DigestValue>", f"<ds:DigestValue>(?P<digest>{base64_text})</ds:DigestValue>", 1)
+    text = text.replace(
+        "<ds:DigestValue></ds:DigestValue>", f"<ds:DigestValue>(?P<digest>{base64_text})</ds:DigestValue>", 1
+    )
     text = text.replace(re.escape("@ALGORITHM@"), r"(?P<algorithm>[A-Za-z0-9:/.#\-]+)")
     text = text.replace(re.escape("@URI@"), r"(?P<uri>/message\.xml|/sig-hashchainresult\.xml)")
     text = text.replace(re.escape("@TIME@"), r"(?P<time>[0-9T:.\-]+Z)")
@@ -284,7 +288,9 @@ def _own_pattern() -> re.Pattern[bytes]:
         r'Id="signature\-value"></ds:SignatureValue>',
         rf'Id="signature\-value">(?P<value>{base64_text})</ds:SignatureValue>',
     )
-    text = text.replace("<ds:X509Certificate></ds:", f"<ds:X509Certificate>(?P<certificate>{base64_text})</ds:")
+    text = text.replace(
+        "<ds:X509Certificate></ds:", f"<ds:X509Certificate>(?P<certificate>{base64_text})</ds:"
+    )
     text = text.replace(
         "<xades:OCSPValues></xades:OCSPValues>",
         r'<xades:OCSPValues>(?P<ocsp>(?:<xades:EncapsulatedOCSPValue Id="ocsp-response-[0-9]+">'
@@ -292,7 +298,7 @@ def _own_pattern() -> re.Pattern[bytes]:
     )
     for name, start, end in (
         ("signed_info", "<ds:SignedInfo>", "</ds:SignedInfo>"),
-        ("signed_properties", '<xades:SignedProperties ', "</xades:SignedProperties>"),
+        ("signed_properties", "<xades:SignedProperties ", "</xades:SignedProperties>"),
     ):
         begin, finish = re.escape(start), re.escape(end)
         text = text.replace(begin, f"(?P<{name}>{begin}", 1).replace(finish, f"{finish})", 1)
@@ -316,7 +322,11 @@ def _parse_own(match: re.Match[bytes]) -> SignatureDocument:
         references=(
             Reference(uri, "", SHA512_URI, _decode(found["digest"]), ()),
             Reference(
-                "#signed-properties", SIGNED_PROPERTIES_TYPE, SHA512_URI, _decode(found["properties_digest"]), ()
+                "#signed-properties",
+                SIGNED_PROPERTIES_TYPE,
+                SHA512_URI,
+                _decode(found["properties_digest"]),
+                (),
             ),
         ),
         signature_value=_decode(found["value"]),
@@ -542,4 +552,3 @@ def _decode(text: str | bytes) -> bytes:
 
 def _malformed(detail: str) -> NotProved:
     return NotProved(Kind.MALFORMED_SIGNATURE, detail)
-

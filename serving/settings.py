@@ -34,7 +34,9 @@ def load_settings(kind: type[T], path: Path | None, environ: Mapping[str, str], 
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as err:
-        raise BadSettings(f"a setting is wrong: {err} (file {path or 'none'}, environment {prefix}_*)") from err
+        raise BadSettings(
+            f"a setting is wrong: {err} (file {path or 'none'}, environment {prefix}_*)"
+        ) from err
 
 
 def _override(kind: type[msgspec.Struct], values: dict[str, Any], key: str, value: str, name: str) -> None:

@@ -20,7 +20,19 @@ MAY_IMPORT = {
     "social_security": {"schemas", "serving", "social_security"},
 }
 # What a core module may not import: sockets, files, clocks, randomness, processes, logging, event loops.
-IMPURE = {"asyncio", "aiohttp", "socket", "sqlite3", "logging", "os", "pathlib", "random", "secrets", "subprocess", "time"}
+IMPURE = {
+    "asyncio",
+    "aiohttp",
+    "socket",
+    "sqlite3",
+    "logging",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "subprocess",
+    "time",
+}
 PURE = ("schemas", "certs", "gateway/exchange", "gateway/serverconf/model.py")
 NOT_PURE = (
     "certs/edges",
@@ -68,8 +80,7 @@ def test_packages_import_only_to_their_left() -> None:
         f"{name} imports {imported}"
         for name, path in modules().items()
         for imported in imports(path)
-        if imported.split(".")[0] in PACKAGES
-        and imported.split(".")[0] not in MAY_IMPORT[name.split(".")[0]]
+        if imported.split(".")[0] in PACKAGES and imported.split(".")[0] not in MAY_IMPORT[name.split(".")[0]]
     ]
     assert wrong == []
 

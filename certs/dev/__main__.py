@@ -13,7 +13,9 @@ from certs.dev.authority import DevPki
 
 def main() -> None:
     """Serve the authority in a folder, making it first if it is not there."""
-    parser = argparse.ArgumentParser(description="CA, OCSP responder and TSA for development; its keys are not sealed")
+    parser = argparse.ArgumentParser(
+        description="CA, OCSP responder and TSA for development; its keys are not sealed"
+    )
     parser.add_argument("--dir", type=Path, required=True, help="folder of the authority")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8888)

@@ -109,7 +109,9 @@ class TrustServices:
                 address = request.query.get("address", "localhost")
                 issued = self._pki.issue_auth(wanted, ServerId(*identifier), address)
         except (ValueError, KeyError, TypeError) as err:
-            raise web.HTTPBadRequest(text=f"send a PEM or DER request and ?id=instance/class/code[/server]: {err}") from err
+            raise web.HTTPBadRequest(
+                text=f"send a PEM or DER request and ?id=instance/class/code[/server]: {err}"
+            ) from err
         return web.Response(body=issued.public_bytes(Encoding.PEM), content_type="application/x-pem-file")
 
     async def _revoke(self, request: web.Request) -> web.Response:

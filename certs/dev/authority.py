@@ -131,7 +131,10 @@ class DevPki:
         subject = csr.build_subject(profiles.profile_named("Basic"), requester, "auth")
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (_key_usage(digital_signature=True, key_encipherment=True, key_agreement=True), True),
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
+                False,
+            ),
             (x509.SubjectAlternativeName([csr.general_name(address)]), False),
         ]
         return self._issue(_key_of(public_key), subject, extensions, days, now)
@@ -175,7 +178,7 @@ class DevPki:
 
 
 def _server_of(member: ClientId) -> ServerId:
-    return ServerId(*member.member.components, "SS")
+    return member.member.server("SS")
 
 
 def _new_key(algorithm: str) -> PrivateKey:
@@ -246,13 +249,10 @@ def _role_certificate(role: str, key: PrivateKey, issuer: Issued | None, start: 
 
 
 def _key_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(
-        Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return key.private_bytes(Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _write(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
-

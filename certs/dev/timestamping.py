@@ -78,7 +78,9 @@ def _sign_cms(pki: DevPki, content: bytes, *, with_certificate: bool) -> bytes:
     signer_info = der.write(
         der.SEQUENCE,
         der.write_integer(1),
-        der.write(der.SEQUENCE, certificate.issuer.public_bytes(), der.write_integer(certificate.serial_number)),
+        der.write(
+            der.SEQUENCE, certificate.issuer.public_bytes(), der.write_integer(certificate.serial_number)
+        ),
         sha512,
         der.write(0xA0, attributes),
         algorithm,

@@ -24,7 +24,7 @@ async def fetch_ocsp(
     urls: Sequence[str],
     request: bytes,
     *,
-    timeout: aiohttp.ClientTimeout = OCSP_TIMEOUT,  # noqa: ASYNC109  aiohttp's own limit
+    timeout: aiohttp.ClientTimeout = OCSP_TIMEOUT,
 ) -> bytes:
     """The answer of the first responder that gives one. Raises `NotProved` naming every failure."""
     failures = []
@@ -44,7 +44,7 @@ async def fetch_timestamp(
     url: str,
     request: bytes,
     *,
-    timeout: aiohttp.ClientTimeout = TSA_TIMEOUT,  # noqa: ASYNC109  aiohttp's own limit
+    timeout: aiohttp.ClientTimeout = TSA_TIMEOUT,
 ) -> bytes:
     """The reply of one timestamping authority. Raises `NotProved`."""
     try:

@@ -105,7 +105,9 @@ class ConfigurationClient:
             files = await asyncio.to_thread(read_configuration_files, self._folder)
             self._put_in_force(TrustedConfiguration.load(files, now=self._clock(), strict=False))
         except Fault as fault:
-            log.warning("stored configuration unusable", extra={"event": "stored_conf", "reason": fault.detail})
+            log.warning(
+                "stored configuration unusable", extra={"event": "stored_conf", "reason": fault.detail}
+            )
 
     async def run(self) -> None:
         """Look for ever. An outage is logged and got over; the last valid configuration stays in force till it expires."""
@@ -117,8 +119,12 @@ class ConfigurationClient:
                 delay = self._settings.conditional_poll_s if self._etags else self._settings.poll_s
             except Fault as fault:
                 failures += 1
-                log.warning("configuration not fetched", extra={"event": "conf_failed", "reason": fault.detail})
-                delay = min(self._settings.poll_s, self._settings.conditional_poll_s * 2 ** min(failures - 1, 5))
+                log.warning(
+                    "configuration not fetched", extra={"event": "conf_failed", "reason": fault.detail}
+                )
+                delay = min(
+                    self._settings.poll_s, self._settings.conditional_poll_s * 2 ** min(failures - 1, 5)
+                )
             await asyncio.sleep(delay)
 
     async def refresh(self) -> None:
@@ -156,7 +162,9 @@ class ConfigurationClient:
         if private is None:
             return ()
         allowed = federation_filter(self._settings.federations, self._anchor.instance)
-        return tuple(a for a in private.anchors if a.instance != self._anchor.instance and allowed(a.instance))
+        return tuple(
+            a for a in private.anchors if a.instance != self._anchor.instance and allowed(a.instance)
+        )
 
     # One instance
 
@@ -175,7 +183,9 @@ class ConfigurationClient:
 
     def _locations(self, anchor: Anchor) -> list[Location]:
         stored = None if self.current is None else self.current.shared(anchor.instance)
-        first_http = next((s.download_url for s in anchor.sources if s.download_url.startswith("http://")), "")
+        first_http = next(
+            (s.download_url for s in anchor.sources if s.download_url.startswith("http://")), ""
+        )
         from_stored = stored_locations(() if stored is None else stored.sources, first_http)
         from_anchor = with_https_twins(
             [Location(s.download_url, s.verification_certificates) for s in anchor.sources]
@@ -216,7 +226,9 @@ class ConfigurationClient:
             if answer.status == 304 and etag is not None:
                 return None
             if answer.status != 200:
-                raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected")
+                raise NotTrusted(
+                    Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected"
+                )
             body = bytearray()
             async for chunk in answer.content.iter_any():
                 body += chunk
@@ -246,7 +258,8 @@ class ConfigurationClient:
         for part in directory.parts:
             if part.instance and part.instance != instance:
                 raise NotTrusted(
-                    Kind.MALFORMED_GLOBAL_CONF, f"the directory lists a part of instance {part.instance}, not {instance}"
+                    Kind.MALFORMED_GLOBAL_CONF,
+                    f"the directory lists a part of instance {part.instance}, not {instance}",
                 )
             if not own and part.content_id != SHARED_ID:
                 continue
@@ -305,7 +318,8 @@ def check_part(part: DirectoryPart, content: bytes, version: int, instance: str)
         return
     if found != instance:
         raise NotTrusted(
-            Kind.MALFORMED_GLOBAL_CONF, f"{part.content_id} says it is of instance {found}; {instance} was expected"
+            Kind.MALFORMED_GLOBAL_CONF,
+            f"{part.content_id} says it is of instance {found}; {instance} was expected",
         )
 
 
@@ -344,7 +358,10 @@ def with_https_twins(locations: Sequence[Location]) -> list[Location]:
     """For each http location its https twin first; https ones of the list itself are kept too."""
     http = [location for location in locations if location.url.startswith("http://")]
     https = [location for location in locations if location.url.startswith("https://")]
-    twins = [Location("https://" + location.url.removeprefix("http://"), location.certificates) for location in http]
+    twins = [
+        Location("https://" + location.url.removeprefix("http://"), location.certificates)
+        for location in http
+    ]
     found: dict[str, Location] = {}
     for location in (*twins, *https, *http):
         found.setdefault(location.url, location)
@@ -365,7 +382,10 @@ def stored_locations(sources: Sequence[Source], anchor_url: str) -> list[Locatio
         }
         both = source.internal_certificates + source.external_certificates
         found.append(Location(f"http://{source.address}{parts.path}", certificates.get(name, both)))
-    twins = [Location("https://" + location.url.removeprefix("http://"), location.certificates) for location in found]
+    twins = [
+        Location("https://" + location.url.removeprefix("http://"), location.certificates)
+        for location in found
+    ]
     return [*twins, *found]
 
 

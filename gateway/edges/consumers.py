@@ -92,7 +92,9 @@ class ConsumerListener:
             raise
         except Exception:
             fault = _at(Origin.CLIENT_PROXY, wire.internal_fault())
-            log.exception("exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id})
+            log.exception(
+                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
+            )
         finally:
             report_exchange(log, record.finish(self._road.now(), fault))
         return self._fault_answer(request, fault)
@@ -117,12 +119,16 @@ class ConsumerListener:
         if missing:
             raise BadMessage(Kind.BAD_REQUEST, f"the query lacks {', '.join(missing)}")
         client_id = ClientId(
-            query["xRoadInstance"], query["memberClass"], query["memberCode"], query.get("subsystemCode") or None
+            query["xRoadInstance"],
+            query["memberClass"],
+            query["memberCode"],
+            query.get("subsystemCode") or None,
         )
         client = self._road.serverconf().client(client_id)
         if client is None:
             raise BadMessage(
-                Kind.NOT_FOUND, f"{client_id.path()} is not a client of this security server; it has no records here"
+                Kind.NOT_FOUND,
+                f"{client_id.path()} is not a client of this security server; it has no records here",
             )
         check_consumer_system(client, _connection(request), self._road.own_certificates())
 
@@ -191,4 +197,3 @@ async def _send_empty(request: RawRequest, response: web.StreamResponse) -> web.
     await response.prepare(request)
     await response.write_eof()
     return response
-

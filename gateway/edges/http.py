@@ -8,7 +8,7 @@ protocol itself must give (a header too large, say) is rendered by the listener 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -108,7 +108,7 @@ class DataPlaneServer(web.Server):
         keepalive_s: float = 90.0,
     ) -> None:
         super().__init__(
-            handler,
+            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", handler),
             request_factory=RawRequest,
             handler_cancellation=True,
             access_log=None,
@@ -118,10 +118,14 @@ class DataPlaneServer(web.Server):
             max_headers=HEADER_COUNT,
             auto_decompress=False,
         )
-        self._handler_class = type("_ListenerHandler", (_Handler,), {"__slots__": (), "render": staticmethod(render_error)})
+        self._handler_class = type(
+            "_ListenerHandler", (_Handler,), {"__slots__": (), "render": staticmethod(render_error)}
+        )
 
     def __call__(self) -> RequestHandler:
-        return self._handler_class(self, loop=self._loop, **self._kwargs)
+        """A handler for one new connection."""
+        handler: RequestHandler = self._handler_class(self, loop=self._loop, **self._kwargs)
+        return handler
 
 
 async def listen(

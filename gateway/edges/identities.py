@@ -6,6 +6,7 @@ Among several active certificates the one that is valid longest is used.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,10 @@ class OwnIdentities:
         }
         auth = [h for h in held if h.usage is CertificateUsage.AUTHENTICATION]
         registered = [h for h in auth if _is_registered(h, configuration, self._server_id)]
-        self._auth = (registered or auth or [None])[-1]
+        usable = registered or auth
+        self._auth = usable[-1] if usable else None
         self.problems = tuple(problems)
-        self._revocation.watch([pair for h in held for pair in zip(h.path, h.path[1:], strict=False)])
+        self._revocation.watch([pair for h in held for pair in itertools.pairwise(h.path)])
 
     def _hold(self, own: OwnCertificate, configuration: TrustedConfiguration, now: datetime) -> _Held:
         certificate = parse_certificate(own.der)
@@ -97,7 +99,8 @@ class OwnIdentities:
         found = self._signing.get(member.member)
         if found is None:
             raise TokenFailed(
-                Kind.CERT_NOT_FOUND, f"this security server has no usable signing certificate of {member.member.path()}"
+                Kind.CERT_NOT_FOUND,
+                f"this security server has no usable signing certificate of {member.member.path()}",
             )
         identity, path = found
         return identity, self._responses(path, now)
@@ -120,7 +123,8 @@ class OwnIdentities:
     def _authentication(self) -> _Held:
         if self._auth is None:
             raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED, "this security server has no usable authentication certificate"
+                Kind.SSL_AUTHENTICATION_FAILED,
+                "this security server has no usable authentication certificate",
             )
         return self._auth
 
@@ -129,7 +133,7 @@ class OwnIdentities:
             chains.check_valid_at(certificate, now)
         return tuple(
             self._revocation.response(certificate, issuer, now)
-            for certificate, issuer in zip(path, path[1:], strict=False)
+            for certificate, issuer in itertools.pairwise(path)
         )
 
 

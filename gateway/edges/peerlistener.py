@@ -52,7 +52,9 @@ class PeerListener:
         except Exception:
             fault = wire.internal_fault()
             fault.origin = Origin.SERVER_PROXY
-            log.exception("exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id})
+            log.exception(
+                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
+            )
         finally:
             report_exchange(log, record.finish(self._road.now(), fault))
         return self._fault_answer(fault)

@@ -77,7 +77,9 @@ class _PeerConnector(aiohttp.TCPConnector):
         ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
         try:
             if ssl_object is None or expected is None:
-                raise PeerFailed(Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove")
+                raise PeerFailed(
+                    Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove"
+                )
             await self._check(peer_certificates(ssl_object), expected)
         except BaseException:
             connection.close()
@@ -170,7 +172,9 @@ class PeerClient:
                 self._remember(servers, server)
             return answer
         kind = last.kind if last is not None else Kind.NETWORK_ERROR
-        raise PeerFailed(kind, "no security server of the provider could be used: " + "; ".join(failures)) from last
+        raise PeerFailed(
+            kind, "no security server of the provider could be used: " + "; ".join(failures)
+        ) from last
 
     async def _post(
         self,
@@ -222,7 +226,7 @@ class PeerClient:
 
     async def _race(self, addresses: Sequence[str]) -> str:
         """The address that accepts a TCP connection first; empty when none does."""
-        runners = {asyncio.create_task(self._touch(a)): a for a in addresses}  # noqa: TID251  an edge
+        runners = {asyncio.create_task(self._touch(a)): a for a in addresses}
         try:
             pending = set(runners)
             async with asyncio.timeout(self._times.connect_s / 2):
@@ -276,7 +280,9 @@ async def _answer_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]
         async for chunk in answer.content.iter_any():
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as err:
-        raise PeerFailed(Kind.NETWORK_ERROR, f"the provider's gateway broke off its answer: {_reason(err)}") from err
+        raise PeerFailed(
+            Kind.NETWORK_ERROR, f"the provider's gateway broke off its answer: {_reason(err)}"
+        ) from err
 
 
 def _addresses(servers: Sequence[SecurityServer]) -> frozenset[str]:

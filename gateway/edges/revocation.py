@@ -85,7 +85,9 @@ class OwnRevocation:
         key = _sha1(certificate)
         configuration = self._configuration()
         if configuration is None:
-            raise NotProved(Kind.CERT_VALIDATION, "there is no global configuration to judge OCSP responses by")
+            raise NotProved(
+                Kind.CERT_VALIDATION, "there is no global configuration to judge OCSP responses by"
+            )
         der = self._responses.get(key)
         if der is None:
             raise NotProved(
@@ -131,7 +133,9 @@ class OwnRevocation:
             except Fault as fault:
                 failed = True
                 self.last_failure = fault.detail
-                log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
+                log.warning(
+                    "OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail}
+                )
         if failed:
             return self._retry_s
         self.last_failure = None
@@ -191,7 +195,8 @@ class PeerRevocation:
             ) from err
         if len(responses) != len(pairs):
             raise NotProved(
-                Kind.CERT_VALIDATION, f"the peer gave {len(responses)} OCSP responses for {len(pairs)} certificates"
+                Kind.CERT_VALIDATION,
+                f"the peer gave {len(responses)} OCSP responses for {len(pairs)} certificates",
             )
         if len(self._responses) > 4096:
             self._responses.clear()
@@ -228,13 +233,19 @@ def responder_app(revocation: OwnRevocation) -> web.Application:
         except ValueError:
             return web.Response(status=500, text="cert must be the SHA-1 of a certificate in hexadecimal")
         if request.method != "GET" or not found or None in found:
-            return web.Response(status=500, text="ask with GET /?cert=<SHA-1 of one of this server's certificates>")
+            return web.Response(
+                status=500, text="ask with GET /?cert=<SHA-1 of one of this server's certificates>"
+            )
         boundary = "sacbe-ocsp"
         body = b"".join(
-            f"--{boundary}\r\nContent-Type: application/ocsp-response\r\n\r\n".encode() + (der or b"") + b"\r\n"
+            f"--{boundary}\r\nContent-Type: application/ocsp-response\r\n\r\n".encode()
+            + (der or b"")
+            + b"\r\n"
             for der in found
         )
-        content_type = f'multipart/related; type="application/ocsp-response"; charset=UTF-8; boundary={boundary}'
+        content_type = (
+            f'multipart/related; type="application/ocsp-response"; charset=UTF-8; boundary={boundary}'
+        )
         return web.Response(
             body=body + f"--{boundary}--\r\n".encode(), headers={"Content-Type": content_type}
         )

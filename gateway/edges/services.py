@@ -135,7 +135,8 @@ class ServiceCaller:
             ) from err
         if url.scheme not in ("http", "https") or not url.host:
             raise ServiceFailed(
-                Kind.SERVICE_MALFORMED_URL, f"the URL of service {service.id.path()} must be http:// or https://"
+                Kind.SERVICE_MALFORMED_URL,
+                f"the URL of service {service.id.path()} must be http:// or https://",
             )
         return url
 

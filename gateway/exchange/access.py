@@ -60,7 +60,8 @@ def check_access(
             return
     asked = f"{method} {path or '/'} of " if method else ""
     raise NotAllowed(
-        Kind.ACCESS_DENIED, f"client {client.path()} has no access right to {asked}service {service.id.path()}"
+        Kind.ACCESS_DENIED,
+        f"client {client.path()} has no access right to {asked}service {service.id.path()}",
     )
 
 

@@ -106,9 +106,7 @@ def _check_client(
             f"client {request.client.path()} is not configured on this security server "
             f"({serverconf.server_id.path()}); check the header X-Road-Client",
         )
-    check_registered_here(
-        configuration, serverconf.server_id, request.client, "client", Kind.UNKNOWN_MEMBER
-    )
+    check_registered_here(configuration, serverconf.server_id, request.client, "client", Kind.UNKNOWN_MEMBER)
     check_consumer_system(client, connection, road.own_certificates())
 
 
@@ -139,9 +137,7 @@ def _attachments(body: Spool | None) -> tuple[Attachment, ...]:
     return () if body is None else (Attachment(body.digest, body.size),)
 
 
-def _headers(
-    request: rest.RestRequest, writer: transport.ProxyMessageWriter
-) -> tuple[tuple[str, str], ...]:
+def _headers(request: rest.RestRequest, writer: transport.ProxyMessageWriter) -> tuple[tuple[str, str], ...]:
     content_type = next((v for k, v in request.headers if k.lower() == "content-type"), "")
     return (
         ("content-type", writer.content_type),

@@ -11,6 +11,7 @@ Spec: PR-MESSTRANSP 3; X-Road's CertHelper.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ class PeerProver:
             verdict = _prove(configuration, certificates, ocsp_responses, client, now)
         except Fault as fault:
             raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED, f"the security server's TLS certificate is not proved: {fault.detail}"
+                Kind.SSL_AUTHENTICATION_FAILED,
+                f"the security server's TLS certificate is not proved: {fault.detail}",
             ) from fault
         if len(self._verdicts) >= _REMEMBERED:
             self._verdicts.clear()
@@ -94,7 +96,7 @@ def _prove(
 ) -> _Verdict:
     path = path_of(configuration, certificates, client.instance, now)  # 1, 2
     until = now + VERDICT_LIFETIME
-    for certificate, issuer in zip(path, path[1:], strict=False):  # 3
+    for certificate, issuer in itertools.pairwise(path):  # 3
         until = min(until, _good_until(configuration, ocsp_responses, certificate, issuer, now))
     until = min(until, *(c.not_valid_after_utc for c in path))
     server = configuration.server_by_auth_certificate(certificates[0])  # 4
@@ -119,7 +121,8 @@ def _good_until(
     now: datetime,
 ) -> datetime:
     last: Fault = NotProved(
-        Kind.CERT_VALIDATION, f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()}"
+        Kind.CERT_VALIDATION,
+        f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()}",
     )
     for der in responses:
         try:

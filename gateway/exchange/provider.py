@@ -114,7 +114,8 @@ async def _read_request(
     serverconf = road.serverconf()
     if serverconf.client(provider) is None:
         raise BadMessage(
-            Kind.UNKNOWN_MEMBER, f"{provider.path()} is not a client of security server {serverconf.server_id.path()}"
+            Kind.UNKNOWN_MEMBER,
+            f"{provider.path()} is not a client of security server {serverconf.server_id.path()}",
         )
     check_registered_here(configuration, serverconf.server_id, provider, "provider", Kind.UNKNOWN_MEMBER)
     if not reader.ocsp_responses:
@@ -128,9 +129,7 @@ async def _read_request(
     return request
 
 
-def _allowed_service(
-    road: Road, configuration: TrustedConfiguration, request: rest.RestRequest
-) -> Service:
+def _allowed_service(road: Road, configuration: TrustedConfiguration, request: rest.RestRequest) -> Service:
     serverconf = road.serverconf()
     service = access.find_service(serverconf, request.service, over_rest=True)
     access.check_access(

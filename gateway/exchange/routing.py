@@ -56,7 +56,8 @@ def choose_servers(
     addressed = tuple(s for s in awake if s.address)
     if not addressed:
         raise NotAllowed(
-            Kind.UNKNOWN_MEMBER, f"no security server of {provider.path()} has an address in the configuration"
+            Kind.UNKNOWN_MEMBER,
+            f"no security server of {provider.path()} has an address in the configuration",
         )
     return addressed
 

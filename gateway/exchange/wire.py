@@ -221,4 +221,6 @@ def check_hash_algorithm(value: str | None) -> None:
 
 def internal_fault() -> Fault:
     """What is said of a failure nobody foresaw: its id leads to the log line, its text stays inside."""
-    return Fault(Kind.INTERNAL_ERROR, "the gateway failed unexpectedly; its log has the details under this id")
+    return Fault(
+        Kind.INTERNAL_ERROR, "the gateway failed unexpectedly; its log has the details under this id"
+    )

@@ -12,7 +12,8 @@ import asyncio
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote_plus
 
 from gateway.messagelog.spool import CHUNK, read_chunks
 from schemas import asic
@@ -37,7 +38,9 @@ class Download:
     chunks: AsyncIterator[bytes]
 
 
-async def asic_download(message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]) -> Download:
+async def asic_download(
+    message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]
+) -> Download:
     """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `LogFailed`."""
     only_request, only_response = "requestOnly" in query, "responseOnly" in query
     unique = "unique" in query
@@ -54,7 +57,9 @@ async def asic_download(message_log: MessageLog, timestamper: Timestamper, query
     if not records:
         raise BadMessage(Kind.NOT_FOUND, f"there is no record of message {message_id!r} of {owner.path()}")
     if unique and len(records) > 1:
-        raise BadMessage(Kind.BAD_REQUEST, f"{len(records)} records have this message id; unique gives only one")
+        raise BadMessage(
+            Kind.BAD_REQUEST, f"{len(records)} records have this message id; unique gives only one"
+        )
     waiting = [r.id for r in records if not r.is_timestamped]
     if waiting:
         if "force" not in query:
@@ -68,7 +73,7 @@ async def asic_download(message_log: MessageLog, timestamper: Timestamper, query
     if unique:
         return Download(asic.MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
-    return Download("application/zip", f"{asic.quote_plus(message_id)}{suffix}.zip", _chunks(file))
+    return Download("application/zip", f"{quote_plus(message_id)}{suffix}.zip", _chunks(file))
 
 
 def container_name(record: LogRecord) -> str:
@@ -76,7 +81,7 @@ def container_name(record: LogRecord) -> str:
     return asic.file_name(record.message_id, is_response=record.is_response, record_id=record.id)
 
 
-def write_record(out: BinaryIO, record: LogRecord, bodies: Path) -> None:
+def write_record(out: IO[bytes], record: LogRecord, bodies: Path) -> None:
     """Write a record's container, its bodies streamed."""
     in_batch = record.timestamp_result is not None
     container = asic.Container(
@@ -98,20 +103,20 @@ def _content(attachment: LoggedAttachment, bodies: Path) -> Iterable[bytes]:
     return read_chunks(bodies / (attachment.file_name or ""))
 
 
-def _write(records: list[LogRecord], bodies: Path, *, unique: bool) -> BinaryIO:
-    file = tempfile.SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115  closed when drawn
+def _write(records: list[LogRecord], bodies: Path, *, unique: bool) -> IO[bytes]:
+    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed when drawn
     if unique:
-        write_record(file, records[0], bodies)  # type: ignore[arg-type]  a temporary file is a BinaryIO
+        write_record(file, records[0], bodies)
     else:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for record in records:
                 with archive.open(container_name(record), "w", force_zip64=True) as entry:
-                    write_record(entry, record, bodies)  # type: ignore[arg-type]
+                    write_record(entry, record, bodies)
     file.seek(0)
-    return file  # type: ignore[return-value]
+    return file
 
 
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
     with file:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
             yield chunk

@@ -138,7 +138,8 @@ class MessageLog:
             self._gate(now)
         if self._length >= self._settings.queue_length:
             raise LogFailed(
-                Kind.LOGGING_FAILED, f"{self._length} messages wait for the disk; no more are taken until it catches up"
+                Kind.LOGGING_FAILED,
+                f"{self._length} messages wait for the disk; no more are taken until it catches up",
             )
 
     async def append(self, entry: LogEntry) -> int:
@@ -247,7 +248,10 @@ class MessageLog:
             path.unlink(missing_ok=True)
 
     def _remove_unnamed_bodies(self) -> None:
-        named = {row[0] for row in self._reader.execute("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")}
+        named = {
+            row[0]
+            for row in self._reader.execute("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
+        }
         for path in self.bodies.iterdir():
             if path.name not in named:
                 path.unlink()
@@ -285,7 +289,7 @@ class MessageLog:
 
     def _records(self, where: str, parameters: Sequence[object], limit: int = 10_000) -> list[LogRecord]:
         rows = self._query(
-            "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
+            "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "  # noqa: S608  clauses of ours, values bound
             "coalesce(stamped.signature, record.signature), hash_chain_result, hash_chain, record.at_ms, stamp.token, "
             "stamp.result, stamped.chain, stamped.record_id "
             "FROM record LEFT JOIN stamped ON stamped.record_id = record.id LEFT JOIN stamp ON stamp.id = stamped.stamp_id "
@@ -374,7 +378,7 @@ def _answer_all(batch: list[_Waiting], ids: list[int] | None, text: str) -> None
     batch[0].loop.call_soon_threadsafe(answer)
 
 
-def _row(entry: LogEntry) -> tuple[object, ...]:
+def _row(entry: LogEntry) -> tuple[bytes | str | int | None, ...]:
     message = entry.message
     return (
         message.message_id,

@@ -99,7 +99,9 @@ class Timestamper:
                 stamped = await self.stamp_round()
                 delay = 0.0 if stamped == LARGEST_ROUND else self._interval()
             except Fault as fault:
-                log.warning("timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail})
+                log.warning(
+                    "timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail}
+                )
                 delay = self._settings.retry_s
             await asyncio.sleep(delay)
 
@@ -132,7 +134,9 @@ class Timestamper:
             self._failing_since = self._failing_since or self._now()
             self._last_failure = fault.detail
             raise
-        await self._log.keep_stamp(stamp)  # a crash before this loses a token, never a record: the next round asks again
+        await self._log.keep_stamp(
+            stamp
+        )  # a crash before this loses a token, never a record: the next round asks again
         self._failing_since = None
 
     async def _stamp_one(self, record: LogRecord) -> Stamp:
@@ -156,7 +160,9 @@ class Timestamper:
         configuration = self._configuration()
         authorities = () if configuration is None else configuration.approved_tsas
         if configuration is None or not authorities:
-            raise LogFailed(Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority")
+            raise LogFailed(
+                Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority"
+            )
         request = timestamps.build_request(digest)
         failures = []
         for authority in authorities:

@@ -173,7 +173,9 @@ class ServerConfStore:
                     ConnectionType(connection),
                     frozenset(certificates.get(client_id, ())),
                 )
-                for client_id, connection in query("SELECT client_id, connection FROM client ORDER BY client_id")
+                for client_id, connection in query(
+                    "SELECT client_id, connection FROM client ORDER BY client_id"
+                )
             ),
             services=tuple(
                 Service(
@@ -205,7 +207,14 @@ class ServerConfStore:
     def replace(self, wanted: ServerConf) -> None:
         """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction."""
         with self._database.transaction() as connection:
-            for table in ("client_certificate", "service", "access_right", "local_group_member", "local_group", "client"):
+            for table in (
+                "client_certificate",
+                "service",
+                "access_right",
+                "local_group_member",
+                "local_group",
+                "client",
+            ):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608  names from the line above
             connection.executemany(
                 "INSERT INTO client (client_id, connection) VALUES (?, ?)",
@@ -238,7 +247,9 @@ class ServerConfStore:
     def certificates(self) -> tuple[OwnCertificate, ...]:
         """The certificates of this server's keys."""
         rows = self._database.query("SELECT der, key_id, usage, active FROM certificate ORDER BY rowid")
-        return tuple(OwnCertificate(bytes(r[0]), KeyId(r[1]), CertificateUsage(r[2]), bool(r[3])) for r in rows)
+        return tuple(
+            OwnCertificate(bytes(r[0]), KeyId(r[1]), CertificateUsage(r[2]), bool(r[3])) for r in rows
+        )
 
     def import_certificate(self, certificate: OwnCertificate) -> None:
         """Keep a certificate; importing it again changes only whether it is active."""

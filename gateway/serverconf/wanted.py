@@ -43,7 +43,14 @@ from gateway.serverconf.model import (
     Subject,
 )
 from schemas.faults import Fault
-from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId, suspicious_characters
+from schemas.identifiers import (
+    ClientId,
+    GlobalGroupId,
+    LocalGroupId,
+    ServerId,
+    ServiceId,
+    suspicious_characters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,9 +94,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     client: tuple[_Client, ...] = ()
 
 
-def parse_wanted(
-    text: str, server_id: ServerId, read_certificate: Callable[[str], bytes]
-) -> ServerConf:
+def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str], bytes]) -> ServerConf:
     """The configuration a file asks for. ``read_certificate`` gives the DER behind a name in the file."""
     try:
         wanted = msgspec.convert(tomllib.loads(text), _File)
@@ -162,7 +167,9 @@ def _service(client: ClientId, entry: _Service) -> Service:
 def _right(client: ClientId, service: _Service, entry: _Allow) -> AccessRight:
     if entry.path != "**" and not entry.path.startswith(("/", "*")):
         raise ValueError(f"service {service.code}: path {entry.path!r} must begin with '/' or '*'")
-    return AccessRight(client, _subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path))
+    return AccessRight(
+        client, _subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path)
+    )
 
 
 def _subject(text: str) -> Subject:

@@ -57,9 +57,7 @@ def parse_anchor(raw: bytes) -> Anchor:
 
 def anchor_of(element: etree._Element, raw: bytes = b"") -> Anchor:
     """Read an anchor element."""
-    found = take(
-        element, (Child("generatedAt", 0), Child("instanceIdentifier"), Child("source", 1, MANY))
-    )
+    found = take(element, (Child("generatedAt", 0), Child("instanceIdentifier"), Child("source", 1, MANY)))
     instance = text(found["instanceIdentifier"])
     if not instance:
         raise malformed("the anchor's instance identifier is empty")

@@ -53,7 +53,8 @@ class DirectoryPart:
         """Refuse content that is not what the directory lists."""
         if hashlib.new(DIGEST_NAMES[self.digest_uri], content).digest() != self.digest:
             raise NotTrusted(
-                Kind.MALFORMED_GLOBAL_CONF, f"the digest of {self.location} is not the one the directory lists"
+                Kind.MALFORMED_GLOBAL_CONF,
+                f"the digest of {self.location} is not the one the directory lists",
             )
 
 
@@ -145,7 +146,9 @@ def render_signed_content(directory: Directory, boundary: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def render_directory(signed: bytes, inner_boundary: str, boundary: str, signature: DirectorySignature) -> bytes:
+def render_directory(
+    signed: bytes, inner_boundary: str, boundary: str, signature: DirectorySignature
+) -> bytes:
     """The whole HTTP body."""
     head = (
         f"Content-Type: multipart/related; charset=UTF-8; boundary={boundary}\r\n\r\n"
@@ -243,7 +246,9 @@ def _signature(headers: Headers, content: bytes) -> DirectorySignature:
     digest, parameters = _split_identifier(_needed(headers, "verification-certificate-hash"))
     digest_uri = parameters.get("hash-algorithm-id", "")
     if digest_uri not in DIGEST_NAMES:
-        raise _malformed(f"the digest algorithm {digest_uri!r} of the verification certificate is not accepted")
+        raise _malformed(
+            f"the digest algorithm {digest_uri!r} of the verification certificate is not accepted"
+        )
     return DirectorySignature(
         _needed(headers, "signature-algorithm-id"), digest_uri, _base64(digest.encode()), _base64(content)
     )

@@ -38,7 +38,9 @@ LEAST_FETCH_INTERVAL_S = 60
 
 def parse_monitoring_client(raw: bytes) -> ClientId | None:
     """The central monitoring client, or None when the part names none. Raises `NotTrusted`."""
-    client = take(parse_root(raw, "conf", "monitoring parameters"), (Child("monitoringClient"),))["monitoringClient"][0]
+    client = take(parse_root(raw, "conf", "monitoring parameters"), (Child("monitoringClient"),))[
+        "monitoringClient"
+    ][0]
     named = take(client, (Child("monitoringClientId", 0),))["monitoringClientId"]
     try:
         return parse_client_element(named[0]) if named else None
@@ -74,7 +76,7 @@ def render_fetch_interval(seconds: int) -> bytes:
     return to_bytes(root)
 
 
-def render_verify_next_update(verify: bool) -> bytes:  # noqa: FBT001  the value itself
+def render_verify_next_update(verify: bool) -> bytes:
     """The nextUpdate part."""
     root = new_root("conf")
     add(root, "verifyNextUpdate", verify)

@@ -93,8 +93,6 @@ def render_private(private: PrivateParameters) -> bytes:
     service = add(root, "managementService")
     add(service, "authCertRegServiceAddress", private.management_service.registration_address)
     add_optional(service, "authCertRegServiceCert", private.management_service.registration_certificate)
-    append_identifier(
-        service, "managementRequestServiceProviderId", private.management_service.provider
-    )
+    append_identifier(service, "managementRequestServiceProviderId", private.management_service.provider)
     add(root, "timeStampingIntervalSeconds", private.timestamping_interval_s)
     return to_bytes(root)

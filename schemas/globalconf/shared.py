@@ -176,7 +176,9 @@ class SharedParameters:
 def parse_shared(raw: bytes, version: int) -> SharedParameters:
     """Read shared parameters of a version. Raises `NotTrusted` (``malformed_global_conf``)."""
     if version not in VERSIONS:
-        raise malformed(f"shared parameters of version {version}; {MINIMUM_VERSION} to {CURRENT_VERSION} are known")
+        raise malformed(
+            f"shared parameters of version {version}; {MINIMUM_VERSION} to {CURRENT_VERSION} are known"
+        )
     try:
         return _Reader(version).read(raw)
     except BadMessage as fault:
@@ -308,7 +310,7 @@ class _Reader:
             parts = take(inner, (Child("subsystemCode"), *named))
             subsystem = Subsystem(text(parts["subsystemCode"]), optional_text(parts.get("subsystemName", ())))
             subsystems.append(subsystem)
-            self._remember(inner, ClientId(*member.components, subsystem.code))
+            self._remember(inner, member.subsystem(subsystem.code))
         return Member(member, member_class.description, text(found["name"]), tuple(subsystems))
 
     def _remember(self, element: etree._Element, client: ClientId) -> None:
@@ -344,7 +346,7 @@ class _Reader:
             raise malformed(f"the owner of a security server must be a member, not {owner.path()}")
         maintenance = found.get("inMaintenanceMode")
         return SecurityServer(
-            id=ServerId(*owner.components, text(found["serverCode"])),
+            id=owner.server(text(found["serverCode"])),
             address=optional_text(found["address"]) or "",
             auth_certificate_digests=frozenset(base64_of(e) for e in found["authCertHash"]),
             clients=frozenset(self._resolve(e) for e in found["client"]),
@@ -379,7 +381,11 @@ def _maintenance(element: etree._Element) -> str:
 def _source(element: etree._Element) -> Source:
     found = take(
         element,
-        (Child("address"), Child("internalVerificationCert", 0, MANY), Child("externalVerificationCert", 0, MANY)),
+        (
+            Child("address"),
+            Child("internalVerificationCert", 0, MANY),
+            Child("externalVerificationCert", 0, MANY),
+        ),
     )
     return Source(
         text(found["address"]),
@@ -495,7 +501,7 @@ def _add_members(root: etree._Element, members: tuple[Member, ...], version: int
         add(element, "name", member.name)
         for subsystem in member.subsystems:
             inner = add(element, "subsystem")
-            client = ClientId(*member.id.components, subsystem.code)
+            client = member.id.subsystem(subsystem.code)
             references[client] = reference = f"id{len(references)}"
             inner.set("id", reference)
             add(inner, "subsystemCode", subsystem.code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -76,7 +77,9 @@ class Trust:
 @pytest.mark.parametrize("case", CASES["profiles"], ids=lambda c: f"{c['profile']}:{c['subject']}")
 def test_profile(case: dict[str, Any]) -> None:
     if case["subject"].startswith("the subject of"):
-        certificate = parse_certificate((VECTORS / case["subject"].removeprefix("the subject of ")).read_bytes())
+        certificate = parse_certificate(
+            (VECTORS / case["subject"].removeprefix("the subject of ")).read_bytes()
+        )
         found = profiles.member_id_from_subject(case["profile"], certificate, "XX")
         assert found.path() == case["answer"]
         return
@@ -109,7 +112,7 @@ def test_chain(case: dict[str, Any]) -> None:
         policy = ocsp.OcspPolicy(3600, verify_next_update=True, check_responder_validity=False)
         signer_key, signer = load("certs/ocspsigner.p12")
         responders = Trust((root,), (signer,))
-        for certificate, issuer in zip(path, path[1:], strict=False):
+        for certificate, issuer in itertools.pairwise(path):
             missing = "none for ca_2" in answered and certificate == load("certs/test_chain/ca_2.p12")[1]
             if missing:
                 raise NotProved(chains.Kind.CERT_VALIDATION, "no OCSP response")
@@ -148,7 +151,9 @@ def make_answer(
         now if status == "revoked" else None,
         None,
     )
-    builder = builder.responder_id(ocsp_library.OCSPResponderEncoding.HASH, signer[1]).certificates([signer[1]])
+    builder = builder.responder_id(ocsp_library.OCSPResponderEncoding.HASH, signer[1]).certificates(
+        [signer[1]]
+    )
     return builder.sign(signer[0], hashes.SHA256()).public_bytes(Encoding.DER)
 
 

@@ -29,7 +29,9 @@ def stamped(case: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
 def test_case(case: dict[str, Any]) -> None:
-    configuration: TrustedConfiguration = load_configuration_folder(VECTORS / "globalconf/good_v2", strict=False)
+    configuration: TrustedConfiguration = load_configuration_folder(
+        VECTORS / "globalconf/good_v2", strict=False
+    )
     authorities = (
         configuration.ocsp_responder_certificates()
         if (case["tsa_certs"] or "").startswith("OCSP")
@@ -38,7 +40,9 @@ def test_case(case: dict[str, Any]) -> None:
     token = (VECTORS / case["token"]).read_bytes()
     digest = DigestAlgorithm.SHA256.digest(stamped(case))
     if case["expect"]["outcome"] == "valid":
-        assert check_token(token, digest, authorities, policy=OLD).at.isoformat() == "2012-11-29T13:10:04+00:00"
+        assert (
+            check_token(token, digest, authorities, policy=OLD).at.isoformat() == "2012-11-29T13:10:04+00:00"
+        )
         return
     with pytest.raises(NotProved) as caught:
         check_token(token, digest, authorities, policy=OLD)

@@ -1,0 +1,1 @@
+"""Real processes: trust services, central server, two gateways, a provider."""
