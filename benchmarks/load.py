@@ -1,0 +1,324 @@
+"""Whole round trips through real processes, as ratios within one run: ``make bench``, or ``python -m benchmarks.load``.
+
+Four cases take the same request to the same service: (a) directly, (b) through a bare aiohttp double proxy with mutual TLS
+that neither signs nor logs, (c) through two gateways with P-256 keys, (d) with RSA-2048. They take turns, round by round, so
+that a machine whose speed drifts slows all of them; quote the ratios. Processor time is that of the two processes in the
+middle, over the answers they gave. Everything listens on loopback and each turn is bounded in time.
+
+Another case (another protocol, another payload) is one more `Case` in `cases`. Rows go to ``history.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from benchmarks.federation import Federation, GatewaySpec, free_base
+from benchmarks.processes import Cost, cost_of, machine
+from certs.dev.authority import DevPki
+from schemas.identifiers import ServerId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HISTORY = Path(__file__).parent / "history.csv"
+COLUMNS = ("commit", "date", "machine", "case", "connections", "figure", "value")
+PAYLOAD = json.dumps({"curp": "LOOA531113HTCPBN07", "periodo": "2026-01", "nota": "x" * 900}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to the service: where to connect, what to send, and which processes stand in between."""
+
+    name: str
+    label: str
+    host: str
+    port: int
+    request: bytes
+    between: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the turns of one case at one number of connections brought."""
+
+    turns: list[dict[str, float]] = field(default_factory=list)
+
+    def median(self, name: str) -> float:
+        """The median of a figure over the turns."""
+        return statistics.median(t[name] for t in self.turns)
+
+
+def http_request(host: str, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+    """The bytes of one POST that keeps its connection."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json"]
+    lines += [f"{n}: {v}" for n, v in (*headers, ("Content-Length", str(len(body))))]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+# The processes
+
+
+def gateway_specs(base: str) -> list[GatewaySpec]:
+    """Two pairs of gateways, one with P-256 keys and one with RSA-2048."""
+    specs = []
+    for number, kind in ((10, "ec-p256"), (20, "rsa-2048")):
+        tag = kind.partition("-")[0].upper()
+        consumer, provider = f"CONS-{tag}", f"PROV-{tag}"
+        specs += [
+            GatewaySpec(
+                consumer,
+                consumer,
+                f"{base}.{number}",
+                ["SYS"],
+                f'[[client]]\nid = "MX/GOB/{consumer}/SYS"\nconnection = "HTTP"\n',
+                kind,
+                'log_level = "warning"',
+            ),
+            GatewaySpec(
+                provider,
+                provider,
+                f"{base}.{number + 1}",
+                ["SYS"],
+                f'[[client]]\nid = "MX/GOB/{provider}/SYS"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
+                f'url = "http://{base}.30:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/{consumer}/SYS"\n',
+                kind,
+                'log_level = "warning"',
+            ),
+        ]
+    return specs
+
+
+def write_proxy_certificates(folder: Path) -> None:
+    """An authority and a pair for each half of the bare proxy; P-256."""
+    pki = DevPki.create(folder / "authority")
+    chain = pki.intermediate.public_bytes(serialization.Encoding.PEM)
+    (folder / "ca.pem").write_bytes(pki.root.public_bytes(serialization.Encoding.PEM) + chain)
+    for side in ("consumer", "provider"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        issued = pki.issue_auth(key.public_key(), ServerId("MX", "GOB", side, "SS1"), "localhost")
+        (folder / f"{side}.pem").write_bytes(issued.public_bytes(serialization.Encoding.PEM) + chain)
+        (folder / f"{side}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+def start_proxies(federation: Federation, folder: Path) -> None:
+    """Start both halves of the bare proxy in front of the echo service."""
+    base = federation.base
+    folder.mkdir()
+    write_proxy_certificates(folder)
+    for side, host, port, onward in (
+        ("provider", f"{base}.31", 5500, f"http://{base}.30:9000"),
+        ("consumer", f"{base}.32", 8080, f"https://{base}.31:5500"),
+    ):
+        arguments = ["--side", side, "--host", host, "--port", str(port), "--onward", onward]
+        federation.start(f"bare-{side}", "benchmarks.bareproxy", *arguments, "--certificates", str(folder))
+    federation.wait_for(f"http://{base}.32:8080/")
+
+
+def cases(base: str) -> list[Case]:
+    """What is measured, the baselines first."""
+    found = [
+        Case("a", "service directly", f"{base}.30", 9000, http_request("s", "/echo", (), PAYLOAD)),
+        Case(
+            "b",
+            "bare double mTLS proxy",
+            f"{base}.32",
+            8080,
+            http_request("s", "/echo", (), PAYLOAD),
+            ("bare-consumer", "bare-provider"),
+        ),
+    ]
+    for name, tag, label, number in (
+        ("c", "EC", "gateways, P-256", 10),
+        ("d", "RSA", "gateways, RSA-2048", 20),
+    ):
+        request = http_request(
+            "s", f"/r1/MX/GOB/PROV-{tag}/SYS/echo", (("X-Road-Client", f"MX/GOB/CONS-{tag}/SYS"),), PAYLOAD
+        )
+        found.append(Case(name, label, f"{base}.{number}", 8080, request, (f"CONS-{tag}", f"PROV-{tag}")))
+    return found
+
+
+def start_up_s(federation: Federation, spec: GatewaySpec) -> float:
+    """Seconds from the start of a gateway's process until it can exchange messages."""
+    federation.kill(spec.member)
+    begun = time.monotonic()
+    federation.start_gateway(spec)
+    return time.monotonic() - begun
+
+
+# Measuring
+
+
+def costs(federation: Federation, names: Sequence[str]) -> list[Cost]:
+    """What the named processes cost so far; empty where that cannot be known."""
+    found = [cost_of(federation.processes[name].pid) for name in names]
+    return [c for c in found if c is not None]
+
+
+def press(case: Case, connections: int, seconds: float) -> dict[str, float]:
+    """One turn by a generator process. Raises RuntimeError when an answer was not 200."""
+    arguments = ["--connections", str(connections), "--seconds", str(seconds)]
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.generator", case.host, str(case.port), *arguments],
+        input=case.request,
+        capture_output=True,
+        timeout=seconds + 90,
+        check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"the load generator failed: {run.stderr.decode()[-2000:]}")
+    told: dict[str, float] = json.loads(run.stdout)
+    if told["refused"] or told["broken"] or not told["round_trips"]:
+        raise RuntimeError(f"case {case.name} at {connections} connections was not answered: {told}")
+    return told
+
+
+def measure(
+    federation: Federation, every: Sequence[Case], connections: int, turns: int, seconds: float
+) -> dict[str, Figures]:
+    """The figures of every case at one number of connections, taken in turns."""
+    figures = {case.name: Figures() for case in every}
+    for _ in range(turns):
+        for case in every:
+            before = sum(c.cpu_s for c in costs(federation, case.between))
+            told = press(case, connections, seconds)
+            spent = sum(c.cpu_s for c in costs(federation, case.between)) - before
+            told["cpu_ms"] = spent * 1000 / told["round_trips"]
+            figures[case.name].turns.append(told)
+    return figures
+
+
+def ratio(figures: dict[str, Figures], name: str, to: str) -> float:
+    """Round trips per second of one case over another's, the median of the turns' own ratios."""
+    pairs = zip(figures[name].turns, figures[to].turns, strict=True)
+    return statistics.median(x["per_second"] / y["per_second"] for x, y in pairs)
+
+
+class Table:
+    """Prints figures and keeps them as rows for the history."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int, str, float]] = []
+
+    def keep(self, case: str, connections: int, figure: str, value: float) -> None:
+        """Remember one figure."""
+        self.rows.append((case, connections, figure, round(value, 3)))
+
+    def show(self, every: Sequence[Case], connections: int, figures: dict[str, Figures]) -> None:
+        """Print what one number of connections brought."""
+        print(f"\n{connections} connection{'s' if connections > 1 else ''}")
+        print(
+            f"  {'':28}{'round trips/s':>14}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'to (b)':>9}"
+        )
+        for case in every:
+            found = figures[case.name]
+            values = [found.median(n) for n in ("per_second", "p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
+            to_bare = ratio(figures, case.name, "b")
+            for name, value in zip(
+                ("per_second", "p50_ms", "p95_ms", "p99_ms", "cpu_ms"), values, strict=True
+            ):
+                self.keep(case.name, connections, name, value)
+            self.keep(case.name, connections, "ratio_to_b", to_bare)
+            cpu = f"{values[4]:9.2f}" if case.between else f"{'':9}"
+            print(
+                f"  ({case.name}) {case.label:24}{values[0]:14.0f}{values[1]:9.2f}{values[2]:9.2f}{values[3]:9.2f}"
+                f"{cpu}{to_bare:9.2f}"
+            )
+
+    def append_to(self, path: Path) -> None:
+        """Append the rows to the history."""
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+        date = datetime.now(UTC).strftime("%Y-%m-%d")
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if is_new:
+                writer.writerow(COLUMNS)
+            writer.writerows((commit, date, machine(), *row) for row in self.rows)
+
+
+def show_resources(federation: Federation, specs: Sequence[GatewaySpec], table: Table) -> None:
+    """Memory after all that load, and how long a start takes."""
+    print()
+    for spec in specs:
+        found = costs(federation, [spec.member])
+        if found:
+            table.keep(spec.member, 0, "resident_mib", found[0].resident_mib)
+            table.keep(spec.member, 0, "peak_mib", found[0].peak_mib)
+            print(
+                f"{spec.member:10} {found[0].resident_mib:6.0f} MiB resident, {found[0].peak_mib:.0f} at its highest"
+            )
+    took = [start_up_s(federation, specs[0]) for _ in range(3)]
+    table.keep(specs[0].member, 0, "start_up_s", statistics.median(took))
+    print(f"start-up until messages can be exchanged: {statistics.median(took):.2f} s (median of 3)")
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Start everything, measure, print, append to the history, stop everything."""
+    base = free_base()
+    specs = gateway_specs(base)
+    federation = Federation(folder, specs, base=base)
+    federation.set_up()
+    table = Table()
+    try:
+        federation.start("echo", "benchmarks.echo", "--host", f"{base}.30")
+        federation.start_all()
+        federation.wait_for(f"http://{base}.30:9000/")
+        start_proxies(federation, folder / "proxies")
+        every = [c for c in cases(base) if c.name in options.cases]
+        print(
+            f"{machine()}; {len(PAYLOAD)} bytes each way; {options.turns} turns of {options.seconds:g} s each"
+        )
+        for case in every:  # connections, caches and first proofs are not what is measured
+            press(case, 8, 0.5)
+        for connections in options.connections:
+            table.show(
+                every, connections, measure(federation, every, connections, options.turns, options.seconds)
+            )
+        show_resources(federation, specs, table)
+    finally:
+        federation.stop()
+    if not options.dry:
+        table.append_to(HISTORY)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--cases", default="abcd", help="which cases to run; b must be among them")
+    parser.add_argument("--dry", action="store_true", help="do not append to the history")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sacbe-bench-") as folder:
+        run(options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
