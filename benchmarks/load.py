@@ -248,7 +248,7 @@ class Table:
     def append_to(self, path: Path) -> None:
         """Append the rows to the history."""
         commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+            ["git", "rev-parse", "--short", "HEAD"],
             capture_output=True,
             text=True,
             check=False,
