@@ -1,8 +1,9 @@
 """Certificate paths at a time: from a leaf to an approved CA of its instance, each step proved.
 
-An approved CA certificate, top or intermediate, is an anchor: the path ends at the first one. Every step is checked for
-name, signature, validity, CA flag, keyCertSign, path length, algorithm and unknown critical extensions. Revocation is not
-looked at here: see `certs.ocsp`. Positive results are remembered per configuration with the window in which they hold.
+An approved CA certificate, top or intermediate, is an anchor: the path ends at the first one. A CA approved for
+authentication only is no anchor for a signing certificate. Every step is checked for name, signature, validity, CA
+flag, keyCertSign, path length, algorithm and unknown critical extensions. Revocation is not looked at here: see
+`certs.ocsp`. Positive results are remembered per configuration with the window in which they hold.
 
 Spec: RFC 5280 6; X-Road 7.8's CertChainVerifier and CertUtils (kinds of certificate).
 """
@@ -67,6 +68,10 @@ class Anchors(Protocol):
         """The approved CA certificates of an instance."""
         ...
 
+    def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        """Those of them that may issue signing certificates."""
+        ...
+
 
 _Key = tuple[bytes, int, str, LeafKind, bool]
 _remembered: dict[_Key, tuple[x509.Certificate, ...]] = {}
@@ -92,7 +97,9 @@ def verify_chain(
     path = _remembered.get(key)
     if path is None:
         check_kind(leaf, leaf_kind)
-        path = _build(leaf, extra_certificates, configuration.ca_certificates(instance), instance, weak=weak)
+        signing = leaf_kind is LeafKind.SIGNING
+        anchors = configuration.signing_ca_certificates if signing else configuration.ca_certificates
+        path = _build(leaf, extra_certificates, anchors(instance), instance, weak=weak)
         if len(_remembered) >= _REMEMBERED:
             _remembered.clear()
         _remembered[key] = path

@@ -319,6 +319,11 @@ class TrustedConfiguration:
         found = self.instances.get(instance)
         return () if found is None else tuple(c for _, _, c in found.ca_infos)
 
+    def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        """Those of them whose CA is not approved for authentication only."""
+        found = self.instances.get(instance)
+        return () if found is None else tuple(c for ca, _, c in found.ca_infos if not ca.authentication_only)
+
     def all_ca_certificates(self) -> tuple[x509.Certificate, ...]:
         """Every approved CA certificate of all instances at hand, each once."""
         return tuple(dict.fromkeys(c for i in self.instances for c in self.ca_certificates(i)))

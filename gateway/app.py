@@ -138,6 +138,7 @@ class Gateway:
             utc_now,
             fetch_s=settings.trust.ocsp_fetch_s,
             retry_s=settings.trust.ocsp_retry_s,
+            order=settings.trust.ocsp_order,
         )
         self._identities = OwnIdentities(self._token, self._revocation, self._serverconf.server_id)
         self._peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
@@ -153,6 +154,7 @@ class Gateway:
                 settings.log.timestamp_interval_s,
                 settings.log.timestamp_retry_s,
                 settings.log.acceptable_timestamp_failure_s,
+                order=settings.log.timestamp_order,
             ),
         )
         self._own_tls = TlsCredentials(*self_signed("sacbe-internal"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from schemas.faults import Spelling
+from schemas.globalconf.cost import CostOrder
 from serving.settings import load_settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     # 0 takes the interval of the global configuration (1200 s if it names none).
     ocsp_fetch_s: float = 0.0
     ocsp_retry_s: float = 60.0
+    # Responders that cost: none (as listed), only-free, free-first, only-paid or paid-first.
+    ocsp_order: CostOrder = CostOrder.NONE
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +71,8 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     # 0 takes the interval of the global configuration (60 s if it names none).
     timestamp_interval_s: float = 0.0
     timestamp_retry_s: float = 60.0
+    # Authorities that cost, as ``trust.ocsp_order``.
+    timestamp_order: CostOrder = CostOrder.NONE
     # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.

@@ -14,7 +14,7 @@ from schemas.faults import BadMessage, Kind, WireFault
 from schemas.safexml import XmlLimits, parse_xml
 
 SOAP_NS = "http://schemas.xmlsoap.org/soap/envelope/"
-_LIMITS = XmlLimits(size_bytes=256 * 1024)
+_LARGEST = 256 * 1024
 _LONGEST = 8192
 
 
@@ -30,9 +30,9 @@ def render_soap_fault(code: str, string: str, actor: str = "", detail: str = "")
     ).encode("utf-8", "replace")
 
 
-def parse_soap_fault(raw: bytes) -> WireFault | None:
+def parse_soap_fault(raw: bytes, largest: int = _LARGEST) -> WireFault | None:
     """The fault of an envelope; None when the envelope holds no fault. Raises `BadMessage` on broken XML."""
-    root = parse_xml(raw, kind=Kind.INVALID_SOAP, what="SOAP fault", limits=_LIMITS)
+    root = parse_xml(raw, kind=Kind.INVALID_SOAP, what="SOAP fault", limits=XmlLimits(size_bytes=largest))
     if root.tag != f"{{{SOAP_NS}}}Envelope":
         raise BadMessage(Kind.INVALID_SOAP, f"a SOAP envelope was expected, {root.tag!s:.100} came")
     fault = root.find(f"{{{SOAP_NS}}}Body/{{{SOAP_NS}}}Fault")

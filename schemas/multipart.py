@@ -173,6 +173,9 @@ class MultipartParser:
             head_end = 0
         else:
             ends = [e for e in (buffer.find(b"\n\r\n"), buffer.find(b"\n\n")) if e >= 0]
+            delimiter = buffer.find(self._delimiter)
+            if 0 <= delimiter < min(ends, default=len(buffer)):
+                return self._headers_alone(events, delimiter)
             if not ends:
                 if len(buffer) > self._limits.header_bytes:
                     raise BadMessage(
@@ -188,6 +191,18 @@ class MultipartParser:
         # The line break that ends the headers stays: before an empty body's delimiter it is the delimiter's own.
         blank = 2 if buffer[head_end : head_end + 1] == b"\r" else 1
         del buffer[: head_end + blank - 1]
+        self._line_break = 1
+        self._state = _State.BODY
+        return True
+
+    def _headers_alone(self, events: list[FramingEvent], delimiter: int) -> bool:
+        """A part whose headers run into the next delimiter: it has no content."""
+        if delimiter > self._limits.header_bytes:
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"
+            )
+        events.append(PartStart(parse_headers(bytes(self._buffer[: delimiter + 1]), self._limits)))
+        del self._buffer[:delimiter]
         self._line_break = 1
         self._state = _State.BODY
         return True

@@ -13,6 +13,7 @@ Spec: PR-MESSTRANSP 4; X-Road 7.8's ProxyMessageDecoder (content types, bare fau
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 
 from cryptography.x509 import ocsp
@@ -150,7 +151,8 @@ class _Place(enum.Enum):
     """Where in the message the parser stands: what has come last."""
 
     START = enum.auto()
-    MESSAGE = enum.auto()
+    REST = enum.auto()
+    SOAP = enum.auto()
     BODIES = enum.auto()
     CHAIN_RESULT = enum.auto()
     CHAIN = enum.auto()
@@ -172,21 +174,23 @@ class _Part(enum.Enum):
     FAULT = enum.auto()
 
 
-_SIGNED = (_Place.MESSAGE, _Place.BODIES, _Place.CHAIN)
+_SIGNED = (_Place.REST, _Place.SOAP, _Place.BODIES, _Place.CHAIN)
 # The grammar: which part may come where, and where that leads.
 _ORDER: dict[tuple[_Place, _Part], _Place] = {
     (_Place.START, _Part.OCSP): _Place.START,
-    (_Place.START, _Part.REST_REQUEST): _Place.MESSAGE,
-    (_Place.START, _Part.REST_RESPONSE): _Place.MESSAGE,
-    (_Place.START, _Part.SOAP): _Place.MESSAGE,
-    (_Place.MESSAGE, _Part.REST_BODY): _Place.BODIES,
-    (_Place.MESSAGE, _Part.ATTACHMENTS): _Place.BODIES,
-    (_Place.MESSAGE, _Part.CHAIN_RESULT): _Place.CHAIN_RESULT,
+    (_Place.START, _Part.REST_REQUEST): _Place.REST,
+    (_Place.START, _Part.REST_RESPONSE): _Place.REST,
+    (_Place.START, _Part.SOAP): _Place.SOAP,
+    (_Place.REST, _Part.REST_BODY): _Place.BODIES,
+    (_Place.SOAP, _Part.ATTACHMENTS): _Place.BODIES,
+    (_Place.REST, _Part.CHAIN_RESULT): _Place.CHAIN_RESULT,
+    (_Place.SOAP, _Part.CHAIN_RESULT): _Place.CHAIN_RESULT,
     (_Place.BODIES, _Part.CHAIN_RESULT): _Place.CHAIN_RESULT,
     (_Place.CHAIN_RESULT, _Part.CHAIN): _Place.CHAIN,
     **{(place, _Part.SIGNATURE): _Place.DONE for place in _SIGNED},
     **{(place, _Part.FAULT): _Place.DONE for place in (*_SIGNED, _Place.CHAIN_RESULT)},
 }
+_FAULT_ELEMENT = re.compile(rb"<(?:[^\s<>/]+:)?Fault[\s/>]")
 _BY_TYPE = {
     OCSP_TYPE: _Part.OCSP,
     REST_REQUEST_TYPE: _Part.REST_REQUEST,
@@ -227,6 +231,7 @@ class ProxyMessageParser:
         self._inner: MultipartParser | None = None
         self._ocsp_count = 0
         self._attachments = 0
+        self._void = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that ``data`` completes."""
@@ -243,6 +248,16 @@ class ProxyMessageParser:
                     self._take(framing.data, events)
                 case PartEnd():
                     self._end(events)
+        return self._up_to_fault(events)
+
+    def _up_to_fault(self, events: list[Event]) -> list[Event]:
+        """A fault is the last word: what its sender goes on to write is read and dropped."""
+        if self._void:
+            return []
+        for place, event in enumerate(events):
+            if isinstance(event, FaultPart):
+                self._void = True
+                return events[: place + 1]
         return events
 
     def close(self) -> list[Event]:
@@ -347,10 +362,9 @@ class ProxyMessageParser:
 
     def _soap(self, raw: bytes) -> SoapPart | FaultPart:
         # Told by a cheap look first: parsing the envelope is the SOAP protocol's business.
-        if b"Fault" in raw:
-            wire = parse_soap_fault(raw)
+        if _FAULT_ELEMENT.search(raw) is not None:
+            wire = parse_soap_fault(raw, self._limits.soap_bytes)
             if wire is not None:
-                self._place = _Place.MESSAGE
                 return FaultPart(wire, raw)
         return SoapPart(raw, self._content_type, self._headers)
 

@@ -195,7 +195,7 @@ class ConfigurationClient:
         return sorted(found, key=lambda location: location.url != working)
 
     async def _refresh_from(self, instance: str, location: Location, *, own: bool) -> bool:
-        url = await self._choose_version(location.url)
+        url = await self.choose_version(location.url)
         raw = await self._get(url, 1024 * 1024, conditional=True)
         if raw is None:
             return False
@@ -206,7 +206,8 @@ class ConfigurationClient:
         self._working[instance] = location.url
         return changed
 
-    async def _choose_version(self, url: str) -> str:
+    async def choose_version(self, url: str) -> str:
+        """The URL with the newest version its server offers; the oldest is taken unasked."""
         if "version=" in urlsplit(url).query:
             return url
         for version in range(CURRENT_VERSION, MINIMUM_VERSION, -1):

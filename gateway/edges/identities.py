@@ -112,9 +112,9 @@ class OwnIdentities:
     def tls_credentials(self) -> TlsCredentials:
         """What TLS shows. Raises `NotProved` when there is no usable authentication certificate."""
         held = self._authentication()
-        # Leaf and what is between it and a trusted root; a self-signed anchor is never sent.
-        chain = tuple(c for c in held.path if c.subject != c.issuer)
-        return TlsCredentials(self._token.tls_private_key(held.key_id), chain)
+        # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
+        # X-Road wants an OCSP response for every certificate that came.
+        return TlsCredentials(self._token.tls_private_key(held.key_id), held.path[:-1])
 
     def tls_key(self) -> tuple[KeyId, bytes] | None:
         """What the TLS credentials were made from, to see whether they changed."""

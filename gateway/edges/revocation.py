@@ -26,6 +26,7 @@ from certs.certificates import der_of
 from certs.edges.fetch import fetch_ocsp
 from certs.edges.tokenfiles import write_whole
 from schemas.faults import BadMessage, Fault, Kind, NotProved
+from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class OwnRevocation:
         *,
         fetch_s: float = 0.0,
         retry_s: float = 60.0,
+        order: CostOrder = CostOrder.NONE,
     ) -> None:
         self._folder = folder
+        self._order = order
         self._session = session
         self._configuration = configuration
         self._now = now
@@ -144,7 +147,8 @@ class OwnRevocation:
     async def _fetch(
         self, certificate: x509.Certificate, issuer: x509.Certificate, configuration: TrustedConfiguration
     ) -> None:
-        urls = [info.url for info in configuration.ocsp_infos(issuer)] + authority_urls(certificate)
+        responders = in_order_of_cost(configuration.ocsp_infos(issuer), self._order)
+        urls = [info.url for info in responders] + authority_urls(certificate)
         der = await fetch_ocsp(self._session, urls, ocsp.build_request(certificate, issuer))
         try:
             ocsp.check_response(der, certificate, issuer, configuration, self._now())
@@ -184,10 +188,14 @@ class PeerRevocation:
             async with self._session.get(
                 url, headers={"Accept": "multipart/related"}, timeout=_PEER_TIMEOUT, allow_redirects=False
             ) as answer:
-                body = await answer.content.read(_LARGEST)
+                body = bytearray()
+                async for chunk in answer.content.iter_any():
+                    body += chunk
+                    if len(body) > _LARGEST:
+                        raise ValueError(f"more than {_LARGEST} bytes came")
                 if not 200 <= answer.status < 300:
                     raise ValueError(f"HTTP {answer.status}")
-                responses = read_responses(answer.headers.get("Content-Type", ""), body)
+                responses = read_responses(answer.headers.get("Content-Type", ""), bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BadMessage) as err:
             raise NotProved(
                 Kind.CERT_VALIDATION,

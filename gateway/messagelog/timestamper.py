@@ -21,6 +21,7 @@ from certs.edges.fetch import fetch_timestamp
 from gateway.messagelog.store import MessageLog, Stamp
 from schemas import hashchain, xades
 from schemas.faults import Fault, Kind, LogFailed, NotProved, Step, step
+from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.message import digest_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TimestampSettings:
     retry_s: float = 60.0
     acceptable_failure_s: float = 14_400.0
     first_s: float = 1.0
+    order: CostOrder = CostOrder.NONE
 
 
 class Timestamper:
@@ -158,7 +160,8 @@ class Timestamper:
     async def _ask(self, digest: bytes) -> tuple[bytes, timestamps.Timestamp]:
         """A proved token over a digest, of the first authority that gives one."""
         configuration = self._configuration()
-        authorities = () if configuration is None else configuration.approved_tsas
+        approved = () if configuration is None else configuration.approved_tsas
+        authorities = in_order_of_cost(approved, self._settings.order)
         if configuration is None or not authorities:
             raise LogFailed(
                 Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority"

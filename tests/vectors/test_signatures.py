@@ -31,6 +31,8 @@ class TestTrust(TrustedConfiguration):
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
         return (load("certs/root-ca.p12")[1],)
 
+    signing_ca_certificates = ca_certificates
+
     def configured_responders_for(self, issuer: x509.Certificate) -> tuple[x509.Certificate, ...]:
         return self.ocsp_responder_certificates()
 
