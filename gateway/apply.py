@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs.certificates import to_der
-from gateway.serverconf.wanted import compare, parse_wanted
+from gateway.serverconf.wanted import compare, parse_wanted, settle
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from gateway.serverconf.store import ServerConfStore
 
 
-def apply_file(store: ServerConfStore, file: Path, *, dry_run: bool = False) -> list[str]:
+def apply_file(store: ServerConfStore, file: Path, now: datetime, *, dry_run: bool = False) -> list[str]:
     """Make the configuration what ``file`` asks for; the changes in words, none when all was so already."""
 
     def read_certificate(name: str) -> bytes:
         return to_der((file.parent / name).read_bytes())
 
-    wanted = parse_wanted(file.read_text(encoding="utf-8"), store.server_id(), read_certificate)
-    changes = compare(store.load(), wanted)
+    there = store.load()
+    wanted = settle(there, parse_wanted(file.read_text(encoding="utf-8"), there.server_id, read_certificate))
+    changes = compare(there, wanted)
     if changes and not dry_run:
-        store.replace(wanted)
+        store.replace(wanted, now)
     return changes

@@ -11,6 +11,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -226,7 +227,7 @@ def apply(data: Path, dry_run: bool, file: Path) -> None:
     """Make clients, services and access rights what FILE says; a running gateway takes them at once."""
     from gateway.apply import apply_file
 
-    changes = apply_file(_store(data), file, dry_run=dry_run)
+    changes = apply_file(_store(data), file, datetime.now(UTC), dry_run=dry_run)
     for line in changes:
         click.echo(line)
     click.echo("nothing to change" if not changes else "not applied (dry run)" if dry_run else "applied")

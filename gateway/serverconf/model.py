@@ -40,6 +40,14 @@ class ServiceType(enum.StrEnum):
         return self is not ServiceType.WSDL
 
 
+class Validation(enum.StrEnum):
+    """Whether messages of a service are checked against its description here, and what a finding does."""
+
+    OFF = "OFF"
+    REPORT = "REPORT"
+    REFUSE = "REFUSE"
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A client of this server; ``certificates`` are those its systems may show (DER)."""
@@ -51,7 +59,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of a local client. ``timeout_s`` bounds one call; ``disabled`` carries the notice to consumers."""
+    """A service of a local client. ``timeout_s`` bounds one call; ``disabled`` carries the notice to consumers.
+
+    ``description`` is where its description comes from, ``digest`` the SHA-256 of the stored document in hex.
+    """
 
     id: ServiceId
     type: ServiceType
@@ -59,6 +70,10 @@ class Service:
     timeout_s: float = 60.0
     verify_tls: bool = True
     disabled: str | None = None
+    title: str = ""
+    validation: Validation = Validation.OFF
+    description: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,8 @@ class ServerConf:
     services: tuple[Service, ...] = ()
     rights: tuple[AccessRight, ...] = ()
     groups: tuple[LocalGroup, ...] = ()
+    endpoints: tuple[tuple[ClientId, Endpoint], ...] = ()
+    timestamping_urls: tuple[str, ...] = ()
     generation: int = 0
     _clients: dict[ClientId, Client] = field(init=False, repr=False, compare=False)
     _services: dict[ServiceId, Service] = field(init=False, repr=False, compare=False)
@@ -136,6 +153,16 @@ class ServerConf:
     def rights_of(self, provider: ClientId, service_code: str) -> tuple[AccessRight, ...]:
         """Every right granted on a service, whatever its version."""
         return self._rights.get((provider, service_code), ())
+
+    def services_of(self, provider: ClientId) -> tuple[Service, ...]:
+        """Every service of a client, in the order of their identifiers."""
+        return tuple(s for s in self.services if s.id.client == provider)
+
+    def endpoints_of(self, provider: ClientId, service_code: str) -> tuple[Endpoint, ...]:
+        """The endpoints of a service but for the one that stands for the whole of it."""
+        return tuple(
+            e for c, e in self.endpoints if c == provider and e.service_code == service_code and not e.is_base
+        )
 
     def in_local_group(self, owner: ClientId, group: LocalGroupId, client: ClientId) -> bool:
         """Whether ``client`` is in the group that ``owner`` keeps. A member does not stand for its subsystems."""

@@ -1,90 +1,40 @@
 """The server's configuration on disk: clients, services, rights, groups, certificates of its keys.
 
-One SQLite database, changed in whole transactions: a crash leaves the configuration before or after a change, never
+One database, changed in whole transactions: a crash leaves the configuration before or after a change, never
 between. Every change raises the generation; a running gateway watches it and takes the new snapshot.
+
+`ServerConfStore.view` reads the tables one by one; ``with store.change() as tables`` reads and changes them in one
+transaction, all or nothing. The tables are in `clients`, `descriptions` and `rights`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from certs.tokens import KeyId
-from gateway.serverconf.model import (
-    AccessRight,
-    Client,
-    ConnectionType,
-    Endpoint,
-    LocalGroup,
-    ServerConf,
-    Service,
-    ServiceType,
-    Subject,
-)
-from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
-from serving.database import Database
+from gateway.serverconf.clients import Clients, Requests, TimestampingServices
+from gateway.serverconf.descriptions import Descriptions
+from gateway.serverconf.replacing import replace_all
+from gateway.serverconf.rights import Endpoints, Groups, Rights
+from gateway.serverconf.snapshot import build_snapshot
+from gateway.serverconf.steps import STEPS
+from gateway.serverconf.tables import Tables
+from schemas.identifiers import ServerId
+from serving.database import open_database
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-STEPS = (
-    """
-    CREATE TABLE server (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        server_id TEXT NOT NULL,
-        anchor BLOB NOT NULL,
-        generation INTEGER NOT NULL
-    );
-    CREATE TABLE client (
-        client_id TEXT PRIMARY KEY,
-        connection TEXT NOT NULL
-    );
-    CREATE TABLE client_certificate (
-        client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-        der BLOB NOT NULL,
-        PRIMARY KEY (client_id, der)
-    );
-    CREATE TABLE service (
-        client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-        service_code TEXT NOT NULL,
-        service_version TEXT NOT NULL,
-        type TEXT NOT NULL,
-        url TEXT NOT NULL,
-        timeout_s REAL NOT NULL,
-        verify_tls INTEGER NOT NULL,
-        disabled TEXT,
-        PRIMARY KEY (client_id, service_code, service_version)
-    );
-    CREATE TABLE access_right (
-        client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-        service_code TEXT NOT NULL,
-        method TEXT NOT NULL,
-        path TEXT NOT NULL,
-        subject_type TEXT NOT NULL,
-        subject TEXT NOT NULL,
-        PRIMARY KEY (client_id, service_code, method, path, subject_type, subject)
-    );
-    CREATE TABLE local_group (
-        client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-        code TEXT NOT NULL,
-        PRIMARY KEY (client_id, code)
-    );
-    CREATE TABLE local_group_member (
-        client_id TEXT NOT NULL,
-        code TEXT NOT NULL,
-        member TEXT NOT NULL,
-        PRIMARY KEY (client_id, code, member),
-        FOREIGN KEY (client_id, code) REFERENCES local_group (client_id, code) ON DELETE CASCADE
-    );
-    CREATE TABLE certificate (
-        der BLOB PRIMARY KEY,
-        key_id TEXT NOT NULL,
-        usage TEXT NOT NULL,
-        active INTEGER NOT NULL
-    );
-    """,
-)
+    from gateway.serverconf.model import ServerConf
+    from gateway.serverconf.records import Document
+    from gateway.serverconf.rows import Run
+    from schemas.identifiers import ClientId
+    from serving.database import Transaction
 
 
 class CertificateUsage(enum.StrEnum):
@@ -111,8 +61,8 @@ class NotInitialised(Exception):  # noqa: N818  a state, said to the operator
 class ServerConfStore:
     """Reads and changes the configuration. Use from one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, STEPS)
+    def __init__(self, where: str | Path) -> None:
+        self._database = open_database(where, STEPS)
 
     def close(self) -> None:
         """Close the database."""
@@ -153,100 +103,42 @@ class ServerConfStore:
             raise NotInitialised("this data directory holds no gateway yet; run 'gateway init' first")
         return rows[0][0], rows[0][1], rows[0][2]
 
+    @property
+    def view(self) -> Tables:
+        """The tables to read from; two questions may be answered from before and after another's change."""
+        return _tables(self._database.query)
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Tables]:
+        """The tables in one transaction, which is undone by any exception. A change raises the generation."""
+        with self._database.transaction() as connection:
+            yield _tables(_runner(connection))
+            connection.execute("UPDATE server SET generation = generation + 1")
+
+    def note_registered(self, seen: ServerConf, listed: frozenset[ClientId]) -> None:
+        """Remember which clients the global configuration listed here; this is no change of the configuration."""
+        with self._database.transaction() as connection:
+            _tables(_runner(connection)).clients.note_registered(
+                [c.id for c in seen.clients if c.id in listed]
+            )
+
     def load(self) -> ServerConf:
         """One snapshot of everything an exchange needs."""
-        query = self._database.query
-        certificates: dict[str, set[bytes]] = {}
-        for client_id, der in query("SELECT client_id, der FROM client_certificate"):
-            certificates.setdefault(client_id, set()).add(bytes(der))
-        members: dict[tuple[str, str], set[ClientId]] = {}
-        for client_id, code in query("SELECT client_id, code FROM local_group"):
-            members[client_id, code] = set()
-        for client_id, code, member in query("SELECT client_id, code, member FROM local_group_member"):
-            members[client_id, code].add(_client(member))
-        return ServerConf(
-            server_id=self.server_id(),
-            generation=self.generation(),
-            clients=tuple(
-                Client(
-                    _client(client_id),
-                    ConnectionType(connection),
-                    frozenset(certificates.get(client_id, ())),
-                )
-                for client_id, connection in query(
-                    "SELECT client_id, connection FROM client ORDER BY client_id"
-                )
-            ),
-            services=tuple(
-                Service(
-                    ServiceId(_client(client_id), code, version or None),
-                    ServiceType(kind),
-                    url,
-                    timeout_s,
-                    bool(verify_tls),
-                    disabled,
-                )
-                for client_id, code, version, kind, url, timeout_s, verify_tls, disabled in query(
-                    "SELECT client_id, service_code, service_version, type, url, timeout_s, verify_tls, disabled "
-                    "FROM service ORDER BY client_id, service_code, service_version"
-                )
-            ),
-            rights=tuple(
-                AccessRight(_client(client_id), _subject(kind, subject), Endpoint(code, method, path))
-                for client_id, code, method, path, kind, subject in query(
-                    "SELECT client_id, service_code, method, path, subject_type, subject FROM access_right "
-                    "ORDER BY client_id, service_code, method, path, subject_type, subject"
-                )
-            ),
-            groups=tuple(
-                LocalGroup(_client(client_id), code, frozenset(found))
-                for (client_id, code), found in sorted(members.items())
-            ),
-        )
+        return build_snapshot(self.view, self.server_id(), self.generation())
 
-    def replace(self, wanted: ServerConf) -> None:
-        """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction."""
-        with self._database.transaction() as connection:
-            for table in (
-                "client_certificate",
-                "service",
-                "access_right",
-                "local_group_member",
-                "local_group",
-                "client",
-            ):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608  names from the line above
-            connection.executemany(
-                "INSERT INTO client (client_id, connection) VALUES (?, ?)",
-                [(c.id.path(), c.connection.value) for c in wanted.clients],
-            )
-            connection.executemany(
-                "INSERT INTO client_certificate (client_id, der) VALUES (?, ?)",
-                [(c.id.path(), der) for c in wanted.clients for der in sorted(c.certificates)],
-            )
-            connection.executemany(
-                "INSERT INTO service (client_id, service_code, service_version, type, url, timeout_s, verify_tls, "
-                "disabled) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [_service_row(s) for s in wanted.services],
-            )
-            connection.executemany(
-                "INSERT INTO access_right (client_id, service_code, method, path, subject_type, subject) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [_right_row(r) for r in wanted.rights],
-            )
-            connection.executemany(
-                "INSERT INTO local_group (client_id, code) VALUES (?, ?)",
-                [(g.owner.path(), g.code) for g in wanted.groups],
-            )
-            connection.executemany(
-                "INSERT INTO local_group_member (client_id, code, member) VALUES (?, ?, ?)",
-                [(g.owner.path(), g.code, m.path()) for g in wanted.groups for m in sorted(g.members)],
-            )
-            connection.execute("UPDATE server SET generation = generation + 1")
+    def replace(
+        self, wanted: ServerConf, now: datetime, documents: Mapping[str, Document] | None = None
+    ) -> None:
+        """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction.
+
+        What stays keeps its ids and dates. ``documents`` are the descriptions' documents, by digest.
+        """
+        with self.change() as tables:
+            replace_all(tables, wanted, documents or {}, now)
 
     def certificates(self) -> tuple[OwnCertificate, ...]:
         """The certificates of this server's keys."""
-        rows = self._database.query("SELECT der, key_id, usage, active FROM certificate ORDER BY rowid")
+        rows = self._database.query("SELECT der, key_id, usage, active FROM own_certificate ORDER BY added")
         return tuple(
             OwnCertificate(bytes(r[0]), KeyId(r[1]), CertificateUsage(r[2]), bool(r[3])) for r in rows
         )
@@ -255,7 +147,7 @@ class ServerConfStore:
         """Keep a certificate; importing it again changes only whether it is active."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO certificate (der, key_id, usage, active) VALUES (?, ?, ?, ?) "
+                "INSERT INTO own_certificate (der, key_id, usage, active) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (der) DO UPDATE SET active = excluded.active",
                 (certificate.der, certificate.key_id, certificate.usage.value, int(certificate.active)),
             )
@@ -264,41 +156,25 @@ class ServerConfStore:
     def remove_certificate(self, der: bytes) -> None:
         """Forget a certificate. Its key stays in the token."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM certificate WHERE der = ?", (der,))
+            connection.execute("DELETE FROM own_certificate WHERE der = ?", (der,))
             connection.execute("UPDATE server SET generation = generation + 1")
 
 
-def _client(path: str) -> ClientId:
-    return ClientId(*path.split("/"))
+def _runner(transaction: Transaction) -> Run:
+    def run(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        rows = transaction.execute(sql, tuple(parameters))
+        return rows.fetchall() if sql.startswith("SELECT") or " RETURNING " in sql else []
+
+    return run
 
 
-def _subject(kind: str, subject: str) -> Subject:
-    if kind == GlobalGroupId.object_type:
-        return GlobalGroupId(*subject.split("/"))
-    if kind == LocalGroupId.object_type:
-        return LocalGroupId(subject)
-    return _client(subject)
-
-
-def _service_row(service: Service) -> tuple[str, str, str, str, str, float, int, str | None]:
-    return (
-        service.id.client.path(),
-        service.id.service_code,
-        service.id.service_version or "",
-        service.type.value,
-        service.url,
-        service.timeout_s,
-        int(service.verify_tls),
-        service.disabled,
-    )
-
-
-def _right_row(right: AccessRight) -> tuple[str, str, str, str, str, str]:
-    return (
-        right.provider.path(),
-        right.endpoint.service_code,
-        right.endpoint.method,
-        right.endpoint.path,
-        right.subject.object_type,
-        right.subject.path(),
+def _tables(rows: Run) -> Tables:
+    return Tables(
+        Clients(rows),
+        Descriptions(rows),
+        Endpoints(rows),
+        Rights(rows),
+        Groups(rows),
+        Requests(rows),
+        TimestampingServices(rows),
     )

@@ -13,6 +13,7 @@ what applying the file would change. The format is TOML::
     type = "REST"                        # REST, OPENAPI3 or WSDL
     url = "http://127.0.0.1:9000"
     timeout_s = 60
+    validation = "REFUSE"                # check messages against it: OFF (default), REPORT or REFUSE
 
     [[client.service.allow]]
     subject = "MX/GOB/26-ISSSTESON/AFIL"  # a client, "group:MX/code" or "local:code"
@@ -27,6 +28,7 @@ what applying the file would change. The format is TOML::
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -41,6 +43,7 @@ from gateway.serverconf.model import (
     Service,
     ServiceType,
     Subject,
+    Validation,
 )
 from schemas.faults import Fault
 from schemas.identifiers import (
@@ -74,6 +77,7 @@ class _Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 60.0
     verify_tls: bool = True
     disabled: str | None = None
+    validation: Validation = Validation.OFF
     allow: tuple[_Allow, ...] = ()
 
 
@@ -127,6 +131,19 @@ def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str
     return ServerConf(server_id, tuple(clients), tuple(services), tuple(dict.fromkeys(rights)), tuple(groups))
 
 
+def settle(now: ServerConf, wanted: ServerConf) -> ServerConf:
+    """``wanted``, with what it leaves open about a service's description taken from what is there."""
+    return replace(wanted, services=tuple(_settled(now.service(s.id), s) for s in wanted.services))
+
+
+def _settled(there: Service | None, service: Service) -> Service:
+    if service.description:
+        return service
+    if there is None or there.type is not service.type or not there.digest:
+        return replace(service, description=service.url)
+    return replace(service, description=there.description, digest=there.digest, title=there.title)
+
+
 def compare(now: ServerConf, wanted: ServerConf) -> list[str]:
     """What applying ``wanted`` would change, a line each, ``+`` added, ``-`` removed; empty when nothing would."""
     lines: list[str] = []
@@ -161,6 +178,7 @@ def _service(client: ClientId, entry: _Service) -> Service:
         entry.timeout_s,
         entry.verify_tls,
         entry.disabled,
+        validation=entry.validation,
     )
 
 
@@ -205,7 +223,12 @@ def _say_client(client: Client) -> str:
 def _say_service(service: Service) -> str:
     state = "" if service.disabled is None else f", disabled: {service.disabled}"
     verify = "" if service.verify_tls else ", TLS not verified"
-    return f"{service.id.path()} {service.type} at {service.url}, {service.timeout_s:g} s{verify}{state}"
+    checked = "" if service.validation is Validation.OFF else f", messages checked: {service.validation}"
+    described = f", described by {service.description} {service.digest[:12]}" if service.digest else ""
+    return (
+        f"{service.id.path()} {service.type} at {service.url}, {service.timeout_s:g} s"
+        f"{verify}{checked}{described}{state}"
+    )
 
 
 def _say_right(right: AccessRight) -> str:
