@@ -24,6 +24,8 @@ from schemas.identifiers import ServerId
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
     from schemas.identifiers import ClientId
 
     PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -169,6 +171,7 @@ class DevPki:
         start = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(minutes=5)
         builder = _builder(subject, issuer.certificate.subject, public_key, start, timedelta(days=days))
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_issued_by(issuer), critical=False)
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical=critical)
         return builder.sign(issuer.key, hashes.SHA256())
@@ -187,7 +190,7 @@ def _new_key(algorithm: str) -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _key_of(source: PublicKey | x509.CertificateSigningRequest) -> PublicKey:
+def _key_of(source: PublicKeyTypes | x509.CertificateSigningRequest) -> PublicKey:
     key = source.public_key() if isinstance(source, x509.CertificateSigningRequest) else source
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise TypeError("only RSA and EC keys are certified")
@@ -224,6 +227,10 @@ def _builder(
     )
 
 
+def _issued_by(issuer: Issued) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(_key_of(issuer.certificate.public_key()))
+
+
 def _role_certificate(role: str, key: PrivateKey, issuer: Issued | None, start: datetime) -> x509.Certificate:
     names = {"root": "Dev Root CA", "intermediate": "Dev CA", "ocsp": "Dev OCSP", "tsa": "Dev TSA"}
     subject = x509.Name(
@@ -234,6 +241,8 @@ def _role_certificate(role: str, key: PrivateKey, issuer: Issued | None, start: 
     )
     issuer_name = subject if issuer is None else issuer.certificate.subject
     builder = _builder(subject, issuer_name, key.public_key(), start, timedelta(days=3650))
+    if issuer is not None:
+        builder = builder.add_extension(_issued_by(issuer), critical=False)
     if role in ("root", "intermediate"):
         length = None if role == "root" else 0
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=length), critical=True)

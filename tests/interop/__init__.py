@@ -1,0 +1,1 @@
+"""What this software makes, judged by others' software."""
