@@ -1,8 +1,8 @@
 """Certificate profiles as data: what a signing request says, and which member a signing certificate names.
 
-A profile is named on the wire by an X-Road Java class; the eight standard ones are here, plus ``Mexico`` in the manner
-of the e.firma. A profile is a row of `PROFILES`: subject fields of requests, and rules that read a subject. Several rules
-are tried in order; the first whose fields are all there speaks. A new profile is a new row.
+A profile is named on the wire by an X-Road Java class; the eight standard ones are here, plus ``Mexico``. A profile is a
+row of `PROFILES`: subject fields of requests, and rules that read a subject. Several rules are tried in order; the first
+whose fields are all there speaks. A new profile is a TOML file: see `certs.profiledata`.
 
 Spec: X-Road 7.8's certificateprofile package; the first value of a repeated field counts.
 """
@@ -19,7 +19,7 @@ from schemas.faults import Kind, NotProved
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cryptography import x509
 
@@ -34,18 +34,54 @@ SERIAL = NameOID.SERIAL_NUMBER
 CATEGORY = NameOID.BUSINESS_CATEGORY
 ORGANIZATION_IDENTIFIER = NameOID.ORGANIZATION_IDENTIFIER
 
-Fields = tuple[tuple[ObjectIdentifier, str], ...]
+ALTERNATIVE_NAME = "subjectAltName"
+FIELD_OIDS: dict[str, ObjectIdentifier] = {
+    "C": C,
+    "O": O,
+    "OU": OU,
+    "CN": CN,
+    "serialNumber": SERIAL,
+    "SN": SERIAL,
+    "businessCategory": CATEGORY,
+    "organizationIdentifier": ORGANIZATION_IDENTIFIER,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+    "x500UniqueIdentifier": NameOID.X500_UNIQUE_IDENTIFIER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectField:
+    """A field of a signing request: its id on the wire, the template of its value, the key of its label.
+
+    A read-only field always has the value of its template; the template of another is a proposal.
+    """
+
+    id: str
+    template: str
+    label: str
+    read_only: bool = True
+    required: bool = True
+
+    @property
+    def oid(self) -> ObjectIdentifier | None:
+        """The field of the subject; None for the subject alternative name."""
+        return FIELD_OIDS.get(self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateProfile:
-    """One profile. Templates of subject fields may use {instance} {class} {code} {name} {server} {address} {country}."""
+    """One profile. Templates may use {instance} {class} {code} {name} {server} {server_path} {address} {country}."""
 
     name: str
-    sign_subject: Fields
-    auth_subject: Fields
+    sign: tuple[SubjectField, ...]
+    auth: tuple[SubjectField, ...]
     rules: tuple[Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None], ...]
-    wants_alternative_name: bool = False
+
+    def fields(self, usage: str) -> tuple[SubjectField, ...]:
+        """The fields of a ``sign`` or ``auth`` request, in their order."""
+        return self.sign if usage == "sign" else self.auth
 
 
 def _fields(
@@ -130,44 +166,76 @@ def _estonian_person(subject: Mapping[ObjectIdentifier, str], instance: str) -> 
 
 
 _EJBCA = _fields(C, O, CN)
-_BASIC_SIGN: Fields = (
-    (CN, "{name}"),
-    (O, "{name}"),
-    (CATEGORY, "{class}"),
-    (C, "{country}"),
-    (SERIAL, "{code}"),
-)
-_BASIC_AUTH: Fields = ((CN, "{address}"), (SERIAL, "{code}"), (C, "{country}"), (O, "{name}"))
-_FI_SERIAL = (SERIAL, "{instance}/{server}/{class}")
+_COUNTRY = SubjectField("C", "{country}", "COUNTRY_CODE", read_only=False)
+_ORGANIZATION = SubjectField("O", "{name}", "ORGANIZATION_NAME")
+_CATEGORY = SubjectField("businessCategory", "{class}", "MEMBER_CLASS_BC")
+_SERIAL_CODE = SubjectField("serialNumber", "{code}", "MEMBER_CODE_SN")
+_NAME = SubjectField("CN", "{name}", "ORGANIZATION_NAME_CN")
+_CODE = SubjectField("CN", "{code}", "MEMBER_CODE")
+_DNS_NAME = SubjectField("CN", "{address}", "SERVER_DNS_NAME", read_only=False)
+_ALTERNATIVE = SubjectField(ALTERNATIVE_NAME, "{address}", "SUBJECT_ALTERNATIVE_NAME", read_only=False)
+_FI = SubjectField("C", "FI", "COUNTRY_CODE")
+_FI_ORGANIZATION = SubjectField("O", "{name}", "ORGANIZATION_NAME", read_only=False)
+_FI_SERIAL = SubjectField("serialNumber", "{instance}/{server}/{class}", "SERIAL_NUMBER")
+_O_INSTANCE = SubjectField("O", "{instance}", "INSTANCE_IDENTIFIER_O")
+_OU_CLASS = SubjectField("OU", "{class}", "MEMBER_CLASS_OU")
+_SERIAL_SERVER = SubjectField("serialNumber", "{server_path}", "SERIAL_NUMBER")
+_SK = (SubjectField("SN", "{code}", "SERIAL_NUMBER_SN"), SubjectField("CN", "{name}", "COMMON_NAME"))
 
 PROFILES: dict[str, CertificateProfile] = {
     p.name: p
     for p in (
         CertificateProfile(
             "Ejbca",
-            ((C, "{instance}"), (O, "{class}"), (CN, "{code}")),
-            ((C, "{instance}"), (CN, "{server}")),
+            (
+                SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
+                SubjectField("O", "{class}", "MEMBER_CLASS"),
+                _CODE,
+            ),
+            (
+                SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
+                SubjectField("CN", "{server}", "SERVER_CODE"),
+            ),
             (_EJBCA,),
         ),
-        CertificateProfile("Basic", _BASIC_SIGN, _BASIC_AUTH, (_basic,)),
-        CertificateProfile("BasicACME", _BASIC_SIGN, _BASIC_AUTH, (_basic,), wants_alternative_name=True),
+        CertificateProfile(
+            "Basic",
+            (_NAME, _ORGANIZATION, _CATEGORY, _COUNTRY, _SERIAL_CODE),
+            (_DNS_NAME, _SERIAL_CODE, _COUNTRY, _ORGANIZATION),
+            (_basic,),
+        ),
+        CertificateProfile(
+            "BasicACME",
+            (_COUNTRY, _ORGANIZATION, _CATEGORY, _SERIAL_CODE, _NAME, _ALTERNATIVE),
+            (_COUNTRY, _ORGANIZATION, _SERIAL_CODE, _DNS_NAME, _ALTERNATIVE),
+            (_basic,),
+        ),
         CertificateProfile(
             "FiVRK",
-            ((C, "FI"), (O, "{name}"), _FI_SERIAL, (CN, "{code}")),
-            ((C, "FI"), (O, "{name}"), _FI_SERIAL, (CN, "{address}")),
+            (_FI, _FI_ORGANIZATION, _FI_SERIAL, _CODE, _ALTERNATIVE),
+            (_FI, _FI_ORGANIZATION, _FI_SERIAL, _DNS_NAME, _ALTERNATIVE),
             (_finnish_serial, _finnish_unit, _EJBCA),
-            wants_alternative_name=True,
         ),
         CertificateProfile(
             "Fo",
-            ((C, "FO"), (O, "{instance}"), (OU, "{class}"), (CN, "{code}"), (SERIAL, "{server_path}")),
-            ((C, "FO"), (O, "{instance}"), (CN, "{server_path}")),
+            (
+                SubjectField("C", "FO", "COUNTRY_CODE"),
+                _O_INSTANCE,
+                _OU_CLASS,
+                _CODE,
+                SubjectField("serialNumber", "{server_path}", "SERIAL_NUMBER", read_only=False),
+            ),
+            (
+                SubjectField("C", "FO", "COUNTRY_CODE"),
+                _O_INSTANCE,
+                SubjectField("CN", "{server_path}", "COMMON_NAME"),
+            ),
             (_country_bound("FO", with_serial=True),),
         ),
         CertificateProfile(
             "Is",
-            ((C, "IS"), (O, "{instance}"), (OU, "{class}"), (CN, "{code}"), (SERIAL, "{server_path}")),
-            ((C, "IS"), (CN, "{address}"), (SERIAL, "{server_path}")),
+            (SubjectField("C", "IS", "COUNTRY_CODE"), _O_INSTANCE, _OU_CLASS, _CODE, _SERIAL_SERVER),
+            (SubjectField("C", "IS", "COUNTRY_CODE"), _DNS_NAME, _SERIAL_SERVER),
             (
                 lambda s, i: (
                     None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i)
@@ -175,28 +243,31 @@ PROFILES: dict[str, CertificateProfile] = {
                 _EJBCA,
             ),
         ),
-        CertificateProfile(
-            "SkKlass3",
-            ((SERIAL, "{code}"), (CN, "{name}")),
-            ((SERIAL, "{code}"), (CN, "{name}")),
-            (_estonian_identifier, _estonian_serial),
-        ),
+        CertificateProfile("SkKlass3", _SK, _SK, (_estonian_identifier, _estonian_serial)),
         CertificateProfile("SkEsteId", (), (), (_estonian_person,)),
         CertificateProfile(
             "Mexico",
             (
-                (C, "MX"),
-                (O, "{name}"),
-                (OU, "{class}"),
-                (CN, "{name}"),
-                (SERIAL, "{code}"),
-                (CATEGORY, "{class}"),
+                SubjectField("C", "MX", "COUNTRY_CODE"),
+                _ORGANIZATION,
+                _OU_CLASS,
+                _NAME,
+                _SERIAL_CODE,
+                _CATEGORY,
             ),
-            ((C, "MX"), (O, "{name}"), (CN, "{address}"), (SERIAL, "{code}")),
+            (SubjectField("C", "MX", "COUNTRY_CODE"), _ORGANIZATION, _DNS_NAME, _SERIAL_CODE),
             (_basic,),
         ),
     )
 }
+
+
+def add_profiles(found: Iterable[CertificateProfile]) -> None:
+    """Know further profiles in this process. Raises ValueError when a name is taken by another profile."""
+    for profile in found:
+        taken = PROFILES.setdefault(profile.name, profile)
+        if (taken.sign, taken.auth) != (profile.sign, profile.auth):
+            raise ValueError(f"there is another certificate profile named {profile.name!r} already")
 
 
 def profile_named(java_class: str) -> CertificateProfile:
