@@ -108,6 +108,17 @@ class SoftToken:
         return token
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a token at all."""
+        return self._storage.read_token() is not None
+
+    def make(self, pin: str) -> None:
+        """Make the token, unlocked. Raises `TokenFailed` when there is one already."""
+        made = SoftToken.create(self._storage, pin)
+        self._master = made._master
+        made.close()
+
+    @property
     def is_unlocked(self) -> bool:
         """Whether keys can be used."""
         return self._master is not None
@@ -152,7 +163,7 @@ class SoftToken:
         return tuple(infos)
 
     def generate_key(self, kind: KeyKind | str, label: str, usage: str) -> KeyId:
-        """Make a key and keep it sealed; ``usage`` is ``sign`` or ``auth``."""
+        """Make a key and keep it sealed; ``usage`` is ``sign``, ``auth``, or empty while it is open."""
         master = self._opened()
         private_key = _generate(KeyKind(kind))
         key_id = KeyId(secrets.token_hex(16))
@@ -177,6 +188,7 @@ class SoftToken:
 
     def find_key(self, public_key: PublicKeyTypes) -> KeyId | None:
         """The key whose public half this is."""
+        self._load_new()
         return next((i for i, k in self._keys.items() if k.public_key() == public_key), None)
 
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
@@ -209,8 +221,17 @@ class SoftToken:
         self.lock()
         self._pool.shutdown()
 
+    def _load_new(self) -> None:
+        """Open the keys that another process has put there since."""
+        master = self._opened()
+        for name, raw in self._storage.read_keys().items():
+            if name not in self._keys:
+                self._keys[KeyId(name)] = _load(name, raw, master)
+
     def _key(self, key_id: KeyId) -> PrivateKey:
         self._opened()
+        if key_id not in self._keys:
+            self._load_new()
         key = self._keys.get(key_id)
         if key is None:
             raise TokenFailed(Kind.KEY_NOT_FOUND, f"the token has no key {key_id!r}")

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import secrets
 import sqlite3
 import ssl
 import uuid
@@ -23,6 +24,7 @@ import aiohttp
 from aiohttp import web
 from cryptography import x509
 
+from certs import chains
 from certs.certificates import der_of
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.tokenfiles import TokenFolder
@@ -46,6 +48,11 @@ from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_ap
 from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver, path_of
 from gateway.exchange.ports import Road
+from gateway.keyconf.devices import SoftwareDevice
+from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+from gateway.keyconf.operations import KeyOperations, Surroundings
+from gateway.keyconf.store import KeyConfStore
+from gateway.keyconf.tokens import Tokens
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
@@ -106,8 +113,11 @@ class Gateway:
         self._settings = settings
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
-        self._token = SoftToken(TokenFolder(folder.token))
-        self._token.unlock(pin)
+        self._keyconf = KeyConfStore(self._store.database)
+        self._tokens = Tokens(
+            self._keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder.token)))]
+        )
+        self._pin = pin
         self._folder = folder
         self._runners: list[web.BaseRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,6 +129,7 @@ class Gateway:
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
         settings, folder = self._settings, self._folder
+        await self._tokens.login(SOFTWARE_TOKEN_ID, self._pin)
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
         self._configuration = ConfigurationClient(
             self._store.anchor(),
@@ -140,7 +151,14 @@ class Gateway:
             retry_s=settings.trust.ocsp_retry_s,
             order=settings.trust.ocsp_order,
         )
-        self._identities = OwnIdentities(self._token, self._revocation, self._serverconf.server_id)
+        self._identities = OwnIdentities(
+            self._tokens,
+            self._revocation,
+            self._serverconf.server_id,
+            settle_s=settings.keys.authentication_settle_s,
+        )
+        self._revocation.subscribe(self._choose_certificates)
+        self.keys = KeyOperations(self._keyconf, self._tokens, self._surroundings())
         self._peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
         self._prover = PeerProver()
         spools = SpoolFolder(folder.log / "spool")
@@ -182,7 +200,7 @@ class Gateway:
             configuration=self._current,
             serverconf=lambda: self._serverconf,
             identities=self._identities,
-            signing=MessageSigner(self._token),
+            signing=MessageSigner(self._tokens),
             log=self._log,
             peers=self._peers,
             services=self._services,
@@ -222,8 +240,8 @@ class Gateway:
         await self._services.close()
         await self._log.close()
         await self._session.close()
+        await self._tokens.close()
         self._store.close()
-        self._token.close()
 
     def failed_task(self) -> str | None:
         """The name of a loop that ended, which none should."""
@@ -235,16 +253,34 @@ class Gateway:
         return self._configuration.current
 
     def _take_configuration(self, configuration: TrustedConfiguration) -> None:
-        del configuration
+        for certificate, status in self.keys.observe(configuration):
+            log.info(
+                "certificate status",
+                extra={"event": "certificate_status", "hash": certificate.hash, "status": status},
+            )
         self._rebuild()
 
     def _rebuild(self) -> None:
         configuration = self._configuration.current
         if configuration is None:
             return
-        self._identities.rebuild(self._store.certificates(), configuration, utc_now())
+        self._identities.rebuild(self._keyconf.certificates(), configuration, utc_now())
         for problem in self._identities.problems:
             log.warning("certificate unusable", extra={"event": "certificate", "reason": problem})
+        self._take_credentials(configuration)
+        systems = tuple(c for client in self._serverconf.clients for c in sorted(client.certificates))
+        if systems != self._systems_key:
+            self._system_context.swap(self._systems_tls())
+            self._systems_key = systems
+
+    def _choose_certificates(self) -> None:
+        """After OCSP responses were fetched: a certificate that waited for one may take over."""
+        configuration = self._configuration.current
+        if configuration is not None:
+            self._identities.choose_authentication(utc_now())
+            self._take_credentials(configuration)
+
+    def _take_credentials(self, configuration: TrustedConfiguration) -> None:
         with contextlib.suppress(NotProved):
             credentials = self._identities.tls_credentials()
             key = (self._identities.tls_key(), configuration.all_ca_certificates())
@@ -252,10 +288,29 @@ class Gateway:
                 self._peer_context.swap(peer_server_context(credentials, configuration.all_ca_certificates()))
                 self._peer_client_tls = peer_client_context(credentials)
                 self._tls_key = key
-        systems = tuple(c for client in self._serverconf.clients for c in sorted(client.certificates))
-        if systems != self._systems_key:
-            self._system_context.swap(self._systems_tls())
-            self._systems_key = systems
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            now=utc_now,
+            new_id=lambda: secrets.token_hex(20),
+            server_id=lambda: self._serverconf.server_id,
+            configuration=self._current,
+            is_local_member=lambda member: (
+                member == self._serverconf.server_id.owner
+                or any(c.id.member == member for c in self._serverconf.clients)
+            ),
+            verify=self._verify,
+            key_kinds=self._settings.keys.kinds(),
+        )
+
+    async def _verify(self, certificate: x509.Certificate) -> None:
+        """Prove a certificate of this server good now, asking its OCSP responder. Raises `NotProved`."""
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        path = chains.verify_chain(certificate, (), configuration, configuration.instance, utc_now())
+        for own, issuer in itertools.pairwise(path):
+            await self._revocation.verify(own, issuer)
 
     def _systems_tls(self) -> ssl.SSLContext:
         certificates = {der for client in self._serverconf.clients for der in client.certificates}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from certs.softtoken import KeyKind
+from gateway.keyconf.model import KeyUsage
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.settings import load_settings
@@ -65,6 +67,25 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ocsp_order: CostOrder = CostOrder.NONE
 
 
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Keys and the certificates for them."""
+
+    # What kind of key is made for signing and for authentication.
+    sign_kind: KeyKind = KeyKind.RSA_2048
+    auth_kind: KeyKind = KeyKind.RSA_2048
+    # A newly registered authentication certificate is shown to peers after this long, when they know it too, as long as
+    # another one is good.
+    authentication_settle_s: float = 300.0
+
+    def kinds(self) -> dict[KeyUsage | None, str]:
+        """The kind of key by what it is for; a key without a usage yet is made for signing."""
+        return {
+            KeyUsage.SIGNING: self.sign_kind.value,
+            KeyUsage.AUTHENTICATION: self.auth_kind.value,
+            None: self.sign_kind.value,
+        }
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The message log and its timestamps."""
 
@@ -85,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     listen: Listen = Listen()
     limits: Limits = Limits()
     trust: Trust = Trust()
+    keys: Keys = Keys()
     log: Log = Log()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE

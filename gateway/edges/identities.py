@@ -1,13 +1,15 @@
 """This server's keys with their certificates: which key signs for which member, and what TLS shows.
 
 Rebuilt whenever the global configuration or the certificates change: a certificate's path and member depend on both.
-Among several active certificates the one that is valid longest is used.
+Among several active certificates the one that is valid longest is used, of those that are good by OCSP now: so one
+certificate takes over from another without a request failing.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs import chains
@@ -15,44 +17,50 @@ from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
 from certs.tls import TlsCredentials
 from certs.tokens import KeyId, SigningIdentity
-from gateway.serverconf.store import CertificateUsage, OwnCertificate
+from gateway.keyconf.model import CertificateStatus, KeyUsage
 from schemas.faults import Fault, Kind, NotProved, TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from cryptography import x509
 
     from certs.configuration import TrustedConfiguration
-    from certs.softtoken import SoftToken
     from gateway.edges.revocation import OwnRevocation
+    from gateway.keyconf.model import KeyCertificate
+    from gateway.keyconf.tokens import Tokens
     from schemas.identifiers import ClientId, ServerId
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A certificate of this server with its proved path."""
+    """A certificate of this server with its proved path. ``settled_at`` is when peers can be expected to know it."""
 
     key_id: KeyId
-    usage: CertificateUsage
+    usage: KeyUsage
     path: tuple[x509.Certificate, ...]
     member: ClientId | None
+    registered: bool = False
+    settled_at: datetime | None = None
 
 
 class OwnIdentities:
     """The identities of one security server."""
 
-    def __init__(self, token: SoftToken, revocation: OwnRevocation, server_id: ServerId) -> None:
-        self._token = token
+    def __init__(
+        self, tokens: Tokens, revocation: OwnRevocation, server_id: ServerId, *, settle_s: float = 0.0
+    ) -> None:
+        self._tokens = tokens
         self._revocation = revocation
         self._server_id = server_id
-        self._signing: dict[ClientId, tuple[SigningIdentity, tuple[x509.Certificate, ...]]] = {}
+        self._settle = timedelta(seconds=settle_s)
+        self._signing: dict[ClientId, tuple[tuple[SigningIdentity, tuple[x509.Certificate, ...]], ...]] = {}
+        self._auth_candidates: tuple[_Held, ...] = ()
         self._auth: _Held | None = None
         self.problems: tuple[str, ...] = ()
 
     def rebuild(
-        self, certificates: Sequence[OwnCertificate], configuration: TrustedConfiguration, now: datetime
+        self, certificates: Sequence[KeyCertificate], configuration: TrustedConfiguration, now: datetime
     ) -> None:
         """Take certificates and configuration into use; what cannot be used is in ``problems``."""
         held: list[_Held] = []
@@ -64,46 +72,71 @@ class OwnIdentities:
                 held.append(self._hold(own, configuration, now))
             except Fault as fault:
                 problems.append(fault.detail)
-        held.sort(key=lambda h: h.path[0].not_valid_after_utc)
-        self._signing = {
-            h.member: (_identity(h), h.path)
-            for h in held
-            if h.usage is CertificateUsage.SIGNING and h.member is not None
-        }
-        auth = [h for h in held if h.usage is CertificateUsage.AUTHENTICATION]
-        registered = [h for h in auth if _is_registered(h, configuration, self._server_id)]
-        usable = registered or auth
-        self._auth = usable[-1] if usable else None
+        held.sort(key=lambda h: h.path[0].not_valid_after_utc, reverse=True)
+        signing: dict[ClientId, list[tuple[SigningIdentity, tuple[x509.Certificate, ...]]]] = {}
+        for h in held:
+            if h.usage is KeyUsage.SIGNING and h.member is not None:
+                signing.setdefault(h.member, []).append((_identity(h), h.path))
+        self._signing = {member: tuple(found) for member, found in signing.items()}
+        auth = tuple(h for h in held if h.usage is KeyUsage.AUTHENTICATION)
+        self._auth_candidates = tuple(h for h in auth if h.registered) or auth
         self.problems = tuple(problems)
         self._revocation.watch([pair for h in held for pair in itertools.pairwise(h.path)])
+        self.choose_authentication(now)
 
-    def _hold(self, own: OwnCertificate, configuration: TrustedConfiguration, now: datetime) -> _Held:
+    def choose_authentication(self, now: datetime) -> None:
+        """Let TLS show the best certificate: one that peers know and that is good, valid longest; else what there is.
+
+        A newly registered one waits until peers can be expected to have the configuration, as long as another is good.
+        """
+        good = [h for h in self._auth_candidates if self._is_good(h, now)]
+        settled = [h for h in good if h.settled_at is None or h.settled_at <= now]
+        choice = settled or good or self._auth_candidates
+        self._auth = choice[0] if choice else None
+
+    def _is_good(self, held: _Held, now: datetime) -> bool:
+        try:
+            self._responses(held.path, now)
+        except NotProved:
+            return False
+        return True
+
+    def _hold(self, own: KeyCertificate, configuration: TrustedConfiguration, now: datetime) -> _Held:
         certificate = parse_certificate(own.der)
-        kind = (
-            chains.LeafKind.SIGNING
-            if own.usage is CertificateUsage.SIGNING
-            else chains.LeafKind.AUTHENTICATION
-        )
+        kind = chains.LeafKind.SIGNING if own.usage is KeyUsage.SIGNING else chains.LeafKind.AUTHENTICATION
         path = chains.verify_chain(
             certificate, (), configuration, configuration.instance, now, leaf_kind=kind
         )
         member = (
             configuration.member_of_signing_certificate(certificate, configuration.instance)
-            if own.usage is CertificateUsage.SIGNING
+            if own.usage is KeyUsage.SIGNING
             else None
         )
-        return _Held(own.key_id, own.usage, path, member)
+        registered = own.usage is KeyUsage.AUTHENTICATION and self._is_registered(own, configuration)
+        settled_at = None if own.registered_at is None else own.registered_at + self._settle
+        return _Held(own.key_id, own.usage, path, member, registered, settled_at)
+
+    def _is_registered(self, own: KeyCertificate, configuration: TrustedConfiguration) -> bool:
+        server = configuration.server_by_auth_certificate(own.der)
+        listed = server is not None and server.id == self._server_id
+        return listed and own.status is not CertificateStatus.DELETION_IN_PROGRESS
 
     def signing(self, member: ClientId, now: datetime) -> tuple[SigningIdentity, Sequence[bytes]]:
-        """The member's signing identity with good OCSP responses. Raises `TokenFailed` or `NotProved`."""
-        found = self._signing.get(member.member)
-        if found is None:
-            raise TokenFailed(
-                Kind.CERT_NOT_FOUND,
-                f"this security server has no usable signing certificate of {member.member.path()}",
-            )
-        identity, path = found
-        return identity, self._responses(path, now)
+        """The member's signing identity with good OCSP responses. Raises `TokenFailed` or `NotProved`.
+
+        Of several the first that is good: a new certificate takes over once its OCSP response is in hand.
+        """
+        found = self._signing.get(member.member, ())
+        problem: Fault = TokenFailed(
+            Kind.CERT_NOT_FOUND,
+            f"this security server has no usable signing certificate of {member.member.path()}",
+        )
+        for number, (identity, path) in enumerate(found):
+            try:
+                return identity, self._responses(path, now)
+            except NotProved as fault:
+                problem = fault if number == 0 else problem
+        raise problem
 
     def authentication_ocsp(self, now: datetime) -> Sequence[bytes]:
         """Good OCSP responses of the TLS certificate's path. Raises `NotProved`."""
@@ -114,7 +147,13 @@ class OwnIdentities:
         held = self._authentication()
         # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
         # X-Road wants an OCSP response for every certificate that came.
-        return TlsCredentials(self._token.tls_private_key(held.key_id), held.path[:-1])
+        private_key = self._tokens.tls_private_key(held.key_id)
+        if private_key is None:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED,
+                f"the authentication key {held.key_id} never leaves its token, and TLS cannot use it there yet",
+            )
+        return TlsCredentials(private_key, held.path[:-1])
 
     def tls_key(self) -> tuple[KeyId, bytes] | None:
         """What the TLS credentials were made from, to see whether they changed."""
@@ -145,8 +184,3 @@ def _identity(held: _Held) -> SigningIdentity:
     return SigningIdentity(
         held.member, held.key_id, leaf, held.path[1:-1], SignatureAlgorithm.for_key(leaf.public_key())
     )
-
-
-def _is_registered(held: _Held, configuration: TrustedConfiguration, server_id: ServerId) -> bool:
-    server = configuration.server_by_auth_certificate(der_of(held.path[0]))
-    return server is not None and server.id == server_id

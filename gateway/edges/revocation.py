@@ -10,6 +10,7 @@ Spec: RFC 6960; X-Road 7.8's CertHashBasedOcspResponder (SHA-1 in ``cert``, SHA-
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from datetime import datetime
@@ -67,8 +68,23 @@ class OwnRevocation:
         self._responses: dict[bytes, bytes] = {}
         self._checked: dict[tuple[bytes, int], datetime] = {}
         self._wake = asyncio.Event()
+        self._fetched: list[Callable[[], None]] = []
         self.last_failure: str | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def subscribe(self, fetched: Callable[[], None]) -> None:
+        """Be told after every round of fetching."""
+        self._fetched.append(fetched)
+
+    async def verify(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+        """Prove a certificate good now, by the response in hand or a fresh one. Raises `NotProved`."""
+        configuration = self._configuration()
+        with contextlib.suppress(NotProved):
+            self.response(certificate, issuer, self._now())
+            return
+        if configuration is not None:
+            await self._fetch(certificate, issuer, configuration)
+        self.response(certificate, issuer, self._now())
 
     def watch(self, pairs: Sequence[Pair]) -> None:
         """Keep fresh responses for these certificates (each with its issuer) from now on."""
@@ -139,6 +155,8 @@ class OwnRevocation:
                 log.warning(
                     "OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail}
                 )
+        for fetched in self._fetched:
+            fetched()
         if failed:
             return self._retry_s
         self.last_failure = None

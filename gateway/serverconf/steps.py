@@ -6,6 +6,8 @@ engine, so both engines give the same ones and none is ever used twice. Instants
 
 from __future__ import annotations
 
+from gateway.keyconf.steps import KEYCONF_STEP
+
 FIRST = """
     CREATE TABLE server (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -185,4 +187,4 @@ DESCRIPTIONS = """
     DROP TABLE service;
 """
 
-STEPS = (FIRST, DESCRIPTIONS)
+STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP)

@@ -1,4 +1,4 @@
-"""The server's configuration on disk: clients, services, rights, groups, certificates of its keys.
+"""The server's configuration on disk: clients, services, rights, groups. Keys share its database: see `gateway.keyconf`.
 
 One database, changed in whole transactions: a crash leaves the configuration before or after a change, never
 between. Every change raises the generation; a running gateway watches it and takes the new snapshot.
@@ -10,11 +10,8 @@ transaction, all or nothing. The tables are in `clients`, `descriptions` and `ri
 from __future__ import annotations
 
 import contextlib
-import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from certs.tokens import KeyId
 from gateway.serverconf.clients import Clients, Requests, TimestampingServices
 from gateway.serverconf.descriptions import Descriptions
 from gateway.serverconf.replacing import replace_all
@@ -34,24 +31,7 @@ if TYPE_CHECKING:
     from gateway.serverconf.records import Document
     from gateway.serverconf.rows import Run
     from schemas.identifiers import ClientId
-    from serving.database import Transaction
-
-
-class CertificateUsage(enum.StrEnum):
-    """What a certificate of this server proves."""
-
-    SIGNING = "sign"
-    AUTHENTICATION = "auth"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnCertificate:
-    """A certificate imported for one of this server's keys."""
-
-    der: bytes
-    key_id: KeyId
-    usage: CertificateUsage
-    active: bool
+    from serving.database import AnyDatabase, Transaction
 
 
 class NotInitialised(Exception):  # noqa: N818  a state, said to the operator
@@ -63,6 +43,11 @@ class ServerConfStore:
 
     def __init__(self, where: str | Path) -> None:
         self._database = open_database(where, STEPS)
+
+    @property
+    def database(self) -> AnyDatabase:
+        """The database, which keys and certificates share."""
+        return self._database
 
     def close(self) -> None:
         """Close the database."""
@@ -135,29 +120,6 @@ class ServerConfStore:
         """
         with self.change() as tables:
             replace_all(tables, wanted, documents or {}, now)
-
-    def certificates(self) -> tuple[OwnCertificate, ...]:
-        """The certificates of this server's keys."""
-        rows = self._database.query("SELECT der, key_id, usage, active FROM own_certificate ORDER BY added")
-        return tuple(
-            OwnCertificate(bytes(r[0]), KeyId(r[1]), CertificateUsage(r[2]), bool(r[3])) for r in rows
-        )
-
-    def import_certificate(self, certificate: OwnCertificate) -> None:
-        """Keep a certificate; importing it again changes only whether it is active."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO own_certificate (der, key_id, usage, active) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (der) DO UPDATE SET active = excluded.active",
-                (certificate.der, certificate.key_id, certificate.usage.value, int(certificate.active)),
-            )
-            connection.execute("UPDATE server SET generation = generation + 1")
-
-    def remove_certificate(self, der: bytes) -> None:
-        """Forget a certificate. Its key stays in the token."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM own_certificate WHERE der = ?", (der,))
-            connection.execute("UPDATE server SET generation = generation + 1")
 
 
 def _runner(transaction: Transaction) -> Run:

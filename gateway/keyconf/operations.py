@@ -1,0 +1,505 @@
+"""What an operator does with tokens, keys, signing requests and certificates; the admin API and the commands call this.
+
+Every operation checks first and changes last, so a refused one leaves nothing behind and can be repeated. Refusals are
+`KeyRefused` with the admin API's code; a token that fails raises `TokenFailed`.
+
+Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAndCertificateRequestService.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+
+from certs import chains, csr, delegated
+from certs.certificates import der_of, parse_certificate
+from certs.profiles import profile_named
+from certs.tokens import KeyId
+from gateway.keyconf import actions
+from gateway.keyconf.devices import public_bytes
+from gateway.keyconf.model import (
+    CertificateEvent,
+    CertificateStatus,
+    Key,
+    KeyCertificate,
+    KeyRefused,
+    KeyUsage,
+    PossibleAction,
+    SigningRequest,
+    TokenStatus,
+    move,
+)
+from schemas.faults import Fault, Kind, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from certs.configuration import TrustedConfiguration
+    from certs.profiles import CertificateProfile
+    from gateway.keyconf.model import Token
+    from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.tokens import Tokens
+    from schemas.globalconf.shared import ApprovedCa
+    from schemas.identifiers import ClientId, ServerId
+
+
+_KINDS: Mapping[KeyUsage | None, str] = {
+    KeyUsage.SIGNING: "rsa-2048",
+    KeyUsage.AUTHENTICATION: "rsa-2048",
+    None: "rsa-2048",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What operations ask of the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
+
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    server_id: Callable[[], ServerId]
+    configuration: Callable[[], TrustedConfiguration | None]
+    is_local_member: Callable[[ClientId], bool]
+    verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
+    key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDescription:
+    """A subject field as the admin API describes it."""
+
+    id: str
+    label_key: str
+    default_value: str
+    read_only: bool
+    required: bool
+
+
+class KeyOperations:
+    """The operations of one server."""
+
+    def __init__(self, store: KeyConfStore, tokens: Tokens, surroundings: Surroundings) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._around = surroundings
+
+    # Tokens
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """Every token with its keys, requests and certificates."""
+        return await self._tokens.tokens()
+
+    async def token(self, token_id: str) -> Token:
+        """One token. Raises `KeyRefused` (``token_not_found``)."""
+        return await self._tokens.token(token_id)
+
+    async def initialise_token(self, token_id: str, pin: str) -> Token:
+        """Make the software token with its first PIN; it is logged in afterwards."""
+        check_pin(pin)
+        await self._tokens.device(token_id).make(pin)
+        return await self.token(token_id)
+
+    async def login(self, token_id: str, pin: str) -> Token:
+        """Log in. Raises `KeyRefused` (``pin_incorrect``, ``action_not_possible``)."""
+        token = await self.token(token_id)
+        if token.logged_in:
+            return token
+        if not token.available or token.status is TokenStatus.NOT_INITIALIZED:
+            raise KeyRefused("action_not_possible", f"the token {token_id} cannot be logged in to now")
+        await _pin(self._tokens.login(token_id, pin))
+        return await self.token(token_id)
+
+    async def logout(self, token_id: str) -> Token:
+        """Log out: keys of this token sign no more."""
+        token = await self.token(token_id)
+        if token.logged_in:
+            await self._tokens.device(token_id).logout()
+        return await self.token(token_id)
+
+    async def change_pin(self, token_id: str, old: str, new: str) -> None:
+        """Change the PIN of a logged-in token. Raises `KeyRefused`."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.TOKEN_CHANGE_PIN, actions.token_actions(token))
+        check_pin(new)
+        await _pin(self._tokens.device(token_id).change_pin(old, new))
+
+    async def rename_token(self, token_id: str, name: str) -> Token:
+        """Give a token another friendly name."""
+        await self.token(token_id)
+        self._store.rename_token(token_id, name)
+        return await self.token(token_id)
+
+    async def delete_token(self, token_id: str) -> None:
+        """Forget a token whose device is gone, with its keys and certificates."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.TOKEN_DELETE, actions.token_actions(token))
+        self._store.remove_token(token_id)
+
+    # Keys
+
+    async def key(self, key_id: str) -> tuple[Token, Key]:
+        """A key and its token. Raises `KeyRefused` (``key_not_found``)."""
+        for token in await self.tokens():
+            for key in token.keys:
+                if key.id == key_id:
+                    return token, key
+        raise KeyRefused("key_not_found", f"there is no key {key_id!r}")
+
+    async def generate_key(
+        self, token_id: str, label: str, usage: KeyUsage | None = None, kind: str | None = None
+    ) -> Key:
+        """Make a key; what it is for can be left open until its first request."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.GENERATE_KEY, actions.token_actions(token))
+        wanted = kind or self._around.key_kinds[usage]
+        key_id = await self._tokens.generate_key(token_id, wanted, label, usage)
+        return (await self.key(key_id))[1]
+
+    async def rename_key(self, key_id: str, name: str) -> Key:
+        """Give a key another friendly name."""
+        _, key = await self.key(key_id)
+        self._store.rename_key(key.id, name)
+        return (await self.key(key_id))[1]
+
+    async def delete_key(self, key_id: str) -> None:
+        """Destroy a key with its requests and certificates. What is registered must be unregistered first."""
+        token, key = await self.key(key_id)
+        actions.require(PossibleAction.DELETE, actions.key_actions(token, key))
+        for certificate in key.certificates:
+            actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
+        await self._tokens.remove_key(key)
+
+    # Signing requests
+
+    def subject_fields(
+        self, ca_name: str, usage: KeyUsage, member: ClientId | None
+    ) -> tuple[FieldDescription, ...]:
+        """The fields a CA's profile wants in a request. Raises `KeyRefused`."""
+        ca = self.approved_ca(ca_name)
+        profile, requester = self._profile(ca), self._requester(usage, member)
+        values = requester.values()
+        return tuple(
+            FieldDescription(f.id, f.label, f.template.format_map(values), f.read_only, f.required)
+            for f in profile.fields(usage.value)
+        )
+
+    async def create_request(
+        self,
+        key_id: str,
+        usage: KeyUsage,
+        ca_name: str,
+        member: ClientId | None,
+        values: Mapping[str, str],
+    ) -> SigningRequest:
+        """Keep a signing request for a key. Raises `KeyRefused`; `request_der` gives its bytes."""
+        token, key = await self.key(key_id)
+        if key.usage not in (None, usage):
+            raise KeyRefused("wrong_key_usage", f"the key {key_id} is for {key.usage}, not for {usage}")
+        wanted = (
+            PossibleAction.GENERATE_SIGN_CSR
+            if usage is KeyUsage.SIGNING
+            else PossibleAction.GENERATE_AUTH_CSR
+        )
+        actions.require(wanted, actions.key_actions(token, key))
+        request = self._new_request(key.id, usage, ca_name, member, values)
+        await self._signed(request, key)  # a request that cannot be signed is not kept
+        self._store.set_usage(key.id, usage)
+        self._store.add_request(request)
+        return request
+
+    async def generate_key_with_request(
+        self,
+        token_id: str,
+        label: str,
+        usage: KeyUsage,
+        ca_name: str,
+        member: ClientId | None,
+        values: Mapping[str, str],
+    ) -> tuple[Key, SigningRequest]:
+        """Make a key and a request for it, or neither."""
+        self._new_request(KeyId(""), usage, ca_name, member, values)  # refuse before a key is made
+        key = await self.generate_key(token_id, label, usage)
+        try:
+            request = await self.create_request(key.id, usage, ca_name, member, values)
+        except (Fault, ValueError):
+            await self._tokens.remove_key(key)
+            raise
+        return (await self.key(key.id))[1], request
+
+    async def request_der(self, key_id: str, request_id: str) -> bytes:
+        """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""
+        _, key = await self.key(key_id)
+        return await self._signed(self._request(key, request_id), key)
+
+    async def delete_request(self, key_id: str, request_id: str) -> None:
+        """Drop a kept request."""
+        _, key = await self.key(key_id)
+        self._store.remove_request(self._request(key, request_id).id)
+
+    # Certificates
+
+    def certificate(self, digest: str) -> KeyCertificate:
+        """The certificate with a hash. Raises `KeyRefused` (``certificate_not_found``)."""
+        found = next((c for c in self._store.certificates() if c.hash == digest.strip().upper()), None)
+        if found is None:
+            raise KeyRefused("certificate_not_found", f"there is no certificate with hash {digest}")
+        return found
+
+    async def import_certificate(
+        self, data: bytes, *, activate_auth: bool = False, any_member: bool = False
+    ) -> KeyCertificate:
+        """Take a certificate (PEM or DER) for one of the keys. Raises `KeyRefused`.
+
+        A signing certificate is registered and active at once; an authentication certificate waits for its registration,
+        inactive unless ``activate_auth``. ``any_member`` takes signing certificates of members that are no clients yet.
+        """
+        try:
+            parsed = parse_certificate(data)
+        except (Fault, ValueError) as err:
+            raise KeyRefused(
+                "invalid_certificate", f"the certificate cannot be read as PEM or DER: {err}"
+            ) from err
+        usage = usage_of(parsed)
+        key = await self._key_of(parsed)
+        if key.usage not in (None, usage):
+            raise KeyRefused(
+                "cert_wrong_usage", f"the key is for {key.usage}, the certificate for {usage}", key.id
+            )
+        if any(c.der == der_of(parsed) for c in self._store.certificates()):
+            raise KeyRefused("certificate_already_exists", "this certificate was imported before")
+        member = self._member_of(parsed, usage, any_member=any_member)
+        signing = usage is KeyUsage.SIGNING
+        imported = KeyCertificate(
+            der_of(parsed),
+            key.id,
+            usage,
+            active=signing or activate_auth,
+            status=CertificateStatus.REGISTERED if signing else CertificateStatus.SAVED,
+            member=member,
+            imported_at=self._around.now(),
+        )
+        answered = [r.id for r in key.requests if r.usage is usage and r.member in (None, member)]
+        self._store.set_usage(key.id, usage)
+        self._store.import_certificate(imported, answered)
+        return imported
+
+    async def activate(self, digest: str) -> KeyCertificate:
+        """Use a certificate; it must be good by OCSP first. Raises `KeyRefused`, `NotProved`."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.ACTIVATE, actions.certificate_actions(certificate))
+        if self._around.verify is not None:
+            try:
+                await self._around.verify(parse_certificate(certificate.der))
+            except Fault as fault:
+                self._store.change_certificate(certificate, activation_error=fault.detail)
+                raise
+        return self._store.change_certificate(certificate, active=True, activation_error=None)
+
+    async def disable(self, digest: str) -> KeyCertificate:
+        """Stop using a certificate without deleting it."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.DISABLE, actions.certificate_actions(certificate))
+        return self._store.change_certificate(certificate, active=False)
+
+    async def delete_certificate(self, digest: str) -> None:
+        """Forget a certificate. Raises `KeyRefused` while the central server may still list it."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
+        self._store.remove_certificate(certificate.der)
+
+    def mark_registration_sent(self, digest: str) -> KeyCertificate:
+        """After the registration request went out: registration is in progress."""
+        return self._move(digest, CertificateEvent.REGISTRATION_SENT, PossibleAction.REGISTER)
+
+    def mark_deletion_sent(self, digest: str) -> KeyCertificate:
+        """After the deletion request went out, or instead of it ("mark for deletion")."""
+        return self._move(digest, CertificateEvent.DELETION_SENT, PossibleAction.UNREGISTER)
+
+    def observe(self, configuration: TrustedConfiguration) -> tuple[tuple[KeyCertificate, str], ...]:
+        """Move certificates as the global configuration says; what changed, with a word for each."""
+        return observe(self._store, configuration, self._around.server_id(), self._around.now())
+
+    # What is asked of the configuration
+
+    def approved_ca(self, name: str) -> ApprovedCa:
+        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        configuration = self._around.configuration()
+        if configuration is None:
+            raise KeyRefused(
+                "global_conf_outdated", "there is no valid global configuration to take CAs from"
+            )
+        for ca in configuration.own.shared.approved_cas:
+            if ca.name == name:
+                return ca
+        raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name!r}", name)
+
+    def _profile(self, ca: ApprovedCa) -> CertificateProfile:
+        try:
+            return profile_named(ca.profile)
+        except Fault as fault:
+            raise KeyRefused("certificate_profile_instantiation_failure", fault.detail) from fault
+
+    def _requester(self, usage: KeyUsage, member: ClientId | None) -> csr.Requester:
+        server = self._around.server_id()
+        if usage is KeyUsage.SIGNING and member is None:
+            raise KeyRefused(
+                "memberId_required_for_sign_csr", "a signing certificate is for a member: say which"
+            )
+        holder = server.owner if member is None or usage is KeyUsage.AUTHENTICATION else member.member
+        if usage is KeyUsage.SIGNING and not self._around.is_local_member(holder):
+            raise KeyRefused("client_not_found", f"{holder.path()} is not a client here", holder.path())
+        configuration = self._around.configuration()
+        name = configuration.member_name(holder) if configuration else None
+        found = configuration.server(server) if configuration else None
+        address = (found.address or "") if found else ""
+        return csr.Requester(holder, server, name or holder.member_code, address, country="")
+
+    def _new_request(
+        self,
+        key_id: KeyId,
+        usage: KeyUsage,
+        ca_name: str,
+        member: ClientId | None,
+        values: Mapping[str, str],
+    ) -> SigningRequest:
+        ca = self.approved_ca(ca_name)
+        if usage is KeyUsage.SIGNING and ca.authentication_only:
+            raise KeyRefused(
+                "certificate_authority_not_found",
+                f"{ca_name} issues authentication certificates only",
+                ca_name,
+            )
+        requester = self._requester(usage, member)
+        try:
+            checked = csr.check_values(self._profile(ca), requester, usage.value, values)
+            csr.build_request_of(checked)
+        except (ValueError, TypeError) as err:
+            if isinstance(err, KeyRefused):
+                raise
+            raise KeyRefused("invalid_dn_parameter", str(err)) from err
+        holder = None if usage is KeyUsage.AUTHENTICATION else requester.member
+        return SigningRequest(
+            self._around.new_id(),
+            key_id,
+            usage,
+            holder,
+            ca_name,
+            ca.profile,
+            tuple(checked.items()),
+            self._around.now(),
+        )
+
+    async def _signed(self, request: SigningRequest, key: Key) -> bytes:
+        builder = csr.build_request_of(dict(request.values))
+        return await delegated.sign_request(builder, key.id, _public_key(key), self._tokens)
+
+    def _request(self, key: Key, request_id: str) -> SigningRequest:
+        found = next((r for r in key.requests if r.id == request_id), None)
+        if found is None:
+            raise KeyRefused("csr_not_found", f"the key {key.id} has no request {request_id!r}")
+        return found
+
+    async def _key_of(self, certificate: x509.Certificate) -> Key:
+        wanted = public_bytes(certificate.public_key())
+        for token in await self.tokens():
+            for key in token.keys:
+                if key.public_key == wanted:
+                    return key
+        raise KeyRefused(
+            "key_not_found", "the certificate belongs to none of the keys of this server's tokens"
+        )
+
+    def _member_of(
+        self, certificate: x509.Certificate, usage: KeyUsage, *, any_member: bool
+    ) -> ClientId | None:
+        configuration = self._around.configuration()
+        if usage is KeyUsage.AUTHENTICATION or (configuration is None and any_member):
+            return None
+        if configuration is None:
+            raise KeyRefused("global_conf_outdated", "there is no valid global configuration to judge it by")
+        try:
+            member = configuration.member_of_signing_certificate(certificate, configuration.instance)
+        except Fault as fault:
+            raise KeyRefused("invalid_certificate", fault.detail) from fault
+        if not any_member and not self._around.is_local_member(member):
+            raise KeyRefused("client_not_found", f"{member.path()} is not a client here", member.path())
+        return member
+
+    def _move(self, digest: str, event: CertificateEvent, action: PossibleAction) -> KeyCertificate:
+        certificate = self.certificate(digest)
+        following = move(certificate.status, event)
+        if following is None or certificate.usage is not KeyUsage.AUTHENTICATION:
+            raise KeyRefused(
+                "action_not_possible",
+                f"{action} is not possible for a certificate that is {certificate.status}",
+            )
+        return self._store.change_certificate(certificate, status=following)
+
+
+def observe(
+    store: KeyConfStore, configuration: TrustedConfiguration, server_id: ServerId, now: datetime
+) -> tuple[tuple[KeyCertificate, str], ...]:
+    """Move certificates as the global configuration says; what changed, with a word for each."""
+    changed: list[tuple[KeyCertificate, str]] = []
+    for certificate in store.certificates():
+        if certificate.usage is KeyUsage.SIGNING:
+            continue
+        listed = configuration.server_by_auth_certificate(certificate.der)
+        seen = listed is not None and listed.id == server_id
+        following = move(certificate.status, CertificateEvent.SEEN if seen else CertificateEvent.GONE)
+        if following is not None:
+            since = now if following is CertificateStatus.REGISTERED else None
+            changed.append(
+                (
+                    store.change_certificate(certificate, status=following, registered_at=since),
+                    following.value,
+                )
+            )
+    return tuple(changed)
+
+
+def usage_of(certificate: x509.Certificate) -> KeyUsage:
+    """What a certificate is for. Raises `KeyRefused` when it is for both or neither."""
+    signing = chains.is_signing_certificate(certificate)
+    if signing == chains.is_authentication_certificate(certificate):
+        raise KeyRefused(
+            "invalid_certificate",
+            "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
+        )
+    return KeyUsage.SIGNING if signing else KeyUsage.AUTHENTICATION
+
+
+def render_request(der: bytes, form: str) -> bytes:
+    """A request as ``DER`` or ``PEM``."""
+    return der if form.upper() == "DER" else x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
+
+
+def check_pin(pin: str) -> None:
+    """Refuse a PIN that a token could not take. Raises `KeyRefused`."""
+    if not pin.isascii() or not pin.isprintable():
+        raise KeyRefused("invalid_characters_pin", "a PIN has printable ASCII characters only")
+    if len(pin) < 4:
+        raise KeyRefused("token_weak_pin", "a PIN has at least four characters", "pin_min_length", "4")
+
+
+async def _pin(attempt: Awaitable[None]) -> None:
+    """A PIN that was given, tried. Raises `KeyRefused` (``pin_incorrect``) when it is wrong or the token locked."""
+    try:
+        await attempt
+    except TokenFailed as fault:
+        if fault.kind is Kind.PIN_INCORRECT:
+            raise KeyRefused("pin_incorrect", fault.detail) from fault
+        if fault.kind is Kind.TOKEN_NOT_ACTIVE:
+            raise KeyRefused("action_not_possible", fault.detail) from fault
+        raise
+
+
+def _public_key(key: Key) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+    public_key = load_der_public_key(key.public_key)
+    if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise KeyRefused("action_not_possible", f"the key {key.id} is neither RSA nor EC")
+    return public_key

@@ -1,0 +1,311 @@
+"""Commands for tokens, keys, signing requests and certificates; a running gateway takes changes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from schemas.faults import Fault
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.keyconf.operations import KeyOperations
+    from gateway.keyconf.tokens import Tokens
+    from gateway.serverconf.store import ServerConfStore
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
+)
+PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
+
+
+def said(command: Callable[P, R]) -> Callable[P, R]:
+    """Say what went wrong in a line, and exit 1."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Fault as fault:
+            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
+        except (ValueError, OSError, LookupError) as err:
+            raise click.ClickException(str(err)) from err
+
+    return run
+
+
+def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
+    """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
+    if pin_file is not None:
+        return pin_file.read_text(encoding="utf-8").strip()
+    if "SACBE_PIN" in os.environ:
+        return os.environ["SACBE_PIN"]
+    return str(click.prompt(prompt, hide_input=True))
+
+
+def open_store(data: Path) -> ServerConfStore:
+    """The server configuration of a data folder."""
+    from gateway.serverconf.store import ServerConfStore
+
+    return ServerConfStore(data / "serverconf.sqlite")
+
+
+def _configuration(data: Path) -> TrustedConfiguration | None:
+    """The stored global configuration; None before the first one came."""
+    from certs.edges.configurationfiles import load_configuration_folder
+
+    with contextlib.suppress(Fault, ValueError, OSError):
+        return load_configuration_folder(data / "globalconf", strict=False)
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    data: Path, pin: Callable[[], str] | None = None
+) -> AsyncIterator[tuple[KeyOperations, Tokens]]:
+    """The operations over a data folder, with the software token logged in when a PIN is given."""
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.softtoken import SoftToken
+    from gateway.keyconf.devices import SoftwareDevice
+    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+    from gateway.keyconf.operations import KeyOperations, Surroundings
+    from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.tokens import Tokens
+
+    store = open_store(data)
+    configuration = _configuration(data)
+    try:
+        keyconf = KeyConfStore(store.database)
+        tokens = Tokens(keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))])
+        around = Surroundings(
+            now=lambda: datetime.now(UTC).replace(microsecond=0),
+            new_id=lambda: secrets.token_hex(20),
+            server_id=store.server_id,
+            configuration=lambda: configuration,
+            is_local_member=lambda _member: True,
+        )
+        if pin is not None:
+            await tokens.login(SOFTWARE_TOKEN_ID, pin())
+        yield KeyOperations(keyconf, tokens, around), tokens
+        await tokens.close()
+    finally:
+        store.close()
+
+
+@click.group()
+def token() -> None:
+    """Tokens, which hold keys."""
+
+
+@token.command("list")
+@DATA
+@said
+def list_tokens(data: Path) -> None:
+    """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
+
+    async def run() -> None:
+        async with _opened(data) as (operations, _):
+            for found in await operations.tokens():
+                click.echo(f"{found.id}  {found.type}  {found.status}  {len(found.keys)} keys  {found.name}")
+
+    asyncio.run(run())
+
+
+@token.command("pin")
+@DATA
+@PIN
+@click.option("--new-pin-file", type=click.Path(path_type=Path), help="file with the new PIN")
+@said
+def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> None:
+    """Change the PIN of the software token. Keys stay as they are; a running gateway need not be restarted."""
+    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+
+    old = read_pin(pin_file, "present PIN")
+    new = (
+        new_pin_file.read_text(encoding="utf-8").strip()
+        if new_pin_file
+        else str(click.prompt("new PIN", hide_input=True, confirmation_prompt=True))
+    )
+
+    async def run() -> None:
+        async with _opened(data, lambda: old) as (operations, _):
+            await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
+
+    asyncio.run(run())
+    click.echo("the PIN is changed; change it wherever the gateway reads it from too")
+
+
+@click.group()
+def key() -> None:
+    """Keys."""
+
+
+@key.command()
+@DATA
+@PIN
+@click.option("--usage", type=click.Choice(["sign", "auth"]), required=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
+    default="rsa-2048",
+)
+@click.option("--label", default="")
+@said
+def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str) -> None:
+    """Make a key; prints its id."""
+    from gateway.keyconf.model import SOFTWARE_TOKEN_ID, KeyUsage
+
+    async def run() -> None:
+        async with _opened(data, lambda: read_pin(pin_file)) as (operations, _):
+            made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
+            click.echo(made.id)
+
+    asyncio.run(run())
+
+
+@key.command("list")
+@DATA
+@said
+def list_keys(data: Path) -> None:
+    """Every key: id, kind, usage, label."""
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.softtoken import SoftToken
+
+    for info in SoftToken(TokenFolder(data / "token")).key_infos():
+        click.echo(f"{info.id}  {info.kind:<9} {info.usage:<5} {info.label}")
+
+
+@click.command()
+@DATA
+@PIN
+@click.option("--key", "key_id", required=True)
+@click.option("--member", required=True, help="instance/class/code of the member")
+@click.option("--name", required=True, help="name of the member")
+@click.option("--address", default="localhost", help="address of this server")
+@click.option("--profile", default="Basic", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@said
+def csr(
+    data: Path,
+    pin_file: Path | None,
+    key_id: str,
+    member: str,
+    name: str,
+    address: str,
+    profile: str,
+    out: Path,
+) -> None:
+    """Write a signing request for a key, its subject as the CA's profile wants it; DER when OUT ends in ".der", else PEM."""
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    from certs import csr as requests
+    from certs import delegated
+    from certs.profiles import profile_named
+    from gateway.keyconf.operations import render_request
+
+    async def run() -> bytes:
+        async with _opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
+            found = next((k for t in await operations.tokens() for k in t.keys if k.id == key_id), None)
+            if found is None:
+                raise ValueError(f"there is no key {key_id}; 'gateway key list' shows them")
+            server = open_store(data).server_id()
+            requester = requests.Requester(ClientId(*member.split("/")), server, name, address)
+            builder = requests.build_request(profile_named(profile), requester, found.usage or "sign")
+            public_key = load_der_public_key(found.public_key)
+            der = await delegated.sign_request(builder, found.id, public_key, tokens)  # type: ignore[arg-type]
+            return render_request(der, "DER" if out.suffix == ".der" else "PEM")
+
+    out.write_bytes(asyncio.run(run()))
+    click.echo(f"request written to {out}")
+
+
+@click.group()
+def certificate() -> None:
+    """Certificates of this gateway's keys."""
+
+
+@certificate.command("import")
+@DATA
+@PIN
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@said
+def import_certificate(data: Path, pin_file: Path | None, file: Path) -> None:
+    """Take a certificate for one of the token's keys into use."""
+    from certs.certificates import parse_certificate
+
+    given = file.read_bytes()
+
+    async def run() -> None:
+        async with _opened(data, lambda: read_pin(pin_file)) as (operations, _):
+            imported = await operations.import_certificate(given, activate_auth=True, any_member=True)
+            subject = parse_certificate(imported.der).subject.rfc4514_string()
+            click.echo(f"{imported.usage} certificate imported: {subject}")
+
+    asyncio.run(run())
+
+
+@certificate.command("list")
+@DATA
+@said
+def list_certificates(data: Path) -> None:
+    """Every certificate: hash, usage, status, whether active, end of validity, subject."""
+    from certs.certificates import parse_certificate
+    from gateway.keyconf.store import KeyConfStore
+
+    store = open_store(data)
+    for found in KeyConfStore(store.database).certificates():
+        parsed = parse_certificate(found.der)
+        click.echo(
+            f"{found.hash}  {found.usage:<4}  {found.status}  {'active' if found.active else 'disabled'}  "
+            f"until {parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC  {parsed.subject.rfc4514_string()}"
+        )
+    store.close()
+
+
+def _change(data: Path, digest: str, operation: str) -> None:
+    async def run() -> None:
+        async with _opened(data) as (operations, _):
+            await getattr(operations, operation)(digest)
+
+    asyncio.run(run())
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@said
+def activate(data: Path, digest: str) -> None:
+    """Let a certificate be used, by its hash."""
+    _change(data, digest, "activate")
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@said
+def disable(data: Path, digest: str) -> None:
+    """Let a certificate be used no more, by its hash."""
+    _change(data, digest, "disable")
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@said
+def delete(data: Path, digest: str) -> None:
+    """Forget a certificate, by its hash."""
+    _change(data, digest, "delete_certificate")
