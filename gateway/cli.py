@@ -12,11 +12,13 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+
 import click
 
 from gateway.container_cli import container
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, said, token
 from schemas.identifiers import ServerId
+
 
 @click.group()
 @click.version_option(package_name="sacbe")

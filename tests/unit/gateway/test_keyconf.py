@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.certificates import der_of
 from certs.dev.authority import DevPki
 from certs.edges.tokenfiles import TokenFolder
 from certs.profiledata import parse_profiles
@@ -31,9 +32,11 @@ from gateway.keyconf.operations import KeyOperations, Surroundings, observe, ren
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
 from gateway.serverconf.store import STEPS, ServerConfStore
+from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId
 from serving.database import apply_steps, connect
-from tests.configurations import configuration_of
+from tests.doubles import MemoryTokens
+from tests.worlds import trusted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +61,9 @@ class World:
         self.folder = TokenFolder(folder / "token")
         self.tokens = Tokens(self.keyconf, [SoftwareDevice("0", SoftToken(self.folder))])
         self.profile = profile
-        self.configuration: TrustedConfiguration | None = configuration_of(self.pki, SERVER, (), profile=profile)
+        self.configuration: TrustedConfiguration | None = configuration_of(
+            self.pki, SERVER, (), profile=profile
+        )
         ids = itertools.count(1)
         self.operations = KeyOperations(
             self.keyconf,
@@ -80,11 +85,27 @@ class World:
     async def issue(self, usage: KeyUsage, request_der: bytes) -> bytes:
         wanted = x509.load_der_x509_csr(request_der)
         if usage is KeyUsage.SIGNING:
-            return self.pki.issue_sign(wanted, OWNER, now=NOW).public_bytes(_DER)
-        return self.pki.issue_auth(wanted, SERVER, "ss1.example", now=NOW).public_bytes(_DER)
+            return self.pki.issue_sign(wanted, OWNER, now=NOW).public_bytes(Encoding.DER)
+        return self.pki.issue_auth(wanted, SERVER, "ss1.example", now=NOW).public_bytes(Encoding.DER)
 
 
-_DER = __import__("cryptography.hazmat.primitives.serialization", fromlist=["Encoding"]).Encoding.DER
+def configuration_of(
+    pki: DevPki, server: ServerId, listed: tuple[bytes, ...], *, profile: str = "Basic"
+) -> TrustedConfiguration:
+    """A configuration that lists authentication certificates on a server."""
+    ca = ApprovedCa(
+        "CA", CaInfo(der_of(pki.root)), profile, intermediates=(CaInfo(der_of(pki.intermediate)),)
+    )
+    shared = SharedParameters(
+        "MX",
+        sources=(Source("cs.invalid", (b"internal",), (b"external",)),),
+        approved_cas=(ca,),
+        members=(Member(server.owner, "Gobierno", "ISSEMYM"),),
+        security_servers=(
+            SecurityServer(server, "", frozenset(hashlib.sha256(der).digest() for der in listed)),
+        ),
+    )
+    return trusted(shared, NOW)
 
 
 @pytest.fixture
@@ -159,7 +180,9 @@ class TestRequests:
         assert x509.load_pem_x509_csr(pem).subject == parsed.subject
 
     async def test_the_alternative_name_of_the_finnish_profile_is_an_extension(self, tmp_path: Path) -> None:
-        world = await World(tmp_path, "ee.ria.xroad.common.certificateprofile.impl.FiVRKCertificateProfileInfoProvider").made()
+        world = await World(
+            tmp_path, "ee.ria.xroad.common.certificateprofile.impl.FiVRKCertificateProfileInfoProvider"
+        ).made()
         values = {"CN": "ss1", "C": "FI", "O": "Test", "subjectAltName": "ss1", "serialNumber": "ignored"}
         key, request = await world.operations.generate_key_with_request(
             "0", "auth", KeyUsage.AUTHENTICATION, "CA", None, values
@@ -188,7 +211,10 @@ class TestRequests:
         make = world.operations.generate_key_with_request
         signing, auth = KeyUsage.SIGNING, KeyUsage.AUTHENTICATION
         other = ClientId("MX", "GOB", "99")
-        assert await refusal(make("0", "k", auth, "Nobody", None, AUTH_VALUES)) == "certificate_authority_not_found"
+        assert (
+            await refusal(make("0", "k", auth, "Nobody", None, AUTH_VALUES))
+            == "certificate_authority_not_found"
+        )
         assert await refusal(make("0", "k", signing, "CA", None, {})) == "memberId_required_for_sign_csr"
         assert await refusal(make("0", "k", signing, "CA", other, {})) == "client_not_found"
         key, _ = await make("0", "k", auth, "CA", None, AUTH_VALUES)
@@ -267,9 +293,9 @@ class TestCertificates:
 
     async def test_refused_imports_have_the_codes_of_the_admin_api(self, world: World) -> None:
         take = world.operations.import_certificate
-        foreign = SoftToken.create(_Memory(), "1234")
+        foreign = SoftToken.create(MemoryTokens(), "1234")
         key = foreign.generate_key("ec-p256", "k", "sign")
-        strange = world.pki.issue_sign(foreign.public_key(key), OWNER, now=NOW).public_bytes(_DER)
+        strange = world.pki.issue_sign(foreign.public_key(key), OWNER, now=NOW).public_bytes(Encoding.DER)
         assert await refusal(take(b"nonsense")) == "invalid_certificate"
         assert await refusal(take(strange)) == "key_not_found"
         digest = await self.imported(world, KeyUsage.SIGNING)
@@ -338,36 +364,13 @@ def test_a_profile_from_a_file_reads_the_member_of_a_subject() -> None:
     [
         (("x500UniqueIdentifier", "x500Unique"), "none of"),
         (("{code}", "{kode}"), "kode"),
-        (("value = \"GOB\"", "pattern = \"x\""), "either a value or a field"),
+        (('value = "GOB"', 'pattern = "x"'), "either a value or a field"),
         (("name =", "nombre ="), "nombre"),
     ],
 )
 def test_a_profile_file_that_cannot_work_is_refused(change: tuple[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_profiles(EFIRMA.replace(*change))
-
-
-class _Memory:
-    """A token's storage in memory."""
-
-    def __init__(self) -> None:
-        self.token: bytes | None = None
-        self.sealed: dict[str, bytes] = {}
-
-    def read_token(self) -> bytes | None:
-        return self.token
-
-    def write_token(self, record: bytes) -> None:
-        self.token = record
-
-    def read_keys(self) -> dict[str, bytes]:
-        return dict(self.sealed)
-
-    def write_key(self, key_id: str, record: bytes) -> None:
-        self.sealed[key_id] = record
-
-    def remove_key(self, key_id: str) -> None:
-        del self.sealed[key_id]
 
 
 async def _async(call: object, *arguments: object) -> object:
