@@ -179,9 +179,7 @@ class Gateway:
         self._provider_tls = provider_client_context(self._own_tls)
         self._services = ServiceCaller(
             lambda: self._serverconf,
-            spools.new,
             lambda: self._provider_tls,
-            max_body_bytes=settings.limits.body_bytes,
         )
         self._peers = PeerClient(
             self._check_peer,

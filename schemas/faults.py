@@ -263,11 +263,12 @@ class WireFault:
 
 
 class PeerFault(Fault):
-    """A fault another party sent, passed on as it came (``wire``)."""
+    """A fault another party sent, passed on as it came: ``wire``, and its whole envelope in ``raw`` when it had one."""
 
-    def __init__(self, wire: WireFault) -> None:
+    def __init__(self, wire: WireFault, raw: bytes | None = None) -> None:
         super().__init__(_kind_of(wire.code), wire.string)
         self.wire = wire
+        self.raw = raw
         if wire.detail:
             self.id = wire.detail
 

@@ -290,7 +290,7 @@ def parse_server_path(text: str) -> ServerId:
 
 # The XML form: components in the identifiers namespace, discriminated by id:objectType alone.
 
-_PARTS = frozenset(
+IDENTIFIER_PARTS = frozenset(
     (
         "xRoadInstance",
         "memberClass",
@@ -322,7 +322,7 @@ def _children(element: etree._Element) -> dict[str, str]:
                 Kind.INVALID_XML,
                 f"identifier part {name.localname!r} must be in the namespace {ID_NS}, not {name.namespace!r}",
             )
-        if name.localname not in _PARTS:
+        if name.localname not in IDENTIFIER_PARTS:
             raise BadMessage(Kind.INVALID_XML, f"{name.localname!r} is no part of an identifier")
         if name.localname in values:
             raise BadMessage(Kind.INVALID_XML, f"identifier part {name.localname!r} appears twice")
@@ -339,7 +339,11 @@ def parse_identifier(element: etree._Element) -> Identifier:
     object_type = element.get(OBJECT_TYPE)
     if object_type is None:
         raise BadMessage(Kind.INVALID_XML, "an identifier element lacks the attribute id:objectType")
-    values = _children(element)
+    return identifier_from_parts(object_type, _children(element))
+
+
+def identifier_from_parts(object_type: str, values: dict[str, str]) -> Identifier:
+    """The identifier of a type, from its parts by name. Raises `BadMessage` when a part is missing or blank."""
     if object_type == "SERVICE":
         client = _client_from(values, "SUBSYSTEM" if "subsystemCode" in values else "MEMBER")
         return ServiceId(client, _part(values, "serviceCode"), values.get("serviceVersion"))
@@ -352,6 +356,13 @@ def parse_identifier(element: etree._Element) -> Identifier:
     if object_type == "SERVER":
         return ServerId(*parts)
     return GlobalGroupId(*parts) if object_type == "GLOBALGROUP" else LocalGroupId(*parts)
+
+
+def required_parts(object_type: str) -> tuple[str, ...]:
+    """The XML names of the parts without which an identifier of this type cannot be."""
+    if object_type == "SERVICE":
+        return (*_ELEMENTS["MEMBER"], "serviceCode")
+    return _ELEMENTS["MEMBER"] if object_type == "SUBSYSTEM" else _ELEMENTS.get(object_type, ())
 
 
 def parse_client_element(element: etree._Element) -> ClientId:
@@ -387,11 +398,19 @@ def append_identifier(parent: etree._Element, tag: str, identifier: Identifier) 
     """Append ``identifier`` to ``parent`` as an element named ``tag`` (Clark notation) and return it."""
     element = etree.SubElement(parent, tag, nsmap={"id": ID_NS})
     element.set(OBJECT_TYPE, identifier.object_type)
-    if isinstance(identifier, ServiceId):
-        client_names = _ELEMENTS[identifier.client.object_type]
-        names: tuple[str, ...] = (*client_names, "serviceCode", "serviceVersion")
-    else:
-        names = _ELEMENTS[identifier.object_type]
-    for name, value in zip(names, identifier.components, strict=False):
+    for name, value in render_identifier_parts(identifier):
         etree.SubElement(element, f"{{{ID_NS}}}{name}").text = value
     return element
+
+
+def render_identifier_parts(identifier: Identifier) -> list[tuple[str, str]]:
+    """The parts of an identifier by their XML names, in order."""
+    if isinstance(identifier, ServiceId):
+        names: tuple[str, ...] = (
+            *_ELEMENTS[identifier.client.object_type],
+            "serviceCode",
+            "serviceVersion",
+        )
+    else:
+        names = _ELEMENTS[identifier.object_type]
+    return list(zip(names, identifier.components, strict=False))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Message:
     user_id: str | None = None
     issue: str | None = None
     represented_party: str | None = None
+
+    def with_attachments(self, attachments: tuple[Attachment, ...]) -> Message:
+        """The same message, once its bodies are known."""
+        return replace(self, attachments=attachments)
 
     def parts(self) -> tuple[tuple[str, bytes], ...]:
         """URI and digest of everything a signature must cover, the message first."""

@@ -85,6 +85,11 @@ class MultipartParser:
             pass
         return events
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no delimiter has come: so far there is no part at all."""
+        return self._state is _State.PREAMBLE
+
     def close(self) -> None:
         """Say that no more comes. Raises when the closing delimiter is missing."""
         if self._state is _State.DELIMITER and self._buffer == b"--":

@@ -268,12 +268,14 @@ def service_headers(request: RestRequest) -> list[tuple[str, str]]:
     return list(request.headers)
 
 
-def service_url(base_url: str, request: RestRequest) -> str:
-    """Service URL, path and query, with one slash where both sides have one."""
-    path = request.service_path
-    if base_url.endswith("/") and path.startswith("/"):
-        path = path[1:]
-    return f"{base_url}{path}" if request.query is None else f"{base_url}{path}?{request.query}"
+def service_target(request: RestRequest) -> str:
+    """What follows the service's URL: path after the service code and query, still encoded."""
+    return request.service_path if request.query is None else f"{request.service_path}?{request.query}"
+
+
+def service_url(base_url: str, target: str) -> str:
+    """Service URL and target, with one slash where both sides have one."""
+    return base_url + (target[1:] if base_url.endswith("/") and target.startswith("/") else target)
 
 
 def forwards_body(method: str) -> bool:

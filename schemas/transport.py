@@ -30,6 +30,7 @@ from schemas.multipart import (
     parse_content_type,
 )
 from schemas.rest import is_response_part
+from schemas.soap import SOAP_TYPES, SoapFault, parse_envelope
 
 OCSP_TYPE = "application/ocsp-response"
 REST_REQUEST_TYPE = "application/x-road-rest-request"
@@ -38,7 +39,6 @@ REST_BODY_TYPE = "application/x-road-rest-body"
 HASH_CHAIN_RESULT_TYPE = "application/hash-chain-result"
 HASH_CHAIN_TYPE = "application/hash-chain"
 SIGNATURE_TYPE = "signature/bdoc-1.0/ts"
-SOAP_TYPES = ("text/xml", "application/xop+xml")
 FAULT_TYPE = "text/xml"
 
 
@@ -52,7 +52,7 @@ class TransportLimits:
     soap_bytes: int = 10 * 1024 * 1024
     signature_bytes: int = 1024 * 1024
     hash_chain_bytes: int = 1024 * 1024
-    attachments: int = 10_000
+    attachments: int = 1_000
     framing: MultipartLimits = field(default_factory=MultipartLimits)
 
 
@@ -261,14 +261,15 @@ class ProxyMessageParser:
         return events
 
     def close(self) -> list[Event]:
-        """The last events. Raises when the message is incomplete."""
+        """The last events. Raises when the message is incomplete; one without any part just has no events."""
         if self._framing is None:
             raw = bytes(self._bare)
             wire = parse_soap_fault(raw)
             if wire is None:
                 raise BadMessage(Kind.INVALID_MESSAGE, "a bare text/xml body must be a fault; a message came")
             return [FaultPart(wire, raw)]
-        self._framing.close()
+        if not self._framing.is_empty:
+            self._framing.close()
         return []
 
     def _begin(self, start: PartStart, events: list[Event]) -> None:
@@ -363,9 +364,9 @@ class ProxyMessageParser:
     def _soap(self, raw: bytes) -> SoapPart | FaultPart:
         # Told by a cheap look first: parsing the envelope is the SOAP protocol's business.
         if _FAULT_ELEMENT.search(raw) is not None:
-            wire = parse_soap_fault(raw, self._limits.soap_bytes)
-            if wire is not None:
-                return FaultPart(wire, raw)
+            parsed = parse_envelope(raw)
+            if isinstance(parsed, SoapFault):
+                return FaultPart(parsed.wire, raw)
         return SoapPart(raw, self._content_type, self._headers)
 
     def _part_limit(self) -> int:
@@ -402,7 +403,7 @@ class ProxyMessageWriter:
     def __init__(self, boundary: str) -> None:
         self._boundary = boundary
         self._dash = f"--{boundary}\r\ncontent-type: "
-        self._inner = ""
+        self._inner = f"xatt{boundary.removeprefix('xtop')}"
 
     @property
     def content_type(self) -> str:
@@ -422,30 +423,27 @@ class ProxyMessageWriter:
 
     def soap(self, raw: bytes, content_type: str, headers: Headers = ()) -> bytes:
         """The SOAP part, with the part headers it came with."""
-        return f"{self._dash}{_head(content_type, headers)}\r\n\r\n".encode() + raw + b"\r\n"
+        head = f"{self._dash}{_head(content_type, headers)}\r\n\r\n"
+        return head.encode("utf-8", "surrogateescape") + raw + b"\r\n"
 
     def body_start(self) -> bytes:
         """What stands before a REST body."""
         return f"{self._dash}{REST_BODY_TYPE}\r\n\r\n".encode("ascii")
 
     def body_end(self) -> bytes:
-        """What stands after a REST body."""
+        """What stands after a REST body or a SOAP attachment."""
         return b"\r\n"
 
-    def attachments_start(self, inner_boundary: str) -> bytes:
+    def attachments_start(self) -> bytes:
         """What stands before the first SOAP attachment."""
-        self._inner = inner_boundary
-        return f"{self._dash}multipart/mixed; charset=UTF-8; boundary={inner_boundary}\r\n\r\n".encode(
-            "ascii"
-        )
+        head = f"{self._dash}multipart/mixed; charset=UTF-8; boundary={self._inner}\r\n\r\n"
+        return head.encode("ascii")
 
     def attachment_start(self, content_type: str, headers: Headers = ()) -> bytes:
         """What stands before one SOAP attachment."""
-        return f"--{self._inner}\r\ncontent-type: {_head(content_type, headers)}\r\n\r\n".encode()
-
-    def attachment_end(self) -> bytes:
-        """What stands after one SOAP attachment."""
-        return b"\r\n"
+        kind = "" if content_type else "text/plain"
+        head = f"--{self._inner}\r\ncontent-type: {kind}{_head(content_type, headers)}\r\n\r\n"
+        return head.encode("utf-8", "surrogateescape")
 
     def attachments_end(self) -> bytes:
         """What stands after the last SOAP attachment."""

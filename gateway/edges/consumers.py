@@ -1,8 +1,8 @@
 """The listeners for consumer systems (8080 and 8443).
 
-``/r1/...`` is an exchange over REST. ``GET /asic`` and ``GET /verificationconf`` hand out evidence. Every error
-answer, the HTTP protocol's own included, has the one shape of PR-REST 4.6. SOAP is not spoken yet: such a request
-is told so instead of being guessed at.
+``/r1/...`` is an exchange over REST. ``GET /asic`` and ``GET /verificationconf`` hand out evidence. Everything else is
+SOAP, whatever its path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
+fault under status 200; what the HTTP protocol itself refuses is told in the shape of REST.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from gateway.exchange import wire
 from gateway.exchange.authentication import ConsumerConnection, check_consumer_system
 from gateway.exchange.consumer import ConsumerAnswer, ConsumerRequest, exchange
 from gateway.exchange.record import ExchangeRecord
+from gateway.exchange.restprotocol import RestConsumer
 from gateway.exchange.routing import check_fresh
+from gateway.exchange.soapprotocol import SoapConsumer
+from gateway.exchange.wire import discard_all
 from schemas import rest
-from schemas.faults import BadMessage, Fault, Kind, Origin, Spelling, origin
+from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Spelling, origin
+from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.exchange.ports import Road
+    from gateway.exchange.protocols import A, ConsumerProtocol, Q
     from gateway.messagelog.export import Download
 
     AsicDownload = Callable[[dict[str, str]], Awaitable[Download]]
@@ -54,25 +59,28 @@ class ConsumerListener:
     async def handle(self, request: RawRequest) -> web.StreamResponse:
         """One request of a consumer system."""
         path = request.target.partition("?")[0]
+        if path.startswith("/r1/") or path == "/r1":
+            return await self._exchange(request, RestConsumer(), self._rest_fault)
         try:
-            if path.startswith("/r1/") or path == "/r1":
-                return await self._rest(request)
             if request.method == "GET" and path == "/asic":
                 return await self._give_containers(request)
             if request.method == "GET" and path == "/verificationconf":
                 return self._give_verificationconf()
-            raise _at(
-                Origin.CLIENT_PROXY,
-                Fault(
-                    Kind.NOT_FOUND,
-                    f"{request.method} {path} leads nowhere; messages go to "
-                    "/r1/{instance}/{class}/{member}/{subsystem}/{service}",
-                ),
-            )
         except Fault as fault:
-            return self._fault_answer(request, fault)
+            return self._rest_fault(request, fault)
+        if request.method != "POST":
+            what = (
+                f"{request.method} {path}: SOAP is sent by POST; REST goes to /r1/{{instance}}/{{class}}/..."
+            )
+            return self._soap_fault(request, _at(Origin.CLIENT, Fault(Kind.INVALID_HTTP_METHOD, what)))
+        return await self._exchange(request, SoapConsumer(), self._soap_fault)
 
-    async def _rest(self, request: RawRequest) -> web.StreamResponse:
+    async def _exchange(
+        self,
+        request: RawRequest,
+        protocol: ConsumerProtocol[Q, A],
+        render_fault: Callable[[RawRequest, Fault], web.Response],
+    ) -> web.StreamResponse:
         record = ExchangeRecord("Client", self._road.now())
         fault: Fault | None = None
         asked = ConsumerRequest(
@@ -83,7 +91,7 @@ class ConsumerListener:
             _connection(request),
         )
         try:
-            answer = await exchange(self._road, asked, record)
+            answer = await exchange(self._road, asked, protocol, record)
             return await _send(request, answer)
         except Fault as err:
             fault = err
@@ -97,7 +105,7 @@ class ConsumerListener:
             )
         finally:
             report_exchange(log, record.finish(self._road.now(), fault))
-        return self._fault_answer(request, fault)
+        return render_fault(request, fault)
 
     async def _give_containers(self, request: RawRequest) -> web.StreamResponse:
         query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
@@ -143,7 +151,14 @@ class ConsumerListener:
             },
         )
 
-    def _fault_answer(self, request: RawRequest, fault: Fault) -> web.Response:
+    def _soap_fault(self, request: RawRequest, fault: Fault) -> web.Response:
+        """A SOAP fault under status 200, as X-Road answers; another party's comes with the envelope it had."""
+        del request
+        raw = fault.raw if isinstance(fault, PeerFault) else None
+        body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
+        return web.Response(status=200, body=body, headers={"Content-Type": "text/xml;charset=utf-8"})
+
+    def _rest_fault(self, request: RawRequest, fault: Fault) -> web.Response:
         answer = rest.render_error(fault, request.headers.get("Accept"), self._spelling)
         status = _DOWNLOAD_STATUS.get(fault.kind, answer.status) if _is_download(request) else answer.status
         return web.Response(status=status, headers=answer.headers, body=answer.body)
@@ -183,12 +198,11 @@ def _connection(request: RawRequest) -> ConsumerConnection:
 async def _send(request: RawRequest, answer: ConsumerAnswer) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=answer.headers)
     try:
-        if answer.body is None:
+        if answer.chunks is None:
             return await _send_empty(request, response)
-        return await send_answer(request, response, answer.body.chunks())
+        return await send_answer(request, response, answer.chunks)
     finally:
-        if answer.body is not None:
-            answer.body.discard()
+        discard_all(answer.bodies)
 
 
 async def _send_empty(request: RawRequest, response: web.StreamResponse) -> web.StreamResponse:

@@ -18,7 +18,8 @@ from gateway.edges.http import DataPlaneServer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.exchange import provider, wire
 from gateway.exchange.record import ExchangeRecord
-from schemas.faults import Fault, Kind, Origin, Spelling
+from schemas import transport
+from schemas.faults import Fault, Kind, Origin, PeerFault, Spelling
 from schemas.faultxml import render_soap_fault
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class PeerListener:
             )
             fault.origin = Origin.SERVER_PROXY
             raise fault
-        transport = request.transport
-        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
+        connection = request.transport
+        ssl_object = None if connection is None else connection.get_extra_info("ssl_object")
         came = provider.PeerRequest(
             headers={name.lower(): value for name, value in request.headers.items()},
             chunks=request.content.iter_any(),
@@ -80,9 +81,20 @@ class PeerListener:
             answered.discard()
 
     def _fault_answer(self, fault: Fault) -> web.Response:
+        if isinstance(fault, PeerFault) and fault.raw is not None:
+            return self._passed_on(fault.raw)
         body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
         return web.Response(
             status=200, body=body, headers={"content-type": "text/xml;charset=utf-8", "SOAPAction": '""'}
+        )
+
+    def _passed_on(self, raw: bytes) -> web.Response:
+        """A fault of the provider's system, as X-Road passes it on: the only part of an unsigned message."""
+        writer = transport.ProxyMessageWriter(wire.new_boundary(self._road.new_id()))
+        return web.Response(
+            status=200,
+            body=writer.fault(raw) + writer.close(),
+            headers={"content-type": writer.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM},
         )
 
     def _render_error(self, status: int, text: str) -> web.Response:
@@ -94,4 +106,6 @@ class PeerListener:
 
 async def _send(request: RawRequest, answered: provider.PeerResponse) -> web.StreamResponse:
     headers = {"content-type": answered.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM}
+    if answered.original_content_type:
+        headers[wire.ORIGINAL_CONTENT_TYPE_HEADER] = answered.original_content_type
     return await send_answer(request, web.StreamResponse(status=200, headers=headers), answered.chunks)

@@ -25,6 +25,7 @@ from yarl import URL
 
 from certs.tls import peer_certificates
 from gateway.exchange.ports import PeerAnswer
+from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
 from schemas.faults import Fault, Kind, PeerFailed
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class PeerClient:
                 answer.headers.get(hdrs.CONTENT_TYPE, ""),
                 answer.headers.get("x-hash-algorithm"),
                 _answer_chunks(answer),
+                answer.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
             )
             answer.release()
         finally:
@@ -281,7 +283,7 @@ async def _answer_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as err:
         raise PeerFailed(
-            Kind.NETWORK_ERROR, f"the provider's gateway broke off its answer: {_reason(err)}"
+            Kind.IO_ERROR, f"the provider's gateway broke off its answer: {_reason(err)}"
         ) from err
 
 

@@ -7,6 +7,7 @@ certificate is compared with those registered for the provider client, byte for 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,17 @@ from yarl import URL
 
 from gateway.exchange.ports import ServiceAnswer
 from schemas import rest
-from schemas.faults import Kind, ServiceFailed
+from schemas.faults import Fault, Kind, ServiceFailed
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-    from gateway.messagelog.spool import Spool
+    from gateway.exchange.ports import ServiceCall
     from gateway.serverconf.model import ServerConf, Service
-    from schemas.rest import RestRequest
 
 CONNECT_TIMEOUT_S = 30.0
 _AUTO_HEADERS = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)
@@ -63,15 +63,10 @@ class ServiceCaller:
     def __init__(
         self,
         serverconf: Callable[[], ServerConf],
-        new_spool: Callable[[], Spool],
         tls: Callable[[], ssl.SSLContext],
-        *,
-        max_body_bytes: int,
     ) -> None:
         self._serverconf = serverconf
-        self._new_spool = new_spool
         self._tls = tls
-        self._max_body_bytes = max_body_bytes
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -89,31 +84,35 @@ class ServiceCaller:
         if self._session is not None:
             await self._session.close()
 
-    async def call(self, service: Service, request: RestRequest, body: Spool | None) -> ServiceAnswer:
-        """One call of a REST service. Raises `ServiceFailed` when it cannot be reached or does not answer in time."""
+    @contextlib.asynccontextmanager
+    async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
+        """One call. Raises `ServiceFailed` when the system cannot be reached or does not answer in time."""
         if self._session is None:
             raise ServiceFailed(Kind.INTERNAL_ERROR, "the pool of connections to services is not open")
-        url = self._url(service, request)
+        url = self._url(service, call.target)
+        first, body = await _body(call)
         try:
             async with asyncio.timeout(service.timeout_s or None):
                 async with self._session.request(
-                    request.method,
+                    call.method,
                     url,
-                    headers=rest.service_headers(request),
-                    data=None if body is None else body.chunks(),
+                    headers=call.headers,
+                    data=first if body is None else body,
                     allow_redirects=False,
                     ssl=self._context(service) if url.scheme == "https" else True,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 ) as answer:
-                    return ServiceAnswer(
+                    yield ServiceAnswer(
                         answer.status,
                         answer.reason or "",
                         [
                             (n.decode("utf-8", "surrogateescape"), v.decode("utf-8", "surrogateescape"))
                             for n, v in answer.raw_headers
                         ],
-                        await self._spool(answer),
+                        _chunks(answer),
                     )
+        except Fault:
+            raise
         except TimeoutError as err:
             raise ServiceFailed(
                 Kind.NETWORK_ERROR,
@@ -121,14 +120,14 @@ class ServiceCaller:
             ) from err
         except (aiohttp.ClientError, OSError, ValueError) as err:
             raise ServiceFailed(
-                Kind.NETWORK_ERROR, f"service {service.id.path()} could not be called: {_reason(err)}"
+                _kind(err), f"service {service.id.path()} could not be called: {_reason(err)}"
             ) from err
 
-    def _url(self, service: Service, request: RestRequest) -> URL:
+    def _url(self, service: Service, target: str) -> URL:
         if not service.url:
             raise ServiceFailed(Kind.SERVICE_MISSING_URL, f"service {service.id.path()} has no URL")
         try:
-            url = URL(rest.service_url(service.url, request), encoded=True)
+            url = URL(rest.service_url(service.url, target), encoded=True)
         except ValueError as err:
             raise ServiceFailed(
                 Kind.SERVICE_MALFORMED_URL, f"the URL of service {service.id.path()} is malformed"
@@ -148,24 +147,37 @@ class ServiceCaller:
             _expected.set(None)
         return self._tls()
 
-    async def _spool(self, answer: aiohttp.ClientResponse) -> Spool | None:
-        spool = self._new_spool()
-        try:
-            async for chunk in answer.content.iter_any():
-                if spool.size + len(chunk) > self._max_body_bytes:
-                    raise ServiceFailed(
-                        Kind.INVALID_BODY,
-                        f"the service's answer is larger than the {self._max_body_bytes} bytes this gateway accepts",
-                    )
-                await spool.write(chunk)
-            await spool.finish()
-        except BaseException:
-            spool.discard()
+
+async def _body(call: ServiceCall) -> tuple[bytes | None, AsyncIterator[bytes] | None]:
+    """The body whole when it is one chunk, as old systems cannot read a chunked request; else what gives it."""
+    if call.chunks is None:
+        return None, None
+    begun = call.chunks()
+    first, second = await anext(begun, b""), await anext(begun, None)
+    if second is None:
+        return first, None
+    return None, _all(first, second, begun)
+
+
+async def _all(first: bytes, second: bytes, rest_: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    yield second
+    async for chunk in rest_:
+        yield chunk
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, OSError) as err:
+        if isinstance(err, TimeoutError):
             raise
-        if spool.size == 0:
-            spool.discard()
-            return None
-        return spool
+        raise ServiceFailed(Kind.IO_ERROR, f"the system broke off its answer ({type(err).__name__})") from err
+
+
+def _kind(err: Exception) -> Kind:
+    return Kind.UNKNOWN_HOST if isinstance(err, aiohttp.ClientConnectorDNSError) else Kind.NETWORK_ERROR
 
 
 def _reason(err: Exception) -> str:

@@ -60,6 +60,11 @@ class PeerProver:
         """
         if not certificates:
             raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, "the security server showed no TLS certificate")
+        if not ocsp_responses:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED,
+                "no OCSP response came for the TLS certificate of the security server",
+            )
         key = (certificates[0], tuple(ocsp_responses), client, configuration.generation)
         verdict = self._verdicts.get(key)
         if verdict is not None and now < verdict.until:

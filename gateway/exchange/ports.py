@@ -5,7 +5,7 @@ The consumer and the provider side receive one `Road`. Tests build it from doubl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from certs.signing import MessageSignature
     from certs.tokens import SigningIdentity
+    from gateway.exchange.wire import Body
     from gateway.messagelog.spool import Spool
     from gateway.messagelog.store import LogEntry
     from gateway.serverconf.model import ServerConf, Service
     from schemas.globalconf.shared import SecurityServer
-    from schemas.identifiers import ClientId
-    from schemas.rest import RestRequest
+    from schemas.identifiers import ClientId, ServiceId
+    from schemas.message import Message
+    from schemas.message import Protocol as MessageProtocol
 
 
 class Identities(Protocol):
@@ -65,6 +67,7 @@ class PeerAnswer:
     content_type: str
     hash_algorithm: str | None
     chunks: AsyncIterator[bytes]
+    original_content_type: str = ""
 
 
 class Peers(Protocol):
@@ -81,21 +84,92 @@ class Peers(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call of a service: the HTTP request to make, and for services of the gateway's own what was proved.
+
+    ``target`` is what follows the service's URL: path after the service code and query, still encoded; empty for SOAP.
+    ``chunks`` gives the HTTP body, any number of times; None means none. ``bodies`` are the message's own.
+    """
+
+    message: Message
+    method: str
+    target: str
+    headers: Sequence[tuple[str, str]]
+    chunks: Callable[[], AsyncIterator[bytes]] | None = None
+    bodies: Sequence[Body] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceAnswer:
-    """What a provider's system answered; ``body`` is None when it sent no byte."""
+    """What a provider's system answered: its HTTP head and the body as chunks, which may be drawn once."""
 
     status: int
     reason: str
     headers: Sequence[tuple[str, str]]
-    body: Spool | None
+    chunks: AsyncIterator[bytes]
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, whatever its case."""
+        return next((v for n, v in self.headers if n.lower() == name), None)
 
 
 class Services(Protocol):
     """The providers' information systems."""
 
-    async def call(self, service: Service, request: RestRequest, body: Spool | None) -> ServiceAnswer:
-        """One call, within the service's timeout. Raises `ServiceFailed`."""
+    def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
+        """One call, answer and all within the service's timeout. Raises `ServiceFailed`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """The answer of a service that the gateway answers itself, as if a system had sent it over HTTP.
+
+    Over SOAP ``body`` is an envelope (see `schemas.soap.render_answer`) or a ``multipart/related``, and ``headers`` say
+    which; the request hash is put in, and the signature is made, by the exchange.
+    """
+
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    status: int = 200
+    reason: str = "OK"
+
+
+class LocalService(Protocol):
+    """A service that the gateway answers itself: metadata, monitoring, its own administration.
+
+    The exchange has proved the message (`ServiceCall.message`) and logs request and answer like any other. Access
+    rights are not looked at: such a service decides on its own, by raising `NotAllowed`.
+    """
+
+    async def answer(self, call: ServiceCall) -> LocalAnswer:
+        """Answer one call. Raises `Fault`."""
+        ...
+
+
+class LocalServices(Protocol):
+    """Which service codes the gateway answers itself, whatever client they are asked of."""
+
+    def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
+        """The local service behind an identifier; None when a provider's system answers it."""
+        ...
+
+
+class NoLocalServices:
+    """A gateway that answers nothing itself."""
+
+    def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
+        """None."""
+        del service, protocol
+        return None
+
+
+class NewSpool(Protocol):
+    """Makes empty spools."""
+
+    def __call__(self, memory_limit: int = ...) -> Spool:
+        """A spool that goes to a file beyond ``memory_limit`` bytes."""
         ...
 
 
@@ -128,6 +202,7 @@ class Road:
     peers: Peers
     services: Services
     peer_trust: PeerTrust
-    new_spool: Callable[[], Spool]
+    new_spool: NewSpool
     own_certificates: Callable[[], Collection[bytes]]
     max_body_bytes: int
+    local_services: LocalServices = field(default_factory=NoLocalServices)

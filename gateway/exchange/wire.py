@@ -2,7 +2,8 @@
 
 Both directions and both message protocols come through here. Reading happens in two steps, because the head (who
 speaks, to which service) must be checked before a large body is let in: `MessageReader.read_head`, then `read_rest`.
-Bodies go to spools, everything else is small and bounded by the parser's limits.
+Bodies go to spools, everything else is small and bounded by the parser's limits. What is missing at the end is told by
+what is returned, not raised: X-Road gives a message without a signature another code than one that cannot be read.
 """
 
 from __future__ import annotations
@@ -13,16 +14,26 @@ from typing import TYPE_CHECKING, Protocol
 from certs.signing import MessageSignature
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, PeerFault
+from schemas.message import Attachment
+from schemas.message import Protocol as MessageProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from gateway.exchange.ports import NewSpool
     from gateway.messagelog.spool import Spool
     from schemas.message import Message
+    from schemas.multipart import Headers
 
 HASH_ALGORITHM = "SHA-512"
 REQUEST_ID_HEADER = "x-road-request-id"
+ORIGINAL_CONTENT_TYPE_HEADER = "x-original-content-type"
+SOAP_ACTION_HEADER = "x-original-soapaction"
+MESSAGE_TYPE_HEADER = "x-road-message-type"
 _WRITE_TOGETHER = 64 * 1024
+# Ten thousand small attachments must not stand in memory together: after the first few each goes to disk early.
+_IN_MEMORY = 16
+_LITTLE_MEMORY = 4 * 1024
 
 
 class SignatureLike(Protocol):
@@ -44,13 +55,43 @@ class SignatureLike(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class ReceivedAttachment:
-    """A body part that came, spooled and digested."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body or attachment, spooled and digested, with the part headers it travels under (SOAP only)."""
 
     spool: Spool
-    content_type: str
-    headers: Sequence[tuple[str, str]]
+    content_type: str = ""
+    headers: Headers = ()
+
+
+def attachments_of(bodies: Sequence[Body]) -> tuple[Attachment, ...]:
+    """What a signature must know of bodies."""
+    return tuple(Attachment(b.spool.digest, b.spool.size) for b in bodies)
+
+
+def discard_all(bodies: Sequence[Body]) -> None:
+    """Let go of spooled bodies."""
+    for body in bodies:
+        body.spool.discard()
+
+
+def new_attachment_spool(new_spool: NewSpool, number: int) -> Spool:
+    """The spool of attachment ``number``, counted from 1."""
+    return new_spool() if number <= _IN_MEMORY else new_spool(_LITTLE_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message ready to be signed and sent, with its bodies and the labels of its SOAP part.
+
+    ``original_content_type`` is that of the whole, as the consumer or provider system sent it.
+    """
+
+    message: Message
+    bodies: Sequence[Body] = ()
+    content_type: str = ""
+    headers: Headers = ()
+    original_content_type: str = ""
 
 
 @dataclass(slots=True)
@@ -59,7 +100,7 @@ class ReceivedMessage:
 
     head: transport.RestPart | transport.SoapPart
     ocsp_responses: tuple[bytes, ...] = ()
-    attachments: list[ReceivedAttachment] = field(default_factory=list)
+    attachments: list[Body] = field(default_factory=list)
     hash_chain_result: bytes | None = None
     hash_chain: bytes | None = None
     signature: bytes | None = None
@@ -70,18 +111,9 @@ class ReceivedMessage:
             raise BadMessage(Kind.MISSING_SIGNATURE, "the message has no signature")
         return MessageSignature(self.signature, self.hash_chain_result, self.hash_chain)
 
-    def rest_body(self) -> Spool | None:
-        """The one body a REST message may have."""
-        if len(self.attachments) > 1:
-            raise BadMessage(
-                Kind.INVALID_MESSAGE, f"a REST message has one body at the most; {len(self.attachments)} came"
-            )
-        return self.attachments[0].spool if self.attachments else None
-
     def discard(self) -> None:
         """Let go of the spooled bodies."""
-        for attachment in self.attachments:
-            attachment.spool.discard()
+        discard_all(self.attachments)
 
 
 class MessageReader:
@@ -91,25 +123,32 @@ class MessageReader:
         self,
         content_type: str,
         chunks: AsyncIterator[bytes],
-        new_spool: Callable[[], Spool],
+        new_spool: NewSpool,
         *,
         is_response: bool,
+        max_body_bytes: int,
     ) -> None:
         self._parser = transport.ProxyMessageParser(content_type, allow_bare_fault=is_response)
         self._chunks = chunks
         self._new_spool = new_spool
         self._is_response = is_response
+        self._max_body_bytes = max_body_bytes
+        self._body_bytes = 0
         self._pending: list[transport.Event] = []
         self._ocsp: list[bytes] = []
         self.received: ReceivedMessage | None = None
 
-    async def read_head(self) -> transport.RestPart | transport.SoapPart:
-        """Read up to and including the REST or SOAP part. A fault in its place is raised as `PeerFault`."""
+    async def read_head(self) -> transport.RestPart | transport.SoapPart | None:
+        """Read up to and including the REST or SOAP part; None when there is none.
+
+        A fault in an answer's place is raised as `PeerFault`.
+        """
         async for event in self._events():
             if isinstance(event, transport.OcspResponse):
                 self._ocsp.append(event.der)
             elif isinstance(event, transport.FaultPart):
-                raise PeerFault(event.wire)
+                self._fault(event)
+                return None
             elif isinstance(event, transport.RestPart | transport.SoapPart):
                 self.received = ReceivedMessage(event, tuple(self._ocsp))
                 return event
@@ -117,10 +156,7 @@ class MessageReader:
                 raise BadMessage(
                     Kind.INVALID_MESSAGE, f"the first part of a message cannot be a {type(event).__name__}"
                 )
-        raise BadMessage(
-            Kind.MISSING_REST if self._is_response else Kind.INVALID_MESSAGE,
-            "the message ended before its REST or SOAP part",
-        )
+        return None
 
     @property
     def ocsp_responses(self) -> tuple[bytes, ...]:
@@ -128,23 +164,26 @@ class MessageReader:
         return tuple(self._ocsp)
 
     async def read_rest(self) -> ReceivedMessage:
-        """Read bodies, hash chain and signature. Raises when the signature is missing."""
+        """Read bodies, hash chain and signature; a missing one shows in `ReceivedMessage.proof`."""
         received = self.received
         if received is None:  # pragma: no cover  a programming error, not an input
             raise RuntimeError("read_head comes first")
         async for event in self._events():
             await self._take(received, event)
-        if received.signature is None:
-            raise BadMessage(Kind.MISSING_SIGNATURE, "the message has no signature")
         return received
 
     async def _take(self, received: ReceivedMessage, event: transport.Event) -> None:
         match event:
             case transport.AttachmentStart():
-                received.attachments.append(
-                    ReceivedAttachment(self._new_spool(), event.content_type, event.headers)
-                )
+                spool = new_attachment_spool(self._new_spool, event.number)
+                received.attachments.append(Body(spool, event.content_type, event.headers))
             case transport.AttachmentData():
+                self._body_bytes += len(event.data)
+                if self._body_bytes > self._max_body_bytes:
+                    raise BadMessage(
+                        Kind.INVALID_MESSAGE,
+                        f"the message's bodies exceed the {self._max_body_bytes} bytes this gateway accepts",
+                    )
                 await received.attachments[-1].spool.write(event.data)
             case transport.AttachmentEnd():
                 await received.attachments[-1].spool.finish()
@@ -155,11 +194,16 @@ class MessageReader:
             case transport.SignaturePart():
                 received.signature = event.raw
             case transport.FaultPart():
-                raise PeerFault(event.wire)
+                self._fault(event)
             case _:
                 raise BadMessage(
                     Kind.INVALID_MESSAGE, f"a {type(event).__name__} came after the message part"
                 )
+
+    def _fault(self, event: transport.FaultPart) -> None:
+        """A fault is an answer's end; in a request it stands for what the peer could not give, and says nothing."""
+        if self._is_response:
+            raise PeerFault(event.wire, event.raw)
 
     async def _events(self) -> AsyncIterator[transport.Event]:
         while self._pending:
@@ -180,33 +224,46 @@ class MessageReader:
 
 async def write_message(
     writer: transport.ProxyMessageWriter,
-    message: Message,
-    bodies: Sequence[Spool],
+    outgoing: Outgoing,
     signature: SignatureLike,
     ocsp_responses: Sequence[bytes] = (),
 ) -> AsyncIterator[bytes]:
-    """The multipart of a REST message, in as few chunks as its size allows.
+    """The multipart of a message, in as few chunks as its size allows.
 
     ``ocsp_responses`` are those of the sender's auth certificate chain, leaf first (requests only).
     """
     buffer = bytearray()
     for der in ocsp_responses:
         buffer += writer.ocsp(der)
-    buffer += writer.rest(message.raw, is_response=message.is_response)
-    for body in bodies:
-        buffer += writer.body_start()
-        async for chunk in body.chunks():
+    message = outgoing.message
+    if message.protocol is MessageProtocol.REST:
+        buffer += writer.rest(message.raw, is_response=message.is_response)
+    else:
+        buffer += writer.soap(message.raw, outgoing.content_type, outgoing.headers)
+        if outgoing.bodies:
+            buffer += writer.attachments_start()
+    for body in outgoing.bodies:
+        is_rest = message.protocol is MessageProtocol.REST
+        buffer += writer.body_start() if is_rest else writer.attachment_start(body.content_type, body.headers)
+        async for chunk in body.spool.chunks():
             buffer += chunk
             if len(buffer) >= _WRITE_TOGETHER:
                 yield bytes(buffer)
                 buffer.clear()
         buffer += writer.body_end()
+    if outgoing.bodies and message.protocol is MessageProtocol.SOAP:
+        buffer += writer.attachments_end()
     if signature.hash_chain_result is not None and signature.hash_chain is not None:
         buffer += writer.hash_chain_result(signature.hash_chain_result)
         buffer += writer.hash_chain(signature.hash_chain)
     buffer += writer.signature(signature.signature)
     buffer += writer.close()
     yield bytes(buffer)
+
+
+def new_boundary(new_id: str) -> str:
+    """A boundary that content can hold only by guessing."""
+    return f"xtop{new_id.replace('-', '')[:30]}"
 
 
 def check_hash_algorithm(value: str | None) -> None:

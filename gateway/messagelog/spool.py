@@ -127,9 +127,9 @@ class SpoolFolder:
         for left in folder.glob(f"*{_SUFFIX}"):
             left.unlink()
 
-    def new(self) -> Spool:
-        """An empty spool."""
-        return Spool(self._folder)
+    def new(self, memory_limit: int = MEMORY_LIMIT) -> Spool:
+        """An empty spool that goes to a file beyond ``memory_limit`` bytes."""
+        return Spool(self._folder, memory_limit)
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

@@ -1,0 +1,184 @@
+"""REST as a message protocol of the exchange: see `gateway.exchange.protocols`. Spec: PR-REST 4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.exchange.ports import ServiceCall
+from gateway.exchange.protocols import ConsumerAnswer
+from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
+from schemas import rest
+from schemas.faults import BadMessage, Kind, ServiceFailed
+from schemas.message import Message, Protocol
+from schemas.transport import RestPart
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from gateway.exchange.ports import Road, ServiceAnswer
+    from gateway.exchange.protocols import Carried, ConsumerRequest, PeerRequest, Target
+    from gateway.exchange.record import ExchangeRecord
+    from gateway.messagelog.spool import Spool
+    from gateway.serverconf.model import ServerConf
+    from schemas.multipart import Headers
+    from schemas.transport import SoapPart
+
+
+class RestConsumer:
+    """REST on the consumer side."""
+
+    missing = Kind.MISSING_REST
+
+    async def read_request(self, road: Road, asked: ConsumerRequest, instance: str) -> rest.RestRequest:
+        """The message of the HTTP request."""
+        return rest.build_request(
+            asked.method, asked.target, asked.headers, instance=instance, new_id=road.new_id
+        )
+
+    def message_of(self, request: rest.RestRequest) -> Message:
+        """Its message."""
+        return request.to_message()
+
+    async def read_bodies(self, road: Road, asked: ConsumerRequest, request: rest.RestRequest) -> Outgoing:
+        """The one body, if a byte of it came."""
+        spool = None if asked.body is None else await _spool_request(road, asked.body)
+        bodies = () if spool is None else (Body(spool),)
+        return Outgoing(
+            request.to_message(attachments_of(bodies)),
+            bodies,
+            original_content_type=asked.header("content-type") or "",
+        )
+
+    def discard(self, request: rest.RestRequest) -> None:
+        """Nothing is spooled before the body is complete."""
+
+    def headers(self, request: rest.RestRequest) -> Headers:
+        """Says that the message is REST."""
+        del request
+        return ((MESSAGE_TYPE_HEADER, "REST"),)
+
+    def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> rest.RestResponse:
+        """The response part."""
+        del sent
+        if not isinstance(head, RestPart) or not head.is_response:
+            raise BadMessage(Kind.MISSING_REST, "the provider's gateway did not answer with a REST response")
+        return rest.parse_response(head.raw)
+
+    def answer_message(self, answer: rest.RestResponse, bodies: Sequence[Body]) -> Message:
+        """The response as a message."""
+        return answer.to_message(attachments_of(_one_body(bodies)))
+
+    def check_answers(self, request: rest.RestRequest, sent: Message, answer: rest.RestResponse) -> None:
+        """Ids and the request hash are the request's."""
+        rest.check_answers(request, answer, _request_hash(sent))
+
+    def render(
+        self, road: Road, answer: rest.RestResponse, bodies: Sequence[Body], original_content_type: str
+    ) -> ConsumerAnswer:
+        """Status, headers and body as the provider gave them."""
+        del road, original_content_type
+        chunks = bodies[0].spool.chunks() if bodies else None
+        return ConsumerAnswer(answer.status, answer.reason, rest.consumer_headers(answer), chunks, bodies)
+
+
+class RestProvider:
+    """REST on the provider side."""
+
+    name = Protocol.REST
+    missing = Kind.MISSING_REST
+
+    def check_headers(self, came: PeerRequest) -> None:
+        """REST has none of its own."""
+
+    def parse_request(self, head: RestPart | SoapPart, came: PeerRequest) -> rest.RestRequest:
+        """The request part."""
+        del came
+        if not isinstance(head, RestPart) or head.is_response:
+            raise BadMessage(Kind.MISSING_REST, "the message has no REST request part")
+        return rest.parse_request(head.raw)
+
+    def message_of(self, request: rest.RestRequest) -> Message:
+        """Its message."""
+        return request.to_message()
+
+    def check_target(self, request: rest.RestRequest, serverconf: ServerConf) -> None:
+        """X-Road's provider side does not look at X-Road-Security-Server."""
+
+    def endpoint_of(self, request: rest.RestRequest) -> tuple[str, str]:
+        """Method and raw path."""
+        return request.method, request.service_path
+
+    async def call(
+        self,
+        road: Road,
+        target: Target,
+        request: rest.RestRequest,
+        carried: Carried,
+        record: ExchangeRecord,
+    ) -> Outgoing:
+        """The service's HTTP answer, whatever its status, as a response message."""
+        _one_body(carried.bodies)
+        forwarded = carried.bodies if rest.forwards_body(request.method) else ()
+        asked = ServiceCall(
+            carried.message,
+            request.method,
+            rest.service_target(request),
+            rest.service_headers(request),
+            forwarded[0].spool.chunks if forwarded else None,
+            carried.bodies,
+        )
+        async with target(asked) as answered:
+            spool = await _spool_answer(road, answered)
+        record.response_in(road.now(), answered.status)
+        response = rest.build_response(
+            answered.status, answered.reason, answered.headers, request, _request_hash(carried.message)
+        )
+        bodies = () if spool is None else (Body(spool),)
+        return Outgoing(response.to_message(attachments_of(bodies)), bodies)
+
+
+def _request_hash(message: Message) -> str:
+    body_digest = message.attachments[0].digest if message.attachments else None
+    return rest.compute_request_hash(message.digest, body_digest)
+
+
+def _one_body(bodies: Sequence[Body]) -> Sequence[Body]:
+    if len(bodies) > 1:
+        raise BadMessage(Kind.INVALID_MESSAGE, f"a REST message has one body at the most; {len(bodies)} came")
+    return bodies
+
+
+async def _spool_request(road: Road, chunks: AsyncIterator[bytes]) -> Spool | None:
+    too_large = BadMessage(
+        Kind.INVALID_REQUEST,
+        f"the request body is larger than the {road.max_body_bytes} bytes this gateway accepts",
+    )
+    return await _spool(road, chunks, too_large)
+
+
+async def _spool_answer(road: Road, answered: ServiceAnswer) -> Spool | None:
+    too_large = ServiceFailed(
+        Kind.INVALID_BODY,
+        f"the service's answer is larger than the {road.max_body_bytes} bytes this gateway accepts",
+    )
+    return await _spool(road, answered.chunks, too_large)
+
+
+async def _spool(
+    road: Road, chunks: AsyncIterator[bytes], too_large: BadMessage | ServiceFailed
+) -> Spool | None:
+    """The body, digested on its way; None when no byte of it came."""
+    spool = road.new_spool()
+    try:
+        async for chunk in chunks:
+            if spool.size + len(chunk) > road.max_body_bytes:
+                raise too_large
+            await spool.write(chunk)
+        await spool.finish()
+    except BaseException:
+        spool.discard()
+        raise
+    if spool.size == 0:
+        spool.discard()
+        return None
+    return spool

@@ -1,0 +1,197 @@
+"""A SOAP message as an information system sends and gets it: an envelope alone, or a ``multipart/related``.
+
+Reading happens in two steps, as between gateways: the envelope first, so that it can be checked before attachments are
+let in. Attachments go to spools and keep their order and part headers; a multipart inside is one attachment, untouched.
+Writing gives the envelope alone, or the parts under the boundary the sender chose, as X-Road does.
+
+Spec: PR-MESS 3 (text/xml, multipart/related, MTOM/XOP).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.exchange.wire import Body, discard_all, new_attachment_spool
+from schemas import soap
+from schemas.faults import BadMessage, Kind
+from schemas.multipart import (
+    MultipartLimits,
+    MultipartParser,
+    PartData,
+    PartEnd,
+    PartStart,
+    parse_content_type,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from gateway.exchange.ports import NewSpool
+    from schemas.multipart import FramingEvent, Headers
+
+_WRITE_TOGETHER = 64 * 1024
+LIMITS = MultipartLimits(parts=1_001)  # the envelope, and as many attachments as may travel between gateways
+# RFC 2046 5.1.1, and what is in the field beyond it.
+_BOUNDARY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An envelope as it came, with the labels of its part."""
+
+    raw: bytes
+    content_type: str
+    headers: Headers = ()
+
+
+class EntityReader:
+    """Reads one HTTP body. Whoever uses it calls `discard` unless it took the bodies over."""
+
+    def __init__(
+        self, content_type: str, chunks: AsyncIterator[bytes], new_spool: NewSpool, max_body_bytes: int
+    ) -> None:
+        self._content_type = content_type
+        self._chunks = chunks
+        self._new_spool = new_spool
+        self._max_body_bytes = max_body_bytes
+        self._limit = soap.DEFAULT_LIMITS.size_bytes
+        media, parameters = parse_content_type(content_type)
+        self._framing: MultipartParser | None = None
+        if media == soap.MULTIPART_TYPE:
+            boundary = parameters.get("boundary", "")
+            if not _BOUNDARY.fullmatch(boundary):
+                raise BadMessage(
+                    Kind.MIME_PARSING_FAILED if boundary else Kind.INVALID_CONTENT_TYPE,
+                    f"the content type is {content_type[:200]!r}; multipart/related needs a boundary of up to 200 "
+                    "printable characters",
+                )
+            self._framing = MultipartParser(boundary, LIMITS)
+        else:
+            soap.check_soap_type(content_type)
+        self._pending: list[FramingEvent] = []
+        self._bodies: list[Body] = []
+        self._size = 0
+
+    async def read_envelope(self) -> Envelope | None:
+        """The envelope; None when a multipart came without any part."""
+        if self._framing is None:
+            return Envelope(await self._read_all(), self._content_type)
+        collected = bytearray()
+        start: PartStart | None = None
+        async for event in self._events():
+            match event:
+                case PartStart():
+                    start = event
+                    soap.check_soap_type(_needed_type(event))
+                case PartData():
+                    collected += event.data
+                    self._check_envelope(len(collected))
+                case PartEnd():
+                    if start is None:  # pragma: no cover  the framing begins what it ends
+                        continue
+                    return Envelope(bytes(collected), _needed_type(start), _other_headers(start))
+        return None
+
+    async def _read_all(self) -> bytes:
+        collected = bytearray()
+        async for chunk in self._chunks:
+            collected += chunk
+            self._check_envelope(len(collected))
+        return bytes(collected)
+
+    def _check_envelope(self, size: int) -> None:
+        if size > self._limit:
+            raise BadMessage(
+                Kind.INVALID_SOAP,
+                f"the SOAP envelope is larger than {self._limit} bytes; large content belongs in an attachment",
+            )
+
+    async def read_bodies(self) -> list[Body]:
+        """The attachments, spooled and digested."""
+        if self._framing is None:
+            return []
+        async for event in self._events():
+            match event:
+                case PartStart():
+                    spool = new_attachment_spool(self._new_spool, len(self._bodies) + 1)
+                    self._bodies.append(Body(spool, _needed_type(event), _other_headers(event)))
+                case PartData():
+                    self._size += len(event.data)
+                    if self._size > self._max_body_bytes:
+                        raise BadMessage(
+                            Kind.INVALID_MESSAGE,
+                            f"the attachments exceed the {self._max_body_bytes} bytes this gateway accepts",
+                        )
+                    await self._bodies[-1].spool.write(event.data)
+                case PartEnd():
+                    await self._bodies[-1].spool.finish()
+        return self._bodies
+
+    async def _events(self) -> AsyncIterator[FramingEvent]:
+        framing = self._framing
+        if framing is None:  # pragma: no cover  asked only of multiparts
+            return
+        while self._pending:
+            yield self._pending.pop(0)
+        async for chunk in self._chunks:
+            self._pending.extend(framing.feed(chunk))
+            while self._pending:
+                yield self._pending.pop(0)
+        if not framing.is_empty:
+            framing.close()
+
+    def discard(self) -> None:
+        """Let go of the spools."""
+        discard_all(self._bodies)
+
+
+def content_type_for(original: str, bodies: Sequence[Body], fallback_boundary: str) -> str:
+    """The content type under which a message goes to a system: the sender's when it was or must be a multipart."""
+    media, parameters = parse_content_type(original)
+    if media == soap.MULTIPART_TYPE and _BOUNDARY.fullmatch(parameters.get("boundary", "")):
+        return original
+    if bodies:
+        return f'{soap.MULTIPART_TYPE}; type="text/xml"; charset=UTF-8; boundary={fallback_boundary}'
+    return soap.CONTENT_TYPE
+
+
+async def write_entity(envelope: Envelope, bodies: Sequence[Body], content_type: str) -> AsyncIterator[bytes]:
+    """The HTTP body under ``content_type`` (see `content_type_for`)."""
+    media, parameters = parse_content_type(content_type)
+    if media != soap.MULTIPART_TYPE:
+        yield envelope.raw
+        return
+    boundary = parameters["boundary"]
+    buffer = bytearray(_part_head(boundary, envelope.content_type, envelope.headers))
+    buffer += envelope.raw + b"\r\n"
+    for body in bodies:
+        buffer += _part_head(boundary, body.content_type, body.headers)
+        async for chunk in body.spool.chunks():
+            buffer += chunk
+            if len(buffer) >= _WRITE_TOGETHER:
+                yield bytes(buffer)
+                buffer.clear()
+        buffer += b"\r\n"
+    buffer += f"--{boundary}--\r\n".encode("latin-1")
+    yield bytes(buffer)
+
+
+def _part_head(boundary: str, content_type: str, headers: Headers) -> bytes:
+    typed = [("Content-Type", content_type)] if content_type else []
+    lines = "".join(f"{n}: {v}\r\n" for n, v in (*typed, *headers))
+    return f"--{boundary}\r\n".encode("latin-1") + lines.encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def _needed_type(part: PartStart) -> str:
+    content_type = part.header("content-type")
+    if not content_type:
+        raise BadMessage(
+            Kind.INVALID_CONTENT_TYPE, "a part of the multipart message has no Content-Type header"
+        )
+    return content_type
+
+
+def _other_headers(part: PartStart) -> Headers:
+    return tuple((n, v) for n, v in part.headers if n.lower() != "content-type")

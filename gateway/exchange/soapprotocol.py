@@ -1,0 +1,279 @@
+"""SOAP as a message protocol of the exchange: see `gateway.exchange.protocols`.
+
+What a consumer system sends wrongly is ``client.*``; what a provider system answers wrongly is
+``server.serverproxy.service_failed.*``; a fault that the provider's system itself answers is raised as `PeerFault` with
+its envelope, and passed on unsigned and unlogged, as X-Road does.
+
+Spec: PR-MESS 2, 3; X-Road 7.8's ClientMessageProcessor and ServerMessageProcessor (order of checks, prefixes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway.exchange.ports import ServiceCall
+from gateway.exchange.protocols import ConsumerAnswer
+from gateway.exchange.soapentity import EntityReader, Envelope, content_type_for, write_entity
+from gateway.exchange.wire import (
+    ORIGINAL_CONTENT_TYPE_HEADER,
+    REQUEST_ID_HEADER,
+    SOAP_ACTION_HEADER,
+    Outgoing,
+    attachments_of,
+    new_boundary,
+)
+from schemas import soap
+from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, ServiceFailed, Step, step
+from schemas.message import Message, Protocol
+from schemas.transport import SoapPart
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from gateway.exchange.ports import Road, ServiceAnswer
+    from gateway.exchange.protocols import Carried, ConsumerRequest, PeerRequest, Target
+    from gateway.exchange.record import ExchangeRecord
+    from gateway.exchange.wire import Body
+    from gateway.serverconf.model import ServerConf
+    from schemas.multipart import Headers
+    from schemas.transport import RestPart
+
+# The status of a service's answer that holds a message; 500 is what SOAP 1.1 gives a fault (WS-I BP R1126).
+_ANSWER_STATUS = (200, 500)
+_BEFORE_THE_CALL = (Kind.SERVICE_MISSING_URL, Kind.SERVICE_MALFORMED_URL)
+
+
+@dataclass(frozen=True, slots=True)
+class SoapAsked:
+    """A consumer system's request: its envelope read, its attachments still in ``reader``."""
+
+    soap: soap.SoapMessage
+    envelope: Envelope
+    message: Message
+    soap_action: str | None
+    reader: EntityReader
+
+
+@dataclass(frozen=True, slots=True)
+class SoapReceived:
+    """A message off the wire, with the labels of its part; the last two only of requests."""
+
+    soap: soap.SoapMessage
+    envelope: Envelope
+    message: Message
+    original_content_type: str = ""
+    soap_action: str | None = None
+
+
+class SoapConsumer:
+    """SOAP on the consumer side."""
+
+    missing = Kind.MISSING_SOAP
+
+    async def read_request(self, road: Road, asked: ConsumerRequest, instance: str) -> SoapAsked:
+        """The envelope, checked as far as it can be on its own."""
+        del instance
+        with _consumers_own():
+            action = asked.header("soapaction")
+            soap.check_soap_action(action)
+            content_type = asked.header("content-type")
+            if not content_type:
+                raise BadMessage(
+                    Kind.INVALID_REQUEST,
+                    "the request has no Content-Type; text/xml or multipart/related was expected",
+                )
+            reader = EntityReader(content_type, asked.body or _nothing(), road.new_spool, road.max_body_bytes)
+            envelope = await reader.read_envelope()
+            if envelope is None:
+                raise BadMessage(Kind.MISSING_SOAP, "the multipart request has no part; SOAP was expected")
+            parsed = soap.parse_envelope(envelope.raw)
+            if isinstance(parsed, soap.SoapFault):
+                code = f"{Origin.CLIENT}.{parsed.wire.code.lower()}"
+                raise PeerFault(replace(parsed.wire, code=code))
+        message = parsed.to_message(road.new_id(), is_response=False)
+        return SoapAsked(parsed, envelope, message, action, reader)
+
+    def message_of(self, request: SoapAsked) -> Message:
+        """Its message."""
+        return request.message
+
+    async def read_bodies(self, road: Road, asked: ConsumerRequest, request: SoapAsked) -> Outgoing:
+        """The attachments."""
+        del road
+        with _consumers_own():
+            bodies = await request.reader.read_bodies()
+        return Outgoing(
+            request.message.with_attachments(attachments_of(bodies)),
+            bodies,
+            request.envelope.content_type,
+            request.envelope.headers,
+            asked.header("content-type") or "",
+        )
+
+    def discard(self, request: SoapAsked) -> None:
+        """Let go of the attachments that have come."""
+        request.reader.discard()
+
+    def headers(self, request: SoapAsked) -> Headers:
+        """The SOAPAction, if there was one."""
+        return () if request.soap_action is None else ((SOAP_ACTION_HEADER, request.soap_action),)
+
+    def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> SoapReceived:
+        """The answer's envelope."""
+        return _parse_part(head, sent.request_id, is_response=True)
+
+    def answer_message(self, answer: SoapReceived, bodies: Sequence[Body]) -> Message:
+        """The answer as a message."""
+        return answer.message.with_attachments(attachments_of(bodies))
+
+    def check_answers(self, request: SoapAsked, sent: Message, answer: SoapReceived) -> None:
+        """Headers and the request hash are the request's."""
+        with step(Step.SERVICE_FAILED):
+            soap.check_consistent(request.soap, answer.soap)
+        soap.check_request_hash(sent.digest, answer.soap)
+
+    def render(
+        self, road: Road, answer: SoapReceived, bodies: Sequence[Body], original_content_type: str
+    ) -> ConsumerAnswer:
+        """The envelope, in the provider's multipart where it was one."""
+        content_type = content_type_for(original_content_type, bodies, new_boundary(road.new_id()))
+        chunks = write_entity(answer.envelope, bodies, content_type)
+        return ConsumerAnswer(200, "OK", (("Content-Type", content_type),), chunks, bodies)
+
+
+class SoapProvider:
+    """SOAP on the provider side."""
+
+    name = Protocol.SOAP
+    missing = Kind.MISSING_SOAP
+
+    def check_headers(self, came: PeerRequest) -> None:
+        """The SOAPAction is one."""
+        soap.check_soap_action(came.headers.get(SOAP_ACTION_HEADER))
+
+    def parse_request(self, head: RestPart | SoapPart, came: PeerRequest) -> SoapReceived:
+        """The request's envelope."""
+        received = _parse_part(head, came.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
+        return replace(
+            received,
+            original_content_type=came.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
+            soap_action=came.headers.get(SOAP_ACTION_HEADER),
+        )
+
+    def message_of(self, request: SoapReceived) -> Message:
+        """Its message."""
+        return request.message
+
+    def check_target(self, request: SoapReceived, serverconf: ServerConf) -> None:
+        """A request that names a security server must name this one."""
+        wanted = request.soap.security_server
+        if wanted is not None and wanted != serverconf.server_id:
+            raise BadMessage(
+                Kind.INVALID_SECURITY_SERVER,
+                f"the request is for security server {wanted.path()}; this is {serverconf.server_id.path()}",
+            )
+
+    def endpoint_of(self, request: SoapReceived) -> None:
+        """Rights are to whole services."""
+
+    async def call(
+        self,
+        road: Road,
+        target: Target,
+        request: SoapReceived,
+        carried: Carried,
+        record: ExchangeRecord,
+    ) -> Outgoing:
+        """The service's answer with the request's hash put in."""
+        original = request.original_content_type
+        content_type = content_type_for(original, carried.bodies, new_boundary(road.new_id()))
+        asked = ServiceCall(
+            carried.message,
+            "POST",
+            "",
+            (("Content-Type", content_type), ("SOAPAction", request.soap_action or "")),
+            lambda: write_entity(request.envelope, carried.bodies, content_type),
+            carried.bodies,
+        )
+        with _services_own():
+            async with target(asked) as answered:
+                return await _read_answer(road, request, carried, answered, record)
+
+
+async def _read_answer(
+    road: Road, request: SoapReceived, carried: Carried, answered: ServiceAnswer, record: ExchangeRecord
+) -> Outgoing:
+    record.response_in(road.now(), answered.status)
+    if answered.status not in _ANSWER_STATUS:
+        raise ServiceFailed(
+            Kind.HTTP_ERROR, f"the service answered HTTP {answered.status}; 200 or 500 was expected"
+        )
+    content_type = answered.header("content-type")
+    if not content_type:
+        raise ServiceFailed(Kind.INVALID_CONTENT_TYPE, "the service's answer has no Content-Type")
+    reader = EntityReader(content_type, answered.chunks, road.new_spool, road.max_body_bytes)
+    try:
+        envelope = await reader.read_envelope()
+        if envelope is None:
+            raise ServiceFailed(Kind.INVALID_MESSAGE, "the service answered a multipart without any part")
+        parsed = soap.parse_envelope(envelope.raw)
+        if isinstance(parsed, soap.SoapFault):
+            raise PeerFault(parsed.wire, parsed.raw)
+        bodies = await reader.read_bodies()
+    except BaseException:
+        reader.discard()
+        raise
+    answer = soap.with_request_hash(parsed, soap.compute_request_hash(carried.message.digest))
+    message = answer.to_message(carried.message.request_id, is_response=True)
+    return Outgoing(
+        message.with_attachments(attachments_of(bodies)),
+        bodies,
+        envelope.content_type,
+        envelope.headers,
+        content_type,
+    )
+
+
+def _parse_part(head: RestPart | SoapPart, request_id: str, *, is_response: bool) -> SoapReceived:
+    if not isinstance(head, SoapPart):
+        raise BadMessage(Kind.MISSING_SOAP, "the message has a REST part where SOAP was expected")
+    soap.check_soap_type(head.content_type)
+    parsed = soap.parse_message(head.raw)
+    return SoapReceived(
+        parsed,
+        Envelope(head.raw, head.content_type, _other_headers(head.headers)),
+        parsed.to_message(request_id, is_response=is_response),
+    )
+
+
+def _other_headers(headers: Headers) -> Headers:
+    return tuple((n, v) for n, v in headers if n.lower() != "content-type")
+
+
+@contextlib.contextmanager
+def _consumers_own() -> Iterator[None]:
+    """What is wrong with the message inside is the consumer system's own fault."""
+    try:
+        yield
+    except BadMessage as fault:
+        fault.origin = fault.origin or Origin.CLIENT
+        raise
+
+
+@contextlib.contextmanager
+def _services_own() -> Iterator[None]:
+    """What fails inside is the service's, but for an URL that this gateway itself could not use."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.kind in _BEFORE_THE_CALL:
+            raise
+        with step(Step.SERVICE_FAILED):
+            raise
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""  # pragma: no cover  makes this a generator
