@@ -1,0 +1,71 @@
+"""The audit log's chain: what was written stands, and whoever changes it is found out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serving.audit import AUDIT_STEP, AuditBroken, AuditEntry, AuditLog
+from serving.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(tmp_path / "audit.sqlite", (AUDIT_STEP,))
+    log = AuditLog(made)
+    for number in range(5):
+        log.append(AuditEntry(AT, "ana", "127.0.0.1", "ADD", "done", detail={"number": number}))
+    yield made
+    made.close()
+
+
+def test_whole_chain_verifies_and_exports_each_record(database: Database) -> None:
+    log = AuditLog(database)
+    count, head = log.verify()
+    lines = [json.loads(line) for line in log.export()]
+    assert count == 5
+    assert [line["record"]["detail"]["number"] for line in lines] == [0, 1, 2, 3, 4]
+    assert lines[-1]["digest"] == head
+
+
+@pytest.mark.parametrize(
+    ("sql", "where"),
+    [
+        ("UPDATE audit SET record = replace(record, 'ana', 'leo') WHERE number = 3", "record 3"),
+        ("DELETE FROM audit WHERE number = 2", "record 2 is missing"),
+        ("UPDATE audit SET number = 9 WHERE number = 1", "record 1 is missing"),
+    ],
+)
+def test_changed_removed_or_moved_record_breaks_the_chain(database: Database, sql: str, where: str) -> None:
+    with database.transaction() as connection:
+        connection.execute(sql)
+    with pytest.raises(AuditBroken, match=where):
+        AuditLog(database).verify()
+
+
+def test_cut_off_end_is_seen_against_a_noted_head(database: Database) -> None:
+    _, head = AuditLog(database).verify()
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM audit WHERE number = 5")
+    AuditLog(database).verify()
+    with pytest.raises(AuditBroken, match="cut off"):
+        AuditLog(database).verify(head)
+
+
+def test_repeated_refusals_are_counted_into_the_next_one(database: Database) -> None:
+    log = AuditLog(database)
+    for number in range(100):
+        log.refuse(AuditEntry(AT, "x", "10.0.0.1", "LOGIN_USER", "refused"), number * 0.1)
+    log.refuse(AuditEntry(AT, "x", "10.0.0.1", "LOGIN_USER", "refused"), 61.0)
+    texts = [json.loads(text) for _, text, _ in log.records(5)]
+    assert len(texts) == 61
+    assert texts[-1]["detail"] == {"refused_before_unwritten": 40}
