@@ -80,9 +80,13 @@ def policy_of(configuration: Responders) -> OcspPolicy:
     return OcspPolicy(configuration.ocsp_freshness_s, configuration.verify_next_update)
 
 
-def build_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """The question (DER) about one certificate, without a nonce."""
+def build_request(
+    certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes | None = None
+) -> bytes:
+    """The question (DER) about one certificate, by default without a nonce."""
     builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, _SHA1)
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(Encoding.DER)
 
 
@@ -119,6 +123,16 @@ def check_response(
             "says its OCSP responder",
         )
     return OcspStatus(response.produced_at_utc, this_update, next_update, responder)
+
+
+def check_nonce(der: bytes, nonce: bytes) -> None:
+    """Refuse an answer to another question than the one with this nonce. Raises `NotProved`."""
+    try:
+        came = _load(der).extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+    except (x509.ExtensionNotFound, ValueError) as err:
+        raise _incorrect("the OCSP response carries no nonce, though one was sent") from err
+    if came != nonce:
+        raise _incorrect("the OCSP response carries another nonce than was sent: it answers another question")
 
 
 def good_until(status: OcspStatus, configuration: Responders) -> datetime:
