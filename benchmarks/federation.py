@@ -78,6 +78,7 @@ class GatewaySpec:
     wanted: str
     kind: str = "ec-p256"
     settings: str = ""
+    member_class: str = ""  # empty: the federation's
 
 
 @dataclass(slots=True)
@@ -112,11 +113,11 @@ class Federation:
 
     def member(self, spec: GatewaySpec) -> ClientId:
         """The member that owns a gateway."""
-        return ClientId(self.instance, self.member_class, spec.member)
+        return ClientId(self.instance, spec.member_class or self.member_class, spec.member)
 
     def server(self, spec: GatewaySpec) -> ServerId:
         """A gateway's identifier."""
-        return ServerId(self.instance, self.member_class, spec.member, "SS1")
+        return ServerId(self.instance, spec.member_class or self.member_class, spec.member, "SS1")
 
     def data(self, spec: GatewaySpec) -> Path:
         """A gateway's data folder."""
@@ -171,9 +172,7 @@ class Federation:
             f'management_service = "{self.member(self.gateways[0]).path()}"',
             f"expire_interval_s = {self.expire_interval_s}",
             f"ocsp_freshness_s = {self.ocsp_freshness_s}",
-            "[[member_class]]",
-            f'code = "{self.member_class}"',
-            'description = "Institutos"',
+            *self._member_classes(),
             "[[ca]]",
             'certificate = "trust/root.pem"',
             'intermediates = ["trust/intermediate.pem"]',
@@ -199,6 +198,14 @@ class Federation:
                 f"clients = {clients}",
             ]
         return "\n".join(lines) + "\n" + self.groups
+
+    def _member_classes(self) -> list[str]:
+        used = dict.fromkeys([self.member_class, *(s.member_class for s in self.gateways if s.member_class)])
+        return [
+            line
+            for code in used
+            for line in ("[[member_class]]", f'code = "{code}"', f'description = "{code}"')
+        ]
 
     def _set_up_gateway(self, spec: GatewaySpec, pin: str) -> None:
         data = self.data(spec)
