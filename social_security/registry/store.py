@@ -19,10 +19,10 @@ from serving.database import Database
 from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
 
+    from serving.database import Transaction
     from social_security.curp import Curp
     from social_security.keys import RegistryKeys
 
@@ -80,10 +80,10 @@ STEPS = (
     );
     CREATE INDEX case_entry_rid ON case_entry (rid, benefit);
     CREATE TABLE lookup (
-        user TEXT NOT NULL,
+        account TEXT NOT NULL,
         day TEXT NOT NULL,
         count INTEGER NOT NULL,
-        PRIMARY KEY (user, day)
+        PRIMARY KEY (account, day)
     );
     """,
 )
@@ -186,7 +186,8 @@ class RegistryStore:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (member, pid) DO UPDATE SET has_history = max(link.has_history, excluded.has_history)",
+                "ON CONFLICT (member, pid) DO UPDATE SET has_history = "
+                "CASE WHEN excluded.has_history = 1 THEN 1 ELSE link.has_history END",
                 (member, pid, rid, at.isoformat(), int(has_history), self._keys.version),
             )
         return pid
@@ -254,16 +255,16 @@ class RegistryStore:
                 (entry.case, entry.member, entry.rid, entry.benefit, entry.state, at.isoformat()),
             )
 
-    def count_lookup(self, user: str, day: date) -> int:
-        """Count a look-up of a user; how many it is today."""
+    def count_lookup(self, account: str, day: date) -> int:
+        """Count a look-up of an account; how many it is today."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO lookup (user, day, count) VALUES (?, ?, 1) "
-                "ON CONFLICT (user, day) DO UPDATE SET count = count + 1",
-                (user, day.isoformat()),
+                "INSERT INTO lookup (account, day, count) VALUES (?, ?, 1) "
+                "ON CONFLICT (account, day) DO UPDATE SET count = lookup.count + 1",
+                (account, day.isoformat()),
             )
         rows = self._database.query(
-            "SELECT count FROM lookup WHERE user = ? AND day = ?", (user, day.isoformat())
+            "SELECT count FROM lookup WHERE account = ? AND day = ?", (account, day.isoformat())
         )
         return int(rows[0][0])
 
@@ -271,7 +272,7 @@ class RegistryStore:
         rows = self._database.query(sql, parameters)
         return Person(Rid(bytes(rows[0][0])), int(rows[0][1]), str(rows[0][2])) if rows else None
 
-    def _add_index(self, connection: sqlite3.Connection, curp: Curp, rid: Rid) -> None:
+    def _add_index(self, connection: Transaction, curp: Curp, rid: Rid) -> None:
         connection.execute(
             "INSERT INTO curp_index (idx, key_version, rid, is_current) VALUES (?, ?, ?, 1)",
             (
