@@ -54,6 +54,7 @@ from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
 from gateway.messagelog.export import asic_download
+from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
@@ -175,6 +176,17 @@ class Gateway:
                 order=settings.log.timestamp_order,
             ),
         )
+        self._retention = Retention(
+            self._log,
+            folder.log,
+            utc_now,
+            RetentionSettings(
+                settings.log.archive_interval_s,
+                settings.log.archive_grouping,
+                settings.log.archive_file_bytes,
+                settings.log.keep_records_days,
+            ),
+        )
         self._own_tls = TlsCredentials(*self_signed("sacbe-internal"))
         self._provider_tls = provider_client_context(self._own_tls)
         self._services = ServiceCaller(
@@ -223,6 +235,7 @@ class Gateway:
                 ("configuration", self._configuration.run()),
                 ("revocation", self._revocation.run()),
                 ("timestamper", self._timestamper.run()),
+                ("archiver", self._retention.run()),
                 ("serverconf", self._watch_serverconf()),
             )
         ]

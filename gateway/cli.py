@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from gateway.archive_cli import archive
 from gateway.container_cli import container
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, said, token
 from schemas.identifiers import ServerId
@@ -26,6 +27,7 @@ def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
 
 
+main.add_command(archive)
 main.add_command(container)
 for command in (key, csr, certificate, token):
     main.add_command(command)

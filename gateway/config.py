@@ -12,6 +12,7 @@ import msgspec
 
 from certs.softtoken import KeyKind
 from gateway.keyconf.model import KeyUsage
+from gateway.messagelog.archive import Grouping
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.settings import load_settings
@@ -98,6 +99,14 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.
     queue_length: int = 10_000
+    # How often timestamped records are archived and old ones removed; 0 never does either.
+    archive_interval_s: float = 21_600.0
+    # One chain of archives for all (none), a chain a member, or a chain a subsystem.
+    archive_grouping: Grouping = Grouping.NONE
+    # An archive that has grown beyond this is the last of its size: the next record begins a new one.
+    archive_file_bytes: int = 32 * 1024 * 1024
+    # Days an archived record stays in the log.
+    keep_records_days: int = 30
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -86,7 +86,27 @@ STEPS = (
         signature BLOB
     );
     """,
+    # What is archived, the archives, and where the log begins once its oldest records are gone (at most one row).
+    """
+    CREATE TABLE archive (
+        id INTEGER PRIMARY KEY,
+        group_name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        file_name TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+    );
+    CREATE INDEX archive_of_group ON archive (group_name);
+    CREATE TABLE archived (
+        record_id INTEGER PRIMARY KEY REFERENCES record (id),
+        archive_id INTEGER NOT NULL REFERENCES archive (id)
+    );
+    CREATE TABLE removed (
+        id INTEGER PRIMARY KEY,
+        chain BLOB NOT NULL
+    );
+    """,
 )
+DATABASE = "messages.sqlite"
 _STOP = object()
 # Rows of one statement: fifteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
 # the interpreter once, not once a row.
@@ -114,7 +134,7 @@ class MessageLog:
     def __init__(self, folder: Path, settings: LogSettings | None = None) -> None:
         self._settings = settings or LogSettings()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / "messages.sqlite"
+        self._path = folder / DATABASE
         self.bodies = folder / "bodies"
         self.bodies.mkdir(mode=0o700, exist_ok=True)
         self._queue: queue.SimpleQueue[_Waiting | object] = queue.SimpleQueue()
@@ -235,8 +255,7 @@ class MessageLog:
                 linked.append(target)
 
     def _insert(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> list[int]:
-        last = connection.execute("SELECT id, chain FROM record ORDER BY id DESC LIMIT 1").fetchone()
-        number, chain = (0, FIRST_CHAIN_VALUE) if last is None else (int(last[0]), bytes(last[1]))
+        number, chain = _last(connection, "record") or _last(connection, "removed") or (0, FIRST_CHAIN_VALUE)
         records, attachments, ids = [], [], []
         for waiting in batch:
             number += 1
@@ -298,6 +317,13 @@ class MessageLog:
         marks = ", ".join("?" * len(ids))
         return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
 
+    def record(self, record_id: int) -> LogRecord:
+        """One record, for threads. Raises `LogFailed` when it is not there."""
+        found = self._records("record.id = ?", [record_id])
+        if not found:
+            raise LogFailed(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
+        return found[0]
+
     def _records(self, where: str, parameters: Sequence[object], limit: int = 10_000) -> list[LogRecord]:
         rows = self._query(
             "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "  # noqa: S608  clauses of ours, values bound
@@ -321,8 +347,9 @@ class MessageLog:
         return await asyncio.to_thread(self._verify_chain)
 
     def _verify_chain(self) -> int | None:
-        chain, expected = FIRST_CHAIN_VALUE, 1
         with self._reader_lock:
+            before, chain = _last(self._reader, "removed") or (0, FIRST_CHAIN_VALUE)
+            expected = before + 1
             for number, *row, kept in self._reader.execute(
                 "SELECT id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
                 "signature, hash_chain_result, hash_chain, at_ms, chain FROM record ORDER BY id"
@@ -398,6 +425,12 @@ def _insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[
         connection.execute(
             statement + ", ".join([marks] * len(some)), [value for row in some for value in row]
         )
+
+
+def _last(connection: sqlite3.Connection, table: str) -> tuple[int, bytes] | None:
+    """Number and chain value of the last row of a table that has both."""
+    row = connection.execute(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  a name of ours
+    return None if row is None else (int(row[0]), bytes(row[1]))
 
 
 def _row(entry: LogEntry) -> tuple[bytes | str | int | None, ...]:
