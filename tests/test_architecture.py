@@ -33,8 +33,17 @@ IMPURE = {
     "subprocess",
     "time",
 }
-PURE = ("schemas", "certs", "gateway/exchange", "gateway/serverconf/model.py")
+PURE = (
+    "schemas",
+    "certs",
+    "gateway/exchange",
+    "gateway/serverconf/model.py",
+    "gateway/serverconf/records.py",
+    "gateway/descriptions",
+)
 NOT_PURE = (
+    "gateway/descriptions/fetching.py",
+    "gateway/descriptions/register.py",
     "certs/edges",
     "certs/dev",
     "certs/tls.py",  # contexts read their key from a sealed file: OpenSSL offers no other way
