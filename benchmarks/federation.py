@@ -8,6 +8,7 @@ Everything is made with the commands an operator uses; nothing is left behind bu
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 30.0
 
 
-_claims: list[socket.socket] = []
-
-
 def free_base() -> str:
     """Three octets of a loopback network that no other run on this machine uses, claimed until this process ends."""
     for _ in range(200):
@@ -54,7 +52,7 @@ def free_base() -> str:
         except OSError:
             claim.close()
             continue
-        _claims.append(claim)
+        atexit.register(claim.close)
         return base
     raise RuntimeError("no free loopback network was found in 200 tries")
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from cryptography import x509
@@ -22,14 +21,12 @@ from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
 from certs.tls import TlsCredentials
 from certs.tokens import KeyId
-from schemas.faults import Fault
 from schemas.globalconf.anchor import Anchor, file_name, parse_anchor, render_anchor
+from serving.commands import said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
-P = ParamSpec("P")
-R = TypeVar("R")
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("central-data"), show_default=True
 )
@@ -40,19 +37,6 @@ PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file wit
 @click.version_option(package_name="sacbe")
 def main() -> None:
     """A Sacbé central server: the registry of an X-Road instance."""
-
-
-def _said(command: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except Fault as fault:
-            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
-        except (ValueError, OSError, LookupError) as err:
-            raise click.ClickException(str(err)) from err
-
-    return run
 
 
 def _pin(pin_file: Path | None) -> str:
@@ -93,7 +77,7 @@ def _new_key(token: SoftToken, source: str, kind: str, *, active: bool) -> Signi
     type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
     default="rsa-2048",
 )
-@_said
+@said
 def init(data: Path, pin_file: Path | None, kind: str) -> None:
     """Make a new central server in a folder, with a signing key for each source."""
     token = SoftToken.create(TokenFolder(data / "token"), _pin(pin_file))
@@ -108,7 +92,7 @@ def init(data: Path, pin_file: Path | None, kind: str) -> None:
 @DATA
 @click.option("--dry-run", is_flag=True, help="only check the file and say whether it differs")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-@_said
+@said
 def apply(data: Path, dry_run: bool, file: Path) -> None:
     """Make the registry what FILE says; a running server publishes it at once."""
     certificates: dict[str, bytes] = {}
@@ -136,7 +120,7 @@ def apply(data: Path, dry_run: bool, file: Path) -> None:
 @click.argument("source", type=click.Choice(SOURCES))
 @click.option("--port", type=int, default=80, show_default=True, help="the HTTP port of this server")
 @click.option("--out", type=click.Path(path_type=Path))
-@_said
+@said
 def anchor(data: Path, source: str, port: int, out: Path | None) -> None:
     """Write a configuration anchor and print the hash to compare."""
     store = _store(data)
@@ -160,7 +144,7 @@ def key() -> None:
 
 @key.command("list")
 @DATA
-@_said
+@said
 def list_keys(data: Path) -> None:
     """Every signing key with its source."""
     for source in SOURCES:
@@ -173,7 +157,7 @@ def list_keys(data: Path) -> None:
 @PIN
 @click.argument("source", type=click.Choice(SOURCES))
 @click.option("--kind", default="rsa-2048", show_default=True)
-@_said
+@said
 def add(data: Path, pin_file: Path | None, source: str, kind: str) -> None:
     """Make another key; gateways learn its certificate from the configuration before it signs."""
     token = _token(data, pin_file)
@@ -186,7 +170,7 @@ def add(data: Path, pin_file: Path | None, source: str, kind: str) -> None:
 @key.command()
 @DATA
 @click.argument("key_id")
-@_said
+@said
 def activate(data: Path, key_id: str) -> None:
     """Sign with this key from now on; restart a running server first if the key is new."""
     _store(data).activate_signing_key(KeyId(key_id))
@@ -195,7 +179,7 @@ def activate(data: Path, key_id: str) -> None:
 @key.command()
 @DATA
 @click.argument("key_id")
-@_said
+@said
 def delete(data: Path, key_id: str) -> None:
     """Forget a key that no longer signs."""
     _store(data).delete_signing_key(KeyId(key_id))
@@ -207,7 +191,7 @@ def delete(data: Path, key_id: str) -> None:
 @click.option("--host", default="0.0.0.0", show_default=True)  # noqa: S104  gateways must reach it
 @click.option("--port", default=80, show_default=True)
 @click.option("--https-port", default=443, show_default=True, help="0 for none")
-@_said
+@said
 def serve(data: Path, pin_file: Path | None, host: str, port: int, https_port: int) -> None:
     """Publish the configuration until told to stop."""
     import uvloop

@@ -16,7 +16,6 @@ import secrets
 import sqlite3
 import ssl
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,10 +63,10 @@ from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
     from gateway.config import Settings
+    from gateway.datafolder import DataFolder
 
 
 log = logging.getLogger("gateway")
@@ -78,33 +77,6 @@ WATCH_S = 0.5
 def utc_now() -> datetime:
     """This machine's clock."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class DataFolder:
-    """Where a gateway keeps what is its own."""
-
-    root: Path
-
-    @property
-    def serverconf(self) -> Path:
-        """The server configuration."""
-        return self.root / "serverconf.sqlite"
-
-    @property
-    def token(self) -> Path:
-        """The software token."""
-        return self.root / "token"
-
-    @property
-    def globalconf(self) -> Path:
-        """The stored global configuration."""
-        return self.root / "globalconf"
-
-    @property
-    def log(self) -> Path:
-        """The message log."""
-        return self.root / "log"
 
 
 class Gateway:
