@@ -1,91 +1,143 @@
-"""The running central server: watches its registry, publishes, and serves over HTTP and HTTPS.
+"""The composition root of a central server: builds every part by plain calls, starts the listeners, stops them in order.
 
-A change is published as soon as it is seen (twice a second); without one a new directory is made each minute, because
+A change is published as soon as it is seen (twice a second); without one a new directory is signed each minute, because
 directories expire. What cannot be generated is said in the log and on ``/health``, and the old configuration stays.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from cryptography import x509
 
-from central_server.publish import Published, add_routes, make_publication
-from certs.tls import system_server_context
-from schemas.faults import Fault
+from central_server.edges.management import ManagementEdge, StoreKeeper
+from central_server.edges.notifier import Notifier
+from central_server.edges.wsdl import add_wsdl_route
+from central_server.generate import host_of
+from central_server.node import CentralNode, open_store
+from central_server.publish import add_routes
+from central_server.store.sources import node_address
+from certs.certificates import to_der
+from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
+from serving.audit import AuditLog
+from serving.limits import RateLimit
+from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
-    from central_server.store import CentralStore
-    from certs.softtoken import SoftToken
-    from certs.tls import TlsCredentials
+    from central_server.config import Settings
 
 log = logging.getLogger("central_server")
 
 WATCH_S = 0.5
-REGENERATE = timedelta(seconds=60)
-KEEP_PARTS = timedelta(seconds=600)
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
 
 
 class CentralServer:
-    """One central server node."""
+    """One running central server node."""
 
-    def __init__(self, store: CentralStore, token: SoftToken, tls: TlsCredentials | None) -> None:
-        self._store = store
-        self._token = token
-        self._tls = tls
-        self._seen = -1
-        self._problem: str | None = "nothing published yet"
-        self.published = Published()
+    def __init__(self, data: Path, settings: Settings) -> None:
+        self._data = data
+        self._settings = settings
+        self.node = CentralNode(data, open_store(data, settings), settings.publishing)
+        self.audit = AuditLog(self.node.store.database)
+        pinned = [to_der((data / name).read_bytes()) for name in settings.management.pinned_certificates]
+        self._pinned = tuple(pinned)
+        self.management = ManagementEdge(
+            StoreKeeper(self.node.store, settings.approval.policy),
+            self.audit,
+            utc_now,
+            time.monotonic,
+            RateLimit(0, settings.management.requests_per_minute),
+            self._pinned,
+        )
+        self._notifier = Notifier(self.node.store, settings.notices, utc_now)
+        self._runners: list[web.AppRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        first = TlsCredentials(*self_signed("not-ready"))
+        self._tls = {
+            "registration": SwappableServerContext(system_server_context(first)),
+            "management": SwappableServerContext(self._management_context(first)),
+        }
+        self.node.when_unlocked(self._take_tls)
 
-    def app(self) -> web.Application:
-        """The application."""
+    def _management_context(self, credentials: TlsCredentials) -> ssl.SSLContext:
+        return system_server_context(credentials, [x509.load_der_x509_certificate(d) for d in self._pinned])
+
+    def _take_tls(self) -> None:
+        credentials = self.node.tls_credentials()
+        if credentials is not None:
+            self._tls["registration"].swap(system_server_context(credentials))
+            self._tls["management"].swap(self._management_context(credentials))
+
+    def public_app(self) -> web.Application:
+        """What gateways download."""
         app = web.Application()
-        add_routes(app, self.published)
+        add_routes(app, self.node.published)
+        add_wsdl_route(app)
         app.router.add_get("/health", self._health)
         return app
 
     async def _health(self, _request: web.Request) -> web.Response:
-        status = {"status": "up" if self._problem is None else "down", "problem": self._problem}
-        return web.json_response(status, status=200 if self._problem is None else 503)
+        problem = self.node.problem
+        ended = next((t.get_name() for t in self._tasks if t.done()), None)
+        if problem is None and ended is not None:
+            problem = f"the loop {ended!r} has ended; restart the central server and report its log"
+        status = {"status": "up" if problem is None else "down", "problem": problem}
+        return web.json_response(status, status=200 if problem is None else 503)
 
-    async def publish_if_due(self, now: datetime) -> None:
-        """Publish when the registry changed, or when the last directory is a minute old."""
-        generation = self._store.generation()
-        current = self.published.current
-        if generation == self._seen and current is not None and now - current.at < REGENERATE:
-            return
-        try:
-            registry = self._store.registry()
-            if registry is None:
-                self._problem = "there is no registry yet; run 'central-server apply FILE'"
-                return
-            fresh = await make_publication(registry, self._store, self._token, now)
-        except (Fault, ValueError, LookupError, KeyError) as err:
-            self._problem = f"the configuration could not be generated, the old one stays: {err}"
-            log.error("generation failed", extra={"event": "generation_failed", "reason": str(err)})
-            return
-        self.published.put_in_force(fresh, KEEP_PARTS)
-        self._seen, self._problem = generation, None
-        log.info("configuration published", extra={"event": "published", "generation": generation})
+    async def start(self) -> None:
+        """Publish once, then listen and start the loops."""
+        await self.node.publish_if_due(utc_now())
+        listen = self._settings.listen
+        address = node_address(self.node.store.read())
+        public = TlsCredentials(*self_signed(host_of(address or listen.host)))
+        for app, port, context in (
+            (self.public_app(), listen.http_port, None),
+            (self.public_app(), listen.https_port, system_server_context(public)),
+            (
+                self.management.registration_app(),
+                listen.registration_port,
+                self._tls["registration"].listening,
+            ),
+            (self.management.service_app(), listen.management_port, self._tls["management"].listening),
+        ):
+            if port:
+                await self._serve(app, port, context)
+        self._tasks = [
+            asyncio.create_task(self._publish(), name="publishing"),
+            asyncio.create_task(self._notifier.run(), name="notices"),
+        ]
 
-    async def run(self) -> None:
-        """Publish for ever."""
+    async def _serve(self, app: web.Application, port: int, context: ssl.SSLContext | None) -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, self._settings.listen.host, port, ssl_context=context).start()
+        self._runners.append(runner)
+
+    async def _publish(self) -> None:
         while True:
-            await self.publish_if_due(datetime.now(UTC))
+            await self.node.publish_if_due(utc_now())
             await asyncio.sleep(WATCH_S)
 
-    async def start(self, host: str, port: int, https_port: int) -> web.AppRunner:
-        """Publish once, then listen."""
-        await self.publish_if_due(datetime.now(UTC))
-        runner = web.AppRunner(self.app(), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-        context: ssl.SSLContext | None = None if self._tls is None else system_server_context(self._tls)
-        if context is not None and https_port:
-            await web.TCPSite(runner, host, https_port, ssl_context=context).start()
-        return runner
+    async def stop(self) -> None:
+        """Let requests in progress end, then close everything."""
+        for runner in self._runners:
+            await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self.node.close()

@@ -1,34 +1,48 @@
-"""The command ``central-server``: make one, apply the registry file, hand out anchors, rotate keys, serve."""
+"""The command ``central-server``: make one, apply a registry file, hand out anchors, rotate keys, audit, serve."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 import click
-from cryptography import x509
+import msgspec
 
-from central_server.generate import build_anchor
+from central_server.config import load
+from central_server.node import CentralNode, open_store, remake_anchors
+from central_server.refusals import Refused
 from central_server.registry import parse_registry
-from central_server.store import SOURCES, CentralStore, SigningKey
+from central_server.store.loading import canonical, import_registry, load_registry
+from central_server.store.records import OPERATOR
+from central_server.store.sources import (
+    SOURCES,
+    activate_signing_key,
+    node_address,
+    signing_keys,
+    source_anchor,
+)
 from certs.certificates import to_der
-from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from certs.tls import TlsCredentials
-from certs.tokens import KeyId
-from schemas.globalconf.anchor import Anchor, file_name, parse_anchor, render_anchor
-from serving.commands import said
+from schemas.faults import Fault
+from schemas.globalconf.anchor import file_name, parse_anchor
+from serving.audit import AuditLog
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
 
+    from central_server.config import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("central-data"), show_default=True
+)
+SETTINGS = click.option(
+    "--settings", type=click.Path(path_type=Path, exists=True), help="settings file (TOML)"
 )
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
 
@@ -39,76 +53,95 @@ def main() -> None:
     """A Sacbé central server: the registry of an X-Road instance."""
 
 
+def _said(command: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Fault as fault:
+            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
+        except (Refused, ValueError, OSError, LookupError) as err:
+            raise click.ClickException(str(err)) from err
+
+    return run
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
 def _pin(pin_file: Path | None) -> str:
     if pin_file is not None:
         return pin_file.read_text(encoding="utf-8").strip()
     return os.environ.get("SACBE_PIN") or str(click.prompt("PIN", hide_input=True))
 
 
-def _store(data: Path) -> CentralStore:
-    return CentralStore(data / "central.sqlite")
+def _settings(path: Path | None) -> Settings:
+    return load(path, os.environ)
 
 
-def _token(data: Path, pin_file: Path | None) -> SoftToken:
-    token = SoftToken(TokenFolder(data / "token"))
-    token.unlock(_pin(pin_file))
-    return token
-
-
-def _new_key(token: SoftToken, source: str, kind: str, *, active: bool) -> SigningKey:
-    key_id = token.generate_key(kind, f"{source} configuration", "sign")
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{source} configuration signing key")])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime(1970, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2038, 1, 1, tzinfo=UTC))
-    )
-    return SigningKey(key_id, source, token.self_sign(key_id, builder), active)
+def _node(data: Path, settings: Path | None = None, pin_file: Path | None = None) -> CentralNode:
+    chosen = _settings(settings)
+    node = CentralNode(data, open_store(data, chosen), chosen.publishing)
+    if pin_file is not None or os.environ.get("SACBE_PIN"):
+        node.log_in(_pin(pin_file), OPERATOR, utc_now())
+    return node
 
 
 @main.command()
 @DATA
 @PIN
+@SETTINGS
 @click.option(
     "--kind",
     type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
     default="rsa-2048",
 )
-@said
-def init(data: Path, pin_file: Path | None, kind: str) -> None:
+@_said
+def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) -> None:
     """Make a new central server in a folder, with a signing key for each source."""
-    token = SoftToken.create(TokenFolder(data / "token"), _pin(pin_file))
-    store = _store(data)
+    chosen = _settings(settings)
+    publishing = msgspec.structs.replace(chosen.publishing, key_kind=kind)
+    node = CentralNode(data, open_store(data, chosen), publishing)
+    node.create_token(_pin(pin_file))
     for source in SOURCES:
-        store.add_signing_key(_new_key(token, source, kind, active=True))
-    token.close()
-    click.echo(f"central server made in {data}; apply a registry file next")
+        node.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
+    node.close()
+    click.echo(
+        f"central server made in {data}; apply a registry file next, or initialise it over the admin API"
+    )
 
 
 @main.command()
 @DATA
+@PIN
+@SETTINGS
 @click.option("--dry-run", is_flag=True, help="only check the file and say whether it differs")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-@said
-def apply(data: Path, dry_run: bool, file: Path) -> None:
+@_said
+def apply(data: Path, pin_file: Path | None, settings: Path | None, dry_run: bool, file: Path) -> None:
     """Make the registry what FILE says; a running server publishes it at once."""
-    certificates: dict[str, bytes] = {}
-
-    def read(name: str) -> bytes:
-        certificates[name] = to_der((file.parent / name).read_bytes())
-        return certificates[name]
-
-    text = file.read_text(encoding="utf-8")
-    wanted = parse_registry(text, read)
-    store = _store(data)
-    if store.registry() == wanted:
+    del pin_file
+    wanted = parse_registry(
+        file.read_text(encoding="utf-8"), lambda name: to_der((file.parent / name).read_bytes())
+    )
+    store = open_store(data, _settings(settings))
+    try:
+        unchanged = canonical(load_registry(store.read())) == canonical(wanted)
+    except Refused:
+        unchanged = False
+    if unchanged:
         click.echo("nothing to change")
         return
     if not dry_run:
-        store.keep_registry(text, certificates)
+        with store.change(OPERATOR, utc_now()) as records:
+            moved = node_address(records) not in (None, wanted.address)
+            import_registry(records, wanted)
+            remake_anchors(records, missing=True)
+            if moved:
+                remake_anchors(records)
+    store.close()
     click.echo(
         f"{len(wanted.members)} members, {len(wanted.servers)} security servers, {len(wanted.cas)} CAs, "
         f"{len(wanted.tsas)} TSAs: {'not applied (dry run)' if dry_run else 'applied'}"
@@ -117,24 +150,21 @@ def apply(data: Path, dry_run: bool, file: Path) -> None:
 
 @main.command()
 @DATA
+@SETTINGS
 @click.argument("source", type=click.Choice(SOURCES))
-@click.option("--port", type=int, default=80, show_default=True, help="the HTTP port of this server")
 @click.option("--out", type=click.Path(path_type=Path))
-@said
-def anchor(data: Path, source: str, port: int, out: Path | None) -> None:
+@_said
+def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> None:
     """Write a configuration anchor and print the hash to compare."""
-    store = _store(data)
-    registry = store.registry()
-    if registry is None:
-        raise ValueError("there is no registry yet; apply a file first")
-    now = datetime.now(UTC)
-    built: Anchor = build_anchor(
-        registry, source, [k.certificate for k in store.signing_keys(source)], now, port
-    )
-    raw = render_anchor(built)
-    target = out or Path(file_name(registry.instance, source, now))
-    target.write_bytes(raw)
-    click.echo(f"{target}\n{parse_anchor(raw).hash_text()}")
+    records = open_store(data, _settings(settings)).read()
+    found = source_anchor(records, source)
+    if found is None:
+        raise ValueError(
+            "there is no anchor yet; initialise the central server and make its signing keys first"
+        )
+    target = out or Path(file_name(records.instance, source, datetime.fromisoformat(found[1])))
+    target.write_bytes(found[0])
+    click.echo(f"{target}\n{parse_anchor(found[0]).hash_text()}")
 
 
 @main.group()
@@ -144,79 +174,124 @@ def key() -> None:
 
 @key.command("list")
 @DATA
-@said
-def list_keys(data: Path) -> None:
+@SETTINGS
+@_said
+def list_keys(data: Path, settings: Path | None) -> None:
     """Every signing key with its source."""
+    records = open_store(data, _settings(settings)).read()
     for source in SOURCES:
-        for found in _store(data).signing_keys(source):
+        for found in signing_keys(records, source):
             click.echo(f"{found.key_id}  {source}  {'active' if found.active else 'standby'}")
 
 
 @key.command()
 @DATA
 @PIN
+@SETTINGS
 @click.argument("source", type=click.Choice(SOURCES))
 @click.option("--kind", default="rsa-2048", show_default=True)
-@said
-def add(data: Path, pin_file: Path | None, source: str, kind: str) -> None:
+@_said
+def add(data: Path, pin_file: Path | None, settings: Path | None, source: str, kind: str) -> None:
     """Make another key; gateways learn its certificate from the configuration before it signs."""
-    token = _token(data, pin_file)
-    made = _new_key(token, source, kind, active=False)
-    _store(data).add_signing_key(made)
-    token.close()
+    chosen = _settings(settings)
+    publishing = msgspec.structs.replace(chosen.publishing, key_kind=kind)
+    node = CentralNode(data, open_store(data, chosen), publishing)
+    node.log_in(_pin(pin_file), OPERATOR, utc_now())
+    made = node.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
+    node.close()
     click.echo(made.key_id)
 
 
 @key.command()
 @DATA
+@SETTINGS
 @click.argument("key_id")
-@said
-def activate(data: Path, key_id: str) -> None:
-    """Sign with this key from now on; restart a running server first if the key is new."""
-    _store(data).activate_signing_key(KeyId(key_id))
+@_said
+def activate(data: Path, settings: Path | None, key_id: str) -> None:
+    """Sign with this key from now on."""
+    with open_store(data, _settings(settings)).change(OPERATOR, utc_now()) as records:
+        activate_signing_key(records, key_id)
 
 
 @key.command()
 @DATA
+@PIN
+@SETTINGS
 @click.argument("key_id")
-@said
-def delete(data: Path, key_id: str) -> None:
+@_said
+def delete(data: Path, pin_file: Path | None, settings: Path | None, key_id: str) -> None:
     """Forget a key that no longer signs."""
-    _store(data).delete_signing_key(KeyId(key_id))
+    node = _node(data, settings)
+    node.log_in(_pin(pin_file), OPERATOR, utc_now())
+    node.delete_signing_key(key_id, OPERATOR, utc_now())
+    node.close()
+
+
+@main.group()
+def audit() -> None:
+    """The log of every change to the registry, each record chained to the one before."""
+
+
+@audit.command()
+@DATA
+@SETTINGS
+@click.option("--head", help="a digest noted earlier, which must still be on the chain")
+@_said
+def verify(data: Path, settings: Path | None, head: str | None) -> None:
+    """Prove that nothing in the log was changed, moved or cut out."""
+    count, last = AuditLog(open_store(data, _settings(settings)).database).verify(head)
+    click.echo(f"{count} records, whole; last digest {last}")
+
+
+@audit.command()
+@DATA
+@SETTINGS
+@click.argument("out", type=click.File("wb"))
+@_said
+def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
+    """Write every record as a line of JSON with its digest."""
+    for line in AuditLog(open_store(data, _settings(settings)).database).export():
+        out.write(line)
 
 
 @main.command()
 @DATA
 @PIN
-@click.option("--host", default="0.0.0.0", show_default=True)  # noqa: S104  gateways must reach it
-@click.option("--port", default=80, show_default=True)
-@click.option("--https-port", default=443, show_default=True, help="0 for none")
-@said
-def serve(data: Path, pin_file: Path | None, host: str, port: int, https_port: int) -> None:
-    """Publish the configuration until told to stop."""
+@SETTINGS
+@click.option("--host", help="overrides listen.host")
+@click.option("--port", type=int, help="overrides listen.http_port")
+@click.option("--https-port", type=int, help="overrides listen.https_port; 0 for none")
+@_said
+def serve(
+    data: Path,
+    pin_file: Path | None,
+    settings: Path | None,
+    host: str | None,
+    port: int | None,
+    https_port: int | None,
+) -> None:
+    """Run this node until told to stop. Without a PIN the token waits for a login over the admin API."""
     import uvloop
 
     from central_server.app import CentralServer
     from serving import telemetry
-    from serving.selfsigned import self_signed
 
-    telemetry.configure("info")
-    store, token = _store(data), _token(data, pin_file)
-    registry = store.registry()
-    address = host if registry is None else registry.address
-    server = CentralServer(store, token, TlsCredentials(*self_signed(address)))
+    chosen = _settings(settings)
+    given = {"host": host, "http_port": port, "https_port": https_port}
+    listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
+    chosen = msgspec.structs.replace(chosen, listen=listen)
+    telemetry.configure(chosen.log_level)
+    server = CentralServer(data, chosen)
+    if pin_file is not None or os.environ.get("SACBE_PIN"):
+        server.node.log_in(_pin(pin_file), OPERATOR, utc_now())
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
-        runner = await server.start(host, port, https_port)
-        task = asyncio.create_task(server.run())
+        await server.start()
         await stop.wait()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await runner.cleanup()
+        await server.stop()
 
     uvloop.run(run())

@@ -59,6 +59,7 @@ from schemas.globalconf.shared import (
     Member,
     MemberClass,
     OcspInfo,
+    Source,
     Subsystem,
 )
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, suspicious_characters
@@ -66,7 +67,10 @@ from schemas.identifiers import ClientId, GlobalGroupId, ServerId, suspicious_ch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from schemas.globalconf.anchor import Anchor
+
 OWNERS_GROUP = "security-server-owners"
+OWNERS_DESCRIPTION = "Security server owners"
 
 
 class RegistryProblem(ValueError):  # noqa: N818  said to the operator
@@ -100,6 +104,12 @@ class Registry:
     ocsp_freshness_s: int = 3600
     timestamping_interval_s: int = 60
     expire_interval_s: int = 600
+    # What a registry file cannot say.
+    anchors: tuple[Anchor, ...] = ()
+    # Content identifier, file name, content.
+    parts: tuple[tuple[str, str, bytes], ...] = ()
+    registration_certificate: bytes | None = None
+    sources: tuple[Source, ...] = ()
 
 
 class _MemberClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -211,7 +221,7 @@ def _registry(file: _File, read: Callable[[str], bytes]) -> Registry:
         ),
         servers=servers,
         groups=(
-            GlobalGroup(GlobalGroupId(file.instance, OWNERS_GROUP), "Security server owners", owners),
+            GlobalGroup(GlobalGroupId(file.instance, OWNERS_GROUP), OWNERS_DESCRIPTION, owners),
             *(
                 GlobalGroup(
                     GlobalGroupId(file.instance, g.code),

@@ -15,6 +15,8 @@ from schemas.faults import Kind, NotProved
 @lru_cache(maxsize=8192)
 def parse_certificate(data: bytes) -> x509.Certificate:
     """The certificate in DER or PEM bytes. Raises `NotProved` (``incorrect_certificate``)."""
+    if not data:
+        raise NotProved(Kind.INCORRECT_CERTIFICATE, "a certificate is empty")
     try:
         if data.lstrip()[:1] == b"-":
             return x509.load_pem_x509_certificate(data)
@@ -24,7 +26,7 @@ def parse_certificate(data: bytes) -> x509.Certificate:
         # Parsing is lazy: whatever is broken inside must show here and not in the middle of a decision.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number)
         return certificate
-    except (ValueError, binascii.Error, x509.DuplicateExtension) as err:
+    except (ValueError, binascii.Error, x509.DuplicateExtension, RecursionError) as err:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, f"a certificate cannot be read: {err}") from err
 
 

@@ -15,14 +15,9 @@ from pathlib import Path
 
 import click
 
-from gateway.archive_cli import archive
 from gateway.container_cli import container
-from gateway.datafolder import BACKUP_CONTENT, DataFolder
-from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
+from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, said, token
 from schemas.identifiers import ServerId
-from serving.backupcommands import backup_commands
-from serving.commands import said
-from serving.datafolder import claim
 
 
 @click.group()
@@ -31,11 +26,7 @@ def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
 
 
-main.add_command(archive)
 main.add_command(container)
-main.add_command(
-    backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
-)
 for command in (key, csr, certificate, token):
     main.add_command(command)
 
@@ -95,7 +86,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
     import uvloop
 
     from gateway import config
-    from gateway.app import Gateway
+    from gateway.app import DataFolder, Gateway
     from serving import telemetry
 
     settings = config.load(settings_file, os.environ)
@@ -111,8 +102,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         await stop.wait()
         await gateway.stop()
 
-    with claim(data.absolute()):
-        uvloop.run(run())
+    uvloop.run(run())
 
 
 @main.command()

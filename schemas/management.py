@@ -138,6 +138,11 @@ class RequestParts:
     attachments: tuple[bytes, ...] = ()
 
 
+def children_of(service: ManagementService) -> tuple[tuple[str, bool], ...]:
+    """The elements of a body after ``server``, and whether each may be left out."""
+    return _CHILDREN[service]
+
+
 # The envelope
 
 

@@ -1,0 +1,124 @@
+"""Settings of a central server: one frozen value, read once from TOML and the environment.
+
+Every field has a default that works on a laptop; unknown names stop the start. Environment names are
+``SACBE_CENTRAL_<SECTION>_<FIELD>``. Times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server.requests import ApprovalPolicy
+from serving.adminsettings import AdminSettings
+from serving.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ENVIRONMENT_PREFIX = "SACBE_CENTRAL"
+
+
+class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which node this is, and which database it shares with the others."""
+
+    name: str = "node_0"
+    # A postgresql:// address; empty: a SQLite file in the data folder.
+    database: str = ""
+
+
+class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Addresses and ports; the ports are X-Road's. 0 listens nowhere."""
+
+    host: str = "0.0.0.0"  # noqa: S104  gateways must reach it
+    # The signed configuration.
+    http_port: int = 80
+    https_port: int = 443
+    # Registration of authentication certificates, by servers not yet on the road.
+    registration_port: int = 4001
+    # The management service, for the management security server alone.
+    management_port: int = 4002
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is approved without anybody looking; names as X-Road's ``[center]`` has them, with underscores."""
+
+    auto_approve_auth_cert_reg_requests: bool = False
+    auto_approve_client_reg_requests: bool = False
+    auto_approve_owner_change_requests: bool = False
+    # Two different people must approve what is not approved automatically.
+    four_eyes: bool = False
+
+    def policy(self) -> ApprovalPolicy:
+        """The same for the rules."""
+        return ApprovalPolicy(
+            self.auto_approve_auth_cert_reg_requests,
+            self.auto_approve_client_reg_requests,
+            self.auto_approve_owner_change_requests,
+            self.four_eyes,
+        )
+
+
+class Management(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who may bring management requests, and how many."""
+
+    # Files with the internal TLS certificates of the management security server. When there is one, nobody else may
+    # call the management service; without any, whoever reaches its port may (as in X-Road): keep the port closed.
+    pinned_certificates: tuple[str, ...] = ()
+    requests_per_minute: int = 60
+
+
+class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The signed configuration."""
+
+    # The lowest version generated; 2 lets the oldest security servers in.
+    minimum_version: int = 2
+    # How often a new directory is signed when nothing changes.
+    regenerate_s: float = 60.0
+    # How long parts of earlier generations are still served.
+    keep_parts_s: float = 600.0
+    # What new signing keys are: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384.
+    key_kind: str = "rsa-2048"
+
+
+class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How institutes are told what became of their requests."""
+
+    # Empty: no mail is sent.
+    smtp_host: str = ""
+    smtp_port: int = 25
+    sender: str = "central@localhost"
+    poll_s: float = 5.0
+
+
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The catalogue of every member's services."""
+
+    # The consumer address of a gateway to gather through; empty: nothing is gathered.
+    gateway: str = ""
+    # The client in whose name it asks: instance/class/code/subsystem.
+    client: str = ""
+    interval_s: float = 3600.0
+    # Where the catalogue's pages and exports are; 0 serves them nowhere.
+    port: int = 0
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a central server is told from outside its database."""
+
+    node: Node = Node()
+    listen: Listen = Listen()
+    admin: AdminSettings = AdminSettings()
+    approval: Approval = Approval()
+    management: Management = Management()
+    publishing: Publishing = Publishing()
+    notices: Notices = Notices()
+    catalogue: Catalogue = Catalogue()
+    log_level: str = "info"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of a TOML file (none: all defaults), overridden by the environment."""
+    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)

@@ -1,0 +1,1 @@
+"""Where the central server meets the network."""

@@ -1,0 +1,227 @@
+"""The two doors of management requests: registration (4001) for new servers, and the management service (4002).
+
+4001 takes ``authCertReg`` alone, from servers that are not on the road yet, and says what became of a request to whoever
+knows the id of the message that made it. 4002 stands behind the management security server and takes everything else;
+where its internal TLS certificate is pinned, nobody else gets in. Every refusal is a SOAP fault with HTTP 500, as X-Road
+gives it, and a row of the audit log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from aiohttp import web
+
+from central_server import requests as rules
+from central_server.refusals import Refused, refuse
+from central_server.store.loading import load_registry
+from central_server.store.records import Actor
+from central_server.store.requests import need_request, remember_message
+from central_server.trusted import trusted_configuration
+from central_server.verification import verify_request
+from certs.tls import peer_certificates
+from schemas.faults import BadMessage, Fault, Kind, NotAllowed
+from schemas.faultxml import render_soap_fault
+from schemas.management import (
+    LARGEST_BODY,
+    SOAP_CONTENT_TYPE,
+    ManagementService,
+    RequestStatus,
+    parse_parts,
+    parse_request,
+    render_response,
+    render_status,
+)
+from serving.audit import AuditEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+
+    from central_server.store.records import CentralStore
+    from central_server.store.requests import NewRequest
+    from certs.configuration import TrustedConfiguration
+    from schemas.management import ManagementMessage
+    from serving.audit import AuditLog
+    from serving.limits import RateLimit
+
+log = logging.getLogger("central_server.management")
+
+
+class _DryRun(Exception):  # noqa: N818  rolls a transaction back
+    """Everything would have gone well."""
+
+
+class RequestKeeper(Protocol):
+    """Where proved requests go."""
+
+    def trusted(self) -> TrustedConfiguration:
+        """What requests are judged by. Raises `Refused` while there is no configuration."""
+        ...
+
+    def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
+        """Keep a proved request; its number, 0 for a dry run. Raises `Refused`."""
+        ...
+
+    def find(self, number: int, message_id: str) -> RequestStatus:
+        """Where a request stands, for whoever knows its message's id. Raises `Refused`."""
+        ...
+
+
+@dataclass(slots=True)
+class StoreKeeper:
+    """Keeps requests in the store, by the rules."""
+
+    store: CentralStore
+    policy: Callable[[], rules.ApprovalPolicy]
+    _trusted: tuple[int, TrustedConfiguration] | None = None
+
+    def trusted(self) -> TrustedConfiguration:
+        """The registry as a configuration to verify by. Raises `Refused` while none can be made."""
+        generation = self.store.generation()
+        if self._trusted is None or self._trusted[0] != generation:
+            self._trusted = (generation, trusted_configuration(load_registry(self.store.read())))
+        return self._trusted[1]
+
+    def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
+        """Keep a proved request that has not been handled before; 0 for a dry run, which leaves nothing."""
+        try:
+            with self.store.change(actor, now) as records:
+                remember_message(records, message.header.client.path(), message.header.message_id)
+                number = rules.add_request(records, wanted, self.policy()).number
+                if message.request.dry_run:
+                    raise _DryRun
+        except _DryRun:
+            return 0
+        return number
+
+    def find(self, number: int, message_id: str) -> RequestStatus:
+        """Where a request stands; one whose message has another id is not found."""
+        found = need_request(self.store.read(), number)
+        known = found.asked.message_id or ""
+        if not known or not hmac.compare_digest(known.encode(), message_id.encode()):
+            raise refuse("management_request_not_found", number)
+        return RequestStatus(found.number, found.asked.type.value, found.state.value, found.asked.comments)
+
+
+@dataclass(slots=True)
+class ManagementEdge:
+    """Takes management requests over HTTP."""
+
+    keeper: RequestKeeper
+    audit: AuditLog
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    limit: RateLimit
+    pinned: Collection[bytes] = ()
+
+    def registration_app(self) -> web.Application:
+        """What listens on 4001."""
+        app = web.Application(client_max_size=LARGEST_BODY * 2)
+        for path in ("/managementservice", "/managementservice/"):
+            app.router.add_post(path, self._register)
+        app.router.add_get("/managementservice/requests/{number:[0-9]+}/{message_id}", self._status)
+        return app
+
+    def service_app(self) -> web.Application:
+        """What listens on 4002."""
+        app = web.Application(client_max_size=LARGEST_BODY * 2)
+        for path in ("/managementservice/manage", "/managementservice/manage/"):
+            app.router.add_post(path, self._manage)
+        return app
+
+    async def _register(self, request: web.Request) -> web.Response:
+        return await self._answer(request, registration=True)
+
+    async def _manage(self, request: web.Request) -> web.Response:
+        return await self._answer(request, registration=False)
+
+    async def _answer(self, request: web.Request, *, registration: bool) -> web.Response:
+        address = request.remote or ""
+        if not self.limit.admits(address, self.monotonic()):
+            return web.Response(status=429, headers={"Connection": "close"})
+        try:
+            if not registration:
+                self._check_pinned(request)
+            body = await _read(request)
+            raw = self._take(
+                request.headers.get("Content-Type", ""), body, address, registration=registration
+            )
+        except Fault as fault:
+            self._refused(address, fault.code, fault.detail)
+            return _fault(fault.code, fault.detail, fault.id)
+        except Refused as refusal:
+            text = f"the central server refuses: {refusal}"
+            self._refused(address, refusal.code, text)
+            return _fault(refusal.code, text)
+        return web.Response(body=raw, headers={"Content-Type": SOAP_CONTENT_TYPE})
+
+    def _check_pinned(self, request: web.Request) -> None:
+        if not self.pinned:
+            return
+        tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+        shown = () if tls is None else peer_certificates(tls)
+        if not shown or shown[0] not in self.pinned:
+            raise NotAllowed(
+                Kind.ACCESS_DENIED,
+                "only the management security server may call here, with its internal TLS certificate",
+            )
+
+    def _take(self, content_type: str, body: bytes, address: str, *, registration: bool) -> bytes:
+        if registration and not content_type.lower().startswith("multipart/related"):
+            raise BadMessage(
+                Kind.INVALID_REQUEST, f"multipart/related was expected, {content_type[:100]!r} came"
+            )
+        parts = parse_parts(content_type, body)
+        message = parse_request(parts.soap)
+        asked = message.request
+        if registration is not (asked.service is ManagementService.AUTH_CERT_REG):
+            raise BadMessage(Kind.INVALID_REQUEST, f"{asked.service.value} is not taken at this address")
+        now = self.clock()
+        wanted = verify_request(parts, message, self.keeper.trusted(), now)
+        actor = Actor(f"security server {asked.server.path()}", address)
+        number = self.keeper.keep(message, wanted, actor, now)
+        return render_response(parts.soap, number)
+
+    def _refused(self, address: str, code: str, detail: str) -> None:
+        entry = AuditEntry(
+            self.clock(),
+            "a security server",
+            address,
+            "ADD_MANAGEMENT_REQUEST",
+            "refused",
+            "",
+            {"code": code, "detail": detail},
+        )
+        self.audit.refuse(entry, self.monotonic())
+
+    async def _status(self, request: web.Request) -> web.Response:
+        if not self.limit.admits(request.remote or "", self.monotonic()):
+            return web.Response(status=429, headers={"Connection": "close"})
+        try:
+            found = self.keeper.find(int(request.match_info["number"]), request.match_info["message_id"])
+        except Refused:
+            return web.json_response({"status": 404}, status=404)
+        return web.Response(body=render_status(found), content_type="application/json")
+
+
+async def _read(request: web.Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise BadMessage(
+                Kind.INVALID_REQUEST, f"the request is larger than the {LARGEST_BODY} bytes accepted"
+            )
+    return bytes(body)
+
+
+def _fault(code: str, text: str, detail: str = "") -> web.Response:
+    return web.Response(
+        status=500,
+        body=render_soap_fault(code, text, "", detail),
+        headers={"Content-Type": SOAP_CONTENT_TYPE},
+    )

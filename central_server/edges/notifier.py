@@ -1,0 +1,102 @@
+"""Sends what waits in the outbox: mail by SMTP, webhooks by HTTPS. What fails is tried again, ever more slowly.
+
+A webhook may only go to an ``https`` address (or to this machine), is not redirected, and must be answered with 2xx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import smtplib
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from central_server.notices import due_notices, next_try, sign_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from central_server.config import Notices
+    from central_server.notices import Notice
+    from central_server.store.records import CentralStore
+
+log = logging.getLogger("central_server.notices")
+
+TIMEOUT = aiohttp.ClientTimeout(total=20)
+SIGNATURE_HEADER = "X-Sacbe-Signature"
+
+
+class Notifier:
+    """The outbox's sender."""
+
+    def __init__(self, store: CentralStore, settings: Notices, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Send for ever."""
+        async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            while True:
+                await self.send_due(session)
+                await asyncio.sleep(self._settings.poll_s)
+
+    async def send_due(self, session: aiohttp.ClientSession) -> int:
+        """Try everything that is due; how many were delivered."""
+        sent = 0
+        for notice in due_notices(self._store.read(), self._clock()):
+            try:
+                if notice.channel == "mail":
+                    await asyncio.to_thread(self._mail, notice)
+                else:
+                    await _call_webhook(session, notice)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, smtplib.SMTPException) as err:
+                self._failed(notice, str(err) or type(err).__name__)
+                continue
+            with self._store.database.transaction() as sql:
+                sql.execute("DELETE FROM notice WHERE id = ?", (notice.number,))
+            sent += 1
+        return sent
+
+    def _failed(self, notice: Notice, problem: str) -> None:
+        log.warning(
+            "an institute was not told",
+            extra={"event": "notice_failed", "member": notice.contact.member.path(), "reason": problem},
+        )
+        at = next_try(notice.tries, self._clock()).isoformat(timespec="milliseconds")
+        with self._store.database.transaction() as sql:
+            sql.execute(
+                "UPDATE notice SET tries = ?, next_at = ?, problem = ? WHERE id = ?",
+                (notice.tries + 1, at, problem[:500], notice.number),
+            )
+
+    def _mail(self, notice: Notice) -> None:
+        if not self._settings.smtp_host or not notice.contact.mail:
+            raise ValueError("no mail server is set (notices.smtp_host)")
+        message = EmailMessage()
+        message["From"] = self._settings.sender
+        message["To"] = notice.contact.mail
+        message["Subject"] = "X-Road: su solicitud / your management request"
+        message.set_content(notice.body)
+        with smtplib.SMTP(self._settings.smtp_host, self._settings.smtp_port, timeout=20) as server:
+            server.send_message(message)
+
+
+async def _call_webhook(session: aiohttp.ClientSession, notice: Notice) -> None:
+    url = notice.contact.webhook or ""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and (parts.hostname or "").startswith("127.")):
+        raise ValueError(f"the webhook {url!r} is not https")
+    body = notice.body.encode()
+    headers = {"Content-Type": "application/json"}
+    if notice.contact.secret:
+        headers[SIGNATURE_HEADER] = sign_body(notice.contact.secret, body)
+    async with session.post(
+        url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+    ) as answer:
+        if not 200 <= answer.status < 300:
+            raise ValueError(f"the webhook answered HTTP {answer.status}")

@@ -1,0 +1,1 @@
+"""What a central server keeps, in one database that several nodes may share."""

@@ -1,0 +1,356 @@
+"""The whole registry at once: read from the tables as one value, or made what one file says.
+
+Making it so changes only what differs, so numbers of what stays are kept and the audit log tells what changed. What a
+file cannot say (trusted anchors, optional parts, signing keys, requests) stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from central_server.refusals import refuse
+from central_server.registry import RegisteredServer, Registry
+from central_server.store import groups, members, servers, sources, trust
+from schemas.globalconf.shared import (
+    AcmeServer,
+    ApprovedCa,
+    ApprovedTsa,
+    CaInfo,
+    GlobalGroup,
+    Member,
+    MemberClass,
+    OcspInfo,
+    Subsystem,
+)
+from schemas.identifiers import ClientId, GlobalGroupId
+
+if TYPE_CHECKING:
+    from central_server.store.records import Records
+
+DEFAULTS = {"ocsp_freshness_s": 3600, "timestamping_interval_s": 60, "expire_interval_s": 600}
+
+
+def number_parameter(records: Records, name: str) -> int:
+    """A system parameter that is a number."""
+    return int(records.parameter(name) or DEFAULTS[name])
+
+
+def provider(records: Records) -> ClientId | None:
+    """Who provides the management services, once that is decided."""
+    text = records.parameter("management_service")
+    return None if text is None else ClientId(*text.split("/"))
+
+
+def set_provider(records: Records, client: ClientId) -> None:
+    """Let a member or subsystem provide the management services."""
+    members.need_client(records, client)
+    old = records.parameter("management_service")
+    records.set_parameter("management_service", client.path())
+    records.note(
+        "EDIT_MANAGEMENT_SERVICES_PROVIDER",
+        records.instance,
+        before=[] if old is None else [f"provider {old}"],
+        after=[f"provider {client.path()}"],
+    )
+
+
+def load_registry(records: Records) -> Registry:
+    """Everything that is published. Raises `Refused` when something is missing without which nothing can be."""
+    instance = records.instance
+    chosen = provider(records)
+    if chosen is None:
+        raise refuse("management_service_provider_not_set")
+    certificate = sources.tls_certificate(records)
+    return Registry(
+        instance=instance,
+        address=sources.node_address(records) or "",
+        management_service=chosen,
+        member_classes=tuple(MemberClass(c, d) for c, d in members.list_member_classes(records)),
+        members=_load_members(records),
+        servers=_load_servers(records, instance),
+        groups=_load_groups(records, instance),
+        cas=tuple(_load_ca(records, ca) for ca in trust.list_cas(records)),
+        tsas=tuple(ApprovedTsa(t.name, t.url, t.certificate, t.cost_type) for t in trust.list_tsas(records)),
+        ocsp_freshness_s=number_parameter(records, "ocsp_freshness_s"),
+        timestamping_interval_s=number_parameter(records, "timestamping_interval_s"),
+        expire_interval_s=number_parameter(records, "expire_interval_s"),
+        anchors=tuple(sources.list_trusted_anchors(records)),
+        parts=tuple((p.content_id, p.file_name, p.raw) for p in sources.list_optional_parts(records)),
+        registration_certificate=None if certificate is None else certificate[1],
+        sources=sources.list_sources(records),
+    )
+
+
+def _load_members(records: Records) -> tuple[Member, ...]:
+    descriptions = dict(members.list_member_classes(records))
+    found: dict[ClientId, tuple[str, list[Subsystem]]] = {}
+    for client in members.list_clients(records):
+        if client.id.subsystem_code is None:
+            found[client.id] = (client.name or client.id.member_code, [])
+        else:
+            found[client.id.member][1].append(Subsystem(client.id.subsystem_code, client.name))
+    return tuple(
+        Member(member, descriptions[member.member_class], name, tuple(subsystems))
+        for member, (name, subsystems) in found.items()
+    )
+
+
+def _load_servers(records: Records, instance: str) -> tuple[RegisteredServer, ...]:
+    certificates: dict[int, list[bytes]] = {}
+    for server, der in records.rows("SELECT server_id, der FROM auth_certificate ORDER BY digest"):
+        certificates.setdefault(int(server), []).append(bytes(der))
+    clients: dict[int, list[ClientId]] = {}
+    for row in records.rows(
+        "SELECT u.server_id, c.member_class, c.member_code, c.subsystem_code FROM server_client u "
+        "JOIN client c ON c.id = u.client_id WHERE u.enabled = 1"
+    ):
+        clients.setdefault(int(row[0]), []).append(ClientId(instance, row[1], row[2], row[3] or None))
+    return tuple(
+        RegisteredServer(
+            kept.id,
+            kept.address,
+            tuple(certificates.get(kept.number, ())),
+            tuple(sorted(clients.get(kept.number, ()))),
+            kept.maintenance,
+        )
+        for kept in servers.list_servers(records)
+    )
+
+
+def _load_groups(records: Records, instance: str) -> tuple[GlobalGroup, ...]:
+    joined: dict[int, set[ClientId]] = {}
+    for row in records.rows(
+        "SELECT m.group_id, c.member_class, c.member_code, c.subsystem_code FROM group_member m "
+        "JOIN client c ON c.id = m.client_id"
+    ):
+        joined.setdefault(int(row[0]), set()).add(ClientId(instance, row[1], row[2], row[3] or None))
+    return tuple(
+        GlobalGroup(GlobalGroupId(instance, g.code), g.description, frozenset(joined.get(g.number, ())))
+        for g in groups.list_groups(records)
+    )
+
+
+def _load_ca(records: Records, ca: trust.KeptCa) -> ApprovedCa:
+    settings = ca.settings
+    acme = None
+    if settings.acme_url is not None:
+        acme = AcmeServer(
+            settings.acme_url, settings.acme_ip, settings.acme_auth_profile, settings.acme_sign_profile
+        )
+    return ApprovedCa(
+        ca.name,
+        CaInfo(ca.certificate, _responders(trust.responders_of(records, ca=ca.number))),
+        settings.profile,
+        settings.tls_auth,
+        tuple(
+            CaInfo(i.certificate, _responders(trust.responders_of(records, intermediate=i.number)))
+            for i in trust.intermediates_of(records, ca.number)
+        ),
+        settings.csr_format,
+        acme,
+    )
+
+
+def _responders(kept: list[trust.KeptResponder]) -> tuple[OcspInfo, ...]:
+    return tuple(OcspInfo(r.url, r.certificate, r.cost_type) for r in kept)
+
+
+# Making it what a file says
+
+
+def canonical(registry: Registry) -> Registry:
+    """The same registry with everything in the order of the tables, without what a file cannot say."""
+    return replace(
+        registry,
+        member_classes=tuple(sorted(registry.member_classes, key=lambda c: c.code)),
+        members=tuple(
+            replace(m, subsystems=tuple(sorted(m.subsystems, key=lambda s: s.code)))
+            for m in sorted(registry.members, key=lambda m: m.id.components)
+        ),
+        servers=tuple(
+            replace(
+                s,
+                auth_certificates=tuple(sorted(s.auth_certificates, key=servers.certificate_digest)),
+                clients=tuple(sorted(s.clients)),
+            )
+            for s in sorted(registry.servers, key=lambda s: s.id.components)
+        ),
+        groups=tuple(sorted(registry.groups, key=lambda g: g.id.group_code)),
+        anchors=(),
+        parts=(),
+        registration_certificate=None,
+        sources=(),
+    )
+
+
+def import_registry(records: Records, wanted: Registry) -> None:
+    """Make the tables what a checked registry says."""
+    known = records.parameter("instance")
+    if known is not None and known != wanted.instance:
+        raise ValueError(f"this central server is of instance {known}; the file is of {wanted.instance}")
+    records.set_parameter("instance", wanted.instance)
+    for name in DEFAULTS:
+        records.set_parameter(name, str(getattr(wanted, name)))
+    if sources.node_address(records) != wanted.address:
+        sources.set_node_address(records, wanted.address)
+    _import_classes(records, wanted)
+    _import_clients(records, wanted)
+    groups.add_owners_group(records)
+    _import_servers(records, wanted)
+    _import_groups(records, wanted)
+    if provider(records) != wanted.management_service:
+        set_provider(records, wanted.management_service)
+    _remove_clients(records, wanted)
+    _import_trust(records, wanted)
+
+
+def _import_classes(records: Records, wanted: Registry) -> None:
+    current = dict(members.list_member_classes(records))
+    for found in wanted.member_classes:
+        if found.code not in current:
+            members.add_member_class(records, found.code, found.description)
+        elif current[found.code] != found.description:
+            members.describe_member_class(records, found.code, found.description)
+
+
+def _import_clients(records: Records, wanted: Registry) -> None:
+    current = {c.id: c.name for c in members.list_clients(records)}
+    for client, name in _names(wanted).items():
+        if client not in current:
+            if client.is_member:
+                members.add_member(records, client, name or client.member_code)
+            else:
+                members.add_subsystem(records, client, name)
+        elif current[client] != name:
+            members.rename_client(records, client, name)
+
+
+def _names(wanted: Registry) -> dict[ClientId, str | None]:
+    found: dict[ClientId, str | None] = {}
+    for member in wanted.members:
+        found[member.id] = member.name
+        for subsystem in member.subsystems:
+            found[member.id.subsystem(subsystem.code)] = subsystem.name
+    return found
+
+
+def _remove_clients(records: Records, wanted: Registry) -> None:
+    kept = _names(wanted)
+    for client in reversed(members.list_clients(records)):
+        if client.id not in kept:
+            if client.id.is_member:
+                members.delete_member_rows(records, client.id)
+            else:
+                members.delete_subsystem(records, client.id)
+    codes = {c.code for c in wanted.member_classes}
+    for code, _ in members.list_member_classes(records):
+        if code not in codes:
+            members.delete_member_class(records, code)
+
+
+def _import_servers(records: Records, wanted: Registry) -> None:
+    current = {s.id: s for s in _load_servers(records, wanted.instance)}
+    goal = {s.id: s for s in canonical(wanted).servers}
+    for server_id in current:
+        if server_id not in goal:
+            servers.delete_server(records, server_id)
+    for server_id, server in goal.items():
+        old = current.get(server_id)
+        if old == server:
+            continue
+        kept = (
+            servers.add_server(records, server_id, server.address)
+            if old is None
+            else servers.need_server(records, server_id)
+        )
+        _import_server(records, kept, old or RegisteredServer(server_id, server.address, (), ()), server)
+
+
+def _import_server(
+    records: Records, kept: servers.KeptServer, old: RegisteredServer, new: RegisteredServer
+) -> None:
+    if old.address != new.address:
+        servers.set_address(records, kept.id, new.address)
+    if old.maintenance != new.maintenance:
+        servers.set_maintenance(records, kept.id, new.maintenance)
+    for certificate in servers.certificates_of(records, kept):
+        if certificate.der not in new.auth_certificates:
+            servers.remove_certificate(records, kept, certificate)
+    for der in new.auth_certificates:
+        if der not in old.auth_certificates:
+            servers.add_certificate(records, kept, der)
+    for client in servers.clients_of(records, kept):
+        if client.id not in new.clients:
+            servers.remove_server_client(records, kept, client.id)
+    for added in new.clients:
+        enabled = servers.find_server_client(records, kept, added)
+        if enabled is None:
+            servers.add_server_client(records, kept, added)
+        elif not enabled:
+            servers.enable_server_client(records, kept, added, enabled=True)
+
+
+def _import_groups(records: Records, wanted: Registry) -> None:
+    goal = {g.id.group_code: g for g in wanted.groups}
+    for kept in groups.list_groups(records):
+        if kept.code not in goal:
+            groups.delete_group(records, kept.code)
+    for code, group in goal.items():
+        found = groups.find_group(records, code)
+        if found is None:
+            found = groups.add_group(records, code, group.description)
+        elif found.description != group.description:
+            groups.describe_group(records, code, group.description)
+        there = {m.client.id for m in groups.group_members(records, found)}
+        for client in sorted(group.members - there):
+            groups.add_group_member(records, code, client)
+        for client in sorted(there - group.members):
+            groups.remove_group_member(records, code, client)
+
+
+def _import_trust(records: Records, wanted: Registry) -> None:
+    current = {ca.number: _load_ca(records, ca) for ca in trust.list_cas(records)}
+    for number, ca in current.items():
+        if ca not in wanted.cas:
+            trust.delete_ca(records, number)
+    for ca in wanted.cas:
+        if ca not in current.values():
+            _add_ca(records, ca)
+    tsas = {
+        t.number: ApprovedTsa(t.name, t.url, t.certificate, t.cost_type) for t in trust.list_tsas(records)
+    }
+    for number, tsa in tsas.items():
+        if tsa not in wanted.tsas:
+            trust.delete_tsa(records, number)
+    for tsa in wanted.tsas:
+        if tsa not in tsas.values():
+            trust.add_tsa(records, tsa.name, tsa.url, tsa.cost_type, tsa.certificate)
+
+
+def _add_ca(records: Records, ca: ApprovedCa) -> None:
+    acme = ca.acme_server
+    settings = trust.CaSettings(
+        ca.profile,
+        bool(ca.authentication_only),
+        ca.default_csr_format,
+        *(
+            (None, None, None, None)
+            if acme is None
+            else (
+                acme.directory_url,
+                acme.ip_address,
+                acme.authentication_profile_id,
+                acme.signing_profile_id,
+            )
+        ),
+    )
+    added = trust.add_ca(records, ca.name, ca.top.certificate, settings)
+    for ocsp in ca.top.ocsp:
+        trust.add_responder(records, ocsp.url, ocsp.cost_type, ocsp.certificate, ca=added.number)
+    for info in ca.intermediates:
+        below = trust.add_intermediate(records, added.number, info.certificate)
+        for ocsp in info.ocsp:
+            trust.add_responder(
+                records, ocsp.url, ocsp.cost_type, ocsp.certificate, intermediate=below.number
+            )

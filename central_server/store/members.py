@@ -1,0 +1,171 @@
+"""Member classes, members and subsystems: kept, changed and asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central_server.refusals import refuse
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from central_server.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class KeptClient:
+    """A member or a subsystem with its number; a subsystem may have no name of its own."""
+
+    number: int
+    id: ClientId
+    name: str | None
+
+
+_SELECT = "SELECT id, member_class, member_code, subsystem_code, name FROM client"
+
+
+def kept_client(instance: str, row: tuple[int, str, str, str, str | None]) -> KeptClient:
+    """A row of ``client`` as a value."""
+    return KeptClient(int(row[0]), ClientId(instance, row[1], row[2], row[3] or None), row[4])
+
+
+def find_client(records: Records, client: ClientId) -> KeptClient | None:
+    """A member or subsystem, or None."""
+    if client.instance != records.instance:
+        return None
+    row = records.row(
+        f"{_SELECT} WHERE member_class = ? AND member_code = ? AND subsystem_code = ?",
+        client.member_class,
+        client.member_code,
+        client.subsystem_code or "",
+    )
+    return None if row is None else kept_client(records.instance, row)
+
+
+def need_client(records: Records, client: ClientId) -> KeptClient:
+    """A member or subsystem. Raises `Refused`."""
+    found = find_client(records, client)
+    if found is None:
+        raise refuse("member_not_found" if client.is_member else "subsystem_not_found", client.encoded())
+    return found
+
+
+def list_clients(records: Records) -> list[KeptClient]:
+    """Every member, each before its subsystems."""
+    rows = records.rows(f"{_SELECT} ORDER BY member_class, member_code, subsystem_code")
+    return [kept_client(records.instance, row) for row in rows]
+
+
+def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
+    """A member's subsystems."""
+    rows = records.rows(
+        f"{_SELECT} WHERE member_class = ? AND member_code = ? AND subsystem_code <> '' ORDER BY subsystem_code",
+        member.member_class,
+        member.member_code,
+    )
+    return [kept_client(records.instance, row) for row in rows]
+
+
+# Member classes
+
+
+def list_member_classes(records: Records) -> list[tuple[str, str]]:
+    """Code and description of every class."""
+    return [(r[0], r[1]) for r in records.rows("SELECT code, description FROM member_class ORDER BY code")]
+
+
+def member_class_description(records: Records, code: str) -> str:
+    """A class's description. Raises `Refused`."""
+    row = records.row("SELECT description FROM member_class WHERE code = ?", code)
+    if row is None:
+        raise refuse("member_class_not_found", "code", code)
+    return str(row[0])
+
+
+def add_member_class(records: Records, code: str, description: str) -> None:
+    """A new class. Raises `Refused` when there is one of that code."""
+    if records.row("SELECT code FROM member_class WHERE code = ?", code):
+        raise refuse("member_class_exists", code)
+    records.rows("INSERT INTO member_class (code, description) VALUES (?, ?)", code, description)
+    records.note("ADD_MEMBER_CLASS", code, after=[f"description {description}"])
+
+
+def describe_member_class(records: Records, code: str, description: str) -> None:
+    """Change a class's description."""
+    old = member_class_description(records, code)
+    records.rows("UPDATE member_class SET description = ? WHERE code = ?", description, code)
+    records.note(
+        "EDIT_MEMBER_CLASS", code, before=[f"description {old}"], after=[f"description {description}"]
+    )
+
+
+def delete_member_class(records: Records, code: str) -> None:
+    """Remove a class that no member has."""
+    old = member_class_description(records, code)
+    if records.row("SELECT id FROM client WHERE member_class = ?", code):
+        raise refuse("member_class_is_in_use", code)
+    records.rows("DELETE FROM member_class WHERE code = ?", code)
+    records.note("DELETE_MEMBER_CLASS", code, before=[f"description {old}"])
+
+
+# Members and subsystems
+
+
+def add_member(records: Records, member: ClientId, name: str) -> KeptClient:
+    """A new member. Raises `Refused` when it is there already or its class is not."""
+    member_class_description(records, member.member_class)
+    if find_client(records, member):
+        raise refuse("member_exists", member.encoded())
+    return _add(records, member, name, "ADD_MEMBER")
+
+
+def add_subsystem(records: Records, subsystem: ClientId, name: str | None) -> KeptClient:
+    """A new subsystem of a member that is there."""
+    need_client(records, subsystem.member)
+    if find_client(records, subsystem):
+        raise refuse("subsystem_exists", subsystem.encoded())
+    return _add(records, subsystem, name, "ADD_SUBSYSTEM")
+
+
+def _add(records: Records, client: ClientId, name: str | None, event: str) -> KeptClient:
+    number = records.insert(
+        "client",
+        member_class=client.member_class,
+        member_code=client.member_code,
+        subsystem_code=client.subsystem_code or "",
+        name=name,
+        created_at=records.at,
+        updated_at=records.at,
+    )
+    records.note(event, client.encoded(), after=[] if name is None else [f"name {name}"])
+    return KeptClient(number, client, name)
+
+
+def rename_client(records: Records, client: ClientId, name: str | None) -> KeptClient:
+    """Give a member or subsystem another name."""
+    found = need_client(records, client)
+    records.rows("UPDATE client SET name = ?, updated_at = ? WHERE id = ?", name, records.at, found.number)
+    event = "EDIT_MEMBER_NAME" if client.is_member else "EDIT_SUBSYSTEM"
+    records.note(event, client.encoded(), before=[f"name {found.name}"], after=[f"name {name}"])
+    return KeptClient(found.number, client, name)
+
+
+def delete_subsystem(records: Records, subsystem: ClientId) -> None:
+    """Remove a subsystem that no server has as its client; it leaves its groups."""
+    found = need_client(records, subsystem)
+    if records.row("SELECT server_id FROM server_client WHERE client_id = ?", found.number):
+        raise refuse("subsystem_registered_and_cannot_be_deleted", subsystem.encoded())
+    _delete(records, found, "DELETE_SUBSYSTEM")
+
+
+def delete_member_rows(records: Records, member: ClientId) -> None:
+    """Remove a member and its subsystems, which no server may own or have as clients any more."""
+    for subsystem in subsystems_of(records, member):
+        delete_subsystem(records, subsystem.id)
+    _delete(records, need_client(records, member), "DELETE_MEMBER")
+
+
+def _delete(records: Records, found: KeptClient, event: str) -> None:
+    records.rows("DELETE FROM group_member WHERE client_id = ?", found.number)
+    records.rows("DELETE FROM client WHERE id = ?", found.number)
+    records.note(event, found.id.encoded(), before=[f"name {found.name}"])

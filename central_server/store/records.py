@@ -1,0 +1,167 @@
+"""The store's one door: read records, or change them in one transaction together with the audit rows that say so.
+
+A change carries who makes it and when. Every change moves the generation on, which is how a running node sees that it
+must publish. An audit row stands in the same transaction as what it tells of: after a crash there are both or neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from central_server.audit import append_entry
+from central_server.refusals import refuse
+from central_server.store.steps import STEPS
+from serving.audit import AuditEntry
+from serving.database import open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from serving.database import AnyDatabase
+
+DEFAULT_NODE = "node_0"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something, and from where."""
+
+    name: str
+    address: str = ""
+
+
+OPERATOR = Actor("operator", "command line")
+
+
+class Records:
+    """Statements over the store, with the instance they speak of; in a change also who makes it and when."""
+
+    def __init__(
+        self,
+        run: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
+        node: str,
+        change: tuple[Actor, datetime] | None = None,
+    ) -> None:
+        self._run = run
+        self._change = change
+        self._instance: str | None = None
+        self.node = node
+        self.entries: list[AuditEntry] = []
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; the rows it gives."""
+        return self._run(sql, parameters)
+
+    def row(self, sql: str, *parameters: Any) -> tuple[Any, ...] | None:
+        """The first row of a statement, or None."""
+        found = self._run(sql, parameters)
+        return found[0] if found else None
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Insert a row into a table that numbers its rows; the number."""
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        found = self.row(
+            f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id",  # noqa: S608  names of ours
+            *values.values(),
+        )
+        return int(found[0]) if found else 0
+
+    @property
+    def at(self) -> str:
+        """When the change is made, as the tables keep it."""
+        return self._made()[1].isoformat(timespec="milliseconds")
+
+    @property
+    def now(self) -> datetime:
+        """When the change is made."""
+        return self._made()[1]
+
+    @property
+    def actor(self) -> Actor:
+        """Who makes the change."""
+        return self._made()[0]
+
+    def _made(self) -> tuple[Actor, datetime]:
+        if self._change is None:
+            raise RuntimeError("these records are for reading")
+        return self._change
+
+    def note(
+        self,
+        event: str,
+        target: str,
+        *,
+        before: Iterable[str] = (),
+        after: Iterable[str] = (),
+        **detail: object,
+    ) -> None:
+        """Say in the audit log what is different now."""
+        actor, at = self._made()
+        old, new = list(before), list(after)
+        changes = (*(f"- {x}" for x in old if x not in new), *(f"+ {x}" for x in new if x not in old))
+        self.entries.append(
+            AuditEntry(at, actor.name, actor.address, event, "done", target, dict(detail), changes)
+        )
+
+    @property
+    def instance(self) -> str:
+        """The instance identifier. Raises `Refused` before the central server is initialised."""
+        if self._instance is None:
+            self._instance = self.parameter("instance")
+        if self._instance is None:
+            raise refuse("instance_identifier_not_set")
+        return self._instance
+
+    def parameter(self, name: str) -> str | None:
+        """A system parameter."""
+        found = self.row("SELECT value FROM parameter WHERE name = ?", name)
+        return None if found is None else str(found[0])
+
+    def set_parameter(self, name: str, value: str) -> None:
+        """Keep a system parameter."""
+        self.rows(
+            "INSERT INTO parameter (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            name,
+            value,
+        )
+
+
+class CentralStore:
+    """The central server's database, seen from one node."""
+
+    def __init__(self, where: str | Path, node: str = DEFAULT_NODE) -> None:
+        self.database: AnyDatabase = open_database(where, STEPS)
+        self.node = node
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def read(self) -> Records:
+        """Records for reading."""
+        return Records(self.database.query, self.node)
+
+    @contextlib.contextmanager
+    def change(self, actor: Actor, at: datetime) -> Iterator[Records]:
+        """One transaction: everything in it happens, with its audit rows, or nothing does."""
+        with self.database.transaction() as sql:
+
+            def run(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+                result = sql.execute(statement, tuple(parameters))
+                gives = statement.lstrip()[:6].upper() == "SELECT" or " RETURNING " in statement
+                return list(result.fetchall()) if gives else []
+
+            records = Records(run, self.node, (actor, at))
+            yield records
+            for entry in records.entries:
+                append_entry(sql, entry)
+            generation = int(records.parameter("generation") or 0)
+            records.set_parameter("generation", str(generation + 1))
+
+    def generation(self) -> int:
+        """A number that grows with every change; 0 before the first."""
+        return int(self.read().parameter("generation") or 0)

@@ -1,0 +1,220 @@
+"""Management requests as kept: what was asked, by whom, and where it stands. The rules are in `central_server.requests`."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from central_server.refusals import refuse
+from schemas.identifiers import ClientId, ServerId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from central_server.store.records import Records
+
+
+class RequestType(enum.StrEnum):
+    """The kinds of request, as the admin API spells them."""
+
+    AUTH_CERT_REGISTRATION = "AUTH_CERT_REGISTRATION_REQUEST"
+    AUTH_CERT_DELETION = "AUTH_CERT_DELETION_REQUEST"
+    CLIENT_REGISTRATION = "CLIENT_REGISTRATION_REQUEST"
+    CLIENT_DELETION = "CLIENT_DELETION_REQUEST"
+    CLIENT_DISABLE = "CLIENT_DISABLE_REQUEST"
+    CLIENT_ENABLE = "CLIENT_ENABLE_REQUEST"
+    CLIENT_RENAME = "CLIENT_RENAME_REQUEST"
+    OWNER_CHANGE = "OWNER_CHANGE_REQUEST"
+    ADDRESS_CHANGE = "ADDRESS_CHANGE_REQUEST"
+    MAINTENANCE_ENABLE = "MAINTENANCE_MODE_ENABLE_REQUEST"
+    MAINTENANCE_DISABLE = "MAINTENANCE_MODE_DISABLE_REQUEST"
+
+
+class RequestOrigin(enum.StrEnum):
+    """Who made a request."""
+
+    CENTER = "CENTER"
+    SECURITY_SERVER = "SECURITY_SERVER"
+
+
+class RequestState(enum.StrEnum):
+    """Where a request stands, as the admin API spells it."""
+
+    WAITING = "WAITING"
+    SUBMITTED_FOR_APPROVAL = "SUBMITTED FOR APPROVAL"
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    REVOKED = "REVOKED"
+
+
+OPEN = (RequestState.WAITING, RequestState.SUBMITTED_FOR_APPROVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What is asked."""
+
+    type: RequestType
+    origin: RequestOrigin
+    server: ServerId
+    client: ClientId | None = None
+    address: str | None = None
+    certificate: bytes | None = None
+    subsystem_name: str | None = None
+    comments: str | None = None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as kept; ``complements`` is the number of the other half of a pair."""
+
+    number: int
+    asked: NewRequest
+    state: RequestState
+    complements: int | None
+    made_by: str
+    first_approval: str | None
+    created_at: str
+    updated_at: str
+
+
+_SELECT = (
+    "SELECT id, type, origin, server, client, address, certificate, subsystem_name, comments, message_id, status, "
+    "complements, made_by, first_approval, created_at, updated_at FROM management_request"
+)
+
+
+def _kept(r: tuple[Any, ...]) -> KeptRequest:
+    client = None if r[4] is None else ClientId(*str(r[4]).split("/"))
+    asked = NewRequest(
+        RequestType(str(r[1])),
+        RequestOrigin(str(r[2])),
+        ServerId(*str(r[3]).split("/")),
+        client,
+        _text(r[5]),
+        None if r[6] is None else bytes(r[6]),
+        _text(r[7]),
+        _text(r[8]),
+        _text(r[9]),
+    )
+    return KeptRequest(
+        int(str(r[0])),
+        asked,
+        RequestState(str(r[10])),
+        None if r[11] is None else int(str(r[11])),
+        str(r[12]),
+        _text(r[13]),
+        str(r[14]),
+        str(r[15]),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def add_request(
+    records: Records, asked: NewRequest, state: RequestState, complements: int | None = None
+) -> KeptRequest:
+    """Keep a new request."""
+    number = records.insert(
+        "management_request",
+        type=asked.type,
+        origin=asked.origin,
+        status=state,
+        server=asked.server.path(),
+        client=None if asked.client is None else asked.client.path(),
+        address=asked.address,
+        certificate=asked.certificate,
+        subsystem_name=asked.subsystem_name,
+        comments=asked.comments,
+        message_id=asked.message_id,
+        complements=complements,
+        made_by=records.actor.name,
+        created_at=records.at,
+        updated_at=records.at,
+    )
+    return need_request(records, number)
+
+
+def need_request(records: Records, number: int) -> KeptRequest:
+    """A request. Raises `Refused`."""
+    row = records.row(f"{_SELECT} WHERE id = ?", number)
+    if row is None:
+        raise refuse("management_request_not_found", number)
+    return _kept(row)
+
+
+def list_requests(records: Records) -> list[KeptRequest]:
+    """Every request, oldest first."""
+    return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
+
+
+def requests_of_server(
+    records: Records, server: ServerId, kind: RequestType, states: Iterable[RequestState]
+) -> list[KeptRequest]:
+    """A server's requests of a kind in some states."""
+    wanted = tuple(states)
+    marks = ", ".join("?" * len(wanted))
+    rows = records.rows(
+        f"{_SELECT} WHERE server = ? AND type = ? AND status IN ({marks}) ORDER BY id",
+        server.path(),
+        kind,
+        *wanted,
+    )
+    return [_kept(r) for r in rows]
+
+
+def requests_with_certificate(records: Records, certificate: bytes) -> list[KeptRequest]:
+    """Open registrations of an authentication certificate, whatever the server."""
+    rows = records.rows(
+        f"{_SELECT} WHERE type = ? AND certificate = ? AND status IN (?, ?) ORDER BY id",
+        RequestType.AUTH_CERT_REGISTRATION,
+        certificate,
+        *OPEN,
+    )
+    return [_kept(r) for r in rows]
+
+
+def set_state(records: Records, number: int, state: RequestState) -> None:
+    """Move a request, and the other half of its pair with it."""
+    found = need_request(records, number)
+    records.rows(
+        "UPDATE management_request SET status = ?, updated_at = ? WHERE id = ? OR complements = ? OR id = ?",
+        state,
+        records.at,
+        number,
+        number,
+        -1 if found.complements is None else found.complements,
+    )
+
+
+def set_comments(records: Records, number: int, comments: str) -> None:
+    """Say why."""
+    records.rows("UPDATE management_request SET comments = ? WHERE id = ?", comments, number)
+
+
+def set_first_approval(records: Records, number: int, who: str) -> None:
+    """Remember who approved first, where two must."""
+    records.rows(
+        "UPDATE management_request SET first_approval = ?, updated_at = ? WHERE id = ?",
+        who,
+        records.at,
+        number,
+    )
+
+
+def remember_message(records: Records, sender: str, message_id: str) -> None:
+    """Refuse a message that has been handled before. Raises `Refused`."""
+    if records.row(
+        "SELECT seen_at FROM seen_message WHERE sender = ? AND message_id = ?", sender, message_id
+    ):
+        raise refuse("management_request_replayed", message_id)
+    records.rows(
+        "INSERT INTO seen_message (sender, message_id, seen_at) VALUES (?, ?, ?)",
+        sender,
+        message_id,
+        records.at,
+    )

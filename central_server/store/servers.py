@@ -1,0 +1,281 @@
+"""Security servers with their authentication certificates and clients, and the group of their owners."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central_server.refusals import refuse
+from central_server.registry import OWNERS_GROUP
+from central_server.store.groups import add_group_member, find_group, remove_group_member
+from central_server.store.members import KeptClient, find_client, kept_client, need_client
+from schemas.identifiers import ClientId, ServerId
+
+if TYPE_CHECKING:
+    from central_server.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class KeptServer:
+    """A security server; ``maintenance`` is the notice when it is in maintenance mode."""
+
+    number: int
+    id: ServerId
+    owner_name: str
+    address: str
+    maintenance: str | None
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCertificate:
+    """An authentication certificate (DER) of a server."""
+
+    number: int
+    der: bytes
+
+
+_SELECT = (
+    "SELECT s.id, c.member_class, c.member_code, s.server_code, c.name, s.address, s.maintenance, s.created_at, "
+    "s.updated_at FROM server s JOIN client c ON c.id = s.owner_id"
+)
+
+
+def _server(instance: str, r: tuple[int, str, str, str, str, str, str | None, str, str]) -> KeptServer:
+    return KeptServer(int(r[0]), ServerId(instance, r[1], r[2], r[3]), r[4], r[5], r[6], r[7], r[8])
+
+
+def list_servers(records: Records) -> list[KeptServer]:
+    """Every security server."""
+    rows = records.rows(f"{_SELECT} ORDER BY c.member_class, c.member_code, s.server_code")
+    return [_server(records.instance, row) for row in rows]
+
+
+def find_server(records: Records, server: ServerId) -> KeptServer | None:
+    """A security server, or None."""
+    if server.instance != records.instance:
+        return None
+    row = records.row(
+        f"{_SELECT} WHERE c.member_class = ? AND c.member_code = ? AND c.subsystem_code = '' AND s.server_code = ?",
+        server.member_class,
+        server.member_code,
+        server.server_code,
+    )
+    return None if row is None else _server(records.instance, row)
+
+
+def need_server(records: Records, server: ServerId) -> KeptServer:
+    """A security server. Raises `Refused`."""
+    found = find_server(records, server)
+    if found is None:
+        raise refuse("security_server_not_found", server.encoded())
+    return found
+
+
+def servers_owned_by(records: Records, member: ClientId) -> list[KeptServer]:
+    """The servers a member owns."""
+    found = need_client(records, member)
+    rows = records.rows(f"{_SELECT} WHERE s.owner_id = ? ORDER BY s.server_code", found.number)
+    return [_server(records.instance, row) for row in rows]
+
+
+def servers_used_by(records: Records, client: ClientId) -> list[KeptServer]:
+    """The servers that have exactly this client."""
+    found = need_client(records, client)
+    rows = records.rows(
+        f"{_SELECT} JOIN server_client u ON u.server_id = s.id WHERE u.client_id = ? ORDER BY s.server_code",
+        found.number,
+    )
+    return [_server(records.instance, row) for row in rows]
+
+
+# Changes
+
+
+def add_server(records: Records, server: ServerId, address: str) -> KeptServer:
+    """A new security server of a member that is there."""
+    owner = need_client(records, server.owner)
+    records.insert(
+        "server",
+        owner_id=owner.number,
+        server_code=server.server_code,
+        address=address,
+        created_at=records.at,
+        updated_at=records.at,
+    )
+    records.note("ADD_SECURITY_SERVER", server.encoded(), after=[f"address {address}"])
+    return need_server(records, server)
+
+
+def set_address(records: Records, server: ServerId, address: str) -> KeptServer:
+    """Give a server another address."""
+    found = need_server(records, server)
+    records.rows(
+        "UPDATE server SET address = ?, updated_at = ? WHERE id = ?", address, records.at, found.number
+    )
+    records.note(
+        "EDIT_SECURITY_SERVER_ADDRESS",
+        server.encoded(),
+        before=[f"address {found.address}"],
+        after=[f"address {address}"],
+    )
+    return need_server(records, server)
+
+
+def set_maintenance(records: Records, server: ServerId, notice: str | None) -> None:
+    """Put a server into maintenance mode with a notice, or (None) out of it."""
+    found = need_server(records, server)
+    records.rows(
+        "UPDATE server SET maintenance = ?, updated_at = ? WHERE id = ?", notice, records.at, found.number
+    )
+    records.note(
+        "SET_MAINTENANCE_MODE",
+        server.encoded(),
+        before=[f"maintenance {found.maintenance!r}"],
+        after=[f"maintenance {notice!r}"],
+    )
+
+
+def delete_server(records: Records, server: ServerId) -> None:
+    """Remove a server with its certificates and clients; an owner without servers leaves the owners' group."""
+    found = need_server(records, server)
+    for certificate in certificates_of(records, found):
+        remove_certificate(records, found, certificate)
+    for client in clients_of(records, found):
+        remove_server_client(records, found, client.id)
+    records.rows("DELETE FROM server WHERE id = ?", found.number)
+    records.note("DELETE_SECURITY_SERVER", server.encoded(), before=[f"address {found.address}"])
+    if not servers_owned_by(records, server.owner):
+        remove_group_member(records, OWNERS_GROUP, server.owner)
+
+
+def change_owner(records: Records, server: ServerId, owner: ClientId) -> ServerId:
+    """Give a server to another member, its client until now; the old owner becomes a client."""
+    found, old, new = (
+        need_server(records, server),
+        need_client(records, server.owner),
+        need_client(records, owner),
+    )
+    records.rows(
+        "UPDATE server SET owner_id = ?, updated_at = ? WHERE id = ?", new.number, records.at, found.number
+    )
+    changed = need_server(records, owner.server(server.server_code))
+    remove_server_client(records, changed, owner)
+    if find_server_client(records, changed, old.id) is None:
+        add_server_client(records, changed, old.id)
+    records.note(
+        "CHANGE_OWNER",
+        server.encoded(),
+        before=[f"owner {old.id.encoded()}"],
+        after=[f"owner {owner.encoded()}"],
+    )
+    if not servers_owned_by(records, old.id):
+        remove_group_member(records, OWNERS_GROUP, old.id)
+    join_owners(records, owner)
+    return changed.id
+
+
+def join_owners(records: Records, member: ClientId) -> None:
+    """Put a member into the group of security server owners, unless it is there."""
+    if find_group(records, OWNERS_GROUP) is not None:
+        add_group_member(records, OWNERS_GROUP, member)
+
+
+# Authentication certificates
+
+
+def certificate_digest(der: bytes) -> str:
+    """What a certificate is found by."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def certificates_of(records: Records, server: KeptServer) -> list[KeptCertificate]:
+    """A server's authentication certificates."""
+    rows = records.rows("SELECT id, der FROM auth_certificate WHERE server_id = ? ORDER BY id", server.number)
+    return [KeptCertificate(int(r[0]), bytes(r[1])) for r in rows]
+
+
+def server_of_certificate(records: Records, der: bytes) -> ServerId | None:
+    """The server that has an authentication certificate, or None."""
+    row = records.row(
+        f"{_SELECT} JOIN auth_certificate a ON a.server_id = s.id WHERE a.digest = ?", certificate_digest(der)
+    )
+    return None if row is None else _server(records.instance, row).id
+
+
+def add_certificate(records: Records, server: KeptServer, der: bytes) -> None:
+    """Register an authentication certificate that no server has."""
+    digest = certificate_digest(der)
+    records.insert("auth_certificate", server_id=server.number, digest=digest, der=der, created_at=records.at)
+    records.note("ADD_SECURITY_SERVER_AUTH_CERT", server.id.encoded(), after=[f"certificate {digest}"])
+
+
+def remove_certificate(records: Records, server: KeptServer, certificate: KeptCertificate) -> None:
+    """Forget an authentication certificate of a server."""
+    records.rows("DELETE FROM auth_certificate WHERE id = ?", certificate.number)
+    records.note(
+        "DELETE_SECURITY_SERVER_AUTH_CERT",
+        server.id.encoded(),
+        before=[f"certificate {certificate_digest(certificate.der)}"],
+    )
+
+
+# Clients
+
+
+def clients_of(records: Records, server: KeptServer) -> list[KeptClient]:
+    """A server's clients, disabled ones too, without its owner."""
+    rows = records.rows(
+        "SELECT c.id, c.member_class, c.member_code, c.subsystem_code, c.name FROM server_client u "
+        "JOIN client c ON c.id = u.client_id WHERE u.server_id = ? "
+        "ORDER BY c.member_class, c.member_code, c.subsystem_code",
+        server.number,
+    )
+    return [kept_client(records.instance, row) for row in rows]
+
+
+def find_server_client(records: Records, server: KeptServer, client: ClientId) -> bool | None:
+    """Whether a client of a server is enabled; None when it is none."""
+    found = find_client(records, client)
+    if found is None:
+        return None
+    row = records.row(
+        "SELECT enabled FROM server_client WHERE server_id = ? AND client_id = ?", server.number, found.number
+    )
+    return None if row is None else bool(row[0])
+
+
+def add_server_client(records: Records, server: KeptServer, client: ClientId) -> None:
+    """Make a member or subsystem a client of a server."""
+    found = need_client(records, client)
+    records.rows(
+        "INSERT INTO server_client (server_id, client_id, enabled, created_at) VALUES (?, ?, 1, ?)",
+        server.number,
+        found.number,
+        records.at,
+    )
+    records.note("ADD_SECURITY_SERVER_CLIENT", server.id.encoded(), after=[f"client {client.encoded()}"])
+
+
+def enable_server_client(records: Records, server: KeptServer, client: ClientId, *, enabled: bool) -> None:
+    """Show or hide a client of a server in the configuration."""
+    found = need_client(records, client)
+    records.rows(
+        "UPDATE server_client SET enabled = ? WHERE server_id = ? AND client_id = ?",
+        int(enabled),
+        server.number,
+        found.number,
+    )
+    event = "ENABLE_SECURITY_SERVER_CLIENT" if enabled else "DISABLE_SECURITY_SERVER_CLIENT"
+    records.note(event, server.id.encoded(), client=client.encoded())
+
+
+def remove_server_client(records: Records, server: KeptServer, client: ClientId) -> None:
+    """Take a client away from a server."""
+    found = need_client(records, client)
+    records.rows(
+        "DELETE FROM server_client WHERE server_id = ? AND client_id = ?", server.number, found.number
+    )
+    records.note("DELETE_SECURITY_SERVER_CLIENT", server.id.encoded(), before=[f"client {client.encoded()}"])

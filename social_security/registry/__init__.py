@@ -1,1 +1,0 @@
-"""The national registry: who a person is, and who holds something of hers. Never what."""

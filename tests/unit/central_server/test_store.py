@@ -1,0 +1,176 @@
+"""The registry store: one contract on both engines; a file applied twice changes nothing; every change is on the chain."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from central_server.refusals import Refused
+from central_server.registry import OWNERS_GROUP, RegisteredServer
+from central_server.store import groups, members, servers, sources, trust
+from central_server.store.loading import canonical, import_registry, load_registry
+from central_server.store.records import Actor, CentralStore
+from certs.certificates import der_of
+from certs.tokens import KeyId
+from schemas.identifiers import ClientId
+from serving.audit import AuditLog
+from tests.instance import Instance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.postgres import Cluster
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ANA = Actor("ana", "127.0.0.1")
+ISSEMYM = ClientId("MX", "GOB", "15-ISSEMYM")
+AFIL = ISSEMYM.subsystem("AFIL")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.processes)])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "central.sqlite")
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return cluster.new_database()
+
+
+@pytest.fixture
+def store(where: str) -> Iterator[CentralStore]:
+    made = CentralStore(where)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    return Instance(tmp_path, NOW)
+
+
+def with_server(instance: Instance) -> RegisteredServer:
+    certificate = der_of(instance.auth(ISSEMYM)[1])
+    return RegisteredServer(ISSEMYM.server("SS1"), "ss1.mx", (certificate,), (AFIL,))
+
+
+def apply(store: CentralStore, registry: object) -> None:
+    with store.change(ANA, NOW) as records:
+        import_registry(records, registry)  # type: ignore[arg-type]
+
+
+def test_an_applied_registry_is_loaded_as_it_was(store: CentralStore, instance: Instance) -> None:
+    wanted = instance.registry(AFIL, servers=(with_server(instance),))
+    apply(store, wanted)
+    loaded = canonical(load_registry(store.read()))
+    assert loaded.members == canonical(wanted).members
+    assert loaded.servers == canonical(wanted).servers
+    assert loaded.cas == wanted.cas
+    assert loaded.tsas == wanted.tsas
+
+
+def test_applying_a_registry_twice_changes_nothing_and_keeps_numbers(
+    store: CentralStore, instance: Instance
+) -> None:
+    wanted = instance.registry(AFIL, servers=(with_server(instance),))
+    apply(store, wanted)
+    before = [ca.number for ca in trust.list_cas(store.read())]
+    rows = len(list(AuditLog(store.database).records()))
+    apply(store, wanted)
+    assert [ca.number for ca in trust.list_cas(store.read())] == before
+    assert len(list(AuditLog(store.database).records())) == rows
+
+
+def test_what_a_smaller_file_leaves_out_is_removed(store: CentralStore, instance: Instance) -> None:
+    apply(store, instance.registry(AFIL, servers=(with_server(instance),)))
+    apply(store, instance.registry())
+    assert servers.list_servers(store.read()) == []
+    assert members.find_client(store.read(), ISSEMYM) is None
+
+
+def test_a_change_that_fails_leaves_nothing_not_even_an_audit_row(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry())
+    rows, generation = len(list(AuditLog(store.database).records())), store.generation()
+    with pytest.raises(Refused, match="member_class_exists"), store.change(ANA, NOW) as records:
+        members.add_member(records, ISSEMYM, "ISSEMYM")
+        members.add_member_class(records, "GOB", "again")
+    assert members.find_client(store.read(), ISSEMYM) is None
+    assert len(list(AuditLog(store.database).records())) == rows
+    assert store.generation() == generation
+
+
+def test_every_change_says_who_what_before_and_after_on_one_chain(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry(AFIL))
+    with store.change(ANA, NOW) as records:
+        members.rename_client(records, ISSEMYM, "Instituto")
+    log = AuditLog(store.database)
+    count, _ = log.verify()
+    (*_, (_, text, _)) = log.records(count - 1)
+    record = json.loads(text)
+    assert record["who"] == "ana"
+    assert record["event"] == "EDIT_MEMBER_NAME"
+    assert record["changes"] == ["- name 15-ISSEMYM", "+ name Instituto"]
+
+
+def test_an_owner_joins_and_leaves_the_owners_group_with_its_servers(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry(AFIL))
+    with store.change(ANA, NOW) as records:
+        servers.add_server(records, ISSEMYM.server("SS1"), "ss1.mx")
+        servers.join_owners(records, ISSEMYM)
+    group = groups.need_group(store.read(), OWNERS_GROUP)
+    assert [m.client.id for m in groups.group_members(store.read(), group)] == [ISSEMYM]
+    with store.change(ANA, NOW) as records:
+        servers.delete_server(records, ISSEMYM.server("SS1"))
+    assert groups.need_group(store.read(), OWNERS_GROUP).member_count == 0
+
+
+def test_keys_of_two_nodes_stand_apart_and_both_are_published(where: str, instance: Instance) -> None:
+    first, second = CentralStore(where, "node_0"), CentralStore(where, "node_1")
+    apply(first, replace(instance.registry(), address="a.mx"))
+    for store, name in ((first, "a"), (second, "b")):
+        with store.change(ANA, NOW) as records:
+            sources.set_node_address(records, f"{name}.mx")
+            sources.add_signing_key(
+                records, sources.SigningKey(KeyId(name), "internal", name.encode(), active=False)
+            )
+    assert [k.key_id for k in sources.signing_keys(first.read(), "internal")] == ["a"]
+    assert [k.key_id for k in sources.signing_keys(second.read(), "internal")] == ["b"]
+    shared = [load_registry(store.read()).sources for store in (first, second)]
+    assert shared[0] == shared[1]
+    assert [s.address for s in shared[0]] == ["a.mx", "b.mx"]
+    first.close()
+    second.close()
+
+
+def test_the_first_key_signs_a_second_waits_and_a_third_is_refused(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry())
+    with store.change(ANA, NOW) as records:
+        for name in ("a", "b"):
+            sources.add_signing_key(records, sources.SigningKey(KeyId(name), "internal", b"", active=False))
+        assert [k.active for k in sources.signing_keys(records, "internal")] == [True, False]
+        with pytest.raises(Refused, match="token_action_not_possible"):
+            sources.check_room_for_key(records, "internal")
+        with pytest.raises(Refused, match="signing_key_action_not_possible"):
+            sources.delete_signing_key(records, "a")
+        sources.activate_signing_key(records, "b")
+        sources.delete_signing_key(records, "a")
+        assert [k.key_id for k in sources.signing_keys(records, "internal")] == ["b"]
+
+
+def test_changed_ca_settings_keep_the_number(store: CentralStore, instance: Instance) -> None:
+    apply(store, instance.registry())
+    (ca,) = trust.list_cas(store.read())
+    with store.change(ANA, NOW) as records:
+        trust.set_ca(records, ca.number, replace(ca.settings, acme_url="https://acme.mx/"))
+    assert trust.need_ca(store.read(), ca.number).settings.acme_url == "https://acme.mx/"
