@@ -1,4 +1,4 @@
-"""TLS contexts from keys and trust, for security servers and for information systems.
+"""TLS contexts from keys and trust, for security servers and for calling information systems.
 
 Facts this rests on (measured, see docs/decisions/0003-mutual-tls.md): a listening context can hand a handshake over
 to another context in its ``sni_callback``, so certificates and trust change while the server runs; resumed sessions
@@ -8,7 +8,7 @@ the server's certificate, which the sender checks in full before a byte of a mes
 X-Road 7 offers TLS 1.2 with three CBC suites only; they stand last here, after TLS 1.3 and GCM.
 
 Private keys never touch the disk in clear: OpenSSL reads them from a file sealed with a passphrase that only this
-process has ever known, and the file is gone before the function returns.
+process has ever known, and the file is gone before the function returns. Consumer systems' TLS is `certs.systemtls`.
 
 Spec: PR-MESSTRANSP 3; RFC 8446; RFC 5246.
 """
@@ -100,10 +100,10 @@ def peer_client_context(credentials: TlsCredentials) -> ssl.SSLContext:
 def system_server_context(
     credentials: TlsCredentials, client_certificates: Iterable[x509.Certificate] = ()
 ) -> ssl.SSLContext:
-    """A context for consumer systems: a client certificate is wanted, not required.
+    """A context for people and systems: a client certificate is wanted, not required.
 
-    OpenSSL must know a certificate to let it through, so the certificates registered for local clients are the trust
-    anchors themselves; which of them may speak for which client is decided later, by exact comparison.
+    OpenSSL must know a certificate to let it through, so ``client_certificates`` are the trust anchors themselves; with
+    any other one the handshake ends. Where that must read as a fault, see `certs.systemtls`.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, SYSTEM_CIPHERS)
     registered = list(client_certificates)

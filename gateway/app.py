@@ -30,13 +30,13 @@ from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.tokenfiles import TokenFolder
 from certs.signing import MessageSigner
 from certs.softtoken import SoftToken
+from certs.systemtls import SystemServerContext
 from certs.tls import (
     SwappableServerContext,
     TlsCredentials,
     peer_client_context,
     peer_server_context,
     provider_client_context,
-    system_server_context,
 )
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
@@ -124,7 +124,6 @@ class Gateway:
         self._tls_key: object = None
         self._peer_client_tls: ssl.SSLContext | None = None
         self._trusted_generation = 0
-        self._systems_key: object = None
 
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
@@ -210,7 +209,7 @@ class Gateway:
         await self._services.start()
         await self._peers.start()
         self._peer_context = SwappableServerContext(peer_server_context(self._own_tls, ()))
-        self._system_context = SwappableServerContext(self._systems_tls())
+        self._system_context = SystemServerContext(self._own_tls)
         self._configuration.subscribe(self._take_configuration)
         await self._configuration.load()
         with contextlib.suppress(Fault):
@@ -266,10 +265,6 @@ class Gateway:
         for problem in self._identities.problems:
             log.warning("certificate unusable", extra={"event": "certificate", "reason": problem})
         self._take_credentials(configuration)
-        systems = tuple(c for client in self._serverconf.clients for c in sorted(client.certificates))
-        if systems != self._systems_key:
-            self._system_context.swap(self._systems_tls())
-            self._systems_key = systems
 
     def _choose_certificates(self) -> None:
         """After OCSP responses were fetched: a certificate that waited for one may take over."""
@@ -309,12 +304,6 @@ class Gateway:
         path = chains.verify_chain(certificate, (), configuration, configuration.instance, utc_now())
         for own, issuer in itertools.pairwise(path):
             await self._revocation.verify(own, issuer)
-
-    def _systems_tls(self) -> ssl.SSLContext:
-        certificates = {der for client in self._serverconf.clients for der in client.certificates}
-        return system_server_context(
-            self._own_tls, [x509.load_der_x509_certificate(der) for der in sorted(certificates)]
-        )
 
     async def _watch_serverconf(self) -> None:
         seen = self._serverconf.generation
@@ -382,7 +371,7 @@ class Gateway:
         peers = PeerListener(self._road, spelling).server()
         self._runners = [
             await listen(consumers, where.consumer_host, where.http_port),
-            await listen(consumers, where.consumer_host, where.https_port, self._system_context.listening),
+            await listen(consumers, where.consumer_host, where.https_port, self._system_context),
             await listen(peers, where.peer_host, where.peer_port, self._peer_context.listening),
             await _serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
             await _serve(self._health_app(), where.health_host, where.health_port),

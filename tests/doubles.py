@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from certs.algorithms import SignatureAlgorithm
     from certs.tokens import KeyId, Signer
+    from gateway.messagelog.record import LogEntry
 
 
 class MemoryTokens:
@@ -48,3 +49,14 @@ class GatheringSigner:
             await asyncio.sleep(0)
         self.signed += 1
         return await self._signer.sign(key_id, digest, algorithm)
+
+
+class MemoryLog:
+    """A message log in a list. What it holds of bodies is what their digests say: the spools go on to be discarded."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+
+    async def append(self, entry: LogEntry) -> int:
+        self.entries.append(entry)
+        return len(self.entries)

@@ -61,13 +61,14 @@ async def exchange(
             async with road.peers.send(
                 servers, head.service.client, headers, outgoing.chunks
             ) as answer:  # 5, 6, 7: the chunks are asked for only once the peer is proved
-                reader = wire.MessageReader(
-                    answer.content_type,
-                    answer.chunks,
-                    road.new_spool,
-                    is_response=True,
-                    max_body_bytes=road.max_body_bytes,
-                )
+                with step(Step.SERVICE_FAILED):
+                    reader = wire.MessageReader(
+                        answer.content_type,
+                        answer.chunks,
+                        road.new_spool,
+                        is_response=True,
+                        max_body_bytes=road.max_body_bytes,
+                    )
                 try:
                     return await _take_answer(road, protocol, request, sent.message, answer, reader, record)
                 except BaseException:
