@@ -24,10 +24,10 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python -m benchmarks.federation demo
+	$(BIN)/python -m benchmarks.demo $(if $(SAY),--lang $(SAY))
 
 demo-check: $(STAMP)
-	$(BIN)/python -m benchmarks.federation demo --check
+	$(BIN)/python -m benchmarks.demo --check $(if $(SAY),--lang $(SAY))
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q tests

@@ -8,6 +8,7 @@ Everything is made with the commands an operator uses; nothing is left behind bu
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 30.0
 
 
-_claims: list[socket.socket] = []
-
-
 def free_base() -> str:
     """Three octets of a loopback network that no other run on this machine uses, claimed until this process ends."""
     for _ in range(200):
@@ -54,7 +52,7 @@ def free_base() -> str:
         except OSError:
             claim.close()
             continue
-        _claims.append(claim)
+        atexit.register(claim.close)
         return base
     raise RuntimeError("no free loopback network was found in 200 tries")
 
@@ -78,6 +76,7 @@ class GatewaySpec:
     wanted: str
     kind: str = "ec-p256"
     settings: str = ""
+    member_class: str = ""  # empty: the federation's
 
 
 @dataclass(slots=True)
@@ -112,11 +111,11 @@ class Federation:
 
     def member(self, spec: GatewaySpec) -> ClientId:
         """The member that owns a gateway."""
-        return ClientId(self.instance, self.member_class, spec.member)
+        return ClientId(self.instance, spec.member_class or self.member_class, spec.member)
 
     def server(self, spec: GatewaySpec) -> ServerId:
         """A gateway's identifier."""
-        return ServerId(self.instance, self.member_class, spec.member, "SS1")
+        return ServerId(self.instance, spec.member_class or self.member_class, spec.member, "SS1")
 
     def data(self, spec: GatewaySpec) -> Path:
         """A gateway's data folder."""
@@ -171,9 +170,7 @@ class Federation:
             f'management_service = "{self.member(self.gateways[0]).path()}"',
             f"expire_interval_s = {self.expire_interval_s}",
             f"ocsp_freshness_s = {self.ocsp_freshness_s}",
-            "[[member_class]]",
-            f'code = "{self.member_class}"',
-            'description = "Institutos"',
+            *self._member_classes(),
             "[[ca]]",
             'certificate = "trust/root.pem"',
             'intermediates = ["trust/intermediate.pem"]',
@@ -199,6 +196,14 @@ class Federation:
                 f"clients = {clients}",
             ]
         return "\n".join(lines) + "\n" + self.groups
+
+    def _member_classes(self) -> list[str]:
+        used = dict.fromkeys([self.member_class, *(s.member_class for s in self.gateways if s.member_class)])
+        return [
+            line
+            for code in used
+            for line in ("[[member_class]]", f'code = "{code}"', f'description = "{code}"')
+        ]
 
     def _set_up_gateway(self, spec: GatewaySpec, pin: str) -> None:
         data = self.data(spec)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
@@ -27,17 +26,13 @@ from central_server.store.sources import (
     source_anchor,
 )
 from certs.certificates import to_der
-from schemas.faults import Fault
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.audit import AuditLog
+from serving.commands import said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from central_server.config import Settings
 
-P = ParamSpec("P")
-R = TypeVar("R")
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("central-data"), show_default=True
 )
@@ -51,19 +46,6 @@ PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file wit
 @click.version_option(package_name="sacbe")
 def main() -> None:
     """A Sacbé central server: the registry of an X-Road instance."""
-
-
-def _said(command: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except Fault as fault:
-            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
-        except (Refused, ValueError, OSError, LookupError) as err:
-            raise click.ClickException(str(err)) from err
-
-    return run
 
 
 def utc_now() -> datetime:
@@ -98,7 +80,7 @@ def _node(data: Path, settings: Path | None = None, pin_file: Path | None = None
     type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
     default="rsa-2048",
 )
-@_said
+@said
 def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) -> None:
     """Make a new central server in a folder, with a signing key for each source."""
     chosen = _settings(settings)
@@ -119,7 +101,7 @@ def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) ->
 @SETTINGS
 @click.option("--dry-run", is_flag=True, help="only check the file and say whether it differs")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-@_said
+@said
 def apply(data: Path, pin_file: Path | None, settings: Path | None, dry_run: bool, file: Path) -> None:
     """Make the registry what FILE says; a running server publishes it at once."""
     del pin_file
@@ -153,7 +135,7 @@ def apply(data: Path, pin_file: Path | None, settings: Path | None, dry_run: boo
 @SETTINGS
 @click.argument("source", type=click.Choice(SOURCES))
 @click.option("--out", type=click.Path(path_type=Path))
-@_said
+@said
 def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> None:
     """Write a configuration anchor and print the hash to compare."""
     records = open_store(data, _settings(settings)).read()
@@ -175,7 +157,7 @@ def key() -> None:
 @key.command("list")
 @DATA
 @SETTINGS
-@_said
+@said
 def list_keys(data: Path, settings: Path | None) -> None:
     """Every signing key with its source."""
     records = open_store(data, _settings(settings)).read()
@@ -190,7 +172,7 @@ def list_keys(data: Path, settings: Path | None) -> None:
 @SETTINGS
 @click.argument("source", type=click.Choice(SOURCES))
 @click.option("--kind", default="rsa-2048", show_default=True)
-@_said
+@said
 def add(data: Path, pin_file: Path | None, settings: Path | None, source: str, kind: str) -> None:
     """Make another key; gateways learn its certificate from the configuration before it signs."""
     chosen = _settings(settings)
@@ -206,7 +188,7 @@ def add(data: Path, pin_file: Path | None, settings: Path | None, source: str, k
 @DATA
 @SETTINGS
 @click.argument("key_id")
-@_said
+@said
 def activate(data: Path, settings: Path | None, key_id: str) -> None:
     """Sign with this key from now on."""
     with open_store(data, _settings(settings)).change(OPERATOR, utc_now()) as records:
@@ -218,7 +200,7 @@ def activate(data: Path, settings: Path | None, key_id: str) -> None:
 @PIN
 @SETTINGS
 @click.argument("key_id")
-@_said
+@said
 def delete(data: Path, pin_file: Path | None, settings: Path | None, key_id: str) -> None:
     """Forget a key that no longer signs."""
     node = _node(data, settings)
@@ -236,7 +218,7 @@ def audit() -> None:
 @DATA
 @SETTINGS
 @click.option("--head", help="a digest noted earlier, which must still be on the chain")
-@_said
+@said
 def verify(data: Path, settings: Path | None, head: str | None) -> None:
     """Prove that nothing in the log was changed, moved or cut out."""
     count, last = AuditLog(open_store(data, _settings(settings)).database).verify(head)
@@ -247,7 +229,7 @@ def verify(data: Path, settings: Path | None, head: str | None) -> None:
 @DATA
 @SETTINGS
 @click.argument("out", type=click.File("wb"))
-@_said
+@said
 def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
     """Write every record as a line of JSON with its digest."""
     for line in AuditLog(open_store(data, _settings(settings)).database).export():
@@ -261,7 +243,7 @@ def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
 @click.option("--host", help="overrides listen.host")
 @click.option("--port", type=int, help="overrides listen.http_port")
 @click.option("--https-port", type=int, help="overrides listen.https_port; 0 for none")
-@_said
+@said
 def serve(
     data: Path,
     pin_file: Path | None,

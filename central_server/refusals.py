@@ -105,7 +105,7 @@ STATUS = {
 
 
 @dataclass(eq=False)
-class Refused(Exception):  # noqa: N818  the registry's no, with its reason
+class Refused(ValueError):  # noqa: N818  the registry's no, with its reason
     """The registry does not do this; nothing has changed."""
 
     code: str

@@ -3,6 +3,8 @@
 As X-Road: CertID with SHA-1, the first single response counts, no nonce. Stricter than X-Road: an answer from the future
 (beyond a minute of skew) does not count, and the responder's certificate must itself be valid.
 
+An answer is read and its signature proved once under a configuration; all that depends on the time is compared at each use.
+
 Spec: RFC 6960; X-Road 7.8's OcspVerifier.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
@@ -20,12 +23,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from certs.certificates import der_of
 from certs.chains import check_valid_at
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_REMEMBERED = 4096
 _SHA1 = hashes.SHA1()  # noqa: S303  CertIDs of the protocol, not a signature
 
 
@@ -49,8 +54,25 @@ class OcspStatus:
     responder: x509.Certificate
 
 
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """An answer about one certificate whose signer is proved; what it says, still to be held against the time."""
+
+    says: ocsp.OCSPCertStatus
+    status: OcspStatus
+
+
+_Key = tuple[bytes, bytes, bytes, int]
+_remembered: dict[_Key, _Proved] = {}
+
+
 class Responders(Protocol):
     """What the check asks of the configuration."""
+
+    @property
+    def generation(self) -> int:
+        """Changes with the configuration."""
+        ...
 
     @property
     def ocsp_freshness_s(self) -> int:
@@ -80,9 +102,13 @@ def policy_of(configuration: Responders) -> OcspPolicy:
     return OcspPolicy(configuration.ocsp_freshness_s, configuration.verify_next_update)
 
 
-def build_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """The question (DER) about one certificate, without a nonce."""
+def build_request(
+    certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes | None = None
+) -> bytes:
+    """The question (DER) about one certificate, by default without a nonce."""
     builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, _SHA1)
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(Encoding.DER)
 
 
@@ -101,6 +127,29 @@ def check_response(
     is fresh and not from the future. 4. nextUpdate, when it counts, has not passed. 5. The status is good.
     """
     policy = policy or policy_of(configuration)
+    key = (der, der_of(certificate), der_of(issuer), configuration.generation)
+    proved = _remembered.get(key)
+    if proved is None:
+        proved = _prove(der, certificate, issuer, configuration)  # 1, 2
+        if len(_remembered) >= _REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = proved
+    status = proved.status
+    if policy.check_responder_validity:
+        check_valid_at(status.responder, at)
+    _check_times(status.this_update, status.next_update, at, policy)  # 3, 4
+    if proved.says is not ocsp.OCSPCertStatus.GOOD:  # 5
+        raise NotProved(
+            Kind.CERT_VALIDATION,
+            f"the certificate {certificate.subject.rfc4514_string()!r} is {proved.says.name.lower()}, "
+            "says its OCSP responder",
+        )
+    return status
+
+
+def _prove(
+    der: bytes, certificate: x509.Certificate, issuer: x509.Certificate, configuration: Responders
+) -> _Proved:
     response = _load(der)
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise _incorrect(f"the OCSP responder answered {response.response_status.name.lower()}")
@@ -108,17 +157,18 @@ def check_response(
     if single is None or not _is_about(single, certificate, issuer):
         raise _incorrect("the OCSP response is not about this certificate")
     responder = _responder(response, issuer, configuration)
-    if policy.check_responder_validity:
-        check_valid_at(responder, at)
-    this_update, next_update = single.this_update_utc, single.next_update_utc
-    _check_times(this_update, next_update, at, policy)
-    if single.certificate_status is not ocsp.OCSPCertStatus.GOOD:
-        raise NotProved(
-            Kind.CERT_VALIDATION,
-            f"the certificate {certificate.subject.rfc4514_string()!r} is {single.certificate_status.name.lower()}, "
-            "says its OCSP responder",
-        )
-    return OcspStatus(response.produced_at_utc, this_update, next_update, responder)
+    status = OcspStatus(response.produced_at_utc, single.this_update_utc, single.next_update_utc, responder)
+    return _Proved(single.certificate_status, status)
+
+
+def check_nonce(der: bytes, nonce: bytes) -> None:
+    """Refuse an answer to another question than the one with this nonce. Raises `NotProved`."""
+    try:
+        came = _load(der).extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+    except (x509.ExtensionNotFound, ValueError) as err:
+        raise _incorrect("the OCSP response carries no nonce, though one was sent") from err
+    if came != nonce:
+        raise _incorrect("the OCSP response carries another nonce than was sent: it answers another question")
 
 
 def good_until(status: OcspStatus, configuration: Responders) -> datetime:
@@ -152,7 +202,7 @@ def _is_about(
         single.serial_number == certificate.serial_number
         and isinstance(single.hash_algorithm, hashes.SHA1)
         and single.issuer_key_hash == _key_hash(issuer)
-        and single.issuer_name_hash == _digest(issuer.subject.public_bytes())
+        and single.issuer_name_hash == _name_hash(issuer)
     )
 
 
@@ -232,6 +282,12 @@ def _check_times(
         raise _incorrect(f"the OCSP response was to be renewed by {next_update:%Y-%m-%d %H:%M:%S} UTC")
 
 
+@lru_cache(maxsize=1024)
+def _name_hash(certificate: x509.Certificate) -> bytes:
+    return _digest(certificate.subject.public_bytes())
+
+
+@lru_cache(maxsize=1024)
 def _key_hash(certificate: x509.Certificate) -> bytes:
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

@@ -1,7 +1,8 @@
 """Signing messages: alone with a direct reference, or several waiting ones under one signature over a hash tree.
 
-Messages of one key that wait at the same time are taken together: while one signature is being made (an RSA key in its
-thread, a hardware token) the next batch gathers. A message of a single part that is alone is referenced directly.
+Messages of one key that wait at the same time are taken together: those that became ready in the same turn of the event
+loop, and those that came while a signature was being made (an RSA key in its thread, a hardware token). A message of a single
+part that is alone is referenced directly. Signing is a task of its own, so a caller that goes away takes nobody with it.
 
 Spec: PR-MESSTRANSP 5, PR-HASHCHAIN; X-Road 7.8's BatchSigner.
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 64
 Part = tuple[str, bytes]
+_Key = tuple["KeyId", bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class MessageSigner:
     def __init__(self, signer: Signer, *, largest_batch: int = LARGEST_BATCH) -> None:
         self._signer = signer
         self._largest = largest_batch
-        self._queues: dict[tuple[KeyId, bytes], list[_Waiting]] = {}
-        self._busy: set[tuple[KeyId, bytes]] = set()
+        self._queues: dict[_Key, list[_Waiting]] = {}
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
     async def sign(
         self,
@@ -78,21 +80,24 @@ class MessageSigner:
             identity, tuple(ocsp_responses), parts, now, asyncio.get_running_loop().create_future()
         )
         self._queues.setdefault(key, []).append(waiting)
-        if key not in self._busy:
-            await self._drain(key)
+        if key not in self._tasks:
+            # It begins after everything that is ready in this turn of the loop, so all of that is in its first batch.
+            self._tasks[key] = asyncio.create_task(self._sign_all(key), name="signing")
         return await waiting.done
 
-    async def _drain(self, key: tuple[KeyId, bytes]) -> None:
-        """Sign batch after batch until nobody waits. Whoever comes first does it for all."""
-        self._busy.add(key)
+    async def _sign_all(self, key: _Key) -> None:
+        """Sign batch after batch until nobody waits."""
         try:
-            while queue := self._queues.get(key):
-                batch, self._queues[key] = queue[: self._largest], queue[self._largest :]
+            while queue := [w for w in self._queues.pop(key, ()) if not w.done.done()]:
+                batch, left = queue[: self._largest], queue[self._largest :]
+                if left:
+                    self._queues[key] = left
                 await self._sign_batch(batch)
         finally:
-            self._busy.discard(key)
-            for left in self._queues.pop(key, ()):  # only after a cancellation in between
-                left.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
+            del self._tasks[key]
+            for waiting in self._queues.pop(key, ()):  # only when the loop itself is being stopped
+                if not waiting.done.done():
+                    waiting.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
 
     async def _sign_batch(self, batch: list[_Waiting]) -> None:
         try:

@@ -148,6 +148,19 @@ def check_token(
     return Timestamp(parsed.at, authority, parsed.imprint)
 
 
+def check_nonce(token: bytes, nonce: int) -> None:
+    """Refuse a token that answers another request than the one with this nonce. Raises `NotProved`."""
+    try:
+        info = der.read_one(_parse(token).content, der.SEQUENCE, "TSTInfo").children()
+    except ValueError as err:
+        raise NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {err}") from err
+    came = next(
+        (int.from_bytes(v.content, "big", signed=True) for v in info[5:] if v.tag == der.INTEGER), None
+    )
+    if came != nonce:
+        raise _failed("the timestamp carries another nonce than was sent: it answers another request")
+
+
 def imprint_algorithm_of(token: bytes) -> DigestAlgorithm:
     """The digest algorithm a token's imprint was made with. Raises `NotProved`."""
     return _parse(token).imprint_algorithm

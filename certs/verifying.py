@@ -152,7 +152,7 @@ def check_coverage(
     if hash_chain_result is None or hash_chain is None:
         raise _malformed("the signature is over a hash chain result, but the hash chain did not come")
     _check_octets(by_chain, hash_chain_result)
-    if len(parts) > 1 and resolve is None and _is_our_own(hash_chain_result, hash_chain, parts):
+    if resolve is None and hashchain.is_as_built(hash_chain_result, hash_chain, parts):
         return
     inputs: dict[str, bytes | None] = dict(parts)
     if resolve is not None:
@@ -160,12 +160,6 @@ def check_coverage(
         inputs = dict.fromkeys(inputs)
     with step(Step.MALFORMED_SIGNATURE):
         hashchain.verify(hash_chain_result, hash_chain, inputs, resolve=resolve)
-
-
-def _is_our_own(result: bytes, chain: bytes, parts: Sequence[tuple[str, bytes]]) -> bool:
-    """Whether the chain is, byte for byte, the one this software builds over these parts: then it leads to them."""
-    built = hashchain.build([parts])
-    return built.result == result and built.chains[0] == chain
 
 
 def _check_direct(

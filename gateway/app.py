@@ -16,7 +16,6 @@ import secrets
 import sqlite3
 import ssl
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -54,6 +53,7 @@ from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
 from gateway.messagelog.export import asic_download
+from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
@@ -63,10 +63,10 @@ from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
     from gateway.config import Settings
+    from gateway.datafolder import DataFolder
 
 
 log = logging.getLogger("gateway")
@@ -77,33 +77,6 @@ WATCH_S = 0.5
 def utc_now() -> datetime:
     """This machine's clock."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class DataFolder:
-    """Where a gateway keeps what is its own."""
-
-    root: Path
-
-    @property
-    def serverconf(self) -> Path:
-        """The server configuration."""
-        return self.root / "serverconf.sqlite"
-
-    @property
-    def token(self) -> Path:
-        """The software token."""
-        return self.root / "token"
-
-    @property
-    def globalconf(self) -> Path:
-        """The stored global configuration."""
-        return self.root / "globalconf"
-
-    @property
-    def log(self) -> Path:
-        """The message log."""
-        return self.root / "log"
 
 
 class Gateway:
@@ -174,6 +147,17 @@ class Gateway:
                 order=settings.log.timestamp_order,
             ),
         )
+        self._retention = Retention(
+            self._log,
+            folder.log,
+            utc_now,
+            RetentionSettings(
+                settings.log.archive_interval_s,
+                settings.log.archive_grouping,
+                settings.log.archive_file_bytes,
+                settings.log.keep_records_days,
+            ),
+        )
         self._own_tls = TlsCredentials(*self_signed("sacbe-internal"))
         self._provider_tls = provider_client_context(self._own_tls)
         self._services = ServiceCaller(
@@ -222,6 +206,7 @@ class Gateway:
                 ("configuration", self._configuration.run()),
                 ("revocation", self._revocation.run()),
                 ("timestamper", self._timestamper.run()),
+                ("archiver", self._retention.run()),
                 ("serverconf", self._watch_serverconf()),
             )
         ]

@@ -15,9 +15,14 @@ from pathlib import Path
 
 import click
 
+from gateway.archive_cli import archive
 from gateway.container_cli import container
-from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, said, token
+from gateway.datafolder import BACKUP_CONTENT, DataFolder
+from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from schemas.identifiers import ServerId
+from serving.backupcommands import backup_commands
+from serving.commands import said
+from serving.datafolder import claim
 
 
 @click.group()
@@ -26,7 +31,11 @@ def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
 
 
+main.add_command(archive)
 main.add_command(container)
+main.add_command(
+    backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
+)
 for command in (key, csr, certificate, token):
     main.add_command(command)
 
@@ -86,7 +95,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
     import uvloop
 
     from gateway import config
-    from gateway.app import DataFolder, Gateway
+    from gateway.app import Gateway
     from serving import telemetry
 
     settings = config.load(settings_file, os.environ)
@@ -102,7 +111,8 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         await stop.wait()
         await gateway.stop()
 
-    uvloop.run(run())
+    with claim(data.absolute()):
+        uvloop.run(run())
 
 
 @main.command()

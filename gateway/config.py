@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from certs.softtoken import KeyKind
+from gateway.descriptions.described import MAX_BYTES
+from gateway.descriptions.fetchpolicy import DENIED, FetchPolicy
 from gateway.keyconf.model import KeyUsage
+from gateway.messagelog.archive import Grouping
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.settings import load_settings
@@ -98,6 +101,41 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.
     queue_length: int = 10_000
+    # How often timestamped records are archived and old ones removed; 0 never does either.
+    archive_interval_s: float = 21_600.0
+    # One chain of archives for all (none), a chain a member, or a chain a subsystem.
+    archive_grouping: Grouping = Grouping.NONE
+    # An archive that has grown beyond this is the last of its size: the next record begins a new one.
+    archive_file_bytes: int = 32 * 1024 * 1024
+    # Days an archived record stays in the log.
+    keep_records_days: int = 30
+
+
+class Descriptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Fetching service descriptions by URL: which of a provider's hosts this gateway may turn to."""
+
+    # Host names, ``*.domain`` or networks, comma-separated; empty lets any host that no line below denies.
+    allowed_hosts: str = ""
+    # Networks that are refused whatever the name: link-local (cloud metadata), multicast, unspecified.
+    denied_networks: str = ",".join(DENIED)
+    max_bytes: int = MAX_BYTES
+    fetch_s: float = 30.0
+    # A provider's certificate must be proved by this machine's trust store or registered for the client.
+    verify_tls: bool = True
+
+    def policy(self) -> FetchPolicy:
+        """The same as a value of the reader."""
+        return FetchPolicy(
+            _listed(self.allowed_hosts),
+            _listed(self.denied_networks),
+            self.max_bytes,
+            self.fetch_s,
+            self.verify_tls,
+        )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -108,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     trust: Trust = Trust()
     keys: Keys = Keys()
     log: Log = Log()
+    descriptions: Descriptions = Descriptions()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
     log_level: str = "info"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
+from serving.commands import said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,28 +24,10 @@ if TYPE_CHECKING:
     from gateway.keyconf.tokens import Tokens
     from gateway.serverconf.store import ServerConfStore
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
 )
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
-
-
-def said(command: Callable[P, R]) -> Callable[P, R]:
-    """Say what went wrong in a line, and exit 1."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except Fault as fault:
-            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
-        except (ValueError, OSError, LookupError) as err:
-            raise click.ClickException(str(err)) from err
-
-    return run
 
 
 def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:

@@ -16,6 +16,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -93,8 +94,13 @@ def step_digest(inputs: Sequence[tuple[bytes, str]], algorithm_uri: str = SHA512
     return hashlib.new(DIGESTS[algorithm_uri], _der(0x30, b"".join(_input_der(*i) for i in inputs))).digest()
 
 
+@lru_cache(maxsize=64)
+def _method_der(method_uri: str) -> bytes:
+    return _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00"
+
+
 def _input_der(digest: bytes, method_uri: str) -> bytes:
-    return _der(0x30, _der(0x04, digest) + _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00")
+    return _der(0x30, _der(0x04, digest) + _method_der(method_uri))
 
 
 # Building
@@ -119,11 +125,8 @@ def build(
     ]
     paths: list[list[tuple[bool, bytes]]] = [[] for _ in leaves]
     root = _tree(leaves, 0, len(leaves), paths, algorithm_uri)
-    result = _RESULT.format(uri=f"{result_uri}#STEP0", method=algorithm_uri, digest=_b64(root)).encode(
-        "ascii"
-    )
     return Built(
-        result,
+        _render_result(root, result_uri, algorithm_uri),
         tuple(_render_chain(parts, path, algorithm_uri) for parts, path in zip(messages, paths, strict=True)),
     )
 
@@ -149,6 +152,10 @@ _RESULT = (
     f'<h:HashChainResult xmlns:h="{HASH_CHAIN_NS}" xmlns="{DS_NS}" URI="{{uri}}">'
     '<DigestMethod Algorithm="{method}"/><DigestValue>{digest}</DigestValue></h:HashChainResult>'
 )
+
+
+def _render_result(root: bytes, result_uri: str, algorithm_uri: str) -> bytes:
+    return _RESULT.format(uri=f"{result_uri}#STEP0", method=algorithm_uri, digest=_b64(root)).encode("ascii")
 
 
 def _render_chain(parts: Sequence[Part], path: Sequence[tuple[bool, bytes]], algorithm_uri: str) -> bytes:
@@ -179,6 +186,36 @@ def _attribute(text: str) -> str:
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+_SIBLING = b"<h:HashValue><DigestValue>"
+
+
+def is_as_built(result: bytes, chain: bytes, parts: Sequence[Part]) -> bool:
+    """Whether both documents are, byte for byte, what `build` writes over ``parts`` and siblings named in the chain.
+
+    Then the chain leads from exactly these parts to the result: it is made anew from them and compared whole, so how the
+    siblings were found in it proves nothing and need not be strict. False says nothing; `verify` then decides.
+    """
+    downwards: list[tuple[bool, bytes]] = []
+    for step in chain.split(b"</h:HashStep>", _DEEPEST):
+        place = step.find(_SIBLING)
+        if place < 0:
+            continue
+        start = place + len(_SIBLING)
+        try:
+            sibling = binascii.a2b_base64(step[start : step.find(b"<", start)])
+        except binascii.Error:
+            return False
+        downwards.append((step[place - 2 : place] != b'">', sibling))
+    upwards = downwards[::-1]
+    if not parts or (len(parts) == 1 and not upwards) or _render_chain(parts, upwards, SHA512_URI) != chain:
+        return False
+    digest = parts[0][1] if len(parts) == 1 else step_digest([(d, SHA512_URI) for _, d in parts])
+    for is_right, sibling in upwards:
+        pair = (digest, sibling) if is_right else (sibling, digest)
+        digest = step_digest([(d, SHA512_URI) for d in pair])
+    return _render_result(digest, SIGNATURE_CHAIN_URI, SHA512_URI) == result
 
 
 # Verifying

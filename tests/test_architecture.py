@@ -38,6 +38,8 @@ PURE = (
     "certs",
     "gateway/exchange",
     "gateway/serverconf/model.py",
+    "gateway/serverconf/records.py",
+    "gateway/descriptions",
     "central_server/registry.py",
     "central_server/generate.py",
     "central_server/requests.py",
@@ -45,6 +47,8 @@ PURE = (
     "central_server/trusted.py",
 )
 NOT_PURE = (
+    "gateway/descriptions/fetching.py",
+    "gateway/descriptions/register.py",
     "certs/edges",
     "certs/dev",
     "certs/tls.py",  # contexts read their key from a sealed file: OpenSSL offers no other way

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import signal
 from pathlib import Path
 
 from aiohttp import web
@@ -19,10 +21,30 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, required=True, help="folder of the authority")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8888)
+    parser.add_argument(
+        "--tsa-port", type=int, default=0, help="a second port, as X-Road's test CA has for its TSA"
+    )
     parser.add_argument("--algorithm", choices=("ec", "rsa"), default="ec")
+    parser.add_argument(
+        "--flat", action="store_true", help="one CA without an intermediate, as X-Road's test CA"
+    )
     options = parser.parse_args()
-    services = TrustServices(DevPki.open(options.dir, options.algorithm))
-    web.run_app(services.app(), host=options.host, port=options.port, print=None, access_log=None)
+    services = TrustServices(DevPki.open(options.dir, options.algorithm, flat=options.flat))
+    ports = [options.port, *([options.tsa_port] if options.tsa_port else [])]
+    asyncio.run(serve(services, options.host, ports))
+
+
+async def serve(services: TrustServices, host: str, ports: list[int]) -> None:
+    """Serve on every port until the process is told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(services.app(), access_log=None)
+    await runner.setup()
+    for port in ports:
+        await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+    await stop.wait()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":

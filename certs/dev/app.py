@@ -1,9 +1,12 @@
 """The development trust services as one web application.
 
 ``POST /ocsp``, ``POST /tsa``, ``POST /sign/{sign|auth}`` with a signing request, ``GET /{root,intermediate,ocsp,tsa}.pem``,
-``POST /revoke?serial=``, and ``POST /behaviour`` with JSON to answer wrongly on purpose::
+``POST /revoke?serial=``, and ``POST /behaviour`` with JSON to answer wrongly on purpose, each service one of `BEHAVIOURS`.
 
-    {"ocsp": "ok|down|hang|stale|garbage|wrong-responder", "tsa": "ok|down|hang|garbage|wrong-imprint"}
+The face of X-Road's own test CA is here too, so that its scenarios run: ``POST /`` takes OCSP requests and timestamp
+requests, told apart by their content type; ``POST /testca/sign`` a form with a signing request (``certreq``, with a file
+name) and its ``type`` (``sign``, ``auth``, ``auto`` by the file's name); ``GET /testca/{ca,ocsp,tsa}.pem``; ``GET
+/testca/certs``.
 """
 
 from __future__ import annotations
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
     from certs.dev.authority import DevPki
 
 BEHAVIOURS = {
-    "ocsp": ("ok", "down", "hang", "stale", "garbage", "wrong-responder"),
-    "tsa": ("ok", "down", "hang", "garbage", "wrong-imprint"),
+    "ocsp": ("ok", "down", "hang", "stale", "future", "garbage", "wrong-responder", "wrong-nonce"),
+    "tsa": ("ok", "down", "hang", "garbage", "wrong-imprint", "wrong-nonce"),
 }
 _HANG_S = 3600
+_FORM = """<!doctype html><form method="post" action="sign" enctype="multipart/form-data">
+<input type="file" name="certreq"><select name="type"><option>auto<option>sign<option>auth</select>
+<button>Sign</button></form>"""
 
 
 class TrustServices:
@@ -54,6 +60,11 @@ class TrustServices:
                 web.post("/revoke", self._revoke),
                 web.post("/unrevoke", self._unrevoke),
                 web.post("/behaviour", self._behave),
+                web.post("/", self._by_content_type),
+                web.get("/testca/", self._form),
+                web.get("/testca/certs", self._issued),
+                web.post("/testca/sign", self._test_ca_sign),
+                web.get("/testca/{role:ca|ocsp|tsa}.pem", self._certificate),
                 web.get("/{role:root|intermediate|ocsp|tsa}.pem", self._certificate),
             ]
         )
@@ -80,9 +91,12 @@ class TrustServices:
         signer = None
         if self.behaviour["ocsp"] == "stale":
             at -= timedelta(days=1)
+        elif self.behaviour["ocsp"] == "future":
+            at += timedelta(days=1)
         elif self.behaviour["ocsp"] == "wrong-responder":
             signer = (self._pki.tsa_certificate, self._pki.key_of("tsa"))
-        reply = ocsp_reply(self._pki, await request.read(), at, signer=signer)
+        wrong_nonce = self.behaviour["ocsp"] == "wrong-nonce"
+        reply = ocsp_reply(self._pki, await request.read(), at, signer=signer, wrong_nonce=wrong_nonce)
         return web.Response(body=reply, content_type="application/ocsp-response")
 
     async def _tsa(self, request: web.Request) -> web.Response:
@@ -92,14 +106,45 @@ class TrustServices:
         body = await request.read()
         if self.behaviour["tsa"] == "wrong-imprint" and len(body) > 40:
             body = body.replace(body[-16:], bytes(16))
-        reply = timestamp_reply(self._pki, body, self._now(), next(self._serials))
+        wrong_nonce = self.behaviour["tsa"] == "wrong-nonce"
+        reply = timestamp_reply(self._pki, body, self._now(), next(self._serials), wrong_nonce=wrong_nonce)
         return web.Response(body=reply, content_type="application/timestamp-reply")
+
+    async def _by_content_type(self, request: web.Request) -> web.StreamResponse:
+        if request.content_type == "application/timestamp-query":
+            return await self._tsa(request)
+        return await self._ocsp(request)
+
+    async def _form(self, _request: web.Request) -> web.Response:
+        return web.Response(text=_FORM, content_type="text/html")
+
+    async def _issued(self, _request: web.Request) -> web.Response:
+        items = "".join(f"<li>{name}</li>" for name in self._pki.issued_names())
+        return web.Response(text=f"<!doctype html><ul>{items}</ul>", content_type="text/html")
+
+    async def _test_ca_sign(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        given, kind = form.get("certreq"), str(form.get("type", "auto"))
+        if not isinstance(given, web.FileField) or not given.filename:
+            raise web.HTTPBadRequest(text="the form field certreq must be a file with a name")
+        if kind == "auto":
+            kind = "sign" if "sign" in given.filename else "auth"
+        if kind not in ("sign", "auth"):
+            raise web.HTTPBadRequest(text=f"type is {kind!r}; sign, auth or auto was expected")
+        try:
+            issued = self._pki.certify(_load_request(given.file.read()), kind)
+        except (ValueError, TypeError) as err:
+            return web.Response(status=500, text=f"the request cannot be certified: {err}")
+        return web.Response(
+            body=issued.public_bytes(Encoding.PEM),
+            content_type="application/octet-stream",
+            headers={"Content-Disposition": f'attachment; filename="{issued.serial_number}.pem"'},
+        )
 
     async def _sign(self, request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            load = x509.load_pem_x509_csr if body.lstrip().startswith(b"-----") else x509.load_der_x509_csr
-            wanted = load(body)
+            wanted = _load_request(body)
             identifier = request.query["id"].split("/")
             if request.match_info["kind"] == "sign":
                 member = ClientId(*identifier)
@@ -131,6 +176,7 @@ class TrustServices:
 
     async def _certificate(self, request: web.Request) -> web.Response:
         certificates = {
+            "ca": self._pki.intermediate,
             "root": self._pki.root,
             "intermediate": self._pki.intermediate,
             "ocsp": self._pki.ocsp_certificate,
@@ -138,6 +184,11 @@ class TrustServices:
         }
         pem = certificates[request.match_info["role"]].public_bytes(Encoding.PEM)
         return web.Response(body=pem, content_type="application/x-pem-file")
+
+
+def _load_request(body: bytes) -> x509.CertificateSigningRequest:
+    load = x509.load_pem_x509_csr if body.lstrip().startswith(b"-----") else x509.load_der_x509_csr
+    return load(body)
 
 
 def _serial(request: web.Request) -> int:

@@ -6,6 +6,7 @@ for, remembers what it revoked, answers OCSP requests and stamps digests. Everyt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -51,16 +52,21 @@ class DevPki:
         self._revoked = revoked
 
     @classmethod
-    def create(cls, folder: Path, algorithm: str = "ec", *, now: datetime | None = None) -> DevPki:
-        """Make a new authority; ``algorithm`` is ``ec`` (P-256) or ``rsa`` (2048)."""
+    def create(
+        cls, folder: Path, algorithm: str = "ec", *, flat: bool = False, now: datetime | None = None
+    ) -> DevPki:
+        """Make a new authority; ``algorithm`` is ``ec`` (P-256) or ``rsa`` (2048). ``flat``: the root issues everything."""
         folder.mkdir(parents=True, exist_ok=True)
         start = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(hours=1)
         roles: dict[str, Issued] = {}
         for role in _ROLES:
-            key = _new_key(algorithm)
-            issuer = roles.get("intermediate") or roles.get("root")
-            roles[role] = Issued(_role_certificate(role, key, issuer, start), key)
-            _write(folder / f"{role}.key", _key_pem(key))
+            if flat and role == "intermediate":
+                roles[role] = roles["root"]
+            else:
+                key = _new_key(algorithm)
+                issuer = roles.get("intermediate") or roles.get("root")
+                roles[role] = Issued(_role_certificate(role, key, issuer, start), key)
+            _write(folder / f"{role}.key", _key_pem(roles[role].key))
             _write(folder / f"{role}.pem", roles[role].certificate.public_bytes(Encoding.PEM))
         pki = cls(folder, roles, set())
         pki._save_revoked()
@@ -78,9 +84,10 @@ class DevPki:
         return cls(folder, roles, set(json.loads((folder / "revoked.json").read_text())))
 
     @classmethod
-    def open(cls, folder: Path, algorithm: str = "ec") -> DevPki:
+    def open(cls, folder: Path, algorithm: str = "ec", *, flat: bool = False) -> DevPki:
         """The authority of a folder, made if it is not there yet."""
-        return cls.load(folder) if (folder / "revoked.json").exists() else cls.create(folder, algorithm)
+        made = (folder / "revoked.json").exists()
+        return cls.load(folder) if made else cls.create(folder, algorithm, flat=flat)
 
     @property
     def root(self) -> x509.Certificate:
@@ -140,6 +147,43 @@ class DevPki:
             (x509.SubjectAlternativeName([csr.general_name(address)]), False),
         ]
         return self._issue(_key_of(public_key), subject, extensions, days, now)
+
+    def certify(
+        self,
+        request: x509.CertificateSigningRequest,
+        kind: str,
+        *,
+        days: int = 7300,
+        now: datetime | None = None,
+    ) -> x509.Certificate:
+        """A ``sign`` or ``auth`` certificate with the request's own subject, as X-Road's test CA gives; kept in ``issued/``.
+
+        The subject alternative name of the request goes into authentication certificates only.
+        """
+        if not request.is_signature_valid:
+            raise ValueError("the request's own signature does not hold")
+        extensions: list[tuple[x509.ExtensionType, bool]] = []
+        if kind == "sign":
+            extensions.append((_key_usage(content_commitment=True), True))
+        else:
+            usage = _key_usage(
+                digital_signature=True, key_encipherment=True, data_encipherment=True, key_agreement=True
+            )
+            extensions.append((usage, False))
+            purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+            extensions.append((x509.ExtendedKeyUsage(purposes), False))
+            with contextlib.suppress(x509.ExtensionNotFound):
+                names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+                extensions.append((names.value, False))
+        issued = self._issue(_key_of(request), request.subject, extensions, days, now)
+        folder = self._folder / "issued"
+        folder.mkdir(exist_ok=True)
+        _write(folder / f"{issued.serial_number}.pem", issued.public_bytes(Encoding.PEM))
+        return issued
+
+    def issued_names(self) -> list[str]:
+        """The file names of what `certify` issued."""
+        return sorted(path.name for path in (self._folder / "issued").glob("*.pem"))
 
     def revoke(self, certificate: x509.Certificate | int) -> None:
         """Answer ``revoked`` for a certificate, or a serial number, from now on."""

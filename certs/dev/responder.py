@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,12 @@ def ocsp_reply(
     *,
     valid_for: timedelta = timedelta(hours=1),
     signer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] | None = None,
+    wrong_nonce: bool = False,
 ) -> bytes:
-    """The response (DER) to an OCSP request. ``signer`` stands in for the delegated one, to answer wrongly on purpose."""
+    """The response (DER) to an OCSP request; a nonce comes back (RFC 8954).
+
+    ``signer`` stands in for the delegated one, and ``wrong_nonce`` for the nonce, to answer wrongly on purpose.
+    """
     try:
         asked = ocsp.load_der_ocsp_request(request)
         serial = asked.serial_number
@@ -48,6 +53,11 @@ def ocsp_reply(
         revocation_reason=x509.ReasonFlags.cessation_of_operation if revoked else None,
     )
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, certificate).certificates([certificate])
+    with contextlib.suppress(x509.ExtensionNotFound):
+        nonce = asked.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+        builder = builder.add_extension(
+            x509.OCSPNonce(bytes(len(nonce)) if wrong_nonce else nonce), critical=False
+        )
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 

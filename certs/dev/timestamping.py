@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 _DIGEST_OIDS = frozenset(f"2.16.840.1.101.3.4.2.{n}" for n in (1, 2, 3))
 
 
-def timestamp_reply(pki: DevPki, request: bytes, at: datetime, serial: int) -> bytes:
-    """The reply (DER) to a timestamp request. A request that cannot be served is refused as RFC 3161 says."""
+def timestamp_reply(
+    pki: DevPki, request: bytes, at: datetime, serial: int, *, wrong_nonce: bool = False
+) -> bytes:
+    """The reply (DER) to a timestamp request. A request that cannot be served is refused as RFC 3161 says.
+
+    ``wrong_nonce`` answers another nonce than was asked with, on purpose.
+    """
     try:
         fields = der.read_one(request, der.SEQUENCE, "request").children()
         imprint = fields[1]
@@ -38,7 +43,7 @@ def timestamp_reply(pki: DevPki, request: bytes, at: datetime, serial: int) -> b
         imprint.raw,
         der.write_integer(serial),
         der.write(der.GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode("ascii")),
-        b"" if nonce is None else nonce.raw,
+        b"" if nonce is None else der.write_integer(1) if wrong_nonce else nonce.raw,
     )
     token = _sign_cms(pki, info, with_certificate=wants_certificate)
     return der.write(der.SEQUENCE, der.write(der.SEQUENCE, der.write_integer(0)), token)

@@ -12,6 +12,7 @@ lasting name before the row that names it is committed; a crash in between leave
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -85,8 +86,31 @@ STEPS = (
         signature BLOB
     );
     """,
+    # What is archived, the archives, and where the log begins once its oldest records are gone (at most one row).
+    """
+    CREATE TABLE archive (
+        id INTEGER PRIMARY KEY,
+        group_name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        file_name TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+    );
+    CREATE INDEX archive_of_group ON archive (group_name);
+    CREATE TABLE archived (
+        record_id INTEGER PRIMARY KEY REFERENCES record (id),
+        archive_id INTEGER NOT NULL REFERENCES archive (id)
+    );
+    CREATE TABLE removed (
+        id INTEGER PRIMARY KEY,
+        chain BLOB NOT NULL
+    );
+    """,
 )
+DATABASE = "messages.sqlite"
 _STOP = object()
+# Rows of one statement: fifteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
+# the interpreter once, not once a row.
+_ROWS_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +134,7 @@ class MessageLog:
     def __init__(self, folder: Path, settings: LogSettings | None = None) -> None:
         self._settings = settings or LogSettings()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / "messages.sqlite"
+        self._path = folder / DATABASE
         self.bodies = folder / "bodies"
         self.bodies.mkdir(mode=0o700, exist_ok=True)
         self._queue: queue.SimpleQueue[_Waiting | object] = queue.SimpleQueue()
@@ -150,10 +174,11 @@ class MessageLog:
         self._length += 1
         self._queue.put(waiting)
         try:
-            # A caller that goes away does not take its message out of a batch that is being written.
             return await asyncio.shield(waiting.done)
-        finally:
-            self._length -= 1
+        except asyncio.CancelledError:
+            # A caller that goes away does not take its message out of a batch, and keeps its bodies until that is written.
+            await _settled(waiting.done)
+            raise
 
     async def close(self) -> None:
         """Write what waits and stop."""
@@ -200,13 +225,27 @@ class MessageLog:
             connection.execute("BEGIN IMMEDIATE")
             ids = self._insert(connection, batch)
             connection.execute("COMMIT")  # from here on the messages are in the log, whatever happens
-        except (sqlite3.Error, OSError) as err:
+        except Exception as err:  # whatever it was, everyone is answered and the next batch is tried
             self._undo(connection, linked)
-            log.error("messages could not be logged", extra={"event": "log_failed", "reason": str(err)})
+            log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
             text = f"the message log cannot be written ({err}); nothing was sent. Free space or mend the disk"
-            _answer_all(batch, None, text)
+            self._answer(batch, None, text)
         else:
-            _answer_all(batch, ids, "")
+            self._answer(batch, ids, "")
+
+    def _answer(self, batch: list[_Waiting], ids: list[int] | None, text: str) -> None:
+        """Wake everyone of a batch with one call into the event loop."""
+
+        def answer() -> None:
+            self._length -= len(batch)
+            for place, waiting in enumerate(batch):
+                if ids is None:
+                    waiting.done.set_exception(LogFailed(Kind.LOGGING_FAILED, text))
+                else:
+                    waiting.done.set_result(ids[place])
+
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
+            batch[0].loop.call_soon_threadsafe(answer)
 
     def _link_bodies(self, entry: LogEntry, linked: list[Path]) -> None:
         for spool in entry.attachments:
@@ -216,8 +255,7 @@ class MessageLog:
                 linked.append(target)
 
     def _insert(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> list[int]:
-        last = connection.execute("SELECT id, chain FROM record ORDER BY id DESC LIMIT 1").fetchone()
-        number, chain = (0, FIRST_CHAIN_VALUE) if last is None else (int(last[0]), bytes(last[1]))
+        number, chain = _last(connection, "record") or _last(connection, "removed") or (0, FIRST_CHAIN_VALUE)
         records, attachments, ids = [], [], []
         for waiting in batch:
             number += 1
@@ -227,25 +265,17 @@ class MessageLog:
             records.append((number, *row, chain))
             attachments += [(number, *part) for part in parts]
             ids.append(number)
-        connection.executemany(
-            "INSERT INTO record (id, message_id, request_id, is_response, side, owner, client, service, protocol, "
-            "message, signature, hash_chain_result, hash_chain, at_ms, chain) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            records,
-        )
-        if attachments:
-            connection.executemany(
-                "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                attachments,
-            )
+        _insert_rows(connection, _INSERT_RECORD, records)
+        _insert_rows(connection, _INSERT_ATTACHMENT, attachments)
         return ids
 
     def _undo(self, connection: sqlite3.Connection, linked: list[Path]) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        for path in linked:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        with contextlib.suppress(OSError):  # what stays is removed at the next start
+            for path in linked:
+                path.unlink(missing_ok=True)
 
     def _remove_unnamed_bodies(self) -> None:
         named = {
@@ -287,6 +317,13 @@ class MessageLog:
         marks = ", ".join("?" * len(ids))
         return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
 
+    def record(self, record_id: int) -> LogRecord:
+        """One record, for threads. Raises `LogFailed` when it is not there."""
+        found = self._records("record.id = ?", [record_id])
+        if not found:
+            raise LogFailed(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
+        return found[0]
+
     def _records(self, where: str, parameters: Sequence[object], limit: int = 10_000) -> list[LogRecord]:
         rows = self._query(
             "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "  # noqa: S608  clauses of ours, values bound
@@ -310,8 +347,9 @@ class MessageLog:
         return await asyncio.to_thread(self._verify_chain)
 
     def _verify_chain(self) -> int | None:
-        chain, expected = FIRST_CHAIN_VALUE, 1
         with self._reader_lock:
+            before, chain = _last(self._reader, "removed") or (0, FIRST_CHAIN_VALUE)
+            expected = before + 1
             for number, *row, kept in self._reader.execute(
                 "SELECT id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
                 "signature, hash_chain_result, hash_chain, at_ms, chain FROM record ORDER BY id"
@@ -363,19 +401,36 @@ class Stamp:
     records: Sequence[tuple[int, bytes | None, bytes | None]]
 
 
-def _answer_all(batch: list[_Waiting], ids: list[int] | None, text: str) -> None:
-    """Wake everyone of a batch with one call into the event loop."""
+async def _settled(done: asyncio.Future[int]) -> None:
+    """Wait until ``done`` has a result or an exception, however often the caller is told to go."""
+    while not done.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((done,))
+    done.exception()  # nobody else will look at it
 
-    def answer() -> None:
-        for place, waiting in enumerate(batch):
-            if waiting.done.done():
-                continue
-            if ids is None:
-                waiting.done.set_exception(LogFailed(Kind.LOGGING_FAILED, text))
-            else:
-                waiting.done.set_result(ids[place])
 
-    batch[0].loop.call_soon_threadsafe(answer)
+_INSERT_RECORD = (
+    "INSERT INTO record (id, message_id, request_id, is_response, side, owner, client, service, protocol, "
+    "message, signature, hash_chain_result, hash_chain, at_ms, chain) VALUES "
+)
+_INSERT_ATTACHMENT = (
+    "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name) VALUES "
+)
+
+
+def _insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    for start in range(0, len(rows), _ROWS_TOGETHER):
+        some = rows[start : start + _ROWS_TOGETHER]
+        marks = f"({', '.join('?' * len(some[0]))})"
+        connection.execute(
+            statement + ", ".join([marks] * len(some)), [value for row in some for value in row]
+        )
+
+
+def _last(connection: sqlite3.Connection, table: str) -> tuple[int, bytes] | None:
+    """Number and chain value of the last row of a table that has both."""
+    row = connection.execute(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  a name of ours
+    return None if row is None else (int(row[0]), bytes(row[1]))
 
 
 def _row(entry: LogEntry) -> tuple[bytes | str | int | None, ...]:

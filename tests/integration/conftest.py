@@ -59,6 +59,18 @@ url = "http://{BASE}.10:9"
 [[client.service.allow]]
 subject = "MX/GOB/15-ISSEMYM/AFIL"
 [[client.service]]
+code = "soapEcho"
+type = "WSDL"
+url = "http://{BASE}.10:9000/soap"
+[[client.service.allow]]
+subject = "MX/GOB/15-ISSEMYM/AFIL"
+[[client.service]]
+code = "soapSend"
+type = "WSDL"
+url = "http://{BASE}.10:9000/soap?n=3000000"
+[[client.service.allow]]
+subject = "MX/GOB/15-ISSEMYM/AFIL"
+[[client.service]]
 code = "off"
 url = "http://{BASE}.10:9000"
 disabled = "until Monday"

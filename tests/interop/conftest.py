@@ -13,15 +13,23 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.softtoken import KeyKind
 from tests import worlds
+from tests.programs import need
 
 KINDS = (KeyKind.EC_P256, KeyKind.EC_P384, KeyKind.RSA_2048)
 NAMES = ("alone", "with-body", "response", "batch", "batch-with-body", "batch-timestamp", "batch-both")
 
 
-def call(*command: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+PACKAGES = {"xmlsec1": "xmlsec1", "openssl": "openssl", "java": "openjdk-17-jdk-headless"}
+
+
+def call(program: str, *arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     """A tool's run; whoever asks looks at how it ended."""
     return subprocess.run(
-        [str(c) for c in command], capture_output=True, text=True, timeout=timeout_s, check=False
+        [need(program, package=PACKAGES[program]), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 

@@ -1,0 +1,378 @@
+"""Institutes, registry and their gateways as processes on one machine: what demo and scenarios run on.
+
+A `Country` is a `Federation` plus one information system a member. Everything a system says or asks goes through its
+gateway; the only other hand on a system is the seed of synthetic persons.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+import uuid
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from benchmarks.federation import Federation, GatewaySpec
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.evidence import verify_container
+from social_security import pack, seed
+from social_security.notices import notice_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from certs.evidence import Verdict
+
+REGISTRY = "00-RNSS"
+SYSTEM_PORT = 9000
+INSTITUTE_SUBSYSTEMS = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL")
+REGISTRY_SUBSYSTEMS = ("IDENT", "INDICE")
+# Which of a caller's subsystems may use the operations of a subsystem.
+CALLERS = {
+    "IDENT": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
+    "INDICE": ("HIST", "PORT", "EXTERNOS", "ARCO"),
+    "AFIL": ("AFIL",),
+    "HIST": ("HIST", "PORT"),
+    "PORT": ("PORT",),
+    "EXTERNOS": ("EXTERNOS",),
+    "ARCO": ("ARCO",),
+    "BITACORA": ("BITACORA",),
+    "VITAL": (),
+}
+PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT)
+
+
+class AddressTaken(RuntimeError):  # noqa: N818  said to a person
+    """An address this run needs cannot be had: ``missing`` on this machine (a Mac), or ``taken`` by a process."""
+
+    def __init__(self, *, missing: Sequence[str] = (), taken: Sequence[str] = ()) -> None:
+        super().__init__(", ".join(missing or taken))
+        self.missing = missing
+        self.taken = taken
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back from a call: HTTP status, body, the gateway's error code if it refused, and how long it took."""
+
+    status: int
+    body: dict[str, Any]
+    error: str | None
+    message_id: str
+    client: str
+    service: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One container of one side, with its verdict."""
+
+    side: str
+    file: Path
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Call:
+    """What a member's staff fill in beside the body; the rest follows from the operation."""
+
+    purpose: str
+    case: str
+    role: str
+    reason: str
+    system: str = "Ventanilla 1.0"
+    user: str = "emp-0001"
+    bases: Sequence[str] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Country:
+    """A federation of institutes with their systems."""
+
+    def __init__(
+        self,
+        folder: Path,
+        codes: Sequence[str],
+        base: str = "127.50.0",
+        *,
+        clock: bool = False,
+        gateway_settings: str = "",
+    ) -> None:
+        self.folder = folder
+        self.base = base
+        self.codes = tuple(codes)
+        self.clock_file = folder / "reloj" if clock else None
+        self._specs = {c: self._spec(c, gateway_settings) for c in self.codes}
+        self.federation = Federation(folder, list(self._specs.values()), base=base)
+
+    # Addresses
+
+    def address(self, code: str) -> str:
+        """A member's address: its entity's number, the registry 10."""
+        number = 10 if code == REGISTRY else int(code[:2])
+        return f"{self.base}.{number}"
+
+    def addresses(self) -> list[str]:
+        """Every loopback address of the country."""
+        return [
+            self.federation.central_address,
+            self.federation.trust_address,
+            *(self.address(c) for c in self.codes),
+        ]
+
+    def check_addresses(self) -> None:
+        """Refuse to start on addresses that are missing (a Mac) or taken (an earlier run). Raises `AddressTaken`."""
+        taken: list[str] = []
+        wanted = [(self.federation.central_address, (8080,)), (self.federation.trust_address, (8888,))]
+        wanted += [(self.address(c), PORTS) for c in self.codes]
+        for address, ports in wanted:
+            for port in ports:
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    try:
+                        probe.bind((address, port))
+                    except OSError as err:
+                        if err.errno == errno.EADDRNOTAVAIL:
+                            raise AddressTaken(missing=self.addresses()) from err
+                        taken.append(f"{address}:{port}")
+        if taken:
+            raise AddressTaken(taken=taken)
+
+    # Setting up and running
+
+    def set_up(self) -> None:
+        """Make keys, certificates, registry, configurations and the synthetic persons; nothing twice."""
+        self.federation.set_up()
+        seed.seed_registry(self.system_folder(REGISTRY))
+        for code in self.codes:
+            if code != REGISTRY:
+                seed.seed_institute(self.system_folder(code), code, self.system_folder(REGISTRY))
+        for code in self.codes:
+            lines = [
+                f'member = "{code}"',
+                f'host = "{self.address(code)}"',
+                f"port = {SYSTEM_PORT}",
+                f'clock_file = "{self.clock_file or ""}"',
+            ]
+            (self.system_folder(code) / "settings.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def start(self) -> None:
+        """Start every process and wait until messages can be exchanged."""
+        for code in self.codes:
+            self.start_system(code)
+        self.federation.start_all()
+        for code in self.codes:
+            self.federation.wait_for(f"http://{self.address(code)}:{SYSTEM_PORT}/estado")
+
+    def start_system(self, code: str) -> None:
+        """Start a member's information system."""
+        folder = self.system_folder(code)
+        self.federation.start(
+            f"{code}-sistema",
+            "social_security",
+            "serve",
+            "--data",
+            str(folder),
+            "--settings",
+            str(folder / "settings.toml"),
+        )
+
+    def stop(self) -> None:
+        """End every process."""
+        self.federation.stop()
+
+    def system_folder(self, code: str) -> Path:
+        """Where a member's system keeps its data."""
+        return self.folder / "systems" / code
+
+    def set_clock(self, at: str) -> None:
+        """Set the time that every system sees (RFC 3339)."""
+        if self.clock_file is None:
+            raise ValueError("this country runs on the machine's clock")
+        self.clock_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.clock_file.with_suffix(".new")
+        fresh.write_text(at, encoding="ascii")
+        fresh.replace(self.clock_file)
+
+    # Calling
+
+    def call(
+        self,
+        client: str,
+        provider: str,
+        operation: str,
+        body: dict[str, Any] | None,
+        call: Call,
+        **path: str,
+    ) -> Reply:
+        """Call an operation through the client's gateway. ``client`` is ``15-ISSEMYM/AFIL``, ``provider`` a code."""
+        described = pack.operations()[operation]
+        where = described.path.format(**path) if path else described.path
+        code = client.partition("/")[0]
+        uri, digest = notice_of(code)
+        bases = call.bases or sorted(pack.purposes()[call.purpose].legal_bases[0])
+        headers = {
+            "Content-Type": "application/json",
+            "X-Road-UserId": f"MX-{code}:{call.user}",
+            "X-Road-Issue": call.case,
+            "X-OSS-Proposito": call.purpose,
+            "X-OSS-Fundamento": ",".join(bases),
+            "X-OSS-Motivo": quote(call.reason),
+            "X-OSS-Sistema": call.system,
+            "X-OSS-Rol": call.role,
+            "X-OSS-Aviso": f"{uri};sha256={digest}",
+            "X-OSS-Politica": "1.0.0",
+            **call.headers,
+        }
+        return self.send(
+            client, f"{member_path(provider)}/{described.subsystem}", described.method, where, body, headers
+        )
+
+    def send(
+        self,
+        client: str,
+        provider: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """One HTTP request to the client's gateway; headers whose value is empty are left out."""
+        code, subsystem = client.split("/")
+        message_id = f"MX-{uuid.uuid4()}"
+        sent = {
+            "X-Road-Client": f"{member_path(code)}/{subsystem}",
+            "X-Road-Id": message_id,
+            **(headers or {}),
+        }
+        request = urllib.request.Request(
+            f"http://{self.address(code)}:8080/r1/{provider}/oss-v1{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={n: v for n, v in sent.items() if v},
+        )
+        started = time.monotonic()
+        try:
+            with urllib.request.urlopen(request, timeout=90) as answer:
+                status, found, raw = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as err:
+            status, found, raw = err.code, err.headers, err.read()
+        took = (time.monotonic() - started) * 1000
+        value = json.loads(raw) if raw else {}
+        return Reply(status, value, found.get("X-Road-Error"), message_id, client, provider, took)
+
+    # Evidence
+
+    def evidence(self, reply: Reply, into: Path) -> list[Evidence]:
+        """The containers of an exchange from both sides, downloaded and verified offline."""
+        client_code, client_subsystem = reply.client.split("/")
+        provider_code, provider_subsystem = reply.service.split("/")[2:4]
+        trusted = load_configuration_folder(self.verification_configuration(client_code, into), strict=False)
+        found: list[Evidence] = []
+        for side, code, subsystem in (
+            ("consumer", client_code, client_subsystem),
+            ("provider", provider_code, provider_subsystem),
+        ):
+            folder = into / f"{side}-{code}"
+            for file in self.containers(code, subsystem, reply.message_id, folder):
+                with file.open("rb") as source:
+                    found.append(Evidence(side, file, verify_container(source, trusted, at=None)))
+        return found
+
+    def containers(self, code: str, subsystem: str, message_id: str, folder: Path) -> list[Path]:
+        """Download a message's containers from a member's gateway."""
+        folder.mkdir(parents=True, exist_ok=True)
+        member = pack.members()[code]
+        query = urlencode(
+            {
+                "xRoadInstance": "MX",
+                "memberClass": member.member_class,
+                "memberCode": code,
+                "subsystemCode": subsystem,
+                "queryId": message_id,
+                "force": "",
+            }
+        )
+        with urllib.request.urlopen(f"http://{self.address(code)}:8080/asic?{query}", timeout=60) as answer:
+            archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+        files: list[Path] = []
+        for name in archive.namelist():
+            file = folder / name
+            file.write_bytes(archive.read(name))
+            files.append(file)
+        return files
+
+    def verification_configuration(self, code: str, into: Path) -> Path:
+        """The configuration an auditor needs, as a member's gateway gives it out."""
+        folder = into / "verificationconf"
+        with urllib.request.urlopen(
+            f"http://{self.address(code)}:8080/verificationconf", timeout=60
+        ) as answer:
+            zipfile.ZipFile(io.BytesIO(answer.read())).extractall(folder)
+        return folder
+
+    # What each gateway serves
+
+    def _spec(self, code: str, settings: str) -> GatewaySpec:
+        member = pack.members()[code]
+        subsystems = REGISTRY_SUBSYSTEMS if code == REGISTRY else INSTITUTE_SUBSYSTEMS
+        return GatewaySpec(
+            code,
+            member.name,
+            self.address(code),
+            subsystems,
+            self._wanted(code, subsystems),
+            settings=settings,
+            member_class=member.member_class,
+        )
+
+    def _wanted(self, code: str, subsystems: Sequence[str]) -> str:
+        lines: list[str] = []
+        for subsystem in subsystems:
+            lines += ["[[client]]", f'id = "{member_path(code)}/{subsystem}"', 'connection = "HTTP"']
+            operations = [o for o in pack.operations().values() if o.subsystem == subsystem]
+            lines += [
+                "[[client.service]]",
+                'code = "oss-v1"',
+                f'url = "http://{self.address(code)}:{SYSTEM_PORT}"',
+            ]
+            for caller in self._callers(subsystem):
+                lines += _allow(caller, "GET", "/estado")
+                for operation in operations:
+                    lines += _allow(caller, operation.method, _pattern(operation.path))
+        return "\n".join(lines) + "\n"
+
+    def _callers(self, subsystem: str) -> list[str]:
+        return [
+            f"{member_path(code)}/{calling}"
+            for code in self.codes
+            if code != REGISTRY
+            for calling in CALLERS.get(subsystem, ())
+        ]
+
+
+def member_path(code: str) -> str:
+    """A member's identifier."""
+    return pack.members()[code].path
+
+
+def _pattern(path: str) -> str:
+    return "/".join("*" if part.startswith("{") else part for part in path.split("/"))
+
+
+def _allow(subject: str, method: str, path: str) -> list[str]:
+    return [
+        "[[client.service.allow]]",
+        f'subject = "{subject}"',
+        f'method = "{method}"',
+        f'path = "{path}"',
+    ]

@@ -1,0 +1,46 @@
+"""Where a gateway keeps what is its own, and what of it belongs into a backup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serving.backup import Content
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BACKUP_CONTENT = Content(
+    kind="gateway",
+    databases=("serverconf.sqlite", "admin.sqlite"),
+    files=("settings.toml", "wanted.toml", "backup.key"),
+    folders=("token", "globalconf", "profiles", "tls"),
+    keep=("log", "backups"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The names within a gateway's data folder."""
+
+    root: Path
+
+    @property
+    def serverconf(self) -> Path:
+        """The server configuration."""
+        return self.root / "serverconf.sqlite"
+
+    @property
+    def token(self) -> Path:
+        """The software token."""
+        return self.root / "token"
+
+    @property
+    def globalconf(self) -> Path:
+        """The stored global configuration."""
+        return self.root / "globalconf"
+
+    @property
+    def log(self) -> Path:
+        """The message log."""
+        return self.root / "log"

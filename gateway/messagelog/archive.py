@@ -1,0 +1,268 @@
+"""Archives of the message log: a zip of signed containers, each archive chained to the one before it of its group.
+
+The last entry, ``linkinginfo``, names the archive before, the digest algorithm and, for every container, the digest of the
+chain up to it: ``digest_n = hex(H(digest_(n-1) in hex ‖ hex(H(container))))``. So nothing can be taken out, put in or moved
+without showing. Containers are written and read as streams; nothing here opens a file.
+
+Spec: UG-SS 12; X-Road 7.8's LogArchiveWriter and archive verifier, which this is stricter than: order counts, no entry
+may be there twice, and nothing else may lie in an archive.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+
+from certs.algorithms import DigestAlgorithm
+from schemas.faults import BadMessage, Fault, Kind, NotProved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
+    from schemas.identifiers import ClientId
+
+LINKING_INFO = "linkinginfo"
+_CONTAINER_SUFFIX = ".asice"
+_LARGEST_LINKING_INFO = 64 * 1024 * 1024
+_CHUNK = 256 * 1024
+_STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)
+_NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\\<>/:|*?"]')
+
+
+class Grouping(enum.StrEnum):
+    """Whose records come into one chain of archives."""
+
+    NONE = "none"
+    MEMBER = "member"
+    SUBSYSTEM = "subsystem"
+
+    def name_for(self, owner: ClientId) -> str:
+        """The group of a record's owner; empty when there is one group for all."""
+        if self is Grouping.NONE:
+            return ""
+        return (owner.member if self is Grouping.MEMBER else owner).path()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The end of an archive: its last digest in hex, and its file's name. Both empty before the first archive."""
+
+    digest: str = ""
+    file_name: str = ""
+
+
+FIRST = Link()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkingInfo:
+    """What an archive says of itself: the archive before it and, in order, (digest of the chain, container's name)."""
+
+    previous: Link
+    algorithm: DigestAlgorithm
+    entries: tuple[tuple[str, str], ...]
+
+
+def chain_digest(before: str, container_digest: bytes, algorithm: DigestAlgorithm) -> str:
+    """The digest of the chain after one more container."""
+    return algorithm.digest((before + container_digest.hex()).encode("ascii")).hex()
+
+
+def render_linking_info(info: LinkingInfo) -> bytes:
+    """The content of ``linkinginfo``."""
+    previous = info.previous
+    head = f"{previous.digest or '-'} {previous.file_name or '-'} {info.algorithm.name_on_wire}"
+    return "".join(f"{line}\n" for line in (head, *(f"{d} {n}" for d, n in info.entries))).encode()
+
+
+def parse_linking_info(raw: bytes) -> LinkingInfo:
+    """Read ``linkinginfo``. Raises `BadMessage` (``malformed_hash_chain``)."""
+    try:
+        head, *lines = [line.split() for line in raw.decode("utf-8").splitlines()]
+        digest, file_name, name = head
+        entries = tuple((d, n) for d, n in lines)
+        algorithm = DigestAlgorithm.from_name(name)
+    except (ValueError, Fault) as err:
+        raise _malformed(
+            "the linking info must have a line with digest, file and algorithm of the archive before, then lines of "
+            f"digest and container: {err.detail if isinstance(err, Fault) else err}"
+        ) from err
+    if algorithm not in _STRONG:
+        raise _malformed(f"the linking info uses {name}; SHA-256, SHA-384 or SHA-512 was expected")
+    if len({n for _, n in entries}) != len(entries):
+        raise _malformed("the linking info names a container twice")
+    return LinkingInfo(
+        Link("" if digest == "-" else digest, "" if file_name == "-" else file_name), algorithm, entries
+    )
+
+
+def archive_file_name(group: str, start: datetime, end: datetime, last_digest: str) -> str:
+    """``mlog-[<group>-]<start>-<end>-<first 16 hex digits of the last digest>.zip``, times in UTC."""
+    # 120 bytes leave room for the rest of a file name, 255 bytes at the most.
+    short = _NOT_IN_FILE_NAMES.sub("_", group).encode()[:120].decode("utf-8", "ignore")
+    named = f"{short}-" if group else ""
+    times = "-".join(f"{at.astimezone(UTC):%Y%m%d%H%M%S}" for at in (start, end))
+    return f"mlog-{named}{times}-{last_digest[:16]}.zip"
+
+
+class ArchiveWriter:
+    """Writes one archive: `add` containers, then `finish`."""
+
+    def __init__(
+        self, out: IO[bytes], previous: Link, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
+    ) -> None:
+        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
+        self._previous = previous
+        self._algorithm = algorithm
+        self._entries: list[tuple[str, str]] = []
+        self._times: list[datetime] = []
+        self.size_bytes = 0
+
+    @property
+    def last_digest(self) -> str:
+        """The digest of the chain so far."""
+        return self._entries[-1][0] if self._entries else self._previous.digest
+
+    def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], None]) -> None:
+        """Append a container; ``write`` is given the stream to write it to."""
+        with self._zip.open(_entry(name, at), "w", force_zip64=True) as inner:
+            digesting = _Digesting(inner, self._algorithm)
+            with io.BufferedWriter(digesting, _CHUNK) as buffered:
+                write(buffered)
+        self.size_bytes += digesting.size
+        digest = chain_digest(self.last_digest, digesting.digest(), self._algorithm)
+        self._entries.append((digest, name))
+        self._times.append(at)
+
+    def finish(self, group: str) -> Link:
+        """Write the linking info and close the zip; the link to this archive, with its file's name."""
+        info = LinkingInfo(self._previous, self._algorithm, tuple(self._entries))
+        self._zip.writestr(_entry(LINKING_INFO, max(self._times)), render_linking_info(info))
+        self._zip.close()
+        name = archive_file_name(group, min(self._times), max(self._times), self.last_digest)
+        return Link(self.last_digest, name)
+
+
+def _entry(name: str, at: datetime) -> zipfile.ZipInfo:
+    at = at.astimezone(UTC)
+    return zipfile.ZipInfo(name, (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second))
+
+
+class _Digesting(io.RawIOBase):
+    """Passes bytes on, digesting and counting them."""
+
+    def __init__(self, out: IO[bytes], algorithm: DigestAlgorithm) -> None:
+        self._out = out
+        self._hash = hashlib.new(algorithm.short)
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        raw = bytes(data)
+        self._out.write(raw)
+        self._hash.update(raw)
+        self.size += len(raw)
+        return len(raw)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+# Verifying
+
+
+@dataclass(slots=True)
+class ArchiveVerdict:
+    """What an archive was found to be: its own link's digest, the archive before it, and its containers."""
+
+    previous: Link
+    last_digest: str
+    containers: list[str] = field(default_factory=list)
+
+
+def verify_archive(
+    source: IO[bytes], previous_digest: str | None, look: Callable[[str, IO[bytes]], None] | None = None
+) -> ArchiveVerdict:
+    """Prove that an archive is whole and follows the archive whose last digest is ``previous_digest``.
+
+    1. It is a zip of containers, at least one, and one linking info. 2. The linking info begins from ``previous_digest``
+    (empty: it is the first of its group; None: the caller cannot know). 3. It names exactly the containers that are there,
+    in their order. 4. The chain over them has the digests it says. ``look`` is shown each container.
+
+    Raises `BadMessage` (``malformed_hash_chain``) or `NotProved` (``invalid_hash_chain``).
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return _verify(archive, previous_digest, look)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as err:
+        raise _malformed(f"this is no archive of signed containers: {err}") from err
+
+
+def _verify(
+    archive: zipfile.ZipFile,
+    previous_digest: str | None,
+    look: Callable[[str, IO[bytes]], None] | None,
+) -> ArchiveVerdict:
+    names = archive.namelist()  # 1
+    containers = [n for n in names if n != LINKING_INFO]
+    strange = [n for n in containers if not n.endswith(_CONTAINER_SUFFIX)]
+    if strange or len(set(names)) != len(names):
+        raise _malformed(f"an archive holds each container once and nothing else; {strange or 'a name'} came")
+    if LINKING_INFO not in names:
+        raise _malformed("the archive has no linking info")
+    info = parse_linking_info(_read_bounded(archive, LINKING_INFO))
+    if not containers:
+        raise _malformed("the archive has no containers")
+    if previous_digest is not None and previous_digest.lower() != info.previous.digest.lower():  # 2
+        raise NotProved(
+            Kind.INVALID_HASH_CHAIN,
+            f"the archive follows the one that ends with {info.previous.digest or 'nothing (it is a first one)'}; "
+            f"{previous_digest or 'a first one'} was expected",
+        )
+    if [n for _, n in info.entries] != containers:  # 3
+        raise NotProved(
+            Kind.INVALID_HASH_CHAIN,
+            f"the linking info names {len(info.entries)} containers, and they are not the {len(containers)} that are there",
+        )
+    digest = info.previous.digest
+    for said, name in info.entries:  # 4
+        digest = chain_digest(digest, _digest_of(archive, name, info.algorithm), info.algorithm)
+        if digest != said.lower():
+            raise NotProved(
+                Kind.INVALID_HASH_CHAIN, f"the digest of {name} is not the one in the linking info"
+            )
+        if look is not None:
+            with archive.open(name) as container:
+                look(name, container)
+    return ArchiveVerdict(info.previous, digest, containers)
+
+
+def _read_bounded(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as entry:
+        content = entry.read(_LARGEST_LINKING_INFO + 1)
+    if len(content) > _LARGEST_LINKING_INFO:
+        raise _malformed(f"{name} in the archive is larger than {_LARGEST_LINKING_INFO} bytes")
+    return content
+
+
+def _digest_of(archive: zipfile.ZipFile, name: str, algorithm: DigestAlgorithm) -> bytes:
+    digest = hashlib.new(algorithm.short)
+    with archive.open(name) as entry:
+        while chunk := entry.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def _malformed(detail: str) -> BadMessage:
+    return BadMessage(Kind.MALFORMED_HASH_CHAIN, detail)

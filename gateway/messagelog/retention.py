@@ -1,0 +1,254 @@
+"""What becomes of old records: archived in files that follow one another, and removed once they are long archived.
+
+A record is archived once it is timestamped. Each archive is complete on the disk under a temporary name before the log
+says that its records are archived, and gets its lasting name after: a crash leaves a temporary file, which the next round
+renames if the log knows it and deletes if not. A record is removed only when it and all before it are archived and older
+than they are to be kept; the log's chain then begins after it.
+
+It works beside `MessageLog`, on a connection of its own. Spec: UG-SS 12; X-Road 7.8's LogArchiver and LogCleaner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from certs.edges.tokenfiles import sync_folder
+from gateway.messagelog.archive import FIRST, ArchiveWriter, Grouping, Link
+from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.store import DATABASE
+from schemas.faults import Fault, Kind, LogFailed
+from schemas.identifiers import ClientId
+from serving.database import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gateway.messagelog.record import LogRecord
+    from gateway.messagelog.store import MessageLog
+
+log = logging.getLogger("gateway.archiver")
+
+LARGEST_ROUND = 10_000
+REMOVED_TOGETHER = 500
+_TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """Seconds, bytes and days; ``interval_s`` 0 neither archives nor removes."""
+
+    interval_s: float = 21_600.0
+    grouping: Grouping = Grouping.NONE
+    file_bytes: int = 32 * 1024 * 1024
+    keep_days: int = 30
+
+
+class Retention:
+    """Archives and cleans one message log, whose folder has an ``archive`` folder for it."""
+
+    def __init__(
+        self,
+        message_log: MessageLog,
+        folder: Path,
+        now: Callable[[], datetime],
+        settings: RetentionSettings | None = None,
+    ) -> None:
+        self._log = message_log
+        self._now = now
+        self._settings = settings or RetentionSettings()
+        self._database = folder / DATABASE
+        self.folder = folder / "archive"
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    async def run(self) -> None:
+        """Archive and remove for ever, a round an interval."""
+        while True:
+            if not self._settings.interval_s:
+                await asyncio.Event().wait()
+            try:
+                await self.archive()
+                await self.remove_old()
+            except (Fault, sqlite3.Error, OSError) as err:
+                reason = err.detail if isinstance(err, Fault) else str(err)
+                log.error(
+                    "the message log could not be archived",
+                    extra={"event": "archive_failed", "reason": reason},
+                )
+            await asyncio.sleep(self._settings.interval_s)
+
+    # Archiving
+
+    async def archive(self) -> list[Path]:
+        """Archive every timestamped record that is not archived yet; the new files. Raises `LogFailed`."""
+        return await asyncio.to_thread(self._archive)
+
+    def _archive(self) -> list[Path]:
+        connection = connect(self._database)
+        made: list[Path] = []
+        try:
+            self._finish_interrupted(connection)
+            while pending := self._pending(connection):
+                for group, ids in itertools.groupby(pending, key=lambda p: p[0]):
+                    made += self._archive_group(connection, group, [record_id for _, record_id in ids])
+        except OSError as err:
+            raise LogFailed(Kind.LOGGING_FAILED, f"an archive cannot be written: {err}") from err
+        finally:
+            connection.close()
+        return made
+
+    def _finish_interrupted(self, connection: sqlite3.Connection) -> None:
+        for path in self.folder.glob(f".*{_TEMPORARY}"):
+            name = path.name[1:].removesuffix(_TEMPORARY)
+            known = connection.execute("SELECT 1 FROM archive WHERE file_name = ?", (name,)).fetchone()
+            if known is None:
+                path.unlink()
+            else:
+                path.replace(self.folder / name)
+        sync_folder(self.folder)
+
+    def _pending(self, connection: sqlite3.Connection) -> list[tuple[str, int]]:
+        rows = connection.execute(
+            "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id "
+            "LEFT JOIN archived ON archived.record_id = record.id WHERE archived.record_id IS NULL "
+            "ORDER BY record.id LIMIT ?",
+            (LARGEST_ROUND,),
+        ).fetchall()
+        return sorted(
+            (self._settings.grouping.name_for(ClientId(*row[1].split("/"))), row[0]) for row in rows
+        )
+
+    def _archive_group(
+        self, connection: sqlite3.Connection, group: str, record_ids: Sequence[int]
+    ) -> list[Path]:
+        made: list[Path] = []
+        left = list(record_ids)
+        while left:
+            path, archived = self._write_archive(connection, group, left)
+            made.append(path)
+            left = left[archived:]
+        return made
+
+    def _write_archive(
+        self, connection: sqlite3.Connection, group: str, record_ids: Sequence[int]
+    ) -> tuple[Path, int]:
+        """One archive of as many records as it takes; its file and how many they were."""
+        writing = self.folder / f".{os.getpid()}.writing{_TEMPORARY}"
+        try:
+            with writing.open("wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                writer = ArchiveWriter(file, _last_archive(connection, group))
+                archived = 0
+                for record_id in record_ids:
+                    self._add(writer, record_id)
+                    archived += 1
+                    if writer.size_bytes > self._settings.file_bytes:
+                        break
+                link = writer.finish(group)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary = self.folder / f".{link.file_name}{_TEMPORARY}"
+            writing.replace(temporary)
+            sync_folder(
+                self.folder
+            )  # the archive is on the disk; a crash here leaves a file the log does not know
+        except BaseException:
+            writing.unlink(missing_ok=True)
+            raise
+        self._mark(
+            connection, group, link, record_ids[:archived]
+        )  # a crash here: the next round gives it its name
+        target = self.folder / link.file_name
+        temporary.replace(target)
+        sync_folder(self.folder)
+        log.info("archive made", extra={"event": "archived", "file": link.file_name, "records": archived})
+        return target, archived
+
+    def _add(self, writer: ArchiveWriter, record_id: int) -> None:
+        record: LogRecord = self._log.record(record_id)
+        writer.add(container_name(record), record.at, lambda out: write_record(out, record, self._log.bodies))
+
+    def _mark(
+        self, connection: sqlite3.Connection, group: str, link: Link, record_ids: Sequence[int]
+    ) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            cursor = connection.execute(
+                "INSERT INTO archive (group_name, digest, file_name, at_ms) VALUES (?, ?, ?, ?)",
+                (group, link.digest, link.file_name, int(self._now().timestamp() * 1000)),
+            )
+            connection.executemany(
+                "INSERT INTO archived (record_id, archive_id) VALUES (?, ?)",
+                [(record_id, cursor.lastrowid) for record_id in record_ids],
+            )
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    # Removing
+
+    async def remove_old(self) -> int:
+        """Remove the oldest records that are archived and have been kept long enough; how many they were."""
+        return await asyncio.to_thread(self._remove_old)
+
+    def _remove_old(self) -> int:
+        before_ms = int((self._now() - timedelta(days=self._settings.keep_days)).timestamp() * 1000)
+        connection = connect(self._database)
+        count = 0
+        try:
+            while removed := self._remove_some(connection, before_ms):
+                count += removed
+            if count:
+                connection.execute(
+                    "DELETE FROM stamp WHERE NOT EXISTS (SELECT 1 FROM stamped WHERE stamped.stamp_id = stamp.id)"
+                )
+        finally:
+            connection.close()
+        if count:
+            log.info("old records removed", extra={"event": "removed", "records": count})
+        return count
+
+    def _remove_some(self, connection: sqlite3.Connection, before_ms: int) -> int:
+        rows = connection.execute(
+            "SELECT record.id, record.chain, record.at_ms < ? AND archived.record_id IS NOT NULL FROM record "
+            "LEFT JOIN archived ON archived.record_id = record.id ORDER BY record.id LIMIT ?",
+            (before_ms, REMOVED_TOGETHER),
+        ).fetchall()
+        old = list(itertools.takewhile(lambda row: row[2], rows))
+        if not old:
+            return 0
+        last, chain, _ = old[-1]
+        files = connection.execute(
+            "SELECT file_name FROM attachment WHERE record_id <= ? AND file_name IS NOT NULL", (last,)
+        ).fetchall()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for table in ("attachment", "archived", "stamped"):
+                connection.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))  # noqa: S608  names of ours
+            connection.execute("DELETE FROM record WHERE id <= ?", (last,))
+            connection.execute("DELETE FROM removed")
+            connection.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute(
+            "COMMIT"
+        )  # a crash after this leaves body files nobody names, removed at the next start
+        for (name,) in files:
+            (self._log.bodies / name).unlink(missing_ok=True)
+        return len(old)
+
+
+def _last_archive(connection: sqlite3.Connection, group: str) -> Link:
+    row = connection.execute(
+        "SELECT digest, file_name FROM archive WHERE group_name = ? ORDER BY id DESC LIMIT 1", (group,)
+    ).fetchone()
+    return FIRST if row is None else Link(*row)

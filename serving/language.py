@@ -1,0 +1,34 @@
+"""Spanish or English: which of the two a person reads.
+
+The commands' texts stand in both languages where they are used, ``tr("en español", "in English")``. SACBE_LANG decides,
+then the locale variables of POSIX; whatever is not Spanish is English. Log lines and faults on the wire are English.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLES = ("SACBE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+class Language(enum.StrEnum):
+    """The languages of this software."""
+
+    SPANISH = "es"
+    ENGLISH = "en"
+
+
+def language_of(environ: Mapping[str, str]) -> Language:
+    """The language that the environment asks for; the first variable that is set decides."""
+    wanted = next((environ[name] for name in VARIABLES if environ.get(name)), "")
+    return Language.SPANISH if wanted.lower().startswith("es") else Language.ENGLISH
+
+
+def tr(spanish: str, english: str) -> str:
+    """The text in the language of this process."""
+    return spanish if language_of(os.environ) is Language.SPANISH else english

@@ -1,0 +1,35 @@
+"""Settings of a system: one frozen value from TOML and the environment (``SACBE_SS_*``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from serving.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ENVIRONMENT_PREFIX = "SACBE_SS"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a system is told from outside its database."""
+
+    # Which member's system this is: its code in the fixture, as 15-ISSEMYM.
+    member: str
+    # Only the member's gateway may reach it.
+    host: str = "127.0.0.1"
+    port: int = 9000
+    # Policy version in force.
+    policy: str = "1.0.0"
+    # For exercises: a file whose content is the time. Empty takes the machine's clock.
+    clock_file: str = ""
+    log_level: str = "info"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of a TOML file, overridden by the environment."""
+    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)

@@ -1,0 +1,266 @@
+"""What an institute keeps of its persons under its own PID: affiliations, pair pseudonyms, seen tokens, access rows.
+
+File numbers are local and never leave. Cases of portability, admission and ARCO have stores of their own over the same
+database (`steps` of each module are applied in one list, see `social_security.institute.desk`).
+
+Spec: the domain reference 5.2 (Afiliacion, RegistroAcceso).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from social_security.pseudonyms import Pid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.database import Database
+
+STEPS = (
+    """
+    CREATE TABLE affiliation (
+        pid TEXT PRIMARY KEY,
+        file_number TEXT NOT NULL,
+        regime TEXT NOT NULL,
+        state TEXT NOT NULL,
+        since TEXT NOT NULL,
+        until TEXT,
+        level INTEGER NOT NULL
+    );
+    CREATE TABLE pair (
+        pidp TEXT PRIMARY KEY,
+        member TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        pid TEXT NOT NULL,
+        level INTEGER NOT NULL
+    );
+    CREATE TABLE seen_token (
+        token_id TEXT PRIMARY KEY,
+        expires TEXT NOT NULL
+    );
+    CREATE TABLE notice (
+        uri TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL
+    );
+    CREATE TABLE access (
+        id INTEGER PRIMARY KEY,
+        pid TEXT NOT NULL,
+        at TEXT NOT NULL,
+        action TEXT NOT NULL,
+        receiver TEXT NOT NULL,
+        receiver_system TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        bases TEXT NOT NULL,
+        categories TEXT NOT NULL,
+        case_id TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        local_user TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        code TEXT,
+        hidden_basis TEXT,
+        hidden_until TEXT
+    );
+    CREATE INDEX access_pid ON access (pid, at);
+    CREATE INDEX access_at ON access (at);
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Affiliation:
+    """A person's standing at the institute. ``state`` never says why."""
+
+    pid: Pid
+    file_number: str
+    regime: str
+    state: str
+    since: date
+    until: date | None
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One row of the access log: what left, to whom, why, and how it ended; never a value."""
+
+    pid: Pid
+    at: datetime
+    action: str
+    receiver: str
+    receiver_system: str
+    purpose: str
+    bases: str
+    categories: tuple[str, ...]
+    case: str
+    message_id: str
+    local_user: str
+    outcome: str
+    code: str | None
+    hidden_basis: str | None
+    hidden_until: date | None
+
+
+class PersonStore:
+    """Persons and accesses in the institute's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save_affiliation(self, a: Affiliation) -> None:
+        """Write an affiliation, new or changed."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO affiliation (pid, file_number, regime, state, since, until, level) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pid) DO UPDATE SET regime = excluded.regime, "
+                "state = excluded.state, since = excluded.since, until = excluded.until, level = excluded.level",
+                (
+                    a.pid,
+                    a.file_number,
+                    a.regime,
+                    a.state,
+                    a.since.isoformat(),
+                    None if a.until is None else a.until.isoformat(),
+                    a.level,
+                ),
+            )
+
+    def affiliation(self, pid: Pid) -> Affiliation | None:
+        """The affiliation of a person."""
+        rows = self._database.query(
+            "SELECT pid, file_number, regime, state, since, until, level FROM affiliation WHERE pid = ?",
+            (pid,),
+        )
+        if not rows:
+            return None
+        found, number, regime, state, since, until, level = rows[0]
+        return Affiliation(
+            Pid(found),
+            number,
+            regime,
+            state,
+            date.fromisoformat(since),
+            None if until is None else date.fromisoformat(until),
+            int(level),
+        )
+
+    def remember_pair(self, pidp: Pid, member: str, purpose: str, pid: Pid, level: int) -> None:
+        """Note that a member speaks of this person as ``pidp``."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO pair (pidp, member, purpose, pid, level) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (pidp) DO UPDATE SET level = excluded.level",
+                (pidp, member, purpose, pid, level),
+            )
+
+    def pair(self, pidp: Pid, member: str, purpose: str) -> tuple[Pid, int] | None:
+        """The person and level behind a pair pseudonym that this member may use for this purpose."""
+        rows = self._database.query(
+            "SELECT pid, level FROM pair WHERE pidp = ? AND member = ? AND purpose = ?",
+            (pidp, member, purpose),
+        )
+        return (Pid(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def take_token(self, token_id: str, expires: datetime) -> bool:
+        """Note a single-use token; False when it has been used already."""
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "INSERT INTO seen_token (token_id, expires) VALUES (?, ?) ON CONFLICT (token_id) DO NOTHING",
+                (token_id, expires.isoformat()),
+            )
+            return done.rowcount == 1
+
+    def add_notices(self, notices: Sequence[tuple[str, str]]) -> None:
+        """Register privacy notices by address and digest."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO notice (uri, sha256) VALUES (?, ?) "
+                "ON CONFLICT (uri) DO UPDATE SET sha256 = excluded.sha256",
+                notices,
+            )
+
+    def notice(self, uri: str) -> str | None:
+        """The digest registered for a notice."""
+        rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
+        return str(rows[0][0]) if rows else None
+
+    def add_access(self, a: Access) -> None:
+        """Append an access row."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO access (pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, "
+                "message_id, local_user, outcome, code, hidden_basis, hidden_until) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    a.pid,
+                    a.at.isoformat(),
+                    a.action,
+                    a.receiver,
+                    a.receiver_system,
+                    a.purpose,
+                    a.bases,
+                    json.dumps(a.categories),
+                    a.case,
+                    a.message_id,
+                    a.local_user,
+                    a.outcome,
+                    a.code,
+                    a.hidden_basis,
+                    None if a.hidden_until is None else a.hidden_until.isoformat(),
+                ),
+            )
+
+    def accesses(
+        self,
+        pid: Pid,
+        *,
+        today: date,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 1000,
+        with_hidden: bool = False,
+    ) -> tuple[int, list[Access]]:
+        """How many accesses the person may see in a range, and one page of them, newest first."""
+        where = "pid = ? AND at >= ? AND at <= ? AND (? = 1 OR hidden_until IS NULL OR hidden_until < ?)"
+        values = (
+            pid,
+            "" if start is None else start.isoformat(),
+            "9999" if end is None else end.isoformat(),
+            int(with_hidden),
+            today.isoformat(),
+        )
+        ((total,),) = self._database.query(f"SELECT count(*) FROM access WHERE {where}", values)  # noqa: S608  ours
+        rows = self._database.query(
+            "SELECT pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, message_id, "  # noqa: S608  ours
+            f"local_user, outcome, code, hidden_basis, hidden_until FROM access WHERE {where} "
+            "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+            (*values, limit, offset),
+        )
+        return int(total), [_access(r) for r in rows]
+
+
+def _access(row: tuple[str | None, ...]) -> Access:
+    pid, at, action, receiver, system, purpose, bases, categories, case, message, user, outcome = (
+        v or "" for v in row[:12]
+    )
+    return Access(
+        Pid(pid),
+        datetime.fromisoformat(at),
+        action,
+        receiver,
+        system,
+        purpose,
+        bases,
+        tuple(json.loads(categories)),
+        case,
+        message,
+        user,
+        outcome,
+        row[12],
+        row[13],
+        None if row[14] is None else date.fromisoformat(row[14]),
+    )

@@ -1,0 +1,1 @@
+"""The national registry: who a person is, and who holds something of hers. Never what."""

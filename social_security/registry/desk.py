@@ -1,0 +1,185 @@
+"""What the registry answers: match a person, translate her pseudonym, say who holds a history, note a case.
+
+Each function is one operation of the service description. The registry learns who asks whom and why; it never sees what
+they tell each other.
+
+Spec: the domain reference 5.7; S02, S10, S11.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from social_security import tokens
+from social_security.curp import parse_curp
+from social_security.faults import DomainError
+from social_security.pseudonyms import institute_pid, pair_pid, parse_pid
+from social_security.registry.store import CaseEntry
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
+    from social_security.keys import RegistryKeys
+    from social_security.registry.store import Person, RegistryStore
+
+CLOSED = frozenset(("CERRADO", "NEGADO"))
+
+
+class RegistryDesk:
+    """The registry's operations over its store."""
+
+    def __init__(
+        self,
+        member: str,
+        store: RegistryStore,
+        keys: RegistryKeys,
+        clock: Callable[[], datetime],
+        zone: ZoneInfo,
+        policy: str,
+    ) -> None:
+        self.member = member
+        self.zone = zone
+        self.policy = policy
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def admit(self, asked: Asked) -> None:
+        """Refuse an unregistered privacy notice (SS-204)."""
+        notice = asked.context.notice
+        if self._store.notice(notice.uri) != notice.sha256:
+            raise DomainError("SS-204", field="X-OSS-Aviso")
+
+    def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
+        """The registry's log is the gateway's message log; nothing is kept beside it."""
+
+    def acts(self) -> dict[str, Callable[[Asked], Answer]]:
+        """The operations by name."""
+        return {
+            "buscarBeneficiario": self.find_person,
+            "traducirPid": self.translate,
+            "localizarHistoria": self.locate,
+            "registrarCaso": self.register_case,
+        }
+
+    def find_person(self, asked: Asked) -> Answer:
+        """Match by CURP or own PID; the caller gets its own PID and nobody else's."""
+        self._check_quota(asked)
+        body, member = asked.body, asked.context.member
+        if "curp" in body:
+            curp = parse_curp(body["curp"], asked.today)
+            person = self._store.find_by_curp(curp)
+            born = body.get("fechaNacimiento")
+            if person is not None and born is not None and date.fromisoformat(born) != curp.born:
+                return Answer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
+        else:
+            person = self._store.find_by_pid(member, parse_pid(body["pid"]))
+        if person is None:
+            return Answer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
+        answer: dict[str, object] = {
+            "resultado": "COINCIDE",
+            "pid": self._store.link(person.rid, member, asked.today),
+        }
+        wanted = body.get("atributos", ())
+        if "nivel" in wanted:
+            answer["nivel"] = f"LOA{person.level}"
+        if "estadoVital" in wanted:
+            answer["estadoVital"] = person.vital_state
+        return Answer(answer, categories=("identidad",))
+
+    def translate(self, asked: Asked) -> Answer:
+        """PID-P and a sealed token for one recipient, one purpose, one case."""
+        context = asked.context
+        self._check_case_open(asked)
+        person = self._known(asked)
+        recipient = asked.body["destino"]
+        jwk = self._store.recipient(recipient)
+        if jwk is None:
+            raise DomainError(
+                "SS-300",
+                f"{recipient} no tiene llave para testigos",
+                f"{recipient} has no key for tokens",
+                field="destino",
+            )
+        # Whole seconds: the token carries no smaller ones.
+        issued = asked.now.replace(microsecond=0)
+        claims = tokens.Claims(
+            self.member,
+            recipient,
+            str(uuid.uuid4()),
+            issued,
+            issued + self._life(context.case),
+            context.purpose,
+            context.case,
+            context.member,
+            pair_pid(
+                self._keys.pid, self._keys.version, person.rid, context.member, recipient, context.purpose
+            ),
+            institute_pid(self._keys.pid, self._keys.version, person.rid, recipient),
+            person.level,
+        )
+        return Answer(
+            {
+                "pidPar": claims.pair,
+                "testigo": tokens.seal(claims, self._keys.signing, json.loads(jwk)),
+                "vence": claims.expires.isoformat(),
+            },
+            categories=("identidad",),
+        )
+
+    def locate(self, asked: Asked) -> Answer:
+        """The members that hold a history; never the history."""
+        self._check_case_open(asked)
+        return Answer({"institutos": self._store.holders(self._known(asked).rid)}, categories=("identidad",))
+
+    def register_case(self, asked: Asked) -> Answer:
+        """Note a case, or its new state. A second open one for the same benefit is named (SS-205 never; it answers)."""
+        body = asked.body
+        person = self._known(asked)
+        before = self._store.case(body["caso"])
+        if before is not None and before.member != asked.context.member:
+            raise DomainError("SS-405", field="caso")
+        benefit = body.get("beneficio")
+        if benefit is not None and before is None:
+            for other in self._store.cases_of(person.rid, benefit):
+                if other.state not in CLOSED:
+                    return Answer({"resultado": "DUPLICADO", "caso": other.case}, categories=("beneficio",))
+        self._store.save_case(
+            CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"]), asked.now
+        )
+        return Answer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
+
+    def _known(self, asked: Asked) -> Person:
+        person = self._store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
+        if person is None:
+            raise DomainError("SS-300", field="pid")
+        return person
+
+    def _check_case_open(self, asked: Asked) -> None:
+        entry = self._store.case(asked.context.case)
+        if entry is not None and entry.state in CLOSED:
+            raise DomainError(
+                "SS-205", f"el caso está {entry.state}", f"the case is {entry.state}", field="X-Road-Issue"
+            )
+
+    def _check_quota(self, asked: Asked) -> None:
+        quota = asked.operation.daily_quota
+        if quota is not None and self._store.count_lookup(asked.context.user, asked.today) > quota:
+            raise DomainError(
+                "SS-304",
+                f"la cuota es de {quota} consultas por cuenta y día",
+                f"the quota is {quota} look-ups per account and day",
+            )
+
+    @staticmethod
+    def _life(case: str) -> timedelta:
+        return tokens.life_of(case)

@@ -1,0 +1,294 @@
+"""What the registry keeps: one row a person, her former and present CURP indexes, and one link per institute.
+
+No name, sex, address, phone, photo, salary or nationality. A CURP stands only as ciphertext and as keyed index. A test
+refuses a column that the reference does not list.
+
+Spec: the domain reference 5.2 (PersonaRegistro, VinculoInstituto), 2.5.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from serving.database import Database
+from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from serving.database import Transaction
+    from social_security.curp import Curp
+    from social_security.keys import RegistryKeys
+
+NO_CURP_LIFE = timedelta(days=90)
+STEPS = (
+    """
+    CREATE TABLE person (
+        rid BLOB PRIMARY KEY,
+        curp_cipher BLOB,
+        level INTEGER NOT NULL,
+        vital_state TEXT NOT NULL,
+        no_curp_reason TEXT,
+        no_curp_expires TEXT
+    );
+    CREATE TABLE curp_index (
+        idx TEXT PRIMARY KEY,
+        key_version TEXT NOT NULL,
+        rid BLOB NOT NULL REFERENCES person (rid),
+        is_current INTEGER NOT NULL
+    );
+    CREATE INDEX curp_index_rid ON curp_index (rid);
+    CREATE TABLE evidence (
+        rid BLOB NOT NULL REFERENCES person (rid),
+        type TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        at TEXT NOT NULL,
+        sha256 TEXT NOT NULL
+    );
+    CREATE TABLE link (
+        member TEXT NOT NULL,
+        pid TEXT NOT NULL,
+        rid BLOB NOT NULL REFERENCES person (rid),
+        since TEXT NOT NULL,
+        until TEXT,
+        has_history INTEGER NOT NULL,
+        key_version TEXT NOT NULL,
+        PRIMARY KEY (member, pid)
+    );
+    CREATE INDEX link_rid ON link (rid);
+    CREATE TABLE recipient (
+        member TEXT PRIMARY KEY,
+        jwk TEXT NOT NULL
+    );
+    CREATE TABLE notice (
+        uri TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL
+    );
+    CREATE TABLE case_entry (
+        case_id TEXT PRIMARY KEY,
+        member TEXT NOT NULL,
+        rid BLOB NOT NULL,
+        benefit TEXT,
+        state TEXT NOT NULL,
+        at TEXT NOT NULL
+    );
+    CREATE INDEX case_entry_rid ON case_entry (rid, benefit);
+    CREATE TABLE lookup (
+        account TEXT NOT NULL,
+        day TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (account, day)
+    );
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person as the registry knows her."""
+
+    rid: Rid
+    level: int
+    vital_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEntry:
+    """A case that some member has told the registry of."""
+
+    case: str
+    member: str
+    rid: Rid
+    benefit: str | None
+    state: str
+
+
+class RegistryStore:
+    """Reads and writes the registry's database."""
+
+    def __init__(self, path: Path, keys: RegistryKeys) -> None:
+        self._database = Database(path, STEPS)
+        self._keys = keys
+        self._cipher = AESGCM(keys.cipher)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    # Persons
+
+    def enrol(self, curp: Curp | None, level: int, at: date, *, rid: Rid | None = None) -> Rid:
+        """Make a person, with a random RID unless an exercise fixes it; without CURP for 90 days."""
+        made = rid or Rid(secrets.token_bytes(16))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO person (rid, curp_cipher, level, vital_state, no_curp_reason, no_curp_expires) "
+                "VALUES (?, ?, ?, 'VIVA', ?, ?)",
+                (
+                    made,
+                    None if curp is None else self._encrypt(made, curp.value),
+                    level,
+                    "SIN_CURP" if curp is None else None,
+                    (at + NO_CURP_LIFE).isoformat() if curp is None else None,
+                ),
+            )
+            if curp is not None:
+                self._add_index(connection, curp, made)
+        return made
+
+    def correct_curp(self, rid: Rid, curp: Curp) -> None:
+        """Give a person another CURP; the former one keeps leading to her."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE curp_index SET is_current = 0 WHERE rid = ?", (rid,))
+            connection.execute(
+                "UPDATE person SET curp_cipher = ?, no_curp_reason = NULL, no_curp_expires = NULL WHERE rid = ?",
+                (self._encrypt(rid, curp.value), rid),
+            )
+            self._add_index(connection, curp, rid)
+
+    def find_by_curp(self, curp: Curp) -> Person | None:
+        """The person of a CURP, present or former."""
+        index = curp_index(self._keys.index, self._keys.version, curp.value)
+        return self._person(
+            "SELECT p.rid, p.level, p.vital_state FROM curp_index i JOIN person p ON p.rid = i.rid WHERE i.idx = ?",
+            (index,),
+        )
+
+    def find_by_pid(self, member: str, pid: Pid) -> Person | None:
+        """The person whom a member knows under its own PID."""
+        return self._person(
+            "SELECT p.rid, p.level, p.vital_state FROM link l JOIN person p ON p.rid = l.rid "
+            "WHERE l.member = ? AND l.pid = ?",
+            (member, pid),
+        )
+
+    def set_level(self, rid: Rid, level: int) -> None:
+        """Raise or lower a person's level of assurance."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE person SET level = ? WHERE rid = ?", (level, rid))
+
+    def set_vital_state(self, rid: Rid, state: str) -> None:
+        """Say whether a person lives."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE person SET vital_state = ? WHERE rid = ?", (state, rid))
+
+    # Links
+
+    def link(self, rid: Rid, member: str, at: date, *, has_history: bool = False) -> Pid:
+        """The member's own PID of a person; the link is made when it is the first time."""
+        pid = institute_pid(self._keys.pid, self._keys.version, rid, member)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (member, pid) DO UPDATE SET has_history = "
+                "CASE WHEN excluded.has_history = 1 THEN 1 ELSE link.has_history END",
+                (member, pid, rid, at.isoformat(), int(has_history), self._keys.version),
+            )
+        return pid
+
+    def holders(self, rid: Rid) -> list[str]:
+        """The members that hold a history of the person."""
+        rows = self._database.query(
+            "SELECT member FROM link WHERE rid = ? AND has_history = 1 AND until IS NULL ORDER BY member",
+            (rid,),
+        )
+        return [str(r[0]) for r in rows]
+
+    # Recipients, notices, cases, quota
+
+    def add_recipient(self, member: str, jwk: str) -> None:
+        """Remember a member's public key for tokens."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO recipient (member, jwk) VALUES (?, ?) "
+                "ON CONFLICT (member) DO UPDATE SET jwk = excluded.jwk",
+                (member, jwk),
+            )
+
+    def recipient(self, member: str) -> str | None:
+        """A member's public key."""
+        rows = self._database.query("SELECT jwk FROM recipient WHERE member = ?", (member,))
+        return str(rows[0][0]) if rows else None
+
+    def add_notices(self, notices: Sequence[tuple[str, str]]) -> None:
+        """Register privacy notices by address and digest."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO notice (uri, sha256) VALUES (?, ?) "
+                "ON CONFLICT (uri) DO UPDATE SET sha256 = excluded.sha256",
+                notices,
+            )
+
+    def notice(self, uri: str) -> str | None:
+        """The digest registered for a notice."""
+        rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
+        return str(rows[0][0]) if rows else None
+
+    def case(self, case: str) -> CaseEntry | None:
+        """A case some member registered."""
+        rows = self._database.query(
+            "SELECT case_id, member, rid, benefit, state FROM case_entry WHERE case_id = ?", (case,)
+        )
+        return _entry(rows[0]) if rows else None
+
+    def cases_of(self, rid: Rid, benefit: str) -> list[CaseEntry]:
+        """The person's cases for a benefit, first registered first."""
+        rows = self._database.query(
+            "SELECT case_id, member, rid, benefit, state FROM case_entry WHERE rid = ? AND benefit = ? "
+            "ORDER BY at, case_id",
+            (rid, benefit),
+        )
+        return [_entry(r) for r in rows]
+
+    def save_case(self, entry: CaseEntry, at: datetime) -> None:
+        """Register a case or its new state."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO case_entry (case_id, member, rid, benefit, state, at) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, benefit = excluded.benefit",
+                (entry.case, entry.member, entry.rid, entry.benefit, entry.state, at.isoformat()),
+            )
+
+    def count_lookup(self, account: str, day: date) -> int:
+        """Count a look-up of an account; how many it is today."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO lookup (account, day, count) VALUES (?, ?, 1) "
+                "ON CONFLICT (account, day) DO UPDATE SET count = lookup.count + 1",
+                (account, day.isoformat()),
+            )
+        rows = self._database.query(
+            "SELECT count FROM lookup WHERE account = ? AND day = ?", (account, day.isoformat())
+        )
+        return int(rows[0][0])
+
+    def _person(self, sql: str, parameters: Sequence[object]) -> Person | None:
+        rows = self._database.query(sql, parameters)
+        return Person(Rid(bytes(rows[0][0])), int(rows[0][1]), str(rows[0][2])) if rows else None
+
+    def _add_index(self, connection: Transaction, curp: Curp, rid: Rid) -> None:
+        connection.execute(
+            "INSERT INTO curp_index (idx, key_version, rid, is_current) VALUES (?, ?, ?, 1)",
+            (
+                curp_index(self._keys.index, self._keys.version, curp.value),
+                self._keys.version,
+                rid,
+            ),
+        )
+
+    def _encrypt(self, rid: Rid, curp: str) -> bytes:
+        nonce = secrets.token_bytes(12)
+        return nonce + self._cipher.encrypt(nonce, curp.encode("ascii"), rid)
+
+
+def _entry(row: tuple[object, ...]) -> CaseEntry:
+    case, member, rid, benefit, state = row
+    if not isinstance(rid, bytes):
+        raise TypeError("rid is stored as bytes")
+    return CaseEntry(str(case), str(member), Rid(rid), None if benefit is None else str(benefit), str(state))

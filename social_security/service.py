@@ -1,0 +1,210 @@
+"""The edge of every system here: an HTTP request from the gateway becomes an `Asked`, an answer or a domain error.
+
+One wrapper does for all operations what the reference asks of all: no CURP where none may stand, a complete context, a
+body that follows the schema. What it refuses is an ordinary answer with a code of the error table, so that the gateway
+signs and logs it. Nothing of a body or of an identifier is ever logged here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiohttp import web
+
+from social_security import pack, wireschema
+from social_security.context import Context, check_context, parse_context
+from social_security.curp import find_curp
+from social_security.faults import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from social_security.pack import Operation
+
+BODY_LIMIT = 1024 * 1024
+log = logging.getLogger("social_security")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, checked: whom it is about stands in ``body`` only. ``today`` is the date at this member."""
+
+    operation: Operation
+    context: Context
+    path: Mapping[str, str]
+    body: Mapping[str, Any]
+    now: datetime
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body and its status. ``categories`` is what left, by kind, for the access log."""
+
+    body: dict[str, Any]
+    status: int = 200
+    categories: tuple[str, ...] = ()
+
+
+class Desk(Protocol):
+    """What the wrapper needs of a system: which member it is, its clock, and who is told of each outcome."""
+
+    @property
+    def member(self) -> str:
+        """The member whose system this is."""
+        ...
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the member counts its days."""
+        ...
+
+    @property
+    def policy(self) -> str:
+        """The policy version in force here."""
+        ...
+
+    def now(self) -> datetime:
+        """The time."""
+        ...
+
+    def admit(self, asked: Asked) -> None:
+        """Refuse what this system knows a reason against: notice, opposition, suspended member."""
+        ...
+
+    def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
+        """Take note of the outcome."""
+        ...
+
+
+@dataclass(slots=True)
+class Services:
+    """The operations of one system by name, and the public readings that need no context."""
+
+    desk: Desk
+    acts: dict[str, Callable[[Asked], Answer]] = field(default_factory=dict)
+    readings: dict[str, Callable[[Mapping[str, str]], web.Response]] = field(default_factory=dict)
+
+    def app(self) -> web.Application:
+        """The application that serves them. It must be reachable by the member's gateway only."""
+        app = web.Application(client_max_size=BODY_LIMIT)
+        for name in self.acts:
+            operation = pack.operations()[name]
+            app.router.add_route(operation.method, operation.path, self._handler(operation))
+        for path, reading in self.readings.items():
+            app.router.add_get(path, _reading(reading))
+        app.router.add_get("/estado", self._state)
+        return app
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "OK", "member": self.desk.member, "policy": self.desk.policy})
+
+    def _handler(self, operation: Operation) -> Callable[[web.Request], Any]:
+        async def handle(request: web.Request) -> web.Response:
+            asked: Asked | None = None
+            try:
+                asked = self._asked(operation, request, await _read_body(request))
+                self.desk.admit(asked)
+                answer = self.acts[operation.name](asked)
+                self.desk.record(asked, answer, None)
+                return _json(answer.body, answer.status, "application/json")
+            except DomainError as error:
+                if asked is not None:
+                    self.desk.record(asked, None, error)
+                log.info(
+                    "refused", extra={"event": "refused", "operation": operation.name, "code": error.code}
+                )
+                return _json(error.to_json(), error.status, error.content_type)
+            except Exception as err:
+                # Neither text nor traceback: both may hold what was asked.
+                fault_id = str(uuid.uuid4())
+                log.error(
+                    "unexpected",
+                    extra={
+                        "event": "internal_error",
+                        "operation": operation.name,
+                        "fault_id": fault_id,
+                        "reason": type(err).__name__,
+                        "line": _where(err),
+                    },
+                )
+                internal = DomainError("SS-900", f"folio {fault_id}", f"reference {fault_id}")
+                return _json(internal.to_json(), internal.status, internal.content_type)
+
+        return handle
+
+    def _asked(self, operation: Operation, request: web.Request, body: dict[str, Any]) -> Asked:
+        _check_leaks(operation, request, body)
+        context = parse_context(dict(request.headers))
+        now = self.desk.now()
+        today = now.astimezone(self.desk.zone).date()
+        wireschema.check_values(body, today, takes_curp=operation.name == "buscarBeneficiario")
+        wireschema.check_request(operation, body)
+        check_context(operation, context, self.desk.policy)
+        path = dict(request.match_info)
+        named = path.get("caso") or path.get("folio")
+        if named is not None and named != context.case:
+            raise DomainError(
+                "SS-200",
+                "X-Road-Issue no es el caso de la dirección",
+                "X-Road-Issue is not the case of the address",
+                field="X-Road-Issue",
+            )
+        return Asked(operation, context, path, body, now, today)
+
+
+async def _read_body(request: web.Request) -> dict[str, Any]:
+    if request.method == "GET":
+        return {}
+    try:
+        value = json.loads(await request.read() or b"{}")
+    except (ValueError, web.HTTPRequestEntityTooLarge):
+        raise DomainError(
+            "SS-100", "el cuerpo no es JSON de a lo más 1 MiB", "the body is not JSON of at most 1 MiB"
+        ) from None
+    if not isinstance(value, dict):
+        raise DomainError("SS-100", "se espera un objeto JSON", "a JSON object is expected")
+    return value
+
+
+def _check_leaks(operation: Operation, request: web.Request, body: dict[str, Any]) -> None:
+    """No CURP in the address, in a header, or in the body of any service but the registry's look-up."""
+    if find_curp(request.path_qs):
+        raise DomainError("SS-105", field="URL")
+    for name, value in request.headers.items():
+        if find_curp(value):
+            raise DomainError("SS-105", field=name)
+    for name, value in wireschema.strings(body):
+        if operation.name == "buscarBeneficiario" and name == "curp":
+            continue
+        if find_curp(value):
+            raise DomainError("SS-105", field=name)
+
+
+def _reading(reading: Callable[[Mapping[str, str]], web.Response]) -> Callable[[web.Request], Any]:
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return reading(request.query)
+        except DomainError as error:
+            return _json(error.to_json(), error.status, error.content_type)
+
+    return handle
+
+
+def _json(body: dict[str, Any], status: int, content_type: str) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, ensure_ascii=False), status=status, content_type=content_type, charset="utf-8"
+    )
+
+
+def _where(err: BaseException) -> str:
+    trace = err.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
