@@ -7,9 +7,22 @@ import binascii
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas.faults import Kind, NotProved
+
+# Everything the library raises over bytes it cannot make sense of; it parses lazily, so at any touch.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @lru_cache(maxsize=8192)
@@ -25,8 +38,9 @@ def parse_certificate(data: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(data)
         # Parsing is lazy: whatever is broken inside must show here and not in the middle of a decision.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number)
+        _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.public_key())
         return certificate
-    except (ValueError, binascii.Error, x509.DuplicateExtension, RecursionError) as err:
+    except (*UNREADABLE, binascii.Error) as err:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, f"a certificate cannot be read: {err}") from err
 
 

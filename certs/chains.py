@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from certs.certificates import der_of
+from certs.certificates import UNREADABLE, der_of
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
@@ -198,14 +198,22 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, *, weak: bo
             _verify_sha1(certificate, issuer)
         else:
             certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
 
 def _is_weakly_signed(certificate: x509.Certificate) -> bool:
-    digest = certificate.signature_hash_algorithm
-    return digest is not None and digest.name == "sha1"
+    return _digest_name(certificate) == "sha1"
+
+
+def _digest_name(certificate: x509.Certificate) -> str | None:
+    """The digest a certificate is signed with; None for schemes that are none of ours, which prove nothing."""
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+    return None if digest is None else digest.name
 
 
 def _verify_sha1(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -244,10 +252,10 @@ def _check_certificate(certificate: x509.Certificate, *, weak: bool) -> None:
             )
     if weak:
         return
-    digest = certificate.signature_hash_algorithm
-    if digest is not None and digest.name in _WEAK_DIGESTS:
+    digest = _digest_name(certificate)
+    if digest in _WEAK_DIGESTS:
         raise NotProved(
-            Kind.CERT_VALIDATION, f"{_name(certificate)} is signed with {digest.name}, which is too weak"
+            Kind.CERT_VALIDATION, f"{_name(certificate)} is signed with {digest}, which is too weak"
         )
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

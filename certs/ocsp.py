@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.certificates import der_of
+from certs.certificates import UNREADABLE, der_of
 from certs.chains import check_valid_at
 from schemas.faults import Kind, NotProved
 
@@ -130,7 +130,10 @@ def check_response(
     key = (der, der_of(certificate), der_of(issuer), configuration.generation)
     proved = _remembered.get(key)
     if proved is None:
-        proved = _prove(der, certificate, issuer, configuration)  # 1, 2
+        try:
+            proved = _prove(der, certificate, issuer, configuration)  # 1, 2
+        except UNREADABLE as err:
+            raise _unreadable(err) from err
         if len(_remembered) >= _REMEMBERED:
             _remembered.clear()
         _remembered[key] = proved
@@ -165,7 +168,7 @@ def check_nonce(der: bytes, nonce: bytes) -> None:
     """Refuse an answer to another question than the one with this nonce. Raises `NotProved`."""
     try:
         came = _load(der).extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
-    except (x509.ExtensionNotFound, ValueError) as err:
+    except (x509.ExtensionNotFound, *UNREADABLE) as err:
         raise _incorrect("the OCSP response carries no nonce, though one was sent") from err
     if came != nonce:
         raise _incorrect("the OCSP response carries another nonce than was sent: it answers another question")
@@ -183,16 +186,16 @@ def is_about(der: bytes, certificate: x509.Certificate, issuer: x509.Certificate
     """Whether an answer speaks of a certificate, good or not."""
     try:
         single = next(iter(_load(der).responses), None)
-    except (NotProved, ValueError):
+        return single is not None and _is_about(single, certificate, issuer)
+    except (NotProved, *UNREADABLE):
         return False
-    return single is not None and _is_about(single, certificate, issuer)
 
 
 def _load(der: bytes) -> ocsp.OCSPResponse:
     try:
         return ocsp.load_der_ocsp_response(der)
-    except ValueError as err:
-        raise _incorrect(f"the OCSP response cannot be read: {err}") from err
+    except UNREADABLE as err:
+        raise _unreadable(err) from err
 
 
 def _is_about(
@@ -303,6 +306,10 @@ def _digest(data: bytes) -> bytes:
     digest = hashes.Hash(_SHA1)
     digest.update(data)
     return digest.finalize()
+
+
+def _unreadable(err: Exception) -> NotProved:
+    return _incorrect(f"the OCSP response cannot be read: {err}")
 
 
 def _incorrect(detail: str) -> NotProved:

@@ -4,7 +4,7 @@ The steps of `verify_message_signature`, in X-Road's order with ours in between:
 
 1. The document is well formed, its algorithms are accepted, no Id is double.
 2. It covers the message: a reference to ``/message.xml`` and to every other part, or one to the hash chain result from
-   which the chain leads to every part. A chain that came but is not referenced is refused.
+   which the chain leads to every part, each in its place. A chain that came but is not referenced is refused.
 3. The certificate is for signing (nonRepudiation) and is the one the signed properties name by digest.
 4. Its subject, read by its CA's profile, is the member expected.
 5. The signature value and all references hold.
@@ -159,7 +159,17 @@ def check_coverage(
         # The chain digests what it resolves itself, and says which part is wrong.
         inputs = dict.fromkeys(inputs)
     with step(Step.MALFORMED_SIGNATURE):
-        hashchain.verify(hash_chain_result, hash_chain, inputs, resolve=resolve)
+        covered = hashchain.verify(hash_chain_result, hash_chain, inputs, resolve=resolve)
+    _check_order(covered)
+
+
+def _check_order(covered: Sequence[str]) -> None:
+    """The message comes first, then its attachments: a chain that names them otherwise passes one off as the other."""
+    expected = [xades.MESSAGE_URI, *(f"/attachment{n}" for n in range(1, len(covered)))]
+    if list(covered) != expected:
+        raise _malformed(
+            f"the hash chain is over {', '.join(covered)[:200]}; the message and then its attachments were expected"
+        )
 
 
 def _check_direct(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -31,6 +33,20 @@ _SIG_CHAIN = "sig-hashchain.xml"
 _TS_RESULT = "ts-hashchainresult.xml"
 _TS_CHAIN = "ts-hashchain.xml"
 _TIMESTAMP = "META-INF/timestamp.tst"
+# Everything the zip library raises over bytes that are no zip, or a broken one.
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+)
 _LARGEST_ENTRY = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
@@ -138,7 +154,7 @@ def read_container(source: IO[bytes]) -> Container:
     try:
         with zipfile.ZipFile(source) as archive:
             return _read(archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as err:
+    except ZIP_ERRORS as err:
         raise BadMessage(Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {err}") from err
 
 

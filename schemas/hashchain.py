@@ -241,14 +241,17 @@ def verify(
     resolve: Callable[[str], bytes | None] | None = None,
     algorithm_uri: str | None = SHA512_URI,
     transform: Callable[[str, bytes], bytes] | None = None,
-) -> None:
-    """Prove that ``chain`` leads from every one of ``inputs`` (URI to digest) to ``result``.
+) -> tuple[str, ...]:
+    """Prove that ``chain`` leads from every one of ``inputs`` (URI to digest) to ``result``; the data it covers, in order.
+
+    The order matters to callers: no URI goes into any digest, so only its place says which part a digest is of.
 
     1. The result is well formed and names ``chain_uri``. 2. Every step is evaluated from the result's downwards. A
-    digest given in ``inputs`` stands in for the chain's own, so a wrong one shows in step 3. Where None is given, or
+    digest given in ``inputs`` stands in for the chain's own, so a wrong one shows in step 3, and must equal it (step 5),
+    else evidence that is checked from the bytes alone would fail later. Where None is given, or
     the URI is no input, ``resolve`` gives the bytes to digest and compare; None from it lets the chain's digest stand
     (the caller vouches for that), KeyError means there is no such thing. 3. The digest of the result's step equals the
-    result. 4. Every input was touched.
+    result. 4. Every input was touched. 5. The chain's own digests of the inputs are theirs.
 
     ``algorithm_uri`` is the only digest method let in; None lets in SHA-256, 384 and 512 (chains made elsewhere).
     ``transform`` applies a named transform to resolved bytes; without it transforms are refused.
@@ -276,6 +279,9 @@ def verify(
         raise NotProved(
             Kind.HASHCHAIN_UNUSED_INPUTS, f"the hash chain does not cover {', '.join(sorted(unused))}"
         )
+    if walk.overruled:
+        raise _wrong_reference(walk.overruled[0])
+    return tuple(walk.touched)
 
 
 class _Walk:
@@ -298,6 +304,8 @@ class _Walk:
         self._open: list[tuple[str, str]] = []
         self._evaluated = 0
         self.used: set[str] = set()
+        self.touched: list[str] = []
+        self.overruled: list[str] = []
 
     def evaluate(self, document: str, step_id: str, algorithm_uri: str) -> bytes:
         """The digest of a step of a chain document."""
@@ -329,10 +337,13 @@ class _Walk:
         if item.kind == "StepRef":
             other, _, step_id = item.reference.partition("#")
             return self.evaluate(other or document, step_id, item.algorithm_uri)
+        self.touched.append(item.reference)
         given = self._inputs.get(item.reference)
         if item.reference in self._inputs:
             self.used.add(item.reference)
         if given is not None and not item.transforms:
+            if given != item.digest:
+                self.overruled.append(item.reference)
             return given
         data = self._bytes_of(item.reference)
         if data is None:
@@ -342,10 +353,7 @@ class _Walk:
                 raise _malformed(f"the hash chain asks for the transform {name!r}, which is not accepted")
             data = self._transform(name, data)
         if hashlib.new(DIGESTS[item.algorithm_uri], data).digest() != item.digest:
-            raise NotProved(
-                Kind.INVALID_HASH_CHAIN_REF,
-                f"the hash chain's digest of {item.reference} is not the digest of what came",
-            )
+            raise _wrong_reference(item.reference)
         return item.digest
 
     def _bytes_of(self, uri: str) -> bytes | None:
@@ -425,12 +433,21 @@ def _value(element: etree._Element) -> bytes:
     if element.tag != f"{{{DS_NS}}}DigestValue":
         raise _malformed("a digest value was expected")
     try:
-        value = base64.b64decode("".join((element.text or "").split()), validate=True)
+        text = "".join((element.text or "").split())
+        value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise _malformed("a digest value is not base64") from None
     if not value:
         raise _malformed("a digest value is empty")
+    if _b64(value) != text:
+        raise _malformed("a digest value is not base64 in its one form")
     return value
+
+
+def _wrong_reference(uri: str) -> NotProved:
+    return NotProved(
+        Kind.INVALID_HASH_CHAIN_REF, f"the hash chain's digest of {uri} is not the digest of what came"
+    )
 
 
 def _malformed(detail: str) -> NotProved:

@@ -78,9 +78,11 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
     def doctype(*_: object) -> None:
         raise _TooMuch("has a DOCTYPE, which is not allowed")
 
-    def declaration(_version: str, encoding: str | None, _standalone: int) -> None:
+    def declaration(version: str | None, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii", "ascii"):
             raise _TooMuch(f"declares the encoding {encoding!r}; only UTF-8 is accepted")
+        if version not in (None, "1.0"):
+            raise _TooMuch(f"is of XML version {version!r}; only 1.0 is accepted")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end

@@ -253,13 +253,25 @@ def insert_timestamp(raw: bytes, token: bytes) -> bytes:
 def parse_signature_document(raw: bytes) -> SignatureDocument:
     """Take a signature document apart. Raises `BadMessage` (``invalid_xml``) or `NotProved` (``malformed_signature``)."""
     match = _OWN.fullmatch(raw)
-    return _parse_own(match) if match is not None else _parse_any(raw)
+    return _parse_own(match) if match is not None and _is_text(raw) else _parse_any(raw)
+
+
+def _is_text(raw: bytes) -> bool:
+    """Whether bytes that matched are characters of XML too: the pattern lets anything above ASCII through."""
+    if raw.isascii():
+        return True
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return "\ufffe" not in text and "\uffff" not in text
 
 
 def _own_pattern() -> re.Pattern[bytes]:
     """Exactly what `Draft.finish` writes, with its variable places captured."""
     base64_text = r"[A-Za-z0-9+/]+={0,2}"
-    issuer = r"[^<>\r]*"
+    character = r"[^<>&\x00-\x1f]"
+    issuer = rf"{character}*(?:&(?:amp|lt|gt);{character}*)*"
     blank = SignerFacts(b"", "@ISSUER@", 0)
     draft = build_to_be_signed("@URI@", b"", blank, "@TIME@", "@ALGORITHM@")
     text = re.escape(draft.finish(b"", ()).decode())
@@ -278,7 +290,7 @@ def _own_pattern() -> re.Pattern[bytes]:
     )
     text = text.replace(re.escape("@ALGORITHM@"), r"(?P<algorithm>[A-Za-z0-9:/.#\-]+)")
     text = text.replace(re.escape("@URI@"), r"(?P<uri>/message\.xml|/sig-hashchainresult\.xml)")
-    text = text.replace(re.escape("@TIME@"), r"(?P<time>[0-9T:.\-]+Z)")
+    text = text.replace(re.escape("@TIME@"), rf"(?P<time>{_TIME})")
     text = text.replace(re.escape("@ISSUER@"), issuer)
     text = text.replace(r"<ds:X509SerialNumber>0<", r"<ds:X509SerialNumber>[0-9]+<")
     text = text.replace(
@@ -305,6 +317,8 @@ def _own_pattern() -> re.Pattern[bytes]:
     return re.compile(text.encode())
 
 
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z"
+_ANY_TIME = re.compile(rf"-?{_TIME.removesuffix('Z')}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})?")
 _OWN = _own_pattern()
 _OWN_OCSP = re.compile(rb'Id="(ocsp-response-[0-9]+)">([A-Za-z0-9+/=]+)<')
 
@@ -345,9 +359,9 @@ def _parse_own(match: re.Match[bytes]) -> SignatureDocument:
     )
 
 
-# Which elements may stand where; anything else fails as it would against the XAdES schema.
-_ALLOWED: dict[str, frozenset[str]] = {
-    name: frozenset(children.split())
+# Which elements may stand where, and in which order; anything else fails as it would against the XAdES schema.
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    name: tuple(children.split())
     for name, children in {
         "ds:Signature": "ds:SignedInfo ds:SignatureValue ds:KeyInfo ds:Object",
         "ds:SignedInfo": "ds:CanonicalizationMethod ds:SignatureMethod ds:Reference",
@@ -387,12 +401,34 @@ _ALLOWED: dict[str, frozenset[str]] = {
             "xades:AttributeRevocationRefs xades:AttrAuthoritiesCertValues xades:AttributeRevocationValues"
         ),
         "xades:CertificateValues": "xades:EncapsulatedX509Certificate xades:OtherCertificate",
-        "xades:RevocationValues": "xades:OCSPValues xades:CRLValues xades:OtherValues",
+        "xades:RevocationValues": "xades:CRLValues xades:OCSPValues xades:OtherValues",
         "xades:OCSPValues": "xades:EncapsulatedOCSPValue",
         "xades:CompleteCertificateRefs": "xades:CertRefs",
         "xades:CertRefs": "xades:Cert",
     }.items()
 }
+_IN_ANY_ORDER = frozenset(
+    ("ds:Object", "ds:X509Data", "xades:CertificateValues", "xades:UnsignedSignatureProperties")
+)
+_ID = frozenset(("Id",))
+_ALGORITHM = frozenset(("Algorithm",))
+_ENCAPSULATED = frozenset(("Id", "Encoding"))
+# The attributes of each element; those not listed here may have an Id at the most.
+_ATTRIBUTES: dict[str, frozenset[str]] = {
+    "ds:CanonicalizationMethod": _ALGORITHM,
+    "ds:SignatureMethod": _ALGORITHM,
+    "ds:DigestMethod": _ALGORITHM,
+    "ds:Transform": _ALGORITHM,
+    "ds:Reference": frozenset(("Id", "URI", "Type")),
+    "ds:Object": frozenset(("Id", "MimeType", "Encoding")),
+    "xades:QualifyingProperties": frozenset(("Id", "Target")),
+    "xades:DataObjectFormat": frozenset(("ObjectReference",)),
+    "xades:Cert": frozenset(("URI",)),
+    "xades:EncapsulatedX509Certificate": _ENCAPSULATED,
+    "xades:EncapsulatedOCSPValue": _ENCAPSULATED,
+}
+_SCHEMA_HINTS = "{http://www.w3.org/2001/XMLSchema-instance}"
+_NAME = re.compile(r"[^\W\d][\w.\-]*")
 _PREFIXES = {DS_NS: "ds", XADES_NS: "xades"}
 
 
@@ -403,6 +439,8 @@ def _parse_any(raw: bytes) -> SignatureDocument:
     _check_ids(root)
     signed_info = _one(signature, f"{_DS}SignedInfo")
     properties = _one(signature, f"{_DS}Object/{_XADES}QualifyingProperties")
+    if properties.get("Target", "") != f"#{signature.get('Id', '')}":
+        raise _malformed("the qualifying properties are of another signature (Target)")
     signed_properties = _one(properties, f"{_XADES}SignedProperties")
     references = tuple(_reference(r) for r in signed_info.findall(f"{_DS}Reference"))
     signing = properties.find(f"{_XADES}SignedProperties/{_XADES}SignedSignatureProperties")
@@ -421,7 +459,7 @@ def _parse_any(raw: bytes) -> SignatureDocument:
         certificate=_decode(_text(_one(signature, f"{_DS}KeyInfo/{_DS}X509Data/{_DS}X509Certificate"))),
         signed_properties=_canonical(signed_properties, transforms[0] if transforms else C14N),
         signed_properties_id=properties_id,
-        signing_time=(signing.findtext(f"{_XADES}SigningTime") or "").strip(),
+        signing_time=_signing_time(signing),
         certificate_digest_uri=digest_uri,
         certificate_digest=digest,
         intermediates=_intermediates(properties, unsigned),
@@ -447,8 +485,14 @@ def _signature_of(root: etree._Element) -> etree._Element:
 
 def _check_structure(element: etree._Element, name: str) -> None:
     allowed = _ALLOWED.get(name)
+    if allowed is None and name not in _ATTRIBUTES:
+        return
+    for attribute in map(str, element.keys()):
+        if attribute not in _ATTRIBUTES.get(name, _ID) and not attribute.startswith(_SCHEMA_HINTS):
+            raise _malformed(f"{name} cannot have the attribute {attribute!r}")
     if allowed is None:
         return
+    place = 0
     for child in element:
         if not isinstance(child.tag, str):
             raise _malformed(f"{name} holds a comment or a processing instruction")
@@ -456,6 +500,10 @@ def _check_structure(element: etree._Element, name: str) -> None:
         child_name = f"{_PREFIXES.get(tag.namespace or '', '?')}:{tag.localname}"
         if child_name not in allowed:
             raise _malformed(f"{name} cannot hold {child_name}")
+        if name not in _IN_ANY_ORDER:
+            if allowed.index(child_name) < place:
+                raise _malformed(f"{child_name} stands too late in {name}")
+            place = allowed.index(child_name)
         _check_structure(child, child_name)
 
 
@@ -466,6 +514,8 @@ def _check_ids(root: etree._Element) -> None:
             value = element.get(name) if isinstance(element.tag, str) else None
             if value is None:
                 continue
+            if _NAME.fullmatch(value) is None:
+                raise _malformed(f"the Id {value!r} is not a name")
             if value in seen:
                 raise _malformed(f"the Id {value!r} is there twice")
             seen.add(value)
@@ -496,10 +546,22 @@ def _algorithm(signed_info: etree._Element, name: str) -> str:
 def _canonical(element: etree._Element, algorithm: str) -> bytes:
     if algorithm not in (C14N, EXCLUSIVE_C14N):
         raise _malformed(f"the canonicalisation {algorithm!r} is not accepted")
-    canonical: bytes = etree.tostring(
-        element, method="c14n", exclusive=algorithm == EXCLUSIVE_C14N, with_comments=False
-    )
+    try:
+        canonical: bytes = etree.tostring(
+            element, method="c14n", exclusive=algorithm == EXCLUSIVE_C14N, with_comments=False
+        )
+    except etree.LxmlError as err:
+        raise _malformed(f"{etree.QName(element).localname} has no canonical form: {err}") from err
     return canonical
+
+
+def _signing_time(signing: etree._Element) -> str:
+    found = signing.findtext(f"{_XADES}SigningTime")
+    if found is None:
+        return ""
+    if _ANY_TIME.fullmatch(found.strip()) is None:
+        raise _malformed(f"the signing time {found[:60]!r} is not a date and time")
+    return found.strip()
 
 
 def _signing_certificate(signing: etree._Element) -> tuple[str, bytes]:
@@ -547,6 +609,8 @@ def _decode(text: str | bytes) -> bytes:
         raise _malformed("a value is not base64") from None
     if not value:
         raise _malformed("a value is empty")
+    if base64.b64encode(value) != text:
+        raise _malformed("a value is not base64 in its one form")
     return value
 
 

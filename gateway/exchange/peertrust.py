@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from certs import chains, ocsp
+from certs.certificates import parse_certificate
 from schemas.faults import Fault, Kind, NotProved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography import x509
 
     from certs.configuration import TrustedConfiguration
     from schemas.globalconf.shared import SecurityServer
@@ -86,7 +87,7 @@ def path_of(
     configuration: TrustedConfiguration, certificates: Sequence[bytes], instance: str, now: datetime
 ) -> tuple[x509.Certificate, ...]:
     """The proved path of an authentication certificate, leaf to anchor."""
-    leaf, *others = (x509.load_der_x509_certificate(der) for der in certificates)
+    leaf, *others = (parse_certificate(der) for der in certificates)
     return chains.verify_chain(
         leaf, others, configuration, instance, now, leaf_kind=chains.LeafKind.AUTHENTICATION
     )

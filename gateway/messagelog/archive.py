@@ -15,12 +15,12 @@ import hashlib
 import io
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 from certs.algorithms import DigestAlgorithm
+from schemas.asic import ZIP_ERRORS
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def verify_archive(
     try:
         with zipfile.ZipFile(source) as archive:
             return _verify(archive, previous_digest, look)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as err:
+    except ZIP_ERRORS as err:
         raise _malformed(f"this is no archive of signed containers: {err}") from err
 
 
