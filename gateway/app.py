@@ -46,6 +46,7 @@ from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
 from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_app
 from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver, path_of
+from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road
 from gateway.keyconf.devices import SoftwareDevice
 from gateway.keyconf.model import SOFTWARE_TOKEN_ID
@@ -57,12 +58,13 @@ from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
+from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, NotProved
 from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from certs.configuration import TrustedConfiguration
     from gateway.config import Settings
@@ -87,6 +89,8 @@ class Gateway:
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
         self._keyconf = KeyConfStore(self._store.database)
+        self._policies = PolicyGate(utc_now, _alert)
+        self._policies.swap(PolicyStore(self._store.database).snapshot())
         self._tokens = Tokens(
             self._keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder.token)))]
         )
@@ -189,6 +193,7 @@ class Gateway:
             new_spool=spools.new,
             own_certificates=lambda: (der_of(self._own_tls.chain[0]),),
             max_body_bytes=settings.limits.body_bytes,
+            policies=self._policies,
         )
         await self._services.start()
         await self._peers.start()
@@ -298,6 +303,7 @@ class Gateway:
                 generation = self._store.generation()
                 if generation != seen:
                     self._serverconf = self._store.load()
+                    self._policies.swap(PolicyStore(self._store.database).snapshot())
                     self._rebuild()
                     seen = generation
                     log.info(
@@ -405,6 +411,10 @@ class Gateway:
         if ended is not None:
             found.append(f"the loop {ended!r} has ended; restart the gateway and report its log")
         return found
+
+
+def _alert(fields: Mapping[str, str]) -> None:
+    log.warning("policy", extra=dict(fields))
 
 
 async def _serve(app: web.Application, host: str, port: int) -> web.BaseRunner:

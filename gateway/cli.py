@@ -19,6 +19,7 @@ from gateway.archive_cli import archive
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
+from gateway.policy_cli import policy
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
@@ -36,6 +37,7 @@ main.add_command(container)
 main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )
+main.add_command(policy)
 for command in (key, csr, certificate, token):
     main.add_command(command)
 

@@ -165,6 +165,27 @@ class NoLocalServices:
         return None
 
 
+class Policies(Protocol):
+    """The data policies that services of this gateway are bound to."""
+
+    def guard(
+        self, service: Service, target: Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]
+    ) -> Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]:
+        """The service as its policy lets it be asked: what the policy refuses is answered, and never asked."""
+        ...
+
+
+class NoPolicies:
+    """A gateway whose services are bound to no policy."""
+
+    def guard(
+        self, service: Service, target: Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]
+    ) -> Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]:
+        """The service as it is."""
+        del service
+        return target
+
+
 class NewSpool(Protocol):
     """Makes empty spools."""
 
@@ -206,3 +227,4 @@ class Road:
     own_certificates: Callable[[], Collection[bytes]]
     max_body_bytes: int
     local_services: LocalServices = field(default_factory=NoLocalServices)
+    policies: Policies = field(default_factory=NoPolicies)

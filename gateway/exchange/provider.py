@@ -143,7 +143,7 @@ def _target(
     if local is not None:
         return _local_target(local)
     service = _allowed_service(road, configuration, protocol, request, message)
-    return lambda call: road.services.call(service, call)
+    return road.policies.guard(service, lambda call: road.services.call(service, call))
 
 
 def _allowed_service(

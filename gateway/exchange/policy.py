@@ -1,0 +1,300 @@
+"""The policy decision on one request and on its answer. Pure: a policy, what was asked, what came back; a decision out.
+
+Deny by default. The order is the one in which a person would want to know: is the member suspended, does something stand
+where it may not, which policy, is the context whole, is there a permission for purpose and role, is the basis right, are
+the fields granted, is there quota left. Every decision names its rule, so that it can be explained.
+
+An answer with a field that is not granted is refused, or, where the operator chose so, stripped of it: never passed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from gateway.exchange.access import normalise_path
+from gateway.serverconf.model import compile_glob
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from schemas.policy import Permission, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a policy looks at: ``headers`` by lower-case name, ``target`` path and query, ``body`` None if none came."""
+
+    client: str
+    subsystem: str
+    service_code: str
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The request may go on under a permission; ``fields`` are those its answer may carry, None for any."""
+
+    rule: str
+    policy: Policy
+    fields: tuple[str, ...] | None
+    quota: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request, or its answer, is refused: for which of `schemas.policy.REASONS`, by which rule, where."""
+
+    reason: str
+    rule: str
+    policy: Policy
+    field: str = ""
+
+
+class NotJson(ValueError):  # noqa: N818  an inner signal
+    """A body that is no JSON object, or one that hides a field behind another of the same name."""
+
+
+def decide_request(policy: Policy, asked: Asked) -> Granted | Refused:
+    """Whether a request may reach the service."""
+    found = _public(policy, asked)
+    leak = _forbidden(policy, asked, None if found else _permission(policy, asked))
+    if leak is not None:
+        return leak
+    if found is not None:
+        return Granted(found, policy, None)
+    vocabulary = policy.vocabulary
+    if asked.headers.get(vocabulary.version.lower()) != policy.version:
+        return Refused("version", policy.id, policy, vocabulary.version)
+    for rule in policy.context:
+        if not re.fullmatch(rule.pattern, asked.headers.get(rule.header.lower(), "")):
+            return Refused("context", policy.id, policy, rule.header)
+    permission = _permission(policy, asked)
+    purpose = asked.headers.get(vocabulary.purpose.lower(), "")
+    if permission is None or purpose not in permission.purposes:
+        rule_id = policy.id if permission is None else permission.id
+        return Refused("purpose", rule_id, policy, vocabulary.purpose)
+    if asked.headers.get(vocabulary.role.lower(), "") not in permission.roles:
+        return Refused("role", permission.id, policy, vocabulary.role)
+    bases = {b.strip() for b in asked.headers.get(vocabulary.legal_basis.lower(), "").split(",")}
+    if not any(set(wanted) <= bases for wanted in policy.purposes[purpose].legal_bases):
+        return Refused("legal_basis", permission.id, policy, vocabulary.legal_basis)
+    return _fields(policy, permission, asked, purpose)
+
+
+def decide_answer(granted: Granted, status: int, body: bytes) -> Refused | None:
+    """Whether an answer may leave as it is; None when it may."""
+    policy = granted.policy
+    if granted.fields is None or not body:
+        return None
+    text = body.decode("utf-8", "replace")
+    for rule in policy.forbidden:
+        if _compiled(rule.pattern).search(text):
+            return Refused("answer_fields", rule.id, policy, "")
+    fields = granted.fields if status < 400 else (*granted.fields, *policy.error_fields)
+    try:
+        value = _parse(body)
+    except NotJson:
+        return None if fields == ("*",) else Refused("answer_fields", granted.rule, policy, "")
+    for path in _paths(value):
+        if not _is_granted(path, fields) or _is_forbidden_field(policy, path, fields):
+            return Refused("answer_fields", granted.rule, policy, path)
+    return None
+
+
+def strip_answer(granted: Granted, status: int, body: bytes) -> bytes | None:
+    """The answer without what is not granted; None when it cannot be stripped (no JSON object)."""
+    fields = (*(granted.fields or ()), *(granted.policy.error_fields if status >= 400 else ()))
+    try:
+        value = _parse(body)
+    except NotJson:
+        return None
+    return json.dumps(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
+
+
+def needs_body(granted: Granted) -> bool:
+    """Whether the answer must be looked at before it is signed."""
+    return granted.fields is not None
+
+
+def _public(policy: Policy, asked: Asked) -> str | None:
+    for entry in policy.public:
+        if (entry.subsystem, entry.service_code, entry.method) == (
+            asked.subsystem,
+            asked.service_code,
+            asked.method,
+        ) and _matches(entry.path, asked):
+            return f"public:{entry.method} {entry.path}"
+    return None
+
+
+def _permission(policy: Policy, asked: Asked) -> Permission | None:
+    for permission in policy.permissions:
+        if (permission.subsystem, permission.service_code, permission.method) == (
+            asked.subsystem,
+            asked.service_code,
+            asked.method,
+        ) and _matches(permission.path, asked):
+            return permission
+    return None
+
+
+def _matches(pattern: str, asked: Asked) -> bool:
+    try:
+        path = normalise_path(asked.target.partition("?")[0])
+    except Fault:
+        return False
+    return compile_glob(pattern).fullmatch(path) is not None
+
+
+def _forbidden(policy: Policy, asked: Asked, permission: Permission | None) -> Refused | None:
+    """Something that may stand nowhere: in the address, in a header, or in a body field that no exception names."""
+    for rule in policy.forbidden:
+        pattern = _compiled(rule.pattern)
+        if any(pattern.search(form) for form in _decodings(asked.target)):
+            return Refused("forbidden", rule.id, policy, "URL")
+        for name, value in asked.headers.items():
+            if any(pattern.search(form) for form in _decodings(value)):
+                return Refused("forbidden", rule.id, policy, name)
+        spared = rule.except_fields if permission and permission.id in rule.except_permissions else ()
+        where = _in_body(pattern, asked.body, spared)
+        if where is not None:
+            return Refused("forbidden", rule.id, policy, where)
+    return None
+
+
+def _decodings(text: str) -> Iterator[str]:
+    """The text, and what is left of it after each of up to three percent-decodings."""
+    for _ in range(4):
+        yield text
+        text = unquote(text)
+
+
+def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]) -> str | None:
+    if not body:
+        return None
+    try:
+        value = _parse(body)
+    except NotJson:
+        return "body" if pattern.search(body.decode("utf-8", "replace")) else None
+    for path, text in _strings(value, ""):
+        if path not in spared and pattern.search(text):
+            return path
+    return None
+
+
+def _fields(policy: Policy, permission: Permission, asked: Asked, purpose: str) -> Granted | Refused:
+    try:
+        value = _parse(asked.body) if asked.body else {}
+    except NotJson:
+        return Refused("request_fields", permission.id, policy, "body")
+    for path in _paths(value):
+        if not _is_granted(path, permission.request_fields):
+            return Refused("request_fields", permission.id, policy, path)
+    fields = list(permission.answer_fields)
+    for entry in permission.conditional:
+        wanted = all(
+            type(value.get(name)) is type(right) and value.get(name) == right
+            for name, right in entry.request.items()
+        )
+        if purpose in entry.purposes and wanted:
+            fields += entry.fields
+    quota = None
+    if permission.daily_quota is not None:
+        account = asked.headers.get(policy.vocabulary.account.lower(), "")
+        quota = (f"{permission.id} {asked.client} {account}", permission.daily_quota)
+    return Granted(permission.id, policy, tuple(fields), quota)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise NotJson("a name stands twice in one object")
+        return made
+
+    try:
+        value = json.loads(body, object_pairs_hook=once)
+    except (ValueError, RecursionError) as err:
+        raise NotJson(str(err)) from err
+    if not isinstance(value, dict):
+        raise NotJson("the body is not a JSON object")
+    return value
+
+
+def _name(key: str) -> str:
+    # A dot inside a name must not pass for a level.
+    return key.replace("\\", "\\\\").replace(".", "\\.")
+
+
+def _paths(value: Any, path: str = "") -> Iterator[str]:
+    """The path of every leaf; lists add no level. An empty object or list is a leaf whose path ends in a dot."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _paths(inner, f"{path}.{_name(key)}" if path else _name(key))
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _paths(inner, path)
+    elif path:
+        yield f"{path}." if isinstance(value, (dict, list)) else path
+
+
+def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            where = f"{path}.{_name(key)}" if path else _name(key)
+            yield where, key
+            yield from _strings(inner, where)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, path)
+    elif isinstance(value, str):
+        yield path, value
+
+
+def _is_granted(path: str, fields: Sequence[str]) -> bool:
+    if path.endswith("."):
+        # Nothing is in it: it may be there when it, or something below it, is granted.
+        if any(field == path[:-1] or field.startswith(path) for field in fields):
+            return True
+        path = path[:-1]
+    for field in fields:
+        if field in ("*", path):
+            return True
+        if field.endswith(".*") and (path == field[:-2] or path.startswith(field[:-1])):
+            return True
+    return False
+
+
+def _is_forbidden_field(policy: Policy, path: str, fields: Sequence[str]) -> bool:
+    """A name that may not be in any answer, unless the very path is granted."""
+    return path not in fields and any(part in policy.forbidden_fields for part in path.split("."))
+
+
+def _stripped(policy: Policy, value: Any, fields: Sequence[str], path: str) -> Any:
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for key, inner in value.items():
+            where = f"{path}.{_name(key)}" if path else _name(key)
+            if any(
+                _is_granted(leaf, fields) and not _is_forbidden_field(policy, leaf, fields)
+                for leaf in (*_paths(inner, where),)
+            ):
+                kept[key] = _stripped(policy, inner, fields, where)
+        return kept
+    if isinstance(value, list):
+        return [_stripped(policy, inner, fields, path) for inner in value]
+    return value
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII | re.IGNORECASE)

@@ -1,0 +1,146 @@
+"""Policies on disk. A document is verified when it is loaded and again each time a snapshot is made of it.
+
+What cannot be proved is not in the snapshot: the services bound to it are then not called (`exchange.policygate`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certs.policies import verify_policy
+from gateway.exchange.policygate import Binding, BoundPolicies, Excess
+from schemas.faults import Kind, NotTrusted
+from schemas.identifiers import ClientId
+from schemas.policy import BadPolicy, Policy, Suspension, parse_document, parse_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from serving.database import AnyDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A document in the store: what it says, or why it does not count."""
+
+    digest: str
+    document: Policy | Suspension | None
+    problem: str = ""
+
+
+class PolicyStore:
+    """Authorities, documents and bindings in the server configuration's database."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def set_authorities(self, certificates: Sequence[bytes], needed: int) -> None:
+        """Say who signs policies and how many of them must. Raises ValueError."""
+        if not 1 <= needed <= len(set(certificates)):
+            raise ValueError(f"{needed} of {len(set(certificates))} authorities cannot sign a policy")
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM policy_authority")
+            connection.executemany(
+                "INSERT INTO policy_authority (certificate) VALUES (?)", [(c,) for c in set(certificates)]
+            )
+            connection.execute(
+                "INSERT INTO policy_rule (id, signatures_needed) VALUES (1, ?) "
+                "ON CONFLICT (id) DO UPDATE SET signatures_needed = excluded.signatures_needed",
+                (needed,),
+            )
+            connection.execute("UPDATE server SET generation = generation + 1")
+
+    def authorities(self) -> tuple[frozenset[bytes], int]:
+        """The authorities' certificates and how many signatures a document needs."""
+        rows = self._database.query("SELECT certificate FROM policy_authority")
+        rule = self._database.query("SELECT signatures_needed FROM policy_rule")
+        return frozenset(bytes(r[0]) for r in rows), int(rule[0][0]) if rule else 0
+
+    def load(self, signed: bytes, now: datetime) -> Policy | Suspension:
+        """Take a signed document. Raises `BadPolicy` or `NotTrusted`; nothing changes then.
+
+        A version that is there already may not come with another content, and a version must name the one before it.
+        """
+        document = self._verify(signed)
+        digest = hashlib.sha256(signed).hexdigest()
+        if isinstance(document, Policy):
+            self._check_sequence(document)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO policy_document (digest, signed, loaded_at) VALUES (?, ?, ?) "
+                "ON CONFLICT (digest) DO NOTHING",
+                (digest, signed, now.isoformat()),
+            )
+            connection.execute("UPDATE server SET generation = generation + 1")
+        return document
+
+    def bind(self, client: ClientId, service_code: str, binding: Binding | None) -> None:
+        """Put a service under a policy, or under none."""
+        with self._database.transaction() as connection:
+            if binding is None:
+                connection.execute(
+                    "DELETE FROM service_policy WHERE client_id = ? AND service_code = ?",
+                    (client.path(), service_code),
+                )
+            else:
+                connection.execute(
+                    "INSERT INTO service_policy (client_id, service_code, policy_id, excess) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (client_id, service_code) DO UPDATE SET policy_id = excluded.policy_id, "
+                    "excess = excluded.excess",
+                    (client.path(), service_code, binding.policy_id, binding.excess.value),
+                )
+            connection.execute("UPDATE server SET generation = generation + 1")
+
+    def documents(self) -> list[Loaded]:
+        """Every document, with what is wrong with it."""
+        found: list[Loaded] = []
+        for digest, signed in self._database.query(
+            "SELECT digest, signed FROM policy_document ORDER BY loaded_at, digest"
+        ):
+            try:
+                found.append(Loaded(digest, self._verify(bytes(signed))))
+            except (BadPolicy, NotTrusted) as err:
+                found.append(Loaded(digest, None, err.detail if isinstance(err, NotTrusted) else str(err)))
+        return found
+
+    def snapshot(self) -> BoundPolicies:
+        """Bindings, and the documents that hold."""
+        documents = [loaded.document for loaded in self.documents()]
+        return BoundPolicies(
+            {
+                (ClientId(*client.split("/")), code): Binding(policy_id, Excess(excess))
+                for client, code, policy_id, excess in self._database.query(
+                    "SELECT client_id, service_code, policy_id, excess FROM service_policy"
+                )
+            },
+            tuple(d for d in documents if isinstance(d, Policy)),
+            tuple(d for d in documents if isinstance(d, Suspension)),
+        )
+
+    def _verify(self, signed: bytes) -> Policy | Suspension:
+        authorities, needed = self.authorities()
+        return parse_document(verify_policy(parse_signed(signed), authorities, needed))
+
+    def _check_sequence(self, policy: Policy) -> None:
+        """A changed version needs a new number, and a new number names its predecessor."""
+        earlier: dict[tuple[int, ...], str] = {}
+        for (signed,) in self._database.query("SELECT signed FROM policy_document"):
+            raw = parse_signed(bytes(signed)).raw
+            other = parse_document(raw)
+            if not isinstance(other, Policy) or other.id != policy.id:
+                continue
+            if other.order == policy.order and other != policy:
+                raise NotTrusted(
+                    Kind.BAD_REQUEST, f"version {policy.version} is loaded already with another content"
+                )
+            earlier[other.order] = hashlib.sha256(raw).hexdigest()
+        before = max((order for order in earlier if order < policy.order), default=None)
+        if before is not None and policy.previous != earlier[before]:
+            raise NotTrusted(
+                Kind.BAD_REQUEST,
+                f"version {policy.version} must name the SHA-256 of version "
+                f"{'.'.join(map(str, before))}, {earlier[before]}, as 'previous'",
+            )

@@ -1,0 +1,260 @@
+"""Data policies: what may be asked of a service, for what, on which basis, by whom, and which fields may leave.
+
+A policy is one JSON document that its authorities sign (see `certs.policies`) and that a provider's gateway enforces. It
+names its own vocabulary: which headers carry purpose, legal basis, role and version, and what a refusal looks like, so
+nothing here knows of a domain. A suspension is a second kind of document: a member whose requests are refused.
+
+Pure: bytes in, values out, or `BadPolicy` that says where the document is wrong. The signed bytes are the document as it
+came; it is never re-serialised. Fields are granted by path: ``periodos.dias``, ``recibo.*`` with everything below, ``*``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+POLICY_FORMAT = "sacbe-policy/1"
+SUSPENSION_FORMAT = "sacbe-suspension/1"
+# Reasons a gateway refuses for; a policy must give an answer for each.
+REASONS = (
+    "suspended",
+    "forbidden",
+    "version",
+    "context",
+    "purpose",
+    "role",
+    "legal_basis",
+    "request_fields",
+    "quota",
+    "answer_fields",
+)
+
+
+class BadPolicy(ValueError):  # noqa: N818  said to the operator
+    """The document is no policy; the text says where and why."""
+
+
+class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Refusal(_Struct, frozen=True):
+    """How a refusal is answered: HTTP status and a body, to which the gateway adds ``regla`` and ``campo``."""
+
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    body: dict[str, Any]
+
+
+class Purpose(_Struct, frozen=True):
+    """A purpose; each entry of ``legal_bases`` is one set that a request must name together."""
+
+    legal_bases: tuple[tuple[str, ...], ...]
+
+
+class Vocabulary(_Struct, frozen=True):
+    """The headers that carry purpose, legal bases (comma separated), role, policy version and account."""
+
+    purpose: str
+    legal_basis: str
+    role: str
+    version: str
+    account: str
+
+
+class Context(_Struct, frozen=True):
+    """A header every request must have, whole and of this form."""
+
+    header: str
+    pattern: str
+
+
+class Forbidden(_Struct, frozen=True):
+    """Something that may stand nowhere in a message but in the named fields of the named permissions' requests."""
+
+    id: str
+    pattern: str
+    except_permissions: tuple[str, ...] = ()
+    except_fields: tuple[str, ...] = ()
+
+
+class Conditional(_Struct, frozen=True):
+    """Answer fields granted only for some purposes, and only when the request's fields have these values."""
+
+    fields: tuple[str, ...]
+    purposes: tuple[str, ...]
+    request: dict[str, bool | int | str] = {}
+
+
+class Permission(_Struct, frozen=True):
+    """One operation of a service: for what, by whom, with which fields, how often, kept how long."""
+
+    id: str
+    subsystem: str
+    service_code: str
+    method: str
+    path: str
+    purposes: tuple[str, ...]
+    roles: tuple[str, ...]
+    request_fields: tuple[str, ...]
+    answer_fields: tuple[str, ...]
+    conditional: tuple[Conditional, ...] = ()
+    daily_quota: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    retention: str = ""
+    category: str = ""
+
+
+class Public(_Struct, frozen=True):
+    """An operation that needs no purpose and whose answer is not looked at: it holds no personal data."""
+
+    subsystem: str
+    service_code: str
+    method: str
+    path: str
+
+
+class Policy(_Struct, frozen=True):
+    """A whole policy. ``previous`` is the SHA-256 of the version before it, in hex."""
+
+    format: str
+    id: str
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    effective_from: datetime
+    vocabulary: Vocabulary
+    purposes: dict[str, Purpose]
+    permissions: tuple[Permission, ...]
+    refusals: dict[str, Refusal]
+    effective_until: datetime | None = None
+    previous: str | None = None
+    context: tuple[Context, ...] = ()
+    forbidden: tuple[Forbidden, ...] = ()
+    forbidden_fields: tuple[str, ...] = ()
+    error_fields: tuple[str, ...] = ()
+    public: tuple[Public, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The version as numbers, to compare."""
+        return tuple(int(part) for part in self.version.split("."))
+
+    def is_effective(self, now: datetime) -> bool:
+        """Whether the policy is in force at a time."""
+        return self.effective_from <= now and (self.effective_until is None or now < self.effective_until)
+
+
+class Suspension(_Struct, frozen=True):
+    """An order to refuse a member's requests, as ``MX/GOB/30-IPE``."""
+
+    format: str
+    id: str
+    member: str
+    effective_from: datetime
+    reason: str
+    effective_until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the order is in force at a time."""
+        return self.effective_from <= now and (self.effective_until is None or now < self.effective_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One authority's signature: its certificate (DER), the algorithm's URI, the value (ECDSA as DER)."""
+
+    certificate: bytes
+    algorithm: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDocument:
+    """A document's exact bytes and who signed them."""
+
+    raw: bytes
+    signatures: tuple[Signature, ...]
+
+
+class _SignatureEntry(_Struct, frozen=True):
+    certificate: bytes
+    algorithm: str
+    value: bytes
+
+
+D = TypeVar("D", Policy, Suspension)
+
+
+class _Signed(_Struct, frozen=True):
+    document: bytes
+    signatures: tuple[_SignatureEntry, ...]
+
+
+def parse_document(raw: bytes) -> Policy | Suspension:
+    """The policy or suspension in a document. Raises `BadPolicy`."""
+    try:
+        value = msgspec.json.decode(raw)
+        kind = value.get("format") if isinstance(value, dict) else None
+        if kind == SUSPENSION_FORMAT:
+            return _aware(msgspec.json.decode(raw, type=Suspension))
+        if kind != POLICY_FORMAT:
+            raise BadPolicy(
+                f"the document's format is {kind!r}; {POLICY_FORMAT} or {SUSPENSION_FORMAT} is expected"
+            )
+        policy = _aware(msgspec.json.decode(raw, type=Policy))
+    except msgspec.MsgspecError as err:
+        raise BadPolicy(f"the document is not understood: {err}") from err
+    _check(policy)
+    return policy
+
+
+def parse_signed(raw: bytes) -> SignedDocument:
+    """The signed form: JSON with base64 of the document and of each signature. Raises `BadPolicy`."""
+    try:
+        signed = msgspec.json.decode(raw, type=_Signed)
+    except msgspec.MsgspecError as err:
+        raise BadPolicy(f"the signed document is not understood: {err}") from err
+    return SignedDocument(
+        signed.document, tuple(Signature(s.certificate, s.algorithm, s.value) for s in signed.signatures)
+    )
+
+
+def render_signed(signed: SignedDocument) -> bytes:
+    """The signed form, to publish or load."""
+    return msgspec.json.encode(
+        _Signed(
+            document=signed.raw,
+            signatures=tuple(
+                _SignatureEntry(certificate=s.certificate, algorithm=s.algorithm, value=s.value)
+                for s in signed.signatures
+            ),
+        )
+    )
+
+
+def _aware(document: D) -> D:
+    for name in ("effective_from", "effective_until"):
+        value = getattr(document, name)
+        if value is not None and value.tzinfo is None:
+            raise BadPolicy(f"{name} must carry its offset from UTC")
+    return document
+
+
+def _check(policy: Policy) -> None:
+    missing = [r for r in REASONS if r not in policy.refusals]
+    if missing:
+        raise BadPolicy(f"the policy says no answer for refusals of kind {', '.join(missing)}")
+    for entry in (*(c.pattern for c in policy.context), *(f.pattern for f in policy.forbidden)):
+        try:
+            re.compile(entry)
+        except re.error as err:
+            raise BadPolicy(f"the pattern {entry!r} is no regular expression: {err}") from err
+    seen: set[str] = set()
+    for permission in policy.permissions:
+        if permission.id in seen:
+            raise BadPolicy(f"permission {permission.id} is there twice")
+        seen.add(permission.id)
+        unknown = set(permission.purposes) - set(policy.purposes)
+        if unknown:
+            raise BadPolicy(f"permission {permission.id} names unknown purposes {', '.join(sorted(unknown))}")
