@@ -41,7 +41,9 @@ def check_histories(event: Mapping[str, Any]) -> None:
     if "historia" not in event:
         return
     if [history_digest(h) for h in event["historia"]] != event.get("historiaSha256", []):
-        raise DomainError("SS-401", "la historia no es la de su huella", "the history is not that of its digest")
+        raise DomainError(
+            "SS-401", "la historia no es la de su huella", "the history is not that of its digest"
+        )
 
 
 def check_chain(events: list[Mapping[str, Any]]) -> str:

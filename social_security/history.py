@@ -163,7 +163,9 @@ def check_total(value: Mapping[str, Any], expected: Total) -> None:
     """Refuse a ``Totalizacion`` that is not the one its periods give. Raises `DomainError` SS-406."""
     for name, right in expected.to_json().items():
         if name != "partes" and value[name] != right:
-            raise _mismatch(f"{name} dice {value[name]} y es {right}", f"{name} says {value[name]}, it is {right}")
+            raise _mismatch(
+                f"{name} dice {value[name]} y es {right}", f"{name} says {value[name]}, it is {right}"
+            )
     parts = [(p["instituto"], p["dias"]) for p in value["partes"]]
     if sorted(parts) != sorted(expected.parts):
         raise _mismatch("las partes no corresponden", "the parts differ")
