@@ -58,6 +58,7 @@ from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
+from gateway.metaservices.answering import Metaservices
 from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, NotProved
@@ -194,6 +195,12 @@ class Gateway:
             own_certificates=lambda: (der_of(self._own_tls.chain[0]),),
             max_body_bytes=settings.limits.body_bytes,
             policies=self._policies,
+            local_services=Metaservices(
+                lambda: self._serverconf,
+                self._current,
+                self._store.view.descriptions.document_of,
+                lambda: str(uuid.uuid4()),
+            ),
         )
         await self._services.start()
         await self._peers.start()

@@ -1,7 +1,7 @@
 """The listeners for consumer systems (8080 and 8443).
 
-``/r1/...`` is an exchange over REST. ``GET /asic`` and ``GET /verificationconf`` hand out evidence. Everything else is
-SOAP, whatever its path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
+``/r1/...`` is an exchange over REST. ``GET /listClients`` says who is there; ``GET /asic`` and
+``GET /verificationconf`` hand out evidence. Everything else is SOAP, whatever its path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
 fault under status 200; what the HTTP protocol itself refuses is told in the shape of REST.
 """
 
@@ -23,10 +23,12 @@ from gateway.exchange.restprotocol import RestConsumer
 from gateway.exchange.routing import check_fresh
 from gateway.exchange.soapprotocol import SoapConsumer
 from gateway.exchange.wire import discard_all
+from gateway.metaservices.listing import list_clients
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Spelling, origin
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
+from schemas.metadata import render_clients_json, render_clients_xml
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,6 +61,8 @@ class ConsumerListener:
     async def handle(self, request: RawRequest) -> web.StreamResponse:
         """One request of a consumer system."""
         path = request.target.partition("?")[0]
+        if request.method == "GET" and path in ("/listClients", "/r1/listClients"):
+            return self._give_clients(request, as_json=path.startswith("/r1/"))
         if path.startswith("/r1/") or path == "/r1":
             return await self._exchange(request, RestConsumer(), self._rest_fault)
         try:
@@ -140,6 +144,22 @@ class ConsumerListener:
             )
         check_consumer_system(client, _connection(request), self._road.own_certificates())
 
+    def _give_clients(self, request: RawRequest, *, as_json: bool) -> web.Response:
+        """Who is there: XML, or JSON where it is accepted; the path GovStack names gives JSON."""
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        try:
+            with origin(Origin.CLIENT_PROXY):
+                configuration = check_fresh(self._road.configuration(), self._road.now())
+            with origin(Origin.CLIENT):
+                clients = list_clients(configuration, query.get("xRoadInstance"))
+        except Fault as fault:
+            return self._rest_fault(request, fault)
+        if as_json or _accepts_json(request):
+            body, content_type = render_clients_json(clients), "application/json; charset=utf-8"
+        else:
+            body, content_type = render_clients_xml(clients), "text/xml; charset=UTF-8"
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
     def _give_verificationconf(self) -> web.Response:
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._road.configuration(), self._road.now())
@@ -180,6 +200,12 @@ _DOWNLOAD_STATUS = {
 
 def _is_download(request: RawRequest) -> bool:
     return request.target.startswith(("/asic", "/verificationconf"))
+
+
+def _accepts_json(request: RawRequest) -> bool:
+    """Whether an Accept header names JSON, alone or in a list, whatever its weight (PR-MREST 4.1)."""
+    accepted = ",".join(request.headers.getall("Accept", ()))
+    return "application/json" in {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
 
 
 def _at(side: Origin, fault: Fault) -> Fault:

@@ -65,6 +65,14 @@ def check_access(
     )
 
 
+def endpoints_granted(
+    serverconf: ServerConf, groups: Groups, client: ClientId, provider: ClientId, service_code: str
+) -> tuple[Endpoint, ...]:
+    """The endpoints of a service that a client's rights cover; the base endpoint covers every one."""
+    rights = serverconf.rights_of(provider, service_code)
+    return tuple(r.endpoint for r in rights if _is_subject(serverconf, groups, client, r))
+
+
 def check_enabled(service: Service) -> None:
     """Refuse a service that its provider has disabled, with the provider's notice."""
     if service.disabled is not None:

@@ -101,6 +101,11 @@ class Descriptions:
         found = self._rows("SELECT document, media_type FROM description WHERE id = ?", (number,))
         return None if not found or found[0][0] is None else Document(bytes(found[0][0]), found[0][1])
 
+    def document_of(self, service: ServiceId) -> Document | None:
+        """The stored document that describes a service, or None."""
+        found = self.find_service(service)
+        return None if found is None else self.document(found.description_id)
+
     def remove(self, number: int) -> None:
         """Delete a description with its services, and with the endpoints and rights that no other service shares."""
         record = self.get(number)

@@ -1,0 +1,211 @@
+"""The metadata services over the message exchange: listMethods, allowedMethods, getWsdl, getOpenAPI.
+
+Requests come proved and logged like any other; no access right is needed to ask what there is. A description is
+answered from the document that was registered, not fetched anew: what an administrator looked at is what others get, and
+no consumer can make this gateway open a connection.
+
+Spec: PR-META 2; PR-MREST 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qsl
+
+from gateway.descriptions.openapi import hide_servers
+from gateway.descriptions.wsdl import hide_addresses
+from gateway.exchange.ports import LocalAnswer
+from gateway.metaservices import listing
+from gateway.serverconf.model import ServiceType
+from gateway.serverconf.records import Refusal
+from schemas import metadata, soap
+from schemas.faults import BadMessage, Fault, Kind, NotAllowed
+from schemas.identifiers import ServiceId
+from schemas.message import Protocol as MessageProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.exchange.access import Groups
+    from gateway.exchange.ports import LocalService, ServiceCall
+    from gateway.serverconf.model import ServerConf, Service
+    from gateway.serverconf.records import Document
+    from schemas.identifiers import ClientId
+
+_JSON = "application/json"
+
+
+class Documents(Protocol):
+    """The documents that were registered."""
+
+    def __call__(self, service: ServiceId) -> Document | None:
+        """The document that describes a service, or None when none is stored."""
+        ...
+
+
+@dataclass(frozen=True)
+class Metaservices:
+    """Finds the metadata service behind an identifier."""
+
+    serverconf: Callable[[], ServerConf]
+    groups: Callable[[], Groups | None]
+    documents: Documents
+    new_id: Callable[[], str]
+
+    def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
+        """The metadata service of that code in that protocol, or None. A version asked for makes no difference."""
+        if protocol is MessageProtocol.REST:
+            answer = _REST.get(service.service_code)
+            return None if answer is None else _Local(self, answer)
+        answer = _SOAP.get(service.service_code)
+        return None if answer is None else _Local(self, answer)
+
+    def held_groups(self) -> Groups:
+        """The global configuration, which must be there."""
+        groups = self.groups()
+        if groups is None:
+            raise Fault(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        return groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    of: Metaservices
+    how: Callable[[Metaservices, ServiceCall], LocalAnswer]
+
+    async def answer(self, call: ServiceCall) -> LocalAnswer:
+        """Answer one call, in a thread: a large description takes its time."""
+        return await asyncio.to_thread(self.how, self.of, call)
+
+
+# REST
+
+
+def _rest_list_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    _check_get(call)
+    provider = call.message.service.client
+    return _json(metadata.render_services_json(listing.list_rest_services(of.serverconf(), provider)))
+
+
+def _rest_allowed_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    _check_get(call)
+    found = listing.allowed_rest_services(
+        of.serverconf(), of.held_groups(), call.message.service.client, call.message.client
+    )
+    return _json(metadata.render_services_json(found))
+
+
+def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    _check_get(call)
+    query = parse_qsl(call.target.partition("?")[2], keep_blank_values=True)
+    code = next((value for name, value in query if name.lower() == "servicecode"), "")
+    if not code:
+        raise BadMessage(Kind.INVALID_REQUEST, "the query lacks serviceCode: getOpenAPI?serviceCode=...")
+    service = _service(of, ServiceId(call.message.service.client, code))
+    if service.type is not ServiceType.OPENAPI3:
+        raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not OPENAPI3")
+    document = _document(of, service)
+    try:
+        content, media_type = hide_servers(document.content, document.media_type, service.description)
+    except Refusal as refusal:
+        raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
+    return LocalAnswer((("Content-Type", media_type),), content)
+
+
+def _check_get(call: ServiceCall) -> None:
+    if call.method != "GET":
+        raise NotAllowed(
+            Kind.UNKNOWN_SERVICE, f"{call.message.service.service_code} is asked with GET, not {call.method}"
+        )
+
+
+def _json(body: bytes) -> LocalAnswer:
+    return LocalAnswer((("Content-Type", _JSON),), body)
+
+
+# SOAP
+
+
+def _soap_list_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    services = listing.list_soap_services(of.serverconf(), call.message.service.client)
+    return _envelope(call, metadata.render_services_body(metadata.LIST_METHODS, services))
+
+
+def _soap_allowed_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    services = listing.allowed_soap_services(
+        of.serverconf(), of.held_groups(), call.message.service.client, call.message.client
+    )
+    return _envelope(call, metadata.render_services_body(metadata.ALLOWED_METHODS, services))
+
+
+def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    code, version = metadata.parse_get_wsdl(call.message.raw)
+    service = _wsdl_service(of.serverconf(), call.message.service.client, code, version)
+    if service.type is not ServiceType.WSDL:
+        raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
+    try:
+        wsdl = hide_addresses(_document(of, service).content)
+    except Refusal as refusal:
+        raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
+    number = of.new_id()
+    envelope = soap.render_answer(
+        soap.parse_message(call.message.raw), metadata.render_get_wsdl_body(code, version, response=True)
+    )
+    headers = (
+        ("Content-Type", "text/xml"),
+        ("Content-Transfer-Encoding", "binary"),
+        ("Content-ID", f"<wsdl={number}@x-road.eu>"),
+    )
+    content_type, body = metadata.render_with_attachment(
+        envelope, wsdl, headers, f"sacbe{number.replace('-', '')}"
+    )
+    return LocalAnswer((("Content-Type", content_type),), body)
+
+
+def _wsdl_service(serverconf: ServerConf, provider: ClientId, code: str, version: str | None) -> Service:
+    """The service; asked without a version, one that has versions gives its last."""
+    exact = serverconf.service(ServiceId(provider, code, version))
+    if exact is not None:
+        return exact
+    versions = [s for s in serverconf.services_of(provider) if s.id.service_code == code]
+    if version is None and versions:
+        return max(versions, key=lambda s: s.id.service_version or "")
+    raise NotAllowed(
+        Kind.UNKNOWN_SERVICE, f"{provider.path()} has no service {code} {version or ''}".rstrip()
+    )
+
+
+def _envelope(call: ServiceCall, body: str) -> LocalAnswer:
+    raw = soap.render_answer(soap.parse_message(call.message.raw), body)
+    return LocalAnswer((("Content-Type", soap.CONTENT_TYPE),), raw)
+
+
+def _service(of: Metaservices, service_id: ServiceId) -> Service:
+    service = of.serverconf().service(service_id)
+    if service is None:
+        raise NotAllowed(Kind.UNKNOWN_SERVICE, f"this security server has no service {service_id.path()}")
+    return service
+
+
+def _document(of: Metaservices, service: Service) -> Document:
+    document = of.documents(service.id)
+    if document is None:
+        raise Fault(
+            Kind.NOT_FOUND,
+            f"service {service.id.path()} has no stored description; its provider must register or refresh it",
+        )
+    return document
+
+
+_REST: dict[str, Callable[[Metaservices, ServiceCall], LocalAnswer]] = {
+    metadata.LIST_METHODS: _rest_list_methods,
+    metadata.ALLOWED_METHODS: _rest_allowed_methods,
+    metadata.GET_OPENAPI: _get_openapi,
+}
+_SOAP: dict[str, Callable[[Metaservices, ServiceCall], LocalAnswer]] = {
+    metadata.LIST_METHODS: _soap_list_methods,
+    metadata.ALLOWED_METHODS: _soap_allowed_methods,
+    metadata.GET_WSDL: _get_wsdl,
+}
