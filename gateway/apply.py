@@ -18,11 +18,15 @@ def apply_file(store: ServerConfStore, file: Path, now: datetime, *, dry_run: bo
     """Make the configuration what ``file`` asks for; the changes in words, none when all was so already."""
 
     def read_certificate(name: str) -> bytes:
-        return to_der((file.parent / name).read_bytes())
+        return to_der(read(name))
+
+    def read(name: str) -> bytes:
+        return (file.parent / name).read_bytes()
 
     there = store.load()
-    wanted = settle(there, parse_wanted(file.read_text(encoding="utf-8"), there.server_id, read_certificate))
-    changes = compare(there, wanted)
+    wanted = parse_wanted(file.read_text(encoding="utf-8"), there.server_id, read_certificate, read)
+    conf = settle(there, wanted.conf)
+    changes = compare(there, conf)
     if changes and not dry_run:
-        store.replace(wanted, now)
+        store.replace(conf, now, wanted.documents)
     return changes

@@ -14,6 +14,9 @@ from schemas.identifiers import suspicious_characters
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
 
+# What stands for the address of a document that was handed in; its name follows.
+UPLOADED = "urn:sacbe:uploaded:"
+
 # Codes that the security server answers itself; no service may carry one.
 RESERVED_CODES = frozenset(
     (

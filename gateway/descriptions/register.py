@@ -24,7 +24,7 @@ from gateway.descriptions.changes import (
     new_service,
     service_warnings,
 )
-from gateway.descriptions.described import Described, DescribedService, check_code, check_url
+from gateway.descriptions.described import UPLOADED, Described, DescribedService, check_code, check_url
 from gateway.descriptions.openapi import parse_openapi
 from gateway.descriptions.wsdl import parse_wsdl
 from gateway.serverconf.model import Endpoint, ServiceType
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[str, Collection[bytes]], Awaitable[Document]]
 
-UPLOADED = "urn:sacbe:uploaded:"
 DOWNLOAD_CODES = {
     ServiceType.WSDL: "wsdl_download_failed",
     ServiceType.OPENAPI3: "openapi_parsing_error",

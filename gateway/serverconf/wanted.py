@@ -13,6 +13,7 @@ what applying the file would change. The format is TOML::
     type = "REST"                        # REST, OPENAPI3 or WSDL
     url = "http://127.0.0.1:9000"
     timeout_s = 60
+    description = "oss.yaml"             # OPENAPI3, WSDL: the document, a file beside this one
     validation = "REFUSE"                # check messages against it: OFF (default), REPORT or REFUSE
 
     [[client.service.allow]]
@@ -27,12 +28,16 @@ what applying the file would change. The format is TOML::
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from gateway.descriptions.described import UPLOADED, Described, DescribedService
+from gateway.descriptions.openapi import parse_openapi
+from gateway.descriptions.wsdl import parse_wsdl
 from gateway.serverconf.model import (
     AccessRight,
     Client,
@@ -45,6 +50,7 @@ from gateway.serverconf.model import (
     Subject,
     Validation,
 )
+from gateway.serverconf.records import Document
 from schemas.faults import Fault
 from schemas.identifiers import (
     ClientId,
@@ -77,6 +83,7 @@ class _Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 60.0
     verify_tls: bool = True
     disabled: str | None = None
+    description: str | None = None
     validation: Validation = Validation.OFF
     allow: tuple[_Allow, ...] = ()
 
@@ -98,8 +105,24 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     client: tuple[_Client, ...] = ()
 
 
-def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str], bytes]) -> ServerConf:
-    """The configuration a file asks for. ``read_certificate`` gives the DER behind a name in the file."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a file asks for, with the documents it names, by digest."""
+
+    conf: ServerConf
+    documents: dict[str, Document]
+
+
+def parse_wanted(
+    text: str,
+    server_id: ServerId,
+    read_certificate: Callable[[str], bytes],
+    read_document: Callable[[str], bytes],
+) -> Wanted:
+    """The configuration a file asks for.
+
+    ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description.
+    """
     try:
         wanted = msgspec.convert(tomllib.loads(text), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
@@ -109,6 +132,8 @@ def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str
     services: list[Service] = []
     rights: list[AccessRight] = []
     groups: list[LocalGroup] = []
+    endpoints: list[tuple[ClientId, Endpoint]] = []
+    documents = _Documents(read_document)
     for number, entry in enumerate(wanted.client, 1):
         where = f"client {number} ({entry.id})"
         try:
@@ -116,7 +141,10 @@ def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str
             clients.append(
                 Client(client, entry.connection, frozenset(read_certificate(n) for n in entry.certificates))
             )
-            services += [_service(client, s) for s in entry.service]
+            for wanted_service in entry.service:
+                service, operations = documents.describe(_service(client, wanted_service), wanted_service)
+                services.append(service)
+                endpoints += [(client, e) for e in operations]
             rights += [_right(client, s, a) for s in entry.service for a in s.allow]
             groups += [
                 LocalGroup(client, g.code, frozenset(_client_id(m) for m in g.members)) for g in entry.group
@@ -128,7 +156,61 @@ def parse_wanted(text: str, server_id: ServerId, read_certificate: Callable[[str
     problems += _unknown_groups(rights, groups)
     if problems:
         raise WantedProblem("\n".join(problems))
-    return ServerConf(server_id, tuple(clients), tuple(services), tuple(dict.fromkeys(rights)), tuple(groups))
+    conf = ServerConf(
+        server_id,
+        tuple(clients),
+        tuple(services),
+        tuple(dict.fromkeys(rights)),
+        tuple(groups),
+        tuple(dict.fromkeys(endpoints)),
+    )
+    return Wanted(conf, documents.found)
+
+
+class _Documents:
+    """Reads each description once, and gives its services what it says of them."""
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self._described: dict[tuple[str, ServiceType], tuple[str, Described]] = {}
+        self.found: dict[str, Document] = {}
+
+    def describe(self, service: Service, entry: _Service) -> tuple[Service, tuple[Endpoint, ...]]:
+        """The service with its description, and the endpoints that gives it."""
+        if entry.description is None:
+            return service, ()
+        if service.type is ServiceType.REST:
+            raise ValueError(
+                f"service {entry.code}: a REST service has no description; say type OPENAPI3 or WSDL"
+            )
+        digest, described = self._load(entry.description, service.type)
+        said = described.services[0] if service.type is ServiceType.OPENAPI3 else _said_of(service, described)
+        operations = tuple(Endpoint(entry.code, method, path) for method, path in described.operations)
+        named = replace(service, title=said.title, description=UPLOADED + entry.description, digest=digest)
+        return named, operations
+
+    def _load(self, name: str, kind: ServiceType) -> tuple[str, Described]:
+        if (name, kind) not in self._described:
+            content = self._read(name)
+            described = parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content)
+            digest = hashlib.sha256(content).hexdigest()
+            self.found[digest] = Document(content, _media_type(name, kind))
+            self._described[name, kind] = digest, described
+        return self._described[name, kind]
+
+
+def _said_of(service: Service, described: Described) -> DescribedService:
+    for said in described.services:
+        if (said.code, said.version) == (service.id.service_code, service.id.service_version):
+            return said
+    known = ", ".join(f"{s.code} {s.version or ''}".strip() for s in described.services)
+    raise ValueError(f"service {service.id.service_code}: its description has only {known}")
+
+
+def _media_type(name: str, kind: ServiceType) -> str:
+    if kind is ServiceType.WSDL:
+        return "text/xml"
+    return "application/json" if name.endswith(".json") else "application/yaml"
 
 
 def settle(now: ServerConf, wanted: ServerConf) -> ServerConf:

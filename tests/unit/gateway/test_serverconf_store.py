@@ -19,8 +19,10 @@ from gateway.serverconf.records import (
 )
 from gateway.serverconf.steps import FIRST
 from gateway.serverconf.store import ServerConfStore
+from gateway.serverconf.wanted import WantedProblem
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
 from serving.database import open_database
+from tests.paths import VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,3 +299,42 @@ def test_the_status_of_a_client_follows_from_configuration_and_requests(
         store.note_registered(store.load(), frozenset({PROVIDER}))
     client = store.view.clients.get(PROVIDER)
     assert derive_status(client, frozenset(pending), listed_here=listed) is status
+
+
+def test_a_file_may_name_the_descriptions_of_its_services(store: ServerConfStore, tmp_path: Path) -> None:
+    for name in ("testservice1.wsdl", "testopenapi_v310.json"):
+        (tmp_path / name).write_bytes((VECTORS / "services" / name).read_bytes())
+    services = """
+[[client]]
+id = "MX/GOB/00-RNSS/INDICE"
+[[client.service]]
+code = "testOp1"
+type = "WSDL"
+url = "http://inside/1"
+description = "testservice1.wsdl"
+[[client.service]]
+code = "testOpA"
+type = "WSDL"
+url = "http://inside/a"
+description = "testservice1.wsdl"
+[[client.service]]
+code = "api"
+type = "OPENAPI3"
+url = "http://inside/api"
+description = "testopenapi_v310.json"
+validation = "REPORT"
+"""
+    assert apply(store, tmp_path, services) != []
+    descriptions = store.view.descriptions.all(PROVIDER)
+    assert sorted(len(d.services) for d in descriptions) == [1, 2]
+    assert len(store.load().endpoints_of(PROVIDER, "api")) == 3
+    document = store.view.descriptions.document_of(ServiceId(PROVIDER, "testOpA"))
+    assert document == Document((VECTORS / "services" / "testservice1.wsdl").read_bytes(), "text/xml")
+    assert apply(store, tmp_path, services) == []
+    changed = (tmp_path / "testopenapi_v310.json").read_text().replace("/file", "/other")
+    (tmp_path / "testopenapi_v310.json").write_text(changed)
+    assert len(apply(store, tmp_path, services)) == 2
+    assert Endpoint("api", "POST", "/other") in store.load().endpoints_of(PROVIDER, "api")
+    assert Endpoint("api", "POST", "/file") not in store.load().endpoints_of(PROVIDER, "api")
+    with pytest.raises(WantedProblem, match="its description has only testOp1, testOpA"):
+        apply(store, tmp_path, services.replace('"testOpA"', '"nothing"'))
