@@ -20,6 +20,7 @@ from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
+from gateway.services_cli import service
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
@@ -34,6 +35,7 @@ def main() -> None:
 
 main.add_command(archive)
 main.add_command(container)
+main.add_command(service)
 main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )

@@ -268,11 +268,12 @@ def _right(client: ClientId, service: _Service, entry: _Allow) -> AccessRight:
     if entry.path != "**" and not entry.path.startswith(("/", "*")):
         raise ValueError(f"service {service.code}: path {entry.path!r} must begin with '/' or '*'")
     return AccessRight(
-        client, _subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path)
+        client, parse_subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path)
     )
 
 
-def _subject(text: str) -> Subject:
+def parse_subject(text: str) -> Subject:
+    """The holder of a right as people write it: a client's path, ``group:instance/code`` or ``local:code``."""
     if text.startswith("group:"):
         parts = text.removeprefix("group:").split("/")
         if len(parts) != 2:

@@ -1,0 +1,176 @@
+"""A provider that describes itself: registered by the commands of docs/services.md, called, described to others."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.described import NAMESPACE
+from gateway.cli import main
+from gateway.descriptions.openapi import load_document
+from schemas import metadata, soap
+from schemas.identifiers import ClientId, ServiceId
+from tests.integration.conftest import CONSUMER, PROVIDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.federation import Federation
+
+pytestmark = pytest.mark.processes
+AFIL = ClientId("MX", "GOB", "15-ISSEMYM", "AFIL")
+INDICE = ClientId("MX", "GOB", "00-RNSS", "INDICE")
+PORT = 9100
+
+
+def gateway(federation: Federation, *arguments: str, code: int = 0) -> str:
+    """A command at the provider's gateway."""
+    group, command, *rest = arguments
+    result = CliRunner().invoke(main, [group, command, "--data", str(federation.data(PROVIDER)), *rest])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def get(
+    path: str, headers: dict[str, str] | None = None, body: bytes | None = None
+) -> tuple[int, str, bytes]:
+    request = urllib.request.Request(
+        f"http://{CONSUMER.address}:8080{path}",
+        data=body,
+        headers={"X-Road-Client": AFIL.path(), **(headers or {})},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as err:
+        return err.code, err.headers["Content-Type"], err.read()
+
+
+def ask_soap(code: str, body: str, version: str | None = None) -> tuple[str, bytes]:
+    raw = soap.render_request(AFIL, ServiceId(INDICE, code, version), "q1", body)
+    _, content_type, answer = get("/", {"Content-Type": "text/xml; charset=UTF-8"}, raw)
+    return content_type, answer
+
+
+def add_numbers() -> bytes:
+    body = f'<t:sum xmlns:t="{NAMESPACE}"><t:a>20</t:a><t:b>22</t:b></t:sum>'
+    return ask_soap("sum", body, "v1")[1]
+
+
+@pytest.fixture(scope="module")
+def provider(federation: Federation) -> Iterator[str]:
+    """The provider, registered from its two descriptions, on and open to one client."""
+    base = f"http://{PROVIDER.address}:{PORT}"
+    process = federation.start(
+        "described", "benchmarks.described", "--host", PROVIDER.address, "--port", str(PORT)
+    )
+    federation.wait_for(f"{base}/people.json")
+    client = ("--client", INDICE.path())
+    gateway(federation, "service", "add", *client, "--type", "WSDL", "--url", f"{base}/sum.wsdl")
+    gateway(
+        federation,
+        "service",
+        "add",
+        *client,
+        "--type",
+        "OPENAPI3",
+        "--url",
+        f"{base}/people.json",
+        "--code",
+        "people",
+    )
+    for code in ("sum", "people"):
+        gateway(federation, "service", "allow", *client, code, AFIL.path())
+    for line in gateway(federation, "service", "list").splitlines():
+        if f"{base}/sum.wsdl" in line or f"{base}/people.json" in line:
+            gateway(federation, "service", "enable", line.split()[0])
+    _until(lambda: b"<t:result>42<" in add_numbers())
+    yield base
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.mark.usefixtures("provider")
+class TestDescribedServices:
+    def test_both_services_answer(self) -> None:
+        assert b"<t:result>42</t:result>" in add_numbers()
+        status, _, body = get(f"/r1/{INDICE.path()}/people/people/7")
+        assert (status, json.loads(body)) == (200, {"id": 7, "name": "Persona 7"})
+
+    def test_clients_are_listed_in_both_languages(self) -> None:
+        status, content_type, body = get("/listClients")
+        assert (status, content_type) == (200, "text/xml; charset=UTF-8")
+        assert AFIL in {c.id for c in metadata.parse_clients_xml(body)}
+        status, content_type, body = get(
+            "/listClients?xRoadInstance=MX", {"Accept": "text/xml, application/json;q=0.1"}
+        )
+        assert content_type == "application/json; charset=utf-8"
+        assert AFIL in {c.id for c in metadata.parse_clients_json(body)}
+        assert get("/r1/listClients")[2] == body
+
+    def test_an_unknown_instance_is_the_callers_mistake(self) -> None:
+        status, _, body = get("/listClients?xRoadInstance=XX")
+        assert status == 400
+        assert b"known: MX" in body
+
+    def test_rest_services_are_listed_and_described(self) -> None:
+        _, _, body = get(f"/r1/{INDICE.path()}/listMethods")
+        found = {s.id.service_code: s for s in metadata.parse_services_json(body)}
+        assert found["people"].endpoints == (("POST", "/people"), ("GET", "/people/*"))
+        _, _, body = get(f"/r1/{INDICE.path()}/allowedMethods")
+        assert "people" in {s.id.service_code for s in metadata.parse_services_json(body)}
+        status, content_type, body = get(f"/r1/{INDICE.path()}/getOpenAPI?serviceCode=people")
+        assert (status, content_type.partition(";")[0]) == (200, "application/json")
+        assert load_document(body)["servers"] == [{"url": "/rest"}]
+
+    def test_soap_services_are_listed_and_described(self) -> None:
+        for code in (metadata.LIST_METHODS, metadata.ALLOWED_METHODS):
+            _, body = ask_soap(code, f'<x:{code} xmlns:x="{soap.XROAD_NS}"/>')
+            assert ServiceId(INDICE, "sum", "v1") in metadata.parse_services_body(body)
+        content_type, body = ask_soap(metadata.GET_WSDL, metadata.render_get_wsdl_body("sum", "v1"))
+        assert content_type.startswith("multipart/related")
+        assert b"http://example.org/xroad-endpoint" in body
+        assert PROVIDER.address.encode() not in body
+
+    def test_an_unknown_description_is_a_fault(self) -> None:
+        _, body = ask_soap(metadata.GET_WSDL, metadata.render_get_wsdl_body("nothing", None))
+        parsed = soap.parse_envelope(body)
+        assert isinstance(parsed, soap.SoapFault)
+        assert parsed.wire.code == "server.serverproxy.unknown_service"
+
+
+def test_a_refresh_shows_the_difference_before_it_makes_it(federation: Federation, provider: str) -> None:
+    listed = gateway(federation, "service", "list").splitlines()
+    number = next(line.split()[0] for line in listed if f"{provider}/people.json" in line)
+    federation.processes["described"].terminate()
+    federation.processes["described"].wait(10)
+    federation.start(
+        "described", "benchmarks.described", "--host", PROVIDER.address, "--port", str(PORT), "--edition", "2"
+    )
+    federation.wait_for(f"{provider}/people.json")
+    shown = gateway(federation, "service", "refresh", number, code=3)
+    assert "adding_endpoints: DELETE /people/*" in shown
+    gateway(federation, "service", "refresh", number, "--ignore-warnings")
+    _until(lambda: b"DELETE" in get(f"/r1/{INDICE.path()}/listMethods")[2])
+
+
+def test_a_disabled_service_tells_callers_why(federation: Federation, provider: str) -> None:
+    listed = gateway(federation, "service", "list").splitlines()
+    number = next(line.split()[0] for line in listed if f"{provider}/sum.wsdl" in line)
+    gateway(federation, "service", "disable", number, "--notice", "hasta el lunes")
+    _until(lambda: b"hasta el lunes" in add_numbers())
+    gateway(federation, "service", "enable", number)
+    _until(lambda: b"<t:result>42<" in add_numbers())
+
+
+def _until(good) -> None:
+    deadline = time.monotonic() + 20
+    while not good():
+        assert time.monotonic() < deadline, "it did not come about within 20 s"
+        time.sleep(0.1)
