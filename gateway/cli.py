@@ -21,6 +21,7 @@ from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
 from gateway.services_cli import service
+from gateway.signer_cli import signer
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
@@ -40,7 +41,7 @@ main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )
 main.add_command(policy)
-for command in (key, csr, certificate, token):
+for command in (key, csr, certificate, token, signer):
     main.add_command(command)
 
 

@@ -1,0 +1,244 @@
+"""The process that holds one token's keys and signs digests for whoever may open its socket; nothing wider.
+
+It has one thread. A software token signs RSA in its own small pool; a PKCS#11 token signs one request after another. When
+the module or the token is gone the process ends with status 3, so that whoever started it starts it anew: a module that
+failed once is not trusted with a second try. It logs in by itself when it is told where the PIN is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from certs import signerwire
+from certs.algorithms import SignatureAlgorithm
+from certs.signerwire import Answer, Ask, KeyOnToken, State
+from certs.softtoken import WRONG_PINS_ALLOWED, SoftToken
+from schemas.faults import Fault, Kind, TokenFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from certs.hardtoken import HardToken
+    from certs.tokens import KeyId
+
+log = logging.getLogger("signer")
+
+TOKEN_LOST = 3
+
+
+class Held(Protocol):
+    """A token as this process holds it."""
+
+    def state(self) -> State:
+        """How it stands."""
+        ...
+
+    def make(self, pin: str) -> None:
+        """Initialise it."""
+        ...
+
+    def unlock(self, pin: str) -> None:
+        """Log in."""
+        ...
+
+    def lock(self) -> None:
+        """Log out."""
+        ...
+
+    def change_pin(self, old: str, new: str) -> None:
+        """Change the PIN."""
+        ...
+
+    def keys(self) -> list[KeyOnToken]:
+        """Its keys."""
+        ...
+
+    def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
+        """Make a key."""
+        ...
+
+    def remove(self, key_id: KeyId) -> None:
+        """Destroy a key."""
+        ...
+
+    async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
+        """Sign a digest."""
+        ...
+
+
+class HeldSoftware:
+    """A software token."""
+
+    def __init__(self, token: SoftToken) -> None:
+        self._token = token
+        self.unlock, self.lock, self.change_pin = token.unlock, token.lock, token.change_pin
+        self.make, self.sign, self.remove = token.make, token.sign, token.remove_key
+
+    def state(self) -> State:
+        """How it stands."""
+        if not self._token.is_made:
+            return State("NOT_INITIALIZED", logged_in=False, hardware=False)
+        left = WRONG_PINS_ALLOWED - self._token.wrong_pins()
+        return State(_pin_word(left), logged_in=self._token.is_unlocked, hardware=False)
+
+    def keys(self) -> list[KeyOnToken]:
+        """Its keys."""
+        return [self._key(i.id, i.kind.value, i.label, i.usage) for i in self._token.key_infos()]
+
+    def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
+        """Make a key."""
+        return self._key(self._token.generate_key(kind, label, usage), kind, label, usage)
+
+    def _key(self, key_id: KeyId, kind: str, label: str, usage: str) -> KeyOnToken:
+        public = self._token.public_key(key_id).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return KeyOnToken(key_id, kind, label, usage, public)
+
+
+class HeldHardware:
+    """A token behind PKCS#11."""
+
+    def __init__(self, token: HardToken) -> None:
+        self._token = token
+        self.unlock, self.lock, self.change_pin = token.unlock, token.lock, token.change_pin
+        self.remove = token.remove_key
+
+    def state(self) -> State:
+        """How it stands, by the flags the token shows."""
+        shown = self._token.state()
+        status = (
+            "NOT_INITIALIZED"
+            if not shown.pin_initialised
+            else "USER_PIN_LOCKED"
+            if shown.pin_locked
+            else "USER_PIN_FINAL_TRY"
+            if shown.pin_final_try
+            else "USER_PIN_COUNT_LOW"
+            if shown.pin_count_low
+            else "OK"
+        )
+        return State(
+            status,
+            logged_in=self._token.is_unlocked,
+            hardware=True,
+            read_only=shown.read_only,
+            label=shown.label,
+            serial=shown.serial,
+            infos={"Model": shown.model, "Manufacturer": shown.manufacturer, "Serial number": shown.serial},
+        )
+
+    def make(self, pin: str) -> None:
+        """Refused: a hardware token is initialised with its vendor's tool."""
+        del pin
+        raise TokenFailed(Kind.INVALID_REQUEST, "initialise a hardware token with its vendor's own tool")
+
+    def keys(self) -> list[KeyOnToken]:
+        """Its keys; a token does not say what they are for."""
+        return [KeyOnToken(i, kind, label, "", public) for i, kind, label, public in self._token.key_infos()]
+
+    def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
+        """Make a key that cannot leave the token."""
+        key_id, public = self._token.generate_key(kind, label)
+        return KeyOnToken(key_id, kind, label, usage, public)
+
+    async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
+        """Sign a digest; everything else waits, for the module allows one thread."""
+        return self._token.sign(key_id, digest, algorithm)
+
+
+class SignerServer:
+    """Answers on a Unix socket for one token."""
+
+    def __init__(self, held: Held, path: Path) -> None:
+        self._held = held
+        self._path = path
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.lost = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until told to stop (0) or until the token is lost (`TOKEN_LOST`)."""
+        self._path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        mask = os.umask(0o177)
+        try:
+            listening.bind(str(self._path))
+        finally:
+            os.umask(mask)
+        server = await asyncio.start_unix_server(self._serve, sock=listening)
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self.lost.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*waits, *self._tasks):
+            task.cancel()
+        server.close()
+        self._path.unlink(missing_ok=True)
+        return TOKEN_LOST if self.lost.is_set() else 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = signerwire.Frames()
+        try:
+            while data := await reader.read(65536):
+                for body in frames.feed(data):
+                    task = asyncio.create_task(self._answer(signerwire.read_ask(body), writer))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+        except (ValueError, ConnectionError) as err:
+            log.warning("connection dropped", extra={"event": "signer_connection", "reason": str(err)})
+        finally:
+            writer.close()
+
+    async def _answer(self, ask: Ask, writer: asyncio.StreamWriter) -> None:
+        try:
+            answer = await self._do(ask)
+        except Fault as fault:
+            answer = Answer(ask.id, fault=fault.kind.value, detail=fault.detail, lost=is_lost(fault))
+            if answer.lost:
+                log.error("token lost", extra={"event": "token_lost", "reason": fault.detail})
+                self.lost.set()
+        except ValueError as err:
+            answer = Answer(ask.id, fault=Kind.INVALID_REQUEST.value, detail=str(err))
+        with contextlib.suppress(ConnectionError):
+            writer.write(signerwire.frame(answer))
+            await writer.drain()
+
+    async def _do(self, ask: Ask) -> Answer:
+        held, key_id = self._held, signerwire.key_id(ask.key)
+        match ask.do:
+            case "sign":
+                algorithm = SignatureAlgorithm.from_jca_name(ask.algorithm)
+                return Answer(ask.id, signature=await held.sign(key_id, ask.digest, algorithm))
+            case "state":
+                return Answer(ask.id, state=held.state())
+            case "keys":
+                return Answer(ask.id, keys=held.keys())
+            case "generate":
+                return Answer(ask.id, keys=[held.generate(ask.kind, ask.label, ask.usage)])
+            case "remove":
+                held.remove(key_id)
+            case "make":
+                held.make(ask.pin)
+            case "unlock":
+                held.unlock(ask.pin)
+            case "lock":
+                held.lock()
+            case "change_pin":
+                held.change_pin(ask.pin, ask.new_pin)
+            case _:
+                raise ValueError(f"{ask.do!r} is nothing a signer does")
+        return Answer(ask.id)
+
+
+def is_lost(fault: Fault) -> bool:
+    """Whether a fault means that the module or its token is gone."""
+    return type(fault).__name__ == "HardTokenLost"  # without loading the module's binding for software tokens
+
+
+def _pin_word(left: int) -> str:
+    if left <= 0:
+        return "USER_PIN_LOCKED"
+    return "USER_PIN_FINAL_TRY" if left == 1 else "OK" if left >= WRONG_PINS_ALLOWED else "USER_PIN_COUNT_LOW"

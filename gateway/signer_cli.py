@@ -1,0 +1,95 @@
+"""The command ``gateway signer``: the process that holds one token's keys."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.keys_cli import DATA, PIN
+from serving.commands import said
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from certs.edges.signer import Held
+    from gateway.config import TokenSettings
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+
+@click.command()
+@DATA
+@PIN
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option("--token", "token_id", default="0", show_default=True, help="which token of the settings")
+@click.option("--number", default=0, show_default=True, help="which of the token's processes")
+@click.option("--child", is_flag=True, hidden=True)
+@said
+def signer(
+    data: Path, pin_file: Path | None, settings_file: Path | None, token_id: str, number: int, child: bool
+) -> None:
+    """Hold one token's keys and sign digests over a Unix socket; a gateway finds it there.
+
+    A gateway starts these itself. To run one under another user set keys.start_signers = false.
+    """
+    from certs.edges.signer import SignerServer, is_lost
+    from gateway import config
+    from serving import telemetry
+    from serving.secret import SecretSource
+
+    settings = config.load(settings_file, os.environ)
+    telemetry.configure(settings.log_level)
+    _protect(child=child)
+    token = settings.keys.token(token_id)
+    source = token.pin if token.pin.is_set else SecretSource(file=str(pin_file or ""))
+    try:
+        held = open_held(data, token)
+        if source.is_set:
+            held.unlock(source.read(os.environ))
+        elif not token.module and "SACBE_PIN" in os.environ:
+            held.unlock(os.environ["SACBE_PIN"])
+    except Fault as fault:
+        if is_lost(fault):
+            click.echo(fault.detail, err=True)
+            sys.exit(3)
+        raise
+    server = SignerServer(held, settings.keys.sockets(data, token)[number])
+
+    async def run() -> int:
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        return await server.run(stop)
+
+    sys.exit(asyncio.run(run()))
+
+
+def open_held(data: Path, token: TokenSettings) -> Held:
+    """The token as this process holds it. Raises `TokenFailed`."""
+    if token.module:
+        from certs.edges.signer import HeldHardware
+        from certs.hardtoken import HardToken, HardTokenPlace
+
+        return HeldHardware(HardToken(HardTokenPlace(token.module, token.label, token.serial)))
+    from certs.edges.signer import HeldSoftware
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.softtoken import SoftToken
+
+    return HeldSoftware(SoftToken(TokenFolder(data / "token")))
+
+
+def _protect(*, child: bool) -> None:
+    """No core file, no debugger of the same user, and no life after the gateway that started it (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if child:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -1,0 +1,62 @@
+"""A secret from where its owner keeps it: a file, an environment variable, or what a command prints."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COMMAND_TIMEOUT_S = 30
+
+
+class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a secret is; at most one of the three."""
+
+    file: str = ""
+    environment: str = ""
+    # A program with its arguments; its first line of output counts.
+    command: tuple[str, ...] = ()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether any place is named."""
+        return bool(self.file or self.environment or self.command)
+
+    def read(self, environ: Mapping[str, str]) -> str:
+        """The secret. Raises ValueError saying what is wrong, never the secret."""
+        if sum(map(bool, (self.file, self.environment, self.command))) != 1:
+            raise ValueError("a secret comes from exactly one of file, environment and command")
+        if self.file:
+            return _present(self._from_file(), f"the file {self.file}")
+        if self.environment:
+            return _present(environ.get(self.environment, ""), f"the environment variable {self.environment}")
+        return _present(self._from_command(), f"the command {self.command[0]}")
+
+    def _from_file(self) -> str:
+        path = Path(self.file)
+        try:
+            if path.stat().st_mode & 0o077:
+                raise ValueError(f"the secret file {path} can be read by others; chmod 600 {path}")
+            return path.read_text(encoding="utf-8")
+        except OSError as err:
+            raise ValueError(f"the secret file {path} cannot be read: {err}") from err
+
+    def _from_command(self) -> str:
+        try:
+            done = subprocess.run(  # noqa: S603  the operator's own command
+                self.command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=True
+            )
+        except (OSError, subprocess.SubprocessError) as err:
+            raise ValueError(f"the command {self.command[0]} gave no secret: {type(err).__name__}") from err
+        return done.stdout.partition("\n")[0]
+
+
+def _present(text: str, where: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{where} holds no secret")
+    return text.strip()
