@@ -8,7 +8,8 @@ the server's certificate, which the sender checks in full before a byte of a mes
 X-Road 7 offers TLS 1.2 with three CBC suites only; they stand last here, after TLS 1.3 and GCM.
 
 Private keys never touch the disk in clear: OpenSSL reads them from a file sealed with a passphrase that only this
-process has ever known, and the file is gone before the function returns. Consumer systems' TLS is `certs.systemtls`.
+process has ever known, and the file is gone before the function returns. A key in another process or in hardware
+stays there: see `certs.remotetls`. Consumer systems' TLS is `certs.systemtls`.
 
 Spec: PR-MESSTRANSP 3; RFC 8446; RFC 5246.
 """
@@ -25,13 +26,15 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from certs.remotetls import RemoteTlsKey, load_remote_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    TlsPrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+    TlsPrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | RemoteTlsKey
 
 PEER_CIPHERS = ":".join(
     (
@@ -62,6 +65,9 @@ class TlsCredentials:
 
 def load_credentials(context: ssl.SSLContext, credentials: TlsCredentials) -> None:
     """Give the context its key pair without the key ever being on disk in clear."""
+    if isinstance(credentials.private_key, RemoteTlsKey):
+        load_remote_key(context, credentials.private_key, credentials.chain)
+        return
     passphrase = secrets.token_bytes(32)
     sealed = credentials.private_key.private_bytes(
         serialization.Encoding.PEM,

@@ -26,9 +26,7 @@ from cryptography import x509
 from certs import chains
 from certs.certificates import der_of
 from certs.edges.configurationfiles import render_verificationconf
-from certs.edges.tokenfiles import TokenFolder
 from certs.signing import MessageSigner
-from certs.softtoken import SoftToken
 from certs.systemtls import SystemServerContext
 from certs.tls import (
     SwappableServerContext,
@@ -39,6 +37,7 @@ from certs.tls import (
 )
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
+from gateway.edges.devices import build_devices, build_signers, open_tokens
 from gateway.edges.http import listen
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.peerlistener import PeerListener
@@ -48,8 +47,6 @@ from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver, path_of
 from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road
-from gateway.keyconf.devices import SoftwareDevice
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
@@ -85,17 +82,25 @@ def utc_now() -> datetime:
 class Gateway:
     """One running gateway."""
 
-    def __init__(self, folder: DataFolder, settings: Settings, pin: str) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        settings: Settings,
+        pin: str | None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        signer_arguments: Sequence[str] = (),
+    ) -> None:
         self._settings = settings
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
         self._keyconf = KeyConfStore(self._store.database)
         self._policies = PolicyGate(utc_now, _alert)
         self._policies.swap(PolicyStore(self._store.database).snapshot())
-        self._tokens = Tokens(
-            self._keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder.token)))]
-        )
+        self._tokens = Tokens(self._keyconf, build_devices(settings.keys, folder.root))
+        self._signers = build_signers(settings.keys, folder.root, signer_arguments)
         self._pin = pin
+        self._environ = environ or {}
         self._folder = folder
         self._runners: list[web.BaseRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,7 +111,8 @@ class Gateway:
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
         settings, folder = self._settings, self._folder
-        await self._tokens.login(SOFTWARE_TOKEN_ID, self._pin)
+        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
+        await open_tokens(self._tokens, settings.keys, self._pin, self._environ)
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
         self._configuration = ConfigurationClient(
             self._store.anchor(),
@@ -235,6 +241,9 @@ class Gateway:
         await self._log.close()
         await self._session.close()
         await self._tokens.close()
+        for task in self._signer_tasks:
+            task.cancel()
+        await asyncio.gather(*self._signer_tasks, return_exceptions=True)
         self._store.close()
 
     def failed_task(self) -> str | None:
@@ -271,7 +280,7 @@ class Gateway:
             self._take_credentials(configuration)
 
     def _take_credentials(self, configuration: TrustedConfiguration) -> None:
-        with contextlib.suppress(NotProved):
+        with contextlib.suppress(Fault):  # what is in the way is among the problems
             credentials = self._identities.tls_credentials()
             key = (self._identities.tls_key(), configuration.all_ca_certificates())
             if key != self._tls_key:

@@ -18,6 +18,7 @@ import click
 from gateway.archive_cli import archive
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
+from gateway.keyconf.model import SOFTWARE_TOKEN_ID
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
 from gateway.services_cli import service
@@ -105,7 +106,14 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
 
     settings = config.load(settings_file, os.environ)
     telemetry.configure(settings.log_level)
-    gateway = Gateway(DataFolder(data), settings, read_pin(pin_file))
+    software = settings.keys.token(SOFTWARE_TOKEN_ID)
+    arguments = [
+        *(["--settings", str(settings_file)] if settings_file else []),
+        *(["--pin-file", str(pin_file)] if pin_file and software.own_process else []),
+    ]
+    # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
+    pin = None if software.own_process or software.pin.is_set else read_pin(pin_file)
+    gateway = Gateway(DataFolder(data), settings, pin, environ=os.environ, signer_arguments=arguments)
 
     async def run() -> None:
         stop = asyncio.Event()

@@ -84,6 +84,8 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     pin: SecretSource = SecretSource()
     # The software token's keys in a process of their own; a PKCS#11 token always has one.
     own_process: bool = False
+    # Environment variables that the module wants.
+    environment: dict[str, str] = {}
     # How many processes share the token, where the module allows it.
     processes: int = 1
 

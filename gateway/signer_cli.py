@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.keys_cli import DATA, PIN
-from serving.commands import said
 from schemas.faults import Fault
+from serving.commands import said
 
 if TYPE_CHECKING:
     from certs.edges.signer import Held
@@ -48,7 +48,9 @@ def signer(
     telemetry.configure(settings.log_level)
     _protect(child=child)
     token = settings.keys.token(token_id)
-    source = token.pin if token.pin.is_set else SecretSource(file=str(pin_file or ""))
+    # The software token's PIN is never tried on another token: wrong tries lock it.
+    fallback = SecretSource() if token.module else SecretSource(file=str(pin_file or ""))
+    source = token.pin if token.pin.is_set else fallback
     try:
         held = open_held(data, token)
         if source.is_set:
@@ -74,6 +76,7 @@ def signer(
 def open_held(data: Path, token: TokenSettings) -> Held:
     """The token as this process holds it. Raises `TokenFailed`."""
     if token.module:
+        os.environ.update(token.environment)  # before the module is loaded, which reads it
         from certs.edges.signer import HeldHardware
         from certs.hardtoken import HardToken, HardTokenPlace
 

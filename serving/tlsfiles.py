@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from certs.edges.tokenfiles import write_whole
+from certs.remotetls import RemoteTlsKey
 from certs.tls import TlsCredentials
 from serving.selfsigned import self_signed
 
@@ -30,8 +31,11 @@ def load_or_make_credentials(folder: Path, name: str, address: str) -> TlsCreden
 
 def save_credentials(folder: Path, name: str, credentials: TlsCredentials) -> None:
     """Keep a key pair; the certificate goes last, so that a crash leaves a pair that is made anew."""
+    key = credentials.private_key
+    if isinstance(key, RemoteTlsKey):
+        raise TypeError("a key that never leaves its token cannot be written to a file")
     (folder / f"{name}.pem").unlink(missing_ok=True)
-    private = credentials.private_key.private_bytes(
+    private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     write_whole(folder / f"{name}.key", private)

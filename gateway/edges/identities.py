@@ -17,6 +17,7 @@ from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
 from certs.tls import TlsCredentials
 from certs.tokens import KeyId, SigningIdentity
+from gateway.keyconf.devices import public_bytes
 from gateway.keyconf.model import CertificateStatus, KeyUsage
 from schemas.faults import Fault, Kind, NotProved, TokenFailed
 
@@ -147,12 +148,7 @@ class OwnIdentities:
         held = self._authentication()
         # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
         # X-Road wants an OCSP response for every certificate that came.
-        private_key = self._tokens.tls_private_key(held.key_id)
-        if private_key is None:
-            raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED,
-                f"the authentication key {held.key_id} never leaves its token, and TLS cannot use it there yet",
-            )
+        private_key = self._tokens.tls_private_key(held.key_id, public_bytes(held.path[0].public_key()))
         return TlsCredentials(private_key, held.path[:-1])
 
     def tls_key(self) -> tuple[KeyId, bytes] | None:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
 from certs import signerwire
+from certs.edges.signerblocking import BlockingSigner
+from certs.remotetls import RemoteTlsKey
 from certs.signerwire import Answer, Ask
 from certs.tokens import KeyId
 from gateway.keyconf.devices import DeviceKey, DeviceState
@@ -106,6 +112,7 @@ class RemoteDevice:
         self.type = kind
         self.sockets = tuple(sockets)
         self._connections = [_Connection(path) for path in sockets]
+        self._blocking = BlockingSigner(sockets)
         self._turn = itertools.cycle(self._connections)
         self._patience_s = patience_s
 
@@ -186,13 +193,16 @@ class RemoteDevice:
                 raise TokenFailed(Kind.CANNOT_SIGN, _gone(self.token_id, problem)) from problem
             await asyncio.sleep(AGAIN_S)
 
-    def tls_private_key(self, key_id: KeyId) -> TlsPrivateKey | None:
-        """None: the key stays in its process."""
-        del key_id
-        return None
+    def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
+        """What asks the token's process for each signature of a handshake: the key stays there."""
+        parsed = load_der_public_key(public_key)
+        if not isinstance(parsed, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} is neither RSA nor EC")
+        return RemoteTlsKey(parsed, functools.partial(self._blocking.sign, key_id))
 
     async def close(self) -> None:
         """End the connections."""
+        self._blocking.close()
         for connection in self._connections:
             await connection.close()
 

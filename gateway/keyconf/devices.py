@@ -97,8 +97,8 @@ class Device(Protocol):
         """The signature over a digest; ECDSA as DER. Raises `TokenFailed`."""
         ...
 
-    def tls_private_key(self, key_id: KeyId) -> TlsPrivateKey | None:
-        """The key itself for TLS in this process; None when it never leaves the token."""
+    def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
+        """What TLS signs with: the key itself, or what asks the token for each signature."""
         ...
 
     async def close(self) -> None:
@@ -160,8 +160,9 @@ class SoftwareDevice:
         """The signature over a digest."""
         return await self._token.sign(key_id, digest, algorithm)
 
-    def tls_private_key(self, key_id: KeyId) -> TlsPrivateKey | None:
+    def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """The key itself: it is in this process anyway."""
+        del public_key
         return self._token.tls_private_key(key_id)
 
     async def close(self) -> None:

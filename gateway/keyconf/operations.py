@@ -101,6 +101,7 @@ class KeyOperations:
         """Make the software token with its first PIN; it is logged in afterwards."""
         check_pin(pin)
         await self._tokens.device(token_id).make(pin)
+        self._store.touch()
         return await self.token(token_id)
 
     async def login(self, token_id: str, pin: str) -> Token:
@@ -111,6 +112,7 @@ class KeyOperations:
         if not token.available or token.status is TokenStatus.NOT_INITIALIZED:
             raise KeyRefused("action_not_possible", f"the token {token_id} cannot be logged in to now")
         await _pin(self._tokens.login(token_id, pin))
+        self._store.touch()
         return await self.token(token_id)
 
     async def logout(self, token_id: str) -> Token:
@@ -118,6 +120,7 @@ class KeyOperations:
         token = await self.token(token_id)
         if token.logged_in:
             await self._tokens.device(token_id).logout()
+            self._store.touch()
         return await self.token(token_id)
 
     async def change_pin(self, token_id: str, old: str, new: str) -> None:

@@ -100,9 +100,9 @@ class Tokens:
         """The signature over a digest, by whichever token has the key. Raises `TokenFailed`."""
         return await self._device_of(key_id).sign(key_id, digest, algorithm)
 
-    def tls_private_key(self, key_id: KeyId) -> TlsPrivateKey | None:
-        """The key itself for TLS; None when it never leaves its token."""
-        return self._device_of(key_id).tls_private_key(key_id)
+    def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
+        """What TLS signs with: the key itself, or what asks its token for each signature. Raises `TokenFailed`."""
+        return self._device_of(key_id).tls_private_key(key_id, public_key)
 
     async def close(self) -> None:
         """Let go of every token."""

@@ -1,0 +1,250 @@
+"""Tokens in processes of their own: PKCS#11 and software keys, killed and started anew, with PINs that are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from certs.algorithms import SignatureAlgorithm, verify_digest_signature
+from certs.certificates import der_of
+from certs.dev.authority import DevPki
+from certs.edges.tokenfiles import TokenFolder
+from certs.softtoken import SoftToken
+from certs.tls import (
+    SwappableServerContext,
+    TlsCredentials,
+    peer_certificates,
+    peer_client_context,
+    peer_server_context,
+)
+from certs.tokens import KeyId
+from gateway.config import Keys, TokenSettings
+from gateway.edges.devices import build_devices, build_signers
+from gateway.edges.signerclient import RemoteDevice
+from gateway.keyconf.model import TokenStatus, TokenType
+from schemas.faults import Kind, TokenFailed
+from schemas.identifiers import ClientId
+from serving.secret import SecretSource
+from tests.softhsm import SoftHsm, module
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from gateway.edges.signerprocess import SignerProcess
+
+pytestmark = pytest.mark.processes
+PIN = "4321"
+
+
+@pytest.fixture
+def hsm(tmp_path: Path) -> SoftHsm:
+    return SoftHsm(tmp_path / "h").make()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, token: TokenSettings, *, patience_s: float = 15.0
+) -> AsyncIterator[tuple[RemoteDevice, list[SignerProcess]]]:
+    """A token's processes with the device over them."""
+    settings = folder / "settings.toml"
+    parts = [f'[[keys.tokens]]\nid = "{token.id}"\nprocesses = {token.processes}']
+    parts += (
+        [f'module = "{token.module}"\nlabel = "{token.label}"'] if token.module else ["own_process = true"]
+    )
+    parts += [f"environment = {{ {', '.join(f'{k} = {v!r}' for k, v in token.environment.items())} }}"]
+    if token.pin.file:
+        parts.append(f'pin = {{ file = "{token.pin.file}" }}')
+    settings.write_text("\n".join(parts))
+    keys = Keys(tokens=(token,), signer_patience_s=patience_s)
+    device = next(d for d in build_devices(keys, folder) if d.token_id == token.id)
+    assert isinstance(device, RemoteDevice)
+    signers = build_signers(keys, folder, ["--settings", str(settings)])
+    tasks = [asyncio.create_task(s.run()) for s in signers]
+    try:
+        await until(lambda: _available(device))
+        yield device, signers
+    finally:
+        await device.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something another process does."""
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110  another process says nothing when it is ready
+            await asyncio.sleep(0.02)
+
+
+async def _available(device: RemoteDevice) -> bool:
+    return (await device.state()).available
+
+
+async def _logged_in(device: RemoteDevice) -> bool:
+    return (await device.state()).logged_in
+
+
+async def _restarted(signer: SignerProcess, before: int, device: RemoteDevice) -> bool:
+    return signer.restarts > before and await _available(device)
+
+
+def pin_file(folder: Path, pin: str = PIN) -> SecretSource:
+    path = folder / "pin"
+    path.write_text(pin)
+    path.chmod(0o600)
+    return SecretSource(file=str(path))
+
+
+def hardware(hsm: SoftHsm, pin: SecretSource | None = None, processes: int = 1) -> TokenSettings:
+    return TokenSettings(
+        id="hsm",
+        module=module(),
+        label=hsm.label,
+        pin=pin or SecretSource(),
+        processes=processes,
+        environment=hsm.environment,
+    )
+
+
+def software(folder: Path, pin: SecretSource | None = None) -> TokenSettings:
+    SoftToken.create(TokenFolder(folder / "token"), PIN).close()
+    return TokenSettings(id="0", own_process=True, pin=pin or SecretSource())
+
+
+async def signs(device: RemoteDevice, key_id: KeyId, public: bytes) -> None:
+    key = load_der_public_key(public)
+    algorithm = SignatureAlgorithm.for_key(key)
+    digest = algorithm.digest.digest(os.urandom(8))
+    signature = await device.sign(key_id, digest, algorithm)
+    verify_digest_signature(key, signature, digest, algorithm, ecdsa_format="der")
+
+
+async def test_keys_of_every_kind_are_made_and_sign_on_a_pkcs11_token(hsm: SoftHsm, tmp_path: Path) -> None:
+    async with running(tmp_path, hardware(hsm, pin_file(tmp_path))) as (device, _):
+        state = await device.state()
+        assert (state.logged_in, state.label, dict(state.infos)["Model"]) == (True, "firma", "SoftHSM v2")
+        made = [await device.generate_key(kind, kind, "sign") for kind in ("rsa-2048", "ec-p256", "ec-p384")]
+        for key in made:
+            await signs(device, key.id, key.public_key)
+        assert {(k.id, k.kind, k.label) for k in await device.held_keys()} == {
+            (k.id, k.kind, k.kind) for k in made
+        }
+        await device.remove_key(made[0].id)
+        with pytest.raises(TokenFailed) as caught:
+            await signs(device, made[0].id, made[0].public_key)
+        assert caught.value.kind is Kind.KEY_NOT_FOUND
+
+
+async def test_signatures_go_on_while_the_process_is_killed_again_and_again(
+    hsm: SoftHsm, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hardware(hsm, pin_file(tmp_path))) as (device, (signer,)):
+        key = await device.generate_key("ec-p256", "k", "sign")
+        done = 0
+
+        async def load() -> None:
+            nonlocal done
+            while signer.restarts < 3:
+                await signs(device, key.id, key.public_key)
+                done += 1
+
+        async def kill() -> None:
+            for _ in range(3):
+                before = signer.restarts
+                assert signer.pid is not None
+                os.kill(signer.pid, signal.SIGKILL)
+                await until(lambda before=before: _restarted(signer, before, device))
+
+        async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+            workers = [group.create_task(load()) for _ in range(4)]
+            group.create_task(kill())
+        assert all(w.exception() is None for w in workers)
+        assert done > 3
+
+
+async def test_two_processes_share_a_token_and_one_death_is_not_noticed(hsm: SoftHsm, tmp_path: Path) -> None:
+    async with running(tmp_path, hardware(hsm, pin_file(tmp_path), 2)) as (device, signers):
+        await until(lambda: _logged_in(device))
+        key = await device.generate_key("ec-p256", "k", "sign")
+        assert signers[1].pid is not None
+        os.kill(signers[1].pid, signal.SIGKILL)
+        started = time.monotonic()
+        for _ in range(4):
+            await signs(device, key.id, key.public_key)
+        assert time.monotonic() - started < 5
+
+
+async def test_wrong_pins_show_on_the_token(hsm: SoftHsm, tmp_path: Path) -> None:
+    async with running(tmp_path, hardware(hsm)) as (device, _):
+        assert (await device.state()).logged_in is False
+        with pytest.raises(TokenFailed) as caught:
+            await device.login("0000")
+        assert caught.value.kind is Kind.PIN_INCORRECT
+        # SoftHSM raises its flag and never locks; other tokens raise more flags (see the unit tests).
+        assert (await device.state()).status is TokenStatus.USER_PIN_COUNT_LOW
+        await device.login(PIN)
+        assert (await device.state()).logged_in
+
+
+async def test_a_software_token_in_its_own_process_counts_pins_and_locks(tmp_path: Path) -> None:
+    async with running(tmp_path, software(tmp_path)) as (device, _):
+        for _ in range(10):
+            with pytest.raises(TokenFailed):
+                await device.login("wrong")
+        assert (await device.state()).status is TokenStatus.USER_PIN_LOCKED
+        with pytest.raises(TokenFailed, match="locked"):
+            await device.login(PIN)
+
+
+async def test_a_signature_fails_clearly_when_the_process_does_not_come_back(tmp_path: Path) -> None:
+    device = RemoteDevice("0", TokenType.SOFTWARE, [tmp_path / "none.sock"], patience_s=0.2)
+    with pytest.raises(TokenFailed, match="process that holds token 0 does not answer") as caught:
+        await device.sign(KeyId("k"), b"d" * 64, SignatureAlgorithm.ECDSA_SHA512)
+    assert caught.value.kind is Kind.CANNOT_SIGN
+    state = await device.state()
+    assert (state.available, state.failure is not None) == (False, True)
+
+
+@pytest.mark.parametrize("kind", ["ec-p256", "rsa-2048"])
+async def test_tls_handshakes_are_signed_in_the_token_s_process(
+    hsm: SoftHsm, tmp_path: Path, kind: str
+) -> None:
+    pki = DevPki.create(tmp_path / "pki")
+    server_id = ClientId("MX", "GOB", "1").server("SS1")
+    async with running(tmp_path, hardware(hsm, pin_file(tmp_path))) as (device, _):
+        key = await device.generate_key(kind, "auth", "auth")
+        public = load_der_public_key(key.public_key)
+        certificate = pki.issue_auth(public, server_id, "127.0.0.1")  # type: ignore[arg-type]
+        credentials = TlsCredentials(device.tls_private_key(key.id, key.public_key), (certificate,))
+        context = SwappableServerContext(peer_server_context(credentials, (pki.root, pki.intermediate)))
+        seen: list[tuple[str | None, tuple[bytes, ...]]] = []
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("ssl_object")
+            seen.append((connection.version(), peer_certificates(connection)))
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context.listening)
+        port = server.sockets[0].getsockname()[1]
+        for newest in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+            client = peer_client_context(credentials)
+            client.maximum_version = min(newest, client.maximum_version) if kind != "ec-p256" else newest
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+    versions = ["TLSv1.3", "TLSv1.2"] if kind == "ec-p256" else ["TLSv1.2", "TLSv1.2"]
+    assert [v for v, _ in seen] == versions
+    assert {chain[0] for _, chain in seen} == {der_of(certificate)}
