@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from OpenSSL import SSL
 
 from certs.certificates import der_of
+from certs.remotetls import RemoteTlsKey
 from certs.tls import SYSTEM_CIPHERS
 
 if TYPE_CHECKING:
@@ -167,6 +168,10 @@ def _context(credentials: TlsCredentials) -> SSL.Context:
     context.use_certificate(leaf)
     for issuer in issuers:
         context.add_extra_chain_cert(issuer)
+    if isinstance(credentials.private_key, RemoteTlsKey):
+        raise TypeError(
+            "TLS to information systems uses a key of this process; this one never leaves its token"
+        )
     context.use_privatekey(credentials.private_key)
     # The certificate is compared, byte for byte, with those registered for the client that the message names.
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
