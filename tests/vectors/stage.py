@@ -76,6 +76,7 @@ NOW = datetime(2020, 1, 1, tzinfo=UTC)
 SERVER = ServerId("EE", "BUSINESS", "consumer", "proxytest")
 HOST = "127.0.0.1"
 EVERYONE = GlobalGroupId("EE", "everyone")
+_numbers = itertools.count(1)
 
 
 class Everyone(frozenset[ClientId]):
@@ -292,12 +293,10 @@ async def put_up(
             stack.push_async_callback(runner.cleanup)
             return int(runner.addresses[0][1])
 
-        numbers = itertools.count(1)
-
         def road(peers: PeerClient) -> Road:
             return Road(
                 now=lambda: NOW,
-                new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
+                new_id=lambda: f"00000000-0000-4000-8000-{next(_numbers):012d}",
                 configuration=lambda: trusting,
                 serverconf=lambda: serverconf,
                 identities=Identities(setup),
