@@ -265,6 +265,7 @@ class Federation:
             "8080",
             "--https-port",
             "0",
+            environment={"SACBE_CENTRAL_ADMIN_HOST": self.central_address},
         )
         self.wait_for(f"http://{self.central_address}:8080/health")
 

@@ -11,11 +11,15 @@ import contextlib
 import logging
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 from cryptography import x509
 
+from central_server.admin.api import make_api
+from central_server.admin.desk import Desk
+from central_server.edges.federation import check_external_source
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import Notifier
 from central_server.edges.wsdl import add_wsdl_route
@@ -26,8 +30,11 @@ from central_server.store.sources import node_address
 from certs.certificates import to_der
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from serving.audit import AuditLog
+from serving.authentication import Clock
 from serving.limits import RateLimit
+from serving.logins import Logins
 from serving.selfsigned import self_signed
+from serving.tlsfiles import load_or_make_credentials
 
 if TYPE_CHECKING:
     import ssl
@@ -55,14 +62,24 @@ class CentralServer:
         self.audit = AuditLog(self.node.store.database)
         pinned = [to_der((data / name).read_bytes()) for name in settings.management.pinned_certificates]
         self._pinned = tuple(pinned)
+        keeper = StoreKeeper(self.node.store, settings.approval.policy)
         self.management = ManagementEdge(
-            StoreKeeper(self.node.store, settings.approval.policy),
+            keeper,
             self.audit,
             utc_now,
             time.monotonic,
             RateLimit(0, settings.management.requests_per_minute),
             self._pinned,
         )
+        self.logins = Logins(data / "admin.sqlite")
+        desk = Desk(
+            self.node,
+            settings.approval.policy,
+            keeper.trusted,
+            check_external_source,
+            version("sacbe"),
+        )
+        self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic))
         self._notifier = Notifier(self.node.store, settings.notices, utc_now)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,6 +133,9 @@ class CentralServer:
         ):
             if port:
                 await self._serve(app, port, context)
+        if self._settings.admin.port:
+            name = host_of(address or self._settings.admin.host)
+            await self.admin.start(load_or_make_credentials(self._data / "tls", "admin", name))
         self._tasks = [
             asyncio.create_task(self._publish(), name="publishing"),
             asyncio.create_task(self._notifier.run(), name="notices"),
@@ -134,6 +154,7 @@ class CentralServer:
 
     async def stop(self) -> None:
         """Let requests in progress end, then close everything."""
+        await self.admin.stop()
         for runner in self._runners:
             await runner.cleanup()
         for task in self._tasks:
@@ -141,3 +162,4 @@ class CentralServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.node.close()
+        self.logins.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 import msgspec
 
+from central_server.admin.roles import central_roles
 from central_server.config import load
 from central_server.node import CentralNode, open_store, remake_anchors
 from central_server.refusals import Refused
@@ -29,6 +30,7 @@ from certs.certificates import to_der
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.audit import AuditLog
 from serving.commands import said
+from serving.logins import Logins
 
 if TYPE_CHECKING:
     from central_server.config import Settings
@@ -234,6 +236,51 @@ def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
     """Write every record as a line of JSON with its digest."""
     for line in AuditLog(open_store(data, _settings(settings)).database).export():
         out.write(line)
+
+
+@main.group()
+def user() -> None:
+    """People who may use the admin API, with their roles."""
+
+
+@user.command("add")
+@DATA
+@click.option("--role", "roles", multiple=True, required=True, help="a role's name; repeat for several")
+@click.option("--password-file", type=click.Path(path_type=Path, exists=True))
+@click.argument("name")
+@said
+def add_user(data: Path, roles: tuple[str, ...], password_file: Path | None, name: str) -> None:
+    """Make a user, or give one other roles and another password."""
+    known = central_roles().of_people()
+    wrong = sorted(set(roles) - known)
+    if wrong:
+        raise ValueError(f"unknown roles: {', '.join(wrong)}; there are {', '.join(sorted(known))}")
+    password = (
+        click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        if password_file is None
+        else password_file.read_text(encoding="utf-8").strip()
+    )
+    logins = Logins(data / "admin.sqlite")
+    logins.save_user(name, password, roles)
+    logins.close()
+
+
+@user.command("list")
+@DATA
+@said
+def list_users(data: Path) -> None:
+    """Every user with the roles."""
+    for found in Logins(data / "admin.sqlite").users():
+        click.echo(f"{found.name}  {', '.join(sorted(found.roles))}")
+
+
+@user.command("remove")
+@DATA
+@click.argument("name")
+@said
+def remove_user(data: Path, name: str) -> None:
+    """Forget a user; his sessions end."""
+    Logins(data / "admin.sqlite").remove_user(name)
 
 
 @main.command()

@@ -1,0 +1,33 @@
+"""The whole admin API of a central server: every resource's rows in one frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from central_server.admin import groups, members, requests, servers, sources, system, trust
+from central_server.admin.roles import central_roles
+from serving.adminapi import AdminApi, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from serving.adminsettings import AdminSettings
+    from serving.authentication import Clock
+    from serving.logins import Logins
+    from serving.operations import Operation
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """Every row."""
+    return [
+        o
+        for module in (system, members, servers, groups, trust, sources, requests)
+        for o in module.operations(desk)
+    ]
+
+
+def make_api(desk: Desk, settings: AdminSettings, logins: Logins, clock: Clock) -> AdminApi:
+    """The API, ready to listen."""
+    served = Served("Sacbé central server", desk.version, operations(desk))
+    return AdminApi(settings, logins, central_roles(), served, clock)

@@ -1,0 +1,234 @@
+"""Global groups and who is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from central_server.admin.desk import row
+from central_server.admin.values import (
+    ClientIdView,
+    Code,
+    Description,
+    Encoded,
+    Limit,
+    Offset,
+    PagingMetadata,
+    client_id_view,
+    client_of,
+    matches,
+    names_of_members,
+    page_of,
+)
+from central_server.refusals import refuse
+from central_server.registry import OWNERS_GROUP
+from central_server.store import groups
+from central_server.store.members import need_client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from central_server.store.groups import KeptGroup, KeptGroupMember
+    from serving.operations import Call, Operation
+
+
+class NewGroup(msgspec.Struct, frozen=True):
+    """A group to be."""
+
+    code: Code
+    description: Description
+
+
+class GroupDescription(msgspec.Struct, frozen=True):
+    """A group's new description."""
+
+    description: Description
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """A group."""
+
+    code: str
+    description: str
+    created_at: str
+    updated_at: str
+    member_count: int
+
+
+class Members(msgspec.Struct, frozen=True):
+    """Identifiers of members and subsystems."""
+
+    items: Annotated[list[Encoded], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class PagingSorting(msgspec.Struct, frozen=True):
+    """How the search's answer is sorted and cut."""
+
+    sort: str | None = None
+    desc: bool = False
+    limit: Limit = 25
+    offset: Offset = 0
+
+
+class MembersFilter(msgspec.Struct, frozen=True):
+    """What group members are searched by."""
+
+    query: str | None = None
+    member_class: str | None = None
+    instance: str | None = None
+    codes: list[str] = []
+    subsystems: list[str] = []
+    types: list[str] = []
+    paging_sorting: PagingSorting = PagingSorting()
+
+
+class GroupMemberView(msgspec.Struct, frozen=True):
+    """Somebody in a group."""
+
+    id: int
+    created_at: str
+    client_id: ClientIdView
+    name: str
+
+
+class PagedGroupMembers(msgspec.Struct, frozen=True):
+    """A page of group members."""
+
+    items: list[GroupMemberView]
+    paging_metadata: PagingMetadata
+
+
+class FilterModel(msgspec.Struct, frozen=True):
+    """The values that occur, for a page's filters."""
+
+    instances: list[str]
+    member_classes: list[str]
+    codes: list[str]
+    subsystems: list[str]
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api = _Groups(desk)
+    one, edit = "/global-groups/{group_code}", "ADD_AND_REMOVE_GROUP_MEMBERS"
+    return (
+        row("GET", "/global-groups", api.all, "All global groups", "VIEW_GLOBAL_GROUPS", answer=list[GroupView]),
+        row("POST", "/global-groups", api.add, "Create a group", "ADD_GLOBAL_GROUP",
+            body=NewGroup, answer=GroupView, status=201, event="ADD_GLOBAL_GROUP"),
+        row("GET", one, api.one, "One group", "VIEW_GROUP_DETAILS", answer=GroupView),
+        row("PATCH", one, api.describe, "Edit a group's description", "EDIT_GROUP_DESCRIPTION",
+            body=GroupDescription, answer=GroupView, event="EDIT_GLOBAL_GROUP_DESCRIPTION"),
+        row("DELETE", one, api.delete, "Delete a group", "DELETE_GROUP", status=204, event="DELETE_GLOBAL_GROUP"),
+        row("GET", f"{one}/members/filter-model", api.filter_model, "Values for filters", "VIEW_GROUP_DETAILS",
+            answer=FilterModel),
+        row("POST", f"{one}/members", api.search, "Search members", "VIEW_GROUP_DETAILS",
+            body=MembersFilter, body_optional=True, answer=PagedGroupMembers),
+        row("POST", f"{one}/members/add", api.add_members, "Add members and subsystems", edit,
+            body=Members, answer=Members, status=201, event="ADD_GLOBAL_GROUP_MEMBERS"),
+        row("DELETE", f"{one}/members/{{client_id}}", api.remove, "Remove one", edit,
+            status=204, event="DELETE_GLOBAL_GROUP_MEMBER"),
+    )  # fmt: skip
+
+
+class _Groups:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def all(self, _call: Call) -> list[GroupView]:
+        return [_view(g) for g in groups.list_groups(self._desk.read())]
+
+    async def add(self, call: Call) -> GroupView:
+        asked = call.body_as(NewGroup)
+        with self._desk.change(call) as records:
+            return _view(groups.add_group(records, asked.code, asked.description))
+
+    async def one(self, call: Call) -> GroupView:
+        return _view(groups.need_group(self._desk.read(), call.path["group_code"]))
+
+    async def describe(self, call: Call) -> GroupView:
+        asked = call.body_as(GroupDescription)
+        with self._desk.change(call) as records:
+            return _view(groups.describe_group(records, call.path["group_code"], asked.description))
+
+    async def delete(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            groups.delete_group(records, call.path["group_code"])
+
+    async def filter_model(self, call: Call) -> FilterModel:
+        ids = [m.client.id for m in self._members(call)]
+        return FilterModel(
+            sorted({c.instance for c in ids}),
+            sorted({c.member_class for c in ids}),
+            sorted({c.member_code for c in ids}),
+            sorted({c.subsystem_code for c in ids if c.subsystem_code}),
+        )
+
+    async def search(self, call: Call) -> PagedGroupMembers:
+        asked = call.body_as(MembersFilter)
+        names = names_of_members(self._desk.read())
+
+        def name(found: KeptGroupMember) -> str:
+            return names[found.client.id.member]
+
+        wanted = [m for m in self._members(call) if _is_wanted(m, asked, name(m))]
+        found, paging = page_of(
+            wanted,
+            asked.paging_sorting,
+            {
+                "id": lambda m: m.number,
+                "name": lambda m: (name(m).lower(), m.number),
+                "type": lambda m: (m.client.id.object_type, m.number),
+                "instance": lambda m: (m.client.id.instance, m.number),
+                "class": lambda m: (m.client.id.member_class, m.number),
+                "code": lambda m: (m.client.id.member_code, m.number),
+                "subsystem": lambda m: (m.client.id.subsystem_code or "", m.number),
+                "created_at": lambda m: (m.created_at, m.number),
+            },
+            "id",
+        )
+        return PagedGroupMembers(
+            [GroupMemberView(m.number, m.created_at, client_id_view(m.client.id), name(m)) for m in found],
+            paging,
+        )
+
+    async def add_members(self, call: Call) -> Members:
+        asked, code = call.body_as(Members), call.path["group_code"]
+        if code == OWNERS_GROUP:
+            raise refuse("cannot_add_member_to_owners_group")
+        with self._desk.change(call) as records:
+            for encoded in asked.items:
+                if not groups.add_group_member(records, code, client_of(encoded)):
+                    raise refuse("global_group_member_exists", encoded)
+        return asked
+
+    async def remove(self, call: Call) -> None:
+        code, client = call.path["group_code"], client_of(call.path["client_id"])
+        if code == OWNERS_GROUP:
+            raise refuse("owners_global_group_member_cannot_be_deleted")
+        with self._desk.change(call) as records:
+            groups.need_group(records, code)
+            need_client(records, client)
+            if not groups.remove_group_member(records, code, client):
+                raise refuse("member_not_found", client.encoded())
+
+    def _members(self, call: Call) -> list[KeptGroupMember]:
+        records = self._desk.read()
+        return groups.group_members(records, groups.need_group(records, call.path["group_code"]))
+
+
+def _view(group: KeptGroup) -> GroupView:
+    return GroupView(group.code, group.description, group.created_at, group.updated_at, group.member_count)
+
+
+def _is_wanted(found: KeptGroupMember, asked: MembersFilter, name: str) -> bool:
+    client = found.client.id
+    return (
+        matches(asked.query, name, *client.components)
+        and asked.member_class in (None, client.member_class)
+        and asked.instance in (None, client.instance)
+        and (not asked.codes or client.member_code in asked.codes)
+        and (not asked.subsystems or client.subsystem_code in asked.subsystems)
+        and (not asked.types or client.object_type in asked.types)
+    )

@@ -1,0 +1,362 @@
+"""Member classes, members, subsystems, and the search over all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from central_server.admin.desk import row
+from central_server.admin.values import (
+    ClientIdView,
+    ClientView,
+    Code,
+    Description,
+    Limit,
+    Offset,
+    PagingMetadata,
+    ServerView,
+    Text,
+    client_id_view,
+    client_view,
+    matches,
+    member_of,
+    names_of_members,
+    page_of,
+    server_of,
+    server_view,
+    subsystem_of,
+)
+from central_server.refusals import refuse
+from central_server.requests import add_request
+from central_server.store import groups, members, servers
+from central_server.store.requests import NewRequest, RequestOrigin, RequestType
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from central_server.store.members import KeptClient
+    from central_server.store.records import Records
+    from serving.operations import Call, Operation
+
+
+class MemberClass(msgspec.Struct, frozen=True):
+    """A class of members."""
+
+    code: Code
+    description: Description
+
+
+class MemberClassDescription(msgspec.Struct, frozen=True):
+    """A class's new description."""
+
+    description: Description
+
+
+class NewMemberId(msgspec.Struct, frozen=True):
+    """A member to be."""
+
+    member_class: Code
+    member_code: Code
+
+
+class MemberAdd(msgspec.Struct, frozen=True):
+    """A new member; without a name it has its code for one."""
+
+    member_id: NewMemberId
+    member_name: Text | None = None
+
+
+class MemberName(msgspec.Struct, frozen=True):
+    """A member's new name."""
+
+    member_name: Text
+
+
+class NewSubsystemId(msgspec.Struct, frozen=True):
+    """A subsystem to be."""
+
+    member_class: Code
+    member_code: Code
+    subsystem_code: Code
+
+
+class SubsystemAdd(msgspec.Struct, frozen=True):
+    """A new subsystem."""
+
+    subsystem_id: NewSubsystemId
+    subsystem_name: Text | None = None
+
+
+class SubsystemName(msgspec.Struct, frozen=True):
+    """A subsystem's new name; none takes it away."""
+
+    subsystem_name: Text | None = None
+
+
+class UsedServer(msgspec.Struct, frozen=True):
+    """A server that has a subsystem as its client."""
+
+    encoded_id: str
+    server_code: str
+    server_owner: str
+    status: str
+
+
+class SubsystemView(msgspec.Struct, frozen=True):
+    """A subsystem and where it is used."""
+
+    subsystem_id: ClientIdView
+    used_security_servers: list[UsedServer]
+    subsystem_name: str | None = None
+
+
+class MemberGlobalGroup(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A group a member or one of its subsystems is in."""
+
+    group_code: str
+    added_to_group: str
+    subsystem: str | None = None
+
+
+class ClientsQuery(msgspec.Struct, frozen=True):
+    """What clients are searched by."""
+
+    q: str | None = None
+    name: str | None = None
+    instance: str | None = None
+    member_class: str | None = None
+    member_code: str | None = None
+    subsystem_code: str | None = None
+    client_type: Annotated[str, msgspec.Meta(pattern="^(MEMBER|SUBSYSTEM)$")] | None = None
+    security_server: str | None = None
+    excluding_group: str | None = None
+    sort: str | None = None
+    desc: bool = False
+    limit: Limit = 25
+    offset: Offset = 0
+
+
+class PagedClients(msgspec.Struct, frozen=True):
+    """A page of clients."""
+
+    clients: list[ClientView]
+    paging_metadata: PagingMetadata
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api = _Members(desk)
+    return (
+        row("GET", "/member-classes", api.classes, "Member classes", "VIEW_MEMBER_CLASSES", answer=list[MemberClass]),
+        row("POST", "/member-classes", api.add_class, "Create a member class", "ADD_MEMBER_CLASS",
+            body=MemberClass, answer=MemberClass, status=201, event="ADD_MEMBER_CLASS"),
+        row("PATCH", "/member-classes/{code}", api.edit_class, "Edit a class's description", "EDIT_MEMBER_CLASS",
+            body=MemberClassDescription, answer=MemberClass, event="EDIT_MEMBER_CLASS"),
+        row("DELETE", "/member-classes/{code}", api.delete_class, "Delete a class", "DELETE_MEMBER_CLASS",
+            status=204, event="DELETE_MEMBER_CLASS"),
+        row("POST", "/members", api.add, "Add a member", "ADD_NEW_MEMBER",
+            body=MemberAdd, answer=ClientView, status=201, event="ADD_MEMBER", errors=(404,)),
+        row("GET", "/members/{member_id}", api.one, "One member", "VIEW_MEMBER_DETAILS", answer=ClientView),
+        row("PATCH", "/members/{member_id}", api.rename, "Rename a member", "EDIT_MEMBER_NAME",
+            body=MemberName, answer=ClientView, event="EDIT_MEMBER_NAME"),
+        row("DELETE", "/members/{member_id}", api.delete, "Delete a member with its subsystems and servers",
+            "DELETE_MEMBER", status=204, event="DELETE_MEMBER"),
+        row("GET", "/members/{member_id}/subsystems", api.subsystems, "A member's subsystems",
+            "VIEW_MEMBER_DETAILS", answer=list[SubsystemView]),
+        row("GET", "/members/{member_id}/global-groups", api.groups, "Groups of a member",
+            "VIEW_MEMBER_DETAILS", answer=list[MemberGlobalGroup]),
+        row("GET", "/members/{member_id}/owned-servers", api.owned, "Servers a member owns",
+            "VIEW_MEMBER_DETAILS", answer=list[ServerView]),
+        row("GET", "/members/{member_id}/used-servers", api.used, "Servers a member is a client of",
+            "VIEW_MEMBER_DETAILS", answer=list[ServerView]),
+        row("DELETE", "/members/{member_id}/servers/{server_id}", api.detach_member,
+            "Take a member away from a server", "UNREGISTER_MEMBER", status=204, event="UNREGISTER_MEMBER"),
+        row("POST", "/subsystems", api.add_subsystem, "Add a subsystem", "ADD_MEMBER_SUBSYSTEM",
+            body=SubsystemAdd, answer=ClientView, status=201, event="ADD_SUBSYSTEM", errors=(404,)),
+        row("PATCH", "/subsystems/{subsystem_id}", api.rename_subsystem, "Rename a subsystem",
+            "EDIT_MEMBER_SUBSYSTEM", body=SubsystemName, answer=ClientView, event="EDIT_SUBSYSTEM"),
+        row("DELETE", "/subsystems/{subsystem_id}", api.delete_subsystem, "Delete an unused subsystem",
+            "REMOVE_MEMBER_SUBSYSTEM", status=204, event="DELETE_SUBSYSTEM"),
+        row("DELETE", "/subsystems/{subsystem_id}/servers/{server_id}", api.detach_subsystem,
+            "Take a subsystem away from a server", "UNREGISTER_SUBSYSTEM", status=204,
+            event="UNREGISTER_SUBSYSTEM"),
+        row("GET", "/clients", api.search, "Search members and subsystems", "SEARCH_MEMBERS", "VIEW_MEMBERS",
+            query=ClientsQuery, answer=PagedClients),
+    )  # fmt: skip
+
+
+class _Members:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    # Classes
+
+    async def classes(self, _call: Call) -> list[MemberClass]:
+        return [MemberClass(*found) for found in members.list_member_classes(self._desk.read())]
+
+    async def add_class(self, call: Call) -> MemberClass:
+        asked = call.body_as(MemberClass)
+        with self._desk.change(call) as records:
+            members.add_member_class(records, asked.code, asked.description)
+        return asked
+
+    async def edit_class(self, call: Call) -> MemberClass:
+        asked, code = call.body_as(MemberClassDescription), call.path["code"]
+        with self._desk.change(call) as records:
+            members.describe_member_class(records, code, asked.description)
+        return MemberClass(code, asked.description)
+
+    async def delete_class(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            members.delete_member_class(records, call.path["code"])
+
+    # Members
+
+    async def add(self, call: Call) -> ClientView:
+        asked = call.body_as(MemberAdd)
+        with self._desk.change(call) as records:
+            member = ClientId(records.instance, asked.member_id.member_class, asked.member_id.member_code)
+            made = members.add_member(records, member, asked.member_name or member.member_code)
+        return client_view(made.id, made.name)
+
+    async def one(self, call: Call) -> ClientView:
+        found = members.need_client(self._desk.read(), member_of(call.path["member_id"]))
+        return client_view(found.id, found.name)
+
+    async def rename(self, call: Call) -> ClientView:
+        member = member_of(call.path["member_id"])
+        with self._desk.change(call) as records:
+            found = members.rename_client(records, member, call.body_as(MemberName).member_name)
+        return client_view(found.id, found.name)
+
+    async def delete(self, call: Call) -> None:
+        member = member_of(call.path["member_id"])
+        with self._desk.change(call) as records:
+            members.need_client(records, member)
+            for owned in servers.servers_owned_by(records, member):
+                servers.delete_server(records, owned.id)
+            for client in (member, *(s.id for s in members.subsystems_of(records, member))):
+                for used in servers.servers_used_by(records, client):
+                    servers.remove_server_client(records, used, client)
+            members.delete_member_rows(records, member)
+
+    async def subsystems(self, call: Call) -> list[SubsystemView]:
+        records, member = self._desk.read(), member_of(call.path["member_id"])
+        members.need_client(records, member)
+        return [_subsystem_view(records, s) for s in members.subsystems_of(records, member)]
+
+    async def groups(self, call: Call) -> list[MemberGlobalGroup]:
+        records, member = self._desk.read(), member_of(call.path["member_id"])
+        members.need_client(records, member)
+        return [MemberGlobalGroup(g, at, s) for g, s, at in groups.groups_of(records, member)]
+
+    async def owned(self, call: Call) -> list[ServerView]:
+        found = servers.servers_owned_by(self._desk.read(), member_of(call.path["member_id"]))
+        return [server_view(s) for s in found]
+
+    async def used(self, call: Call) -> list[ServerView]:
+        found = servers.servers_used_by(self._desk.read(), member_of(call.path["member_id"]))
+        return [server_view(s) for s in found]
+
+    async def detach_member(self, call: Call) -> None:
+        self._detach(call, member_of(call.path["member_id"]), "member_not_registered_to_security_server")
+
+    # Subsystems
+
+    async def add_subsystem(self, call: Call) -> ClientView:
+        asked = call.body_as(SubsystemAdd)
+        wanted = asked.subsystem_id
+        with self._desk.change(call) as records:
+            subsystem = ClientId(
+                records.instance, wanted.member_class, wanted.member_code, wanted.subsystem_code
+            )
+            made = members.add_subsystem(records, subsystem, asked.subsystem_name)
+            owner = members.need_client(records, subsystem.member)
+        return client_view(made.id, made.name, owner.name)
+
+    async def rename_subsystem(self, call: Call) -> ClientView:
+        subsystem = subsystem_of(call.path["subsystem_id"])
+        with self._desk.change(call) as records:
+            found = members.rename_client(records, subsystem, call.body_as(SubsystemName).subsystem_name)
+            owner = members.need_client(records, subsystem.member)
+        return client_view(found.id, found.name, owner.name)
+
+    async def delete_subsystem(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            members.delete_subsystem(records, subsystem_of(call.path["subsystem_id"]))
+
+    async def detach_subsystem(self, call: Call) -> None:
+        subsystem = subsystem_of(call.path["subsystem_id"])
+        self._detach(call, subsystem, "subsystem_not_registered_to_security_server")
+
+    def _detach(self, call: Call, client: ClientId, code: str) -> None:
+        server = server_of(call.path["server_id"])
+        with self._desk.change(call) as records:
+            members.need_client(records, client)
+            found = servers.need_server(records, server)
+            if servers.find_server_client(records, found, client) is None:
+                raise refuse(code, client.encoded(), server.encoded())
+            asked = NewRequest(RequestType.CLIENT_DELETION, RequestOrigin.CENTER, server, client)
+            add_request(records, asked)
+
+    # Search
+
+    async def search(self, call: Call) -> PagedClients:
+        query, records = call.query_as(ClientsQuery), self._desk.read()
+        names = names_of_members(records)
+        wanted = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
+        if query.security_server is not None:
+            server = servers.need_server(records, server_of(query.security_server))
+            there = {c.id for c in servers.clients_of(records, server)} | {server.id.owner}
+            wanted = [c for c in wanted if c.id in there]
+        if query.excluding_group is not None:
+            group = groups.need_group(records, query.excluding_group)
+            joined = {m.client.id for m in groups.group_members(records, group)}
+            wanted = [c for c in wanted if c.id not in joined]
+        found, paging = page_of(
+            wanted,
+            query,
+            {
+                "id": lambda c: c.number,
+                "member_name": lambda c: (names[c.id.member].lower(), c.id.components),
+                "client_id.instance_id": lambda c: (c.id.instance, c.number),
+                "client_id.member_class": lambda c: (c.id.member_class, c.number),
+                "client_id.member_code": lambda c: (c.id.member_code, c.number),
+                "client_id.subsystem_code": lambda c: (c.id.subsystem_code or "", c.number),
+                "client_type": lambda c: (c.id.object_type, c.number),
+            },
+            "id",
+        )
+        return PagedClients([client_view(c.id, c.name, names[c.id.member]) for c in found], paging)
+
+
+def _is_wanted(client: KeptClient, query: ClientsQuery, names: dict[ClientId, str]) -> bool:
+    found = client.id
+    member_name = names[found.member]
+    return (
+        matches(query.q, *found.components, member_name, client.name)
+        and matches(query.name, member_name, client.name)
+        and matches(query.instance, found.instance)
+        and matches(query.member_class, found.member_class)
+        and matches(query.member_code, found.member_code)
+        and (query.subsystem_code is None or matches(query.subsystem_code, found.subsystem_code or ""))
+        and query.client_type in (None, found.object_type)
+    )
+
+
+def _subsystem_view(records: Records, subsystem: KeptClient) -> SubsystemView:
+    used = []
+    for server in servers.servers_used_by(records, subsystem.id):
+        enabled = servers.find_server_client(records, server, subsystem.id)
+        used.append(
+            UsedServer(
+                server.id.encoded(),
+                server.id.server_code,
+                server.owner_name,
+                "APPROVED" if enabled else "DISABLED",
+            )
+        )
+    return SubsystemView(client_id_view(subsystem.id), used, subsystem.name)

@@ -1,0 +1,310 @@
+"""Management requests: listed, made from the centre (or, by machines, for a server), approved, declined."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server import requests as rules
+from central_server.admin.desk import row
+from central_server.admin.values import (
+    ClientIdView,
+    Encoded,
+    Limit,
+    Offset,
+    PagingMetadata,
+    ServerIdView,
+    client_id_view,
+    client_of,
+    matches,
+    names_of_members,
+    number_of,
+    page_of,
+    server_id_view,
+    server_of,
+)
+from central_server.refusals import refuse
+from central_server.store import requests as kept
+from central_server.store.members import find_client
+from central_server.store.requests import KeptRequest, NewRequest, RequestOrigin, RequestType
+from central_server.trusted import is_auth_certificate
+from certs.certificates import to_der
+from schemas.faults import Fault
+from serving.certificateview import CertificateDetails, certificate_details
+from serving.operations import Answer
+from serving.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from schemas.identifiers import ClientId
+    from serving.operations import Call, Operation
+
+_DECIDED = {
+    RequestType.AUTH_CERT_REGISTRATION: "AUTH_CERT_REGISTRATION_REQUEST",
+    RequestType.CLIENT_REGISTRATION: "CLIENT_REGISTRATION_REQUEST",
+    RequestType.OWNER_CHANGE: "OWNER_CHANGE_REQUEST",
+}
+
+
+class RequestsQuery(msgspec.Struct, frozen=True):
+    """What requests are searched by; ``types`` may be repeated or separated by commas."""
+
+    query: str | None = None
+    q: str | None = None
+    origin: str | None = None
+    types: str | None = None
+    status: str | None = None
+    serverId: str | None = None  # noqa: N815  the name X-Road's binder listens to
+    server_id: str | None = None
+    sort: str | None = None
+    desc: bool = False
+    limit: Limit = 25
+    offset: Offset = 0
+
+
+class RequestBody(msgspec.Struct, frozen=True):
+    """A request to be made; which fields count depends on ``type``."""
+
+    type: str
+    origin: str
+    security_server_id: Encoded
+    client_id: Encoded | None = None
+    server_address: str | None = None
+    authentication_certificate: str | None = None
+    subsystem_name: str | None = None
+    message: str | None = None
+    comments: str | None = None
+
+
+class RequestView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A request, as the answer to making or approving it."""
+
+    id: int
+    type: str
+    origin: str
+    security_server_id: str
+    status: str
+    created_at: str
+    updated_at: str
+    security_server_owner: str | None = None
+    client_id: str | None = None
+    server_address: str | None = None
+    subsystem_name: str | None = None
+
+
+class RequestListItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A request in the list."""
+
+    id: int
+    type: str
+    origin: str
+    security_server_id: ServerIdView
+    status: str
+    created_at: str
+    security_server_owner: str | None = None
+    address: str | None = None
+    client_id: ClientIdView | None = None
+    client_owner_name: str | None = None
+    client_subsystem_name: str | None = None
+
+
+class RequestDetails(RequestListItem, frozen=True, omit_defaults=True, kw_only=True):
+    """One request with all there is to know."""
+
+    comments: str | None = None
+    first_approval: str | None = None
+    certificate_details: CertificateDetails | None = None
+
+
+class PagedRequests(msgspec.Struct, frozen=True):
+    """A page of requests."""
+
+    items: list[RequestListItem]
+    paging_metadata: PagingMetadata
+
+
+class DeclineQuery(msgspec.Struct, frozen=True):
+    """Why a request is declined; the institute is told."""
+
+    comments: str | None = None
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api = _Requests(desk)
+    one = "/management-requests/{management_request_id}"
+    return (
+        row("GET", "/management-requests", api.all, "Management requests", "VIEW_MANAGEMENT_REQUESTS",
+            query=RequestsQuery, answer=PagedRequests),
+        row("POST", "/management-requests", api.add, "Make a request",
+            *(f"ADD_{t.value}" for t in RequestType), body=RequestBody, answer=RequestView, status=201,
+            other_answers={202: RequestView}, event="ADD_MANAGEMENT_REQUEST", errors=(404,)),
+        row("GET", one, api.one, "One request", "VIEW_MANAGEMENT_REQUEST_DETAILS", answer=RequestDetails),
+        row("DELETE", one, api.end, "Decline (a server's) or revoke (the centre's)",
+            *(f"REVOKE_{name}" for name in _DECIDED.values()), query=DeclineQuery,
+            event="REVOKE_MANAGEMENT_REQUEST"),
+        row("POST", f"{one}/approval", api.approve, "Approve",
+            *(f"APPROVE_{name}" for name in _DECIDED.values()), answer=RequestView,
+            event="APPROVE_MANAGEMENT_REQUEST"),
+    )  # fmt: skip
+
+
+class _Requests:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def all(self, call: Call) -> PagedRequests:
+        query, records = call.query_as(RequestsQuery), self._desk.read()
+        names = names_of_members(records)
+
+        def owner(found: KeptRequest) -> str:
+            return names.get(found.asked.server.owner, "")
+
+        wanted = [r for r in kept.list_requests(records) if _is_wanted(r, query, owner(r))]
+        found, paging = page_of(
+            wanted,
+            query,
+            {
+                "id": lambda r: r.number,
+                "created_at": lambda r: (r.created_at, r.number),
+                "type": lambda r: (r.asked.type.value, r.number),
+                "security_server_owner": lambda r: (owner(r).lower(), r.number),
+                "security_server_id": lambda r: (r.asked.server.encoded(), r.number),
+                "status": lambda r: (r.state.value, r.number),
+            },
+            "id",
+        )
+        return PagedRequests([RequestListItem(**self._item(r, names)) for r in found], paging)  # type: ignore[arg-type]
+
+    async def add(self, call: Call) -> Answer:
+        wanted = self._wanted(call)
+        with self._desk.change(call) as records:
+            made = rules.add_request(records, wanted, self._desk.policy())
+        status = 202 if made.state in kept.OPEN else 201
+        return Answer(self._view(made), status)
+
+    async def one(self, call: Call) -> RequestDetails:
+        records = self._desk.read()
+        found = kept.need_request(records, _number(call))
+        certificate = found.asked.certificate
+        return RequestDetails(
+            **self._item(found, names_of_members(records)),  # type: ignore[arg-type]
+            comments=found.asked.comments,
+            first_approval=found.first_approval,
+            certificate_details=None if certificate is None else certificate_details(certificate),
+        )
+
+    async def end(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            self._check_decides(call, kept.need_request(records, _number(call)), "REVOKE")
+            rules.end_request(records, _number(call), call.query_as(DeclineQuery).comments)
+
+    async def approve(self, call: Call) -> RequestView:
+        with self._desk.change(call) as records:
+            self._check_decides(call, kept.need_request(records, _number(call)), "APPROVE")
+            return self._view(rules.approve_request(records, _number(call), self._desk.policy()))
+
+    def _check_decides(self, call: Call, found: KeptRequest, verb: str) -> None:
+        name = _DECIDED.get(found.asked.type)
+        if name is not None:
+            call.check_may(f"{verb}_{name}")
+
+    def _wanted(self, call: Call) -> NewRequest:
+        asked = call.body_as(RequestBody)
+        try:
+            kind, origin = RequestType(asked.type), RequestOrigin(asked.origin)
+        except ValueError:
+            raise refuse("management_request_unknown_type", asked.type, asked.origin) from None
+        call.check_may(f"ADD_{kind.value}")
+        if (origin is RequestOrigin.SECURITY_SERVER) is not call.may("IMPERSONATE_SECURITY_SERVER"):
+            raise Problem(403, "forbidden", ["origin SECURITY_SERVER is for the management services alone"])
+        certificate = self._certificate(call, kind, asked.authentication_certificate)
+        return NewRequest(
+            kind,
+            origin,
+            server_of(asked.security_server_id),
+            None if asked.client_id is None else client_of(asked.client_id),
+            asked.server_address,
+            certificate,
+            asked.subsystem_name,
+            asked.message or asked.comments,
+        )
+
+    def _certificate(self, call: Call, kind: RequestType, encoded: str | None) -> bytes | None:
+        if encoded is None:
+            return None
+        try:
+            der = to_der(base64.b64decode(encoded, validate=True))
+        except (Fault, binascii.Error, ValueError):
+            raise refuse("management_request_invalid_auth_certificate") from None
+        if kind is RequestType.AUTH_CERT_REGISTRATION and not is_auth_certificate(
+            self._desk.trusted(), der, call.now
+        ):
+            raise refuse("management_request_invalid_auth_certificate")
+        return der
+
+    def _view(self, found: KeptRequest) -> RequestView:
+        asked = found.asked
+        names = names_of_members(self._desk.read())
+        return RequestView(
+            id=found.number,
+            type=asked.type.value,
+            origin=asked.origin.value,
+            security_server_id=asked.server.encoded(),
+            status=found.state.value,
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+            security_server_owner=names.get(asked.server.owner),
+            client_id=None if asked.client is None else asked.client.encoded(),
+            server_address=asked.address,
+            subsystem_name=asked.subsystem_name,
+        )
+
+    def _item(self, found: KeptRequest, names: dict[ClientId, str]) -> dict[str, object]:
+        asked, client = found.asked, found.asked.client
+        subsystem_name = asked.subsystem_name
+        if subsystem_name is None and client is not None and not client.is_member:
+            there = find_client(self._desk.read(), client)
+            subsystem_name = None if there is None else there.name
+        return {
+            "id": found.number,
+            "type": asked.type.value,
+            "origin": asked.origin.value,
+            "security_server_id": server_id_view(asked.server),
+            "status": found.state.value,
+            "created_at": found.created_at,
+            "security_server_owner": names.get(asked.server.owner),
+            "address": asked.address,
+            "client_id": None if client is None else client_id_view(client),
+            "client_owner_name": None if client is None else names.get(client.member),
+            "client_subsystem_name": subsystem_name,
+        }
+
+
+def _number(call: Call) -> int:
+    return number_of(call, "management_request_id", "management_request_not_found")
+
+
+def _is_wanted(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
+    asked = found.asked
+    types = None if query.types is None else query.types.split(",")
+    server = query.serverId or query.server_id
+    texts = (
+        str(found.number),
+        owner,
+        asked.server.encoded(),
+        asked.type.value,
+        None if asked.client is None else asked.client.encoded(),
+    )
+    return (
+        matches(query.query or query.q, *texts)
+        and query.origin in (None, asked.origin.value)
+        and (types is None or asked.type.value in types)
+        and (query.status is None or query.status.replace("_", " ") == found.state.value)
+        and server in (None, asked.server.encoded())
+    )

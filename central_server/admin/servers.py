@@ -1,0 +1,160 @@
+"""Security servers: listed, looked at, moved to another address, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server.admin.desk import row
+from central_server.admin.values import (
+    ClientView,
+    Paging,
+    PagingMetadata,
+    ServerView,
+    Text,
+    client_view,
+    matches,
+    names_of_members,
+    number_of,
+    page_of,
+    server_of,
+    server_view,
+)
+from central_server.refusals import refuse
+from central_server.requests import add_request
+from central_server.store import servers
+from central_server.store.requests import NewRequest, RequestOrigin, RequestType
+from serving.certificateview import CertificateDetails, certificate_details
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from serving.operations import Call, Operation
+
+
+class ServerAddress(msgspec.Struct, frozen=True):
+    """A server's new address."""
+
+    server_address: Text
+
+
+class AuthCertificate(CertificateDetails, frozen=True, omit_defaults=True, kw_only=True):
+    """An authentication certificate with its number."""
+
+    id: int
+
+
+class PagedServers(msgspec.Struct, frozen=True):
+    """A page of servers."""
+
+    items: list[ServerView]
+    paging_metadata: PagingMetadata
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api = _Servers(desk)
+    details = "VIEW_SECURITY_SERVER_DETAILS"
+    one = "/security-servers/{server_id}"
+    return (
+        row("GET", "/security-servers", api.all, "Registered security servers", "VIEW_SECURITY_SERVERS",
+            query=Paging, answer=PagedServers),
+        row("GET", one, api.one, "One security server", details, answer=ServerView),
+        row("PATCH", one, api.move, "Edit a server's address", "EDIT_SECURITY_SERVER_ADDRESS",
+            body=ServerAddress, answer=ServerView, event="EDIT_SECURITY_SERVER_ADDRESS"),
+        row("DELETE", one, api.delete, "Delete a server; its clients and certificates get deletion requests",
+            "DELETE_SECURITY_SERVER", status=204, event="DELETE_SECURITY_SERVER"),
+        row("GET", f"{one}/authentication-certificates", api.certificates, "Its authentication certificates",
+            details, answer=list[AuthCertificate]),
+        row("DELETE", f"{one}/authentication-certificates/{{certificate_id}}", api.delete_certificate,
+            "Delete one certificate", "DELETE_SECURITY_SERVER_AUTH_CERT", status=204,
+            event="DELETE_SECURITY_SERVER_AUTH_CERT"),
+        row("GET", f"{one}/clients", api.clients, "Its clients", details, answer=list[ClientView]),
+    )  # fmt: skip
+
+
+class _Servers:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def all(self, call: Call) -> PagedServers:
+        query = call.query_as(Paging)
+        everything = servers.list_servers(self._desk.read())
+        wanted = [s for s in everything if matches(query.q, s.owner_name, *s.id.components, s.address)]
+        found, paging = page_of(
+            wanted,
+            query,
+            {
+                "owner_name": lambda s: (s.owner_name.lower(), s.number),
+                "server_id.member_class": lambda s: (s.id.member_class, s.number),
+                "server_id.member_code": lambda s: (s.id.member_code, s.number),
+                "server_id.server_code": lambda s: (s.id.server_code, s.number),
+                "xroad_id.server_code": lambda s: (s.id.server_code, s.number),
+            },
+            "server_id.server_code",
+        )
+        return PagedServers([server_view(s) for s in found], paging)
+
+    async def one(self, call: Call) -> ServerView:
+        return server_view(servers.need_server(self._desk.read(), server_of(call.path["server_id"])))
+
+    async def move(self, call: Call) -> ServerView:
+        with self._desk.change(call) as records:
+            found = servers.set_address(
+                records, server_of(call.path["server_id"]), call.body_as(ServerAddress).server_address
+            )
+        return server_view(found)
+
+    async def delete(self, call: Call) -> None:
+        server_id = server_of(call.path["server_id"])
+        with self._desk.change(call) as records:
+            server = servers.need_server(records, server_id)
+            for certificate in servers.certificates_of(records, server):
+                add_request(
+                    records,
+                    NewRequest(
+                        RequestType.AUTH_CERT_DELETION,
+                        RequestOrigin.CENTER,
+                        server_id,
+                        certificate=certificate.der,
+                    ),
+                )
+            for client in servers.clients_of(records, server):
+                add_request(
+                    records,
+                    NewRequest(RequestType.CLIENT_DELETION, RequestOrigin.CENTER, server_id, client.id),
+                )
+            servers.delete_server(records, server_id)
+
+    async def certificates(self, call: Call) -> list[AuthCertificate]:
+        records = self._desk.read()
+        server = servers.need_server(records, server_of(call.path["server_id"]))
+        return [
+            AuthCertificate(id=c.number, **msgspec.structs.asdict(certificate_details(c.der)))
+            for c in servers.certificates_of(records, server)
+        ]
+
+    async def delete_certificate(self, call: Call) -> None:
+        server_id = server_of(call.path["server_id"])
+        number = number_of(call, "certificate_id", "ss_auth_certificate_not_found")
+        with self._desk.change(call) as records:
+            server = servers.need_server(records, server_id)
+            for certificate in servers.certificates_of(records, server):
+                if certificate.number == number:
+                    asked = NewRequest(
+                        RequestType.AUTH_CERT_DELETION,
+                        RequestOrigin.CENTER,
+                        server_id,
+                        certificate=certificate.der,
+                    )
+                    add_request(records, asked)
+                    return
+            raise refuse("ss_auth_certificate_not_found", number)
+
+    async def clients(self, call: Call) -> list[ClientView]:
+        records = self._desk.read()
+        server = servers.need_server(records, server_of(call.path["server_id"]))
+        names = names_of_members(records)
+        return [client_view(c.id, c.name, names[c.id.member]) for c in servers.clients_of(records, server)]

@@ -1,0 +1,381 @@
+"""Initialisation, version, cluster, the management services; and, ours, contacts and the audit log."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import secrets
+import tarfile
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from central_server import notices
+from central_server.admin.desk import actor_of, certificate_of, row
+from central_server.admin.values import Encoded, certificate_file, check_url, client_of, member_of, server_of
+from central_server.generate import host_of
+from central_server.node import remake_anchors
+from central_server.refusals import refuse
+from central_server.registry import OWNERS_GROUP
+from central_server.requests import MANUAL, add_request, approve_request
+from central_server.store import members, servers, sources
+from central_server.store.loading import provider, set_provider
+from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
+from certs.certificates import parse_certificate
+from certs.csr import general_name
+from schemas.faults import Kind, TokenFailed
+from schemas.identifiers import suspicious_characters
+from serving.audit import AuditLog
+from serving.certificateview import CertificateDetails, certificate_details
+from serving.operations import Download, Form
+from serving.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from serving.operations import Call, Operation
+
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9.:\-\[\]]+$")]
+
+
+class InitialServerConf(msgspec.Struct, frozen=True):
+    """What a central server begins with."""
+
+    instance_identifier: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9'()+,\-.=?]*$")
+    ]
+    central_server_address: Address
+    software_token_pin: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class InitializationStatus(msgspec.Struct, frozen=True):
+    """How far initialisation has come."""
+
+    instance_identifier: str
+    central_server_address: str
+    software_token_init_status: str
+
+
+class HighAvailabilityStatus(msgspec.Struct, frozen=True):
+    """Whether there are several nodes, and which this is."""
+
+    is_ha_configured: bool
+    node_name: str
+
+
+class SystemStatus(msgspec.Struct, frozen=True):
+    """Initialisation and nodes."""
+
+    initialization_status: InitializationStatus
+    high_availability_status: HighAvailabilityStatus
+
+
+class ClusterNode(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A node of the cluster."""
+
+    node_name: str
+    node_address: str
+    status: str
+    configuration_generated: str | None = None
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """Every node."""
+
+    is_ha_configured: bool
+    node_name: str
+    nodes: list[ClusterNode]
+    all_nodes_ok: bool
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What runs here."""
+
+    info: str
+
+
+class CentralServerAddress(msgspec.Struct, frozen=True):
+    """This node's public address."""
+
+    central_server_address: Address
+
+
+class ServicesConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """Who provides the management services, and where they are."""
+
+    service_provider_id: str
+    service_provider_name: str
+    security_server_id: str
+    security_server_owners_global_group_code: str
+    services_address: str
+    wsdl_address: str
+
+
+class ServiceProviderId(msgspec.Struct, frozen=True):
+    """The subsystem that is to provide the management services."""
+
+    service_provider_id: Encoded
+
+
+class RegisterProvider(msgspec.Struct, frozen=True):
+    """The server the provider is to be a client of."""
+
+    security_server_id: Encoded
+
+
+class DistinguishedName(msgspec.Struct, frozen=True):
+    """The subject of a signing request."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class ContactBody(msgspec.Struct, frozen=True):
+    """How an institute is told what became of its requests. The webhook's secret is made here and shown once."""
+
+    mail: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    webhook: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+
+
+class ContactView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A member's contact; ``webhook_secret`` only in the answer that makes it."""
+
+    member_id: str
+    mail: str | None = None
+    webhook: str | None = None
+    webhook_secret: str | None = None
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    system, services, ours = _System(desk), _Services(desk), _Ours(desk)
+    base = "/management-services-configuration"
+    return (
+        row("POST", "/initialization", system.initialise, "Give the central server instance, address and PIN",
+            "INIT_CONFIG", body=InitialServerConf, event="INIT_CENTRAL_SERVER"),
+        row("GET", "/initialization/status", system.initialisation, "How far initialisation has come",
+            answer=InitializationStatus),
+        row("PUT", "/system/server-address", system.move, "Change this node's public address",
+            "EDIT_CENTRAL_SERVER_ADDRESS", body=CentralServerAddress, answer=SystemStatus,
+            event="EDIT_CENTRAL_SERVER_ADDRESS"),
+        row("GET", "/system/status", system.status, "Initialisation and nodes", "VIEW_VERSION", answer=SystemStatus),
+        row("GET", "/system/version", system.version, "What runs here", "VIEW_VERSION", answer=Version),
+        row("GET", "/system/high-availability-cluster/status", system.cluster, "Every node", "VIEW_VERSION",
+            answer=ClusterStatus),
+        row("GET", base, services.one, "Who provides the management services", "VIEW_SYSTEM_SETTINGS",
+            answer=ServicesConfiguration),
+        row("PATCH", base, services.choose, "Choose the provider", "VIEW_SYSTEM_SETTINGS",
+            body=ServiceProviderId, answer=ServicesConfiguration, event="EDIT_MANAGEMENT_SERVICES_PROVIDER",
+            errors=(404,)),
+        row("POST", f"{base}/register-provider", services.register, "Register the provider at a server",
+            "REGISTER_SERVICE_PROVIDER", body=RegisterProvider, answer=ServicesConfiguration,
+            event="REGISTER_MANAGEMENT_SERVICES_PROVIDER", errors=(404,)),
+        row("GET", f"{base}/certificate", services.certificate, "TLS certificate of the management services",
+            "VIEW_MANAGEMENT_SERVICE_TLS_CERT", answer=CertificateDetails, errors=(404,)),
+        row("GET", f"{base}/download-certificate", services.download, "The same, as an archive",
+            "DOWNLOAD_MANAGEMENT_SERVICE_TLS_CERT", answer="application/gzip", errors=(404,)),
+        row("POST", f"{base}/certificate", services.make_certificate, "New key and self-signed certificate",
+            "GENERATE_MANAGEMENT_SERVICE_TLS_KEY_CERT", status=201,
+            event="GENERATE_MANAGEMENT_SERVICE_TLS_KEY_CERT", errors=(500,)),
+        row("POST", f"{base}/generate-csr", services.make_csr, "Certificate signing request",
+            "GENERATE_MANAGEMENT_SERVICE_TLS_CSR", body=DistinguishedName, answer="application/octet-stream",
+            event="GENERATE_MANAGEMENT_SERVICE_TLS_CSR"),
+        row("POST", f"{base}/upload-certificate", services.upload, "Install a certificate",
+            "UPLOAD_MANAGEMENT_SERVICE_TLS_CERT", body=Form({}, {"certificate": True}), answer=CertificateDetails,
+            event="UPLOAD_MANAGEMENT_SERVICE_TLS_CERT"),
+        row("GET", "/members/{member_id}/contact", ours.contact, "How a member is told of decisions",
+            "VIEW_CONTACT", answer=ContactView),
+        row("PUT", "/members/{member_id}/contact", ours.set_contact, "Say how a member is told of decisions",
+            "EDIT_CONTACT", body=ContactBody, answer=ContactView, event="EDIT_CONTACT"),
+        row("GET", "/audit-log", ours.audit, "Every change, a JSON line each, chained", "VIEW_AUDIT_LOG",
+            answer="application/jsonl"),
+    )  # fmt: skip
+
+
+class _System:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def initialise(self, call: Call) -> None:
+        asked = call.body_as(InitialServerConf)
+        if suspicious_characters(asked.instance_identifier):
+            raise Problem(400, "init_invalid_params", ["instance_identifier"])
+        if not asked.software_token_pin.isascii() or not asked.software_token_pin.isprintable():
+            raise Problem(400, "token_invalid_characters")
+        try:
+            self._desk.node.initialise(
+                asked.instance_identifier,
+                asked.central_server_address,
+                asked.software_token_pin,
+                actor_of(call),
+                call.now,
+            )
+        except TokenFailed as fault:
+            code = "token_weak_pin" if fault.kind is Kind.INVALID_REQUEST else "init_invalid_params"
+            raise Problem(400, code, [fault.detail]) from fault
+
+    async def initialisation(self, _call: Call) -> InitializationStatus:
+        records = self._desk.read()
+        return InitializationStatus(
+            records.parameter("instance") or "",
+            sources.node_address(records) or "",
+            "INITIALIZED" if self._desk.node.has_token else "NOT_INITIALIZED",
+        )
+
+    async def move(self, call: Call) -> SystemStatus:
+        with self._desk.change(call) as records:
+            sources.set_node_address(records, call.body_as(CentralServerAddress).central_server_address)
+            remake_anchors(records)
+        return await self.status(call)
+
+    async def status(self, call: Call) -> SystemStatus:
+        nodes = sources.list_nodes(self._desk.read())
+        return SystemStatus(
+            await self.initialisation(call),
+            HighAvailabilityStatus(len(nodes) > 1, self._desk.node.store.node),
+        )
+
+    async def version(self, _call: Call) -> Version:
+        return Version(self._desk.version)
+
+    async def cluster(self, call: Call) -> ClusterStatus:
+        nodes = [_node(*found, call.now) for found in sources.list_nodes(self._desk.read())]
+        return ClusterStatus(
+            len(nodes) > 1, self._desk.node.store.node, nodes, all(n.status == "OK" for n in nodes)
+        )
+
+
+def _node(name: str, address: str, published_at: str | None, now: datetime) -> ClusterNode:
+    status = "UNKNOWN"
+    if published_at is not None:
+        age = now - datetime.fromisoformat(published_at)
+        status = "OK" if age < timedelta(minutes=3) else "WARN" if age < timedelta(minutes=10) else "ERROR"
+    return ClusterNode(
+        node_name=name, node_address=address, status=status, configuration_generated=published_at
+    )
+
+
+class _Services:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def one(self, _call: Call) -> ServicesConfiguration:
+        records = self._desk.read()
+        chosen = provider(records)
+        found = None if chosen is None else members.find_client(records, chosen)
+        at = [] if chosen is None or found is None else servers.servers_used_by(records, chosen)
+        if chosen is not None and chosen.is_member:
+            at += servers.servers_owned_by(records, chosen)
+        name = "" if chosen is None else (members.need_client(records, chosen.member).name or "")
+        address = sources.node_address(records) or ""
+        return ServicesConfiguration(
+            service_provider_id="" if chosen is None else chosen.encoded(),
+            service_provider_name=name,
+            security_server_id=", ".join(s.id.encoded() for s in at),
+            security_server_owners_global_group_code=OWNERS_GROUP,
+            services_address=f"https://{host_of(address)}:4002/managementservice/manage/",
+            wsdl_address=f"http://{address}/managementservices.wsdl",
+        )
+
+    async def choose(self, call: Call) -> ServicesConfiguration:
+        client = client_of(call.body_as(ServiceProviderId).service_provider_id, "invalid_service_provider_id")
+        if client.is_member:
+            raise refuse("invalid_service_provider_id", client.encoded())
+        with self._desk.change(call) as records:
+            set_provider(records, client)
+        return await self.one(call)
+
+    async def register(self, call: Call) -> ServicesConfiguration:
+        server_id = server_of(call.body_as(RegisterProvider).security_server_id)
+        with self._desk.change(call) as records:
+            chosen = provider(records)
+            if chosen is None:
+                raise refuse("management_service_provider_not_set")
+            if servers.servers_used_by(records, chosen):
+                raise refuse("subsystem_already_registered_to_security_server", chosen.encoded())
+            servers.need_server(records, server_id)
+            asked = NewRequest(RequestType.CLIENT_REGISTRATION, RequestOrigin.CENTER, server_id, chosen)
+            made = add_request(records, asked)
+            if made.state is not RequestState.APPROVED:
+                approve_request(records, made.number, MANUAL)
+        return await self.one(call)
+
+    def _der(self) -> bytes:
+        found = sources.tls_certificate(self._desk.read())
+        if found is None:
+            raise refuse("configuration_not_found", "no TLS certificate has been made yet")
+        return found[1]
+
+    async def certificate(self, _call: Call) -> CertificateDetails:
+        return certificate_details(self._der())
+
+    async def download(self, call: Call) -> Download:
+        certificate = parse_certificate(self._der())
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            for name, encoding in (("cert.pem", Encoding.PEM), ("cert.cer", Encoding.DER)):
+                content = certificate.public_bytes(encoding)
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mtime = len(content), int(call.now.timestamp())
+                archive.addfile(entry, io.BytesIO(content))
+        return Download(gzip.compress(out.getvalue()), "application/gzip", "certs.tar.gz")
+
+    async def make_certificate(self, call: Call) -> None:
+        self._desk.node.make_tls_certificate(actor_of(call), call.now)
+
+    async def make_csr(self, call: Call) -> Download:
+        found = sources.tls_certificate(self._desk.read())
+        if found is None or not self._desk.node.token.is_unlocked:
+            raise refuse("token_action_not_possible", "the token is locked or has no TLS key")
+        try:
+            name = x509.Name.from_rfc4514_string(call.body_as(DistinguishedName).name)
+        except ValueError as err:
+            raise Problem(400, "invalid_distinguished_name", [str(err)]) from err
+        address = host_of(sources.node_address(self._desk.read()) or "localhost")
+        builder = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(name)
+            .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
+        )
+        request = x509.load_der_x509_csr(self._desk.node.token.sign_csr(found[0], builder))
+        return Download(request.public_bytes(Encoding.PEM), "application/octet-stream", "request.csr")
+
+    async def upload(self, call: Call) -> CertificateDetails:
+        der = certificate_of(certificate_file(call.parts["certificate"]))
+        found = sources.tls_certificate(self._desk.read())
+        if found is None or not self._desk.node.token.is_unlocked:
+            raise Problem(400, "key_not_found", ["the token is locked or has no TLS key"])
+        if found[1] == der:
+            raise Problem(400, "certificate_already_exists")
+        if parse_certificate(der).public_key() != self._desk.node.token.public_key(found[0]):
+            raise Problem(400, "key_not_found", ["the certificate is of another key"])
+        self._desk.node.keep_tls_certificate(found[0], der, actor_of(call), call.now)
+        return certificate_details(der)
+
+
+class _Ours:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def contact(self, call: Call) -> ContactView:
+        records, member = self._desk.read(), member_of(call.path["member_id"])
+        members.need_client(records, member)
+        found = notices.find_contact(records, member) or notices.Contact(member)
+        return ContactView(member.encoded(), found.mail, found.webhook)
+
+    async def set_contact(self, call: Call) -> ContactView:
+        asked, member = call.body_as(ContactBody), member_of(call.path["member_id"])
+        secret = secrets.token_urlsafe(24) if asked.webhook else None
+        webhook = check_url(asked.webhook) if asked.webhook else None
+        with self._desk.change(call) as records:
+            members.need_client(records, member)
+            notices.keep_contact(records, notices.Contact(member, asked.mail, webhook, secret))
+        return ContactView(member.encoded(), asked.mail, webhook, secret)
+
+    async def audit(self, _call: Call) -> Download:
+        log = AuditLog(self._desk.node.store.database)
+        log.verify()
+        return Download(b"".join(log.export()), "application/jsonl", "audit.jsonl")

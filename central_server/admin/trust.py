@@ -1,0 +1,437 @@
+"""Approved trust services: CAs with their intermediates and OCSP responders, timestamping authorities."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server.admin.desk import certificate_of, row
+from central_server.admin.values import (
+    certificate_file,
+    check_url,
+    cost_part,
+    number_of,
+    text_part,
+    url_part,
+)
+from central_server.refusals import refuse
+from central_server.store import trust
+from central_server.store.loading import number_parameter
+from certs.certificates import parse_certificate
+from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
+from schemas.faults import Fault
+from serving.certificateview import CertificateDetails, certificate_details, common_name
+from serving.operations import Form
+from serving.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from serving.operations import Call, Operation
+
+_SETTINGS = {
+    "certificate_profile_info": False,
+    "tls_auth": False,
+    "default_csr_format": False,
+    "acme_server_directory_url": False,
+    "acme_server_ip_address": False,
+    "authentication_certificate_profile_id": False,
+    "signing_certificate_profile_id": False,
+}
+_CA_FORM = Form(_SETTINGS | {"certificate_profile_info": True}, {"certificate": True})
+_RESPONDER_FORM = Form({"url": True, "cost_type": False}, {"certificate": False})
+_RESPONDER_EDIT = Form({"url": False, "cost_type": False}, {"certificate": False})
+_TSA_FORM = Form({"url": True, "cost_type": False}, {"certificate": True})
+_TSA_EDIT = Form({"url": False, "cost_type": False}, {"certificate": False})
+_INTERMEDIATE_FORM = Form({}, {"certificate": True})
+
+
+class CaListItem(msgspec.Struct, frozen=True):
+    """An approved CA in the list."""
+
+    id: int
+    name: str
+    not_before: str
+    not_after: str
+
+
+class CaView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An approved CA."""
+
+    id: int
+    name: str
+    subject_distinguished_name: str
+    issuer_distinguished_name: str
+    not_before: str
+    not_after: str
+    certificate_profile_info: str
+    tls_auth: bool
+    default_csr_format: str | None = None
+    acme_server_directory_url: str | None = None
+    acme_server_ip_address: str | None = None
+    authentication_certificate_profile_id: str | None = None
+    signing_certificate_profile_id: str | None = None
+
+
+class CaSettingsBody(msgspec.Struct, frozen=True):
+    """New settings of an approved CA; what is left out stays."""
+
+    certificate_profile_info: str | None = None
+    tls_auth: str | bool | None = None
+    default_csr_format: str | None = None
+    acme_server_directory_url: str | None = None
+    acme_server_ip_address: str | None = None
+    authentication_certificate_profile_id: str | None = None
+    signing_certificate_profile_id: str | None = None
+
+
+class IntermediateView(msgspec.Struct, frozen=True):
+    """An intermediate CA."""
+
+    id: int
+    ca_certificate: CertificateDetails
+
+
+class ResponderView(msgspec.Struct, frozen=True):
+    """An OCSP responder."""
+
+    id: int
+    url: str
+    cost_type: str
+    has_certificate: bool
+
+
+class TsaView(msgspec.Struct, frozen=True):
+    """An approved timestamping authority."""
+
+    id: int
+    name: str
+    url: str
+    cost_type: str
+    timestamping_interval: int
+    certificate: CertificateDetails
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api, below = _Cas(desk), _Below(desk)
+    tsas = _Tsas(desk)
+    view, details, add, edit = (
+        "VIEW_APPROVED_CAS",
+        "VIEW_APPROVED_CA_DETAILS",
+        "ADD_APPROVED_CA",
+        "EDIT_APPROVED_CA",
+    )
+    one, intermediate = (
+        "/certification-services/{certification_service_id}",
+        "/intermediate-cas/{intermediate_ca_id}",
+    )
+    responder, tsa = (
+        "/ocsp-responders/{ocsp_responder_id}",
+        "/timestamping-services/{timestamping_service_id}",
+    )
+    return (
+        row("GET", "/certification-services", api.all, "Approved CAs", view, answer=list[CaListItem]),
+        row("POST", "/certification-services", api.add, "Approve a CA", add,
+            body=_CA_FORM, answer=CaView, status=201, event="ADD_CERTIFICATION_SERVICE"),
+        row("GET", one, api.one, "One CA", details, answer=CaView),
+        row("PATCH", one, api.edit, "Edit a CA's settings", edit,
+            body=CaSettingsBody, answer=CaView, event="EDIT_CERTIFICATION_SERVICE_SETTINGS"),
+        row("DELETE", one, api.delete, "Withdraw approval", "DELETE_APPROVED_CA",
+            status=204, event="DELETE_CERTIFICATION_SERVICE"),
+        row("GET", f"{one}/certificate", api.certificate, "The CA's certificate", details,
+            answer=CertificateDetails),
+        row("GET", f"{one}/intermediate-cas", below.of_ca, "Its intermediate CAs", details,
+            answer=list[IntermediateView]),
+        row("POST", f"{one}/intermediate-cas", below.add, "Add an intermediate CA", add,
+            body=_INTERMEDIATE_FORM, answer=IntermediateView, status=201,
+            event="ADD_CERTIFICATION_SERVICE_INTERMEDIATE_CA"),
+        row("GET", f"{one}/ocsp-responders", below.ca_responders, "Its OCSP responders", details,
+            answer=list[ResponderView]),
+        row("POST", f"{one}/ocsp-responders", below.add_ca_responder, "Add an OCSP responder", add,
+            body=_RESPONDER_FORM, answer=ResponderView, status=201,
+            event="ADD_CERTIFICATION_SERVICE_OCSP_RESPONDER"),
+        row("GET", intermediate, below.one, "One intermediate CA", details, answer=IntermediateView),
+        row("DELETE", intermediate, below.delete, "Delete an intermediate CA", add,
+            status=204, event="DELETE_INTERMEDIATE_CA"),
+        row("GET", f"{intermediate}/ocsp-responders", below.responders, "Its OCSP responders", details,
+            answer=list[ResponderView]),
+        row("POST", f"{intermediate}/ocsp-responders", below.add_responder, "Add an OCSP responder", add,
+            body=_RESPONDER_FORM, answer=ResponderView, status=201, event="ADD_INTERMEDIATE_CA_OCSP_RESPONDER"),
+        row("DELETE", f"{intermediate}/ocsp-responders/{{ocsp_responder_id}}", below.delete_responder,
+            "Delete a responder", add, status=204, event="DELETE_OCSP_RESPONDER"),
+        row("GET", responder, below.responder, "One OCSP responder", details, answer=ResponderView),
+        row("PATCH", responder, below.edit_responder, "Change a responder", edit,
+            body=_RESPONDER_EDIT, answer=ResponderView, event="EDIT_OCSP_RESPONDER"),
+        row("DELETE", responder, below.delete_responder, "Delete a responder", edit,
+            status=204, event="DELETE_OCSP_RESPONDER"),
+        row("GET", f"{responder}/certificate", below.responder_certificate, "Its certificate", details,
+            answer=CertificateDetails),
+        row("GET", "/timestamping-services", tsas.all, "Approved TSAs", "VIEW_APPROVED_TSAS",
+            answer=list[TsaView]),
+        row("POST", "/timestamping-services", tsas.add, "Approve a TSA", "ADD_APPROVED_TSA",
+            body=_TSA_FORM, answer=TsaView, status=201, event="ADD_TSP"),
+        row("GET", tsa, tsas.one, "One TSA", "VIEW_APPROVED_TSAS", answer=TsaView),
+        row("PATCH", tsa, tsas.edit, "Edit a TSA", "EDIT_APPROVED_TSA",
+            body=_TSA_EDIT, answer=TsaView, event="EDIT_TIMESTAMP_SERVICE"),
+        row("DELETE", tsa, tsas.delete, "Withdraw approval of a TSA", "DELETE_APPROVED_TSA",
+            status=204, event="DELETE_TSP"),
+    )  # fmt: skip
+
+
+class _Cas:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def all(self, _call: Call) -> list[CaListItem]:
+        found = [_ca_view(ca) for ca in trust.list_cas(self._desk.read())]
+        return [CaListItem(ca.id, ca.name, ca.not_before, ca.not_after) for ca in found]
+
+    async def add(self, call: Call) -> CaView:
+        certificate = certificate_of(certificate_file(call.parts["certificate"]))
+        settings = _settings(
+            trust.CaSettings(""), CaSettingsBody(**{name: text_part(call, name) for name in _SETTINGS})
+        )
+        subject = parse_certificate(certificate).subject
+        name = common_name(subject) or subject.rfc4514_string()
+        with self._desk.change(call) as records:
+            return _ca_view(trust.add_ca(records, name, certificate, settings))
+
+    async def one(self, call: Call) -> CaView:
+        return _ca_view(self._find(call))
+
+    async def edit(self, call: Call) -> CaView:
+        found = self._find(call)
+        settings = _settings(found.settings, call.body_as(CaSettingsBody))
+        with self._desk.change(call) as records:
+            return _ca_view(trust.set_ca(records, found.number, settings))
+
+    async def delete(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            trust.delete_ca(records, _ca_number(call))
+
+    async def certificate(self, call: Call) -> CertificateDetails:
+        return certificate_details(self._find(call).certificate)
+
+    def _find(self, call: Call) -> trust.KeptCa:
+        return trust.need_ca(self._desk.read(), _ca_number(call))
+
+
+class _Below:
+    """Intermediate CAs and OCSP responders."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def of_ca(self, call: Call) -> list[IntermediateView]:
+        return [_intermediate_view(i) for i in trust.intermediates_of(self._desk.read(), _ca_number(call))]
+
+    async def add(self, call: Call) -> IntermediateView:
+        certificate = certificate_of(certificate_file(call.parts["certificate"]))
+        with self._desk.change(call) as records:
+            return _intermediate_view(trust.add_intermediate(records, _ca_number(call), certificate))
+
+    async def one(self, call: Call) -> IntermediateView:
+        return _intermediate_view(trust.need_intermediate(self._desk.read(), _intermediate_number(call)))
+
+    async def delete(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            trust.delete_intermediate(records, _intermediate_number(call))
+
+    # Responders
+
+    async def ca_responders(self, call: Call) -> list[ResponderView]:
+        records = self._desk.read()
+        ca = trust.need_ca(records, _ca_number(call))
+        return [_responder_view(r) for r in trust.responders_of(records, ca=ca.number)]
+
+    async def add_ca_responder(self, call: Call) -> ResponderView:
+        with self._desk.change(call) as records:
+            ca = trust.need_ca(records, _ca_number(call))
+            added = trust.add_responder(
+                records, url_part(call, "url"), cost_part(call), _optional_certificate(call), ca=ca.number
+            )
+        return _responder_view(added)
+
+    async def responders(self, call: Call) -> list[ResponderView]:
+        records = self._desk.read()
+        found = trust.need_intermediate(records, _intermediate_number(call))
+        return [_responder_view(r) for r in trust.responders_of(records, intermediate=found.number)]
+
+    async def add_responder(self, call: Call) -> ResponderView:
+        with self._desk.change(call) as records:
+            found = trust.need_intermediate(records, _intermediate_number(call))
+            added = trust.add_responder(
+                records,
+                url_part(call, "url"),
+                cost_part(call),
+                _optional_certificate(call),
+                intermediate=found.number,
+            )
+        return _responder_view(added)
+
+    async def responder(self, call: Call) -> ResponderView:
+        return _responder_view(trust.need_responder(self._desk.read(), _responder_number(call)))
+
+    async def edit_responder(self, call: Call) -> ResponderView:
+        with self._desk.change(call) as records:
+            old = trust.need_responder(records, _responder_number(call))
+            changed = trust.set_responder(
+                records,
+                old.number,
+                url_part(call, "url", old.url),
+                cost_part(call, old.cost_type),
+                _optional_certificate(call) or old.certificate,
+            )
+        return _responder_view(changed)
+
+    async def delete_responder(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            found = trust.need_responder(records, _responder_number(call))
+            if "intermediate_ca_id" in call.path and found.intermediate != _intermediate_number(call):
+                raise refuse("ocsp_responder_not_found", found.number)
+            trust.delete_responder(records, found.number)
+
+    async def responder_certificate(self, call: Call) -> CertificateDetails:
+        found = trust.need_responder(self._desk.read(), _responder_number(call))
+        if found.certificate is None:
+            raise refuse("ocsp_responder_not_found", found.number)
+        return certificate_details(found.certificate)
+
+
+class _Tsas:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def all(self, _call: Call) -> list[TsaView]:
+        return [self._view(t) for t in trust.list_tsas(self._desk.read())]
+
+    async def add(self, call: Call) -> TsaView:
+        certificate = certificate_of(certificate_file(call.parts["certificate"]))
+        subject = parse_certificate(certificate).subject
+        name = common_name(subject) or subject.rfc4514_string()
+        with self._desk.change(call) as records:
+            added = trust.add_tsa(records, name, url_part(call, "url"), cost_part(call), certificate)
+        return self._view(added)
+
+    async def one(self, call: Call) -> TsaView:
+        return self._view(trust.need_tsa(self._desk.read(), _tsa_number(call)))
+
+    async def edit(self, call: Call) -> TsaView:
+        with self._desk.change(call) as records:
+            old = trust.need_tsa(records, _tsa_number(call))
+            changed = trust.set_tsa(
+                records,
+                old.number,
+                url_part(call, "url", old.url),
+                cost_part(call, old.cost_type),
+                _optional_certificate(call) or old.certificate,
+            )
+        return self._view(changed)
+
+    async def delete(self, call: Call) -> None:
+        with self._desk.change(call) as records:
+            trust.delete_tsa(records, _tsa_number(call))
+
+    def _view(self, tsa: trust.KeptTsa) -> TsaView:
+        interval = number_parameter(self._desk.read(), "timestamping_interval_s")
+        return TsaView(
+            tsa.number,
+            tsa.name,
+            tsa.url,
+            tsa.cost_type or "UNDEFINED",
+            interval,
+            certificate_details(tsa.certificate),
+        )
+
+
+def _ca_number(call: Call) -> int:
+    return number_of(call, "certification_service_id", "certification_service_not_found")
+
+
+def _intermediate_number(call: Call) -> int:
+    return number_of(call, "intermediate_ca_id", "intermediate_ca_not_found")
+
+
+def _responder_number(call: Call) -> int:
+    return number_of(call, "ocsp_responder_id", "ocsp_responder_not_found")
+
+
+def _tsa_number(call: Call) -> int:
+    return number_of(call, "timestamping_service_id", "timestamping_authority_not_found")
+
+
+def _optional_certificate(call: Call) -> bytes | None:
+    part = call.parts.get("certificate")
+    return None if part is None or not part.content else certificate_of(certificate_file(part))
+
+
+def _settings(old: trust.CaSettings, asked: CaSettingsBody) -> trust.CaSettings:
+    settings = old
+    if asked.certificate_profile_info is not None:
+        settings = replace(settings, profile=_profile(asked.certificate_profile_info))
+    if asked.tls_auth is not None:
+        settings = replace(settings, tls_auth=str(asked.tls_auth).lower() == "true")
+    if asked.default_csr_format is not None:
+        if asked.default_csr_format not in ("PEM", "DER"):
+            raise Problem(400, "validation_failure", validation_errors={"defaultCsrFormat": ["Pattern"]})
+        settings = replace(settings, csr_format=asked.default_csr_format)
+    if asked.acme_server_directory_url is not None:
+        url = asked.acme_server_directory_url
+        settings = replace(settings, acme_url=check_url(url) if url else None)
+    if asked.acme_server_ip_address is not None:
+        settings = replace(settings, acme_ip=_addresses(asked.acme_server_ip_address))
+    if asked.authentication_certificate_profile_id is not None:
+        settings = replace(settings, acme_auth_profile=asked.authentication_certificate_profile_id or None)
+    if asked.signing_certificate_profile_id is not None:
+        settings = replace(settings, acme_sign_profile=asked.signing_certificate_profile_id or None)
+    return settings
+
+
+def _profile(java_class: str) -> str:
+    try:
+        return f"{JAVA_PACKAGE}{profile_named(java_class).name}{JAVA_SUFFIX}"
+    except Fault:
+        raise refuse("certificate_profile_info_class_not_found", java_class) from None
+
+
+def _addresses(text: str) -> str | None:
+    for address in (a.strip() for a in text.split(",") if a.strip()):
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise refuse("invalid_ip_address", address) from None
+    return text or None
+
+
+def _ca_view(ca: trust.KeptCa) -> CaView:
+    details, settings = certificate_details(ca.certificate), ca.settings
+    return CaView(
+        id=ca.number,
+        name=ca.name,
+        subject_distinguished_name=details.subject_distinguished_name,
+        issuer_distinguished_name=details.issuer_distinguished_name,
+        not_before=details.not_before,
+        not_after=details.not_after,
+        certificate_profile_info=settings.profile,
+        tls_auth=settings.tls_auth,
+        default_csr_format=settings.csr_format,
+        acme_server_directory_url=settings.acme_url,
+        acme_server_ip_address=settings.acme_ip,
+        authentication_certificate_profile_id=settings.acme_auth_profile,
+        signing_certificate_profile_id=settings.acme_sign_profile,
+    )
+
+
+def _intermediate_view(found: trust.KeptIntermediate) -> IntermediateView:
+    return IntermediateView(found.number, certificate_details(found.certificate))
+
+
+def _responder_view(found: trust.KeptResponder) -> ResponderView:
+    return ResponderView(
+        found.number, found.url, found.cost_type or "UNDEFINED", found.certificate is not None
+    )

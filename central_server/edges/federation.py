@@ -1,0 +1,83 @@
+"""Looking at another instance before it is trusted: its external configuration must be there and be what it should.
+
+1. The directory is signed by a key of the anchor and has not expired. 2. It lists shared parameters and no private ones:
+an internal anchor is not for strangers. 3. The shared parameters have their digest and are of the anchor's instance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+import aiohttp
+
+from certs.configuration import verify_directory
+from schemas.faults import Fault, Kind, NotTrusted
+from schemas.globalconf.parts import PRIVATE_ID, SHARED_ID
+from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, parse_shared
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from schemas.globalconf.anchor import Anchor
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_LARGEST = 64 * 1024 * 1024
+
+
+async def check_external_source(anchor: Anchor, now: datetime) -> None:
+    """Prove that one of an anchor's sources serves an external configuration. Raises `NotTrusted`."""
+    failures = []
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        for source in anchor.sources:
+            try:
+                await _check(
+                    session, anchor.instance, source.download_url, source.verification_certificates, now
+                )
+            except (TimeoutError, Fault, aiohttp.ClientError, OSError, ValueError) as err:
+                failures.append(f"{source.download_url}: {err.detail if isinstance(err, Fault) else err}")
+                continue
+            return
+    raise NotTrusted(
+        Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
+        f"the external configuration of {anchor.instance} could not be verified: " + "; ".join(failures),
+    )
+
+
+async def _check(
+    session: aiohttp.ClientSession, instance: str, url: str, certificates: tuple[bytes, ...], now: datetime
+) -> None:
+    for version in range(CURRENT_VERSION, MINIMUM_VERSION - 1, -1):
+        status, raw = await _get(session, f"{url}?version={version}")
+        if status != 404:
+            break
+    if status != 200:
+        raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} where 200 was expected")
+    directory = verify_directory(raw, certificates, now)
+    listed = {part.content_id: part for part in directory.parts}
+    if PRIVATE_ID in listed or SHARED_ID not in listed:
+        raise NotTrusted(
+            Kind.MALFORMED_GLOBAL_CONF,
+            "the anchor is of an internal source; an external one lists shared parameters and no private ones",
+        )
+    part = listed[SHARED_ID]
+    status, content = await _get(session, urljoin(url, part.location))
+    if status != 200:
+        raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {part.location}")
+    part.check(content)
+    found = parse_shared(content, directory.version).instance
+    if found != instance:
+        raise NotTrusted(
+            Kind.MALFORMED_GLOBAL_CONF,
+            f"the configuration is of instance {found}; the anchor is of {instance}",
+        )
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
+    async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > _LARGEST:
+                raise ValueError(f"more than {_LARGEST} bytes came")
+        return answer.status, bytes(content)
