@@ -30,7 +30,6 @@ from certs.signing import MessageSigner
 from certs.systemtls import SystemServerContext
 from certs.tls import (
     SwappableServerContext,
-    TlsCredentials,
     peer_client_context,
     peer_server_context,
     provider_client_context,
@@ -47,6 +46,7 @@ from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver, path_of
 from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road
+from gateway.internaltls import InternalTls
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
@@ -59,7 +59,6 @@ from gateway.metaservices.answering import Metaservices
 from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, NotProved
-from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -169,7 +168,8 @@ class Gateway:
                 settings.log.keep_records_days,
             ),
         )
-        self._own_tls = TlsCredentials(*self_signed("sacbe-internal"))
+        self._internal_tls = InternalTls(folder.tls, settings.systems.passphrase(self._environ))
+        self._own_tls = self._internal_tls.load_or_make(settings.systems.tls_address, utc_now())
         self._provider_tls = provider_client_context(self._own_tls)
         self._services = ServiceCaller(
             lambda: self._serverconf,
@@ -288,6 +288,14 @@ class Gateway:
                 self._peer_client_tls = peer_client_context(credentials)
                 self._tls_key = key
 
+    def _take_internal_tls(self) -> None:
+        """Show the internal TLS certificate that is kept now, from the next handshake on."""
+        kept = self._internal_tls.load()
+        if kept.chain != self._own_tls.chain:
+            self._own_tls = kept
+            self._provider_tls = provider_client_context(kept)
+            self._system_context.swap(kept)
+
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             now=utc_now,
@@ -320,12 +328,13 @@ class Gateway:
                 if generation != seen:
                     self._serverconf = self._store.load()
                     self._policies.swap(PolicyStore(self._store.database).snapshot())
+                    self._take_internal_tls()
                     self._rebuild()
                     seen = generation
                     log.info(
                         "server configuration changed", extra={"event": "serverconf", "generation": seen}
                     )
-            except (sqlite3.Error, Fault) as err:
+            except (sqlite3.Error, Fault, ValueError, OSError) as err:
                 log.error(
                     "server configuration unreadable", extra={"event": "serverconf", "reason": str(err)}
                 )

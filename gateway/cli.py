@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from gateway.archive_cli import archive
+from gateway.connections_cli import client, tls
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.keyconf.model import SOFTWARE_TOKEN_ID
@@ -38,6 +39,8 @@ def main() -> None:
 main.add_command(archive)
 main.add_command(container)
 main.add_command(service)
+main.add_command(tls)
+main.add_command(client)
 main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )

@@ -162,6 +162,19 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     keep_records_days: int = 30
 
 
+class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Connections with information systems."""
+
+    # The name in the internal TLS certificate when this gateway makes one: what systems connect to.
+    tls_address: str = "sacbe-internal"
+    # Seals the internal TLS key on disk; without one, file permissions alone protect it.
+    tls_passphrase: SecretSource = SecretSource()
+
+    def passphrase(self, environ: Mapping[str, str]) -> str | None:
+        """The passphrase, or None when none is set."""
+        return self.tls_passphrase.read(environ) if self.tls_passphrase.is_set else None
+
+
 class Descriptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fetching service descriptions by URL: which of a provider's hosts this gateway may turn to."""
 
@@ -197,6 +210,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     trust: Trust = Trust()
     keys: Keys = Keys()
     log: Log = Log()
+    systems: Systems = Systems()
     descriptions: Descriptions = Descriptions()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE

@@ -41,6 +41,11 @@ class DataFolder:
         return self.root / "globalconf"
 
     @property
+    def tls(self) -> Path:
+        """The key pairs this server shows to systems and administrators."""
+        return self.root / "tls"
+
+    @property
     def log(self) -> Path:
         """The message log."""
         return self.root / "log"

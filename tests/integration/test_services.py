@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +22,7 @@ from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from benchmarks.federation import Federation
 
@@ -174,3 +177,27 @@ def _until(good) -> None:
     while not good():
         assert time.monotonic() < deadline, "it did not come about within 20 s"
         time.sleep(0.1)
+
+
+def _shown(address: str) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 8443)))
+
+
+def test_systems_are_shown_the_internal_certificate_and_another_at_once(
+    federation: Federation, tmp_path: Path
+) -> None:
+    out = tmp_path / "cert.tar.gz"
+
+    def exported() -> bytes:
+        gateway(federation, "tls", "export", "--out", str(out))
+        with tarfile.open(out) as archive:
+            found = archive.extractfile("cert.cer")
+            assert found is not None
+            return found.read()
+
+    before = exported()
+    assert _shown(PROVIDER.address) == before
+    gateway(federation, "tls", "make", "--address", PROVIDER.address)
+    after = exported()
+    assert after != before
+    _until(lambda: _shown(PROVIDER.address) == after)

@@ -1,0 +1,173 @@
+"""Commands for connections of information systems: the internal TLS certificate, clients, and their certificates."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.keys_cli import DATA, open_store
+from gateway.serverconf.model import ConnectionType
+from schemas.identifiers import ClientId
+from serving.commands import said
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from gateway.internaltls import InternalTls
+
+SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+OUT = click.option("--out", type=click.Path(path_type=Path), required=True)
+
+
+@click.group()
+def tls() -> None:
+    """The internal TLS certificate, which this gateway shows to information systems."""
+
+
+@tls.command()
+@DATA
+@SETTINGS
+@click.option("--address", default="sacbe-internal", show_default=True, help="name or IP systems connect to")
+@said
+def make(data: Path, settings_file: Path | None, address: str) -> None:
+    """A new key with a self-signed certificate; systems must be given the new certificate."""
+    credentials = _internal(data, settings_file).make(address, datetime.now(UTC))
+    _told(data)
+    _say(credentials.chain[0])
+
+
+@tls.command()
+@DATA
+@SETTINGS
+@said
+def show(data: Path, settings_file: Path | None) -> None:
+    """The certificate in use."""
+    _say(_internal(data, settings_file).load().chain[0])
+
+
+@tls.command()
+@DATA
+@SETTINGS
+@OUT
+@click.option("--name", required=True, help="distinguished name, such as CN=gw.institute.mx,O=Institute")
+@said
+def request(data: Path, settings_file: Path | None, name: str, out: Path) -> None:
+    """Write a signing request (DER) for the internal TLS key."""
+    out.write_bytes(_internal(data, settings_file).request(name))
+    click.echo(f"request written to {out}")
+
+
+@tls.command("import")
+@DATA
+@SETTINGS
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@said
+def import_certificate(data: Path, settings_file: Path | None, file: Path) -> None:
+    """Show the certificate in FILE from now on."""
+    certificate = _internal(data, settings_file).import_certificate(file.read_bytes())
+    _told(data)
+    _say(certificate)
+
+
+@tls.command()
+@DATA
+@SETTINGS
+@OUT
+@said
+def export(data: Path, settings_file: Path | None, out: Path) -> None:
+    """Write the certificate as .tar.gz (PEM and DER), for the systems' trust stores."""
+    out.write_bytes(_internal(data, settings_file).export(datetime.now(UTC)))
+    click.echo(f"certificate written to {out}")
+
+
+@click.group()
+def client() -> None:
+    """How the information systems of a client connect."""
+
+
+@client.command("list")
+@DATA
+@said
+def list_clients(data: Path) -> None:
+    """Every client with its connection type and the certificates its systems may show."""
+    from certs.certificates import parse_certificate
+
+    view = open_store(data).view
+    for record in view.clients.all():
+        click.echo(f"{record.id.path()} {record.connection}")
+        for certificate in view.clients.certificates(record.id):
+            _say(parse_certificate(certificate.der), indent="  ")
+
+
+@client.command()
+@DATA
+@click.argument("client_id")
+@click.argument("connection", type=click.Choice([c.value for c in ConnectionType]))
+@said
+def connect(data: Path, client_id: str, connection: str) -> None:
+    """Let CLIENT_ID's systems connect by HTTP, HTTPS_NO_AUTH or HTTPS (with a certificate)."""
+    with open_store(data).change() as tables:
+        tables.clients.set_connection(_client(client_id), ConnectionType(connection))
+    click.echo(f"{client_id}: {connection}")
+
+
+@client.command()
+@DATA
+@click.argument("client_id")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@said
+def trust(data: Path, client_id: str, file: Path) -> None:
+    """Let CLIENT_ID's systems show the certificate in FILE, as consumers and as providers."""
+    from certs.certificates import to_der
+
+    with open_store(data).change() as tables:
+        tables.clients.add_certificate(_client(client_id), to_der(file.read_bytes()), datetime.now(UTC))
+    click.echo(f"{client_id}: {file} trusted")
+
+
+@client.command()
+@DATA
+@click.argument("client_id")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@said
+def distrust(data: Path, client_id: str, file: Path) -> None:
+    """Take the certificate in FILE back."""
+    from certs.certificates import to_der
+
+    with open_store(data).change() as tables:
+        tables.clients.remove_certificate(_client(client_id), to_der(file.read_bytes()))
+    click.echo(f"{client_id}: {file} no longer trusted")
+
+
+def _internal(data: Path, settings_file: Path | None) -> InternalTls:
+    from gateway import config
+    from gateway.datafolder import DataFolder
+    from gateway.internaltls import InternalTls
+
+    systems = config.load(settings_file, os.environ).systems
+    return InternalTls(DataFolder(data).tls, systems.passphrase(os.environ))
+
+
+def _told(data: Path) -> None:
+    """A running gateway looks at its TLS files when its configuration has moved on."""
+    with open_store(data).change():
+        pass
+
+
+def _client(text: str) -> ClientId:
+    parts = text.split("/")
+    if len(parts) not in (3, 4):
+        raise ValueError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+    return ClientId(*parts)
+
+
+def _say(certificate: x509.Certificate, indent: str = "") -> None:
+    from cryptography.hazmat.primitives import hashes
+
+    digest = certificate.fingerprint(hashes.SHA256()).hex().upper()
+    until = certificate.not_valid_after_utc.date().isoformat()
+    click.echo(f"{indent}{certificate.subject.rfc4514_string()} until {until} SHA-256 {digest}")
