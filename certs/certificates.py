@@ -31,11 +31,10 @@ def parse_certificate(data: bytes) -> x509.Certificate:
     if not data:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, "a certificate is empty")
     try:
-        if data.lstrip()[:1] == b"-":
-            return x509.load_pem_x509_certificate(data)
-        if data[:1] != b"\x30":
-            return parse_certificate(base64.b64decode(b"".join(data.split()), validate=True))
-        certificate = x509.load_der_x509_certificate(data)
+        if data[:1] not in (b"\x30", b"-") and data.lstrip()[:1] != b"-":
+            data = base64.b64decode(b"".join(data.split()), validate=True)
+        is_pem = data.lstrip()[:1] == b"-"
+        certificate = x509.load_pem_x509_certificate(data) if is_pem else x509.load_der_x509_certificate(data)
         # Parsing is lazy: whatever is broken inside must show here and not in the middle of a decision.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number)
         _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.public_key())

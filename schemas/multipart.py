@@ -16,6 +16,8 @@ from functools import lru_cache
 from schemas.faults import BadMessage, Kind
 
 Headers = tuple[tuple[str, str], ...]
+# RFC 2046 lets 70 be; MIME libraries write longer ones.
+_LONGEST_BOUNDARY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,12 @@ class MultipartParser:
 
     def __init__(self, boundary: str, limits: MultipartLimits | None = None) -> None:
         self._limits = limits or MultipartLimits()
-        self._delimiter = b"\n--" + boundary.encode("latin-1")
+        if not 0 < len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED,
+                f"the boundary {boundary[:80]!r} is not 1 to {_LONGEST_BOUNDARY} printable ASCII characters",
+            )
+        self._delimiter = b"\n--" + boundary.encode("ascii")
         # A line break that never was, so that a delimiter on the first line is found like any other.
         self._buffer = bytearray(b"\n")
         self._state = _State.PREAMBLE

@@ -184,8 +184,8 @@ def _boundary(content_type: str, what: str) -> str:
 
 def _parts(boundary: str, body: bytes) -> list[tuple[Headers, bytes]]:
     """The parts of a multipart; one that nobody closed ends where the bytes end, as MIME libraries read it."""
-    closing = f"--{boundary}--".encode()
     parser = MultipartParser(boundary)
+    closing = f"--{boundary}--".encode()
     parts: list[tuple[Headers, bytearray]] = []
     for event in parser.feed(body if closing in body else body + b"\r\n" + closing):
         if isinstance(event, PartStart):
@@ -250,7 +250,10 @@ def _signature(headers: Headers, content: bytes) -> DirectorySignature:
             f"the digest algorithm {digest_uri!r} of the verification certificate is not accepted"
         )
     return DirectorySignature(
-        _needed(headers, "signature-algorithm-id"), digest_uri, _base64(digest.encode()), _base64(content)
+        _needed(headers, "signature-algorithm-id"),
+        digest_uri,
+        _base64(digest.encode("ascii", "replace")),
+        _base64(content),
     )
 
 
