@@ -22,6 +22,9 @@ from central_server.store.records import OPERATOR
 from central_server.store.sources import (
     SOURCES,
     activate_signing_key,
+    delete_trusted_anchor,
+    keep_trusted_anchor,
+    list_trusted_anchors,
     node_address,
     signing_keys,
     source_anchor,
@@ -236,6 +239,50 @@ def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
     """Write every record as a line of JSON with its digest."""
     for line in AuditLog(open_store(data, _settings(settings)).database).export():
         out.write(line)
+
+
+@main.group()
+def trusted() -> None:
+    """Other instances whose members may exchange messages with ours (federation)."""
+
+
+@trusted.command("add")
+@DATA
+@SETTINGS
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@said
+def add_trusted(data: Path, settings: Path | None, file: Path) -> None:
+    """Trust the instance of an external anchor, once its configuration is proved."""
+    from central_server.edges.federation import check_external_source
+
+    anchor = parse_anchor(file.read_bytes())
+    asyncio.run(check_external_source(anchor, utc_now()))
+    store = open_store(data, _settings(settings))
+    with store.change(OPERATOR, utc_now()) as records:
+        keep_trusted_anchor(records, anchor)
+    store.close()
+    click.echo(f"{anchor.instance} is trusted by {anchor.hash_text()}")
+
+
+@trusted.command("list")
+@DATA
+@SETTINGS
+@said
+def list_trusted(data: Path, settings: Path | None) -> None:
+    """Every trusted instance with its anchor's hash."""
+    for found in list_trusted_anchors(open_store(data, _settings(settings)).read()):
+        click.echo(f"{found.instance}  {found.hash_text()}")
+
+
+@trusted.command("remove")
+@DATA
+@SETTINGS
+@click.argument("digest")
+@said
+def remove_trusted(data: Path, settings: Path | None, digest: str) -> None:
+    """Stop trusting the instance whose anchor has this hash."""
+    with open_store(data, _settings(settings)).change(OPERATOR, utc_now()) as records:
+        delete_trusted_anchor(records, digest)
 
 
 @main.group()

@@ -39,6 +39,7 @@ from gateway.edges.consumers import ConsumerListener
 from gateway.edges.devices import build_devices, build_signers, open_tokens
 from gateway.edges.http import listen
 from gateway.edges.identities import OwnIdentities
+from gateway.edges.managementroad import HttpManagementRoad
 from gateway.edges.peerlistener import PeerListener
 from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
 from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_app
@@ -50,6 +51,7 @@ from gateway.internaltls import InternalTls
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
+from gateway.management import ManagementSender
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.spool import SpoolFolder
@@ -210,6 +212,21 @@ class Gateway:
         )
         await self._services.start()
         await self._peers.start()
+        own_host = (
+            "127.0.0.1"
+            if settings.listen.consumer_host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+            else settings.listen.consumer_host
+        )
+        self.management = ManagementSender(
+            self._current,
+            lambda: self._identities,
+            self._tokens,
+            HttpManagementRoad(
+                self._session, f"https://{own_host}:{settings.listen.https_port}/", self._own_tls
+            ),
+            utc_now,
+            lambda: str(uuid.uuid4()),
+        )
         self._peer_context = SwappableServerContext(peer_server_context(self._own_tls, ()))
         self._system_context = SystemServerContext(self._own_tls)
         self._configuration.subscribe(self._take_configuration)

@@ -29,7 +29,17 @@ from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
 from schemas.faults import Fault, Kind, NotTrusted
 from schemas.globalconf.anchor import Anchor, parse_anchor
-from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
+from schemas.globalconf.parts import (
+    FETCH_INTERVAL_ID,
+    FILE_NAMES,
+    MONITORING_ID,
+    NEXT_UPDATE_ID,
+    PRIVATE_ID,
+    SHARED_ID,
+    parse_fetch_interval,
+    parse_monitoring_client,
+    parse_verify_next_update,
+)
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
 
@@ -310,18 +320,28 @@ class ConfigurationClient:
 
 
 def check_part(part: DirectoryPart, content: bytes, version: int, instance: str) -> None:
-    """Refuse parameters that cannot be read or are of another instance."""
+    """Refuse parameters and optional parts that cannot be read, and parameters of another instance."""
     if part.content_id == SHARED_ID:
         found = parse_shared(content, version).instance
     elif part.content_id == PRIVATE_ID:
         found = parse_private(content).instance
     else:
+        reader = _OPTIONAL.get(part.content_id)
+        if reader is not None:
+            reader(content)
         return
     if found != instance:
         raise NotTrusted(
             Kind.MALFORMED_GLOBAL_CONF,
             f"{part.content_id} says it is of instance {found}; {instance} was expected",
         )
+
+
+_OPTIONAL: dict[str, Callable[[bytes], object]] = {
+    MONITORING_ID: parse_monitoring_client,
+    FETCH_INTERVAL_ID: parse_fetch_interval,
+    NEXT_UPDATE_ID: parse_verify_next_update,
+}
 
 
 def file_name_of(part: DirectoryPart) -> str:

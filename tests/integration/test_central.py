@@ -1,0 +1,279 @@
+"""Two instances of real processes: management requests over the road, changes seen within seconds, federation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from cryptography import x509
+
+from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
+from central_server.cli import main as central_command
+from central_server.requests import approve_request, end_request
+from central_server.store.records import Actor, CentralStore
+from certs import chains, ocsp
+from certs.algorithms import SignatureAlgorithm
+from certs.certificates import der_of
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.edges.fetch import fetch_ocsp
+from certs.edges.tokenfiles import TokenFolder
+from certs.softtoken import SoftToken
+from certs.tls import TlsCredentials
+from certs.tokens import KeyId, SigningIdentity
+from gateway.edges.managementroad import HttpManagementRoad
+from gateway.management import ManagementSender
+from schemas.faults import PeerFault
+from schemas.identifiers import ClientId
+from schemas.management import ManagementRequest, ManagementService
+from serving.selfsigned import self_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.processes
+MX, GT = free_base(), free_base()
+SERVICES = [s.value for s in ManagementService if s is not ManagementService.AUTH_CERT_REG]
+FEDERATED = '[trust]\nfederations = "all"\nconfiguration_conditional_poll_s = 1.0'
+MANAGEMENT = GatewaySpec(
+    "00-ONIESS",
+    "ONIESS",
+    f"{MX}.10",
+    ["PADRON"],
+    """
+[[client]]
+id = "MX/GOB/00-ONIESS"
+connection = "HTTP"
+"""
+    + "".join(
+        f"""
+[[client.service]]
+code = "{code}"
+type = "WSDL"
+url = "https://{MX}.1:4002/managementservice/manage/"
+verify_tls = false
+[[client.service.allow]]
+subject = "group:MX/security-server-owners"
+"""
+        for code in SERVICES
+    ),
+    settings=FEDERATED,
+)
+INSTITUTE = GatewaySpec(
+    "26-NUEVO",
+    "NUEVO",
+    f"{MX}.26",
+    ["AFIL"],
+    """
+[[client]]
+id = "MX/GOB/26-NUEVO"
+connection = "HTTP"
+[[client]]
+id = "MX/GOB/26-NUEVO/AFIL"
+connection = "HTTP"
+""",
+    settings=FEDERATED,
+)
+FOREIGN = GatewaySpec(
+    "90-IGSS",
+    "IGSS",
+    f"{GT}.90",
+    ["PADRON"],
+    f"""
+[[client]]
+id = "GT/GOB/90-IGSS/PADRON"
+connection = "HTTP"
+[[client.service]]
+code = "echo"
+url = "http://{GT}.90:9000"
+[[client.service.allow]]
+subject = "MX/GOB/26-NUEVO/AFIL"
+""",
+    settings=FEDERATED,
+)
+OWNER = ClientId("MX", "GOB", "26-NUEVO")
+
+
+@dataclass
+class Instances:
+    """Two instances that trust one another."""
+
+    mx: Federation
+    gt: Federation
+
+
+@pytest.fixture(scope="module")
+def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instances]:
+    mx = Federation(tmp_path_factory.mktemp("mx"), [MANAGEMENT, INSTITUTE], base=MX)
+    gt = Federation(tmp_path_factory.mktemp("gt"), [FOREIGN], base=GT, instance="GT")
+    try:
+        for federation in (mx, gt):
+            federation.set_up()
+            federation.start_trust()
+            federation.start_central()
+        for here, there in ((mx, gt), (gt, mx)):
+            anchor = there.folder / "external.xml"
+            data = str(there.folder / "central")
+            run_command(central_command, "anchor", "external", "--data", data, "--out", str(anchor))
+            run_command(
+                central_command, "trusted", "add", "--data", str(here.folder / "central"), str(anchor)
+            )
+        gt.start("echo", "benchmarks.echo", "--host", FOREIGN.address)
+        for federation in (mx, gt):
+            for spec in federation.gateways:
+                federation.start_gateway(spec, wait=False)
+            for spec in federation.gateways:
+                federation.wait_for(f"http://{spec.address}:5588/")
+        gt.wait_for(f"http://{FOREIGN.address}:9000/")
+        yield Instances(mx, gt)
+    finally:
+        mx.stop()
+        gt.stop()
+
+
+def call(url: str, client: str) -> int:
+    request = urllib.request.Request(url, headers={"X-Road-Client": client})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as err:
+        print(err.read())
+        return err.code
+
+
+def test_members_of_two_instances_exchange_messages(instances: Instances) -> None:
+    url = f"http://{INSTITUTE.address}:8080/r1/GT/GOB/90-IGSS/PADRON/echo/hola"
+    deadline = time.monotonic() + 20
+    while (status := call(url, "MX/GOB/26-NUEVO/AFIL")) != 200 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert status == 200
+    assert call(url, "MX/GOB/26-NUEVO/OTRO") != 200
+
+
+# Management requests
+
+
+class Identities:
+    """The institute's signing key, out of its gateway's token, with a fresh OCSP response."""
+
+    def __init__(self, federation: Federation, folder: Path, response: bytes) -> None:
+        pin = (federation.folder / "pin").read_text()
+        self.token = SoftToken(TokenFolder(federation.data(INSTITUTE) / "token"))
+        self.token.unlock(pin)
+        self.extra = SoftToken.create(TokenFolder(folder / "token"), pin)
+        self.certificate = certificate_of(federation)
+        self._response = response
+
+    def signing(self, member: ClientId, now: datetime) -> tuple[SigningIdentity, Sequence[bytes]]:
+        key_id = self.token.find_key(self.certificate.public_key())
+        assert key_id is not None
+        algorithm = SignatureAlgorithm.for_key(self.certificate.public_key())
+        return SigningIdentity(member, key_id, self.certificate, (), algorithm), (self._response,)
+
+    async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
+        own = key_id in {i.id for i in self.token.key_infos()}
+        return await (self.token if own else self.extra).sign(key_id, digest, algorithm)
+
+
+@dataclass
+class OwnRoad:
+    """The institute's own consumer side over HTTP; registration as the gateway does it."""
+
+    pinned: HttpManagementRoad
+    session: aiohttp.ClientSession
+
+    async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
+        url = f"http://{INSTITUTE.address}:8080/"
+        async with self.session.post(url, data=body, headers={"Content-Type": content_type}) as answer:
+            return answer.status, await answer.read()
+
+    async def post_pinned(self, url: str, cert: bytes, content_type: str, body: bytes) -> tuple[int, bytes]:
+        return await self.pinned.post_pinned(url, cert, content_type, body)
+
+    async def get_pinned(self, url: str, certificate: bytes) -> tuple[int, bytes]:
+        return await self.pinned.get_pinned(url, certificate)
+
+
+def certificate_of(federation: Federation) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((federation.folder / "26-NUEVO-sign.pem").read_bytes())
+
+
+async def response_of(session: aiohttp.ClientSession, federation: Federation) -> bytes:
+    certificate, now = certificate_of(federation), datetime.now(UTC)
+    configuration = load_configuration_folder(federation.data(INSTITUTE) / "globalconf")
+    issuer = chains.verify_chain(certificate, (), configuration, "MX", now)[1]
+    urls = [f"http://{federation.trust_address}:8888/ocsp"]
+    return await fetch_ocsp(session, urls, ocsp.build_request(certificate, issuer))
+
+
+def clients_in_configuration(federation: Federation, spec: GatewaySpec) -> set[ClientId]:
+    configuration = load_configuration_folder(federation.data(spec) / "globalconf")
+    server = configuration.server(OWNER.server("SS1"))
+    assert server is not None
+    return set(server.clients)
+
+
+async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_seconds(
+    instances: Instances, tmp_path: Path
+) -> None:
+    mx = instances.mx
+    store = CentralStore(mx.folder / "central" / "central.sqlite")
+    async with aiohttp.ClientSession() as session:
+        identities = Identities(mx, tmp_path, await response_of(session, mx))
+        road = OwnRoad(
+            HttpManagementRoad(session, "", TlsCredentials(*self_signed("test"))),
+            session,
+        )
+        folder, numbers = mx.data(INSTITUTE) / "globalconf", iter(range(100))
+        sender = ManagementSender(
+            lambda: load_configuration_folder(folder),
+            lambda: identities,
+            identities,
+            road,
+            lambda: datetime.now(UTC),
+            lambda: f"id-{next(numbers)}",
+        )
+        wanted = OWNER.subsystem("NUEVA")
+        register = ManagementRequest(ManagementService.CLIENT_REG, OWNER.server("SS1"), wanted)
+        sent = await sender.send_request(register)
+        assert (await sender.fetch_status(sent)).status == "WAITING"
+        with pytest.raises(PeerFault, match="management_request_exists"):
+            await sender.send_request(register)
+        with store.change(Actor("ana"), datetime.now(UTC)) as records:
+            approve_request(records, sent.request_id)
+        began = time.monotonic()
+        while wanted not in clients_in_configuration(mx, MANAGEMENT):
+            assert time.monotonic() - began < 5
+            await asyncio.sleep(0.1)
+        assert (await sender.fetch_status(sent)).status == "APPROVED"
+
+        disable = ManagementRequest(ManagementService.CLIENT_DISABLE, OWNER.server("SS1"), wanted)
+        assert (await sender.send_request(disable)).request_id > sent.request_id
+        delete = ManagementRequest(ManagementService.CLIENT_DELETION, OWNER.server("SS1"), wanted)
+        assert (await sender.send_request(delete)).request_id > sent.request_id
+
+        # A second authentication certificate, by pinned TLS to 4001.
+        assert mx.pki is not None
+        key_id = identities.extra.generate_key("ec-p256", "auth", "auth")
+        auth = mx.pki.issue_auth(identities.extra.public_key(key_id), OWNER.server("SS1"), INSTITUTE.address)
+        registration = ManagementRequest(
+            ManagementService.AUTH_CERT_REG,
+            OWNER.server("SS1"),
+            address=INSTITUTE.address,
+            auth_certificate=der_of(auth),
+        )
+        sent = await sender.send_request(registration, auth_key=key_id)
+        with store.change(Actor("ana"), datetime.now(UTC)) as records:
+            end_request(records, sent.request_id, "falta el oficio")
+        status = await sender.fetch_status(sent)
+        assert (status.status, status.comments) == ("DECLINED", "falta el oficio")
+        identities.token.close()
+        identities.extra.close()
+    store.close()
