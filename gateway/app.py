@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import ssl
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -37,6 +37,7 @@ from certs.tls import (
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.devices import build_devices, build_signers, open_tokens
+from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
 from gateway.edges.http import listen
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.managementroad import HttpManagementRoad
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from gateway.config import Settings
     from gateway.datafolder import DataFolder
+    from gateway.diagnosis import Diagnosis
 
 
 log = logging.getLogger("gateway")
@@ -341,6 +343,7 @@ class Gateway:
         while True:
             await asyncio.sleep(WATCH_S)
             try:
+                self._choose_certificates()  # one may have expired, or be known to peers by now
                 generation = self._store.generation()
                 if generation != seen:
                     self._serverconf = self._store.load()
@@ -424,9 +427,39 @@ class Gateway:
                 status=200 if not problems else 503,
             )
 
+        async def diagnosis(_request: web.Request) -> web.Response:
+            return web.json_response(as_json(await self.diagnosis()))
+
         app = web.Application()
         app.router.add_get("/", health)
+        app.router.add_get("/diagnosis", diagnosis)
         return app
+
+    async def diagnosis(self) -> Diagnosis:
+        """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
+        return await diagnose_now(self._diagnosis_sources(), utc_now())
+
+    def _diagnosis_sources(self) -> Sources:
+        return Sources(
+            self._keyconf,
+            self._tokens,
+            lambda: sorted({c.id.member for c in self._serverconf.clients}),
+            self._current,
+            lambda: self._configuration.last_failure,
+            self._revocation.in_hand,
+            self._timestamping,
+        )
+
+    def _timestamping(self) -> Timestamping:
+        stamper = self._timestamper
+        offset, source = stamper.clock or (None, "")
+        return Timestamping(
+            stamper.failing_since,
+            stamper.last_failure,
+            timedelta(seconds=stamper.acceptable_failure_s),
+            offset,
+            source,
+        )
 
     def problems(self) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""

@@ -19,6 +19,7 @@ from gateway.archive_cli import archive
 from gateway.connections_cli import client, tls
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
+from gateway.diagnose_cli import diagnose
 from gateway.keyconf.model import SOFTWARE_TOKEN_ID
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
@@ -45,7 +46,7 @@ main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )
 main.add_command(policy)
-for command in (key, csr, certificate, token, signer):
+for command in (key, csr, certificate, token, signer, diagnose):
     main.add_command(command)
 
 

@@ -46,7 +46,7 @@ def open_store(data: Path) -> ServerConfStore:
     return ServerConfStore(data / "serverconf.sqlite")
 
 
-def _configuration(data: Path) -> TrustedConfiguration | None:
+def stored_configuration(data: Path) -> TrustedConfiguration | None:
     """The stored global configuration; None before the first one came."""
     from certs.edges.configurationfiles import load_configuration_folder
 
@@ -69,7 +69,7 @@ async def _opened(
     from gateway.keyconf.tokens import Tokens
 
     store = open_store(data)
-    configuration = _configuration(data)
+    configuration = stored_configuration(data)
     try:
         keyconf = KeyConfStore(store.database)
         tokens = Tokens(keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))])

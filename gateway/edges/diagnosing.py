@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509 as _x509
 from cryptography.x509 import ocsp as _ocsp
 
 from certs import chains, ocsp
 from certs.certificates import parse_certificate
-from gateway.diagnosis import CertificateFacts, Diagnosis, OcspFacts
+from gateway.diagnosis import CertificateFacts, Diagnosis, Facts, OcspFacts, diagnose
 from gateway.edges.revocation import authority_urls
 from gateway.keyconf.model import KeyUsage
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
     from gateway.keyconf.model import Key, KeyCertificate
+    from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.tokens import Tokens
+    from schemas.identifiers import ClientId
 
     # The response in hand for a certificate, and how asking for a new one failed last.
     Responses = Callable[[_x509.Certificate], tuple[bytes | None, str | None]]
@@ -114,7 +118,57 @@ def _response(
     return OcspFacts(subject, responder, urls, this_update, next_update, until, refusal, failure)
 
 
-def as_json(diagnosis: Diagnosis) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Timestamping:
+    """How timestamping goes: since when it fails, and how far this clock is from the authority's."""
+
+    failing_since: datetime | None = None
+    failure: str = ""
+    acceptable: timedelta = timedelta(0)
+    clock_offset_s: float | None = None
+    clock_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a running gateway, or a stopped one's folder, keeps what a diagnosis rests on."""
+
+    keyconf: KeyConfStore
+    tokens: Tokens
+    members: Callable[[], Sequence[ClientId]]
+    configuration: Callable[[], TrustedConfiguration | None]
+    configuration_failure: Callable[[], str | None]
+    responses: Responses
+    timestamping: Callable[[], Timestamping] = Timestamping
+
+
+async def diagnose_now(sources: Sources, now: datetime) -> Diagnosis:
+    """Everything that is wrong at this moment."""
+    return diagnose(await gather_facts(sources, now), now)
+
+
+async def gather_facts(sources: Sources, now: datetime) -> Facts:
+    """What is known at this moment."""
+    configuration = sources.configuration()
+    stamping = sources.timestamping()
+    failures = {t.id: await sources.tokens.failure(t.id) for t in sources.keyconf.tokens()}
+    return Facts(
+        purposes=(TLS, *(m.path() for m in sources.members())),
+        certificates=certificate_facts(
+            sources.keyconf.certificates(), sources.keyconf.list_keys(), configuration, sources.responses, now
+        ),
+        token_failures={token_id: failure for token_id, failure in failures.items() if failure},
+        configuration_expires_at=None if configuration is None else configuration.expires_at,
+        configuration_failure=sources.configuration_failure(),
+        timestamps_failing_since=stamping.failing_since,
+        timestamps_failure=stamping.failure,
+        timestamps_acceptable=stamping.acceptable,
+        clock_offset_s=stamping.clock_offset_s,
+        clock_source=stamping.clock_source,
+    )
+
+
+def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """A diagnosis for programs, texts in both languages included."""
     return {
         "at": diagnosis.at.isoformat(),

@@ -68,6 +68,7 @@ class OwnRevocation:
         self._responses: dict[bytes, bytes] = {}
         self._checked: dict[tuple[bytes, int], datetime] = {}
         self._wake = asyncio.Event()
+        self._failures: dict[bytes, str] = {}
         self._fetched: list[Callable[[], None]] = []
         self.last_failure: str | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,6 +123,11 @@ class OwnRevocation:
             self._checked[der, configuration.generation] = ocsp.good_until(status, configuration)
         return der
 
+    def in_hand(self, certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
+        """The response in hand, good or not, and why asking for a new one failed the last time, if it did."""
+        key = _sha1(certificate)
+        return self._responses.get(key), self._failures.get(key)
+
     def by_digest(self, digest: bytes) -> bytes | None:
         """The response for a certificate given by its SHA-1 or SHA-256 digest."""
         for certificate, _ in self._pairs:
@@ -151,7 +157,7 @@ class OwnRevocation:
                 await self._fetch(certificate, issuer, configuration)
             except Fault as fault:
                 failed = True
-                self.last_failure = fault.detail
+                self.last_failure = self._failures[_sha1(certificate)] = fault.detail
                 log.warning(
                     "OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail}
                 )
@@ -167,17 +173,38 @@ class OwnRevocation:
     ) -> None:
         responders = in_order_of_cost(configuration.ocsp_infos(issuer), self._order)
         urls = [info.url for info in responders] + authority_urls(certificate)
-        der = await fetch_ocsp(self._session, urls, ocsp.build_request(certificate, issuer))
-        try:
-            ocsp.check_response(der, certificate, issuer, configuration, self._now())
-        except NotProved as fault:
-            # A revoked certificate's response is kept: it is the truth, and using the key will fail with it.
-            if not ocsp.is_about(der, certificate, issuer) or fault.kind is not Kind.CERT_VALIDATION:
-                raise
-            log.warning("certificate not good", extra={"event": "cert_not_good", "reason": fault.detail})
+        der = await self._first_answer(urls, certificate, issuer, configuration)
         key = _sha1(certificate)
         self._responses[key] = der
+        self._failures.pop(key, None)
         await asyncio.to_thread(write_whole, self._folder / f"{key.hex()}.ocsp", der)
+
+    async def _first_answer(
+        self,
+        urls: Sequence[str],
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        configuration: TrustedConfiguration,
+    ) -> bytes:
+        """The first answer that proves something, of several responders. Raises `NotProved` naming every failure."""
+        request = ocsp.build_request(certificate, issuer)
+        failures: list[str] = []
+        for url in urls or ("",):
+            try:
+                der = await fetch_ocsp(self._session, [url] if url else [], request)
+            except NotProved as fault:
+                failures.append(fault.detail)
+                continue
+            try:
+                ocsp.check_response(der, certificate, issuer, configuration, self._now())
+            except NotProved as fault:
+                # A revoked certificate's response is kept: it is the truth, and using the key will fail with it.
+                if fault.kind is not Kind.CERT_VALIDATION or not ocsp.is_about(der, certificate, issuer):
+                    failures.append(f"{url}: {fault.detail}")
+                    continue
+                log.warning("certificate not good", extra={"event": "cert_not_good", "reason": fault.detail})
+            return der
+        raise NotProved(Kind.CERT_VALIDATION, "; ".join(failures))
 
 
 class PeerRevocation:

@@ -69,6 +69,7 @@ class Timestamper:
         self._settings = settings or TimestampSettings()
         self._failing_since: datetime | None = None
         self._last_failure = ""
+        self._clock: tuple[float, str] | None = None
         self._round = asyncio.Lock()
         message_log.guard(self.check)
 
@@ -87,6 +88,21 @@ class Timestamper:
                 f"no timestamp could be had since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s allowed; "
                 f"traffic goes on once one succeeds. Last failure: {self._last_failure}",
             )
+
+    @property
+    def last_failure(self) -> str:
+        """Why timestamping failed the last time."""
+        return self._last_failure
+
+    @property
+    def acceptable_failure_s(self) -> float:
+        """How long it may fail before traffic stops; 0 never stops it."""
+        return self._settings.acceptable_failure_s
+
+    @property
+    def clock(self) -> tuple[float, str] | None:
+        """How many seconds this clock was ahead of the authority that stamped last, and which that was."""
+        return self._clock
 
     @property
     def failing_since(self) -> datetime | None:
@@ -171,7 +187,9 @@ class Timestamper:
         for authority in authorities:
             try:
                 reply = await fetch_timestamp(self._session, authority.url, request)
-                return timestamps.check_reply(reply, digest, configuration.tsa_certificates())
+                token, proved = timestamps.check_reply(reply, digest, configuration.tsa_certificates())
+                self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
+                return token, proved
             except NotProved as fault:
                 failures.append(f"{authority.name}: {fault.detail}")
         with step(Step.TIMESTAMPING_FAILED):

@@ -1,0 +1,119 @@
+"""The command ``gateway diagnose``: what is wrong, when traffic will stop, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sys
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.keys_cli import DATA, open_store, stored_configuration
+from serving.commands import said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from gateway.diagnosis import Diagnosis
+
+_HEAD = {
+    "es": {"none": "Nada está mal.", "stops": "El tráfico se detiene", "do": "Qué hacer", "from": "Según"},
+    "en": {"none": "Nothing is wrong.", "stops": "Traffic stops", "do": "What to do", "from": "According to"},
+}
+_SEVERITY = {
+    "es": {"stopped": "DETENIDO", "will-stop": "SE DETENDRÁ", "notice": "AVISO"},
+    "en": {"stopped": "STOPPED", "will-stop": "WILL STOP", "notice": "NOTICE"},
+}
+
+
+@click.command()
+@DATA
+@click.option(
+    "--url", default="http://127.0.0.1:5588/", show_default=True, help="a running gateway's health address"
+)
+@click.option("--language", type=click.Choice(["es", "en"]), default="es", show_default=True)
+@click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
+@said
+def diagnose(data: Path, url: str, language: str, as_text: bool) -> None:
+    """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
+
+    Asks the running gateway; when none answers, reads its data folder. Exits 0 when nothing is wrong, 1 when traffic has
+    stopped or will stop if nothing is done, 3 for notices only.
+    """
+    found: dict[str, Any] | None
+    found, source = _ask(url)
+    if found is None:
+        from gateway.edges.diagnosing import as_json
+
+        found = dict(as_json(asyncio.run(_from_folder(data))))
+        source = f"{data} ({source})"
+    if as_text:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found, source, language)
+    severities = {f["severity"] for f in found["findings"]}
+    sys.exit(0 if not severities else 3 if severities == {"notice"} else 1)
+
+
+def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/diagnosis", timeout=10) as answer:  # noqa: S310  the operator's own URL
+            found: dict[str, Any] = json.load(answer)
+            return found, url
+    except (OSError, ValueError) as err:
+        return None, f"{url}: {err}"
+
+
+async def _from_folder(data: Path) -> Diagnosis:
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.softtoken import SoftToken
+    from gateway.edges.diagnosing import Sources, diagnose_now
+    from gateway.keyconf.devices import SoftwareDevice
+    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+    from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.tokens import Tokens
+
+    store = open_store(data)
+    keyconf = KeyConfStore(store.database)
+    tokens = Tokens(keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))])
+    configuration = stored_configuration(data)
+    members = sorted({c.id.member for c in store.load().clients})
+
+    def responses(certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
+        from certs.certificates import der_of
+
+        digest = hashlib.sha1(der_of(certificate), usedforsecurity=False).hexdigest()
+        path = data / "ocsp" / f"{digest}.ocsp"
+        return (path.read_bytes() if path.exists() else None), "the gateway is not running"
+
+    sources = Sources(
+        keyconf,
+        tokens,
+        lambda: members,
+        lambda: configuration,
+        lambda: "the gateway is not running",
+        responses,
+    )
+    found = await diagnose_now(sources, datetime.now(UTC))
+    store.close()
+    return found
+
+
+def _print(found: dict[str, Any], source: str, language: str) -> None:
+    words = _HEAD[language]
+    click.echo(f"{words['from']} {source}, {found['at']}")
+    if not found["findings"]:
+        click.echo(words["none"])
+    for finding in found["findings"]:
+        said_ = finding[language]
+        click.echo(f"\n[{_SEVERITY[language][finding['severity']]}] {said_['what']}")
+        if finding["stops_at"]:
+            click.echo(f"  {words['stops']}: {finding['stops_at']}")
+        click.echo(f"  {words['do']}: {said_['do']}")
