@@ -403,6 +403,7 @@ class Gateway:
             spelling,
             lambda query: asic_download(self._log, self._timestamper, query),
             self._verificationconf,
+            idle_s=self._settings.limits.consumer_idle_s,
         ).server()
         peers = PeerListener(self._road, spelling).server()
         self._runners = [

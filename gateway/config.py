@@ -52,6 +52,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
     peer_read_s: float = 1060.0
     fastest_remembered_s: float = 3600.0
+    # The longest silence within a consumer system's request body.
+    consumer_idle_s: float = 30.0
     # Largest body of a message, either way. It is spooled, never held in memory.
     body_bytes: int = 4 * 1024 * 1024 * 1024
 

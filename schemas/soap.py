@@ -38,6 +38,9 @@ from schemas.message import Message, Protocol, digest_of
 from schemas.multipart import parse_content_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+if TYPE_CHECKING:
     pass
 
 XROAD_NS = "http://x-road.eu/xsd/xroad.xsd"
@@ -60,6 +63,7 @@ class SoapLimits:
 
     size_bytes: int = 10 * 1024 * 1024
     depth: int = 256
+    elements: int = 500_000
     attributes: int = 256
     namespaces: int = 256
     header_value_bytes: int = 64 * 1024
@@ -167,6 +171,16 @@ def check_soap_type(content_type: str) -> None:
         raise BadMessage(
             Kind.INVALID_CONTENT_TYPE, f"the charset is {charset[:40]!r}; SOAP messages are sent in UTF-8"
         )
+
+
+def check_plain(content_encodings: Sequence[str]) -> None:
+    """Refuse a message that was compressed for the way: what is signed are the bytes that come. No bomb can go off."""
+    for value in content_encodings:
+        if value.strip().lower() not in ("", "identity"):
+            raise BadMessage(
+                Kind.INVALID_CONTENT_TYPE,
+                f"the message comes with Content-Encoding {value[:40]!r}; send it uncompressed",
+            )
 
 
 def check_soap_action(value: str | None) -> None:
@@ -321,6 +335,7 @@ class _Scan:
         self._raw = raw
         self._limits = limits
         self._depth = 0
+        self._elements = 0
         self._namespaces = 0
         self._declared = 0
         self._part: str | None = None  # Header or Body, when inside
@@ -392,7 +407,12 @@ class _Scan:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
+        self._elements += 1
         declared, self._declared = self._declared, 0
+        if self._elements > self._limits.elements:
+            raise _too_much(
+                f"more than {self._limits.elements} elements; large content belongs in an attachment"
+            )
         if self._depth > self._limits.depth:
             raise _too_much(f"elements nested more than {self._limits.depth} deep")
         if len(attributes) > self._limits.attributes:

@@ -47,8 +47,15 @@ class ConsumerListener:
     """Serves consumer systems."""
 
     def __init__(
-        self, road: Road, spelling: Spelling, asic: AsicDownload, verificationconf: VerificationConf
+        self,
+        road: Road,
+        spelling: Spelling,
+        asic: AsicDownload,
+        verificationconf: VerificationConf,
+        *,
+        idle_s: float = 30.0,
     ) -> None:
+        self._idle_s = idle_s
         self._road = road
         self._spelling = spelling
         self._asic = asic
@@ -91,7 +98,7 @@ class ConsumerListener:
             request.method,
             request.target,
             request.header_pairs(),
-            request.body_chunks(),
+            request.body_chunks(self._idle_s),
             _connection(request),
         )
         try:

@@ -11,7 +11,9 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+
+from schemas.faults import BadMessage, Kind
 
 if TYPE_CHECKING:
     import ssl
@@ -46,9 +48,27 @@ class RawRequest(web.BaseRequest):
             for name, value in self.raw_headers
         ]
 
-    def body_chunks(self) -> AsyncIterator[bytes] | None:
-        """The body as it comes; None when the request has none."""
-        return self.content.iter_any() if self.can_read_body else None
+    def body_chunks(self, idle_s: float) -> AsyncIterator[bytes] | None:
+        """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
+        return self.arriving(idle_s) if self.can_read_body else None
+
+    async def arriving(self, idle_s: float) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
+        while True:
+            try:
+                async with asyncio.timeout(idle_s):
+                    chunk = await self.content.readany()
+            except TimeoutError:
+                raise BadMessage(
+                    Kind.IO_ERROR, f"no byte of the request body came for {idle_s:g} s; the rest is missing"
+                ) from None
+            except RequestPayloadError as err:
+                raise BadMessage(
+                    Kind.IO_ERROR, f"the request body broke off or is badly framed: {err}"
+                ) from None
+            if not chunk:
+                return
+            yield chunk
 
 
 async def send_answer(

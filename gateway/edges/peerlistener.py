@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.peers")
 
+# The longest silence within a peer's message. X-Road's gateways pass a slow consumer's bytes on as they come.
+IDLE_S = 60.0
+
 
 class PeerListener:
     """Serves security servers."""
@@ -71,7 +74,7 @@ class PeerListener:
         ssl_object = None if connection is None else connection.get_extra_info("ssl_object")
         came = provider.PeerRequest(
             headers={name.lower(): value for name, value in request.headers.items()},
-            chunks=request.content.iter_any(),
+            chunks=request.arriving(IDLE_S),
             certificates=() if ssl_object is None else peer_certificates(ssl_object),
         )
         answered = await provider.serve(self._road, came, record)

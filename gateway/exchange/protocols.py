@@ -46,6 +46,10 @@ class ConsumerRequest:
         """The first header of that name, whatever its case."""
         return next((v for n, v in self.headers if n.lower() == name), None)
 
+    def values(self, name: str) -> list[str]:
+        """Every header of that name (in lower case), in order."""
+        return [v for n, v in self.headers if n.lower() == name]
+
 
 @dataclass(frozen=True, slots=True)
 class ConsumerAnswer:

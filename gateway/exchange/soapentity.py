@@ -185,12 +185,17 @@ def _part_head(boundary: str, content_type: str, headers: Headers) -> bytes:
 
 
 def _needed_type(part: PartStart) -> str:
-    content_type = part.header("content-type")
-    if not content_type:
+    found = [v for n, v in part.headers if n.lower() == "content-type"]
+    if not found or not found[0]:
         raise BadMessage(
             Kind.INVALID_CONTENT_TYPE, "a part of the multipart message has no Content-Type header"
         )
-    return content_type
+    if len(set(found)) > 1:
+        raise BadMessage(
+            Kind.INVALID_CONTENT_TYPE,
+            f"a part of the multipart message has {len(found)} contradicting Content-Type headers",
+        )
+    return found[0]
 
 
 def _other_headers(part: PartStart) -> Headers:

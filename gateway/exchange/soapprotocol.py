@@ -76,9 +76,10 @@ class SoapConsumer:
         """The envelope, checked as far as it can be on its own."""
         del instance
         with _consumers_own():
-            action = asked.header("soapaction")
+            action = _one_value("SOAPAction", asked.values("soapaction"))
             soap.check_soap_action(action)
-            content_type = asked.header("content-type")
+            soap.check_plain(asked.values("content-encoding"))
+            content_type = _one_value("Content-Type", asked.values("content-type"))
             if not content_type:
                 raise BadMessage(
                     Kind.INVALID_REQUEST,
@@ -210,6 +211,7 @@ async def _read_answer(
         raise ServiceFailed(
             Kind.HTTP_ERROR, f"the service answered HTTP {answered.status}; 200 or 500 was expected"
         )
+    soap.check_plain([v for n, v in answered.headers if n.lower() == "content-encoding"])
     content_type = answered.header("content-type")
     if not content_type:
         raise ServiceFailed(Kind.INVALID_CONTENT_TYPE, "the service's answer has no Content-Type")
@@ -250,6 +252,15 @@ def _parse_part(head: RestPart | SoapPart, request_id: str, *, is_response: bool
 
 def _other_headers(headers: Headers) -> Headers:
     return tuple((n, v) for n, v in headers if n.lower() != "content-type")
+
+
+def _one_value(name: str, values: Sequence[str]) -> str | None:
+    """The value of a header that may come twice only if it says the same."""
+    if len(set(values)) > 1:
+        raise BadMessage(
+            Kind.INVALID_REQUEST, f"the header {name} came {len(values)} times with different values"
+        )
+    return values[0] if values else None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from schemas.faults import Kind, LogFailed
@@ -33,6 +34,9 @@ class Spool:
         self._memory: bytearray | None = bytearray()
         self._file: BinaryIO | None = None
         self._path: Path | None = None
+        # A caller may go away while a thread still writes for it: nothing may be opened after a discard.
+        self._writing = threading.Lock()
+        self._discarded = False
         self.size = 0
 
     @property
@@ -61,14 +65,17 @@ class Spool:
 
     def _write_file(self, data: bytes) -> None:
         try:
-            self._digest.update(data)
-            if self._file is None:
-                self._path = self._folder / f"{secrets.token_hex(16)}{_SUFFIX}"
-                self._file = self._path.open("wb", buffering=CHUNK)
-                os.fchmod(self._file.fileno(), 0o600)
-                self._file.write(self._memory or b"")
-                self._memory = None
-            self._file.write(data)
+            with self._writing:
+                if self._discarded:
+                    return
+                self._digest.update(data)
+                if self._file is None:
+                    self._path = self._folder / f"{secrets.token_hex(16)}{_SUFFIX}"
+                    self._file = self._path.open("wb", buffering=CHUNK)
+                    os.fchmod(self._file.fileno(), 0o600)
+                    self._file.write(self._memory or b"")
+                    self._memory = None
+                self._file.write(data)
         except OSError as err:
             raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
@@ -78,15 +85,16 @@ class Spool:
             await asyncio.get_running_loop().run_in_executor(None, self._sync)
 
     def _sync(self) -> None:
-        if self._file is None:
-            return
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._writing:
+                if self._file is None:
+                    return
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._file = None
         except OSError as err:
             raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
-        self._file = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, from its beginning."""
@@ -109,13 +117,15 @@ class Spool:
 
     def discard(self) -> None:
         """Let go of the body."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
-        self._memory = bytearray()
+        with self._writing:
+            self._discarded = True
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+                self._path = None
+            self._memory = bytearray()
 
 
 class SpoolFolder:

@@ -111,6 +111,7 @@ class Setup:
     same_ciphers: bool = True
     local_services: LocalServices = field(default_factory=NoLocalServices)
     port: int = 0
+    idle_s: float = 30.0
 
 
 class Trust:
@@ -259,6 +260,7 @@ class Stage:
     provider_port: int
     consumer_tls_port: int
     log: MemoryLog
+    spools: Path
 
 
 @contextlib.asynccontextmanager
@@ -320,10 +322,12 @@ async def put_up(
         await peers.start()
         stack.push_async_callback(peers.close)
         systems = SystemServerContext(own_tls)
-        consumers = ConsumerListener(road(peers), Spelling.SNAKE, _no_download, lambda: b"")
+        consumers = ConsumerListener(
+            road(peers), Spelling.SNAKE, _no_download, lambda: b"", idle_s=setup.idle_s
+        )
         plain = await start(consumers.server())
         secure = await start(consumers.server(), systems)
-        yield Stage(setup, plain, port, secure, log)
+        yield Stage(setup, plain, port, secure, log, folder)
 
 
 async def _no_download(_query: dict[str, str]) -> Any:

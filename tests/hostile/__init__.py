@@ -1,0 +1,1 @@
+"""What an attacker may send: every message gets a clear fault, and memory stays bounded."""
