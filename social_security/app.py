@@ -1,26 +1,32 @@
-"""The composition root: builds one member's system out of its folder and settings."""
+"""The composition root: builds one member's system out of its folder and settings, and runs what runs beside it."""
 
 from __future__ import annotations
 
-import functools
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from serving.database import Database
+from cryptography import x509
+
+from serving.database import open_database
 from social_security.calendars import load_calendar
 from social_security.clock import exercise_clock, machine_clock
-from social_security.institute.affiliation import consult_affiliation
 from social_security.institute.database import STEPS
 from social_security.institute.desk import InstituteDesk
 from social_security.keys import load_institute_keys, load_registry_keys
+from social_security.oniess.desk import OniessDesk
+from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.oniess.store import OniessStore
 from social_security.pack import members
 from social_security.registry.desk import RegistryDesk
 from social_security.registry.store import RegistryStore
+from social_security.road import Road
 from social_security.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from datetime import datetime
 
     from aiohttp import web
@@ -28,19 +34,24 @@ if TYPE_CHECKING:
     from social_security.config import Settings
 
 REGISTRY = "00-RNSS"
+ONIESS = "00-ONIESS"
+TICK_S = 1.0
 
 
 def build(folder: Path, settings: Settings) -> web.Application:
     """The application of the member that the settings name."""
     if settings.member == REGISTRY:
-        return build_registry(folder, settings).app()
-    return build_institute(folder, settings).app()
+        return build_registry(folder, settings)
+    if settings.member == ONIESS:
+        return build_oniess(folder, settings)
+    return build_institute(folder, settings)
 
 
-def build_registry(folder: Path, settings: Settings) -> Services:
-    """The registry's services."""
+def build_registry(folder: Path, settings: Settings) -> web.Application:
+    """The registry's services, and the sending of its notices."""
     keys = load_registry_keys(folder / "keys.json")
     member = members()[REGISTRY]
+    road = Road(settings.gateway, member.path, settings.policy)
     desk = RegistryDesk(
         member.path,
         RegistryStore(folder / "registry.sqlite", keys),
@@ -48,22 +59,64 @@ def build_registry(folder: Path, settings: Settings) -> Services:
         _clock(settings),
         ZoneInfo(member.zone),
         settings.policy,
+        road,
     )
-    return Services(desk, desk.acts())
+    return _beside(Services(desk, desk.acts()).app(), road, desk.outbox.run)
 
 
-def build_institute(folder: Path, settings: Settings) -> Services:
-    """An institute's services."""
+def build_institute(folder: Path, settings: Settings) -> web.Application:
+    """An institute's services, its daily routine, and the sending of its notices."""
     member = members()[settings.member]
+    road = Road(settings.gateway, member.path, settings.policy)
     desk = InstituteDesk(
         member.path,
-        Database(folder / "institute.sqlite", STEPS),
+        open_database(folder / "institute.sqlite", STEPS),
         load_institute_keys(folder / "keys.json"),
         _clock(settings),
         load_calendar(settings.member),
         settings.policy,
+        road,
     )
-    return Services(desk, {"consultarAfiliacion": functools.partial(consult_affiliation, desk)})
+
+    async def routine() -> None:
+        while True:
+            desk.tick()
+            await asyncio.sleep(TICK_S)
+
+    return _beside(Services(desk, desk.acts()).app(), road, desk.outbox.run, routine)
+
+
+def build_oniess(folder: Path, settings: Settings) -> web.Application:
+    """ONIESS's services and public readings."""
+    member = members()[ONIESS]
+    authorities = folder / "authorities.pem"
+    desk = OniessDesk(
+        member.path,
+        OniessStore(open_database(folder / "oniess.sqlite", ONIESS_STEPS)),
+        _clock(settings),
+        load_calendar(ONIESS),
+        ZoneInfo(member.zone),
+        settings.policy,
+        x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
+    )
+    return Services(desk, desk.acts(), desk.readings()).app()
+
+
+def _beside(
+    app: web.Application, road: Road, *loops: Callable[[], Coroutine[None, None, None]]
+) -> web.Application:
+    async def run(_app: web.Application) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(loop()) for loop in loops]
+        yield
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await road.close()
+
+    app.cleanup_ctx.append(run)
+    return app
 
 
 def _clock(settings: Settings) -> Callable[[], datetime]:

@@ -27,6 +27,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     policy: str = "1.0.0"
     # For exercises: a file whose content is the time. Empty takes the machine's clock.
     clock_file: str = ""
+    # The member's own gateway, as http://127.0.0.1:8080: how this system asks others. Empty: it cannot.
+    gateway: str = ""
     log_level: str = "info"
 
 

@@ -7,13 +7,15 @@ that pseudonyms repeat. Seeding a folder that is seeded changes nothing.
 from __future__ import annotations
 
 import json
-from datetime import date
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
 
 from serving.database import Database
 from social_security import pack, tokens
 from social_security.curp import parse_curp
 from social_security.institute.database import STEPS
+from social_security.institute.history import Certified, PeriodStore
+from social_security.institute.rights import RightsStore
 from social_security.institute.store import Affiliation, PersonStore
 from social_security.keys import (
     InstituteKeys,
@@ -24,6 +26,8 @@ from social_security.keys import (
     save_registry_keys,
 )
 from social_security.notices import all_notices
+from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.oniess.store import OniessStore
 from social_security.pseudonyms import Pid, Rid
 from social_security.registry.store import RegistryStore
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENROLLED = date(2026, 1, 5)
+CERTIFIED = datetime(2026, 1, 5, 18, tzinfo=UTC)
 
 
 def seed_registry(folder: Path) -> RegistryKeys:
@@ -75,9 +80,29 @@ def seed_institute(folder: Path, code: str, registry_folder: Path) -> None:
             continue
         pid = registry.link(rid_of(entry["person"]), member, ENROLLED)
         persons.save_affiliation(_affiliation(pid, entry, document["level"]))
+    periods = PeriodStore(database)
+    for number, entry in enumerate((e for e in document["periods"] if e["member"] == code), 1):
+        pid = registry.link(rid_of(entry["person"]), member, ENROLLED)
+        periods.add(_period(pid, code, number, entry))
+    rights = RightsStore(database)
+    for entry in document["contacts"]:
+        if entry["member"] == code:
+            rights.set_contact(registry.link(rid_of(entry["person"]), member, ENROLLED), entry["email"])
     database.close()
     registry.close()
     save_institute_keys(keys_file, InstituteKeys(own, tokens.public_key(registry_keys.signing)))
+
+
+def seed_oniess(folder: Path) -> None:
+    """Register the notices and the fixture's convention at ONIESS."""
+    if (folder / "oniess.sqlite").exists():
+        return
+    database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
+    store = OniessStore(database)
+    store.add_notices(all_notices())
+    for convention in pack.document("fixture.json")["conventions"]:
+        store.register_convention(convention)
+    database.close()
 
 
 def rid_of(name: str) -> Rid:
@@ -95,4 +120,22 @@ def _affiliation(pid: Pid, entry: dict[str, str | None], level: int) -> Affiliat
         date.fromisoformat(entry["since"] or ""),
         None if until is None else date.fromisoformat(until),
         level,
+    )
+
+
+def _period(pid: Pid, code: str, number: int, entry: dict[str, Any]) -> Certified:
+    until = entry["until"]
+    return Certified(
+        f"{code}:P-{number:06d}",
+        1,
+        pid,
+        date.fromisoformat(entry["since"]),
+        None if until is None else date.fromisoformat(until),
+        "11",
+        0,
+        0,
+        entry["employer"],
+        entry["monthly_cents"],
+        "CERTIFICADO",
+        CERTIFIED,
     )

@@ -21,7 +21,7 @@ from social_security.curp import find_curp
 from social_security.faults import DomainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -74,6 +74,10 @@ class Desk(Protocol):
         """The time."""
         ...
 
+    def tick(self) -> None:
+        """Do what time alone does."""
+        ...
+
     def admit(self, asked: Asked) -> None:
         """Refuse what this system knows a reason against: notice, opposition, suspended member."""
         ...
@@ -88,8 +92,8 @@ class Services:
     """The operations of one system by name, and the public readings that need no context."""
 
     desk: Desk
-    acts: dict[str, Callable[[Asked], Answer]] = field(default_factory=dict)
-    readings: dict[str, Callable[[Mapping[str, str]], web.Response]] = field(default_factory=dict)
+    acts: Mapping[str, Callable[[Asked], Answer | Awaitable[Answer]]] = field(default_factory=dict)
+    readings: Mapping[str, Callable[[Mapping[str, str]], web.Response]] = field(default_factory=dict)
 
     def app(self) -> web.Application:
         """The application that serves them. It must be reachable by the member's gateway only."""
@@ -110,8 +114,10 @@ class Services:
             asked: Asked | None = None
             try:
                 asked = self._asked(operation, request, await _read_body(request))
+                self.desk.tick()
                 self.desk.admit(asked)
-                answer = self.acts[operation.name](asked)
+                given = self.acts[operation.name](asked)
+                answer = given if isinstance(given, Answer) else await given
                 self.desk.record(asked, answer, None)
                 return _json(answer.body, answer.status, "application/json")
             except DomainError as error:

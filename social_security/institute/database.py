@@ -3,5 +3,21 @@
 from __future__ import annotations
 
 from social_security.institute import store
+from social_security.institute.arco import ARCO_STEP
+from social_security.institute.external import ADMISSION_STEP
+from social_security.institute.history import HISTORY_STEP
+from social_security.institute.portability import PORTABILITY_STEP
+from social_security.institute.rights import RIGHTS_STEP
+from social_security.institute.vital import VITAL_STEP
+from social_security.outbox import OUTBOX_STEP
 
-STEPS = (*store.STEPS,)
+STEPS = (
+    *store.STEPS,
+    HISTORY_STEP,
+    PORTABILITY_STEP,
+    RIGHTS_STEP,
+    ARCO_STEP,
+    ADMISSION_STEP,
+    VITAL_STEP,
+    OUTBOX_STEP,
+)

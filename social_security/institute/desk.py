@@ -8,21 +8,32 @@ Spec: the domain reference 5.2, 5.7, 5.9.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from social_security import pack, tokens
 from social_security.faults import Appeal, DomainError, Refusal
+from social_security.institute import accesslog, affiliation, arco, external, history, portability, vital
+from social_security.institute.arco import ArcoStore
+from social_security.institute.conventions import Conventions
+from social_security.institute.external import AdmissionStore
+from social_security.institute.history import PeriodStore
+from social_security.institute.portability import CaseStore
+from social_security.institute.rights import RightsStore
 from social_security.institute.store import Access, PersonStore
+from social_security.institute.vital import VitalStore
+from social_security.outbox import Notice, Outbox
 from social_security.pseudonyms import Pid, parse_pid
+from social_security.road import Road, Why
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import date, datetime
 
-    from serving.database import Database
+    from serving.database import AnyDatabase
     from social_security.calendars import Calendar
     from social_security.keys import InstituteKeys
 
@@ -45,11 +56,12 @@ class InstituteDesk:
     def __init__(
         self,
         member: str,
-        database: Database,
+        database: AnyDatabase,
         keys: InstituteKeys,
         clock: Callable[[], datetime],
         calendar: Calendar,
         policy: str,
+        road: Road,
     ) -> None:
         self.member = member
         self.code = member.rpartition("/")[2]
@@ -57,7 +69,19 @@ class InstituteDesk:
         self.zone = ZoneInfo(calendar.zone)
         self.policy = policy
         self.database = database
+        self.road = road
+        self.guarantor = f"MX/GAR/{self.code[:2]}-GARANTE"
+        self.causes: dict[str, str] = pack.codes()["arco_causes"]
         self.persons = PersonStore(database)
+        self.periods = PeriodStore(database)
+        self.cases = CaseStore(database)
+        self.conventions = Conventions(self)
+        self.rights = RightsStore(database)
+        self.arco = ArcoStore(database)
+        self.admissions = AdmissionStore(database)
+        self.vital = VitalStore(database)
+        self.outbox = Outbox(database, self._deliver, clock)
+        self._ticked: date | None = None
         self._keys = keys
         self._clock = clock
         self._subjects: dict[str, Pid] = {}
@@ -92,9 +116,58 @@ class InstituteDesk:
             found = Subject(claims.subject, claims.pair, claims.level)
         else:
             found = self._by_pid(asked, parse_pid(body["pid"]))
-        self._subjects[context.message_id] = found.pid
+        self.note_subject(asked, found.pid)
         self._check_level(asked, found)
         return found
+
+    def note_subject(self, asked: Asked, pid: Pid) -> None:
+        """Say whom the request is about, for the access row."""
+        self._subjects[asked.context.message_id] = pid
+
+    def not_participant(self, asked: Asked) -> Refusal:
+        """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
+        return self.refusal(
+            "SS-405",
+            asked,
+            "mx:LGPDPPSO-60",
+            f"{asked.context.member} con el rol {asked.context.role} no puede hacerlo en {asked.context.case}",
+            f"{asked.context.member} as {asked.context.role} may not do this in {asked.context.case}",
+        )
+
+    def tick(self) -> None:
+        """What time alone does, once a day: silences, lapses, suppression."""
+        today = self.today()
+        if self._ticked == today:
+            return
+        arco.tick(self, self.now(), today)
+        external.tick(self, today)
+        self.rights.suppress(today)
+        self._ticked = today
+
+    def acts(self) -> dict[str, Callable[[Asked], Answer | Awaitable[Answer]]]:
+        """The operations by name."""
+        made: dict[str, Callable[[InstituteDesk, Asked], Answer | Awaitable[Answer]]] = {
+            "consultarAfiliacion": affiliation.consult_affiliation,
+            "consultarHistoria": history.consult_history,
+            "abrirCaso": portability.open_case,
+            "verCaso": portability.see_case,
+            "agregarEvento": portability.take_event,
+            "solicitarAdmision": external.apply,
+            "verAdmision": external.see,
+            "avanzarAdmision": external.advance,
+            "confirmarPeriodo": external.confirm_period,
+            "presentarArco": arco.file_request,
+            "verArco": arco.see_request,
+            "avanzarArco": arco.advance_request,
+            "findUsage": accesslog.find_usage,
+            "inspeccion": accesslog.inspect,
+            "notificarEvento": vital.apply_event,
+        }
+        return {name: functools.partial(act, self) for name, act in made.items()}
+
+    async def _deliver(self, notice: Notice) -> bool:
+        why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
+        return (await self.road.ask("PORT", notice.member, notice.operation, notice.body, why)).is_done
 
     def _by_pid(self, asked: Asked, pid: Pid) -> Subject:
         context = asked.context
@@ -130,7 +203,7 @@ class InstituteDesk:
 
     def appeal(self, day: date) -> Appeal:
         """The guarantor of the institute's state and the last day to appeal an answer of ``day``."""
-        return Appeal(f"MX/GAR/{self.code[:2]}-GARANTE", self.calendar.add(day, APPEAL_DAYS))
+        return Appeal(self.guarantor, self.calendar.add(day, APPEAL_DAYS))
 
     def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
         """Append the access row of the person the request was about, whatever came of it."""

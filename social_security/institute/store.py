@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from social_security.pseudonyms import Pid
@@ -18,7 +18,7 @@ from social_security.pseudonyms import Pid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.database import Database
+    from serving.database import AnyDatabase
 
 STEPS = (
     """
@@ -107,7 +107,7 @@ class Access:
 class PersonStore:
     """Persons and accesses in the institute's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
     def save_affiliation(self, a: Affiliation) -> None:
@@ -228,8 +228,8 @@ class PersonStore:
         where = "pid = ? AND at >= ? AND at <= ? AND (? = 1 OR hidden_until IS NULL OR hidden_until < ?)"
         values = (
             pid,
-            "" if start is None else start.isoformat(),
-            "9999" if end is None else end.isoformat(),
+            "" if start is None else start.astimezone(UTC).isoformat(),
+            "9999" if end is None else end.astimezone(UTC).isoformat(),
             int(with_hidden),
             today.isoformat(),
         )
@@ -241,6 +241,15 @@ class PersonStore:
             (*values, limit, offset),
         )
         return int(total), [_access(r) for r in rows]
+
+    def accesses_between(self, start: datetime, end: datetime) -> list[Access]:
+        """Every access in a range, hidden ones too, oldest first: for the guarantor."""
+        rows = self._database.query(
+            "SELECT pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, message_id, "
+            "local_user, outcome, code, hidden_basis, hidden_until FROM access WHERE at >= ? AND at < ? ORDER BY id",
+            (start.astimezone(UTC).isoformat(), end.astimezone(UTC).isoformat()),
+        )
+        return [_access(r) for r in rows]
 
 
 def _access(row: tuple[str | None, ...]) -> Access:

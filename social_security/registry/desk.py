@@ -8,6 +8,7 @@ Spec: the domain reference 5.7; S02, S10, S11.
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from datetime import date, datetime, timedelta
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 from social_security import tokens
 from social_security.curp import parse_curp
 from social_security.faults import DomainError
+from social_security.outbox import Notice, Outbox
 from social_security.pseudonyms import institute_pid, pair_pid, parse_pid
 from social_security.registry.store import CaseEntry
+from social_security.registry.vital import deliver, report_event
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
+    from social_security.road import Road
 
 CLOSED = frozenset(("CERRADO", "NEGADO"))
 
@@ -41,6 +45,7 @@ class RegistryDesk:
         clock: Callable[[], datetime],
         zone: ZoneInfo,
         policy: str,
+        road: Road,
     ) -> None:
         self.member = member
         self.zone = zone
@@ -48,6 +53,8 @@ class RegistryDesk:
         self._store = store
         self._keys = keys
         self._clock = clock
+        self._road = road
+        self.outbox = Outbox(store.database, self._deliver, clock)
 
     def now(self) -> datetime:
         """The time."""
@@ -59,6 +66,9 @@ class RegistryDesk:
         if self._store.notice(notice.uri) != notice.sha256:
             raise DomainError("SS-204", field="X-OSS-Aviso")
 
+    def tick(self) -> None:
+        """Nothing here falls due by itself."""
+
     def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
         """The registry's log is the gateway's message log; nothing is kept beside it."""
 
@@ -69,6 +79,7 @@ class RegistryDesk:
             "traducirPid": self.translate,
             "localizarHistoria": self.locate,
             "registrarCaso": self.register_case,
+            "notificarEvento": functools.partial(report_event, self._store),
         }
 
     def find_person(self, asked: Asked) -> Answer:
@@ -80,11 +91,18 @@ class RegistryDesk:
             person = self._store.find_by_curp(curp)
             born = body.get("fechaNacimiento")
             if person is not None and born is not None and date.fromisoformat(born) != curp.born:
-                return Answer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
+                raise DomainError(
+                    "SS-301",
+                    "la fecha no es la de la CURP",
+                    "the date is not the CURP's",
+                    field="fechaNacimiento",
+                )
         else:
             person = self._store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return Answer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
+        if self._store.is_under_review(person.rid):
+            return Answer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
             "pid": self._store.link(person.rid, member, asked.today),
@@ -157,6 +175,9 @@ class RegistryDesk:
             CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"]), asked.now
         )
         return Answer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
+
+    async def _deliver(self, notice: Notice) -> bool:
+        return await deliver(self._store, self._keys, self._road, self.member, notice, self.now())
 
     def _known(self, asked: Asked) -> Person:
         person = self._store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))

@@ -8,23 +8,27 @@ Spec: the domain reference 5.2 (PersonaRegistro, VinculoInstituto), 2.5.
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from serving.database import Database
+from social_security.curp import parse_curp
+from social_security.outbox import OUTBOX_STEP, Outbox
 from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from serving.database import Transaction
+    from serving.database import AnyDatabase, Transaction
     from social_security.curp import Curp
     from social_security.keys import RegistryKeys
+    from social_security.outbox import Notice
 
 NO_CURP_LIFE = timedelta(days=90)
 STEPS = (
@@ -86,6 +90,21 @@ STEPS = (
         PRIMARY KEY (account, day)
     );
     """,
+    """
+    CREATE TABLE vital_event (
+        event_id TEXT PRIMARY KEY,
+        rid BLOB NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE TABLE review (
+        rid BLOB NOT NULL,
+        other BLOB NOT NULL,
+        decided_by TEXT,
+        signature TEXT,
+        PRIMARY KEY (rid, other)
+    );
+    """,
+    OUTBOX_STEP,
 )
 
 
@@ -199,6 +218,71 @@ class RegistryStore:
             (rid,),
         )
         return [str(r[0]) for r in rows]
+
+    def linked(self, rid: Rid) -> list[str]:
+        """Every member that knows the person."""
+        rows = self._database.query(
+            "SELECT member FROM link WHERE rid = ? AND until IS NULL ORDER BY member", (rid,)
+        )
+        return [str(r[0]) for r in rows]
+
+    # Events and reviews
+
+    def add_event(self, rid: Rid, body: dict[str, Any], state: str | None, notices: Sequence[Notice]) -> None:
+        """Note a vital event, the state it leads to, and whom to tell, in one transaction."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO vital_event (event_id, rid, body) VALUES (?, ?, ?)",
+                (body["idEvento"], rid, json.dumps(body)),
+            )
+            if state is not None:
+                connection.execute("UPDATE person SET vital_state = ? WHERE rid = ?", (state, rid))
+            Outbox.put(connection, notices)
+
+    def event(self, event_id: str) -> dict[str, Any] | None:
+        """A vital event, or None."""
+        rows = self._database.query("SELECT body FROM vital_event WHERE event_id = ?", (event_id,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def born(self, rid: Rid) -> date | None:
+        """The birth date that the person's CURP tells; None without a CURP."""
+        rows = self._database.query("SELECT curp_cipher FROM person WHERE rid = ?", (rid,))
+        if not rows or rows[0][0] is None:
+            return None
+        stored = bytes(rows[0][0])
+        curp = self._cipher.decrypt(stored[:12], stored[12:], rid).decode("ascii")
+        return parse_curp(curp, date.max).born
+
+    def note_review(self, rid: Rid, other: Rid) -> None:
+        """Note that two records may be one person's; until an officer decides, her match is not conclusive."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO review (rid, other) VALUES (?, ?) ON CONFLICT (rid, other) DO NOTHING",
+                (rid, other),
+            )
+
+    def is_under_review(self, rid: Rid) -> bool:
+        """Whether an officer must decide who this is."""
+        return bool(
+            self._database.query(
+                "SELECT 1 FROM review WHERE (rid = ? OR other = ?) AND decided_by IS NULL", (rid, rid)
+            )
+        )
+
+    def merge(self, rid: Rid, other: Rid, officer: str, signature: str) -> None:
+        """Make two records one, by an officer's signed decision: the other's CURPs and links lead to ``rid``."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE review SET decided_by = ?, signature = ? WHERE rid = ? AND other = ?",
+                (officer, signature, rid, other),
+            )
+            connection.execute("UPDATE curp_index SET rid = ?, is_current = 0 WHERE rid = ?", (rid, other))
+            connection.execute("UPDATE link SET rid = ? WHERE rid = ?", (rid, other))
+
+    @property
+    def database(self) -> AnyDatabase:
+        """The database, which the outbox shares."""
+        return self._database
 
     # Recipients, notices, cases, quota
 

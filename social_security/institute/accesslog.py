@@ -1,0 +1,86 @@
+"""Who looked at my data: the person's own view of the access log, and the guarantor's, which hides nothing.
+
+A hidden row appears to the person the day after its end date. Nobody's name is in it: the acting user stays a local id at
+the institute, which the guarantor sees and the person does not.
+
+Spec: the domain reference 4.7, 5.2 (RegistroAcceso), 5.7; S09.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from social_security.faults import DomainError
+from social_security.pack import members
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.store import Access
+
+MAX_ROWS = 1000
+
+
+def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``findUsage``: one page of the person's accesses, newest first, and how many there are."""
+    subject = desk.subject(asked)
+    body = asked.body
+    total, rows = desk.persons.accesses(
+        subject.pid,
+        today=asked.today,
+        start=_moment(body.get("periodStart")),
+        end=_moment(body.get("periodEnd")),
+        offset=body.get("offset", 0),
+        limit=body.get("limit", MAX_ROWS),
+    )
+    return Answer({"totalUsages": total, "usages": [_usage(a) for a in rows]}, categories=("bitacora",))
+
+
+def inspect(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only."""
+    body = asked.body
+    if asked.context.member not in (desk.guarantor, "MX/GAR/00-SABG"):
+        raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
+    if body["caso"] != asked.context.case:
+        raise DomainError(
+            "SS-205", "sin caso no hay inspección", "no inspection without its case", field="caso"
+        )
+    first, last = date.fromisoformat(body["desde"]), date.fromisoformat(body["hasta"])
+    rows = desk.persons.accesses_between(
+        datetime.combine(first, time.min, desk.zone),
+        datetime.combine(last + timedelta(days=1), time.min, desk.zone),
+    )
+    shown = [
+        _usage(a) | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
+        for a in rows[:MAX_ROWS]
+    ]
+    return Answer({"caso": body["caso"], "total": len(rows), "registros": shown}, categories=("bitacora",))
+
+
+def _usage(a: Access) -> dict[str, Any]:
+    code = a.receiver.rpartition("/")[2]
+    return {
+        "logtime": a.at.isoformat(),
+        "action": a.action,
+        "receiverCode": a.receiver,
+        "receiverName": members()[code].name if code in members() else code,
+        "receiverSystem": a.receiver_system,
+        "purpose": a.purpose,
+        "legalBasis": a.bases.partition(",")[0],
+        "categories": list(a.categories),
+        "caseId": a.case,
+        "messageId": a.message_id,
+        "outcome": a.outcome,
+    }
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise DomainError(
+            "SS-100", "la hora lleva su diferencia con UTC", "a time carries its offset from UTC"
+        )
+    return at

@@ -1,0 +1,97 @@
+"""Portability conventions as an institute knows them: read from ONIESS through the gateway, and the last reading kept.
+
+A pair of members without a convention in force is the normal case; the answer to it is a formal refusal (SS-403).
+
+Spec: the domain reference 3.3, 5.2 (ConvenioPortabilidad); S04.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from social_security.history import Rules, parse_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from social_security.institute.desk import InstituteDesk
+    from social_security.service import Asked
+
+ONIESS = "MX/GOB/00-ONIESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """A convention in the terms an institute needs."""
+
+    id: str
+    members: frozenset[str]
+    benefits: frozenset[str]
+    rules: Rules
+    since: date
+    until: date | None
+
+    def covers(self, members: Sequence[str], day: date) -> bool:
+        """Whether all members are in it and it is in force on a day."""
+        return (
+            set(members) <= self.members and self.since <= day and (self.until is None or day <= self.until)
+        )
+
+
+def parse_convention(value: dict[str, Any]) -> Convention:
+    """A convention out of its public document."""
+    return Convention(
+        value["id"],
+        frozenset(value["members"]),
+        frozenset(value["benefits"]),
+        parse_rules(value["rules"]),
+        date.fromisoformat(value["since"]),
+        None if value.get("until") is None else date.fromisoformat(value["until"]),
+    )
+
+
+class Conventions:
+    """The conventions, read anew for each decision; when ONIESS is silent, those read last."""
+
+    def __init__(self, desk: InstituteDesk) -> None:
+        self._desk = desk
+        self._known: list[Convention] = []
+
+    async def read(self) -> list[Convention]:
+        """The conventions as ONIESS publishes them."""
+        heard = await self._desk.road.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
+        if heard.is_done:
+            self._known = [parse_convention(c) for c in heard.body.get("convenios", ())]
+        return self._known
+
+    def known(self) -> list[Convention]:
+        """Those read last."""
+        return self._known
+
+    async def find(self, members: Sequence[str], day: date, id_: str | None = None) -> Convention | None:
+        """A convention in force between the members, the named one if one is named."""
+        for convention in await self.read():
+            if convention.covers(members, day) and id_ in (None, convention.id):
+                return convention
+        return None
+
+
+async def check_convention(desk: InstituteDesk, asked: Asked) -> None:
+    """Refuse a request for portability from a member with whom no convention is in force (SS-403)."""
+    if asked.context.member == desk.member:
+        return
+    if await desk.conventions.find((asked.context.member, desk.member), asked.today) is None:
+        raise no_convention(desk, asked)
+
+
+def no_convention(desk: InstituteDesk, asked: Asked) -> Exception:
+    """The refusal, with basis, reasons and remedy."""
+    return desk.refusal(
+        "SS-403",
+        asked,
+        "mx:LGPDPPSO-60",
+        f"No existe instrumento escrito vigente entre {asked.context.member} y {desk.member} para esta transferencia",
+        f"No written instrument is in force between {asked.context.member} and {desk.member} for this transfer",
+    )

@@ -1,0 +1,297 @@
+"""External beneficiaries: admission with hashed evidence, a duplicate check at the registry, and a dated decision.
+
+The evidence stays at the institute; a hash that is not the uploaded file's is refused. A provisional admission runs ninety
+days and lapses visibly.
+
+Spec: the domain reference 4.11, 5.2 (AdmisionExterna), 5.5 (Admission); S11, S13.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from social_security import machines
+from social_security.faults import DomainError
+from social_security.pseudonyms import Pid
+from social_security.road import Why
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from serving.database import AnyDatabase
+    from social_security.institute.desk import InstituteDesk
+
+ADMISSION_STEP = """
+    CREATE TABLE admission (
+        case_id TEXT PRIMARY KEY,
+        pid TEXT NOT NULL,
+        member TEXT NOT NULL,
+        request TEXT NOT NULL,
+        state TEXT NOT NULL,
+        deadline TEXT NOT NULL,
+        renewals INTEGER NOT NULL,
+        refusal TEXT,
+        receipt TEXT
+    );
+"""
+REGISTRY = "MX/GOB/00-RNSS"
+DECISION_DAYS = 20
+ORIGIN_DAYS = 10
+PROVISIONAL = timedelta(days=90)
+_COLUMNS = "case_id, pid, member, request, state, deadline, renewals, refusal, receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One application."""
+
+    case: str
+    pid: Pid
+    member: str
+    request: dict[str, Any]
+    state: str
+    deadline: date
+    renewals: int = 0
+    refusal: dict[str, Any] | None = None
+    receipt: dict[str, Any] | None = None
+
+
+class AdmissionStore:
+    """The applications in the institute's database."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def admission(self, case: str) -> Admission | None:
+        """An application, or None."""
+        rows = self._database.query(f"SELECT {_COLUMNS} FROM admission WHERE case_id = ?", (case,))  # noqa: S608  ours
+        return _admission(rows[0]) if rows else None
+
+    def all(self) -> list[Admission]:
+        """Every application."""
+        return [
+            _admission(r)
+            for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")  # noqa: S608
+        ]
+
+    def save(self, a: Admission) -> None:
+        """Write an application's state."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO admission ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  ours
+                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, deadline = excluded.deadline, "
+                "renewals = excluded.renewals, refusal = excluded.refusal, receipt = excluded.receipt",
+                (
+                    a.case,
+                    a.pid,
+                    a.member,
+                    json.dumps(a.request),
+                    a.state,
+                    a.deadline.isoformat(),
+                    a.renewals,
+                    None if a.refusal is None else json.dumps(a.refusal, ensure_ascii=False),
+                    None if a.receipt is None else json.dumps(a.receipt, ensure_ascii=False),
+                ),
+            )
+
+
+async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``solicitarAdmision``: received, unless the same benefit is being asked for elsewhere."""
+    known = desk.admissions.admission(asked.context.case)
+    if known is not None:
+        return Answer(_show(known), 202, ("beneficio",))
+    if "pid" not in asked.body or asked.context.member != desk.member:
+        raise DomainError(
+            "SS-100",
+            "se solicita ante el propio instituto, con su PID",
+            "one applies at the institute itself, with its PID",
+            field="pid",
+        )
+    pid = asked.body["pid"]
+    level = await _level(desk, asked, pid)
+    if level < 2:
+        raise desk.refusal(
+            "SS-206",
+            asked,
+            "mx:LGPDPPSO-43",
+            "Se requiere LOA2: acuda con documento, use Llave MX o e.firma",
+            "LOA2 is needed: come with a document, use Llave MX or e.firma",
+        )
+    why = Why("PUR-EXT", asked.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
+    heard = await desk.road.ask(
+        "EXTERNOS",
+        REGISTRY,
+        "registrarCaso",
+        {"pid": pid, "caso": asked.context.case, "estado": "ABIERTO", "beneficio": asked.body["beneficio"]},
+        why,
+    )
+    if not heard.is_done:
+        raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
+    if heard.body["resultado"] == "DUPLICADO":
+        other = heard.body["caso"]
+        raise DomainError(
+            "SS-205",
+            f"ya hay un caso por el mismo beneficio: {other}",
+            f"there is a case for the same benefit: {other}",
+            field="beneficio",
+        )
+    desk.note_subject(asked, Pid(pid))
+    made = Admission(
+        asked.context.case,
+        Pid(pid),
+        asked.context.member,
+        {k: v for k, v in asked.body.items() if k not in ("pid", "testigo")},
+        "RECIBIDA",
+        desk.calendar.add(asked.today, DECISION_DAYS),
+    )
+    desk.admissions.save(made)
+    return Answer(_show(made), 202, ("beneficio",))
+
+
+async def _level(desk: InstituteDesk, asked: Asked, pid: str) -> int:
+    why = Why("PUR-IDENT", asked.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
+    heard = await desk.road.ask(
+        "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel"]}, why
+    )
+    if not heard.is_done:
+        raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
+    if heard.body.get("resultado") != "COINCIDE":
+        raise DomainError("SS-300", field="pid")
+    return int(str(heard.body["nivel"])[3:])
+
+
+def see(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``verAdmision``: state, date, and what was decided."""
+    return Answer(_show(_known(desk, asked)), categories=("beneficio",))
+
+
+async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``avanzarAdmision``: the institute's own next step."""
+    admission, body = _known(desk, asked), asked.body
+    if asked.context.member != desk.member:
+        raise desk.not_participant(asked)
+    to = body["estado"]
+    machines.check_follows(machines.ADMISSION, admission.state, to)
+    for evidence in body.get("evidencias", ()):
+        if evidence["sha256"] != evidence["archivo"]:
+            raise DomainError(
+                "SS-100", "la huella no es la del archivo", "the digest is not the file's", field="evidencias"
+            )
+        if evidence["sha256"] not in [e["sha256"] for e in admission.request["evidencias"]]:
+            raise DomainError(
+                "SS-100",
+                "la evidencia no está en la solicitud",
+                "the evidence is not in the application",
+                field="evidencias",
+            )
+    after = replace(admission, state=to)
+    if to == "VERIFICANDO_ORIGEN":
+        after = replace(after, deadline=desk.calendar.add(asked.today, ORIGIN_DAYS))
+    elif to == "ADMITIDA":
+        after = replace(after, receipt=_receipt(desk, admission, asked.now))
+    elif to == "ADMITIDA_PROVISIONAL":
+        if admission.renewals > 1:
+            raise DomainError("SS-400", "sólo se renueva una vez", "it is renewed once only")
+        after = replace(
+            after,
+            deadline=asked.today + PROVISIONAL,
+            renewals=admission.renewals + 1,
+            receipt=_receipt(desk, admission, asked.now),
+        )
+    elif to == "NEGADA":
+        refusal = desk.refusal(
+            "SS-403",
+            asked,
+            "mx:LGPDPPSO-16-I",
+            body.get("motivacion", "No se acreditaron los requisitos"),
+            "The requirements were not met",
+        )
+        after = replace(after, refusal=refusal.to_json())
+    if to in ("ADMITIDA", "NEGADA"):
+        await desk.road.ask(
+            "EXTERNOS",
+            REGISTRY,
+            "registrarCaso",
+            {
+                "pid": admission.pid,
+                "caso": admission.case,
+                "estado": "ADMITIDO" if to == "ADMITIDA" else "NEGADO",
+            },
+            Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión"),
+        )
+    desk.admissions.save(after)
+    return Answer(_show(after), categories=("beneficio",))
+
+
+def confirm_period(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``confirmarPeriodo``: the body where the person worked says whether the period is right; nothing else."""
+    subject = desk.subject(asked)
+    body = asked.body
+    for period in desk.periods.served(subject.pid):
+        if (period.since.isoformat(), period.until and period.until.isoformat()) == (
+            body["desde"],
+            body["hasta"],
+        ):
+            weeks, rest = divmod(period.days, 7)
+            return Answer(
+                {"confirmado": True, "dias": period.days, "semanas": weeks, "diasRestantes": rest},
+                categories=("historia",),
+            )
+    return Answer({"confirmado": False}, categories=("historia",))
+
+
+def tick(desk: InstituteDesk, today: date) -> None:
+    """What time alone does: a provisional admission or an unanswered prevention lapses."""
+    for admission in desk.admissions.all():
+        if admission.state in ("ADMITIDA_PROVISIONAL", "PREVENIDA") and today > admission.deadline:
+            desk.admissions.save(replace(admission, state="CADUCADA"))
+
+
+def _known(desk: InstituteDesk, asked: Asked) -> Admission:
+    admission = desk.admissions.admission(asked.path["caso"])
+    if admission is None or asked.context.member not in (admission.member, desk.member):
+        raise DomainError("SS-300", field="caso")
+    desk.note_subject(asked, admission.pid)
+    return admission
+
+
+def _receipt(desk: InstituteDesk, admission: Admission, now: datetime) -> dict[str, Any]:
+    """The person's receipt: fields of ISO/IEC TS 27560 that apply; the principal is the case, not her."""
+    return {
+        "schema_version": "27560:2023",
+        "record_id": f"{admission.case}:recibo",
+        "pii_principal_id": admission.case,
+        "pii_controllers": [desk.member],
+        "purpose": "PUR-EXT",
+        "lawful_basis": "mx:LGPDPPSO-16-I",
+        "pii_type": ["identidad", "historia"],
+        "retention_period": "P10Y",
+        "privacy_rights": "ARCO",
+        "authority_party": desk.guarantor,
+        "event_time": now.isoformat(),
+    }
+
+
+def _show(a: Admission) -> dict[str, Any]:
+    body: dict[str, Any] = {"caso": a.case, "estado": a.state, "fechaLimite": a.deadline.isoformat()}
+    if a.refusal is not None:
+        body["negativa"] = a.refusal
+    if a.receipt is not None:
+        body["recibo"] = a.receipt
+    return body
+
+
+def _admission(r: tuple[Any, ...]) -> Admission:
+    return Admission(
+        r[0],
+        Pid(r[1]),
+        r[2],
+        json.loads(r[3]),
+        r[4],
+        date.fromisoformat(r[5]),
+        int(r[6]),
+        None if r[7] is None else json.loads(r[7]),
+        None if r[8] is None else json.loads(r[8]),
+    )

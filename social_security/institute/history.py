@@ -1,0 +1,234 @@
+"""Certified periods, and ``consultarHistoria``: what an institute certifies of a person's work, to whom it may.
+
+A correction adds a version; the one before is ``SUSTITUIDO``, stays provable, and is no longer served.
+
+Spec: the domain reference 5.2 (PeriodoCotizacion), 5.7; S03, S06, S08.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from social_security.faults import DomainError
+from social_security.history import Period
+from social_security.institute.conventions import check_convention
+from social_security.pseudonyms import Pid
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from serving.database import AnyDatabase
+    from social_security.institute.desk import InstituteDesk
+
+HISTORY_STEP = """
+    CREATE TABLE period (
+        period_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        pid TEXT NOT NULL,
+        since TEXT NOT NULL,
+        until TEXT,
+        type TEXT NOT NULL,
+        discounted INTEGER NOT NULL,
+        reinstated INTEGER NOT NULL,
+        employer TEXT NOT NULL,
+        monthly_cents INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        certified_at TEXT NOT NULL,
+        evidence TEXT,
+        PRIMARY KEY (period_id, version)
+    );
+    CREATE INDEX period_pid ON period (pid);
+"""
+_COLUMNS = (
+    "period_id, version, pid, since, until, type, discounted, reinstated, employer, monthly_cents, state, "
+    "certified_at, evidence"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """One version of a period as the institute certifies it."""
+
+    period_id: str
+    version: int
+    pid: Pid
+    since: date
+    until: date | None
+    type: str
+    discounted: int
+    reinstated: int
+    employer: str
+    monthly_cents: int
+    state: str
+    certified_at: datetime
+    evidence: str | None = None
+
+    @property
+    def days(self) -> int:
+        """Days it counts; an open period counts none until it ends."""
+        if self.until is None:
+            return 0
+        return (self.until - self.since).days + 1 - self.discounted + self.reinstated
+
+    def to_json(self, *, with_pay: bool) -> dict[str, Any]:
+        """``Periodo`` of the service description."""
+        body: dict[str, Any] = {
+            "idPeriodo": self.period_id,
+            "version": self.version,
+            "desde": self.since.isoformat(),
+            "tipo": self.type,
+            "dias": self.days,
+            "diasDescontados": self.discounted,
+            "diasReintegrados": self.reinstated,
+            "empleador": {"clave": self.employer},
+            "estado": self.state,
+            "certificadoEl": self.certified_at.isoformat(),
+        }
+        if self.until is not None:
+            body["hasta"] = self.until.isoformat()
+        if with_pay:
+            body["sueldoBase"] = {"centavos": self.monthly_cents, "moneda": "MXN", "frecuencia": "MENSUAL"}
+        return body
+
+
+class PeriodStore:
+    """The periods in the institute's database."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def add(self, period: Certified) -> None:
+        """Certify a period."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                _row(period),
+            )
+
+    def correct(self, period: Certified, until: date, evidence: str, now: datetime) -> Certified:
+        """Replace a period by a version with another end; the former one is kept as ``SUSTITUIDO``."""
+        better = replace(period, version=period.version + 1, until=until, evidence=evidence, certified_at=now)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE period SET state = 'SUSTITUIDO' WHERE period_id = ? AND version = ?",
+                (period.period_id, period.version),
+            )
+            connection.execute(
+                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                _row(better),
+            )
+        return better
+
+    def served(self, pid: Pid) -> list[Certified]:
+        """What is certified of a person now."""
+        return [p for p in self.every(pid) if p.state != "SUSTITUIDO"]
+
+    def every(self, pid: Pid) -> list[Certified]:
+        """Every version, replaced ones too."""
+        rows = self._database.query(
+            f"SELECT {_COLUMNS} FROM period WHERE pid = ? ORDER BY since, period_id, version",  # noqa: S608  ours
+            (pid,),
+        )
+        return [
+            Certified(
+                r[0],
+                int(r[1]),
+                Pid(r[2]),
+                date.fromisoformat(r[3]),
+                None if r[4] is None else date.fromisoformat(r[4]),
+                r[5],
+                int(r[6]),
+                int(r[7]),
+                r[8],
+                int(r[9]),
+                r[10],
+                datetime.fromisoformat(r[11]),
+                r[12],
+            )
+            for r in rows
+        ]
+
+
+def build_history(
+    desk: InstituteDesk, pid: Pid, shown: Pid, *, with_pay: bool = False, asked: Asked | None = None
+) -> dict[str, Any]:
+    """``Historia`` of a person under the pseudonym that the receiver knows. Raises SS-300 or SS-303."""
+    affiliation = desk.persons.affiliation(pid)
+    periods = desk.periods.served(pid)
+    if asked is not None:
+        since, until = asked.body.get("desde", ""), asked.body.get("hasta", "9999")
+        periods = [
+            p for p in periods if p.since.isoformat() <= until and (p.until or p.since).isoformat() >= since
+        ]
+    if affiliation is None or not periods:
+        raise DomainError("SS-300")
+    if any(p.state == "EN_ACLARACION" for p in periods):
+        raise DomainError("SS-303")
+    days = sum(p.days for p in periods)
+    body: dict[str, Any] = {
+        "instituto": desk.member,
+        "pid": shown,
+        "regimen": affiliation.regime,
+        "periodos": [p.to_json(with_pay=with_pay) for p in periods],
+        "totalDias": days,
+    }
+    if affiliation.state == "BAJA":
+        weeks = days // 7
+        body["constanciaBaja"] = {"anios": weeks // 52, "semanasEquivalentes": weeks}
+    return body
+
+
+def own_periods(desk: InstituteDesk, pid: Pid) -> list[Period]:
+    """The closed periods of a person here, to be totalled."""
+    return [Period(desk.member, p.since, p.until) for p in desk.periods.served(pid) if p.until is not None]
+
+
+async def consult_history(desk: InstituteDesk, asked: Asked) -> Answer:
+    """The certified history, for a case that stands where it may be asked for, or for the person herself."""
+    subject = desk.subject(asked)
+    context = asked.context
+    if context.purpose == "PUR-PORT":
+        await check_convention(desk, asked)
+        case = desk.cases.case(context.case)
+        if case is None or case.state not in asked.operation.case_states:
+            said = "no está abierto aquí" if case is None else f"está {case.state}"
+            raise DomainError("SS-205", f"el caso {said}", "the case is not in a state that allows it")
+        if context.member not in case.participants:
+            raise desk.not_participant(asked)
+    with_pay = asked.body.get("conSueldos", False) is True
+    if with_pay and context.purpose != "PUR-PORT":
+        raise DomainError(
+            "SS-201", "los sueldos sólo salen en PUR-PORT", "pay leaves for PUR-PORT only", field="conSueldos"
+        )
+    if with_pay and desk.rights.is_opposed(subject.pid, "sueldos"):
+        raise desk.refusal(
+            "SS-208",
+            asked,
+            "mx:LGPDPPSO-41",
+            "La persona se opuso a que sus sueldos se envíen a otros institutos",
+            "The person opposes her pay being sent to other institutes",
+        )
+    affiliation = desk.persons.affiliation(subject.pid)
+    if affiliation is not None and affiliation.state == "FALLECIDA" and context.purpose != "PUR-PORT":
+        raise DomainError("SS-302")
+    body = build_history(desk, subject.pid, subject.shown, with_pay=with_pay, asked=asked)
+    return Answer(body, categories=("historia", "sueldos") if with_pay else ("historia",))
+
+
+def _row(p: Certified) -> tuple[object, ...]:
+    return (
+        p.period_id,
+        p.version,
+        p.pid,
+        p.since.isoformat(),
+        None if p.until is None else p.until.isoformat(),
+        p.type,
+        p.discounted,
+        p.reinstated,
+        p.employer,
+        p.monthly_cents,
+        p.state,
+        p.certified_at.isoformat(),
+        p.evidence,
+    )

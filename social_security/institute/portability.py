@@ -1,0 +1,382 @@
+"""Portability cases: every participant holds the same chain of events, checks each by itself, and keeps only its own PID.
+
+An event is posted by its author to every participant, its own institute included. A receiver refuses what the table does
+not allow (SS-400), what does not follow its chain (SS-401), what comes twice with another content (SS-402), what nobody in
+the case sent (SS-405), and totals that the periods do not give (SS-406).
+
+Spec: the domain reference 5.2, 5.5 (Portability); S03, S04.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from social_security import eventchain, machines
+from social_security.faults import DomainError
+from social_security.history import check_history, check_total, check_total_alone, total
+from social_security.institute.conventions import no_convention
+from social_security.institute.history import own_periods
+from social_security.pseudonyms import Pid
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from serving.database import AnyDatabase
+    from social_security.history import Period
+    from social_security.institute.desk import InstituteDesk
+
+PORTABILITY_STEP = """
+    CREATE TABLE port_case (
+        case_id TEXT PRIMARY KEY,
+        pid TEXT NOT NULL,
+        responsible TEXT NOT NULL,
+        counterparties TEXT NOT NULL,
+        convention TEXT NOT NULL,
+        benefit TEXT NOT NULL,
+        state TEXT NOT NULL,
+        deadline TEXT
+    );
+    CREATE TABLE port_event (
+        case_id TEXT NOT NULL REFERENCES port_case (case_id),
+        sequence INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        PRIMARY KEY (case_id, sequence)
+    );
+"""
+_PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as this participant holds it."""
+
+    case: str
+    pid: Pid
+    responsible: str
+    counterparties: tuple[str, ...]
+    convention: str
+    benefit: str
+    state: str
+    deadline: date | None
+    sequence: int
+    last_hash: str
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Everybody in the case."""
+        return (self.responsible, *self.counterparties)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still happen."""
+        return self.state not in machines.CLOSED
+
+    def to_json(self) -> dict[str, Any]:
+        """``CasoPortabilidad`` of the service description."""
+        body: dict[str, Any] = {
+            "caso": self.case,
+            "estado": self.state,
+            "responsable": self.responsible,
+            "contrapartes": list(self.counterparties),
+            "ultimaSecuencia": self.sequence,
+            "ultimoHash": self.last_hash,
+            "convenio": self.convention,
+            "beneficio": self.benefit,
+        }
+        if self.deadline is not None:
+            body["fechaLimite"] = self.deadline.isoformat()
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An event with who sent it."""
+
+    event: dict[str, Any]
+    hash: str
+    sender: str
+
+
+class CaseStore:
+    """The cases and their chains in the institute's database."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def case(self, case: str) -> Case | None:
+        """A case, or None."""
+        rows = self._database.query(
+            "SELECT case_id, pid, responsible, counterparties, convention, benefit, state, deadline FROM port_case "
+            "WHERE case_id = ?",
+            (case,),
+        )
+        if not rows:
+            return None
+        r = rows[0]
+        events = self.events(case)
+        return Case(
+            r[0],
+            Pid(r[1]),
+            r[2],
+            tuple(json.loads(r[3])),
+            r[4],
+            r[5],
+            r[6],
+            None if r[7] is None else date.fromisoformat(r[7]),
+            len(events),
+            events[-1].hash if events else eventchain.START,
+        )
+
+    def cases_of(self, pid: Pid) -> list[Case]:
+        """The person's cases here."""
+        rows = self._database.query("SELECT case_id FROM port_case WHERE pid = ? ORDER BY case_id", (pid,))
+        return [c for c in (self.case(r[0]) for r in rows) if c is not None]
+
+    def all(self) -> list[Case]:
+        """Every case."""
+        rows = self._database.query("SELECT case_id FROM port_case ORDER BY case_id")
+        return [c for c in (self.case(r[0]) for r in rows) if c is not None]
+
+    def events(self, case: str) -> list[Logged]:
+        """The chain, first event first."""
+        rows = self._database.query(
+            "SELECT event, hash, sender FROM port_event WHERE case_id = ? ORDER BY sequence", (case,)
+        )
+        return [Logged(json.loads(r[0]), r[1], r[2]) for r in rows]
+
+    def append(self, case: Case, event: dict[str, Any], digest: str, sender: str) -> None:
+        """Take an event and the state it leads to, in one transaction."""
+        deadline = event.get("fechaLimite")
+        kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO port_case (case_id, pid, responsible, counterparties, convention, benefit, state, deadline) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+                "counterparties = excluded.counterparties, deadline = excluded.deadline",
+                (
+                    case.case,
+                    case.pid,
+                    case.responsible,
+                    json.dumps(case.counterparties),
+                    case.convention,
+                    case.benefit,
+                    case.state,
+                    deadline,
+                ),
+            )
+            connection.execute(
+                "INSERT INTO port_event (case_id, sequence, event, hash, sender) VALUES (?, ?, ?, ?, ?)",
+                (case.case, event["secuencia"], json.dumps(kept, ensure_ascii=False), digest, sender),
+            )
+
+
+def first_event(asked_case: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The event that opens a case, as every participant computes it."""
+    return {
+        "caso": asked_case,
+        "secuencia": 1,
+        "evento": "PRESENTAR",
+        "estadoPrevio": "BORRADOR",
+        "estadoNuevo": "PRESENTADA",
+        "responsable": member,
+        "contraparte": body["contrapartes"],
+        "convenio": body["convenio"],
+        "beneficio": body["beneficio"],
+        "hashAnterior": eventchain.START,
+    }
+
+
+async def open_case(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``abrirCaso``: the responsible institute opens the case at its own system."""
+    if asked.context.member != desk.member:
+        raise desk.not_participant(asked)
+    event = first_event(asked.context.case, desk.member, dict(asked.body)) | {"pid": asked.body["pid"]}
+    await _present(desk, asked, event)
+    case = desk.cases.case(asked.context.case)
+    assert case is not None  # noqa: S101  just made
+    return Answer(case.to_json(), 201, ("historia",))
+
+
+def see_case(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``verCaso``: the state, for a participant."""
+    case = desk.cases.case(asked.path["caso"])
+    if case is None:
+        raise DomainError("SS-300", field="caso")
+    if asked.context.member not in case.participants:
+        raise desk.not_participant(asked)
+    return Answer(case.to_json())
+
+
+async def take_event(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``agregarEvento``: check an event against everything this participant knows, and append it."""
+    event = dict(asked.body)
+    if event["caso"] != asked.context.case:
+        raise DomainError("SS-200", field="caso")
+    eventchain.check_histories(event)
+    case = desk.cases.case(event["caso"])
+    if case is None:
+        if event["evento"] != "PRESENTAR":
+            raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
+        return _acknowledged(await _present(desk, asked, event))
+    digest = eventchain.event_hash(event)
+    chain = desk.cases.events(case.case)
+    if asked.context.member not in case.participants:
+        raise desk.not_participant(asked)
+    if event["secuencia"] <= len(chain):
+        if chain[event["secuencia"] - 1].hash != digest:
+            raise DomainError("SS-402", field="secuencia")
+        return _acknowledged(digest)
+    if event["hashAnterior"] != case.last_hash or event["secuencia"] != len(chain) + 1:
+        raise DomainError("SS-401", field="hashAnterior")
+    after = _after(desk, asked, case, chain, event)
+    _check_content(desk, asked, case, chain, event)
+    desk.note_subject(asked, case.pid)
+    desk.cases.append(after, event, digest, asked.context.member)
+    return _acknowledged(digest)
+
+
+async def _present(desk: InstituteDesk, asked: Asked, event: dict[str, Any]) -> str:
+    if event["responsable"] != asked.context.member or desk.member not in (
+        event["responsable"],
+        *event["contraparte"],
+    ):
+        raise desk.not_participant(asked)
+    expected = first_event(
+        event["caso"],
+        event["responsable"],
+        {
+            "contrapartes": event["contraparte"],
+            "convenio": event.get("convenio", ""),
+            "beneficio": event.get("beneficio", ""),
+        },
+    )
+    if {k: v for k, v in event.items() if k not in ("pid", "testigo")} != expected:
+        raise machines.not_allowed("BORRADOR", str(event["evento"]))
+    entity = event["responsable"].rpartition("/")[2][:2]
+    if event["caso"].split("-")[1] != entity:
+        raise DomainError(
+            "SS-200", f"el caso debe llevar la entidad {entity}", f"the case must carry entity {entity}"
+        )
+    subject = desk.subject(asked)
+    members = (event["responsable"], *event["contraparte"])
+    convention = await desk.conventions.find(members, asked.today, event["convenio"])
+    if convention is None or event["beneficio"] not in convention.benefits:
+        raise no_convention(desk, asked)
+    for other in desk.cases.cases_of(subject.pid):
+        if other.is_open and other.benefit == event["beneficio"]:
+            raise DomainError(
+                "SS-205",
+                f"{other.case} está abierto por el mismo beneficio",
+                f"{other.case} is open for the same benefit",
+            )
+    digest = eventchain.event_hash(event)
+    case = Case(
+        event["caso"],
+        subject.pid,
+        event["responsable"],
+        tuple(event["contraparte"]),
+        event["convenio"],
+        event["beneficio"],
+        "PRESENTADA",
+        None,
+        0,
+        eventchain.START,
+    )
+    desk.cases.append(case, event, digest, asked.context.member)
+    return digest
+
+
+def _after(desk: InstituteDesk, asked: Asked, case: Case, chain: list[Logged], event: dict[str, Any]) -> Case:
+    """The case after the event, whose states must be those that the table gives."""
+    name = event["evento"]
+    move = machines.portability_move(case.state, name)
+    _check_author(desk, asked, case, move.author)
+    to = move.to
+    counterparties = case.counterparties
+    if name == "INVALIDAR":
+        undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
+        if undone is None or undone.sender != asked.context.member:
+            raise DomainError(
+                "SS-400", "sólo el autor invalida su evento", "only the author takes an event back"
+            )
+        to = str(undone.event["estadoPrevio"])
+    elif name == "AGREGAR_PARTICIPANTE":
+        counterparties = tuple(event["contraparte"])
+        if not set(case.counterparties) <= set(counterparties):
+            raise DomainError("SS-400", "nadie sale de un caso", "nobody leaves a case", field="contraparte")
+        to = case.state
+    elif to == machines.SAME:
+        to = case.state
+    elif name in machines.BY_ALL:
+        done = {e.sender for e in chain if e.event["evento"] == name} | {asked.context.member}
+        to = to if done >= set(case.counterparties) else case.state
+    if (event["estadoPrevio"], event["estadoNuevo"]) != (case.state, to):
+        raise DomainError(
+            "SS-400",
+            f"se esperaba {case.state} → {to}, llegó {event['estadoPrevio']} → {event['estadoNuevo']}",
+            f"{case.state} → {to} was expected, {event['estadoPrevio']} → {event['estadoNuevo']} came",
+        )
+    return Case(
+        case.case,
+        case.pid,
+        case.responsible,
+        counterparties,
+        case.convention,
+        case.benefit,
+        to,
+        case.deadline,
+        case.sequence,
+        case.last_hash,
+    )
+
+
+def _check_author(desk: InstituteDesk, asked: Asked, case: Case, author: machines.Author) -> None:
+    sender, role = asked.context.member, asked.context.role
+    allowed = {
+        machines.Author.ANY: True,
+        machines.Author.RESPONSIBLE: sender == case.responsible and role not in _PERSON_ROLES,
+        machines.Author.COUNTERPARTY: sender in case.counterparties,
+        machines.Author.PERSON: sender == case.responsible and role in _PERSON_ROLES,
+        machines.Author.CLOCK: role == "SISTEMA",
+    }[author]
+    if not allowed:
+        raise desk.not_participant(asked)
+    if author is machines.Author.CLOCK and (case.deadline is None or asked.today <= case.deadline):
+        raise DomainError("SS-404", "el plazo no ha vencido", "the deadline has not passed")
+
+
+def _check_content(
+    desk: InstituteDesk, asked: Asked, case: Case, chain: list[Logged], event: dict[str, Any]
+) -> None:
+    for history in event.get("historia", ()):
+        if history["instituto"] != asked.context.member:
+            raise DomainError(
+                "SS-405", "certifica otro instituto", "another institute certifies", field="historia"
+            )
+        check_history(history)
+    if event["evento"] != "TOTALIZAR":
+        return
+    convention = next((c for c in desk.conventions.known() if c.id == case.convention), None)
+    if convention is None or "totalizacion" not in event:
+        raise DomainError("SS-406", "falta la totalización", "the total is missing", field="totalizacion")
+    if desk.member == case.responsible:
+        check_total(event["totalizacion"], total(all_periods(desk, case, chain), convention.rules))
+    else:
+        check_total_alone(event["totalizacion"], convention.rules)
+
+
+def all_periods(desk: InstituteDesk, case: Case, chain: list[Logged]) -> list[Period]:
+    """Own periods and those delivered last by each counterparty."""
+    delivered: dict[str, list[Period]] = {}
+    for logged in chain:
+        for history in logged.event.get("historia", ()):
+            delivered[history["instituto"]] = check_history(history)
+    return [*own_periods(desk, case.pid), *(p for periods in delivered.values() for p in periods)]
+
+
+def _acknowledged(digest: str) -> Answer:
+    return Answer({"acuse": "ACK", "hash": digest})

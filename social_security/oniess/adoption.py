@@ -1,0 +1,75 @@
+"""A head's adoption of the policy: her signature over its hash, under a certificate of an authority that ONIESS trusts.
+
+Pure. Only the outcome, the role and the time are kept: such certificates carry a person's CURP (2.5, rule 4).
+
+Spec: the domain reference 3.7, 5.2 (AdopcionPolitica), F32.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from social_security.faults import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+def check_adoption(
+    adoption: Mapping[str, Any], policy_sha256: str, authorities: Sequence[x509.Certificate], now: datetime
+) -> None:
+    """Refuse an adoption that does not prove what it says. Raises `DomainError` SS-604.
+
+    1. It is about the policy in force, by hash. 2. The certificate is of a trusted authority. 3. It is valid now. 4. Its key
+    made the signature over that hash.
+    """
+    if adoption["politicaSha256"] != policy_sha256:  # 1
+        raise _refused(
+            "la huella no es la de la política vigente", "the hash is not that of the policy in force"
+        )
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode(adoption["certificado"], validate=True))
+        signature = base64.b64decode(adoption["firma"], validate=True)
+    except ValueError:
+        raise _refused(
+            "el certificado o la firma no se entienden", "certificate or signature are not understood"
+        ) from None
+    if not any(_issued(certificate, authority) for authority in authorities):  # 2
+        raise _refused(
+            "la autoridad del certificado no es de confianza", "the certificate's authority is not trusted"
+        )
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:  # 3
+        raise _refused("el certificado no está vigente", "the certificate is not valid now")
+    try:
+        _verify(certificate, signature, bytes.fromhex(policy_sha256))  # 4
+    except InvalidSignature:
+        raise _refused("la firma no corresponde", "the signature does not hold") from None
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _verify(certificate: x509.Certificate, signature: bytes, signed: bytes) -> None:
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        raise InvalidSignature
+
+
+def _refused(es: str, en: str) -> DomainError:
+    return DomainError("SS-604", es, en, field="adopcion")
