@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from benchmarks.federation import Federation, GatewaySpec
+from benchmarks.governing import Governing
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.evidence import verify_container
 from social_security import pack, seed
@@ -33,9 +34,14 @@ if TYPE_CHECKING:
 
 REGISTRY = "00-RNSS"
 SYSTEM_PORT = 9000
-INSTITUTE_SUBSYSTEMS = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL")
-REGISTRY_SUBSYSTEMS = ("IDENT", "INDICE")
-# Which of a caller's subsystems may use the operations of a subsystem.
+ONIESS = "00-ONIESS"
+INSTITUTE_SUBSYSTEMS = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL", "SUPERV")
+SUBSYSTEMS = {
+    REGISTRY: ("IDENT", "INDICE", "VITAL"),
+    ONIESS: ("ALTA", "GOBIERNO"),
+}
+GUARANTOR_SUBSYSTEMS = ("SUPERV",)
+# Which subsystems of institutes may use the operations of a subsystem.
 CALLERS = {
     "IDENT": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
     "INDICE": ("HIST", "PORT", "EXTERNOS", "ARCO"),
@@ -45,7 +51,10 @@ CALLERS = {
     "EXTERNOS": ("EXTERNOS",),
     "ARCO": ("ARCO",),
     "BITACORA": ("BITACORA",),
-    "VITAL": (),
+    "VITAL": ("VITAL",),
+    "SUPERV": (),
+    "ALTA": (),
+    "GOBIERNO": ("AFIL", "PORT"),
 }
 PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT)
 
@@ -111,6 +120,8 @@ class Country:
         self.base = base
         self.codes = tuple(codes)
         self.clock_file = folder / "reloj" if clock else None
+        self._gateway_settings = gateway_settings
+        self.governing = Governing(folder / "gobierno")
         self._specs = {c: self._spec(c, gateway_settings) for c in self.codes}
         self.federation = Federation(folder, list(self._specs.values()), base=base)
 
@@ -118,8 +129,9 @@ class Country:
 
     def address(self, code: str) -> str:
         """A member's address: its entity's number, the registry 10."""
-        number = 10 if code == REGISTRY else int(code[:2])
-        return f"{self.base}.{number}"
+        if code.startswith("00-"):
+            return f"{self.base}.{10 if code == REGISTRY else 11}"
+        return f"{self.base}.{int(code[:2]) + (100 if is_guarantor(code) else 0)}"
 
     def addresses(self) -> list[str]:
         """Every loopback address of the country."""
@@ -153,25 +165,52 @@ class Country:
         """Make keys, certificates, registry, configurations and the synthetic persons; nothing twice."""
         self.federation.set_up()
         seed.seed_registry(self.system_folder(REGISTRY))
-        for code in self.codes:
-            if code != REGISTRY:
+        for code in self.systems():
+            if code == ONIESS:
+                seed.seed_oniess(self.system_folder(code))
+            elif code != REGISTRY:
                 seed.seed_institute(self.system_folder(code), code, self.system_folder(REGISTRY))
-        for code in self.codes:
+        self.governing.publish(self)
+        for code in self.systems():
             lines = [
                 f'member = "{code}"',
                 f'host = "{self.address(code)}"',
                 f"port = {SYSTEM_PORT}",
                 f'clock_file = "{self.clock_file or ""}"',
+                f'gateway = "http://{self.address(code)}:8080"',
             ]
             (self.system_folder(code) / "settings.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def start(self) -> None:
         """Start every process and wait until messages can be exchanged."""
-        for code in self.codes:
+        for code in self.systems():
             self.start_system(code)
         self.federation.start_all()
-        for code in self.codes:
+        for code in self.systems():
             self.federation.wait_for(f"http://{self.address(code)}:{SYSTEM_PORT}/estado")
+
+    def add(self, code: str) -> None:
+        """Let another member in while all others run: each of them grants rights, nothing else changes for them."""
+        self.codes = (*self.codes, code)
+        for other in self.codes:
+            spec = self._spec(other, self._gateway_settings)
+            if other in self._specs:
+                self._specs[other].wanted = spec.wanted
+            else:
+                self._specs[other] = spec
+        self.federation.gateways = list(self._specs.values())
+        self.set_up()
+        self.start_system(code)
+        self.federation.start_gateway(self._specs[code])
+        self.federation.wait_for(f"http://{self.address(code)}:{SYSTEM_PORT}/estado")
+
+    def systems(self) -> list[str]:
+        """The members that have a system of their own: all but the guarantors."""
+        return [c for c in self.codes if not is_guarantor(c)]
+
+    def services_of(self, code: str) -> list[str]:
+        """The services of a member by identifier."""
+        return [f"{member_path(code)}/{subsystem}/oss-v1" for subsystem in subsystems_of(code)]
 
     def start_system(self, code: str) -> None:
         """Start a member's information system."""
@@ -324,7 +363,7 @@ class Country:
 
     def _spec(self, code: str, settings: str) -> GatewaySpec:
         member = pack.members()[code]
-        subsystems = REGISTRY_SUBSYSTEMS if code == REGISTRY else INSTITUTE_SUBSYSTEMS
+        subsystems = subsystems_of(code)
         return GatewaySpec(
             code,
             member.name,
@@ -339,25 +378,45 @@ class Country:
         lines: list[str] = []
         for subsystem in subsystems:
             lines += ["[[client]]", f'id = "{member_path(code)}/{subsystem}"', 'connection = "HTTP"']
+            if is_guarantor(code):
+                continue
             operations = [o for o in pack.operations().values() if o.subsystem == subsystem]
             lines += [
                 "[[client.service]]",
                 'code = "oss-v1"',
                 f'url = "http://{self.address(code)}:{SYSTEM_PORT}"',
             ]
-            for caller in self._callers(subsystem):
+            for caller in self._callers(code, subsystem):
                 lines += _allow(caller, "GET", "/estado")
+                for entry in pack.services()["public"]:
+                    if entry["subsystem"] == subsystem and entry["path"] != "/estado":
+                        lines += _allow(caller, "GET", entry["path"])
                 for operation in operations:
                     lines += _allow(caller, operation.method, _pattern(operation.path))
         return "\n".join(lines) + "\n"
 
-    def _callers(self, subsystem: str) -> list[str]:
-        return [
-            f"{member_path(code)}/{calling}"
-            for code in self.codes
-            if code != REGISTRY
-            for calling in CALLERS.get(subsystem, ())
+    def _callers(self, code: str, subsystem: str) -> list[str]:
+        institutes = [c for c in self.codes if not c.startswith("00-") and not is_guarantor(c)]
+        callers = [
+            f"{member_path(c)}/{calling}" for c in institutes for calling in CALLERS.get(subsystem, ())
         ]
+        if subsystem in ("SUPERV", "ARCO"):
+            callers += [f"{member_path(c)}/SUPERV" for c in self.codes if is_guarantor(c)]
+        if subsystem == "VITAL" and code != REGISTRY:
+            callers.append(f"{member_path(REGISTRY)}/IDENT")
+        if subsystem in ("ALTA", "GOBIERNO"):
+            callers.append(f"{member_path(ONIESS)}/ALTA")
+        return callers
+
+
+def is_guarantor(code: str) -> bool:
+    """Whether a member is a guarantor: it asks, and serves nothing."""
+    return pack.members()[code].member_class == "GAR"
+
+
+def subsystems_of(code: str) -> Sequence[str]:
+    """The subsystems of a member."""
+    return SUBSYSTEMS.get(code, GUARANTOR_SUBSYSTEMS if is_guarantor(code) else INSTITUTE_SUBSYSTEMS)
 
 
 def member_path(code: str) -> str:

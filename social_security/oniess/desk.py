@@ -9,7 +9,6 @@ Spec: the domain reference 5.5 (Onboarding), 5.7; S01, S04.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any

@@ -1,0 +1,147 @@
+"""The governing body of an exercise: three keys, the policy they sign, and the orders that suspend a member."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from benchmarks.federation import run_command
+from certs.algorithms import SignatureAlgorithm
+from certs.certificates import der_of
+from certs.policies import sign_policy
+from certs.tokens import KeyId
+from gateway.cli import main as gateway_command
+from schemas.policy import SignedDocument, render_signed
+from serving.database import Database
+from serving.selfsigned import self_signed
+from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.oniess.store import OniessStore
+from social_security.policydocument import POLICY_ID, build_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.country import Country
+
+NEEDED = 3
+EFFECTIVE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Key:
+    key: ec.EllipticCurvePrivateKey
+    certificate: bytes
+
+    async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
+        del key_id
+        return self.key.sign(digest, algorithm.ecdsa)
+
+
+class Governing:
+    """Three governing keys under one folder; a policy needs all three."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _keys(self) -> list[_Key]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        made: list[_Key] = []
+        for number in range(1, NEEDED + 1):
+            file = self._folder / f"llave-{number}.pem"
+            if not file.exists():
+                key, (certificate,) = self_signed(f"gobierno-{number}.oniess.example")
+                pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+                file.write_bytes(pem)
+                file.chmod(0o600)
+                (self._folder / f"autoridad-{number}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+            loaded = load_pem_private_key(file.read_bytes(), None)
+            assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+            known = x509.load_pem_x509_certificate((self._folder / f"autoridad-{number}.pem").read_bytes())
+            made.append(_Key(loaded, der_of(known)))
+        return made
+
+    def sign(self, raw: bytes, signers: Sequence[int] = (0, 1, 2)) -> bytes:
+        """The signed form of a document, by the keys named."""
+        keys = self._keys()
+
+        async def sign_all() -> SignedDocument:
+            chosen = [keys[n] for n in signers]
+            return SignedDocument(
+                raw,
+                tuple(
+                    [
+                        await sign_policy(
+                            raw,
+                            k,
+                            KeyId("gobierno"),
+                            SignatureAlgorithm.for_key(k.key.public_key()),
+                            k.certificate,
+                        )
+                        for k in chosen
+                    ]
+                ),
+            )
+
+        return render_signed(asyncio.run(sign_all()))
+
+    def policy(self) -> bytes:
+        """Policy 1.0.0."""
+        return build_policy("1.0.0", EFFECTIVE)
+
+    def policy_hash(self) -> str:
+        """The SHA-256 that heads adopt and the next version names."""
+        return hashlib.sha256(self.policy()).hexdigest()
+
+    def publish(self, country: Country) -> None:
+        """Sign the policy once, publish it at ONIESS, load it at every gateway and bind every service to it."""
+        file = self._folder / "politica-1.0.0.json"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self.sign(self.policy()))
+        oniess = country.system_folder("00-ONIESS") / "oniess.sqlite"
+        if oniess.exists():
+            database = Database(oniess, ONIESS_STEPS)
+            store = OniessStore(database)
+            store.publish("politica", self.policy())
+            store.publish("politica-firmada", file.read_bytes())
+            database.close()
+        for code in country.systems():
+            self._load(country, code, file)
+
+    def _load(self, country: Country, code: str, file: Path) -> None:
+        data = country.folder / code
+        mark = data / "politica"
+        if mark.exists():
+            return
+        authorities = [str(self._folder / f"autoridad-{n}.pem") for n in range(1, NEEDED + 1)]
+        self._policy(data, "authorities", "--needed", str(NEEDED), *authorities)
+        self._policy(data, "load", str(file))
+        services = country.services_of(code)
+        self._policy(
+            data, "bind", *(part for s in services for part in ("--service", s)), "--policy", POLICY_ID
+        )
+        mark.write_text("1.0.0\n", encoding="ascii")
+
+    @staticmethod
+    def _policy(data: Path, command: str, *arguments: str) -> None:
+        run_command(gateway_command, "policy", command, "--data", str(data), *arguments)
+
+    def load_everywhere(self, country: Country, signed: bytes, name: str) -> None:
+        """Load a signed document at every gateway that serves something."""
+        file = self._folder / name
+        file.write_bytes(signed)
+        for code in country.systems():
+            self._policy(country.folder / code, "load", str(file))
