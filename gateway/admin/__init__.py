@@ -1,0 +1,1 @@
+"""The admin REST API of a gateway: one module a resource, every operation a row."""
