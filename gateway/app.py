@@ -61,6 +61,7 @@ from gateway.messagelog.timestamper import Timestamper, TimestampSettings
 from gateway.metaservices.answering import Metaservices
 from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
+from gateway.validation.checkedservices import CheckedServices
 from schemas.faults import Fault, Kind, NotProved
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Gateway:
             signing=MessageSigner(self._tokens),
             log=self._log,
             peers=self._peers,
-            services=self._services,
+            services=CheckedServices(self._services, self._store.view.descriptions.document_of),
             peer_trust=self._prover,
             new_spool=spools.new,
             own_certificates=lambda: (der_of(self._own_tls.chain[0]),),

@@ -27,15 +27,16 @@ from gateway.descriptions.changes import (
 from gateway.descriptions.described import UPLOADED, Described, DescribedService, check_code, check_url
 from gateway.descriptions.openapi import parse_openapi
 from gateway.descriptions.wsdl import parse_wsdl
-from gateway.serverconf.model import Endpoint, ServiceType
+from gateway.serverconf.model import Endpoint, ServiceType, Validation
 from gateway.serverconf.records import Document, Refusal
+from gateway.serverconf.snapshot import service_of
+from gateway.validation.checkedservices import CannotCheck, build_checks
 from schemas.identifiers import ServiceId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
-    from gateway.serverconf.model import Validation
     from gateway.serverconf.records import DescriptionRecord, EndpointRecord, ServiceRecord
     from gateway.serverconf.store import ServerConfStore
     from gateway.serverconf.tables import Tables
@@ -186,6 +187,8 @@ class DescriptionRegister:
             raise Refusal("validation_failure", f"a timeout is 0 to 1000 s, not {settings.timeout_s:g}")
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
+            if settings.validation not in (None, Validation.OFF):
+                _check_possible(tables, record)
             siblings = tables.descriptions.get(record.description_id).services
             for sibling in siblings:
                 mine = sibling.id == service
@@ -263,6 +266,14 @@ def check_endpoint(method: str, path: str) -> None:
         raise Refusal("validation_failure", f"{method!r} is no method; one of {', '.join(sorted(METHODS))}")
     if not path.startswith(("/", "*")):
         raise Refusal("validation_failure", f"the path pattern {path!r} must begin with '/' or '*'")
+
+
+def _check_possible(tables: Tables, record: ServiceRecord) -> None:
+    """Refuse (``validation_not_possible``) to check messages of a service whose description does not allow it."""
+    described = service_of(tables.descriptions.get(record.description_id), record)
+    checks = build_checks(described, tables.descriptions.document_of(record.id))
+    if isinstance(checks, CannotCheck):
+        raise Refusal("validation_not_possible", checks.reason, checks.reason)
 
 
 def _update_wsdl(tables: Tables, record: DescriptionRecord, described: Described) -> list[ChangeWarning]:

@@ -179,6 +179,44 @@ def _until(good) -> None:
         time.sleep(0.1)
 
 
+def test_checked_messages_are_refused_on_the_side_that_made_them(
+    federation: Federation, provider: str
+) -> None:
+    client = ("--client", INDICE.path())
+    gateway(federation, "service", "set", *client, "people", "--validation", "REFUSE")
+    gateway(
+        federation,
+        "service",
+        "set",
+        *client,
+        "sum.v1",
+        "--validation",
+        "REFUSE",
+        "--url",
+        f"{provider}/soap?bad=1",
+    )
+    path = f"/r1/{INDICE.path()}/people/people"
+    _until(lambda: get(f"{path}/letters")[0] == 400)
+    assert get(f"{path}/7")[0] == 200
+    status, _, body = get(f"{path}/13")
+    assert (status, json.loads(body)["type"]) == (500, "server.serverproxy.invalid_body")
+    _until(lambda: b"server.serverproxy.service_failed.invalid_body" in add_numbers())
+    _, body = ask_soap("sum", f'<t:sum xmlns:t="{NAMESPACE}"><t:a>many</t:a></t:sum>', "v1")
+    assert b"client.invalid_request" in body
+    for code in ("people", "sum.v1"):
+        gateway(
+            federation,
+            "service",
+            "set",
+            *client,
+            code,
+            "--validation",
+            "OFF",
+            "--url",
+            f"{provider}/{'rest' if code == 'people' else 'soap'}",
+        )
+
+
 def _shown(address: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 8443)))
 
