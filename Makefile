@@ -13,7 +13,7 @@ help:
 	@echo "make test        every test"
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
-	@echo "make fuzz        parsers against random input (SECONDS=60)"
+	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
 	@echo "make clean       removes what the targets above made"
 
 $(STAMP): requirements/dev.txt pyproject.toml

@@ -418,7 +418,6 @@ def _parse(raw: bytes, root_name: str) -> etree._Element:
         raise _malformed(fault.detail) from fault
     if root.tag != f"{{{HASH_CHAIN_NS}}}{root_name}":
         raise _malformed(f"{root_name} was expected, {root.tag!s:.100} came")
-    etree.strip_tags(root, etree.Comment)
     return root
 
 

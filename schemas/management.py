@@ -201,7 +201,6 @@ def _split(raw: bytes) -> tuple[etree._Element, etree._Element]:
     if not raw.strip():
         raise _bad("the request is empty; a SOAP envelope was expected")
     root = parse_xml(raw, kind=Kind.INVALID_REQUEST, what="management request", limits=_LIMITS)
-    etree.strip_tags(root, etree.Comment)
     head, body = root.find(_HEADER), root.find(_BODY)
     if root.tag != _ENVELOPE or head is None or body is None or len(body) != 1:
         raise _bad("a SOAP 1.1 envelope with a header and one body element was expected")
@@ -364,7 +363,7 @@ def _multipart(boundary: str, body: bytes) -> list[tuple[PartStart, bytes]]:
     parser = MultipartParser(boundary)
     parts: list[tuple[PartStart, bytes]] = []
     try:
-        events = parser.feed(body)
+        events = list(parser.feed(body))
         parser.close()
     except BadMessage as fault:
         raise _bad(fault.detail) from fault

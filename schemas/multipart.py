@@ -12,8 +12,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Headers = tuple[tuple[str, str], ...]
 # RFC 2046 lets 70 be; MIME libraries write longer ones.
@@ -84,13 +88,22 @@ class MultipartParser:
         self._seen = 0
         self._parts = 0
 
-    def feed(self, data: bytes) -> list[FramingEvent]:
-        """The events that ``data`` completes."""
+    def feed(self, data: bytes) -> Iterator[FramingEvent]:
+        """The events that ``data`` completes, to be drawn before more is fed.
+
+        Each is given before the next is looked for, so what is wrong with a part is found before what is wrong behind it,
+        however the input was cut.
+        """
         self._buffer += data
+        return self._drawn()
+
+    def _drawn(self) -> Iterator[FramingEvent]:
         events: list[FramingEvent] = []
-        while self._advance(events):
-            pass
-        return events
+        more = True
+        while more:
+            more = self._advance(events)
+            yield from events
+            events.clear()
 
     @property
     def is_empty(self) -> bool:

@@ -31,14 +31,29 @@ DEFAULT_LIMITS = XmlLimits()
 
 
 def parse_xml(
-    data: bytes, *, kind: Kind = Kind.INVALID_XML, what: str = "document", limits: XmlLimits = DEFAULT_LIMITS
+    data: bytes,
+    *,
+    kind: Kind = Kind.INVALID_XML,
+    what: str = "document",
+    limits: XmlLimits = DEFAULT_LIMITS,
+    with_comments: bool = False,
 ) -> etree._Element:
-    """The root element of a document that keeps every bound. Raises `BadMessage` of ``kind`` otherwise."""
+    """The root element of a document that keeps every bound. Raises `BadMessage` of ``kind`` otherwise.
+
+    Comments and processing instructions are not in the tree unless asked for, so ``text`` is an element's whole text: with
+    a comment in its middle it would be what stands before, which is not what others read.
+    """
     if len(data) > limits.size_bytes:
         raise BadMessage(kind, f"the {what} has {len(data)} bytes; at most {limits.size_bytes} are accepted")
     _scan(data, kind, what, limits)
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, encoding="utf-8"
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        encoding="utf-8",
+        remove_comments=not with_comments,
+        remove_pis=not with_comments,
     )
     try:
         root = etree.fromstring(data.removeprefix(_BOM), parser)

@@ -433,7 +433,7 @@ _PREFIXES = {DS_NS: "ds", XADES_NS: "xades"}
 
 
 def _parse_any(raw: bytes) -> SignatureDocument:
-    root = parse_xml(raw, kind=Kind.INVALID_XML, what="signature", limits=_LIMITS)
+    root = parse_xml(raw, kind=Kind.INVALID_XML, what="signature", limits=_LIMITS, with_comments=True)
     signature = _signature_of(root)
     _check_structure(signature, "ds:Signature")
     _check_ids(root)

@@ -37,7 +37,6 @@ def parse_root(raw: bytes, root_name: str, what: str) -> etree._Element:
     root = parse_xml(raw, kind=Kind.MALFORMED_GLOBAL_CONF, what=what, limits=_LIMITS)
     if root.tag != f"{{{CONF_NS}}}{root_name}":
         raise malformed(f"the {what} begins with {root.tag!s:.100}; {root_name} in {CONF_NS} was expected")
-    etree.strip_tags(root, etree.Comment)
     return root
 
 
