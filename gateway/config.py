@@ -142,6 +142,36 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         }
 
 
+class AcmeBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An outside account that an ACME server wants ours bound to."""
+
+    # The approved CA's name, and the member that orders; no member stands for all.
+    ca: str
+    member: str = ""
+    kid: str
+    # base64url, as the CA gives it.
+    mac_key: SecretSource
+
+
+class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Ordering and renewing certificates from CAs whose ACME server the global configuration names."""
+
+    # Where HTTP-01 challenges are answered; port 0 answers none. CAs look at port 80.
+    challenge_host: str = "0.0.0.0"  # noqa: S104  the CA must reach it
+    challenge_port: int = 0
+    # What seals the accounts' keys on disk, at least eight characters.
+    account_secret: SecretSource = SecretSource()
+    contact: tuple[str, ...] = ()
+    # A file with the CA certificates of the ACME servers' own TLS, where the system does not know them.
+    trusted_ca: str = ""
+    bindings: tuple[AcmeBinding, ...] = ()
+    # Whether certificates are renewed without a person; how often that is looked at; and when a CA does not say:
+    # how much of the lifetime may be left.
+    renew: bool = False
+    renewal_check_s: float = 3600.0
+    renew_at_remaining: float = 0.33
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The message log and its timestamps."""
 
@@ -211,6 +241,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limits: Limits = Limits()
     trust: Trust = Trust()
     keys: Keys = Keys()
+    acme: Acme = Acme()
     log: Log = Log()
     systems: Systems = Systems()
     descriptions: Descriptions = Descriptions()

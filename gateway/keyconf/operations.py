@@ -8,8 +8,9 @@ Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAn
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -66,6 +67,16 @@ class Surroundings:
     is_local_member: Callable[[ClientId], bool]
     verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
     key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
+
+
+class Orders(Protocol):
+    """Orders certificates from CAs."""
+
+    async def order(
+        self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
+    ) -> bytes:
+        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +337,55 @@ class KeyOperations:
         """Move certificates as the global configuration says; what changed, with a word for each."""
         return observe(self._store, configuration, self._around.server_id(), self._around.now())
 
+    # Ordering
+
+    async def order_certificate(self, key_id: str, request_id: str, orders: Orders) -> KeyCertificate:
+        """Order the certificate for a kept request from its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
+        _, key = await self.key(key_id)
+        request = self._request(key, request_id)
+        ca = self.approved_ca(request.ca_name)
+        if ca.acme_server is None:
+            raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
+        der = await self._signed(request, key)
+        return await self.import_certificate(await orders.order(ca, request.usage, request.member, der))
+
+    async def renew_certificate(self, digest: str, orders: Orders) -> KeyCertificate:
+        """A new key on the same token, and a certificate for it with the old one's subject, imported; both say so.
+
+        Raises `KeyRefused`; the reason stands with the old certificate then, and no key is left behind.
+        """
+        old = self.certificate(digest)
+        token, key = await self.key(old.key_id)
+        parsed = parse_certificate(old.der)
+        made: Key | None = None
+        try:
+            ca = self._issuer_of(parsed)
+            values = _subject_values(parsed, self._profile(ca), old.usage)
+            made, request = await self.generate_key_with_request(
+                token.id, key.label, old.usage, ca.name, old.member, values
+            )
+            new = await self.order_certificate(made.id, request.id, orders)
+        except (KeyRefused, Fault) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            self._store.change_certificate(old, renewal_error=reason)
+            if made is not None:
+                await self._tokens.remove_key(made)
+            raise
+        self._store.change_certificate(old, renewed_hash=new.hash, renewal_error=None)
+        return new
+
+    def _issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
+        configuration = self._around.configuration()
+        if configuration is None:
+            raise KeyRefused(
+                "global_conf_outdated", "there is no valid global configuration to take CAs from"
+            )
+        entries = configuration.approved_ca_entries(certificate.issuer, configuration.instance)
+        if not entries:
+            name = certificate.issuer.rfc4514_string()
+            raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name}", name)
+        return entries[0][0]
+
     # What is asked of the configuration
 
     def approved_ca(self, name: str) -> ApprovedCa:
@@ -506,3 +566,22 @@ def _public_key(key: Key) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise KeyRefused("action_not_possible", f"the key {key.id} is neither RSA nor EC")
     return public_key
+
+
+def _subject_values(
+    certificate: x509.Certificate, profile: CertificateProfile, usage: KeyUsage
+) -> dict[str, str]:
+    """What the operator chose in the old request, read from the certificate that came of it."""
+    values: dict[str, str] = {}
+    for found in profile.fields(usage.value):
+        if found.read_only:
+            continue
+        if found.oid is None:
+            with contextlib.suppress(x509.ExtensionNotFound):
+                names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+                values[found.id] = ", ".join(str(n.value) for n in names)
+        else:
+            attributes = certificate.subject.get_attributes_for_oid(found.oid)
+            if attributes:
+                values[found.id] = str(attributes[0].value)
+    return values

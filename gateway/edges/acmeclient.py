@@ -1,0 +1,262 @@
+"""Ordering certificates from an ACME server: account, external binding, order, HTTP-01, certificate.
+
+The client library is synchronous, so an order runs in a thread. The account's key is kept in a file sealed with the
+account secret. Names to be proved are those of the request's subject alternative name; its common name is a person's or an
+institute's and is proved by nobody. An order that fails raises `KeyRefused` with the admin API's ``acme.`` code.
+
+Spec: RFC 8555, RFC 8738 (addresses), RFC 9773 (renewal information).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.edges.tokenfiles import write_whole
+from gateway.keyconf.model import KeyRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ORDER_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom an ACME server knows us as. ``kid`` and ``mac_key`` (base64url) bind the account to an outside one."""
+
+    folder: Path
+    secret: str
+    contact: tuple[str, ...] = ()
+    kid: str = ""
+    mac_key: str = ""
+
+
+class ChallengeBoard:
+    """What HTTP-01 challenges are answered with, while orders run."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def showing(self, token: str, answer: str) -> Iterator[None]:
+        """Answer one challenge for as long as this lasts."""
+        self._answers[token] = answer
+        try:
+            yield
+        finally:
+            del self._answers[token]
+
+    def app(self) -> web.Application:
+        """What listens on port 80: nothing but ``GET /.well-known/acme-challenge/{token}``."""
+
+        async def answer(request: web.Request) -> web.Response:
+            found = self._answers.get(request.match_info["token"])
+            if found is None:
+                raise web.HTTPNotFound(text="no such challenge")
+            return web.Response(text=found)
+
+        app = web.Application()
+        app.router.add_get("/.well-known/acme-challenge/{token}", answer)
+        return app
+
+
+class AcmeClient:
+    """Orders from one ACME server with one account."""
+
+    def __init__(
+        self,
+        directory_url: str,
+        account: Account,
+        board: ChallengeBoard,
+        *,
+        trusted_ca: str = "",
+        timeout_s: int = ORDER_TIMEOUT_S,
+    ) -> None:
+        self._url = directory_url
+        self._account = account
+        self._board = board
+        self._verify: Any = trusted_ca or True
+        self._timeout_s = timeout_s
+
+    async def order(self, request_der: bytes, profile: str | None = None) -> bytes:
+        """The certificate (PEM, leaf only) for a request. Raises `KeyRefused` (``acme.*``)."""
+        return await asyncio.to_thread(self._order, request_der, profile)
+
+    async def renewal_time(self, certificate_der: bytes) -> dt.datetime | None:
+        """When the server suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        pem = x509.load_der_x509_certificate(certificate_der).public_bytes(Encoding.PEM)
+
+        def ask() -> dt.datetime | None:
+            from acme import errors  # noqa: PLC0415  an extra, loaded where it is used
+
+            try:
+                client, _ = self._connected()
+                at, _ = client.renewal_time(pem)
+            except errors.ARIError as err:
+                raise KeyRefused("acme.fetching_renewal_info_failure", str(err)) from err
+            suggested: dt.datetime | None = at
+            return suggested if suggested is None or suggested.tzinfo else suggested.replace(tzinfo=dt.UTC)
+
+        return await asyncio.to_thread(ask)
+
+    def _order(self, request_der: bytes, profile: str | None) -> bytes:
+        client, key = self._connected()
+        order = _step("acme.order_creation_failure", lambda: _new_order(client, request_der, profile))
+        with contextlib.ExitStack() as shown:
+            for authorization in order.authorizations:
+                if authorization.body.status.name == "valid":
+                    continue
+                challenge = _http_challenge(authorization)
+                response, answer = challenge.response_and_validation(key)
+                shown.enter_context(self._board.showing(challenge.chall.encode("token"), answer))
+                _step(
+                    "acme.challenge_trigger_failure",
+                    lambda c=challenge, r=response: client.answer_challenge(c, r),  # type: ignore[misc]
+                )
+            deadline = dt.datetime.now() + dt.timedelta(seconds=self._timeout_s)
+            order = _step(
+                "acme.authorization_wait_failure", lambda: client.poll_authorizations(order, deadline)
+            )
+            order = _step("acme.order_finalization_failure", lambda: client.finalize_order(order, deadline))
+        leaf = x509.load_pem_x509_certificates(order.fullchain_pem.encode())[0]
+        return leaf.public_bytes(Encoding.PEM)
+
+    def _connected(self) -> tuple[Any, Any]:
+        """A client with its account, made at the server if it is new, and the account's key."""
+        import josepy  # noqa: PLC0415
+        from acme import client, errors, messages  # noqa: PLC0415
+
+        key = josepy.jwk.JWKEC(key=self._account_key())
+        network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
+        directory = _step(
+            "acme.fetching_metadata_error", lambda: client.ClientV2.get_directory(self._url, network)
+        )
+        connected = client.ClientV2(directory, network)
+        binding = None
+        if self._account.kid:
+            binding = messages.ExternalAccountBinding.from_data(
+                key.public_key(), self._account.kid, self._account.mac_key, directory
+            )
+        elif getattr(directory.meta, "external_account_required", False):
+            raise KeyRefused(
+                "acme.eab_credentials_missing",
+                f"the ACME server at {self._url} binds accounts to outside ones: set kid and mac_key for it",
+            )
+        wanted = messages.NewRegistration.from_data(
+            email=",".join(self._account.contact) or None,
+            terms_of_service_agreed=True,
+            external_account_binding=binding,
+        )
+        try:
+            _step(
+                "acme.account_creation_failure", lambda: connected.new_account(wanted), errors.ConflictError
+            )
+        except errors.ConflictError as known:
+            network.account = messages.RegistrationResource(uri=known.location, body=messages.Registration())
+        return connected, key
+
+    def _account_key(self) -> ec.EllipticCurvePrivateKey:
+        if len(self._account.secret) < 8:
+            raise KeyRefused(
+                "acme.account_keystore_password_missing",
+                "the secret that seals the ACME account's key is missing or has less than eight characters",
+            )
+        path = self._account.folder / "account.pem"
+        password = self._account.secret.encode()
+        if path.exists():
+            try:
+                key = serialization.load_pem_private_key(path.read_bytes(), password)
+            except ValueError as err:
+                raise KeyRefused(
+                    "acme.account_key_pair_error", f"the key in {path} does not open: {err}"
+                ) from err
+            if isinstance(key, ec.EllipticCurvePrivateKey):
+                return key
+            raise KeyRefused("acme.account_key_pair_error", f"the key in {path} is no EC key")
+        made = ec.generate_private_key(ec.SECP256R1())
+        self._account.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sealed = made.private_bytes(
+            Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(password)
+        )
+        write_whole(path, sealed)
+        return made
+
+
+def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
+    """An order for the names of the request's alternative name only."""
+    from acme import messages  # noqa: PLC0415
+
+    request = x509.load_der_x509_csr(request_der)
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise KeyRefused(
+            "acme.order_creation_failure",
+            "the request has no subject alternative name, which is what an ACME server proves; use a profile with one",
+        ) from None
+    identifiers = [
+        messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=n)
+        for n in names.get_values_for_type(x509.DNSName)
+    ] + [
+        messages.Identifier(typ=messages.IDENTIFIER_IP, value=str(a))
+        for a in names.get_values_for_type(x509.IPAddress)
+    ]
+    wanted = messages.NewOrder(identifiers=identifiers, profile=profile or "")
+    response = client._post(client.directory["newOrder"], wanted)
+    body = messages.Order.from_json(response.json())
+    authorizations = [
+        client._authzr_from_response(client._post_as_get(url), uri=url) for url in body.authorizations
+    ]
+    return messages.OrderResource(
+        body=body,
+        uri=response.headers.get("Location"),
+        authorizations=authorizations,
+        csr_pem=request.public_bytes(Encoding.PEM),
+    )
+
+
+def _http_challenge(authorization: Any) -> Any:
+    from acme import challenges  # noqa: PLC0415
+
+    for offered in authorization.body.challenges:
+        if isinstance(offered.chall, challenges.HTTP01):
+            return offered
+    raise KeyRefused(
+        "acme.http_challenge_missing",
+        f"the ACME server offers no HTTP-01 challenge for {authorization.body.identifier.value}",
+    )
+
+
+def _step(code: str, do: Callable[[], Any], passed: type[Exception] | tuple[()] = ()) -> Any:
+    """A step of an order; what goes wrong in it is refused with its code."""
+    import josepy  # noqa: PLC0415
+    import requests  # noqa: PLC0415
+    from acme import errors  # noqa: PLC0415
+
+    try:
+        return do()
+    except passed:
+        raise
+    except (errors.Error, josepy.errors.Error, requests.RequestException, ValueError) as err:
+        if isinstance(err, KeyRefused):
+            raise
+        raise KeyRefused(code, f"{code}: {_told(err)}", _told(err)) from err
+
+
+def _told(err: Exception) -> str:
+    failed = getattr(err, "failed_authzrs", None)
+    if failed:
+        details = [c.error.detail for a in failed for c in a.body.challenges if c.error is not None]
+        return "; ".join(str(d) for d in details) or str(err)
+    return str(err) or type(err).__name__

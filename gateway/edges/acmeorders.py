@@ -1,0 +1,155 @@
+"""ACME for this server: which account orders from which CA, and the loop that renews before it is too late.
+
+A renewed signing certificate is used as soon as it is good by OCSP. A renewed authentication certificate is registered
+through ``register`` and activated once the global configuration lists it; the old one serves until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from certs.certificates import parse_certificate
+from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
+from gateway.keyconf.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.config import Acme
+    from gateway.keyconf.operations import KeyOperations
+    from gateway.keyconf.store import KeyConfStore
+    from schemas.globalconf.shared import AcmeServer, ApprovedCa
+    from schemas.identifiers import ClientId
+
+log = logging.getLogger("gateway.acme")
+
+
+class AcmeOrders:
+    """Orders from any approved CA that has an ACME server."""
+
+    def __init__(self, settings: Acme, folder: Path, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._environ = environ
+        self.board = ChallengeBoard()
+
+    async def order(
+        self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
+    ) -> bytes:
+        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
+        server = _server(ca)
+        profile = server.signing_profile_id if usage is KeyUsage.SIGNING else server.authentication_profile_id
+        return await self._client(ca, server, member).order(request_der, profile)
+
+    async def renewal_time(self, ca: ApprovedCa, member: ClientId | None, der: bytes) -> datetime | None:
+        """When the CA suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        return await self._client(ca, _server(ca), member).renewal_time(der)
+
+    def _client(self, ca: ApprovedCa, server: AcmeServer, member: ClientId | None) -> AcmeClient:
+        settings = self._settings
+        try:
+            secret = settings.account_secret.read(self._environ)
+            kid, mac_key = self._binding(ca, member)
+        except ValueError as err:
+            raise KeyRefused("acme.account_keystore_password_missing", str(err)) from err
+        who = hashlib.sha256(f"{server.directory_url} {kid}".encode()).hexdigest()[:16]
+        account = Account(self._folder / who, secret, settings.contact, kid, mac_key)
+        return AcmeClient(server.directory_url, account, self.board, trusted_ca=settings.trusted_ca)
+
+    def _binding(self, ca: ApprovedCa, member: ClientId | None) -> tuple[str, str]:
+        named = [b for b in self._settings.bindings if b.ca == ca.name]
+        wanted = member.path() if member else ""
+        binding = next((b for b in named if b.member == wanted), None) or next(
+            (b for b in named if not b.member), None
+        )
+        return ("", "") if binding is None else (binding.kid, binding.mac_key.read(self._environ))
+
+
+def _server(ca: ApprovedCa) -> AcmeServer:
+    if ca.acme_server is None:
+        raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
+    return ca.acme_server
+
+
+@dataclass(frozen=True, slots=True)
+class Renewing:
+    """What the renewal loop works with. ``register`` sends an authentication certificate's registration."""
+
+    operations: KeyOperations
+    store: KeyConfStore
+    orders: AcmeOrders
+    configuration: Callable[[], TrustedConfiguration | None]
+    register: Callable[[KeyCertificate], Awaitable[None]]
+    now: Callable[[], datetime]
+    tell: Callable[[str, str, str], None] = lambda _kind, _subject, _detail: None
+
+
+async def run_renewals(settings: Acme, renewing: Renewing) -> None:
+    """Renew for ever."""
+    while True:
+        await renew_due(settings, renewing)
+        await asyncio.sleep(settings.renewal_check_s)
+
+
+async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:
+    """Renew what is due now, and take into use what was renewed before; the new certificates."""
+    made: list[KeyCertificate] = []
+    for certificate in renewing.store.certificates():
+        subject = parse_certificate(certificate.der).subject.rfc4514_string()
+        try:
+            if _awaits_activation(certificate, renewing.store):
+                await renewing.operations.activate(certificate.hash)
+                renewing.tell("certificate-activated", subject, certificate.hash)
+            elif await _is_due(certificate, settings, renewing):
+                new = await renewing.operations.renew_certificate(certificate.hash, renewing.orders)
+                made.append(new)
+                if new.usage is KeyUsage.AUTHENTICATION:
+                    await renewing.register(new)
+                    renewing.operations.mark_registration_sent(new.hash)
+                renewing.tell("certificate-renewed", subject, new.hash)
+        except (Fault, KeyRefused) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            log.error("renewal failed", extra={"event": "renewal", "subject": subject, "reason": reason})
+            renewing.tell("renewal-failed", subject, reason)
+    return made
+
+
+def _awaits_activation(certificate: KeyCertificate, store: KeyConfStore) -> bool:
+    """Whether this is a renewed authentication certificate that the configuration lists by now."""
+    return (
+        not certificate.active
+        and certificate.usage is KeyUsage.AUTHENTICATION
+        and certificate.status is CertificateStatus.REGISTERED
+        and any(c.renewed_hash == certificate.hash for c in store.certificates())
+    )
+
+
+async def _is_due(certificate: KeyCertificate, settings: Acme, renewing: Renewing) -> bool:
+    configuration = renewing.configuration()
+    if configuration is None or not certificate.active or certificate.renewed_hash:
+        return False
+    parsed = parse_certificate(certificate.der)
+    entries = configuration.approved_ca_entries(parsed.issuer, configuration.instance)
+    if not entries or entries[0][0].acme_server is None:
+        return False
+    at = certificate.renewal_at
+    if at is None:
+        at = await renewing.orders.renewal_time(entries[0][0], certificate.member, certificate.der)
+        at = at or renew_at(
+            parsed.not_valid_before_utc, parsed.not_valid_after_utc, settings.renew_at_remaining
+        )
+        renewing.store.change_certificate(certificate, renewal_at=at)
+    return renewing.now() >= at
+
+
+def renew_at(since: datetime, until: datetime, remaining: float) -> datetime:
+    """When to renew a certificate whose CA does not say: when this part of its lifetime is left."""
+    return until - timedelta(seconds=(until - since).total_seconds() * remaining)
