@@ -24,7 +24,7 @@ from aiohttp import web
 from cryptography import x509
 
 from certs import chains
-from certs.certificates import der_of
+from certs.certificates import der_of, parse_certificate
 from certs.edges.configurationfiles import render_verificationconf
 from certs.signing import MessageSigner
 from certs.systemtls import SystemServerContext
@@ -34,6 +34,7 @@ from certs.tls import (
     peer_server_context,
     provider_client_context,
 )
+from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.devices import build_devices, build_signers, open_tokens
@@ -41,6 +42,7 @@ from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_no
 from gateway.edges.http import listen
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.managementroad import HttpManagementRoad
+from gateway.edges.notifier import Notifier
 from gateway.edges.peerlistener import PeerListener
 from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
 from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_app
@@ -49,6 +51,7 @@ from gateway.exchange.peertrust import PeerProver, path_of
 from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road
 from gateway.internaltls import InternalTls
+from gateway.keyconf.model import CertificateStatus
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
@@ -63,14 +66,16 @@ from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
 from gateway.validation.checkedservices import CheckedServices
 from schemas.faults import Fault, Kind, NotProved
+from schemas.management import ManagementRequest, ManagementService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from certs.configuration import TrustedConfiguration
     from gateway.config import Settings
     from gateway.datafolder import DataFolder
     from gateway.diagnosis import Diagnosis
+    from gateway.keyconf.model import KeyCertificate
 
 
 log = logging.getLogger("gateway")
@@ -230,6 +235,10 @@ class Gateway:
             utc_now,
             lambda: str(uuid.uuid4()),
         )
+        self.acme = AcmeOrders(settings.acme, folder.root / "acme", self._environ)
+        self.notifier = Notifier(
+            settings.notices, self._serverconf.server_id.path(), self._session, utc_now, self._environ
+        )
         self._peer_context = SwappableServerContext(peer_server_context(self._own_tls, ()))
         self._system_context = SystemServerContext(self._own_tls)
         self._configuration.subscribe(self._take_configuration)
@@ -246,8 +255,38 @@ class Gateway:
                 ("timestamper", self._timestamper.run()),
                 ("archiver", self._retention.run()),
                 ("serverconf", self._watch_serverconf()),
+                *self._optional_loops(),
             )
         ]
+
+    def _optional_loops(self) -> list[tuple[str, Coroutine[None, None, None]]]:
+        found: list[tuple[str, Coroutine[None, None, None]]] = []
+        if self.notifier.is_set:
+            found.append(("notices", self.notifier.run(self.diagnosis)))
+        if self._settings.acme.renew:
+            renewing = Renewing(
+                self.keys,
+                self._keyconf,
+                self.acme,
+                self._current,
+                self._register,
+                utc_now,
+                self.notifier.tell,
+            )
+            found.append(("renewals", run_renewals(self._settings.acme, renewing)))
+        return found
+
+    async def _register(self, certificate: KeyCertificate) -> None:
+        """Ask the central server to register a renewed authentication certificate at this server's address."""
+        configuration, server_id = self._current(), self._serverconf.server_id
+        registered = configuration.server(server_id) if configuration else None
+        request = ManagementRequest(
+            ManagementService.AUTH_CERT_REG,
+            server_id,
+            address=registered.address if registered else None,
+            auth_certificate=certificate.der,
+        )
+        await self.management.send_request(request, auth_key=certificate.key_id)
 
     async def stop(self) -> None:
         """Let exchanges in progress end, then close everything."""
@@ -281,6 +320,9 @@ class Gateway:
                 "certificate status",
                 extra={"event": "certificate_status", "hash": certificate.hash, "status": status},
             )
+            if status == CertificateStatus.REGISTERED.value:
+                subject = parse_certificate(certificate.der).subject.rfc4514_string()
+                self.notifier.tell("certificate-registered", subject, certificate.hash)
         self._rebuild()
 
     def _rebuild(self) -> None:
@@ -413,6 +455,17 @@ class Gateway:
             await listen(peers, where.peer_host, where.peer_port, self._peer_context.listening),
             await _serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
             await _serve(self._health_app(), where.health_host, where.health_port),
+            *(
+                [
+                    await _serve(
+                        self.acme.board.app(),
+                        self._settings.acme.challenge_host,
+                        self._settings.acme.challenge_port,
+                    )
+                ]
+                if self._settings.acme.challenge_port
+                else []
+            ),
         ]
 
     def _verificationconf(self) -> bytes:

@@ -7,7 +7,7 @@ Every field has a default that works on a laptop; unknown names stop the start. 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -172,6 +172,24 @@ class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     renew_at_remaining: float = 0.33
 
 
+class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who is told when something expires, fails or is refused: by webhook, by mail, or nobody."""
+
+    webhook_url: str = ""
+    # Signs what the webhook gets.
+    webhook_secret: SecretSource = SecretSource()
+    recipients: tuple[str, ...] = ()
+    sender: str = "sacbe@localhost"
+    smtp_host: str = "localhost"
+    smtp_port: int = 25
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    smtp_password: SecretSource = SecretSource()
+    # How often to look, and after how long to tell again what is still wrong.
+    check_s: float = 60.0
+    repeat_s: float = 86_400.0
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The message log and its timestamps."""
 
@@ -242,6 +260,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     trust: Trust = Trust()
     keys: Keys = Keys()
     acme: Acme = Acme()
+    notices: Notices = Notices()
     log: Log = Log()
     systems: Systems = Systems()
     descriptions: Descriptions = Descriptions()

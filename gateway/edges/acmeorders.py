@@ -11,11 +11,12 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from certs.certificates import parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
 from gateway.keyconf.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
+from gateway.keyconf.operations import Orders
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 log = logging.getLogger("gateway.acme")
+
+
+class RenewalOrders(Orders, Protocol):
+    """Orders, and when CAs suggest to renew."""
+
+    async def renewal_time(self, ca: ApprovedCa, member: ClientId | None, der: bytes) -> datetime | None:
+        """When the CA suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        ...
 
 
 class AcmeOrders:
@@ -85,7 +94,7 @@ class Renewing:
 
     operations: KeyOperations
     store: KeyConfStore
-    orders: AcmeOrders
+    orders: RenewalOrders
     configuration: Callable[[], TrustedConfiguration | None]
     register: Callable[[KeyCertificate], Awaitable[None]]
     now: Callable[[], datetime]

@@ -20,18 +20,21 @@ from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
+from gateway.config import Acme
 from gateway.diagnosis import Diagnosis, Severity
+from gateway.edges.acmeorders import Renewing, renew_due
 from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.revocation import OwnRevocation
 from gateway.keyconf.devices import DeviceKey, DeviceState, SoftwareDevice
-from gateway.keyconf.model import KeyUsage, TokenStatus, TokenType
+from gateway.keyconf.model import KeyCertificate, KeyRefused, KeyUsage, TokenStatus, TokenType
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, TokenFailed
 from schemas.globalconf.shared import (
+    AcmeServer,
     ApprovedCa,
     CaInfo,
     Member,
@@ -152,6 +155,7 @@ class Server:
             CaInfo(der_of(self.pki.root), (OcspInfo(self.url),)),
             "Basic",
             intermediates=(CaInfo(der_of(self.pki.intermediate), (OcspInfo(self.url),)),),
+            acme_server=AcmeServer("https://acme.invalid/dir"),
         )
         listed = frozenset(hashlib.sha256(der).digest() for der in self.listed)
         shared = SharedParameters(
@@ -393,3 +397,93 @@ async def test_a_diagnosis_goes_to_programs_with_both_languages(server: Server) 
     assert set(finding) == {"code", "severity", "subject", "stops_at", "values", "es", "en"}
     assert set(finding["es"]) == set(finding["en"]) == {"what", "do"}
     assert datetime.fromisoformat(finding["stops_at"]) == server.now
+
+
+class Orders:
+    """A CA that issues what is ordered, or does not."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.refuses = False
+        self.suggests: datetime | None = None
+
+    async def order(
+        self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
+    ) -> bytes:
+        del ca, member
+        if self.refuses:
+            raise KeyRefused("acme.order_creation_failure", "the CA is closed for the holidays")
+        wanted = x509.load_der_x509_csr(request_der)
+        return self._server.pki.certify(wanted, usage.value, days=90, now=self._server.now).public_bytes(
+            Encoding.PEM
+        )
+
+    async def renewal_time(self, ca: ApprovedCa, member: ClientId | None, der: bytes) -> datetime | None:
+        del ca, member, der
+        return self.suggests
+
+
+def renewing(server: Server, orders: Orders, told: list[str]) -> Renewing:
+    async def register(certificate: KeyCertificate) -> None:
+        told.append("registered")
+        server.listed.add(certificate.der)
+
+    return Renewing(
+        server.operations,
+        server.keyconf,
+        orders,
+        lambda: server.configuration,
+        register,
+        lambda: server.now,
+        lambda kind, _subject, _detail: told.append(kind),
+    )
+
+
+async def test_certificates_renew_themselves_before_a_third_of_their_life_is_left(server: Server) -> None:
+    orders, told = Orders(server), list[str]()
+    server.now += 50 * DAY
+    assert await renew_due(Acme(), renewing(server, orders, told)) == []
+    server.now += 11 * DAY
+    server.publish()
+    made = await renew_due(Acme(), renewing(server, orders, told))
+    assert {m.usage for m in made} == set(KeyUsage)
+    server.publish()
+    await server.revocation.fetch_all()
+    await renew_due(Acme(), renewing(server, orders, told))
+    assert sorted(told) == [
+        "certificate-activated",
+        "certificate-renewed",
+        "certificate-renewed",
+        "registered",
+    ]
+    server.rebuild()
+    await server.revocation.fetch_all()
+    server.now += timedelta(seconds=301)
+    assert await server.works()
+    assert {server.signs_with(), server.shows()} == {m.hash for m in made}
+    assert await renew_due(Acme(), renewing(server, orders, told)) == []
+
+
+async def test_the_moment_a_ca_suggests_counts(server: Server) -> None:
+    orders = Orders(server)
+    orders.suggests = NOW + DAY
+    assert await renew_due(Acme(), renewing(server, orders, [])) == []
+    server.now += DAY
+    assert len(await renew_due(Acme(), renewing(server, orders, []))) == 2
+
+
+async def test_a_renewal_that_fails_is_told_leaves_no_key_and_is_tried_again(server: Server) -> None:
+    orders, told = Orders(server), list[str]()
+    orders.refuses = True
+    server.now += 61 * DAY
+    server.publish()
+    await server.revocation.fetch_all()
+    keys = len((await server.operations.token("hsm")).keys)
+    await renew_due(Acme(), renewing(server, orders, told))
+    assert told == ["renewal-failed", "renewal-failed"]
+    assert len((await server.operations.token("hsm")).keys) == keys
+    findings = [f for f in (await server.diagnosis()).findings if f.code == "renewal-failed"]
+    assert "closed for the holidays" in findings[0].say("es")[0]
+    orders.refuses = False
+    assert len(await renew_due(Acme(), renewing(server, orders, told))) == 2
+    assert [c.renewal_error for c in server.keyconf.certificates()] == [None] * 4

@@ -1,0 +1,184 @@
+"""Notices: told once, told again after a day, told when it is over; by mail and by signed webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.config import Notices
+from gateway.diagnosis import Diagnosis, Facts, Finding, Severity, diagnose
+from gateway.diagnosistexts import TEXTS
+from gateway.edges.notifier import Notifier
+from gateway.notices import RESOLVED, Notice, decide_notices
+from serving.secret import SecretSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.notices import Key, Told
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def seen(*failures: tuple[str, str], at: datetime = NOW) -> Diagnosis:
+    return diagnose(Facts(token_failures=dict(failures), configuration_expires_at=at + 10 * DAY), at)
+
+
+def told(diagnosis: Diagnosis, before: Mapping[Key, Told]) -> tuple[list[tuple[str, str]], dict[Key, Told]]:
+    notices, after = decide_notices(diagnosis, dict(before), DAY)
+    return [(n.subject, n.severity) for n in notices], after
+
+
+def test_a_finding_is_told_once_again_after_a_day_and_when_it_is_over() -> None:
+    first, after = told(seen(("hsm", "gone")), {})
+    second, after = told(seen(("hsm", "gone"), at=NOW + DAY / 2), after)
+    third, after = told(seen(("hsm", "gone"), at=NOW + DAY), after)
+    fourth, after = told(seen(at=NOW + DAY * 1.1), after)
+    fifth, _ = told(seen(at=NOW + DAY * 1.2), after)
+    notice = [("hsm", Severity.NOTICE.value)]
+    assert (first, second, third, fourth, fifth) == (notice, [], notice, [("hsm", RESOLVED)], [])
+
+
+def test_a_finding_that_grows_worse_is_told_at_once() -> None:
+    mild = Finding("token", Severity.NOTICE, "hsm", None, {"reason": "gone"})
+    bad = Finding("token", Severity.STOPPED, "hsm", NOW, {"reason": "gone"})
+    _, after = told(Diagnosis(NOW, (mild,), None), {})
+    assert told(Diagnosis(NOW, (bad,), NOW), after)[0] == [("hsm", "stopped")]
+
+
+def test_every_finding_has_words_in_both_languages() -> None:
+    values = dict.fromkeys(
+        [
+            "reason",
+            "expires",
+            "since",
+            "until",
+            "seconds",
+            "direction_es",
+            "direction_en",
+            "purpose",
+            "issuer",
+            "serial",
+            "days",
+            "certificate",
+            "responder",
+            "urls",
+            "this_update",
+            "next_update",
+            "good_until",
+        ],
+        "x",
+    )
+    for code in TEXTS:
+        finding = Finding(code, Severity.NOTICE, "s", None, values)
+        assert all(finding.say("es")) and all(finding.say("en"))
+        assert finding.say("es") != finding.say("en")
+
+
+class Mailbox(asyncio.Protocol):
+    """As much of an SMTP server as a client wants to see."""
+
+    def __init__(self, mails: list[bytes]) -> None:
+        self._mails, self._data, self._buffer = mails, False, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._say(b"220 mail")
+
+    def _say(self, line: bytes) -> None:
+        self._transport.write(line + b"\r\n")  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._data:
+            if self._buffer.endswith(b"\r\n.\r\n"):
+                self._mails.append(self._buffer[:-5])
+                self._data, self._buffer = False, b""
+                self._say(b"250 kept")
+            return
+        while b"\r\n" in self._buffer:
+            line, self._buffer = self._buffer.split(b"\r\n", 1)
+            verb = line[:4].upper()
+            self._data = verb == b"DATA"
+            self._say(b"354 go" if self._data else b"221 bye" if verb == b"QUIT" else b"250 ok")
+
+
+@pytest.fixture
+async def session():
+    async with aiohttp.ClientSession() as made:
+        yield made
+
+
+async def test_a_webhook_gets_signed_json_and_is_tried_again(session: aiohttp.ClientSession) -> None:
+    bodies: list[bytes] = []
+    answers = iter((503, 204))
+
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        digest = hmac.new(b"shared", body, hashlib.sha256).hexdigest()
+        assert request.headers["X-Sacbe-Signature"] == f"sha256={digest}"
+        bodies.append(body)
+        return web.Response(status=next(answers))
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    server = TestServer(app)
+    await server.start_server()
+    settings = Notices(
+        webhook_url=str(server.make_url("/hook")), webhook_secret=SecretSource(environment="HOOK")
+    )
+    notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {"HOOK": "shared"})
+    notifier.look(seen(("hsm", "gone")))
+    assert (await notifier.send_waiting(), notifier.last_failure) == (
+        1,
+        "webhook: the webhook answered HTTP 503; 2xx was expected",
+    )
+    assert await notifier.send_waiting() == 0
+    await server.close()
+    told_ = json.loads(bodies[1])
+    assert (told_["server"], told_["code"], "hsm" in told_["es"]) == ("MX/GOB/1/SS1", "token", True)
+
+
+async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) -> None:
+    mails: list[bytes] = []
+    server = await asyncio.get_running_loop().create_server(lambda: Mailbox(mails), "127.0.0.1", 0)
+    settings = Notices(
+        recipients=("operador@example.org",),
+        smtp_host="127.0.0.1",
+        smtp_port=server.sockets[0].getsockname()[1],
+    )
+    notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {})
+    notifier.tell("renewal-failed", "CN=x", "la CA está cerrada")
+    assert await notifier.send_waiting() == 0
+    await notifier.send_test_mail("otro@example.org")
+    server.close()
+    first, second = (email.message_from_bytes(m, policy=email.policy.default) for m in mails)
+    text = first.get_content()  # type: ignore[attr-defined]
+    assert (first["Subject"], first["To"]) == (
+        "[MX/GOB/1/SS1] notice: renewal-failed",
+        "operador@example.org",
+    )
+    assert "La renovación de CN=x falló: la CA está cerrada" in text
+    assert "The renewal of CN=x failed" in text
+    assert second["To"] == "otro@example.org"
+
+
+async def test_what_cannot_be_sent_is_bounded(session: aiohttp.ClientSession) -> None:
+    settings = Notices(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=9)
+    notifier = Notifier(settings, "s", session, lambda: NOW, {})
+    for n in range(1100):
+        notifier.tell("renewal-failed", str(n), "x")
+    assert len(notifier._waiting) == 1000
+    assert isinstance(notifier._waiting[0][1], Notice)
