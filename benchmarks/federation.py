@@ -77,6 +77,14 @@ class GatewaySpec:
     kind: str = "ec-p256"
     settings: str = ""
     member_class: str = ""  # empty: the federation's
+    server_code: str = "SS1"
+    registered_address: str = ""  # in the registry; empty: where it listens
+    has_registered_certificate: bool = True
+
+    @property
+    def key(self) -> str:
+        """The name of its process and of its folder."""
+        return self.member if self.server_code == "SS1" else f"{self.member}-{self.server_code}"
 
 
 @dataclass(slots=True)
@@ -115,11 +123,11 @@ class Federation:
 
     def server(self, spec: GatewaySpec) -> ServerId:
         """A gateway's identifier."""
-        return ServerId(self.instance, spec.member_class or self.member_class, spec.member, "SS1")
+        return ServerId(self.instance, spec.member_class or self.member_class, spec.member, spec.server_code)
 
     def data(self, spec: GatewaySpec) -> Path:
         """A gateway's data folder."""
-        return self.folder / spec.member
+        return self.folder / spec.key
 
     # Setting up
 
@@ -150,17 +158,17 @@ class Federation:
         """The registry needs the gateways' certificates, and the gateways the anchor: keys come first."""
         assert self.pki is not None
         for spec in self.gateways:
-            certificate = self.folder / f"{spec.member}-auth.pem"
+            certificate = self.folder / f"{spec.key}-auth.pem"
             if certificate.exists():
                 continue
             pin = (self.folder / "pin").read_text()
-            token = SoftToken.create(TokenFolder(self.folder / f"{spec.member}.token"), pin)
+            token = SoftToken.create(TokenFolder(self.folder / f"{spec.key}.token"), pin)
             auth = token.generate_key(spec.kind, "auth", "auth")
             sign = token.generate_key(spec.kind, "sign", "sign")
             issued = self.pki.issue_auth(token.public_key(auth), self.server(spec), spec.address)
             signing = self.pki.issue_sign(token.public_key(sign), self.member(spec), spec.name)
             token.close()
-            (self.folder / f"{spec.member}-sign.pem").write_bytes(signing.public_bytes(Encoding.PEM))
+            (self.folder / f"{spec.key}-sign.pem").write_bytes(signing.public_bytes(Encoding.PEM))
             certificate.write_bytes(issued.public_bytes(Encoding.PEM))
 
     def _registry(self) -> str:
@@ -180,19 +188,25 @@ class Federation:
             f'url = "http://{self.trust_address}:8888/tsa"',
             'certificate = "trust/tsa.pem"',
         ]
+        named: set[str] = set()
         for spec in self.gateways:
             member = self.member(spec).path()
-            subsystems = json.dumps(list(spec.subsystems))
+            if member not in named:
+                named.add(member)
+                subsystems = json.dumps(list(spec.subsystems))
+                lines += [
+                    "[[member]]",
+                    f'id = "{member}"',
+                    f'name = "{spec.name}"',
+                    f"subsystems = {subsystems}",
+                ]
+            certificates = [f"{spec.key}-auth.pem"] if spec.has_registered_certificate else []
             clients = json.dumps([f"{member}/{s}" for s in spec.subsystems])
             lines += [
-                "[[member]]",
-                f'id = "{member}"',
-                f'name = "{spec.name}"',
-                f"subsystems = {subsystems}",
                 "[[server]]",
                 f'id = "{self.server(spec).path()}"',
-                f'address = "{spec.address}"',
-                f'auth_certificates = ["{spec.member}-auth.pem"]',
+                f'address = "{spec.registered_address or spec.address}"',
+                f"auth_certificates = {json.dumps(certificates)}",
                 f"clients = {clients}",
             ]
         return "\n".join(lines) + "\n" + self.groups
@@ -209,12 +223,12 @@ class Federation:
         data = self.data(spec)
         if not (data / "serverconf.sqlite").exists():
             data.mkdir(parents=True, exist_ok=True)
-            (self.folder / f"{spec.member}.token").rename(data / "token")
+            (self.folder / f"{spec.key}.token").rename(data / "token")
             store = ServerConfStore(data / "serverconf.sqlite")
             store.initialise(self.server(spec), self.anchor.read_bytes())
             store.close()
             for usage in ("auth", "sign"):
-                pem = self.folder / f"{spec.member}-{usage}.pem"
+                pem = self.folder / f"{spec.key}-{usage}.pem"
                 run_command(
                     gateway_command, "certificate", "import", "--data", str(data), "--pin-file", pin, str(pem)
                 )
@@ -273,7 +287,7 @@ class Federation:
         """Start a gateway."""
         data = self.data(spec)
         self.start(
-            spec.member,
+            spec.key,
             "gateway",
             "serve",
             "--data",

@@ -230,7 +230,7 @@ class CentralNode:
         """Publish when the store changed, or when the last directory is old; whether it did."""
         generation = self.store.generation()
         current = self.published.current
-        old = current is None or now - current.at >= timedelta(seconds=self._publishing.regenerate_s)
+        old = current is None or now - current.at >= self._renewed_after()
         if generation == self._seen and not old:
             return False
         try:
@@ -246,6 +246,12 @@ class CentralNode:
         self._seen, self.problem = generation, None
         log.info("configuration published", extra={"event": "published", "generation": generation})
         return True
+
+    def _renewed_after(self) -> timedelta:
+        """As set, but at the latest when half of a directory's lifetime is over."""
+        wanted = self._publishing.regenerate_s
+        lifetime = wanted * 2 if self._cached is None else self._cached.generated.expire_interval_s
+        return timedelta(seconds=min(wanted, lifetime / 2))
 
     async def _publish(self, generation: int, now: datetime) -> None:
         records = self.store.read()

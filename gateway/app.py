@@ -141,6 +141,7 @@ class Gateway:
             utc_now,
             fetch_s=settings.trust.ocsp_fetch_s,
             retry_s=settings.trust.ocsp_retry_s,
+            timeout_s=settings.trust.ocsp_timeout_s,
             order=settings.trust.ocsp_order,
         )
         self._identities = OwnIdentities(
@@ -164,6 +165,7 @@ class Gateway:
                 settings.log.timestamp_interval_s,
                 settings.log.timestamp_retry_s,
                 settings.log.acceptable_timestamp_failure_s,
+                timeout_s=settings.log.timestamp_timeout_s,
                 order=settings.log.timestamp_order,
             ),
         )

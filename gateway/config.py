@@ -69,6 +69,8 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     # 0 takes the interval of the global configuration (1200 s if it names none).
     ocsp_fetch_s: float = 0.0
     ocsp_retry_s: float = 60.0
+    # A responder that has not answered after this long is given up for the next one.
+    ocsp_timeout_s: float = 20.0
     # Responders that cost: none (as listed), only-free, free-first, only-paid or paid-first.
     ocsp_order: CostOrder = CostOrder.NONE
 
@@ -196,6 +198,8 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     # 0 takes the interval of the global configuration (60 s if it names none).
     timestamp_interval_s: float = 0.0
     timestamp_retry_s: float = 60.0
+    # An authority that has not answered after this long is given up for the next one.
+    timestamp_timeout_s: float = 20.0
     # Authorities that cost, as ``trust.ocsp_order``.
     timestamp_order: CostOrder = CostOrder.NONE
     # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.

@@ -14,8 +14,7 @@ from schemas.faults import Kind, NotProved
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OCSP_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
-TSA_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=20)
+TIMEOUT_S = 20.0
 _LARGEST = 256 * 1024
 
 
@@ -24,13 +23,13 @@ async def fetch_ocsp(
     urls: Sequence[str],
     request: bytes,
     *,
-    timeout: aiohttp.ClientTimeout = OCSP_TIMEOUT,
+    timeout_s: float = TIMEOUT_S,
 ) -> bytes:
     """The answer of the first responder that gives one. Raises `NotProved` naming every failure."""
     failures = []
     for url in urls:
         try:
-            return await _post(session, url, request, "application/ocsp-request", timeout)
+            return await _post(session, url, request, "application/ocsp-request", timeout_s)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             failures.append(f"{url}: {err or type(err).__name__}")
     raise NotProved(
@@ -44,11 +43,11 @@ async def fetch_timestamp(
     url: str,
     request: bytes,
     *,
-    timeout: aiohttp.ClientTimeout = TSA_TIMEOUT,
+    timeout_s: float = TIMEOUT_S,
 ) -> bytes:
     """The reply of one timestamping authority. Raises `NotProved`."""
     try:
-        return await _post(session, url, request, "application/timestamp-query", timeout)
+        return await _post(session, url, request, "application/timestamp-query", timeout_s)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
         raise NotProved(
             Kind.TIMESTAMPING_FAILED,
@@ -57,8 +56,9 @@ async def fetch_timestamp(
 
 
 async def _post(
-    session: aiohttp.ClientSession, url: str, body: bytes, content_type: str, timeout: aiohttp.ClientTimeout
+    session: aiohttp.ClientSession, url: str, body: bytes, content_type: str, timeout_s: float
 ) -> bytes:
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with session.post(
         url, data=body, headers={"Content-Type": content_type}, timeout=timeout, allow_redirects=False
     ) as answer:

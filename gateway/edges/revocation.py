@@ -55,6 +55,7 @@ class OwnRevocation:
         *,
         fetch_s: float = 0.0,
         retry_s: float = 60.0,
+        timeout_s: float = 20.0,
         order: CostOrder = CostOrder.NONE,
     ) -> None:
         self._folder = folder
@@ -64,6 +65,7 @@ class OwnRevocation:
         self._now = now
         self._fetch_s = fetch_s
         self._retry_s = retry_s
+        self._timeout_s = timeout_s
         self._pairs: tuple[Pair, ...] = ()
         self._responses: dict[bytes, bytes] = {}
         self._checked: dict[tuple[bytes, int], datetime] = {}
@@ -151,22 +153,27 @@ class OwnRevocation:
         configuration = self._configuration()
         if configuration is None:
             return min(1.0, self._retry_s)
-        failed = False
-        for certificate, issuer in self._pairs:
-            try:
-                await self._fetch(certificate, issuer, configuration)
-            except Fault as fault:
-                failed = True
-                self.last_failure = self._failures[_sha1(certificate)] = fault.detail
-                log.warning(
-                    "OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail}
-                )
+        # All at once: a responder that hangs holds up nobody else's certificates.
+        outcomes = await asyncio.gather(*(self._try_fetch(c, i, configuration) for c, i in self._pairs))
         for fetched in self._fetched:
             fetched()
-        if failed:
+        failures = [detail for detail in outcomes if detail is not None]
+        self.last_failure = failures[-1] if failures else None
+        if failures:
             return self._retry_s
-        self.last_failure = None
         return self._fetch_s or float(configuration.ocsp_fetch_interval_s)
+
+    async def _try_fetch(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, configuration: TrustedConfiguration
+    ) -> str | None:
+        """What went wrong, if anything did."""
+        try:
+            await self._fetch(certificate, issuer, configuration)
+        except Fault as fault:
+            self._failures[_sha1(certificate)] = fault.detail
+            log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
+            return fault.detail
+        return None
 
     async def _fetch(
         self, certificate: x509.Certificate, issuer: x509.Certificate, configuration: TrustedConfiguration
@@ -191,7 +198,9 @@ class OwnRevocation:
         failures: list[str] = []
         for url in urls or ("",):
             try:
-                der = await fetch_ocsp(self._session, [url] if url else [], request)
+                der = await fetch_ocsp(
+                    self._session, [url] if url else [], request, timeout_s=self._timeout_s
+                )
             except NotProved as fault:
                 failures.append(fault.detail)
                 continue

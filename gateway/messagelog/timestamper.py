@@ -48,6 +48,7 @@ class TimestampSettings:
     retry_s: float = 60.0
     acceptable_failure_s: float = 14_400.0
     first_s: float = 1.0
+    timeout_s: float = 20.0
     order: CostOrder = CostOrder.NONE
 
 
@@ -149,7 +150,8 @@ class Timestamper:
         try:
             stamp = await (self._stamp_one(records[0]) if len(records) == 1 else self._stamp_batch(records))
         except Fault as fault:
-            self._failing_since = self._failing_since or self._now()
+            # Counted from the oldest message that has no timestamp, so a restart in between grants no new time.
+            self._failing_since = self._failing_since or min(self._now(), records[0].at)
             self._last_failure = fault.detail
             raise
         await self._log.keep_stamp(
@@ -186,7 +188,9 @@ class Timestamper:
         failures = []
         for authority in authorities:
             try:
-                reply = await fetch_timestamp(self._session, authority.url, request)
+                reply = await fetch_timestamp(
+                    self._session, authority.url, request, timeout_s=self._settings.timeout_s
+                )
                 token, proved = timestamps.check_reply(reply, digest, configuration.tsa_certificates())
                 self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
                 return token, proved

@@ -47,6 +47,11 @@ timeout_s = 2
 [[client.service.allow]]
 subject = "MX/GOB/15-ISSEMYM/AFIL"
 [[client.service]]
+code = "large"
+url = "http://{BASE}.10:9000"
+[[client.service.allow]]
+subject = "MX/GOB/15-ISSEMYM/AFIL"
+[[client.service]]
 code = "limited"
 url = "http://{BASE}.10:9000"
 [[client.service.allow]]

@@ -1,0 +1,191 @@
+"""What stands around a gateway fails: it serves as long as its proofs hold, then refuses, then recovers by itself.
+
+All times are short here: OCSP responses count for six seconds, the configuration for eight, missing timestamps for four.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.federation import Federation, GatewaySpec, free_base
+from tests.integration.calling import behave, call, log_text, logged, until, works
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.processes
+BASE = free_base()
+SHORT = """
+[trust]
+configuration_poll_s = 0.5
+configuration_conditional_poll_s = 0.3
+ocsp_fetch_s = 0.5
+ocsp_retry_s = 0.3
+ocsp_timeout_s = 1
+[log]
+timestamp_interval_s = 0.5
+timestamp_retry_s = 0.3
+timestamp_timeout_s = 1
+acceptable_timestamp_failure_s = 4
+"""
+CONSUMER = GatewaySpec(
+    "15-ISSEMYM",
+    "ISSEMYM",
+    f"{BASE}.15",
+    ["AFIL"],
+    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
+    settings=SHORT,
+)
+PROVIDER = GatewaySpec(
+    "00-RNSS",
+    "RNSS",
+    f"{BASE}.10",
+    ["INDICE"],
+    f'[[client]]\nid = "MX/GOB/00-RNSS/INDICE"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
+    f'url = "http://{BASE}.10:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/15-ISSEMYM/AFIL"\n',
+    settings=SHORT,
+)
+AT = CONSUMER.address
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    made = Federation(
+        tmp_path_factory.mktemp("outages"),
+        [CONSUMER, PROVIDER],
+        base=BASE,
+        expire_interval_s=8,
+        ocsp_freshness_s=6,
+    )
+    made.set_up()
+    try:
+        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
+        made.start_all()
+        made.wait_for(f"http://{PROVIDER.address}:9000/")
+        works(AT)
+        yield made
+    finally:
+        made.stop()
+
+
+def serves_then_refuses(codes: str | set[str], at_least_s: float, within_s: float) -> str:
+    """Serves for a while after the outage began, then refuses with one of ``codes``; the fault's text."""
+    begun = time.monotonic()
+    assert call(AT).status == 200
+    refused = until(lambda: call(AT), lambda a: a.status != 200, within_s)
+    assert time.monotonic() - begun > at_least_s
+    assert refused.code in ({codes} if isinstance(codes, str) else codes)
+    return refused.message
+
+
+@pytest.mark.parametrize("how", ["down", "hang"])
+def test_ocsp_responder_fails(federation: Federation, how: str) -> None:
+    behave(federation, ocsp=how)
+    # Which of the certificates' responses runs out first is chance: the peer's, the TLS one, the signing one.
+    codes = {
+        "server.clientproxy.ssl_authentication_failed",
+        "server.clientproxy.incorrect_validation_info",
+        "server.clientproxy.cannot_create_signature.incorrect_validation_info",
+        "server.serverproxy.cannot_create_signature.incorrect_validation_info",
+    }
+    text = serves_then_refuses(codes, 3, 12)
+    assert "OCSP response" in text
+    assert "older than the 6 s allowed" in text
+    until(lambda: call(AT), lambda a: ".serverproxy." not in a.code)
+    sent = call(AT, headers={"X-Road-Id": f"no-ocsp-{how}"})
+    assert sent.status == 500
+    assert logged(federation, CONSUMER, f"no-ocsp-{how}") == []
+    behave(federation, ocsp="ok")
+    works(AT)
+
+
+def test_timestamping_authority_fails(federation: Federation) -> None:
+    behave(federation, tsa="down")
+    text = serves_then_refuses("server.clientproxy.logging_failed.timestamping_failed", 2.5, 12)
+    assert "no timestamp could be had since" in text
+    sent = call(AT, headers={"X-Road-Id": "no-tsa"})
+    assert sent.status == 500
+    assert logged(federation, CONSUMER, "no-tsa") == logged(federation, PROVIDER, "no-tsa") == []
+    behave(federation, tsa="ok")
+    works(AT)
+
+
+def test_timestamping_authority_lies(federation: Federation) -> None:
+    behave(federation, tsa="wrong-imprint")
+    serves_then_refuses("server.clientproxy.logging_failed.timestamping_failed", 2.5, 12)
+    behave(federation, tsa="ok")
+    works(AT)
+
+
+def test_central_server_fails(federation: Federation) -> None:
+    works(AT)
+    federation.kill("central")
+    text = serves_then_refuses("server.clientproxy.global_conf_outdated", 2, 14)
+    assert "expired at" in text
+    # A restart with nothing but an expired configuration on the disk refuses too, and says so.
+    federation.kill(CONSUMER.key)
+    federation.start_gateway(CONSUMER, wait=False)
+    refused = until(lambda: call(AT), lambda _: True)
+    assert refused.code == "server.clientproxy.global_conf_outdated"
+    assert call(AT, headers={"X-Road-Id": "expired"}).status == 500
+    assert logged(federation, CONSUMER, "expired") == []
+    federation.start_central()
+    works(AT)
+
+
+class Stale(BaseHTTPRequestHandler):
+    """Serves what a central server once served, whatever the time."""
+
+    kept: dict[str, bytes] = {}  # noqa: RUF012  one server a test
+
+    def do_GET(self) -> None:
+        found = self.kept.get(self.path)
+        self.send_response(404 if found is None else 200)
+        self.send_header("Content-Length", str(len(found or b"")))
+        self.end_headers()
+        self.wfile.write(found or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_configuration_that_was_rolled_back_is_refused(federation: Federation) -> None:
+    works(AT)
+    central = f"http://{federation.central_address}:8080"
+    path = "/internalconf?version=6"
+    old = urllib.request.urlopen(f"{central}{path}", timeout=5).read()
+    Stale.kept = {path: old}
+    for line in old.split(b"\r\n" if b"\r\n" in old else b"\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-location":
+            part = value.strip().decode()
+            Stale.kept[part] = urllib.request.urlopen(f"{central}{part}", timeout=5).read()
+    assert len(Stale.kept) >= 3
+    fresh = until(
+        lambda: urllib.request.urlopen(f"{central}{path}", timeout=5).read(), lambda new: new != old
+    )
+    time.sleep(1.0)  # both gateways look three times a second
+    federation.kill("central")
+    server = ThreadingHTTPServer((federation.central_address, 8080), Stale)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        for spec in (CONSUMER, PROVIDER):
+            until(
+                lambda spec=spec: log_text(federation, spec),  # type: ignore[misc]
+                lambda text: "an old configuration is not taken back" in text,
+            )
+        assert call(AT).status == 200  # with the newer one, which still holds
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert fresh
+    federation.start_central()
+    works(AT)
