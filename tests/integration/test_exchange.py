@@ -6,8 +6,6 @@ import io
 import json
 import socket
 import sqlite3
-import time
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -16,36 +14,19 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.federation import serial_of
 from gateway.container_cli import container
+from tests.integration import calling
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
     from benchmarks.federation import Federation
 
 pytestmark = pytest.mark.processes
-AFIL = "MX/GOB/15-ISSEMYM/AFIL"
 
 
-def call(
-    path: str,
-    *,
-    client: str = AFIL,
-    body: bytes | None = None,
-    method: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> tuple[int, dict[str, str], bytes]:
-    request = urllib.request.Request(
-        f"http://{CONSUMER.address}:8080/r1/MX/GOB/{path}",
-        data=body,
-        method=method,
-        headers={"X-Road-Client": client, "Content-Type": "application/json", **(headers or {})},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
-    except urllib.error.HTTPError as err:
-        return err.code, {k.lower(): v for k, v in err.headers.items()}, err.read()
+def call(path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
+    answer = calling.call(CONSUMER.address, path, **options)  # type: ignore[arg-type]
+    return answer.status, answer.headers, answer.body
 
 
 @pytest.mark.usefixtures("federation")
@@ -119,7 +100,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_refused_with_its_code(what: str) -> None:
     path, options, code = REFUSED[what]
-    status, headers, body = call(path, **options)  # type: ignore[arg-type]
+    status, headers, body = call(path, **options)
     assert (status, headers["x-road-error"]) == (500, code)
     told = json.loads(body)
     assert told["type"] == code
@@ -188,66 +169,3 @@ def test_every_answer_has_a_durable_record_on_both_sides(federation: Federation)
                 "SELECT is_response FROM record WHERE message_id = 'durable' ORDER BY id"
             ).fetchall()
         assert rows == [(0,), (1,)]
-
-
-def test_a_revoked_certificate_is_refused_and_a_good_one_taken_again(federation: Federation) -> None:
-    serial = serial_of(federation.folder / f"{CONSUMER.member}-sign.pem")
-    trust = f"http://{federation.trust_address}:8888"
-    urllib.request.urlopen(
-        urllib.request.Request(f"{trust}/revoke?serial={serial}", method="POST"), timeout=5
-    ).close()
-    federation.kill(CONSUMER.member)
-    federation.start_gateway(CONSUMER, wait=False)
-    refused = _until(lambda: call("00-RNSS/INDICE/echo/x"), lambda a: a[0] == 500)
-    assert "revoked" in json.loads(refused[2])["message"]
-    urllib.request.urlopen(
-        urllib.request.Request(f"{trust}/unrevoke?serial={serial}", method="POST"), timeout=5
-    ).close()
-    federation.kill(CONSUMER.member)
-    federation.start_gateway(CONSUMER)
-    assert call("00-RNSS/INDICE/echo/x")[0] == 200
-
-
-def _until(act, good):
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            answer = act()
-            if good(answer):
-                return answer
-        except OSError:
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def test_an_outage_of_the_central_server_is_survived_by_a_restarted_gateway(federation: Federation) -> None:
-    federation.kill("central")
-    federation.kill(PROVIDER.member)
-    federation.start_gateway(PROVIDER)
-    assert call("00-RNSS/INDICE/echo/x")[0] == 200
-    federation.start_central()
-
-
-def test_killed_gateways_leave_no_answer_without_records(federation: Federation) -> None:
-    answered: list[str] = []
-    for round_number in range(6):
-        spec = (CONSUMER, PROVIDER)[round_number % 2]
-        deadline = time.monotonic() + 0.1 + 0.07 * round_number
-        number = 0
-        while time.monotonic() < deadline:
-            query_id = f"kill-{round_number}-{number}"
-            number += 1
-            if call("00-RNSS/INDICE/echo/x", headers={"X-Road-Id": query_id})[0] == 200:
-                answered.append(query_id)
-        federation.kill(spec.member)
-        federation.start_gateway(spec)
-        _until(lambda: call("00-RNSS/INDICE/echo/x"), lambda a: a[0] == 200)
-    assert answered
-    for spec in (CONSUMER, PROVIDER):
-        with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite") as log:
-            kept = {
-                r[0]
-                for r in log.execute("SELECT message_id FROM record GROUP BY message_id HAVING count(*) >= 2")
-            }
-        assert set(answered) <= kept

@@ -1,0 +1,101 @@
+"""kill -9 of either gateway at random points under load: no answer ever reached a consumer without its evidence.
+
+Six consumers call without a break while, fifty times, one gateway is killed and started again on the same data. Afterwards
+every answer that came is looked up in both logs, and both logs' chains are walked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from gateway.messagelog.store import MessageLog
+from tests.integration.calling import AFIL, ECHO, works
+from tests.integration.conftest import CONSUMER, PROVIDER
+
+if TYPE_CHECKING:
+    from benchmarks.federation import Federation, GatewaySpec
+
+pytestmark = pytest.mark.processes
+KILLS = 50
+CONSUMERS = 6
+URL = f"http://{CONSUMER.address}:8080/r1/MX/GOB/{ECHO}/x"
+
+
+@dataclass(slots=True)
+class Load:
+    """What was answered with 200 so far, and when to stop."""
+
+    answered: list[str] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def consume(number: int, load: Load) -> None:
+    """Call until told to stop; every other call has a body."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        count = 0
+        while not load.stop.is_set():
+            count += 1
+            message_id = f"kill-{number}-{count}"
+            headers = {"X-Road-Client": AFIL, "X-Road-Id": message_id}
+            body = b'{"a":1}' if count % 2 else None
+            try:
+                async with session.request(
+                    "POST" if body else "GET", URL, headers=headers, data=body
+                ) as answer:
+                    await answer.read()
+                    if answer.status == 200:
+                        load.answered.append(message_id)
+                        load.came.set()
+                        continue
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.02)
+
+
+async def kill_often(federation: Federation, load: Load) -> None:
+    """Kill and start, each time at a random moment after exchanges succeed again."""
+    for number in range(KILLS):
+        spec = (CONSUMER, PROVIDER)[number % 2]
+        load.came.clear()
+        async with asyncio.timeout(20):
+            await load.came.wait()
+        await asyncio.sleep(random.uniform(0.0, 0.25))
+        federation.kill(spec.key)
+        federation.start_gateway(spec, wait=False)
+
+
+def kept(federation: Federation, spec: GatewaySpec) -> set[str]:
+    """The message ids of which a gateway has both the request and the response."""
+    with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=10) as log:
+        rows = log.execute(
+            "SELECT message_id FROM record WHERE message_id LIKE 'kill-%' GROUP BY message_id "
+            "HAVING sum(is_response = 0) >= 1 AND sum(is_response = 1) >= 1"
+        ).fetchall()
+    return {row[0] for row in rows}
+
+
+async def test_no_answer_without_a_durable_record_on_both_sides(federation: Federation) -> None:
+    load = Load()
+    async with asyncio.TaskGroup() as group:
+        for number in range(CONSUMERS):
+            group.create_task(consume(number, load))
+        await kill_often(federation, load)
+        load.stop.set()
+    await asyncio.to_thread(works, CONSUMER.address)
+    assert len(load.answered) > KILLS * CONSUMERS // 2
+    for spec in (CONSUMER, PROVIDER):
+        missing = set(load.answered) - kept(federation, spec)
+        assert not missing
+        federation.kill(spec.key)
+        log = MessageLog.open(federation.data(spec) / "log")
+        assert await log.verify_chain() is None
+        await log.close()
+        federation.start_gateway(spec)
