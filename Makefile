@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test check bench fuzz clean
+.PHONY: help demo demo-check scenarios test check bench fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it)"
 	@echo "make demo-check  the same, unattended; exits by result"
+	@echo "make scenarios   the acceptance scenarios through real gateways, a row each"
 	@echo "make test        every test"
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
@@ -29,6 +30,9 @@ demo: $(STAMP)
 demo-check: $(STAMP)
 	$(BIN)/python -m benchmarks.demo --check $(if $(SAY),--lang $(SAY))
 
+scenarios: $(STAMP)
+	$(BIN)/python -m benchmarks.scenarios
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -q tests
 
@@ -45,4 +49,4 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

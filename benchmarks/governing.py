@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -111,6 +113,7 @@ class Governing:
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.sign(self.policy()))
+        self._heads_authority(country.system_folder("00-ONIESS"))
         oniess = country.system_folder("00-ONIESS") / "oniess.sqlite"
         if oniess.exists():
             database = Database(oniess, ONIESS_STEPS)
@@ -120,6 +123,39 @@ class Governing:
             database.close()
         for code in country.systems():
             self._load(country, code, file)
+
+    def _heads_authority(self, oniess: Path) -> None:
+        """The authority whose certificates heads sign with; ONIESS trusts it, and nobody else's."""
+        if (oniess / "authorities.pem").exists() or not oniess.exists():
+            return
+        key, (certificate,) = self_signed("ac.firma.example")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self._folder / "ac-titulares.pem").write_bytes(pem)
+        (self._folder / "ac-titulares.pem").chmod(0o600)
+        (oniess / "authorities.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    def adopt(self, policy_sha256: str, at: datetime) -> dict[str, str]:
+        """A head's adoption of a policy, with a certificate that is good around ``at``."""
+        authority = load_pem_private_key((self._folder / "ac-titulares.pem").read_bytes(), None)
+        assert isinstance(authority, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Titular")]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ac.firma.example")]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(at - timedelta(days=1))
+            .not_valid_after(at + timedelta(days=365))
+            .sign(authority, hashes.SHA256())
+        )
+        signature = key.sign(bytes.fromhex(policy_sha256), ec.ECDSA(hashes.SHA256()))
+        return {
+            "politicaSha256": policy_sha256,
+            "firma": base64.b64encode(signature).decode(),
+            "certificado": base64.b64encode(der_of(certificate)).decode(),
+        }
 
     def _load(self, country: Country, code: str, file: Path) -> None:
         data = country.folder / code

@@ -12,11 +12,15 @@ from aiohttp import web
 from serving import telemetry
 from serving.settings import BadSettings
 from social_security import app, config, seed
+from social_security.officers import officer
 
 
 @click.group()
 def main() -> None:
     """Social-security systems on the road."""
+
+
+main.add_command(officer)
 
 
 @main.command()
@@ -41,6 +45,8 @@ def seed_command(data: Path, member: str, registry: Path | None) -> None:
     """Fill a folder with the synthetic persons of the fixture; a seeded folder stays as it is."""
     if member == app.REGISTRY:
         seed.seed_registry(data)
+    elif member == app.ONIESS:
+        seed.seed_oniess(data)
     elif registry is None:
         raise click.UsageError("an institute needs --registry: the registry learns its public key")
     else:

@@ -20,7 +20,7 @@ def notice_of(member_code: str) -> tuple[str, str]:
     """The address and the SHA-256 of a member's notice."""
     member = pack.members()[member_code]
     text = _TEXT.format(name=member.name)
-    host = member_code.partition("-")[2].lower()
+    host = (member_code if member.member_class == "GAR" else member_code.partition("-")[2]).lower()
     return f"https://{host}.example/aviso/v3", hashlib.sha256(text.encode()).hexdigest()
 
 

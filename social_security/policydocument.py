@@ -47,6 +47,7 @@ def build_policy(
     version: str,
     effective_from: datetime,
     *,
+    effective_until: datetime | None = None,
     previous: str | None = None,
     more_answer_fields: Mapping[str, tuple[str, ...]] | None = None,
 ) -> bytes:
@@ -58,6 +59,7 @@ def build_policy(
         "id": POLICY_ID,
         "version": version,
         "effective_from": effective_from.isoformat(),
+        "effective_until": None if effective_until is None else effective_until.isoformat(),
         "previous": previous,
         "vocabulary": {
             "purpose": "X-OSS-Proposito",

@@ -51,7 +51,7 @@ def seed_registry(folder: Path) -> RegistryKeys:
     level = pack.document("fixture.json")["level"]
     for person in fixture["persons"]:
         rid = Rid(bytes.fromhex(person["rid"]))
-        store.enrol(parse_curp(person["curp"], ENROLLED), level, ENROLLED, rid=rid)
+        store.enrol(parse_curp(person.get("former_curp", person["curp"]), ENROLLED), level, ENROLLED, rid=rid)
     for entry in pack.document("fixture.json")["periods"]:
         member = pack.members()[entry["member"]].path
         store.link(rid_of(entry["person"]), member, ENROLLED, has_history=True)

@@ -232,6 +232,8 @@ async def take_event(desk: InstituteDesk, asked: Asked) -> Answer:
         return _acknowledged(digest)
     if event["hashAnterior"] != case.last_hash or event["secuencia"] != len(chain) + 1:
         raise DomainError("SS-401", field="hashAnterior")
+    if event["evento"] == "TOTALIZAR":
+        await desk.conventions.read()
     after = _after(desk, asked, case, chain, event)
     _check_content(desk, asked, case, chain, event)
     desk.note_subject(asked, case.pid)

@@ -335,7 +335,8 @@ class RegistryStore:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO case_entry (case_id, member, rid, benefit, state, at) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, benefit = excluded.benefit",
+                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+                "benefit = coalesce(excluded.benefit, case_entry.benefit)",
                 (entry.case, entry.member, entry.rid, entry.benefit, entry.state, at.isoformat()),
             )
 

@@ -1,0 +1,323 @@
+"""S01, S10 and S14: a new institute joins, purpose limits hold, and what is tampered with, down or suspended."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sqlite3
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.country import Call, member_path
+from benchmarks.federation import run_command
+from benchmarks.governing import EFFECTIVE
+from benchmarks.scenarios.stage import Stage, evidence_folder, pid_of
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.evidence import verify_container
+from gateway.cli import main as gateway_command
+from social_security.oniess.enforcement import Measure, measure_for, trace
+from social_security.policydocument import build_policy, build_suspension
+
+if TYPE_CHECKING:
+    from benchmarks.country import Reply
+
+CASE = "ALTA-14-2026-00000001"
+SHA = "d" * 64
+SUBSYSTEMS = ["AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL"]
+ROLES = ["TITULAR", "UNIDAD_TRANSPARENCIA", "SEGURIDAD", "TECNICO", "JURIDICO", "INCIDENTES_24X7"]
+
+
+def s01(stage: Stage) -> None:
+    """A new institute joins."""
+    stage.at("2026-03-02T10:00:00-06:00")
+    body = {
+        "nombre": "Instituto de Pensiones del Estado de Jalisco",
+        "entidad": "14",
+        "clasePropuesta": "GOB",
+        "codigoPropuesto": "14-IPEJAL",
+        "fundamentoCreacion": "Ley del Instituto de Pensiones del Estado de Jalisco",
+        "subsistemas": SUBSYSTEMS,
+        "contactos": [{"rol": r, "correo": f"{r.lower().replace('_', '.')}@ipejal.example"} for r in ROLES],
+    }
+    lacking = alta(
+        stage, "solicitarAlta", body | {"contactos": body["contactos"][:5] + body["contactos"][:1]}
+    )
+    stage.refused(lacking, "SS-600", "five roles of six")
+    opened = stage.done(alta(stage, "solicitarAlta", body), "solicitarAlta")
+    stage.expect(opened["estado"] == "SOLICITADA" and len(opened["compuertas"]) == 9, "nine gates")
+    impact = stage.done(gate(stage, "impacto", presentadaEl="2026-03-02"), "impacto")
+    stage.expect(impact["operacionDesde"] == "2026-04-13", f"from {impact['operacionDesde']}")
+    stage.refused(activate(stage, "2026-04-01"), "SS-601", "before the term")
+    for name in ("documentos", "contactos", "seguridad", "avisos", "convenio", "certificados"):
+        stage.done(gate(stage, name), name)
+    stage.at("2026-04-13T10:00:00-06:00")
+    open_gate = activate(stage, "2026-04-13")
+    stage.refused(open_gate, "SS-600", "gate conformidad is open")
+    stage.expect("conformidad" in open_gate.body["mensaje"], "the open gate is named")
+    failed = {"suite": "sacbe-1", "fecha": "2026-04-10", "pruebas": {"T01": True, "T02": False}}
+    stage.refused(gate(stage, "conformidad", reporte=failed), "SS-602", "a failed conformance test")
+    passed = failed | {"pruebas": {"T01": True, "T02": True}}
+    stage.done(gate(stage, "conformidad", reporte=passed), "conformidad")
+    governing = stage.country.governing
+    now = datetime(2026, 4, 13, 16, tzinfo=UTC)
+    right = governing.policy_hash()
+    stage.refused(
+        gate(stage, "titular", adopcion=governing.adopt(SHA, now)), "SS-604", "a signature over another hash"
+    )
+    old = governing.adopt(right, now - timedelta(days=900))
+    stage.refused(gate(stage, "titular", adopcion=old), "SS-604", "an expired certificate")
+    forged = governing.adopt(right, now) | {"firma": base64.b64encode(b"0" * 70).decode()}
+    stage.refused(gate(stage, "titular", adopcion=forged), "SS-604", "a forged signature")
+    stage.done(gate(stage, "titular", adopcion=governing.adopt(right, now)), "titular")
+    active = activate(stage, "2026-04-13")
+    stage.expect(stage.done(active, "activarAlta")["estado"] == "ACTIVA", "ACTIVA")
+    stage.prove([open_gate, active])
+    stage.country.add("14-IPEJAL")
+    _first_answers(stage)
+
+
+def _first_answers(stage: Stage) -> None:
+    """Each of the other three has granted a right; nothing else changed at them."""
+    replies: list[Reply] = []
+    for code in ("15-ISSEMYM", "26-ISSSTESON", "30-IPE"):
+        started = time.monotonic()
+        while True:
+            reply = stage.country.send("14-IPEJAL/AFIL", f"{member_path(code)}/AFIL", "GET", "/estado")
+            if reply.status == 200 or time.monotonic() - started > 30:
+                break
+            time.sleep(0.5)  # the gateways poll the configuration every few seconds
+        stage.expect(
+            reply.body.get("member") == member_path(code),
+            f"signed answer of {code}: {reply.error} {reply.body}",
+        )
+        replies.append(reply)
+    stage.prove(replies)
+    console = stage.country.send("14-IPEJAL/AFIL", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/consola")
+    shown = [a for a in console.body.get("altas", []) if a["codigo"] == "14-IPEJAL"]
+    stage.expect(
+        shown
+        and set(shown[0]["compuertas"].values()) == {"APROBADA"}
+        and shown[0]["camino"][-1] == "activarAlta",
+        "the console shows nine green gates and the whole path",
+    )
+
+
+def alta(stage: Stage, operation: str, body: dict[str, Any], **path: str) -> Reply:
+    """One operation of onboarding, by ONIESS's operator."""
+    why = Call("PUR-ALTA", CASE, "OPERADOR_ALTA", "Incorporación de miembro")
+    return stage.ask("00-ONIESS/ALTA", "00-ONIESS", operation, body, why, **path)
+
+
+def gate(stage: Stage, name: str, **more: Any) -> Reply:
+    """Approve a gate with its evidence."""
+    body = {"resultado": "APROBADA", "evidenciaSha256": SHA, "resueltoPor": "oniess:op-1", **more}
+    return alta(stage, "resolverCompuerta", body, caso=CASE, compuerta=name)
+
+
+def activate(stage: Stage, day: str) -> Reply:
+    """Ask for operation from a day on."""
+    return alta(stage, "activarAlta", {"fecha": day}, caso=CASE)
+
+
+def s10(stage: Stage) -> None:
+    """Purpose limits and minimisation."""
+    stage.at("2026-04-20T10:00:00-06:00")
+    pair = {"pid": "VMP5P6A3TQ8FQZ4H1PX3GS1Q24R"}
+    port = Call("PUR-PORT", "PORT-30-2026-00000099", "ANALISTA_PORTABILIDAD", "Totalización")
+    benefit = Call("PUR-BENEF", "CONS-30-2026-00000099", "ANALISTA_PORTABILIDAD", "Requisitos")
+
+    def history(call: Call) -> Reply:
+        return stage.ask("30-IPE/PORT", "15-ISSEMYM", "consultarHistoria", pair, call)
+
+    stage.refused(history(benefit), "SS-201", "PUR-BENEF asking for a history")
+    stage.refused(history(port), "SS-205", "PUR-PORT without an open case")
+    notice = f"https://ipe.example/aviso/v3;sha256={'e' * 64}"
+    stage.refused(history(_with(port, "X-OSS-Aviso", notice)), "SS-204", "another notice")
+    stage.refused(history(_with(port, "X-OSS-Fundamento", "mx:LGPDPPSO-16-II")), "SS-202", "one basis of two")
+    stage.refused(history(_with(port, "X-OSS-Fundamento", "")), "SS-202", "no legal basis")
+    stage.refused(history(_with(port, "X-OSS-Rol", "AUDITOR")), "SS-210", "another role")
+    stage.refused(history(_with(port, "X-OSS-Politica", "0.9.0")), "SS-203", "another policy version")
+    in_path = stage.country.send(
+        "30-IPE/PORT", "MX/GOB/15-ISSEMYM/HIST", "POST", "/historias/consultar?quien=EEPA780514MMCJRN95", pair
+    )
+    stage.refused(in_path, "SS-105", "a CURP in the address")
+    stage.expect(in_path.body.get("regla") == "oss:no-curp", f"the refusal names its rule: {in_path.body}")
+    stage.prove([stage.replies[0], in_path])
+    _quota(stage)
+    _rogue(stage)
+    violations = _violations(stage, "MX/GOB/30-IPE/PORT")
+    stage.expect(
+        measure_for(violations) is Measure.SUSPENSION, f"{violations} violations escalate to suspension"
+    )
+    stage.expect(len(trace()) == 23, f"the matrix from law to evidence has no gap: {len(trace())} rows")
+
+
+def _with(call: Call, name: str, value: str) -> Call:
+    return Call(call.purpose, call.case, call.role, call.reason, headers={name: value})
+
+
+def _quota(stage: Stage) -> None:
+    """The registry's own count stands at 2,000 already: the next look-up is the 2,001st."""
+    file = stage.country.system_folder("00-RNSS") / "registry.sqlite"
+    with sqlite3.connect(file, timeout=10) as connection:
+        connection.execute(
+            "INSERT INTO lookup (account, day, count) VALUES ('MX-15-ISSEMYM:emp-2001', '2026-04-20', 2000)"
+        )
+    connection.close()
+    why = Call("PUR-IDENT", "CONS-15-2026-00000077", "ANALISTA_AFILIACION", "Alta", user="emp-2001")
+    reply = stage.ask(
+        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"pid": pid_of("ana", "15-ISSEMYM")}, why
+    )
+    stage.refused(reply, "SS-304", "the 2,001st look-up of the day")
+
+
+def _rogue(stage: Stage) -> None:
+    """A system that answers more than it may; then a policy that grants one field more."""
+    country = stage.country
+    why = Call("PUR-AFIL", "CONS-30-2026-00000078", "ANALISTA_AFILIACION", "Verificar afiliación")
+    body = {"pid": pid_of("saul", "30-IPE")}
+
+    def ask(call: Call) -> Reply:
+        return stage.ask("30-IPE/AFIL", "22-MQRO", "consultarAfiliacion", body, call)
+
+    def serve(*arguments: str) -> None:
+        country.federation.kill("22-MQRO-sistema")
+        country.federation.start(
+            "22-MQRO-sistema", "benchmarks.scenarios.rogue", country.address("22-MQRO"), "9000", *arguments
+        )
+        country.federation.wait_for(f"http://{country.address('22-MQRO')}:9000/estado")
+
+    serve()
+    named = ask(why)
+    stage.refused(named, "SS-201", "an answer with a name")
+    stage.expect(
+        named.body.get("campo") == "nombre" and "Persona" not in str(named.body),
+        f"nothing of it left: {named.body}",
+    )
+    stage.prove([named])
+    serve("--office")
+    stage.refused(ask(why), "SS-201", "a field that 1.0.0 does not grant")
+    now = datetime.now(UTC)
+    wider = build_policy(
+        "1.1.0",
+        now,
+        effective_until=now + timedelta(seconds=12),
+        previous=country.governing.policy_hash(),
+        more_answer_fields={"consultarAfiliacion": ("delegacion",)},
+    )
+    data, file = country.folder / "22-MQRO", country.folder / "politica-1.1.0.json"
+    file.write_bytes(country.governing.sign(wider, (0, 1)))
+    try:
+        run_command(gateway_command, "policy", "load", "--data", str(data), str(file))
+        stage.expect(False, "2 of 3 signatures were taken")
+    except SystemExit:
+        stage.expect(True, "2 of 3 signatures are not loaded")
+    file.write_bytes(country.governing.sign(wider))
+    run_command(gateway_command, "policy", "load", "--data", str(data), str(file))
+    newer = _with(why, "X-OSS-Politica", "1.1.0")
+    stage.wait(
+        "with 1.1.0 in force the field passes", lambda: ask(newer).body.get("delegacion") == "Centro", 11
+    )
+    country.federation.kill("22-MQRO-sistema")
+    country.start_system("22-MQRO")
+    country.federation.wait_for(f"http://{country.address('22-MQRO')}:9000/estado")
+    time.sleep(max(0.0, (now + timedelta(seconds=12.5) - datetime.now(UTC)).total_seconds()))
+
+
+def _violations(stage: Stage, client: str) -> int:
+    """A member's refused requests, as the gateways recorded them."""
+    count = 0
+    for file in stage.country.folder.glob("*.log"):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            if '"policy_refused"' in line:
+                count += json.loads(line).get("client") == client
+    return count
+
+
+def s14(stage: Stage) -> None:
+    """Tampering, outages, suspension."""
+    stage.at("2026-05-12T09:00:00-06:00")
+    why = Call("PUR-IDENT", "CONS-30-2026-00000140", "ANALISTA_AFILIACION", "Alta")
+    ask = {"pid": pid_of("ana", "30-IPE")}
+    kept = stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why)
+    stage.done(kept, "an ordinary exchange")
+    stage.prove([kept])
+    _tamper(stage)
+    _outage(stage, why, ask)
+    _suspend(stage, why, ask)
+    stage.prove([kept])
+
+
+def _tamper(stage: Stage) -> None:
+    folder = evidence_folder(stage)
+    trusted = load_configuration_folder(folder / "verificationconf", strict=False)
+    files = sorted(folder.glob("*/*.asice"))
+    stage.need(files, "there are containers to tamper with")
+    original = files[0].read_bytes()
+    for name in _parts(original):
+        verdict = verify_container(io.BytesIO(_flipped(original, name)), trusted, at=None)
+        stage.expect(not verdict.is_valid, f"a flipped byte in {name} is found")
+    for other in files[1:]:
+        with other.open("rb") as source:
+            stage.expect(verify_container(source, trusted, at=None).is_valid, f"{other.name} stays valid")
+
+
+def _parts(container: bytes) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(container)) as archive:
+        return [
+            n
+            for n in archive.namelist()
+            if n.startswith(("message", "attachment"))
+            or n.endswith(("signatures.xml", ".tst", "hashchain.xml"))
+        ]
+
+
+def _flipped(container: bytes, name: str) -> bytes:
+    """The container with one bit of one part turned: in the middle of it, in a token at its end, where its signature is.
+
+    (A token's middle is the copy of the authority's certificate, which no signature covers and no verifier reads.)
+    """
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(container)) as source, zipfile.ZipFile(out, "w") as target:
+        for info in source.infolist():
+            data = bytearray(source.read(info))
+            if info.filename == name and data:
+                data[-10 if name.endswith(".tst") else len(data) // 2] ^= 1
+            target.writestr(info, bytes(data))
+    return out.getvalue()
+
+
+def _outage(stage: Stage, why: Call, ask: dict[str, str]) -> None:
+    country = stage.country
+    country.federation.kill("00-RNSS-sistema")
+    down = stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why)
+    stage.expect(down.error == "server.serverproxy.network_error", f"the registry is down: {down.error}")
+    country.start_system("00-RNSS")
+    country.federation.wait_for(f"http://{country.address('00-RNSS')}:9000/estado")
+    stage.done(stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why), "it is back")
+
+
+def _suspend(stage: Stage, why: Call, ask: dict[str, str]) -> None:
+    governing = stage.country.governing
+    order = build_suspension("orden-2026-001", "MX/GOB/30-IPE", EFFECTIVE, "Tercera violación de la política")
+    try:
+        governing.load_everywhere(stage.country, governing.sign(order, (0, 1)), "orden.json")
+        stage.expect(False, "an order with 2 of 3 signatures was taken")
+    except SystemExit:
+        stage.expect(True, "an order with 2 of 3 signatures is refused")
+    governing.load_everywhere(stage.country, governing.sign(order), "orden.json")
+    stage.wait(
+        "within seconds the registry's gateway refuses the suspended member",
+        lambda: (
+            stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why).body.get("codigo") == "SS-603"
+        ),
+    )
+    stage.prove()
+    other = Call("PUR-IDENT", "CONS-15-2026-00000140", "ANALISTA_AFILIACION", "Alta")
+    fine = stage.ask(
+        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"pid": pid_of("ana", "15-ISSEMYM")}, other
+    )
+    stage.done(fine, "others are not touched")

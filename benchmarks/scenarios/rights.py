@@ -1,0 +1,443 @@
+"""S05 to S09: access, rectification, refusal and review, cancellation and opposition, and who looked at my data."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from benchmarks.country import Call
+from benchmarks.scenarios.mobility import RULES
+from benchmarks.scenarios.stage import PortCase, Stage, pid_of
+from social_security.eventchain import history_digest
+from social_security.history import check_history, total
+
+HASH = "0" * 63 + "1"
+REASONS = "La entrega afectaría derechos de una tercera persona identificada en el expediente."
+
+
+def filing(right: str, received: str, codes: list[str], **more: Any) -> dict[str, Any]:
+    """The body of a request."""
+    return {
+        "derecho": right,
+        "representante": False,
+        "nivelIdentidad": "LOA2",
+        "modalidad": "ELECTRONICA",
+        "recibidaEl": received,
+        "responsables": [f"MX/GOB/{c}" for c in codes],
+        **more,
+    }
+
+
+def arco(folio: str, role: str = "TITULAR") -> Call:
+    """The context of a request."""
+    return Call("PUR-ARCO", folio, role, "Ejercicio de derechos ARCO", system="Ventanilla única")
+
+
+class Folio:
+    """One request at one institute, as the different parties drive it."""
+
+    def __init__(self, stage: Stage, folio: str, code: str) -> None:
+        self._stage = stage
+        self.folio = folio
+        self.code = code
+
+    def file(self, client: str, body: dict[str, Any]) -> dict[str, Any]:
+        """File it."""
+        reply = self._stage.ask(f"{client}/ARCO", self.code, "presentarArco", body, arco(self.folio))
+        return self._stage.done(reply, f"{self.folio} at {self.code}")
+
+    def advance(
+        self, state: str, at: str, *, role: str = "UNIDAD_TRANSPARENCIA", client: str = "", **more: Any
+    ) -> Any:
+        """Cause an event at a moment; the answer."""
+        self._stage.at(at)
+        return self._stage.ask(
+            client or f"{self.code}/ARCO",
+            self.code,
+            "avanzarArco",
+            {"estado": state, "ocurridoEl": at, **more},
+            arco(self.folio, role),
+            folio=self.folio,
+        )
+
+    def see(self, client: str = "") -> dict[str, Any]:
+        """State and dates."""
+        reply = self._stage.ask(
+            f"{client or self.code}/ARCO", self.code, "verArco", None, arco(self.folio), folio=self.folio
+        )
+        return self._stage.done(reply, f"{self.folio} at {self.code}")
+
+
+def s05(stage: Stage) -> None:
+    """Access across institutes, clocks included."""
+    received = "2026-04-20T09:00:00-06:00"
+    stage.at(received)
+    folio, codes = "ARCO-30-2026-00000001", ["15-ISSEMYM", "26-ISSSTESON", "30-IPE"]
+    children = {c: Folio(stage, folio, c) for c in codes}
+    pid = pid_of("ana", "30-IPE")
+    for code, child in children.items():
+        who = (
+            {"pid": pid}
+            if code == "30-IPE"
+            else {"testigo": stage.token("30-IPE/ARCO", pid, code, arco(folio))}
+        )
+        answer = child.file("30-IPE", filing("ACCESO", received, codes) | who)
+        stage.expect(
+            answer["limiteRespuesta"] == "2026-05-20", f"{code}: answer due {answer['limiteRespuesta']}"
+        )
+        stage.done(child.advance("EN_TRAMITE", "2026-04-21T10:00:00-06:00"), "EN_TRAMITE")
+        stage.at(received)
+    longer = stage.done(children["26-ISSSTESON"].advance("AMPLIADA", "2026-05-18T10:00:00-07:00"), "AMPLIADA")
+    stage.expect(longer["limiteRespuesta"] == "2026-06-03", f"extension: {longer['limiteRespuesta']}")
+    for code, at, execute in (
+        ("30-IPE", "2026-05-19T10:00:00-06:00", "2026-06-09"),
+        ("15-ISSEMYM", "2026-05-20T10:00:00-06:00", "2026-06-10"),
+        ("26-ISSSTESON", "2026-06-03T10:00:00-07:00", "2026-06-24"),
+    ):
+        answer = stage.done(children[code].advance("PROCEDENTE", at), f"PROCEDENTE at {code}")
+        stage.expect(answer["limiteEjecucion"] == execute, f"{code}: execute by {answer['limiteEjecucion']}")
+    packages: dict[str, dict[str, Any]] = {}
+    for code, child in children.items():
+        stage.done(child.advance("EFECTIVA", "2026-06-09T10:00:00-06:00"), "EFECTIVA")
+        packages[code] = child.see("30-IPE")["paquete"]
+        stage.expect(packages[code]["historia"]["totalDias"] > 0, f"{code}: the package holds the periods")
+        stage.expect(
+            "bitacora" in packages[code] and "receptores" in packages[code], f"{code}: and who received them"
+        )
+    stage.prove()
+    made = total([p for k in packages.values() for p in check_history(k["historia"])], RULES)
+    stage.expect((made.union_days, made.years) == (9059, 25), "the packages add up to S03's totals")
+    late = Folio(stage, "ARCO-15-2026-00000009", "15-ISSEMYM")
+    stage.at("2026-03-02T23:30:00-06:00")
+    answer = late.file(
+        "15-ISSEMYM",
+        filing("ACCESO", "2026-03-02T23:30:00-06:00", ["15-ISSEMYM"]) | {"pid": pid_of("ana", "15-ISSEMYM")},
+    )
+    stage.expect(answer["limiteRespuesta"] == "2026-03-30", f"23:30 local is still that day: {answer}")
+
+
+def s06(stage: Stage) -> None:
+    """Rectification, and the copies that already left."""
+    received = "2026-08-21T10:00:00-07:00"
+    stage.at(received)
+    pid = pid_of("jose-teodoro", "26-ISSSTESON")
+    request = Folio(stage, "ARCO-26-2026-00000001", "26-ISSSTESON")
+    body = filing(
+        "RECTIFICACION",
+        received,
+        ["26-ISSSTESON"],
+        descripcion="Mi baja fue el 30 de junio de 2012, no de 2011.",
+        datos=["periodo"],
+        periodo={"idPeriodo": "26-ISSSTESON:P-000002", "hasta": "2012-06-30", "evidenciaSha256": HASH},
+    )
+    filed = request.file("26-ISSSTESON", body | {"pid": pid})
+    stage.expect(filed["limiteRespuesta"] == "2026-09-22", f"answer due {filed['limiteRespuesta']}")
+    stage.done(request.advance("EN_TRAMITE", "2026-08-24T10:00:00-07:00"), "EN_TRAMITE")
+    granted = stage.done(request.advance("PROCEDENTE", "2026-09-22T10:00:00-07:00"), "PROCEDENTE")
+    stage.expect(granted["limiteEjecucion"] == "2026-10-13", f"takes effect by {granted['limiteEjecucion']}")
+    stage.country.federation.kill("14-IPEJAL-sistema")
+    stage.done(request.advance("EFECTIVA", "2026-10-13T10:00:00-07:00"), "EFECTIVA")
+    stage.prove()
+    stage.wait(
+        "the notice to IPEJAL is tried again and shown as waiting",
+        lambda: _waiting(stage) == ["MX/GOB/14-IPEJAL"],
+    )
+    stage.country.start_system("14-IPEJAL")
+    stage.wait("IPEJAL acknowledges the replacement", lambda: _waiting(stage) == [], 30)
+    case = PortCase(
+        stage, "PORT-14-2026-00000001", "14-IPEJAL", ["26-ISSSTESON"], "CONV-DEMO-2026-02", "JUBILACION"
+    )
+    seen = {code: case.seen_by(code) for code in ("14-IPEJAL", "26-ISSSTESON")}
+    stage.expect(
+        seen["14-IPEJAL"]["ultimoHash"] == seen["26-ISSSTESON"]["ultimoHash"], f"both chains agree: {seen}"
+    )
+    own = stage.ask(
+        "26-ISSSTESON/HIST",
+        "26-ISSSTESON",
+        "consultarHistoria",
+        {"pid": pid},
+        Call("PUR-HIST", "CONS-26-2026-00000006", "TITULAR", "Constancia"),
+    )
+    periods = stage.done(own, "the history now")["periodos"]
+    stage.expect(
+        [(p["version"], p["dias"]) for p in periods] == [(2, 10_028)], f"version 2 only is served: {periods}"
+    )
+    _rectified_total(stage, case, seen["14-IPEJAL"])
+
+
+def _rectified_total(stage: Stage, case: PortCase, seen: dict[str, Any]) -> None:
+    def event(days: int, weeks: int, years: int, theirs: int) -> dict[str, Any]:
+        return {
+            "caso": case.case,
+            "secuencia": seen["ultimaSecuencia"] + 1,
+            "evento": "TOTALIZAR",
+            "estadoPrevio": "HISTORIA_RECIBIDA",
+            "estadoNuevo": "TOTALIZADA",
+            "responsable": "MX/GOB/14-IPEJAL",
+            "contraparte": ["MX/GOB/26-ISSSTESON"],
+            "hashAnterior": seen["ultimoHash"],
+            "totalizacion": {
+                "diasUnion": days,
+                "diasTraslape": 0,
+                "semanas": weeks,
+                "aniosReconocidos": years,
+                "partes": [
+                    {"instituto": "MX/GOB/26-ISSSTESON", "dias": theirs},
+                    {"instituto": "MX/GOB/14-IPEJAL", "dias": 4932},
+                ],
+            },
+        }
+
+    stage.refused(
+        case.post("14-IPEJAL", "14-IPEJAL", event(14_594, 2084, 40, 9662)), "SS-406", "the totals of before"
+    )
+    reply = case.post("14-IPEJAL", "14-IPEJAL", event(14_960, 2137, 41, 10_028))
+    stage.done(reply, "41 years with the rectified period")
+
+
+def _waiting(stage: Stage) -> list[str]:
+    rows = query(
+        stage, "26-ISSSTESON", "SELECT member FROM outbox WHERE acknowledged_at IS NULL AND attempts > 0"
+    )
+    return [r[0] for r in rows]
+
+
+def query(stage: Stage, code: str, sql: str) -> list[tuple[Any, ...]]:
+    """What an institute's operator sees in its own database."""
+    name = "registry" if code == "00-RNSS" else "institute"
+    file = stage.country.system_folder(code) / f"{name}.sqlite"
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def s07(stage: Stage) -> None:
+    """Refusal, silence, review."""
+    pid = {"pid": pid_of("ofelia", "15-ISSEMYM")}
+    received = "2026-03-02T10:00:00-06:00"
+    refused, silent, alone = (Folio(stage, f"ARCO-15-2026-0000000{n}", "15-ISSEMYM") for n in (1, 2, 3))
+    for request in (refused, silent, alone):
+        stage.at(received)
+        request.file("15-ISSEMYM", filing("ACCESO", received, ["15-ISSEMYM"]) | pid)
+    answered = "2026-03-30T10:00:00-06:00"
+    for request in (refused, alone):
+        stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
+        bare = request.advance("IMPROCEDENTE", answered, causas=["IV"])
+        stage.refused(bare, "SS-400", "a refusal without the committee's resolution")
+        said = {"causas": ["IV"], "resolucionComite": "CT/15/2026/031", "negativa": _negativa()}
+        stage.done(request.advance("IMPROCEDENTE", answered, **said), "IMPROCEDENTE")
+    negativa = refused.see()["negativa"]
+    stage.expect(negativa["autoridad"] == "MX/GAR/15-GARANTE", "the refusal names the guarantor")
+    stage.expect(
+        negativa["limiteImpugnacion"] == "2026-04-20", f"and the last day: {negativa['limiteImpugnacion']}"
+    )
+    stage.prove()
+    stage.at("2026-03-31T00:30:00-06:00")
+    rows = "SELECT state FROM arco WHERE folio = 'ARCO-15-2026-00000002'"
+    stage.wait(
+        "silence becomes a state by itself",
+        lambda: query(stage, "15-ISSEMYM", rows) == [("FALTA_RESPUESTA",)],
+    )
+    stage.expect(silent.see()["limiteRecurso"] == "2026-04-20", "the appeal window closes 2026-04-20")
+    _review(stage, refused, alone, negativa)
+
+
+def _review(stage: Stage, refused: Folio, alone: Folio, negativa: dict[str, Any]) -> None:
+    at = "2026-04-20T10:00:00-06:00"
+    wrong = refused.advance("RECURRIDA", at, role="TITULAR", huellaNegativa=HASH)
+    stage.refused(wrong, "SS-401", "an appeal against another text")
+    mine = history_digest(negativa)
+    appealed = stage.done(refused.advance("RECURRIDA", at, role="TITULAR", huellaNegativa=mine), "RECURRIDA")
+    stage.expect(
+        appealed["limiteResolucion"] == "2026-06-17", f"resolution due {appealed['limiteResolucion']}"
+    )
+    stage.done(
+        alone.advance(
+            "RECURRIDA", at, role="TITULAR", huellaNegativa=history_digest(alone.see()["negativa"])
+        ),
+        "appeal",
+    )
+    garante = "15-GARANTE/SUPERV"
+    other = refused.advance("RESUELTA_RR", "2026-05-04T10:00:00-06:00", role="GARANTE", sentido="REVOCAR")
+    stage.refused(other, "SS-210", "an institute that resolves its own appeal")
+    stage.done(
+        refused.advance("CONCILIACION", "2026-05-04T10:00:00-06:00", role="GARANTE", client=garante),
+        "CONCILIACION",
+    )
+    resolved = refused.advance(
+        "RESUELTA_RR", "2026-06-16T10:00:00-06:00", role="GARANTE", client=garante, sentido="REVOCAR"
+    )
+    stage.expect(stage.done(resolved, "RESUELTA_RR")["sentido"] == "REVOCAR", "the guarantor revokes")
+    stage.prove()
+    longer = alone.advance(
+        "RECURRIDA", "2026-06-16T10:00:00-06:00", role="GARANTE", client=garante, sentido="PRORROGA"
+    )
+    stage.expect(stage.done(longer, "PRORROGA")["limiteResolucion"] == "2026-07-15", "extended to 2026-07-15")
+    stage.done(refused.advance("CUMPLIDA", "2026-06-26T10:00:00-06:00"), "CUMPLIDA")
+    stage.at("2026-07-16T00:30:00-06:00")
+    rows = "SELECT state, outcome FROM arco WHERE folio = 'ARCO-15-2026-00000003'"
+    stage.wait(
+        "the guarantor's silence confirms the answer",
+        lambda: query(stage, "15-ISSEMYM", rows) == [("RESUELTA_RR", "CONFIRMAR_POR_SILENCIO")],
+    )
+
+
+def _negativa() -> dict[str, Any]:
+    return {
+        "codigo": "SS-500",
+        "causa": "IV",
+        "fundamento": "mx:LGPDPPSO-49-IV",
+        "motivacion": REASONS,
+        "medioImpugnacion": "Recurso de revisión",
+        "autoridad": "MX/GAR/15-GARANTE",
+        "limiteImpugnacion": "2026-04-20",
+    }
+
+
+def s08(stage: Stage) -> None:
+    """Cancellation and opposition."""
+    received, resolved = "2026-03-02T10:00:00-06:00", "2026-03-20T10:00:00-06:00"
+    pid = pid_of("maria-ines", "30-IPE")
+    for number, right, data, state in (
+        (1, "CANCELACION", "correo", "PROCEDENTE"),
+        (2, "CANCELACION", "periodo", "IMPROCEDENTE"),
+        (3, "OPOSICION", "sueldos", "PROCEDENTE"),
+    ):
+        stage.at(received)
+        request = Folio(stage, f"ARCO-30-2026-000000{number + 10}", "30-IPE")
+        request.file(
+            "30-IPE",
+            filing(right, received, ["30-IPE"], descripcion="Solicito lo que se indica.", datos=[data])
+            | {"pid": pid},
+        )
+        stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
+        more = (
+            {"causas": ["III", "X"], "resolucionComite": "CT/30/2026/007"} if state == "IMPROCEDENTE" else {}
+        )
+        answer = stage.done(request.advance(state, resolved, **more), state)
+        if state == "IMPROCEDENTE":
+            stage.expect(
+                answer["negativa"]["causa"] == "III" and "limiteImpugnacion" in answer["negativa"],
+                "refused with cause and date",
+            )
+        else:
+            stage.done(request.advance("EFECTIVA", resolved), "EFECTIVA")
+    blocked = "SELECT blocked_since, erase_on FROM contact"
+    stage.expect(
+        query(stage, "30-IPE", blocked) == [("2026-03-20", "2026-04-10")], "the e-mail is blocked at once"
+    )
+    case = PortCase(stage, "PORT-26-2026-00000008", "26-ISSSTESON", ["30-IPE"], "CONV-DEMO-2025-01", "VEJEZ")
+    theirs = pid_of("maria-ines", "26-ISSSTESON")
+    case.present(theirs)
+    case.cause("26-ISSSTESON", "ADMITIR", "ADMITIDA")
+    case.cause("26-ISSSTESON", "SOLICITAR_HISTORIA", "HISTORIA_SOLICITADA")
+    testigo = stage.token("26-ISSSTESON/PORT", theirs, "30-IPE", case.why())
+    paid = stage.ask(
+        "26-ISSSTESON/PORT",
+        "30-IPE",
+        "consultarHistoria",
+        {"testigo": testigo, "conSueldos": True},
+        case.why(),
+    )
+    stage.refused(paid, "SS-208", "with salaries, which she opposes")
+    bare = stage.ask("26-ISSSTESON/PORT", "30-IPE", "consultarHistoria", {"testigo": testigo}, case.why())
+    stage.done(bare, "without salaries it succeeds")
+    stage.prove([paid, bare])
+    stage.at("2026-04-13T00:30:00-06:00")
+    stage.wait(
+        "the daily routine erases the address", lambda: query(stage, "30-IPE", "SELECT * FROM contact") == []
+    )
+    left = query(stage, "30-IPE", "SELECT day, what, pid FROM suppression")
+    stage.expect(left == [("2026-04-13", "contact", pid)], f"and writes down what, by id: {left}")
+
+
+def s09(stage: Stage) -> None:
+    """Who looked at my data."""
+    stage.at("2026-04-20T12:00:00-06:00")
+    closed = Call("PUR-PORT", "PORT-30-2026-00000017", "ANALISTA_PORTABILIDAD", "Revisión", user="analista-7")
+    pid = pid_of("ana", "30-IPE")
+    tried = stage.ask(
+        "30-IPE/PORT", "15-ISSEMYM", "consultarHistoria", {"pid": "VMP5P6A3TQ8FQZ4H1PX3GS1Q24R"}, closed
+    )
+    stage.refused(tried, "SS-205", "a closed case")
+    hidden = Call(
+        "PUR-AFIL",
+        "CONS-26-2026-00000030",
+        "ANALISTA_AFILIACION",
+        "Requerimiento de autoridad",
+        headers={"X-OSS-Oculto": "mx:LGPDPPSO-49-VI;hasta=2026-06-30"},
+    )
+    testigo = {
+        "testigo": stage.token("26-ISSSTESON/AFIL", pid_of("ana", "26-ISSSTESON"), "15-ISSEMYM", hidden)
+    }
+    asked = stage.ask("26-ISSSTESON/AFIL", "15-ISSEMYM", "consultarAfiliacion", testigo, hidden)
+    stage.done(asked, "the hidden inquiry")
+    bad = Call(
+        "PUR-AFIL", "CONS-26-2026-00000030", "ANALISTA_AFILIACION", "x", headers={"X-OSS-Oculto": "mx:X-1"}
+    )
+    stage.refused(
+        stage.ask("26-ISSSTESON/AFIL", "15-ISSEMYM", "consultarAfiliacion", testigo, bad),
+        "SS-207",
+        "hidden without end date",
+    )
+    look = Call("PUR-BITACORA", "CONS-15-2026-00000021", "TITULAR", "Quién consultó mis datos")
+    mine = {"pid": pid_of("ana", "15-ISSEMYM")}
+    stage.at("2026-04-21T09:00:00-06:00")
+    early = stage.done(stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look), "findUsage")
+    rows = early["usages"]
+    stage.expect(
+        any(r["messageId"] == tried.message_id and r["outcome"] == "NEGADO" for r in rows),
+        "the refused look-up is shown",
+    )
+    stage.expect(not any(r["messageId"] == asked.message_id for r in rows), "the hidden one is not")
+    stage.expect("analista" not in str(rows), "nobody's local id is shown")
+    stage.expect(
+        [r["logtime"] for r in rows] == sorted((r["logtime"] for r in rows), reverse=True), "newest first"
+    )
+    stage.at("2026-07-01T09:00:00-06:00")
+    later = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look)
+    stage.expect(
+        any(r["messageId"] == asked.message_id for r in later.body["usages"]), "from 2026-07-01 it is shown"
+    )
+    _pages(stage, mine, look, later.body["totalUsages"])
+    other = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", {"pid": pid}, look)
+    stage.refused(other, "SS-300", "somebody else's data")
+    nobody = Call("PUR-BITACORA", look.case, "TITULAR", look.reason, headers={"X-Road-UserId": ""})
+    stage.refused(
+        stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, nobody),
+        "SS-200",
+        "no X-Road-UserId",
+    )
+    _guarantor(stage, asked.message_id)
+    stage.prove([tried, later])
+
+
+def _pages(stage: Stage, mine: dict[str, str], look: Call, all_rows: int) -> None:
+    seen: list[str] = []
+    for offset in range(0, all_rows, 3):
+        page = stage.ask(
+            "15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", {**mine, "offset": offset, "limit": 3}, look
+        ).body
+        seen += [r["messageId"] + r["logtime"] for r in page["usages"]]
+    ((logged,),) = query(stage, "15-ISSEMYM", f"SELECT count(*) FROM access WHERE pid = '{mine['pid']}'")
+    # Each page is itself an access that the next one shows: the pages began with all_rows rows.
+    stage.expect(len(seen) >= all_rows, f"pages hold {len(seen)} of {all_rows} rows")
+    stage.expect(logged >= all_rows, f"the log holds {logged} rows")
+
+
+def _guarantor(stage: Stage, message_id: str) -> None:
+    case = "CONS-15-2026-00000900"
+    inspect = Call("PUR-SUPERV", case, "GARANTE", "Inspección", bases=("mx:LGPDPPSO-132",))
+    body = {"caso": case, "desde": "2026-04-20", "hasta": "2026-04-20"}
+    seen = stage.ask("15-GARANTE/SUPERV", "15-ISSEMYM", "inspeccion", body, inspect)
+    found = [r for r in stage.done(seen, "inspeccion")["registros"] if r["messageId"] == message_id]
+    stage.expect(
+        len(found) == 1 and found[0]["hiddenBasis"] == "mx:LGPDPPSO-49-VI",
+        "the guarantor sees the hidden row",
+    )
+    no_case = stage.ask(
+        "15-GARANTE/SUPERV", "15-ISSEMYM", "inspeccion", {**body, "caso": "CONS-15-2026-00000901"}, inspect
+    )
+    stage.refused(no_case, "SS-205", "no inspection without its case")

@@ -1,0 +1,135 @@
+"""What officers do at the registry and at ONIESS themselves, not by message: a CURP never travels for any of it.
+
+A CURP comes on standard input, never as an argument: arguments are seen by every process of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from serving.database import open_database
+from social_security import pack
+from social_security.curp import parse_curp
+from social_security.faults import DomainError
+from social_security.keys import load_registry_keys
+from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.oniess.store import OniessStore
+from social_security.registry.store import Person, RegistryStore
+from social_security.registry.vital import note_event
+
+_DATA = click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the system")
+
+
+@click.group()
+def officer() -> None:
+    """Acts of an officer at the registry or at ONIESS."""
+
+
+@officer.command("correct-curp")
+@_DATA
+def correct_curp(data: Path) -> None:
+    """Correct a CURP: the former and the new one on standard input, a line each. Institutes are told; PIDs stay."""
+    store, now = _registry(data), datetime.now(UTC)
+    old, new = _two_curps(now)
+    person = _known(store, old, now)
+    corrected = parse_curp(new, now.date())
+    store.correct_curp(person.rid, corrected)
+    body = {"idEvento": str(uuid.uuid4()), "tipo": "CORRECCION_CURP", "fechaEvento": now.date().isoformat()}
+    note_event(store, person.rid, body, None, now)
+    click.echo(f"corrected; {len(store.linked(person.rid))} members are told")
+    store.close()
+
+
+@officer.command("enrol")
+@_DATA
+@click.option("--member", required=True, help="the institute that vouches, as 14-IPEJAL")
+@click.option("--level", type=click.IntRange(0, 3), required=True)
+def enrol(data: Path, member: str, level: int) -> None:
+    """Enrol a person: her CURP on standard input, or an empty line for one without (90 days). Prints the member's PID."""
+    store, now = _registry(data), datetime.now(UTC)
+    text = sys.stdin.readline().strip()
+    curp = parse_curp(text, now.date()) if text else None
+    rid = store.enrol(curp, level, now.date())
+    click.echo(store.link(rid, pack.members()[member].path, now.date()))
+    store.close()
+
+
+@officer.command("give-curp")
+@_DATA
+@click.option("--member", required=True)
+@click.option("--pid", required=True, help="the member's PID of a person enrolled without CURP")
+def give_curp(data: Path, member: str, pid: str) -> None:
+    """Enter the CURP that a person without one has been issued; from standard input."""
+    store, now = _registry(data), datetime.now(UTC)
+    person = store.find_by_pid(pack.members()[member].path, pid)  # type: ignore[arg-type]
+    if person is None:
+        raise click.ClickException("the member knows no such person")
+    store.correct_curp(person.rid, parse_curp(sys.stdin.readline().strip(), now.date()))
+    store.close()
+
+
+@officer.command("review")
+@_DATA
+def review(data: Path) -> None:
+    """Note that two CURPs (standard input, a line each) may be one person's."""
+    store, now = _registry(data), datetime.now(UTC)
+    one, other = _two_curps(now)
+    store.note_review(_known(store, one, now).rid, _known(store, other, now).rid)
+    store.close()
+
+
+@officer.command("merge")
+@_DATA
+@click.option("--officer", "name", required=True, help="local id of the officer who decides")
+@click.option("--signature", required=True, help="her signature over the decision, in hex")
+def merge(data: Path, name: str, signature: str) -> None:
+    """Make two records under review one; the CURP that stays first, on standard input."""
+    store, now = _registry(data), datetime.now(UTC)
+    one, other = _two_curps(now)
+    stays, goes = _known(store, one, now), _known(store, other, now)
+    if not store.is_under_review(stays.rid):
+        raise click.ClickException("these records are not under review; note that first")
+    store.merge(stays.rid, goes.rid, name, signature)
+    store.close()
+
+
+@officer.command("convention")
+@_DATA
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def convention(data: Path, file: Path) -> None:
+    """Register a portability convention at ONIESS; its five conditions must be met."""
+    database = open_database(data / "oniess.sqlite", ONIESS_STEPS)
+    try:
+        OniessStore(database).register_convention(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        database.close()
+
+
+def _registry(data: Path) -> RegistryStore:
+    return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json"))
+
+
+def _two_curps(now: datetime) -> tuple[str, str]:
+    del now
+    lines = sys.stdin.read().split()
+    if len(lines) != 2:
+        raise click.ClickException("two CURPs are expected on standard input, a line each")
+    return lines[0], lines[1]
+
+
+def _known(store: RegistryStore, text: str, now: datetime) -> Person:
+    try:
+        person = store.find_by_curp(parse_curp(text, now.date()))
+    except DomainError as err:
+        raise click.ClickException(str(err)) from err
+    if person is None:
+        raise click.ClickException("the registry knows no such person")
+    return person
