@@ -49,7 +49,7 @@ from gateway.edges.revocation import OwnRevocation, PeerRevocation, responder_ap
 from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver, path_of
 from gateway.exchange.policygate import PolicyGate
-from gateway.exchange.ports import Road
+from gateway.exchange.ports import Road, Several
 from gateway.internaltls import InternalTls
 from gateway.keyconf.model import CertificateStatus
 from gateway.keyconf.operations import KeyOperations, Surroundings
@@ -62,11 +62,17 @@ from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper, TimestampSettings
 from gateway.metaservices.answering import Metaservices
+from gateway.monitoring.answering import Monitoring
+from gateway.monitoring.environment import machine_metrics, version_metric
+from gateway.monitoring.health import Health
+from gateway.monitoring.records import build_record
+from gateway.monitoring.store import RecordStore, StoreSettings
 from gateway.policies.store import PolicyStore
 from gateway.serverconf.store import ServerConfStore
 from gateway.validation.checkedservices import CheckedServices
 from schemas.faults import Fault, Kind, NotProved
 from schemas.management import ManagementRequest, ManagementService
+from schemas.monitoring import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -75,6 +81,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.datafolder import DataFolder
     from gateway.diagnosis import Diagnosis
+    from gateway.exchange.record import ExchangeRecord
     from gateway.keyconf.model import KeyCertificate
 
 
@@ -180,6 +187,13 @@ class Gateway:
                 settings.log.keep_records_days,
             ),
         )
+        monitoring = settings.monitoring
+        self._records = RecordStore(
+            folder.log / "opmonitoring.sqlite",
+            utc_now,
+            StoreSettings(monitoring.keep_days, monitoring.write_s, monitoring.buffer_length),
+        )
+        self._health = Health()
         self._internal_tls = InternalTls(folder.tls, settings.systems.passphrase(self._environ))
         self._own_tls = self._internal_tls.load_or_make(settings.systems.tls_address, utc_now())
         self._provider_tls = provider_client_context(self._own_tls)
@@ -213,12 +227,8 @@ class Gateway:
             own_certificates=lambda: (der_of(self._own_tls.chain[0]),),
             max_body_bytes=settings.limits.body_bytes,
             policies=self._policies,
-            local_services=Metaservices(
-                lambda: self._serverconf,
-                self._current,
-                self._store.view.descriptions.document_of,
-                lambda: str(uuid.uuid4()),
-            ),
+            local_services=Several((self._metaservices(), self._monitoring())),
+            observe=self._observe,
         )
         await self._services.start()
         await self._peers.start()
@@ -256,6 +266,7 @@ class Gateway:
                 ("revocation", self._revocation.run()),
                 ("timestamper", self._timestamper.run()),
                 ("archiver", self._retention.run()),
+                ("monitoring", self._records.run()),
                 ("serverconf", self._watch_serverconf()),
                 *self._optional_loops(),
             )
@@ -300,6 +311,7 @@ class Gateway:
         await self._peers.close()
         await self._services.close()
         await self._log.close()
+        self._records.close()
         await self._session.close()
         await self._tokens.close()
         for task in self._signer_tasks:
@@ -317,6 +329,9 @@ class Gateway:
         return self._configuration.current
 
     def _take_configuration(self, configuration: TrustedConfiguration) -> None:
+        server = configuration.server(self._serverconf.server_id)
+        if server is not None:
+            self._store.note_registered(self._serverconf, server.clients | {server.id.owner})
         for certificate, status in self.keys.observe(configuration):
             log.info(
                 "certificate status",
@@ -351,6 +366,37 @@ class Gateway:
                 self._peer_context.swap(peer_server_context(credentials, configuration.all_ca_certificates()))
                 self._peer_client_tls = peer_client_context(credentials)
                 self._tls_key = key
+
+    def _metaservices(self) -> Metaservices:
+        return Metaservices(
+            lambda: self._serverconf,
+            self._current,
+            self._store.view.descriptions.document_of,
+            lambda: str(uuid.uuid4()),
+        )
+
+    def _monitoring(self) -> Monitoring:
+        return Monitoring(
+            lambda: self._serverconf,
+            self._current,
+            self._records,
+            self._health,
+            self._metrics,
+            utc_now,
+            utc_now(),
+        )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        """What getSecurityServerMetrics tells: the version, then the machine."""
+        certificates = [(c.der, c.usage.value, c.active) for c in self._keyconf.certificates()]
+        machine = Metric("systemMetrics", machine_metrics(certificates, self._folder.root))
+        return (version_metric(), machine)
+
+    def _observe(self, record: ExchangeRecord) -> None:
+        """Keep the operational record of an exchange that is over."""
+        built = build_record(record, self._serverconf, self._current(), self._settings.listen.consumer_host)
+        self._records.add(built)
+        self._health.add(built)
 
     def _take_internal_tls(self) -> None:
         """Show the internal TLS certificate that is kept now, from the next handshake on."""

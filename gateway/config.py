@@ -216,6 +216,15 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     keep_records_days: int = 30
 
 
+class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Operational monitoring records."""
+
+    keep_days: int = 7
+    write_s: float = 5.0
+    # Records that may wait to be written before the oldest of them are let go.
+    buffer_length: int = 20_000
+
+
 class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Connections with information systems."""
 
@@ -266,6 +275,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     acme: Acme = Acme()
     notices: Notices = Notices()
     log: Log = Log()
+    monitoring: Monitoring = Monitoring()
     systems: Systems = Systems()
     descriptions: Descriptions = Descriptions()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.

@@ -116,6 +116,7 @@ class ConsumerListener:
             )
         finally:
             report_exchange(log, record.finish(self._road.now(), fault))
+            self._road.observe(record)
         return render_fault(request, fault)
 
     async def _give_containers(self, request: RawRequest) -> web.StreamResponse:

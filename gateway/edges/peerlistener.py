@@ -61,6 +61,7 @@ class PeerListener:
             )
         finally:
             report_exchange(log, record.finish(self._road.now(), fault))
+            self._road.observe(record)
         return self._fault_answer(fault)
 
     async def _serve(self, request: RawRequest, record: ExchangeRecord) -> web.StreamResponse:

@@ -57,6 +57,7 @@ async def exchange(
         try:
             outgoing = _Outgoing(road, sent)
             headers = (*outgoing.headers(), *protocol.headers(request))
+            record.message(sent.message)
             record.request_out(road.now())
             async with road.peers.send(
                 servers, head.service.client, headers, outgoing.chunks
@@ -143,6 +144,7 @@ async def _take_answer(
         received = await reader.read_rest()
         message = protocol.answer_message(answer, received.attachments)
     record.response_in(road.now(), 200)
+    record.answer(message)
     proof = received.proof()
     with step(Step.SIGNATURE_VERIFICATION):  # 8
         verify_message_signature(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from certs.signing import MessageSignature
     from certs.tokens import SigningIdentity
+    from gateway.exchange.record import ExchangeRecord
     from gateway.exchange.wire import Body
     from gateway.messagelog.spool import Spool
     from gateway.messagelog.store import LogEntry
@@ -186,6 +187,17 @@ class NoPolicies:
         return target
 
 
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Local services of several kinds; the first that knows an identifier answers it."""
+
+    kinds: Sequence[LocalServices]
+
+    def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
+        """The local service behind an identifier, or None."""
+        return next((f for kind in self.kinds if (f := kind.find(service, protocol)) is not None), None)
+
+
 class NewSpool(Protocol):
     """Makes empty spools."""
 
@@ -227,4 +239,6 @@ class Road:
     own_certificates: Callable[[], Collection[bytes]]
     max_body_bytes: int
     local_services: LocalServices = field(default_factory=NoLocalServices)
+    # Told of every exchange once it is over, whatever happened; must return at once.
+    observe: Callable[[ExchangeRecord], None] = field(default=lambda _record: None)
     policies: Policies = field(default_factory=NoPolicies)

@@ -92,6 +92,7 @@ async def _serve(
             received = await reader.read_rest()
         proof = received.proof()
         message = message.with_attachments(wire.attachments_of(received.attachments))
+        record.message(message)
         target = _target(road, configuration, protocol, request, message)  # 4
         _check_signature(proof, message, configuration, road)  # 5
         await _log(road, message, message.service.client, proof, received.attachments)  # 6: no log, no call
@@ -99,6 +100,7 @@ async def _serve(
         outgoing = await protocol.call(
             road, target, request, Carried(message, received.attachments), record
         )  # 7
+        record.answer(outgoing.message)
         try:
             return await _answer(road, message, outgoing)  # 8, 9
         except BaseException:

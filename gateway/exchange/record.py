@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from schemas.faults import Spelling
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from schemas.faults import Fault
     from schemas.identifiers import ClientId, ServiceId
+    from schemas.message import Message
 
 
 class MessageHead(Protocol):
@@ -42,16 +46,24 @@ class MessageHead(Protocol):
 class ExchangeRecord:
     """One record; ``server_type`` is ``Client`` on the consumer side and ``Producer`` on the provider side."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "head", "response")
 
     def __init__(self, server_type: str, at: datetime) -> None:
         self._fields: dict[str, str | int | bool] = {
             "securityServerType": server_type,
             "requestInTs": _milliseconds(at),
         }
+        self.head: MessageHead | None = None
+        self.response: Message | None = None
+
+    @property
+    def fields(self) -> Mapping[str, str | int | bool]:
+        """What is known so far."""
+        return self._fields
 
     def message(self, head: MessageHead) -> None:
-        """Say which message it is, as soon as that is known."""
+        """Say which message it is, as soon as that is known, and again once its bodies are."""
+        self.head = head
         self._fields["client"] = head.client.path()
         self._fields["service"] = head.service.path()
         self._fields["messageId"] = head.message_id
@@ -66,12 +78,16 @@ class ExchangeRecord:
         self._fields["responseInTs"] = _milliseconds(at)
         self._fields["statusCode"] = status
 
+    def answer(self, response: Message) -> None:
+        """The response with its bodies."""
+        self.response = response
+
     def finish(self, at: datetime, fault: Fault | None = None) -> dict[str, str | int | bool]:
         """Close the record and give its fields."""
         self._fields["responseOutTs"] = _milliseconds(at)
         self._fields["succeeded"] = fault is None
         if fault is not None:
-            self._fields["faultCode"] = fault.code
+            self._fields["faultCode"] = fault.code_in(Spelling.SNAKE)
             self._fields["faultString"] = fault.detail[:2048]
             self._fields["faultId"] = fault.id
         return self._fields

@@ -38,6 +38,8 @@ PROVIDER = GatewaySpec(
     ["INDICE"],
     f"""
 [[client]]
+id = "MX/GOB/00-RNSS"
+[[client]]
 id = "MX/GOB/00-RNSS/INDICE"
 connection = "HTTP"
 [[client.service]]

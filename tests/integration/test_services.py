@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import ssl
 import tarfile
 import time
@@ -16,8 +17,8 @@ from click.testing import CliRunner
 from benchmarks.described import NAMESPACE
 from gateway.cli import main
 from gateway.descriptions.openapi import load_document
-from schemas import metadata, soap
-from schemas.identifiers import ClientId, ServiceId
+from schemas import metadata, monitoring, soap
+from schemas.identifiers import ClientId, ServiceId, parse_identifier
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
@@ -239,3 +240,36 @@ def test_systems_are_shown_the_internal_certificate_and_another_at_once(
     after = exported()
     assert after != before
     _until(lambda: _shown(PROVIDER.address) == after)
+
+
+def test_records_and_health_of_exchanges_are_told_over_the_exchange(
+    federation: Federation, provider: str
+) -> None:
+    assert b"<t:result>42<" in add_numbers()
+    member = INDICE.member
+    body = f'<om:{monitoring.HEALTH_DATA} xmlns:om="{monitoring.OP_NS}"/>'
+    raw = soap.render_request(AFIL, ServiceId(member, monitoring.HEALTH_DATA), "q1", body)
+    _, _, answer = get("/", {"Content-Type": "text/xml; charset=UTF-8"}, raw)
+    services = {
+        parse_identifier(event[0]).path(): event
+        for event in metadata.body_element(answer).iter(f"{{{monitoring.OP_NS}}}serviceEvents")
+    }
+    assert f"{INDICE.path()}/sum/v1" in services
+    metrics = soap.render_request(
+        AFIL,
+        ServiceId(member, monitoring.METRICS),
+        "q2",
+        f'<m:{monitoring.METRICS} xmlns:m="{monitoring.METRICS_NS}"/>',
+    )
+    _, _, refused = get("/", {"Content-Type": "text/xml; charset=UTF-8"}, metrics)
+    assert b"server.serverproxy.access_denied" in refused
+    with sqlite3.connect(federation.data(PROVIDER) / "log" / "opmonitoring.sqlite") as database:
+
+        def kept() -> list[dict[str, object]]:
+            return [json.loads(fields) for (fields,) in database.execute("SELECT fields FROM record")]
+
+        _until(lambda: any(r.get("serviceCode") == "sum" and r["succeeded"] for r in kept()))
+        record = next(r for r in kept() if r.get("serviceCode") == "sum" and r["succeeded"])
+    assert (record["serviceType"], record["securityServerType"]) == ("WSDL", "Producer")
+    assert record["clientSecurityServerAddress"] == CONSUMER.address
+    assert b"<t:a>20" not in json.dumps(record).encode()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 META = VECTORS / "metaservices"
 CASES = {case["name"]: case for case in json.loads((META / "cases.json").read_bytes())["cases"]}
-# Environmental monitoring has a runner of its own.
+# Environmental monitoring: see test_opmonitoring.
 ELSEWHERE = {"SecurityServerMetricsMessage"}
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
 PRODUCER = ClientId("EE", "BUSINESS", "producer")
