@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import hashlib
 import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_TIMEOUT_S = 30.0
+PROJECT = Path(__file__).parents[1]
+PACKAGES = ("schemas", "certs", "serving", "gateway", "central_server", "social_security", "benchmarks")
 
 
 def free_base() -> str:
@@ -55,6 +60,16 @@ def free_base() -> str:
         atexit.register(claim.close)
         return base
     raise RuntimeError("no free loopback network was found in 200 tries")
+
+
+@functools.cache
+def software_digest() -> str:
+    """What names the software as it is now: a digest of its sources."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def run_command(command: object, *arguments: str) -> str:
@@ -132,8 +147,17 @@ class Federation:
     # Setting up
 
     def set_up(self) -> None:
-        """Make keys, certificates, registry and configurations; a second time nothing is made anew."""
+        """Make keys, certificates, registry and configurations; a second time nothing is made anew.
+
+        What another version of the software left in the folder is removed first: a federation for a laptop has no data
+        worth a migration.
+        """
+        made_by = self.folder / "made-by"
+        is_ours = (self.folder / "federation.toml").exists()
+        if is_ours and not (made_by.exists() and made_by.read_text() == software_digest()):
+            shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        made_by.write_text(software_digest())
         self.pki = DevPki.open(self.folder / "trust")
         if not (self.folder / "pin").exists():
             (self.folder / "pin").write_text(secrets.token_urlsafe(12))
