@@ -28,6 +28,7 @@ from central_server.node import CentralNode, open_store
 from central_server.publish import add_routes
 from central_server.store.sources import node_address
 from certs.certificates import to_der
+from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from serving.audit import AuditLog
 from serving.authentication import Clock
@@ -56,6 +57,7 @@ class CentralServer:
     """One running central server node."""
 
     def __init__(self, data: Path, settings: Settings) -> None:
+        load_profiles(data)
         self._data = data
         self._settings = settings
         self.node = CentralNode(data, open_store(data, settings), settings.publishing)

@@ -26,6 +26,7 @@ from cryptography import x509
 from certs import chains
 from certs.certificates import der_of, parse_certificate
 from certs.edges.configurationfiles import render_verificationconf
+from certs.edges.profilefiles import load_profiles
 from certs.signing import MessageSigner
 from certs.systemtls import SystemServerContext
 from certs.tls import (
@@ -108,6 +109,7 @@ class Gateway:
         signer_arguments: Sequence[str] = (),
     ) -> None:
         self._settings = settings
+        load_profiles(folder.root)
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
         self._keyconf = KeyConfStore(self._store.database)
@@ -174,7 +176,9 @@ class Gateway:
                 settings.log.acceptable_timestamp_failure_s,
                 timeout_s=settings.log.timestamp_timeout_s,
                 order=settings.log.timestamp_order,
+                race=settings.log.timestamp_race,
             ),
+            wanted=self._wanted_authorities,
         )
         self._retention = Retention(
             self._log,
@@ -552,6 +556,9 @@ class Gateway:
             self._revocation.in_hand,
             self._timestamping,
         )
+
+    def _wanted_authorities(self) -> list[tuple[str, str]]:
+        return [(t.name, t.url) for t in self._store.view.timestamping.all()]
 
     def _timestamping(self) -> Timestamping:
         stamper = self._timestamper

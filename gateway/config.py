@@ -202,6 +202,8 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     timestamp_timeout_s: float = 20.0
     # Authorities that cost, as ``trust.ocsp_order``.
     timestamp_order: CostOrder = CostOrder.NONE
+    # Ask all authorities at once and take the quickest answer, instead of one after another.
+    timestamp_race: bool = False
     # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from certs.edges.configurationfiles import load_configuration_folder
+from certs.edges.profilefiles import load_profiles
 from certs.evidence import Outcome, Verdict, verify_container
 from schemas.faults import Fault
 
@@ -74,6 +75,7 @@ def _moment(text: str) -> datetime:
 
 def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:
     if folder is not None:
+        load_profiles(folder)
         return load_configuration_folder(folder, strict=False)
     import asyncio
 

@@ -41,8 +41,10 @@ def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
 
 def open_store(data: Path) -> ServerConfStore:
     """The server configuration of a data folder."""
+    from certs.edges.profilefiles import load_profiles
     from gateway.serverconf.store import ServerConfStore
 
+    load_profiles(data)
     return ServerConfStore(data / "serverconf.sqlite")
 
 

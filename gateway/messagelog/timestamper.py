@@ -17,11 +17,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs import timestamps
-from certs.edges.fetch import fetch_timestamp
+from gateway.messagelog.authorities import RoundSize, ask_authorities, choose_authorities
 from gateway.messagelog.store import MessageLog, Stamp
 from schemas import hashchain, xades
-from schemas.faults import Fault, Kind, LogFailed, NotProved, Step, step
-from schemas.globalconf.cost import CostOrder, in_order_of_cost
+from schemas.faults import Fault, Kind, LogFailed
+from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class TimestampSettings:
     first_s: float = 1.0
     timeout_s: float = 20.0
     order: CostOrder = CostOrder.NONE
+    race: bool = False
 
 
 class Timestamper:
@@ -62,6 +63,8 @@ class Timestamper:
         session: aiohttp.ClientSession,
         now: Callable[[], datetime],
         settings: TimestampSettings | None = None,
+        *,
+        wanted: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
         self._log = message_log
         self._configuration = configuration
@@ -71,6 +74,9 @@ class Timestamper:
         self._failing_since: datetime | None = None
         self._last_failure = ""
         self._clock: tuple[float, str] | None = None
+        self._wanted = wanted
+        self._was_full = False
+        self._size = RoundSize(LARGEST_ROUND)
         self._round = asyncio.Lock()
         message_log.guard(self.check)
 
@@ -115,8 +121,8 @@ class Timestamper:
         await asyncio.sleep(self._settings.first_s)
         while True:
             try:
-                stamped = await self.stamp_round()
-                delay = 0.0 if stamped == LARGEST_ROUND else self._interval()
+                await self.stamp_round()
+                delay = 0.0 if self._was_full else self._interval()
             except Fault as fault:
                 log.warning(
                     "timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail}
@@ -132,11 +138,14 @@ class Timestamper:
         return float(min(max(wanted, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
 
     async def stamp_round(self) -> int:
-        """Stamp what waits, at most ten thousand records; how many. Raises `LogFailed` when no authority helps."""
+        """Stamp what waits, as many records as a round takes; how many. Raises `LogFailed` when no authority helps."""
         async with self._round:
-            records = await self._log.untimestamped(LARGEST_ROUND)
+            size, started = self._size.value, asyncio.get_running_loop().time()
+            records = await self._log.untimestamped(size)
+            self._was_full = len(records) == size
             if records:
                 await self._stamp(records)
+                self._size.learn(len(records), asyncio.get_running_loop().time() - started)
             return len(records)
 
     async def force(self, ids: Sequence[int]) -> None:
@@ -176,28 +185,25 @@ class Timestamper:
         return Stamp(token, built.result, proved.at, _authority(proved), chains)
 
     async def _ask(self, digest: bytes) -> tuple[bytes, timestamps.Timestamp]:
-        """A proved token over a digest, of the first authority that gives one."""
+        """A proved token over a digest, of an authority that this server uses."""
         configuration = self._configuration()
         approved = () if configuration is None else configuration.approved_tsas
-        authorities = in_order_of_cost(approved, self._settings.order)
+        authorities = choose_authorities(approved, self._wanted(), self._settings.order)
         if configuration is None or not authorities:
             raise LogFailed(
-                Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority"
+                Kind.NO_TIMESTAMPING_PROVIDER,
+                f"none of the timestamping authorities this server is to use is approved ({len(approved)} are)",
             )
-        request = timestamps.build_request(digest)
-        failures = []
-        for authority in authorities:
-            try:
-                reply = await fetch_timestamp(
-                    self._session, authority.url, request, timeout_s=self._settings.timeout_s
-                )
-                token, proved = timestamps.check_reply(reply, digest, configuration.tsa_certificates())
-                self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
-                return token, proved
-            except NotProved as fault:
-                failures.append(f"{authority.name}: {fault.detail}")
-        with step(Step.TIMESTAMPING_FAILED):
-            raise LogFailed(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
+        token, proved = await ask_authorities(
+            self._session,
+            authorities,
+            digest,
+            configuration.tsa_certificates(),
+            race=self._settings.race,
+            timeout_s=self._settings.timeout_s,
+        )
+        self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
+        return token, proved
 
 
 def _authority(proved: timestamps.Timestamp) -> str:

@@ -1,0 +1,100 @@
+"""Which timestamping authorities are asked, in which order or all at once, and how many records a round takes.
+
+An operator's choice is by name: the address comes from the global configuration, so a changed one is followed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from certs import timestamps
+from certs.edges.fetch import TIMEOUT_S, fetch_timestamp
+from schemas.faults import Kind, LogFailed, NotProved, Step, step
+from schemas.globalconf.cost import CostOrder, in_order_of_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import aiohttp
+    from cryptography import x509
+
+    from schemas.globalconf.shared import ApprovedTsa
+
+SMALLEST_ROUND = 64
+
+
+def choose_authorities(
+    approved: Sequence[ApprovedTsa], wanted: Sequence[tuple[str, str]], order: CostOrder
+) -> tuple[ApprovedTsa, ...]:
+    """The approved authorities to ask, best first. ``wanted`` are names and addresses the operator chose; none: all.
+
+    A name that several approved authorities share is told apart by its address.
+    """
+    chosen: list[ApprovedTsa] = []
+    for name, url in wanted:
+        named = [a for a in approved if a.name == name]
+        exact = [a for a in named if a.url == url]
+        chosen += exact or (named if len(named) == 1 else [])
+    return in_order_of_cost(tuple(dict.fromkeys(chosen)) if wanted else approved, order)
+
+
+async def ask_authorities(
+    session: aiohttp.ClientSession,
+    authorities: Sequence[ApprovedTsa],
+    digest: bytes,
+    certificates: Sequence[x509.Certificate],
+    *,
+    race: bool = False,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[bytes, timestamps.Timestamp]:
+    """A proved token over a digest: of the first authority that gives one, in order, or, in a race, of the quickest.
+
+    Raises `LogFailed` naming every failure.
+    """
+    request = timestamps.build_request(digest)
+    failures: list[str] = []
+
+    async def ask(authority: ApprovedTsa) -> tuple[bytes, timestamps.Timestamp] | None:
+        try:
+            reply = await fetch_timestamp(session, authority.url, request, timeout_s=timeout_s)
+            return timestamps.check_reply(reply, digest, certificates)
+        except NotProved as fault:
+            failures.append(f"{authority.name}: {fault.detail}")
+            return None
+
+    if race:
+        tasks = [asyncio.create_task(ask(a)) for a in authorities]
+        try:
+            for done in asyncio.as_completed(tasks):
+                found = await done
+                if found is not None:
+                    return found
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    else:
+        for authority in authorities:
+            found = await ask(authority)
+            if found is not None:
+                return found
+    with step(Step.TIMESTAMPING_FAILED):
+        raise LogFailed(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
+
+
+class RoundSize:
+    """How many records a round takes: as many as fit into a few seconds, so memory and pauses stay bounded."""
+
+    def __init__(self, largest: int, *, first: int = 1024, target_s: float = 2.0) -> None:
+        self._largest = largest
+        self._target_s = target_s
+        self.value = min(first, largest)
+
+    def learn(self, taken: int, seconds: float) -> None:
+        """Take a full round's time into account; a round that was not full says nothing."""
+        if taken < self.value:
+            return
+        wanted = int(taken * self._target_s / max(seconds, 0.001))
+        bounded = min(max(wanted, self.value // 2), self.value * 2)
+        self.value = min(max(bounded, SMALLEST_ROUND), self._largest)
