@@ -19,7 +19,9 @@ from cryptography import x509
 
 from central_server.admin.api import make_api
 from central_server.admin.desk import Desk
+from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.federation import check_external_source
+from central_server.edges.gatherer import Gatherer
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import Notifier
 from central_server.edges.wsdl import add_wsdl_route
@@ -83,6 +85,7 @@ class CentralServer:
         )
         self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic))
         self._notifier = Notifier(self.node.store, settings.notices, utc_now)
+        self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
         first = TlsCredentials(*self_signed("not-ready"))
@@ -131,6 +134,7 @@ class CentralServer:
                 listen.registration_port,
                 self._tls["registration"].listening,
             ),
+            (catalogue_app(self.node.store), self._settings.catalogue.port, None),
             (self.management.service_app(), listen.management_port, self._tls["management"].listening),
         ):
             if port:
@@ -141,6 +145,7 @@ class CentralServer:
         self._tasks = [
             asyncio.create_task(self._publish(), name="publishing"),
             asyncio.create_task(self._notifier.run(), name="notices"),
+            asyncio.create_task(self._gatherer.run(), name="catalogue"),
         ]
 
     async def _serve(self, app: web.Application, port: int, context: ssl.SSLContext | None) -> None:

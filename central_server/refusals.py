@@ -64,6 +64,7 @@ _NOT_FOUND = (
     "management_request_server_not_found",
     "management_request_member_not_found",
     "management_request_server_owner_not_found",
+    "service_not_found",
 )
 _CONFLICT = (
     "member_class_exists",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central_server.admin import groups, members, requests, servers, sources, system, trust
+from central_server.admin import catalogue, groups, members, requests, servers, sources, system, trust
 from central_server.admin.roles import central_roles
 from serving.adminapi import AdminApi, Served
 
@@ -22,7 +22,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
     """Every row."""
     return [
         o
-        for module in (system, members, servers, groups, trust, sources, requests)
+        for module in (system, members, servers, groups, trust, sources, requests, catalogue)
         for o in module.operations(desk)
     ]
 

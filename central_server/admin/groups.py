@@ -18,13 +18,12 @@ from central_server.admin.values import (
     client_id_view,
     client_of,
     matches,
-    names_of_members,
     page_of,
 )
 from central_server.refusals import refuse
 from central_server.registry import OWNERS_GROUP
 from central_server.store import groups
-from central_server.store.members import need_client
+from central_server.store.members import names_of_members, need_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

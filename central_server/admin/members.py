@@ -21,7 +21,6 @@ from central_server.admin.values import (
     client_view,
     matches,
     member_of,
-    names_of_members,
     page_of,
     server_of,
     server_view,
@@ -306,7 +305,7 @@ class _Members:
 
     async def search(self, call: Call) -> PagedClients:
         query, records = call.query_as(ClientsQuery), self._desk.read()
-        names = names_of_members(records)
+        names = members.names_of_members(records)
         wanted = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))

@@ -20,7 +20,6 @@ from central_server.admin.values import (
     client_id_view,
     client_of,
     matches,
-    names_of_members,
     number_of,
     page_of,
     server_id_view,
@@ -28,7 +27,7 @@ from central_server.admin.values import (
 )
 from central_server.refusals import refuse
 from central_server.store import requests as kept
-from central_server.store.members import find_client
+from central_server.store.members import find_client, names_of_members
 from central_server.store.requests import KeptRequest, NewRequest, RequestOrigin, RequestType
 from central_server.trusted import is_auth_certificate
 from certs.certificates import to_der

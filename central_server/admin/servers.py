@@ -15,7 +15,6 @@ from central_server.admin.values import (
     Text,
     client_view,
     matches,
-    names_of_members,
     number_of,
     page_of,
     server_of,
@@ -24,6 +23,7 @@ from central_server.admin.values import (
 from central_server.refusals import refuse
 from central_server.requests import add_request
 from central_server.store import servers
+from central_server.store.members import names_of_members
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from serving.certificateview import CertificateDetails, certificate_details
 

@@ -17,7 +17,6 @@ from serving.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.store.records import Records
     from central_server.store.servers import KeptServer
     from serving.operations import Call, Part
 
@@ -256,12 +255,3 @@ def matches(query: str | None, *texts: str | None) -> bool:
         return True
     wanted = query.lower()
     return any(wanted in text.lower() for text in texts if text)
-
-
-def names_of_members(records: Records) -> dict[ClientId, str]:
-    """Every member's name."""
-    rows = records.rows(
-        "SELECT member_class, member_code, name FROM client WHERE subsystem_code = '' ORDER BY member_class"
-    )
-    instance = records.instance
-    return {ClientId(instance, r[0], r[1]): r[2] for r in rows}

@@ -66,6 +66,15 @@ def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
     return [kept_client(records.instance, row) for row in rows]
 
 
+def names_of_members(records: Records) -> dict[ClientId, str]:
+    """Every member's name."""
+    rows = records.rows(
+        "SELECT member_class, member_code, name FROM client WHERE subsystem_code = '' ORDER BY member_class"
+    )
+    instance = records.instance
+    return {ClientId(instance, r[0], r[1]): r[2] for r in rows}
+
+
 # Member classes
 
 

@@ -146,8 +146,11 @@ class CentralStore:
         return Records(self.database.query, self.node)
 
     @contextlib.contextmanager
-    def change(self, actor: Actor, at: datetime) -> Iterator[Records]:
-        """One transaction: everything in it happens, with its audit rows, or nothing does."""
+    def change(self, actor: Actor, at: datetime, *, publishes: bool = True) -> Iterator[Records]:
+        """One transaction: everything in it happens, with its audit rows, or nothing does.
+
+        ``publishes`` is off for what no configuration shows.
+        """
         with self.database.transaction() as sql:
 
             def run(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -159,8 +162,9 @@ class CentralStore:
             yield records
             for entry in records.entries:
                 append_entry(sql, entry)
-            generation = int(records.parameter("generation") or 0)
-            records.set_parameter("generation", str(generation + 1))
+            if publishes:
+                generation = int(records.parameter("generation") or 0)
+                records.set_parameter("generation", str(generation + 1))
 
     def generation(self) -> int:
         """A number that grows with every change; 0 before the first."""

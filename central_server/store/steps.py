@@ -162,4 +162,35 @@ STEPS = (
     );
     """,
     AUDIT_STEP,
+    """
+    CREATE TABLE described_service (
+        id INTEGER PRIMARY KEY,
+        service TEXT NOT NULL UNIQUE,
+        client TEXT NOT NULL,
+        type TEXT NOT NULL,
+        title TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        data_sets TEXT NOT NULL,
+        purposes TEXT NOT NULL,
+        words TEXT NOT NULL,
+        first_seen TEXT NOT NULL,
+        last_seen TEXT NOT NULL,
+        gone_since TEXT
+    );
+    CREATE TABLE service_version (
+        service_id BIGINT NOT NULL REFERENCES described_service (id),
+        number BIGINT NOT NULL,
+        digest TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        raw BLOB NOT NULL,
+        seen_at TEXT NOT NULL,
+        PRIMARY KEY (service_id, number)
+    );
+    CREATE TABLE described_provider (
+        client TEXT PRIMARY KEY,
+        last_reached TEXT,
+        unreachable_since TEXT,
+        problem TEXT
+    );
+    """,
 )

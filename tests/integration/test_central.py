@@ -16,8 +16,11 @@ from cryptography import x509
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
 from central_server.cli import main as central_command
+from central_server.config import Catalogue
+from central_server.edges.gatherer import Gatherer
 from central_server.requests import approve_request, end_request
 from central_server.store.records import Actor, CentralStore
+from central_server.store.services import CatalogueQuery, search_services, unreachable_providers
 from certs import chains, ocsp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
@@ -155,6 +158,20 @@ def test_members_of_two_instances_exchange_messages(instances: Instances) -> Non
         time.sleep(0.5)
     assert status == 200
     assert call(url, "MX/GOB/26-NUEVO/OTRO") != 200
+
+
+async def test_services_are_gathered_over_the_road(instances: Instances) -> None:
+    store = CentralStore(instances.mx.folder / "central" / "central.sqlite")
+    settings = Catalogue(gateway=f"http://{INSTITUTE.address}:8080", client="MX/GOB/26-NUEVO/AFIL")
+    async with aiohttp.ClientSession() as session:
+        reached, missing = await Gatherer(store, settings, lambda: datetime.now(UTC)).gather(session)
+    silent = unreachable_providers(store.read())
+    # The subsystem PADRON is registered, but its gateway does not serve it.
+    assert [client for client, _, _ in silent] == ["MX/GOB/00-ONIESS/PADRON"], silent
+    assert (reached, missing) == (3, 1)
+    found = {e.service.service_code for e in search_services(store.read(), CatalogueQuery())}
+    assert found == set(SERVICES)
+    store.close()
 
 
 # Management requests

@@ -1,0 +1,163 @@
+"""The service catalogue: searched, looked at, exported. Everything here is ours; X-Road has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server.admin.desk import row
+from central_server.admin.values import Limit, Offset, PagingMetadata, number_of, page_of
+from central_server.catalogue import export_jsonld
+from central_server.refusals import refuse
+from central_server.store.services import (
+    CatalogueQuery,
+    search_services,
+    unreachable_providers,
+    versions_of,
+)
+from central_server.store.sources import node_address
+from serving.operations import Download
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central_server.admin.desk import Desk
+    from central_server.catalogue import CatalogueEntry
+    from serving.operations import Call, Operation
+
+
+class CatalogueSearch(msgspec.Struct, frozen=True):
+    """What the catalogue is searched by."""
+
+    q: str | None = None
+    member: str | None = None
+    data_set: str | None = None
+    purpose: str | None = None
+    unreachable: bool | None = None
+    limit: Limit = 25
+    offset: Offset = 0
+    sort: str | None = None
+    desc: bool = False
+
+
+class ServiceView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A service of the catalogue."""
+
+    id: int
+    service_id: str
+    member_name: str
+    type: str
+    title: str
+    summary: str
+    data_sets: list[str]
+    purposes: list[str]
+    versions: int
+    first_seen: str
+    last_seen: str
+    gone_since: str | None = None
+    unreachable_since: str | None = None
+
+
+class PagedServices(msgspec.Struct, frozen=True):
+    """A page of services."""
+
+    items: list[ServiceView]
+    paging_metadata: PagingMetadata
+
+
+class VersionView(msgspec.Struct, frozen=True):
+    """A version of a description."""
+
+    number: int
+    sha256: str
+    media_type: str
+    seen_at: str
+
+
+class UnreachableView(msgspec.Struct, frozen=True):
+    """A provider that could not be asked."""
+
+    client_id: str
+    since: str
+    problem: str
+
+
+def operations(desk: Desk) -> Sequence[Operation]:
+    """The rows."""
+    api = _Catalogue(desk)
+    may, base = "VIEW_SERVICE_CATALOGUE", "/service-catalogue"
+    return (
+        row("GET", base, api.search, "Search the service catalogue", may, query=CatalogueSearch, answer=PagedServices),
+        row("GET", f"{base}/export", api.export, "The catalogue as DCAT and CPSV (JSON-LD)", may,
+            answer="application/ld+json"),
+        row("GET", f"{base}/unreachable", api.unreachable, "Providers that could not be asked", may,
+            answer=list[UnreachableView]),
+        row("GET", f"{base}/services/{{id}}/versions", api.versions, "Versions of a description", may,
+            answer=list[VersionView]),
+        row("GET", f"{base}/services/{{id}}/versions/{{number}}", api.description, "One version of a description", may,
+            answer="application/octet-stream"),
+    )  # fmt: skip
+
+
+class _Catalogue:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def search(self, call: Call) -> PagedServices:
+        asked = call.query_as(CatalogueSearch)
+        query = CatalogueQuery(asked.q, asked.member, asked.data_set, asked.purpose, asked.unreachable)
+        found, paging = page_of(
+            search_services(self._desk.read(), query),
+            asked,
+            {
+                "service_id": lambda e: e.service.components,
+                "title": lambda e: (e.described.title.lower(), e.number),
+                "member_name": lambda e: (e.member_name.lower(), e.service.components),
+                "last_seen": lambda e: (e.last_seen, e.number),
+            },
+            "service_id",
+        )
+        return PagedServices([_view(e) for e in found], paging)
+
+    async def export(self, _call: Call) -> Download:
+        records = self._desk.read()
+        base = f"http://{node_address(records) or 'localhost'}"
+        graph = export_jsonld(base, records.instance, search_services(records, CatalogueQuery()))
+        return Download(msgspec.json.encode(graph), "application/ld+json", "catalogo.jsonld")
+
+    async def unreachable(self, _call: Call) -> list[UnreachableView]:
+        found = unreachable_providers(self._desk.read())
+        return [UnreachableView(c.replace("/", ":"), since, problem) for c, since, problem in found]
+
+    async def versions(self, call: Call) -> list[VersionView]:
+        found = versions_of(self._desk.read(), number_of(call, "id", "service_not_found"))
+        return [VersionView(v.number, v.digest, v.media_type, v.seen_at) for v in found]
+
+    async def description(self, call: Call) -> Download:
+        service = number_of(call, "id", "service_not_found")
+        wanted = number_of(call, "number", "service_not_found")
+        for version in versions_of(self._desk.read(), service):
+            if version.number == wanted:
+                # Never as HTML or XML: it is a stranger's file.
+                return Download(version.raw, "application/octet-stream", f"service-{service}-{wanted}")
+        raise refuse("service_not_found", service, wanted)
+
+
+def _view(entry: CatalogueEntry) -> ServiceView:
+    said = entry.described
+    return ServiceView(
+        id=entry.number,
+        service_id=entry.service.encoded(),
+        member_name=entry.member_name,
+        type=entry.type,
+        title=said.title,
+        summary=said.summary,
+        data_sets=list(said.data_sets),
+        purposes=list(said.purposes),
+        versions=entry.versions,
+        first_seen=entry.first_seen,
+        last_seen=entry.last_seen,
+        gone_since=entry.gone_since,
+        unreachable_since=entry.unreachable_since,
+    )

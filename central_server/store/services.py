@@ -1,0 +1,197 @@
+"""The catalogue as kept: services with every version of their description, and which providers were reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central_server.catalogue import CatalogueEntry, Described, describe
+from central_server.store.members import names_of_members
+from schemas.identifiers import ClientId, ServiceId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from central_server.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class FoundService:
+    """A service as its provider lists it now, with its description when it has one."""
+
+    service: ServiceId
+    type: str
+    media_type: str = ""
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
+    """One version of a description."""
+
+    number: int
+    digest: str
+    media_type: str
+    raw: bytes
+    seen_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueQuery:
+    """What the catalogue is searched by; every part that is given must be met."""
+
+    words: str | None = None
+    member: str | None = None
+    data_set: str | None = None
+    purpose: str | None = None
+    unreachable: bool | None = None
+
+
+def record_provider(records: Records, client: ClientId, found: Iterable[FoundService]) -> None:
+    """Keep what a provider lists now; what it listed before and does not now is gone since now."""
+    listed = list(found)
+    for service in listed:
+        _record_service(records, client, service)
+    kept = {f.service.path() for f in listed}
+    for number, path in records.rows(
+        "SELECT id, service FROM described_service WHERE client = ? AND gone_since IS NULL", client.path()
+    ):
+        if path not in kept:
+            records.rows("UPDATE described_service SET gone_since = ? WHERE id = ?", records.at, number)
+            records.note("SERVICE_GONE", str(path))
+    records.rows(
+        "INSERT INTO described_provider (client, last_reached) VALUES (?, ?) ON CONFLICT (client) DO UPDATE "
+        "SET last_reached = excluded.last_reached, unreachable_since = NULL, problem = NULL",
+        client.path(),
+        records.at,
+    )
+
+
+def record_unreachable(records: Records, client: ClientId, problem: str) -> None:
+    """Keep that a provider could not be asked, since when and why."""
+    records.rows(
+        "INSERT INTO described_provider (client, unreachable_since, problem) VALUES (?, ?, ?) "
+        "ON CONFLICT (client) DO UPDATE SET problem = excluded.problem, "
+        "unreachable_since = coalesce(described_provider.unreachable_since, excluded.unreachable_since)",
+        client.path(),
+        records.at,
+        problem[:1000],
+    )
+
+
+def _record_service(records: Records, client: ClientId, found: FoundService) -> None:
+    path = found.service.path()
+    row = records.row("SELECT id FROM described_service WHERE service = ?", path)
+    said = describe(found.service, found.type, found.raw)
+    values = {
+        "type": found.type,
+        "title": said.title,
+        "summary": said.summary,
+        "data_sets": json.dumps(said.data_sets, ensure_ascii=False),
+        "purposes": json.dumps(said.purposes, ensure_ascii=False),
+        "words": said.words.lower(),
+        "last_seen": records.at,
+    }
+    if row is None:
+        number = records.insert(
+            "described_service", service=path, client=client.path(), first_seen=records.at, **values
+        )
+        records.note("SERVICE_FOUND", path, type=found.type)
+    else:
+        number = int(row[0])
+        marks = ", ".join(f"{name} = ?" for name in values)
+        records.rows(
+            f"UPDATE described_service SET {marks}, gone_since = NULL WHERE id = ?",  # noqa: S608
+            *values.values(),
+            number,
+        )
+    if found.raw:
+        _record_version(records, number, path, found)
+
+
+def _record_version(records: Records, number: int, path: str, found: FoundService) -> None:
+    digest = hashlib.sha256(found.raw).hexdigest()
+    last = records.row(
+        "SELECT number, digest FROM service_version WHERE service_id = ? ORDER BY number DESC LIMIT 1", number
+    )
+    if last is not None and last[1] == digest:
+        return
+    following = 1 if last is None else int(last[0]) + 1
+    records.rows(
+        "INSERT INTO service_version (service_id, number, digest, media_type, raw, seen_at) VALUES (?, ?, ?, ?, ?, ?)",
+        number,
+        following,
+        digest,
+        found.media_type,
+        found.raw,
+        records.at,
+    )
+    before = [] if last is None else [f"sha256 {last[1]}"]
+    records.note("SERVICE_DESCRIPTION_CHANGED", path, before=before, after=[f"sha256 {digest}"])
+
+
+_SELECT = (
+    "SELECT s.id, s.service, s.client, s.type, s.title, s.summary, s.data_sets, s.purposes, s.words, "
+    "(SELECT count(*) FROM service_version v WHERE v.service_id = s.id), s.first_seen, s.last_seen, s.gone_since, "
+    "p.unreachable_since FROM described_service s LEFT JOIN described_provider p ON p.client = s.client"
+)
+
+
+def search_services(records: Records, query: CatalogueQuery) -> list[CatalogueEntry]:
+    """The services that meet a query, by member and code."""
+    names = names_of_members(records)
+    entries = []
+    for row in records.rows(f"{_SELECT} ORDER BY s.service"):
+        client = ClientId(*row[2].split("/"))
+        service = _service_of(client, row[1])
+        said = Described(row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8])
+        name = names.get(client.member, client.member_code)
+        entry = CatalogueEntry(
+            int(row[0]), service, name, row[3], said, int(row[9]), row[10], row[11], row[12], row[13]
+        )
+        if _meets(entry, query):
+            entries.append(entry)
+    return entries
+
+
+def _service_of(client: ClientId, path: str) -> ServiceId:
+    rest = path.removeprefix(client.path() + "/").split("/")
+    return ServiceId(client, *rest)
+
+
+def _meets(entry: CatalogueEntry, query: CatalogueQuery) -> bool:
+    said = entry.described
+    text = f"{said.words} {said.title} {entry.member_name} {entry.service.path()}".lower()
+    missing = entry.unreachable_since is not None or entry.gone_since is not None
+    return (
+        all(word in text for word in (query.words or "").lower().split())
+        and _in(query.member, (entry.member_name, entry.service.client.path()))
+        and _in(query.data_set, said.data_sets)
+        and _in(query.purpose, said.purposes)
+        and query.unreachable in (None, missing)
+    )
+
+
+def _in(wanted: str | None, texts: Iterable[str]) -> bool:
+    return wanted is None or any(wanted.lower() in text.lower() for text in texts)
+
+
+def versions_of(records: Records, number: int) -> list[KeptVersion]:
+    """Every version of a service's description, the newest first."""
+    rows = records.rows(
+        "SELECT number, digest, media_type, raw, seen_at FROM service_version WHERE service_id = ? "
+        "ORDER BY number DESC",
+        number,
+    )
+    return [KeptVersion(int(r[0]), r[1], r[2], bytes(r[3]), r[4]) for r in rows]
+
+
+def unreachable_providers(records: Records) -> list[tuple[str, str, str]]:
+    """Providers that could not be asked: which, since when, why."""
+    rows = records.rows(
+        "SELECT client, unreachable_since, problem FROM described_provider WHERE unreachable_since IS NOT NULL "
+        "ORDER BY client"
+    )
+    return [(r[0], r[1], r[2]) for r in rows]
