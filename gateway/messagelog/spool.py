@@ -7,6 +7,7 @@ written once. Files left by a crash are removed at the next start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
@@ -120,7 +121,8 @@ class Spool:
         with self._writing:
             self._discarded = True
             if self._file is not None:
-                self._file.close()
+                with contextlib.suppress(OSError):  # what could not be written is not wanted any more
+                    self._file.close()
                 self._file = None
             if self._path is not None:
                 self._path.unlink(missing_ok=True)

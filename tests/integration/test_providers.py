@@ -1,0 +1,97 @@
+"""One service on two security servers: the fastest is asked, remembered, and left when it fails."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.federation import Federation, GatewaySpec, free_base
+from tests.integration.calling import call, works
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.processes
+BASE = free_base()
+WANTED = (
+    f'[[client]]\nid = "MX/GOB/00-RNSS/INDICE"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
+    f'url = "http://{BASE}.10:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/15-ISSEMYM/AFIL"\n'
+)
+CONSUMER = GatewaySpec(
+    "15-ISSEMYM",
+    "ISSEMYM",
+    f"{BASE}.15",
+    ["AFIL"],
+    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
+)
+FIRST = GatewaySpec("00-RNSS", "RNSS", f"{BASE}.10", ["INDICE"], WANTED)
+SECOND = GatewaySpec("00-RNSS", "RNSS", f"{BASE}.11", ["INDICE"], WANTED, server_code="SS2")
+AT = CONSUMER.address
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    made = Federation(tmp_path_factory.mktemp("providers"), [CONSUMER, FIRST, SECOND], base=BASE)
+    made.set_up()
+    try:
+        made.start("echo", "benchmarks.echo", "--host", FIRST.address)
+        made.start_all()
+        made.wait_for(f"http://{FIRST.address}:9000/")
+        yield made
+    finally:
+        made.stop()
+
+
+def served(federation: Federation) -> tuple[int, int]:
+    """How many requests each provider's gateway has on its disk."""
+    counts = []
+    for spec in (FIRST, SECOND):
+        with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=10) as log:
+            counts.append(log.execute("SELECT count(*) FROM record WHERE is_response = 0").fetchone()[0])
+    return counts[0], counts[1]
+
+
+def test_the_choice_is_remembered_and_left_when_it_fails(federation: Federation) -> None:
+    before = served(federation)
+    for _ in range(8):
+        assert call(AT).status == 200
+    after = served(federation)
+    gained = (after[0] - before[0], after[1] - before[1])
+    assert sorted(gained) == [0, 8], "one server was chosen and kept"
+    chosen, other = (FIRST, SECOND) if gained[0] else (SECOND, FIRST)
+    federation.kill(chosen.key)
+    for _ in range(4):
+        answer = call(AT)
+        assert answer.status == 200, answer
+    federation.start_gateway(chosen)
+    for _ in range(4):
+        assert call(AT).status == 200
+    end = served(federation)
+    index = (FIRST, SECOND).index(other)
+    assert end[index] - after[index] == 8, "the other one took over and stays chosen"
+    federation.kill(other.key)
+    assert call(AT).status == 200
+    federation.start_gateway(other)
+
+
+def test_a_named_security_server_is_asked_whatever_is_remembered(federation: Federation) -> None:
+    works(AT)
+    for place, code in enumerate(("SS1", "SS2")):
+        before = served(federation)
+        for _ in range(3):
+            assert call(AT, headers={"X-Road-Security-Server": f"MX/GOB/00-RNSS/{code}"}).status == 200
+        assert served(federation)[place] - before[place] == 3
+
+
+def test_without_any_server_the_fault_names_each(federation: Federation) -> None:
+    federation.kill(FIRST.key)
+    federation.kill(SECOND.key)
+    refused = call(AT)
+    assert (refused.status, refused.code) == (500, "server.clientproxy.network_error")
+    assert FIRST.address in refused.message
+    assert SECOND.address in refused.message
+    federation.start_gateway(FIRST)
+    works(AT)
+    federation.start_gateway(SECOND)
