@@ -40,7 +40,7 @@ from gateway.edges.configuration import ConfigurationClient, ConfigurationSettin
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.devices import build_devices, build_signers, open_tokens
 from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
-from gateway.edges.http import listen
+from gateway.edges.http import Bounds, listen
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.managementroad import HttpManagementRoad
 from gateway.edges.notifier import Notifier
@@ -493,14 +493,15 @@ class Gateway:
     async def _listen(self) -> None:
         where = self._settings.listen
         spelling = self._settings.fault_spelling
+        bounds = Bounds(self._settings.limits.connections, self._settings.limits.keepalive_s)
         consumers = ConsumerListener(
             self._road,
             spelling,
             lambda query: asic_download(self._log, self._timestamper, query),
             self._verificationconf,
             idle_s=self._settings.limits.consumer_idle_s,
-        ).server()
-        peers = PeerListener(self._road, spelling).server()
+        ).server(bounds)
+        peers = PeerListener(self._road, spelling).server(bounds)
         self._runners = [
             await listen(consumers, where.consumer_host, where.http_port),
             await listen(consumers, where.consumer_host, where.https_port, self._system_context),

@@ -107,7 +107,9 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
     from gateway import config
     from gateway.app import Gateway
     from serving import telemetry
+    from serving.openfiles import raise_limit
 
+    raise_limit()
     settings = config.load(settings_file, os.environ)
     telemetry.configure(settings.log_level)
     software = settings.keys.token(SOFTWARE_TOKEN_ID)

@@ -52,8 +52,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
     peer_read_s: float = 1060.0
     fastest_remembered_s: float = 3600.0
-    # The longest silence within a consumer system's request body.
+    # The longest silence within a consumer system's request body, and the longest it may take no byte of its answer.
     consumer_idle_s: float = 30.0
+    # Connections of consumer systems, and of peers, at a time: above it the oldest without a request under way is closed.
+    connections: int = 4096
+    # How long a connection may wait for its next request, or take to send a request's head.
+    keepalive_s: float = 90.0
     # Largest body of a message, either way. It is spooled, never held in memory.
     body_bytes: int = 4 * 1024 * 1024 * 1024
 

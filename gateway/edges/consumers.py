@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from gateway.edges.http import DataPlaneServer, RawRequest, send_answer
+from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.exchange import wire
 from gateway.exchange.authentication import ConsumerConnection, check_consumer_system
@@ -61,9 +61,9 @@ class ConsumerListener:
         self._asic = asic
         self._verificationconf = verificationconf
 
-    def server(self) -> DataPlaneServer:
+    def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
-        return DataPlaneServer(self.handle, self._render_error)
+        return DataPlaneServer(self.handle, self._render_error, bounds=bounds or Bounds())
 
     async def handle(self, request: RawRequest) -> web.StreamResponse:
         """One request of a consumer system."""
@@ -103,7 +103,7 @@ class ConsumerListener:
         )
         try:
             answer = await exchange(self._road, asked, protocol, record)
-            return await _send(request, answer)
+            return await _send(request, answer, self._idle_s)
         except Fault as err:
             fault = err
         except (ConnectionError, TimeoutError) as err:
@@ -131,7 +131,7 @@ class ConsumerListener:
                 "Content-Disposition": f'attachment; filename="{download.file_name}"',
             }
         )
-        return await send_answer(request, answer, download.chunks)
+        return await send_answer(request, answer, download.chunks, stall_s=self._idle_s)
 
     def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> None:
         """Whoever may send for a client may read that client's evidence."""
@@ -229,12 +229,12 @@ def _connection(request: RawRequest) -> ConsumerConnection:
     return ConsumerConnection(over_tls=True, certificate=ssl_object.getpeercert(True))
 
 
-async def _send(request: RawRequest, answer: ConsumerAnswer) -> web.StreamResponse:
+async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=answer.headers)
     try:
         if answer.chunks is None:
             return await _send_empty(request, response)
-        return await send_answer(request, response, answer.chunks)
+        return await send_answer(request, response, answer.chunks, stall_s=stall_s)
     finally:
         discard_all(answer.bodies)
 

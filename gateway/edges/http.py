@@ -3,11 +3,16 @@
 aiohttp's application layer normalises request targets and titles header names; messages are signed over the raw
 ones. So the listeners use aiohttp's protocol server directly: a request keeps its raw target, and an answer that the
 protocol itself must give (a header too large, say) is rendered by the listener like every other fault.
+
+What a stranger can hold on to is bounded: how many connections there are (the oldest without a request under way makes room
+for a new one), how long a request's head, a handshake or a silence within a body may take, how long an answer may wait to be
+taken, and how large and how many headers are.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
@@ -25,6 +30,16 @@ if TYPE_CHECKING:
 
 HEADER_LINE_BYTES = 8190
 HEADER_COUNT = 200
+HANDSHAKE_S = 15.0
+STALL_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one listener: connections at a time, and seconds that one may wait for a request or take to send its head."""
+
+    connections: int = 4096
+    keepalive_s: float = 90.0
 
 
 class RawRequest(web.BaseRequest):
@@ -72,9 +87,16 @@ class RawRequest(web.BaseRequest):
 
 
 async def send_answer(
-    request: RawRequest, answer: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: RawRequest,
+    answer: web.StreamResponse,
+    chunks: AsyncIterator[bytes],
+    *,
+    stall_s: float = STALL_S,
 ) -> web.StreamResponse:
-    """Send an answer chunk by chunk; one that fits in a single chunk leaves with its length and in one write."""
+    """Send an answer chunk by chunk; one that fits in a single chunk leaves with its length and in one write.
+
+    Whoever takes no chunk for ``stall_s`` is cut off.
+    """
     first = await anext(chunks, b"")
     second = await anext(chunks, None)
     if second is None:
@@ -83,11 +105,21 @@ async def send_answer(
     if first:
         await answer.write(first)
     if second is not None:
-        await answer.write(second)
+        await _write(request, answer, second, stall_s)
         async for chunk in chunks:
-            await answer.write(chunk)
+            await _write(request, answer, chunk, stall_s)
     await answer.write_eof()
     return answer
+
+
+async def _write(request: RawRequest, answer: web.StreamResponse, chunk: bytes, stall_s: float) -> None:
+    try:
+        async with asyncio.timeout(stall_s):
+            await answer.write(chunk)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionError(f"the answer was not taken for {stall_s:g} s") from None
 
 
 class ErrorRenderer(Protocol):
@@ -117,6 +149,11 @@ class _Handler(RequestHandler):
         return answer
 
 
+def is_idle(handler: RequestHandler) -> bool:
+    """Whether an open connection waits for a request, or for the rest of its head."""
+    return handler.connected and not handler._request_in_progress and not handler._messages
+
+
 class DataPlaneServer(web.Server):
     """A protocol server whose requests are `RawRequest` and whose errors the listener renders."""
 
@@ -125,27 +162,53 @@ class DataPlaneServer(web.Server):
         handler: Callable[[RawRequest], Awaitable[web.StreamResponse]],
         render_error: ErrorRenderer,
         *,
-        keepalive_s: float = 90.0,
+        bounds: Bounds,
     ) -> None:
         super().__init__(
             cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", handler),
             request_factory=RawRequest,
             handler_cancellation=True,
             access_log=None,
-            keepalive_timeout=keepalive_s,
+            keepalive_timeout=bounds.keepalive_s,
             max_line_size=HEADER_LINE_BYTES,
             max_field_size=HEADER_LINE_BYTES,
             max_headers=HEADER_COUNT,
             auto_decompress=False,
         )
+        self._most_connections = bounds.connections
         self._handler_class = type(
             "_ListenerHandler", (_Handler,), {"__slots__": (), "render": staticmethod(render_error)}
         )
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection; above the limit the oldest without a request under way is closed for it."""
+        super().connection_made(handler, transport)
+        if len(self._connections) > self._most_connections:
+            idle = (h for h in self._connections if h is not handler and is_idle(h))
+            next(idle, handler).force_close()
 
     def __call__(self) -> RequestHandler:
         """A handler for one new connection."""
         handler: RequestHandler = self._handler_class(self, loop=self._loop, **self._kwargs)
         return handler
+
+
+class _Site(web.TCPSite):
+    """A site whose TLS handshakes have their own limit."""
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is set up before its site starts")
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=None if self._ssl_context is None else HANDSHAKE_S,
+        )
 
 
 async def listen(
@@ -154,5 +217,5 @@ async def listen(
     """Start listening; the runner's ``cleanup`` stops it and lets answers in progress finish."""
     runner = web.ServerRunner(server, shutdown_timeout=10.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=context, backlog=1024).start()
+    await _Site(runner, host, port, ssl_context=context, backlog=1024).start()
     return runner
