@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp import web
 from cryptography import x509
 
-from certs import chains
+from certs import chains, ocsp
 from certs.certificates import der_of, parse_certificate
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.profilefiles import load_profiles
@@ -326,6 +326,59 @@ class Gateway:
     def failed_task(self) -> str | None:
         """The name of a loop that ended, which none should."""
         return next((t.get_name() for t in self._tasks if t.done()), None)
+
+    # What the admin API looks at
+
+    @property
+    def identities(self) -> OwnIdentities:
+        """This server's identities."""
+        return self._identities
+
+    @property
+    def internal_tls(self) -> InternalTls:
+        """The internal TLS certificate as it is kept."""
+        return self._internal_tls
+
+    @property
+    def configuration_client(self) -> ConfigurationClient:
+        """What keeps the global configuration up to date."""
+        return self._configuration
+
+    @property
+    def timestamper(self) -> Timestamper:
+        """What timestamps the message log."""
+        return self._timestamper
+
+    @property
+    def revocation(self) -> OwnRevocation:
+        """OCSP responses for this server's certificates."""
+        return self._revocation
+
+    def now(self) -> datetime:
+        """The clock this gateway goes by."""
+        return utc_now()
+
+    def ocsp_status(self, certificate: x509.Certificate, now: datetime) -> ocsp.OcspStatus:
+        """What the OCSP response in hand says of a certificate. Raises `NotProved` when there is none that holds."""
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        own, issuer, *_ = chains.verify_chain(certificate, (), configuration, configuration.instance, now)
+        response = self._revocation.response(own, issuer, now)
+        return ocsp.check_response(response, own, issuer, configuration, now)
+
+    def reload(self) -> None:
+        """Take the server configuration as it is on the disk now."""
+        self._serverconf = self._store.load()
+        self._take_internal_tls()
+        self._policies.swap(PolicyStore(self._store.database).snapshot())
+        self._rebuild()
+
+    async def refresh_proofs(self) -> None:
+        """Take what changed, and ask for the OCSP responses that are missing."""
+        self.reload()
+        await self._revocation.fetch_all()
+        self._choose_certificates()
 
     # What changes
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from gateway.admin.roles import gateway_roles
 from gateway.archive_cli import archive
 from gateway.connections_cli import client, tls
 from gateway.container_cli import container
@@ -29,6 +30,7 @@ from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.datafolder import claim
+from serving.usercommands import audit_commands, user_commands
 
 
 @click.group()
@@ -46,6 +48,8 @@ main.add_command(
     backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
 )
 main.add_command(policy)
+main.add_command(user_commands(gateway_roles()))
+main.add_command(audit_commands())
 for command in (key, csr, certificate, token, signer, diagnose):
     main.add_command(command)
 
@@ -95,6 +99,13 @@ def apply(data: Path, dry_run: bool, file: Path) -> None:
     click.echo("nothing to change" if not changes else "not applied (dry run)" if dry_run else "applied")
 
 
+def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
+    """The PIN, where there is a token to open; a server that is not initialised yet has none."""
+    if pin_file is None and not (data / "token" / "token.json").exists():
+        return None
+    return read_pin(pin_file)
+
+
 @main.command()
 @DATA
 @PIN
@@ -105,7 +116,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
     import uvloop
 
     from gateway import config
-    from gateway.app import Gateway
+    from gateway.host import Host
     from serving import telemetry
     from serving.openfiles import raise_limit
 
@@ -118,8 +129,8 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         *(["--pin-file", str(pin_file)] if pin_file and software.own_process else []),
     ]
     # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
-    pin = None if software.own_process or software.pin.is_set else read_pin(pin_file)
-    gateway = Gateway(DataFolder(data), settings, pin, environ=os.environ, signer_arguments=arguments)
+    pin = None if software.own_process or software.pin.is_set else pin_if_wanted(data, pin_file)
+    gateway = Host(DataFolder(data), settings, pin, environ=os.environ, signer_arguments=arguments)
 
     async def run() -> None:
         stop = asyncio.Event()

@@ -18,6 +18,7 @@ from gateway.keyconf.model import SOFTWARE_TOKEN_ID, KeyUsage
 from gateway.messagelog.archive import Grouping
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
+from serving.adminsettings import AdminSettings
 from serving.secret import SecretSource
 from serving.settings import load_settings
 
@@ -284,6 +285,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     monitoring: Monitoring = Monitoring()
     systems: Systems = Systems()
     descriptions: Descriptions = Descriptions()
+    # The admin API. Without a host it listens where consumer systems connect if that is this machine only.
+    admin: AdminSettings = AdminSettings()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
     log_level: str = "info"

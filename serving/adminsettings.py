@@ -10,8 +10,8 @@ import msgspec
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where an admin API listens and what it lets in."""
 
-    # Where administrators connect, over TLS. 0.0.0.0 is every address; behind a firewall only.
-    host: str = "127.0.0.1"
+    # Where administrators connect, over TLS. Empty: this machine only. 0.0.0.0 is every address; behind a firewall only.
+    host: str = ""
     port: int = 4000
     # Host names a request may name, comma-separated; empty: any.
     allowed_hostnames: str = ""

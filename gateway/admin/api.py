@@ -1,0 +1,103 @@
+"""The whole admin API of a gateway: every resource's rows in one frame."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, cast
+
+from gateway.admin import authorities, certificates, keys, tokens
+from gateway.admin.clients import Clients
+from gateway.admin.desk import Desk, LaterKeys
+from gateway.admin.keydesk import KeyDesk
+from gateway.admin.localgroups import LocalGroups
+from gateway.admin.registry import Registry
+from gateway.admin.rights import Rights
+from gateway.admin.roles import gateway_roles
+from gateway.admin.services import Services
+from gateway.admin.system import System
+from gateway.descriptions.fetching import fetch_description
+from gateway.descriptions.register import DescriptionRegister
+from gateway.keyconf.store import KeyConfStore
+from gateway.serverconf.wanted import compare
+from serving.adminapi import AdminApi, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.admin.desk import Process
+    from gateway.keyconf.operations import KeyOperations
+    from gateway.serverconf.model import ServerConf
+    from serving.adminsettings import AdminSettings
+    from serving.authentication import Clock
+    from serving.logins import Logins
+    from serving.operations import Operation
+
+
+def operations(process: Process) -> Sequence[Operation]:
+    """Every row."""
+    desk = Desk(process)
+    fetch = partial(fetch_description, process.settings.descriptions.policy())
+    register = DescriptionRegister(process.store, fetch)
+    key_desk = KeyDesk(
+        cast("KeyOperations", LaterKeys(desk)),
+        desk.server_id,
+        process.configuration,
+        lambda certificate, now: desk.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
+        desk.send_raw,
+        lambda: process.settings.trust.ocsp_order.name,
+    )
+    return [
+        *System(desk).rows(),
+        *Clients(desk, key_desk).rows(),
+        *LocalGroups(desk).rows(),
+        *Services(desk, register).rows(),
+        *Rights(desk).rows(),
+        *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_desk)),
+        *Registry(desk).rows(),
+    ]
+
+
+def make_api(process: Process, settings: AdminSettings, logins: Logins, clock: Clock) -> AdminApi:
+    """The API, ready to listen."""
+
+    def watch() -> Callable[[], Sequence[str]]:
+        before = _state(process)
+
+        def after() -> Sequence[str]:
+            found = _difference(before, _state(process))
+            if found and process.gateway is not None:
+                process.gateway.reload()
+            return found
+
+        return after
+
+    served = Served("Sacbé gateway", version("sacbe"), operations(process), watch)
+    return AdminApi(settings, logins, gateway_roles(), served, clock)
+
+
+def _state(process: Process) -> tuple[ServerConf | None, frozenset[str]]:
+    """What an administrator can change, for the audit log."""
+    store = process.store
+    if not store.is_initialised():
+        return None, frozenset()
+    keys = KeyConfStore(store.database)
+    lines = {f"key {k.id} {k.kind} {k.usage or 'unused'} {k.name}" for k in keys.list_keys()}
+    lines |= {f"signing request {r.id} for key {r.key_id}" for r in keys.requests()}
+    for certificate in keys.certificates():
+        state = "active" if certificate.active else "inactive"
+        lines.add(f"certificate {certificate.hash} {certificate.usage} {certificate.status} {state}")
+    lines |= {f"request {r.kind} {r.subject} {r.detail}" for r in store.view.requests.all()}
+    lines |= {f"timestamping {t.name} {t.url}" for t in store.view.timestamping.all()}
+    lines |= {f"group text {g.owner.path()} {g.code}: {g.description}" for g in store.view.groups.all()}
+    return store.load(), frozenset(lines)
+
+
+def _difference(
+    before: tuple[ServerConf | None, frozenset[str]], after: tuple[ServerConf | None, frozenset[str]]
+) -> list[str]:
+    changes = [f"- {line}" for line in sorted(before[1] - after[1])]
+    changes += [f"+ {line}" for line in sorted(after[1] - before[1])]
+    if before[0] is not None and after[0] is not None:
+        changes += compare(before[0], after[0])
+    return changes

@@ -1,0 +1,126 @@
+"""What the global configuration says: member classes and names, servers, instances, timestamping authorities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.admin.desk import Desk, row
+from gateway.admin.values import SecurityServer, Text, TimestampingService, server_view
+from schemas.globalconf.shared import CostType
+from serving.problems import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.operations import Call, Operation
+
+
+class MemberName(msgspec.Struct, frozen=True):
+    """A member's name."""
+
+    member_name: str
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """An instance of the road."""
+
+    identifier: str
+    local: bool
+
+
+class CurrentInstanceQuery(msgspec.Struct, frozen=True):
+    """Only this instance's."""
+
+    current_instance: bool = False
+
+
+class CurrentServerQuery(msgspec.Struct, frozen=True):
+    """Only this server."""
+
+    current_server: bool = False
+
+
+class MemberNameQuery(msgspec.Struct, frozen=True):
+    """Whose name."""
+
+    member_class: Text
+    member_code: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The handlers."""
+
+    desk: Desk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        return [
+            row("GET", "/member-classes", self.classes, "Member classes", "VIEW_MEMBER_CLASSES",
+                query=CurrentInstanceQuery, answer=list[str]),
+            row("GET", "/member-classes/{id}", self.classes_of, "Member classes of an instance",
+                "VIEW_MEMBER_CLASSES", answer=list[str]),
+            row("GET", "/member-names", self.member_name, "A member's name", "INIT_CONFIG", query=MemberNameQuery,
+                answer=MemberName),
+            row("GET", "/security-servers", self.servers, "Security servers", "VIEW_SECURITY_SERVERS",
+                query=CurrentServerQuery, answer=list[SecurityServer]),
+            row("GET", "/security-servers/{id}", self.server, "One security server", "INIT_CONFIG",
+                answer=SecurityServer),
+            row("GET", "/timestamping-services", self.authorities_of_time, "Approved timestamping authorities",
+                "VIEW_TSPS", answer=list[TimestampingService]),
+            row("GET", "/xroad-instances", self.instances, "Known instances", "VIEW_XROAD_INSTANCES",
+                answer=list[Instance]),
+        ]  # fmt: skip
+
+    async def classes(self, call: Call) -> list[str]:
+        configuration = self.desk.configuration()
+        chosen = (
+            [configuration.own]
+            if call.query_as(CurrentInstanceQuery).current_instance
+            else list(configuration.instances.values())
+        )
+        return sorted({c.code for i in chosen for c in i.shared.member_classes})
+
+    async def classes_of(self, call: Call) -> list[str]:
+        shared = self.desk.configuration().shared(call.path["id"])
+        if shared is None:
+            raise not_found("instance_identifier_not_found", call.path["id"])
+        return sorted(c.code for c in shared.member_classes)
+
+    async def member_name(self, call: Call) -> MemberName:
+        asked = call.query_as(MemberNameQuery)
+        for member in self.desk.configuration().own.shared.members:
+            if (member.id.member_class, member.id.member_code) == (asked.member_class, asked.member_code):
+                return MemberName(member.name)
+        raise not_found("member_name_not_found")
+
+    async def servers(self, call: Call) -> list[SecurityServer]:
+        if call.query_as(CurrentServerQuery).current_server:
+            server = self.desk.server_id()
+            known = self.desk.configuration().server(server)
+            return [server_view(server, known.address if known else None)]
+        return [
+            server_view(s.id, s.address)
+            for i in self.desk.configuration().instances.values()
+            for s in i.shared.security_servers
+        ]
+
+    async def server(self, call: Call) -> SecurityServer:
+        for instance in self.desk.configuration().instances.values():
+            for server in instance.shared.security_servers:
+                if server.id.encoded() == call.path["id"]:
+                    return server_view(server.id, server.address)
+        raise not_found("security_server_not_found", call.path["id"])
+
+    async def authorities_of_time(self, _call: Call) -> list[TimestampingService]:
+        return [
+            TimestampingService(t.name, t.url, (t.cost_type or CostType.UNDEFINED).value)
+            for t in self.desk.configuration().approved_tsas
+        ]
+
+    async def instances(self, _call: Call) -> list[Instance]:
+        configuration = self.desk.configuration()
+        return [Instance(name, name == configuration.instance) for name in configuration.instances]

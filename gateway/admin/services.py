@@ -1,0 +1,323 @@
+"""``/service-descriptions``, ``/services``, ``/endpoints``: what a client offers, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from gateway.admin.desk import Desk, client_id, instant, number_of, row
+from gateway.admin.values import IgnoreWarnings, Text, Url
+from gateway.descriptions.register import DescriptionRegister, ServiceSettings, Source
+from gateway.serverconf.model import ServiceType
+from gateway.serverconf.records import DescriptionRecord, EndpointRecord, ServiceRecord
+from serving.problems import bad_request, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.operations import Call, Operation
+
+Method = Literal["*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"]
+
+
+class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A method and path of a service."""
+
+    service_code: Text
+    method: Method
+    path: Text
+    id: str | None = None
+    generated: bool | None = None
+
+
+class EndpointUpdate(msgspec.Struct, frozen=True):
+    """What an endpoint becomes."""
+
+    method: Method
+    path: Text
+
+
+class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A service."""
+
+    id: str
+    full_service_code: str
+    service_code: str
+    timeout: int
+    url: str
+    ssl_auth: bool
+    subjects_count: int
+    endpoints: list[Endpoint]
+    title: str | None = None
+
+
+class ServiceDescription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A service description with its services."""
+
+    id: str
+    url: str
+    type: str
+    disabled: bool
+    disabled_notice: str
+    refreshed_at: str
+    services: list[Service]
+    client_id: str
+
+
+class ServiceDescriptionAdd(msgspec.Struct, frozen=True):
+    """A description to be published."""
+
+    url: Url
+    type: str
+    rest_service_code: Text | None = None
+    ignore_warnings: bool = False
+
+
+class ServiceDescriptionUpdate(msgspec.Struct, frozen=True):
+    """What a description becomes."""
+
+    url: Url
+    type: str
+    rest_service_code: Text | None = None
+    new_rest_service_code: Text | None = None
+    ignore_warnings: bool = False
+
+
+class DisabledNotice(msgspec.Struct, frozen=True):
+    """What callers are told while services are off."""
+
+    disabled_notice: Text | None = None
+
+
+class ServiceUpdate(msgspec.Struct, frozen=True):
+    """What a service becomes; ``*_all`` is for every service of its description."""
+
+    url: Url
+    timeout: Annotated[int, msgspec.Meta(ge=0, le=1000)]
+    ssl_auth: bool
+    url_all: bool = False
+    timeout_all: bool = False
+    ssl_auth_all: bool = False
+    ignore_warnings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The handlers."""
+
+    desk: Desk
+    register: DescriptionRegister
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        of_client, one = "/clients/{id}/service-descriptions", "/service-descriptions/{id}"
+        service, endpoint = "/services/{id}", "/endpoints/{id}"
+        edit = ("EDIT_WSDL", "EDIT_OPENAPI3", "EDIT_REST")
+        refresh = ("REFRESH_WSDL", "REFRESH_REST", "REFRESH_OPENAPI3")
+        return [
+            row("GET", of_client, self.every, "Descriptions of a client", "VIEW_CLIENT_SERVICES",
+                answer=list[ServiceDescription]),
+            row("POST", of_client, self.add, "Publish a description", "ADD_WSDL", "ADD_OPENAPI3",
+                body=ServiceDescriptionAdd, answer=ServiceDescription, status=201, event="ADD_SERVICE_DESCRIPTION",
+                scoped=True, errors=(500,)),
+            row("GET", one, self.one, "One description", "VIEW_CLIENT_SERVICES", answer=ServiceDescription),
+            row("PATCH", one, self.update, "Change address or code", *edit, body=ServiceDescriptionUpdate,
+                answer=ServiceDescription, event="EDIT_SERVICE_DESCRIPTION", scoped=True, errors=(500,)),
+            row("DELETE", one, self.delete, "Delete with services and rights", "DELETE_WSDL", status=204,
+                event="DELETE_SERVICE_DESCRIPTION", scoped=True),
+            row("PUT", one + "/disable", self.disable, "Switch services off", "ENABLE_DISABLE_WSDL",
+                body=DisabledNotice, body_optional=True, event="DISABLE_SERVICE_DESCRIPTION", scoped=True),
+            row("PUT", one + "/enable", self.enable, "Switch services on", "ENABLE_DISABLE_WSDL",
+                event="ENABLE_SERVICE_DESCRIPTION", scoped=True),
+            row("PUT", one + "/refresh", self.refresh, "Read the document again", *refresh, body=IgnoreWarnings,
+                body_optional=True, answer=ServiceDescription, event="REFRESH_SERVICE_DESCRIPTION", scoped=True,
+                errors=(500,)),
+            row("GET", one + "/services", self.services, "Services of a description", "VIEW_CLIENT_SERVICES",
+                answer=list[Service]),
+            row("GET", service, self.service, "One service", "VIEW_CLIENT_SERVICES", answer=Service),
+            row("PATCH", service, self.set_service, "Address, timeout, TLS verification", "EDIT_SERVICE_PARAMS",
+                body=ServiceUpdate, answer=Service, event="EDIT_SERVICE_PARAMS", scoped=True),
+            row("POST", service + "/endpoints", self.add_endpoint, "Add an endpoint", "ADD_OPENAPI3_ENDPOINT",
+                body=Endpoint, answer=Endpoint, status=201, event="ADD_REST_ENDPOINT", scoped=True),
+            row("GET", endpoint, self.endpoint, "One endpoint", "VIEW_ENDPOINT", answer=Endpoint),
+            row("PATCH", endpoint, self.set_endpoint, "Change an endpoint", "EDIT_OPENAPI3_ENDPOINT",
+                body=EndpointUpdate, answer=Endpoint, event="EDIT_REST_ENDPOINT", scoped=True),
+            row("DELETE", endpoint, self.delete_endpoint, "Delete an endpoint", "DELETE_ENDPOINT", status=204,
+                event="DELETE_REST_ENDPOINT", scoped=True),
+        ]  # fmt: skip
+
+    # Descriptions
+
+    async def every(self, call: Call) -> list[ServiceDescription]:
+        client = self.desk.client(call)
+        return [self.view(d) for d in self.desk.view.descriptions.all(client.id)]
+
+    async def add(self, call: Call) -> ServiceDescription:
+        client, asked = self.desk.client(call), call.body_as(ServiceDescriptionAdd)
+        made = await self.register.add(
+            client.id,
+            Source(_type(asked.type), asked.url),
+            asked.rest_service_code,
+            call.now,
+            ignore_warnings=asked.ignore_warnings,
+        )
+        return self._taken(made)
+
+    async def one(self, call: Call) -> ServiceDescription:
+        return self.view(self._description(call))
+
+    async def update(self, call: Call) -> ServiceDescription:
+        found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
+        kind = _type(asked.type)
+        if kind is not ServiceType.WSDL and asked.rest_service_code is None:
+            raise bad_request("missing_parameter", "rest_service_code")
+        changed = await self.register.update(
+            found.id,
+            Source(kind, asked.url),
+            asked.new_rest_service_code or (None if kind is ServiceType.WSDL else asked.rest_service_code),
+            call.now,
+            ignore_warnings=asked.ignore_warnings,
+        )
+        return self._taken(changed)
+
+    async def delete(self, call: Call) -> None:
+        self.register.remove(self._description(call).id)
+        self.desk.gateway.reload()
+
+    async def disable(self, call: Call) -> None:
+        notice = call.body_as(DisabledNotice).disabled_notice
+        self.register.set_disabled(self._description(call).id, notice or "")
+        self.desk.gateway.reload()
+
+    async def enable(self, call: Call) -> None:
+        self.register.set_disabled(self._description(call).id, None)
+        self.desk.gateway.reload()
+
+    async def refresh(self, call: Call) -> ServiceDescription:
+        ignore = call.body_as(IgnoreWarnings).ignore_warnings
+        changed = await self.register.refresh(self._description(call).id, call.now, ignore_warnings=ignore)
+        return self._taken(changed)
+
+    async def services(self, call: Call) -> list[Service]:
+        return self.view(self._description(call)).services
+
+    # Services and endpoints
+
+    async def service(self, call: Call) -> Service:
+        return self._service_view(self._service(call))
+
+    async def set_service(self, call: Call) -> Service:
+        found, asked = self._service(call), call.body_as(ServiceUpdate)
+        settings = ServiceSettings(
+            asked.url,
+            asked.timeout,
+            asked.ssl_auth,
+            None,
+            asked.url_all,
+            asked.timeout_all,
+            asked.ssl_auth_all,
+        )
+        changed = self.register.set_service(found.id, settings)
+        self.desk.gateway.reload()
+        return self._service_view(changed)
+
+    async def add_endpoint(self, call: Call) -> Endpoint:
+        found, asked = self._service(call), call.body_as(Endpoint)
+        if asked.id is not None:
+            raise bad_request("endpoint_id_should_not_be_provided", asked.id)
+        made = self.register.add_endpoint(found.id, asked.method, asked.path)
+        self.desk.gateway.reload()
+        return endpoint_view(made)
+
+    async def endpoint(self, call: Call) -> Endpoint:
+        return endpoint_view(self._endpoint(call))
+
+    async def set_endpoint(self, call: Call) -> Endpoint:
+        found, asked = self._endpoint(call), call.body_as(EndpointUpdate)
+        changed = self.register.update_endpoint(found.id, asked.method, asked.path)
+        self.desk.gateway.reload()
+        return endpoint_view(changed)
+
+    async def delete_endpoint(self, call: Call) -> None:
+        self.register.remove_endpoint(self._endpoint(call).id)
+        self.desk.gateway.reload()
+
+    # Parts of the above
+
+    def _taken(self, record: DescriptionRecord) -> ServiceDescription:
+        self.desk.gateway.reload()
+        return self.view(record)
+
+    def _description(self, call: Call) -> DescriptionRecord:
+        number = number_of(call.path["id"], "service_description_not_found")
+        found = self.desk.view.descriptions.get(number)
+        self.desk.check_client(call, found.client)
+        return found
+
+    def _service(self, call: Call) -> ServiceRecord:
+        found = find_service(self.desk, call.path["id"])
+        self.desk.check_client(call, found.id.client)
+        return found
+
+    def _endpoint(self, call: Call) -> EndpointRecord:
+        found = self.desk.view.endpoints.get(number_of(call.path["id"], "endpoint_not_found"))
+        self.desk.check_client(call, found.client)
+        return found
+
+    def view(self, record: DescriptionRecord) -> ServiceDescription:
+        """A description as the API shows it; its services in the order of their full codes."""
+        services = sorted(record.services, key=lambda s: s.full_code)
+        return ServiceDescription(
+            str(record.id),
+            record.url,
+            record.type.value,
+            record.disabled,
+            record.notice,
+            instant(record.refreshed_at),
+            [self._service_view(s) for s in services],
+            record.client.encoded(),
+        )
+
+    def _service_view(self, service: ServiceRecord) -> Service:
+        client, code = service.id.client, service.id.service_code
+        rights = self.desk.view.rights.all(client)
+        base = [r for r in rights if r.endpoint.endpoint.service_code == code and r.endpoint.endpoint.is_base]
+        return Service(
+            f"{client.encoded()}:{service.full_code}",
+            service.full_code,
+            code,
+            round(service.timeout_s),
+            service.url,
+            service.ssl_auth,
+            len(base),
+            [endpoint_view(e) for e in self.desk.view.endpoints.all(client, code)],
+            service.title or None,
+        )
+
+
+def endpoint_view(record: EndpointRecord) -> Endpoint:
+    """An endpoint as the API shows it."""
+    found = record.endpoint
+    return Endpoint(found.service_code, found.method, found.path, str(record.id), record.generated)  # type: ignore[arg-type]
+
+
+def find_service(desk: Desk, text: str) -> ServiceRecord:
+    """The service of ``<client>:<code>[.version]``. Refused (``service_not_found``)."""
+    client_text, _, full_code = text.rpartition(":")
+    if not client_text or not full_code:
+        raise bad_request("invalid_encoded_id", text)
+    client = client_id(client_text)
+    desk.view.clients.get(client)
+    for service in desk.view.descriptions.services(client):
+        if service.full_code == full_code:
+            return service
+    raise not_found("service_not_found", text)
+
+
+def _type(text: str) -> ServiceType:
+    try:
+        return ServiceType(text)
+    except ValueError as err:
+        raise bad_request("unknown_service_description_type", text) from err
