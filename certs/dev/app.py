@@ -12,6 +12,8 @@ name) and its ``type`` (``sign``, ``auth``, ``auto`` by the file's name); ``GET 
 from __future__ import annotations
 
 import asyncio
+import email
+import email.message
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -123,16 +125,17 @@ class TrustServices:
         return web.Response(text=f"<!doctype html><ul>{items}</ul>", content_type="text/html")
 
     async def _test_ca_sign(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        given, kind = form.get("certreq"), str(form.get("type", "auto"))
-        if not isinstance(given, web.FileField) or not given.filename:
+        form = _form_parts(request.headers.get("Content-Type", ""), await request.read())
+        file_name, content = form.get("certreq", (None, b""))
+        if not file_name:
             raise web.HTTPBadRequest(text="the form field certreq must be a file with a name")
+        kind = form.get("type", (None, b"auto"))[1].decode("ascii", "replace").strip()
         if kind == "auto":
-            kind = "sign" if "sign" in given.filename else "auth"
+            kind = "sign" if "sign" in file_name else "auth"
         if kind not in ("sign", "auth"):
             raise web.HTTPBadRequest(text=f"type is {kind!r}; sign, auth or auto was expected")
         try:
-            issued = self._pki.certify(_load_request(given.file.read()), kind)
+            issued = self._pki.certify(_load_request(content), kind)
         except (ValueError, TypeError) as err:
             return web.Response(status=500, text=f"the request cannot be certified: {err}")
         return web.Response(
@@ -184,6 +187,18 @@ class TrustServices:
         }
         pem = certificates[request.match_info["role"]].public_bytes(Encoding.PEM)
         return web.Response(body=pem, content_type="application/x-pem-file")
+
+
+def _form_parts(content_type: str, body: bytes) -> dict[str, tuple[str | None, bytes]]:
+    """File name and content of each part of a multipart form, with line ends of either kind, as X-Road's test CA reads it."""
+    message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    found: dict[str, tuple[str | None, bytes]] = {}
+    for part in message.get_payload() if message.is_multipart() else ():
+        if isinstance(part, email.message.Message):
+            name = str(part.get_param("name", "", header="content-disposition"))
+            content = part.get_payload(decode=True)
+            found[name] = (part.get_filename(), content if isinstance(content, bytes) else b"")
+    return found
 
 
 def _load_request(body: bytes) -> x509.CertificateSigningRequest:
