@@ -1,7 +1,8 @@
 """The listeners for consumer systems (8080 and 8443).
 
 ``/r1/...`` is an exchange over REST. ``GET /listClients`` says who is there; ``GET /asic`` and
-``GET /verificationconf`` hand out evidence. Everything else is SOAP, whatever its path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
+``GET /verificationconf`` hand out evidence, ``GET /wsdl`` a service's description. Everything else is SOAP, whatever its
+path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
 fault under status 200; what the HTTP protocol itself refuses is told in the shape of REST.
 """
 
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
+from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
 from gateway.exchange.authentication import ConsumerConnection, check_consumer_system
 from gateway.exchange.consumer import ConsumerAnswer, ConsumerRequest, exchange
@@ -77,6 +79,8 @@ class ConsumerListener:
                 return await self._give_containers(request)
             if request.method == "GET" and path == "/verificationconf":
                 return self._give_verificationconf()
+            if request.method == "GET" and path == "/wsdl":
+                return await self._give_wsdl(request)
         except Fault as fault:
             return self._rest_fault(request, fault)
         if request.method != "POST":
@@ -168,6 +172,20 @@ class ConsumerListener:
             body, content_type = render_clients_xml(clients), "text/xml; charset=UTF-8"
         return web.Response(body=body, headers={"Content-Type": content_type})
 
+    async def _give_wsdl(self, request: RawRequest) -> web.Response:
+        record = ExchangeRecord("Client", self._road.now())
+        fault: Fault | None = None
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        try:
+            with origin(Origin.CLIENT_PROXY):
+                body = await fetch_wsdl(self._road, query, record)
+        except Fault as err:
+            fault = err
+            raise
+        finally:
+            report_exchange(log, record.finish(self._road.now(), fault))
+        return web.Response(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
+
     def _give_verificationconf(self) -> web.Response:
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._road.configuration(), self._road.now())
@@ -207,7 +225,7 @@ _DOWNLOAD_STATUS = {
 
 
 def _is_download(request: RawRequest) -> bool:
-    return request.target.startswith(("/asic", "/verificationconf"))
+    return request.target.startswith(("/asic", "/verificationconf", "/wsdl"))
 
 
 def _accepts_json(request: RawRequest) -> bool:
