@@ -1,0 +1,164 @@
+"""Foreign SOAP toolkits, unmodified from the package registry: zeep and pyxroad call, fastapi-xroad-soap answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from schemas import soap
+from schemas.identifiers import ClientId, ServiceId
+from tests.integration.conftest import CONSUMER, PROVIDER
+from tests.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.federation import Federation
+
+pytestmark = pytest.mark.processes
+TOOLKITS = PROJECT / "tests/interop/toolkits"
+PORT = 9200
+CLIENT, OTHER = "MX/GOB/15-ISSEMYM/AFIL", "MX/GOB/15-ISSEMYM/OTRO"
+INDICE = "MX/GOB/00-RNSS/INDICE"
+SERVICE = f"{INDICE}/suma/v1"
+
+
+def environment(folder: Path, requirements: str) -> Path:
+    """A virtual environment of its own with hashed requirements; its Python."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin/python"
+    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes"]
+    subprocess.run([*install, "-r", str(TOOLKITS / requirements)], check=True, timeout=300)
+    return python
+
+
+@pytest.fixture(scope="module", params=["zeep", "pyxroad"])
+def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A consumer toolkit and the Python that has it."""
+    name = str(request.param)
+    return name, environment(tmp_path_factory.mktemp(name), f"{name}.txt")
+
+
+@pytest.fixture(scope="module")
+def described(federation: Federation) -> Iterator[None]:
+    """A service with the description that the consumers start from."""
+    arguments = ("--host", PROVIDER.address, "--port", str(PORT + 1))
+    process = federation.start("toolkits", "benchmarks.described", *arguments)
+    url = f"http://{PROVIDER.address}:{PORT + 1}"
+    federation.wait_for(f"{url}/sum.wsdl")
+    register(federation, "suma", f"{url}/soap", "--file", str(TOOLKITS / "suma.wsdl"))
+    yield
+    process.terminate()
+    process.wait(10)
+    del federation.processes["toolkits"]
+
+
+@pytest.fixture(scope="module")
+def foreign_provider(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A fastapi-xroad-soap provider, registered from the description it generates."""
+    python = environment(tmp_path_factory.mktemp("provider"), "provider.txt")
+    process = subprocess.Popen(
+        [str(python), str(TOOLKITS / "provider.py"), PROVIDER.address, str(PORT)], stdin=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://{PROVIDER.address}:{PORT}/service"
+        federation.wait_for(f"{url}?wsdl")
+        register(federation, "sumarSemanas", url, "--url", f"{url}?wsdl")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def register(federation: Federation, code: str, url: str, *source: str) -> None:
+    """Describe a WSDL service, set its URL, switch it on and open it to one client."""
+    added = run_gateway(federation, "add", "--client", INDICE, "--type", "WSDL", *source, "--ignore-warnings")
+    run_gateway(federation, "allow", "--client", INDICE, code, CLIENT)
+    run_gateway(federation, "set", "--client", INDICE, f"{code}.v1", "--url", url)
+    run_gateway(federation, "enable", added.split()[-1])
+
+
+def run_gateway(federation: Federation, command: str, *arguments: str) -> str:
+    """A ``gateway service`` command at the provider's gateway."""
+    data = str(federation.data(PROVIDER))
+    result = CliRunner().invoke(main, ["service", command, "--data", data, *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def call(toolkit: tuple[str, Path], first: int, client: str = CLIENT) -> dict[str, Any]:
+    """One call by a foreign consumer."""
+    name, python = toolkit
+    gateway = f"http://{CONSUMER.address}:8080"
+    arguments = [str(python), str(TOOLKITS / "consumer.py"), name, gateway, client, SERVICE, str(first), "11"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true: a running gateway takes a registration within a second."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def add_weeks(first: int) -> bytes:
+    """Ask the foreign provider; what the consumer's gateway answered."""
+    service = ServiceId(ClientId(*INDICE.split("/")), "sumarSemanas", "v1")
+    body = f"<sumarSemanas><Primera>{first}</Primera><Segunda>11</Segunda></sumarSemanas>"
+    raw = soap.render_request(ClientId(*CLIENT.split("/")), service, f"f-{first}", body, user_id="MX1")
+    # The provider reads the prefixes of its own documentation only, and no XML declaration.
+    shaped = raw.decode().partition("\n")[2]
+    for ours, its in ((r"\bsoap\b", "soapenv"), (r"\bxroad(?=[:=])", "xro"), (r"\bid(?=[:=])", "iden")):
+        shaped = re.sub(ours, its, shaped)
+    shaped = shaped.replace("xmlsoap.org/soapenv/envelope", "xmlsoap.org/soap/envelope")
+    headers = {"Content-Type": soap.CONTENT_TYPE, "SOAPAction": '"sumarSemanas"'}
+    request = urllib.request.Request(
+        f"http://{CONSUMER.address}:8080/", data=shaped.encode(), headers=headers
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+@pytest.mark.usefixtures("described")
+class TestForeignConsumers:
+    def test_a_foreign_consumer_is_answered(self, toolkit: tuple[str, Path]) -> None:
+        assert until(lambda: call(toolkit, 31) == {"found": "42"})
+
+    def test_a_refusal_reaches_it_as_a_fault(self, toolkit: tuple[str, Path]) -> None:
+        refused = call(toolkit, 1, OTHER)
+        assert "access" in refused["message"]
+
+
+@pytest.mark.usefixtures("foreign_provider")
+class TestForeignProvider:
+    def test_it_is_called_and_its_answer_is_proved(self) -> None:
+        assert until(lambda: b"<Total>42</Total>" in add_weeks(31)), add_weeks(31)[200:700]
+        answer = soap.parse_message(add_weeks(32))
+        assert (answer.message_id, answer.request_hash is not None) == ("f-32", True)
+
+    def test_its_fault_reaches_the_consumer_as_it_was(self) -> None:
+        assert until(lambda: b"negativas" in add_weeks(-1)), add_weeks(-1)[200:700]
+        fault = soap.parse_envelope(add_weeks(-1))
+        assert isinstance(fault, soap.SoapFault)
+        assert fault.wire.code == "Server"
+
+    def test_its_fault_under_http_400_is_an_http_error_as_in_x_road(self) -> None:
+        fault = soap.parse_envelope(add_weeks(10_000))
+        assert isinstance(fault, soap.SoapFault)
+        assert fault.wire.code == "server.serverproxy.service_failed.http_error"
