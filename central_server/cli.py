@@ -18,7 +18,7 @@ from central_server.node import CentralNode, open_store, remake_anchors
 from central_server.refusals import Refused
 from central_server.registry import parse_registry
 from central_server.store.loading import canonical, import_registry, load_registry
-from central_server.store.records import OPERATOR
+from central_server.store.records import OPERATOR, CentralStore
 from central_server.store.sources import (
     SOURCES,
     activate_signing_key,
@@ -32,7 +32,10 @@ from central_server.store.sources import (
 from certs.certificates import to_der
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.audit import AuditLog
+from serving.backup import Content
+from serving.backupcommands import backup_commands
 from serving.commands import said
+from serving.datafolder import claim
 from serving.logins import Logins
 
 if TYPE_CHECKING:
@@ -241,6 +244,22 @@ def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
         out.write(line)
 
 
+BACKUP_CONTENT = Content(
+    kind="central-server",
+    databases=("central.sqlite", "admin.sqlite"),
+    files=("settings.toml", "backup.key"),
+    folders=("token", "tls"),
+    keep=("published", "backups"),
+)
+
+
+def _instance_of(data: Path) -> str:
+    return CentralStore(data / "central.sqlite").read().instance
+
+
+main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of))
+
+
 @main.group()
 def trusted() -> None:
     """Other instances whose members may exchange messages with ours (federation)."""
@@ -357,9 +376,6 @@ def serve(
     listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
     chosen = msgspec.structs.replace(chosen, listen=listen)
     telemetry.configure(chosen.log_level)
-    server = CentralServer(data, chosen)
-    if pin_file is not None or os.environ.get("SACBE_PIN"):
-        server.node.log_in(_pin(pin_file), OPERATOR, utc_now())
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -370,4 +386,8 @@ def serve(
         await stop.wait()
         await server.stop()
 
-    uvloop.run(run())
+    with claim(data):
+        server = CentralServer(data, chosen)
+        if pin_file is not None or os.environ.get("SACBE_PIN"):
+            server.node.log_in(_pin(pin_file), OPERATOR, utc_now())
+        uvloop.run(run())

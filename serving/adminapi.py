@@ -286,7 +286,9 @@ class AdminApi:
 
     async def _read_input(self, operation: Operation, request: web.Request, call: Call) -> None:
         if operation.query is not None:
-            values = {k: v.strip() for k, v in request.query.items() if v.strip()}
+            # A parameter that is repeated is a list, written with commas.
+            values = {k: ",".join(v.strip() for v in request.query.getall(k)) for k in request.query}
+            values = {k: v for k, v in values.items() if v}
             call.query = checked(operation.query, _query_values(operation.query, values), strict=False)
         limit = self._settings.upload_bytes if operation.takes_file else self._settings.request_bytes
         kind = operation.body

@@ -133,6 +133,13 @@ class DistinguishedName(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
+class Alert(msgspec.Struct, frozen=True):
+    """Something an operator should look at."""
+
+    errorCode: str  # noqa: N815  the name X-Road's pages read
+    metadata: list[str]
+
+
 class ContactBody(msgspec.Struct, frozen=True):
     """How an institute is told what became of its requests. The webhook's secret is made here and shown once."""
 
@@ -190,6 +197,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
             "VIEW_CONTACT", answer=ContactView),
         row("PUT", "/members/{member_id}/contact", ours.set_contact, "Say how a member is told of decisions",
             "EDIT_CONTACT", body=ContactBody, answer=ContactView, event="EDIT_CONTACT"),
+        row("GET", "/notifications/alerts", system.alerts, "What an operator should look at", answer=list[Alert]),
         row("GET", "/audit-log", ours.audit, "Every change, a JSON line each, chained", "VIEW_AUDIT_LOG",
             answer="application/jsonl"),
     )  # fmt: skip
@@ -237,6 +245,19 @@ class _System:
             await self.initialisation(call),
             HighAvailabilityStatus(len(nodes) > 1, self._desk.node.store.node),
         )
+
+    async def alerts(self, _call: Call) -> list[Alert]:
+        node, records = self._desk.node, self._desk.read()
+        found = []
+        if node.problem is not None:
+            found.append(Alert("status.global_conf_generation.failing", [node.problem]))
+        for source in sources.SOURCES:
+            active = [k for k in sources.signing_keys(records, source) if k.active]
+            if not active:
+                found.append(Alert(f"status.signing_key.{source}.missing", []))
+            elif not node.token.is_unlocked:
+                found.append(Alert(f"status.signing_key.{source}.token_not_active", []))
+        return found
 
     async def version(self, _call: Call) -> Version:
         return Version(self._desk.version)

@@ -227,6 +227,22 @@ async def test_the_set_up_scenario_leads_to_a_published_configuration(central: C
     assert details["certificate_details"]["key_usages"]
 
 
+async def test_alerts_say_what_keeps_the_configuration_from_being_published(central: Central) -> None:
+    codes = [a["errorCode"] for a in await central.call("GET", "/notifications/alerts")]
+    assert "status.signing_key.internal.missing" in codes
+    await central.set_up()
+    await central.node.publish_if_due(NOW)
+    assert await central.call("GET", "/notifications/alerts") == []
+
+
+async def test_requests_are_found_by_several_types_at_once(central: Central) -> None:
+    await central.set_up()
+    await central.register_server()
+    types = "types=AUTH_CERT_REGISTRATION_REQUEST&types=OWNER_CHANGE_REQUEST"
+    assert len((await central.call("GET", f"/management-requests?{types}"))["items"]) == 1
+    assert (await central.call("GET", "/management-requests?types=OWNER_CHANGE_REQUEST"))["items"] == []
+
+
 async def test_a_replayed_request_is_refused_and_recorded(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()

@@ -1,0 +1,71 @@
+"""Several nodes on one PostgreSQL: the same shared parameters from each, signed by its own keys, proved by one anchor."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from central_server.config import Publishing
+from central_server.node import CentralNode, remake_anchor
+from central_server.store import sources
+from central_server.store.loading import import_registry
+from central_server.store.members import rename_client
+from central_server.store.records import Actor, CentralStore
+from certs.configuration import verify_directory
+from schemas.globalconf.anchor import parse_anchor
+from schemas.globalconf.parts import SHARED_ID
+from tests.instance import Instance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.postgres import Cluster
+
+pytestmark = pytest.mark.processes
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ANA = Actor("ana")
+
+
+async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    where, instance = postgres.new_database(), Instance(tmp_path, NOW)
+    nodes = []
+    for name in ("node_0", "node_1"):
+        node = CentralNode(tmp_path / name, CentralStore(where, name), Publishing(key_kind="ec-p256"))
+        if not nodes:
+            with node.store.change(ANA, NOW) as records:
+                import_registry(records, instance.registry())
+        with node.store.change(ANA, NOW) as records:
+            sources.set_node_address(records, f"{name.replace('_', '')}.mx")
+        node.create_token("1234")
+        for source in sources.SOURCES:
+            node.make_signing_key(source, source, ANA, NOW)
+        nodes.append(node)
+    for node in nodes:
+        assert await node.publish_if_due(NOW)
+    first, second = nodes
+    found = sources.source_anchor(first.store.read(), "internal")
+    assert found is not None
+    anchor = parse_anchor(found[0])
+    assert len({s.download_url for s in anchor.sources}) == 4
+    trusted = [c for s in anchor.sources for c in s.verification_certificates]
+    shared = []
+    for node in nodes:
+        published = node.published.current
+        assert published is not None
+        directory = verify_directory(published.directories["internal", 6], trusted, NOW)
+        part = next(p for p in directory.parts if p.content_id == SHARED_ID)
+        shared.append((part.digest, next(p.content for p in published.parts[6] if p.content_id == SHARED_ID)))
+    assert shared[0] == shared[1]
+    with second.store.change(ANA, NOW) as records:
+        rename_client(records, instance.provider.member, "Otro nombre")
+        remake_anchor(records, "internal")
+    assert await first.publish_if_due(NOW)
+    assert first.published.current is not None
+    assert b"Otro nombre" in first.published.current.parts[6][0].content
+    assert all(at for _, _, at in sources.list_nodes(first.store.read()))
+    for node in nodes:
+        node.close()
