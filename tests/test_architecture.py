@@ -41,6 +41,7 @@ PURE = (
     "gateway/serverconf/records.py",
     "gateway/descriptions",
     "gateway/metaservices/listing.py",
+    "gateway/metaservices/catalogue.py",
     "gateway/validation/soapchecks.py",
     "gateway/validation/restchecks.py",
     "central_server/registry.py",

@@ -25,6 +25,7 @@ RESERVED_CODES = frozenset(
         "allowedMethods",
         "getWsdl",
         "getOpenAPI",
+        "getCatalogue",
         "getSecurityServerMetrics",
         "getSecurityServerOperationalData",
         "getSecurityServerHealthData",

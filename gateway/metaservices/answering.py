@@ -1,4 +1,4 @@
-"""The metadata services over the message exchange: listMethods, allowedMethods, getWsdl, getOpenAPI.
+"""The metadata services over the message exchange: listMethods, allowedMethods, getWsdl, getOpenAPI, getCatalogue.
 
 Requests come proved and logged like any other; no access right is needed to ask what there is. A description is
 answered from the document that was registered, not fetched anew: what an administrator looked at is what others get, and
@@ -18,9 +18,11 @@ from gateway.descriptions.openapi import hide_servers
 from gateway.descriptions.wsdl import hide_addresses
 from gateway.exchange.ports import LocalAnswer
 from gateway.metaservices import listing
+from gateway.metaservices.catalogue import build_catalogue, publish
 from gateway.serverconf.model import ServiceType
 from gateway.serverconf.records import Refusal
 from schemas import metadata, soap
+from schemas.catalogue import GET_CATALOGUE, render_catalogue
 from schemas.faults import BadMessage, Fault, Kind, NotAllowed
 from schemas.identifiers import ServiceId
 from schemas.message import Protocol as MessageProtocol
@@ -114,6 +116,23 @@ def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     return LocalAnswer((("Content-Type", media_type),), content)
 
 
+def _get_catalogue(of: Metaservices, call: ServiceCall) -> LocalAnswer:
+    """Every service of the provider, or with ``serviceCode`` the published description of one."""
+    _check_get(call)
+    provider = call.message.service.client
+    query = dict(parse_qsl(call.target.partition("?")[2]))
+    code = query.get("serviceCode")
+    if code is None:
+        found = build_catalogue(of.serverconf(), provider, of.documents)
+        return _json(render_catalogue(provider, found))
+    service = _service(of, ServiceId(provider, code, query.get("serviceVersion")))
+    try:
+        published = publish(service, _document(of, service))
+    except Refusal as refusal:
+        raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
+    return LocalAnswer((("Content-Type", published.media_type),), published.content)
+
+
 def _check_get(call: ServiceCall) -> None:
     if call.method != "GET":
         raise NotAllowed(
@@ -203,6 +222,7 @@ _REST: dict[str, Callable[[Metaservices, ServiceCall], LocalAnswer]] = {
     metadata.LIST_METHODS: _rest_list_methods,
     metadata.ALLOWED_METHODS: _rest_allowed_methods,
     metadata.GET_OPENAPI: _get_openapi,
+    GET_CATALOGUE: _get_catalogue,
 }
 _SOAP: dict[str, Callable[[Metaservices, ServiceCall], LocalAnswer]] = {
     metadata.LIST_METHODS: _soap_list_methods,

@@ -124,7 +124,6 @@ class ServerConf:
     rights: tuple[AccessRight, ...] = ()
     groups: tuple[LocalGroup, ...] = ()
     endpoints: tuple[tuple[ClientId, Endpoint], ...] = ()
-    timestamping_urls: tuple[str, ...] = ()
     generation: int = 0
     _clients: dict[ClientId, Client] = field(init=False, repr=False, compare=False)
     _services: dict[ServiceId, Service] = field(init=False, repr=False, compare=False)

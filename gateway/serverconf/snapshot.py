@@ -31,7 +31,6 @@ def build_snapshot(tables: Tables, server_id: ServerId, generation: int) -> Serv
             LocalGroup(g.owner, g.code, frozenset(m.id for m in g.members)) for g in tables.groups.all()
         ),
         endpoints=tuple((e.client, e.endpoint) for e in tables.endpoints.all()),
-        timestamping_urls=tuple(t.url for t in tables.timestamping.all()),
     )
 
 
