@@ -19,6 +19,7 @@ from __future__ import annotations
 import secrets
 import ssl
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,7 +156,23 @@ class SwappableServerContext:
 
 
 def peer_certificates(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
-    """The certificates (DER) the other end sent, leaf first; empty when it sent none."""
+    """The certificates (DER) the other end sent, leaf first; empty when it sent none.
+
+    A connection's certificates never change: there is no renegotiation and nothing is asked for after the handshake. So
+    they are read once a connection.
+    """
+    known = _shown.get(ssl_object)
+    if known is None:
+        known = _read_certificates(ssl_object)
+        if known:
+            _shown[ssl_object] = known
+    return known
+
+
+_shown: weakref.WeakKeyDictionary[ssl.SSLObject, tuple[bytes, ...]] = weakref.WeakKeyDictionary()
+
+
+def _read_certificates(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
     leaf = ssl_object.getpeercert(True)
     if leaf is None:
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -138,6 +139,9 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
         await gateway.start()
+        # What is here now stays for good; without this every full collection walks over all of it again.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         await gateway.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ _COPIED = (
 )
 
 
+@cache
+def _own_version() -> str:
+    """Read once: looking into the installed package costs as much as the rest of an exchange."""
+    return version("sacbe")
+
+
 def build_record(
     record: ExchangeRecord,
     serverconf: ServerConf,
@@ -38,7 +45,7 @@ def build_record(
     internal_ip: str,
 ) -> dict[str, Value]:
     """The record's fields as they are kept, without ``monitoringDataTs``."""
-    fields: dict[str, Value] = {"securityServerInternalIp": internal_ip, "xRoadVersion": version("sacbe")}
+    fields: dict[str, Value] = {"securityServerInternalIp": internal_ip, "xRoadVersion": _own_version()}
     fields |= {name: record.fields[name] for name in _COPIED if name in record.fields}
     head = record.head
     if head is not None:
