@@ -19,6 +19,7 @@ from cryptography import x509
 
 from central_server.admin.api import make_api
 from central_server.admin.desk import Desk
+from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.federation import check_external_source
 from central_server.edges.gatherer import Gatherer
@@ -34,6 +35,7 @@ from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from serving.audit import AuditLog
 from serving.authentication import Clock
+from serving.backupoperations import BackupDesk
 from serving.limits import RateLimit
 from serving.logins import Logins
 from serving.selfsigned import self_signed
@@ -83,7 +85,14 @@ class CentralServer:
             check_external_source,
             version("sacbe"),
         )
-        self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic))
+        backups = BackupDesk(
+            data,
+            BACKUP_CONTENT,
+            settings.backup.recipients,
+            lambda: self.node.store.read().instance,
+            version("sacbe"),
+        )
+        self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic), backups)
         self._notifier = Notifier(self.node.store, settings.notices, utc_now)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []

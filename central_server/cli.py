@@ -14,6 +14,7 @@ import msgspec
 
 from central_server.admin.roles import central_roles
 from central_server.config import load
+from central_server.datafolder import BACKUP_CONTENT
 from central_server.node import CentralNode, open_store, remake_anchors
 from central_server.refusals import Refused
 from central_server.registry import parse_registry
@@ -32,7 +33,6 @@ from central_server.store.sources import (
 from certs.certificates import to_der
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.audit import AuditLog
-from serving.backup import Content
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.datafolder import claim
@@ -242,15 +242,6 @@ def export(data: Path, settings: Path | None, out: BinaryIO) -> None:
     """Write every record as a line of JSON with its digest."""
     for line in AuditLog(open_store(data, _settings(settings)).database).export():
         out.write(line)
-
-
-BACKUP_CONTENT = Content(
-    kind="central-server",
-    databases=("central.sqlite", "admin.sqlite"),
-    files=("settings.toml", "backup.key"),
-    folders=("token", "tls"),
-    keep=("published", "backups"),
-)
 
 
 def _instance_of(data: Path) -> str:

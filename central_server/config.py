@@ -105,6 +105,13 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     port: int = 0
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Backups made over the admin API."""
+
+    # age recipients (age1...) every backup is encrypted to; their identities are kept elsewhere.
+    recipients: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a central server is told from outside its database."""
 
@@ -116,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     publishing: Publishing = Publishing()
     notices: Notices = Notices()
     catalogue: Catalogue = Catalogue()
+    backup: Backup = Backup()
     log_level: str = "info"
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from central_server.admin.desk import Desk
     from serving.adminsettings import AdminSettings
     from serving.authentication import Clock
+    from serving.backupoperations import BackupDesk
     from serving.logins import Logins
     from serving.operations import Operation
 
@@ -27,7 +28,9 @@ def operations(desk: Desk) -> Sequence[Operation]:
     ]
 
 
-def make_api(desk: Desk, settings: AdminSettings, logins: Logins, clock: Clock) -> AdminApi:
+def make_api(
+    desk: Desk, settings: AdminSettings, logins: Logins, clock: Clock, backups: BackupDesk
+) -> AdminApi:
     """The API, ready to listen."""
-    served = Served("Sacbé central server", desk.version, operations(desk))
+    served = Served("Sacbé central server", desk.version, [*operations(desk), *backups.operations()])
     return AdminApi(settings, logins, central_roles(), served, clock)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import argon2
 import openapi_spec_validator
+import pyrage
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -24,6 +25,7 @@ from central_server.admin.roles import (
     SYSTEM_ADMINISTRATOR,
 )
 from central_server.config import Publishing
+from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.node import CentralNode
 from central_server.requests import MANUAL
@@ -36,6 +38,8 @@ from schemas.management import ManagementRequest, ManagementService, parse_respo
 from serving.adminsettings import AdminSettings
 from serving.audit import AuditLog
 from serving.authentication import Clock
+from serving.backup import Opener, backup_key, fingerprint, open_backup
+from serving.backupoperations import BackupDesk
 from serving.limits import RateLimit
 from serving.logins import Logins
 from tests.instance import Instance
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
     from serving.adminapi import AdminApi
 
+IDENTITY = pyrage.x25519.Identity.generate()
+RECIPIENT = str(IDENTITY.to_public())
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVERYTHING = (SECURITY_OFFICER, REGISTRATION_OFFICER, SYSTEM_ADMINISTRATOR)
 QUICK = argon2.PasswordHasher(1, 8, 1)
@@ -177,6 +183,9 @@ async def central(tmp_path: Path) -> AsyncIterator[Central]:
         AdminSettings(requests_per_second=0, requests_per_minute=0),
         logins,
         clock,
+        BackupDesk(
+            tmp_path / "data", BACKUP_CONTENT, (RECIPIENT,), lambda: node.store.read().instance, "test"
+        ),
     )
     edge = ManagementEdge(keeper, AuditLog(node.store.database), lambda: NOW, lambda: 0.0, RateLimit(0, 0))
     client, registration = TestClient(TestServer(api.app())), TestClient(TestServer(edge.registration_app()))
@@ -439,6 +448,45 @@ async def test_signing_keys_rotate_without_a_break(central: Central) -> None:
     await central.node.publish_if_due(NOW)
     await central.call("DELETE", f"/signing-keys/{old['id']}", status=204)
     assert await central.node.publish_if_due(NOW + timedelta(seconds=1))
+
+
+async def test_a_backup_is_made_for_its_recipient_listed_downloaded_and_deleted(
+    central: Central, tmp_path: Path
+) -> None:
+    await central.set_up()
+    name = (await central.call("POST", "/backups", status=201))["filename"]
+    assert await central.call("GET", "/backups") == [{"filename": name}]
+    path = tmp_path / "data" / "backups" / name
+    signer = fingerprint(backup_key(tmp_path / "data" / "backup.key").public_key())
+    manifest, _ = open_backup(
+        path.read_bytes(), BACKUP_CONTENT, Opener(identities=[str(IDENTITY)], signer=signer)
+    )
+    assert manifest.server == "MX"
+    await central.refused("PUT", f"/backups/{name}/restore", 409, "action_not_possible")
+    await central.call("DELETE", f"/backups/{name}", status=204)
+    await central.refused("GET", f"/backups/{name}/download", 404, "backup_file_not_found")
+    await central.refused("GET", "/backups/a.b.age/download", 400, "double_file_extension")
+    await central.refused("GET", "/backups/%2e%2e%2fx.age/download", 400, "double_file_extension")
+    await central.refused("GET", "/backups/pin/download", 400, "invalid_file_extension")
+
+
+async def test_an_uploaded_backup_replaces_another_only_when_that_is_meant(central: Central) -> None:
+    raw = b"age-encryption.org/v1\n"
+
+    async def upload(content: bytes, name: str, query: str, status: int) -> Any:
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=name)
+        answer = await central.client.post(
+            f"/api/v1/backups/upload{query}", data=form, headers=central.headers
+        )
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+    assert await upload(raw, "mine.age", "", 201) == {"filename": "mine.age"}
+    assert (await upload(raw, "mine.age", "", 400))["warnings"][0]["code"] == "warning_file_already_exists"
+    await upload(raw, "mine.age", "?ignore_warnings=true", 201)
+    assert (await upload(b"PK", "mine.age", "", 400))["error"]["code"] == "invalid_file_content_type"
+    assert (await upload(raw, "mine.tar", "", 400))["error"]["code"] == "invalid_file_extension"
 
 
 async def test_without_a_login_every_path_is_401(central: Central) -> None:

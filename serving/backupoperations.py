@@ -1,0 +1,146 @@
+"""Backups over an admin API: made, listed, uploaded, downloaded, deleted. They lie in a folder, encrypted, as they travel.
+
+A server encrypts to the recipients of its settings and holds no key that opens a backup again, so restoring is done at the
+command line, with the server stopped; the operation says so. File names are the only thing that comes from a caller and
+reaches the disk: one plain name that ends in ``.age``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from certs.edges.tokenfiles import write_whole
+from serving.backup import BackupProblem, Content, Lock, backup_key, make_backup
+from serving.operations import Call, Download, Form, Operation
+from serving.problems import Caution, bad_request, check_warnings, conflict, failed, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+AGE_MAGIC = b"age-encryption.org/"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,150}\.age")
+
+
+class BackupView(msgspec.Struct, frozen=True):
+    """A backup in the folder."""
+
+    filename: str
+
+
+class UploadQuery(msgspec.Struct, frozen=True):
+    """Whether a backup of the same name may be replaced."""
+
+    ignore_warnings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDesk:
+    """What the operations work on."""
+
+    data: Path
+    content: Content
+    recipients: Sequence[str]
+    # The server's identifier, for the manifest.
+    server_name: Callable[[], str]
+    software: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the backups are."""
+        return self.data / "backups"
+
+    def operations(self) -> Sequence[Operation]:
+        """The rows."""
+        may, one = ("BACKUP_CONFIGURATION",), "/backups/{filename}"
+        form = Form({}, {"file": True})
+        return (
+            Operation("GET", "/backups", self.all, "Backups", may, answer=list[BackupView], tag="backups"),
+            Operation("POST", "/backups", self.make, "Make a backup", may, answer=BackupView, status=201,
+                      event="BACKUP", errors=(500,), tag="backups"),
+            Operation("POST", "/backups/upload", self.upload, "Upload a backup", may, form, query=UploadQuery,
+                      answer=BackupView, status=201, event="UPLOAD_BACKUP", tag="backups"),
+            Operation("DELETE", one, self.delete, "Delete a backup", may, status=204, event="DELETE_BACKUP",
+                      tag="backups"),
+            Operation("GET", f"{one}/download", self.download, "Download a backup", may,
+                      answer="application/octet-stream", tag="backups"),
+            Operation("PUT", f"{one}/restore", self.restore, "Says how to restore: the server must be stopped",
+                      ("RESTORE_CONFIGURATION",), event="RESTORE_BACKUP", tag="backups"),
+        )  # fmt: skip
+
+    async def all(self, _call: Call) -> list[BackupView]:
+        """Every backup, the newest first."""
+        found = sorted(self.folder.glob("*.age"), reverse=True) if self.folder.is_dir() else []
+        return [BackupView(path.name) for path in found if _NAME.fullmatch(path.name)]
+
+    async def make(self, call: Call) -> BackupView:
+        """A new backup, encrypted to the recipients of the settings."""
+        if not self.recipients:
+            raise failed(
+                "backup_generation_failed", "no recipients are set, and a backup is never written in clear"
+            )
+        lock = Lock(recipients=self.recipients, signer=backup_key(self.data / "backup.key"))
+        try:
+            made = await asyncio.to_thread(
+                make_backup, self.data, self.content, self.server_name(), lock, call.now, self.software
+            )
+        except BackupProblem as err:
+            raise failed("backup_generation_failed", str(err)) from err
+        name = f"backup_{call.now:%Y%m%d-%H%M%S}.age"
+        self._write(name, made)
+        call.note(file=name)
+        return BackupView(name)
+
+    async def upload(self, call: Call) -> BackupView:
+        """Keep a backup that comes from elsewhere."""
+        part = call.parts["file"]
+        name = _checked(part.file_name or "")
+        if not part.content.startswith(AGE_MAGIC):
+            raise bad_request("invalid_file_content_type", "the file is no age file")
+        cautions = [Caution("warning_file_already_exists", (name,))] if (self.folder / name).exists() else []
+        check_warnings(cautions, ignore=call.query_as(UploadQuery).ignore_warnings)
+        self._write(name, part.content)
+        return BackupView(name)
+
+    async def delete(self, call: Call) -> None:
+        """Remove a backup."""
+        self._find(call).unlink()
+
+    async def download(self, call: Call) -> Download:
+        """The file as it is."""
+        path = self._find(call)
+        return Download(path.read_bytes(), "application/octet-stream", path.name)
+
+    async def restore(self, call: Call) -> None:
+        """Refuse, and say how it is done."""
+        path = self._find(call)
+        raise conflict(
+            "action_not_possible",
+            f"stop this server and run 'backup restore --identity FILE --signer FINGERPRINT {path}': "
+            "the key that opens it is not here",
+        )
+
+    def _find(self, call: Call) -> Path:
+        path = self.folder / _checked(call.path["filename"])
+        if not path.is_file():
+            raise not_found("backup_file_not_found", path.name)
+        return path
+
+    def _write(self, name: str, content: bytes) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        write_whole(self.folder / name, content)
+
+
+def _checked(name: str) -> str:
+    if not name.endswith(".age"):
+        raise bad_request("invalid_file_extension", name[:255])
+    if name.count(".") > 1:
+        raise bad_request("double_file_extension", name[:255])
+    if _NAME.fullmatch(name) is None:
+        raise bad_request("invalid_filename", name[:255])
+    return name
