@@ -73,6 +73,7 @@ class OwnRevocation:
         self._failures: dict[bytes, str] = {}
         self._fetched: list[Callable[[], None]] = []
         self.last_failure: str | None = None
+        self._round = asyncio.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def subscribe(self, fetched: Callable[[], None]) -> None:
@@ -149,7 +150,11 @@ class OwnRevocation:
                 continue
 
     async def fetch_all(self) -> float:
-        """Ask for every watched certificate; the seconds to wait before the next time."""
+        """Ask for every watched certificate; the seconds to wait before the next time. One round at a time."""
+        async with self._round:
+            return await self._fetch_round()
+
+    async def _fetch_round(self) -> float:
         configuration = self._configuration()
         if configuration is None:
             return min(1.0, self._retry_s)

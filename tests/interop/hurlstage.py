@@ -150,7 +150,15 @@ def hardware_token(folder: Path, hsm: SoftHsm) -> str:
     """The settings of the token that SoftHSM plays, logged in from a file."""
     pin = folder / "hsm-pin"
     pin.write_text(hsm.pin)
-    return f'[[keys.tokens]]\nid = "31"\nmodule = "{module()}"\nlabel = "{HSM_LABEL}"\npin = {{ file = "{pin}" }}\n'
+    pin.chmod(0o600)
+    # A second, unused one is listed too, as SoftHSM's free slot is in X-Road: hurl 8 gives a filter with one match as that
+    # match, and the scenario's ``nth 0`` wants a list.
+    spare = SoftHsm(folder / "spare", "spare").make()
+    return (
+        f'[[keys.tokens]]\nid = "31"\nmodule = "{module()}"\nlabel = "{HSM_LABEL}"\npin = {{ file = "{pin}" }}\n'
+        f'[[keys.tokens]]\nid = "32"\nmodule = "{module()}"\nlabel = "{spare.label}"\n'
+        f'environment = {{ SOFTHSM2_CONF = "{spare.environment["SOFTHSM2_CONF"]}" }}\n'
+    )
 
 
 def add_user(server: str, folder: Path, name: str, roles: tuple[str, ...]) -> None:
