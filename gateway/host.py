@@ -63,9 +63,9 @@ class Host:
         self.store = ServerConfStore(folder.serverconf)
         self.gateway: Gateway | None = None
         self._foundation: ConfigurationClient | None = None
-        self._logins = Logins(folder.root / "admin.sqlite")
+        self.logins = Logins(folder.root / "admin.sqlite")
         self._admin = _with_host(settings)
-        self.api = make_api(self, self._admin, self._logins, Clock(utc_now, time.monotonic))
+        self.api = make_api(self, self._admin, self.logins, Clock(utc_now, time.monotonic))
 
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
@@ -92,7 +92,7 @@ class Host:
         if self.gateway is not None:
             await self.gateway.stop()
         await self._session.close()
-        self._logins.close()
+        self.logins.close()
         self.store.close()
 
     # What the admin API asks of the process

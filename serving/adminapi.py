@@ -125,6 +125,11 @@ class AdminApi:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=context).start()
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens."""
+        return [] if self._runner is None else [(str(a[0]), int(a[1])) for a in self._runner.addresses]
+
     async def stop(self) -> None:
         """Stop listening."""
         if self._runner is not None:

@@ -161,7 +161,8 @@ def _content_of_body(kind: Any, known: dict[str, Any]) -> dict[str, Any]:
 def _response(status: int, kind: Any, known: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {"description": STATUS_TEXT.get(status, "answer")}
     if isinstance(kind, str):
-        made["content"] = {kind: {"schema": {"type": "string", "format": "binary"}}}
+        structured = kind.endswith(("yaml", "xml", "json"))
+        made["content"] = {kind: {"schema": {} if structured else {"type": "string", "format": "binary"}}}
     elif kind is not None:
         made["content"] = {"application/json": {"schema": known[repr(kind)]}}
     return made

@@ -86,7 +86,8 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
             raise Problem(status, f"core.{fault.code}", [fault.detail]) from fault
 
     tag = more.pop("tag", path.split("/")[1])
-    return Operation(method, path, guarded, summary, permissions, tag=tag, **more)
+    errors = tuple({404, 409, *more.pop("errors", ())})
+    return Operation(method, path, guarded, summary, permissions, tag=tag, errors=errors, **more)
 
 
 def refusal(refused: KeyRefused, call: Call) -> Problem:

@@ -1,0 +1,106 @@
+"""A gateway's process in this one: its admin API on plain HTTP, with a configuration on the disk and no network behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks.federation import free_base
+from certs.edges.tokenfiles import TokenFolder
+from certs.softtoken import SoftToken
+from gateway.admin.roles import gateway_roles
+from gateway.config import Listen, Settings
+from gateway.datafolder import DataFolder
+from gateway.host import Host
+from gateway.serverconf.model import ConnectionType
+from gateway.serverconf.store import ServerConfStore
+from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
+from schemas.globalconf.shared import render_shared
+from serving.adminsettings import AdminSettings
+from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gateway.config import Settings as GatewaySettings
+
+NOWHERE = "http://127.0.0.1:9/internalconf"
+
+
+def prepare(folder: Path) -> None:
+    """An initialised server in a folder, with a client, and a token whose PIN is `PIN`."""
+    anchor = Anchor(CONSUMER.instance, (AnchorSource(NOWHERE, (b"no certificate",)),), NOW)
+    store = ServerConfStore(folder / "serverconf.sqlite")
+    store.initialise(CONSUMER_SERVER, render_anchor(anchor))
+    with store.change() as tables:
+        tables.clients.add(CONSUMER_SERVER.owner, ConnectionType.HTTPS, NOW)
+        tables.clients.add(CONSUMER, ConnectionType.HTTP, NOW)
+    store.close()
+    SoftToken.create(TokenFolder(folder / "token"), PIN).close()
+    parts = folder / "globalconf" / CONSUMER.instance
+    parts.mkdir(parents=True)
+    (folder / "globalconf" / "instance-identifier").write_text(CONSUMER.instance)
+    (parts / "shared-params.xml").write_bytes(render_shared(world().shared))
+
+
+def settings() -> GatewaySettings:
+    """Settings for addresses that nobody else uses; the admin API does not start by itself."""
+    address = f"{free_base()}.1"
+    admin = AdminSettings(port=0, requests_per_second=0, requests_per_minute=0)
+    listen = Listen(consumer_host=address, peer_host=address, health_host=address)
+    return msgspec.structs.replace(Settings(), listen=listen, admin=admin)
+
+
+@contextlib.contextmanager
+def hosted(folder: Path, pin: str | None = PIN) -> Iterator[tuple[str, Host]]:
+    """The URL of a running host's admin API, and the host, which runs in a thread of its own."""
+    started = threading.Event()
+    found: list[tuple[str, Host]] = []
+    stop: list[asyncio.Event] = []
+    problem: list[BaseException] = []
+
+    async def run() -> None:
+        host = Host(DataFolder(folder), settings(), pin)
+        await host.start()
+        await host.api.start_with(None)
+        address, port = host.api.addresses[0]
+        found.append((f"http://{address}:{port}", host))
+        stop.append(asyncio.Event())
+        started.set()
+        await stop[0].wait()
+        await host.stop()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(run())
+        except BaseException as err:
+            problem.append(err)
+        finally:
+            started.set()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        started.wait(30)
+        if problem:
+            raise problem[0]
+        yield found[0]
+    finally:
+        if stop:
+            loop.call_soon_threadsafe(stop[0].set)
+        thread.join(30)
+        loop.close()
+    if problem:
+        raise problem[0]
+
+
+def api_key(host: Host) -> dict[str, str]:
+    """Headers of somebody with every role."""
+    _, key = host.logins.make_api_key(gateway_roles().of_people(), "test")
+    return {"Authorization": f"X-Road-ApiKey token={key}"}

@@ -1,0 +1,109 @@
+"""The gateway's OpenAPI document against what is served: whatever is sent, the answer is one that the document names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.integration.hosting import api_key, hosted, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from schemathesis.schemas import APIOperation
+
+pytestmark = pytest.mark.processes
+EXAMPLES = 4
+# Failures of others that an operation documents; anything else with 5xx is a fault of ours.
+OUTSIDE = {
+    "management_request_sending_failed", "conf_download_failed", "anchor_file_not_found", "closed_for_changes",
+    "certificate_profile_instantiation_failure", "cert_wrong_usage", "service_code_reserved",
+}  # fmt: skip
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+# Ends what the next operation needs.
+LAST = ("/tokens/{id}/logout", "/tokens/{id}/pin")
+
+
+def check(operation: APIOperation, url: str, headers: dict[str, str]) -> int:
+    """Send generated requests to one operation; how many."""
+    sent = 0
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy())
+    def send(case: schemathesis.Case) -> None:
+        nonlocal sent
+        sent += 1
+        answer = case.call(base_url=f"{url}/api/v1", headers=headers, timeout=60)
+        case.validate_response(answer, checks=CHECKS)
+        if answer.status_code >= 500:
+            code = answer.json().get("error", {}).get("code", "")
+            assert code in OUTSIDE or code.startswith(("core.", "acme.")), (operation.label, answer.text)
+
+    send()
+    return sent
+
+
+@pytest.mark.parametrize("initialised", [True, False])
+def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: bool) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if initialised:
+        prepare(folder)
+    with hosted(folder, pin="1234" if initialised else None) as (url, host):
+        headers = api_key(host)
+        schema = schemathesis.openapi.from_dict(host.api.document)
+        operations = [found.ok() for found in schema.get_all_operations()]
+        operations.sort(key=lambda o: o.path in LAST)
+        wrong: list[str] = []
+        sent = 0
+        for operation in operations:
+            try:
+                sent += check(operation, url, headers)
+            except (AssertionError, BaseExceptionGroup) as err:
+                wrong.append(f"{operation.label}: {str(err)[:1500]}")
+        assert wrong == [], "\n\n".join(wrong)
+        assert sent > len(operations)
+        assert host.api.audit.verify()[0] > 50
+
+
+def test_nothing_is_answered_without_a_login(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with hosted(folder, pin=None) as (url, host):
+        for operation in host.api.operations:
+            path = operation.path.replace("{", "").replace("}", "")
+            answer = requests.request(operation.method, f"{url}/api/v1{path}", timeout=10)
+            assert answer.status_code == (200 if operation.public else 401), operation.id
+
+
+def test_roles_open_exactly_what_their_permissions_say(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    prepare(folder)
+    with hosted(folder) as (url, host):
+        _, key = host.logins.make_api_key(["XROAD_SECURITYSERVER_OBSERVER"], "test")
+        headers = {"Authorization": f"X-Road-ApiKey token={key}"}
+        own = set(requests.get(f"{url}/api/v1/user/permissions", headers=headers, timeout=10).json())
+        for operation in host.api.operations:
+            if operation.path.startswith("/api-keys"):
+                continue
+            path = operation.path.replace("{", "").replace("}", "")
+            answer = requests.request(operation.method, f"{url}/api/v1{path}", headers=headers, timeout=10)
+            allowed = not operation.permissions or bool(own & set(operation.permissions))
+            assert (answer.status_code != 403) == allowed, (operation.id, answer.text)
