@@ -1,0 +1,177 @@
+"""Certificates change hands while messages flow: no request fails, though old ones expire and are switched off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
+from central_server.cli import main as central_command
+from gateway.cli import main as gateway_command
+from tests.integration.calling import Answer, call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemas.identifiers import ClientId, ServerId
+
+pytestmark = pytest.mark.processes
+BASE = free_base()
+QUICK = "[keys]\nauthentication_settle_s = 4\n[trust]\nocsp_fetch_s = 2\nocsp_retry_s = 1"
+CONSUMER = GatewaySpec(
+    "15-ISSEMYM",
+    "ISSEMYM",
+    f"{BASE}.15",
+    ["AFIL"],
+    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
+    settings=QUICK,
+)
+PROVIDER = GatewaySpec(
+    "00-RNSS",
+    "RNSS",
+    f"{BASE}.10",
+    ["INDICE"],
+    f"""
+[[client]]
+id = "MX/GOB/00-RNSS/INDICE"
+connection = "HTTP"
+[[client.service]]
+code = "echo"
+url = "http://{BASE}.10:9000"
+[[client.service.allow]]
+subject = "MX/GOB/15-ISSEMYM/AFIL"
+""",
+    settings=QUICK,
+)
+LIFE_S = 14
+
+
+@pytest.fixture
+def federation(tmp_path: Path) -> Iterator[Federation]:
+    made = Federation(tmp_path / "f", [CONSUMER, PROVIDER], base=BASE)
+    made.set_up()
+    try:
+        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
+        made.start_all()
+        made.wait_for(f"http://{PROVIDER.address}:9000/")
+        yield made
+    finally:
+        made.stop()
+
+
+def command(federation: Federation, spec: GatewaySpec, *arguments: str) -> str:
+    data = ["--data", str(federation.data(spec))]
+    pin = ["--pin-file", str(federation.folder / "pin")]
+    group, name, *rest = arguments
+    return run_command(
+        gateway_command, group, name, *data, *(pin if name in ("generate", "import") else []), *rest
+    )
+
+
+def renew(federation: Federation, spec: GatewaySpec, usage: str, name: str, days: float = 90) -> Path:
+    """A new key with its certificate, imported into the running gateway; the certificate's file."""
+    assert federation.pki is not None
+    key_id = command(federation, spec, "key", "generate", "--usage", usage, "--kind", "ec-p256").strip()
+    request = federation.folder / f"{name}.csr"
+    member: ClientId = federation.member(spec)
+    server: ServerId = federation.server(spec)
+    run_command(
+        gateway_command,
+        "csr",
+        "--data",
+        str(federation.data(spec)),
+        "--pin-file",
+        str(federation.folder / "pin"),
+        "--key",
+        key_id,
+        "--member",
+        member.path(),
+        "--name",
+        spec.name,
+        "--address",
+        spec.address,
+        "--out",
+        str(request),
+    )
+    wanted = x509.load_pem_x509_csr(request.read_bytes())
+    issued = (
+        federation.pki.issue_sign(wanted, member, spec.name, days=days)  # type: ignore[arg-type]
+        if usage == "sign"
+        else federation.pki.issue_auth(wanted, server, spec.address)
+    )
+    path = federation.folder / f"{name}.pem"
+    path.write_bytes(issued.public_bytes(Encoding.PEM))
+    command(federation, spec, "certificate", "import", str(path))
+    return path
+
+
+def hashes(federation: Federation, spec: GatewaySpec, usage: str) -> list[str]:
+    lines = command(federation, spec, "certificate", "list").splitlines()
+    return [line.split()[0] for line in lines if line.split()[1] == usage]
+
+
+class Load:
+    """Two consumers that never pause, and what they got."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[datetime, Answer]] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(2)]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            answer = call(CONSUMER.address, body=b"{}")
+            self.answers.append((datetime.now(UTC), answer))
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_rotation_under_load_fails_no_request_and_what_is_not_renewed_stops(federation: Federation) -> None:
+    # A signing certificate of seconds, to expire under load; everything else is renewed with two overlapping ones.
+    short = renew(federation, CONSUMER, "sign", "short", (300 + LIFE_S) / 86_400)
+    expires = x509.load_pem_x509_certificate(short.read_bytes()).not_valid_after_utc
+    old_sign = hashes(federation, CONSUMER, "sign")[0]
+    with Load() as load:
+        renew(federation, CONSUMER, "auth", "auth2")
+        registry = federation.folder / "federation.toml"
+        listed = f'"{CONSUMER.key}-auth.pem"'
+        registry.write_text(registry.read_text().replace(f"[{listed}]", f'[{listed}, "auth2.pem"]'))
+        run_command(central_command, "apply", "--data", str(federation.folder / "central"), str(registry))
+        renew(federation, PROVIDER, "sign", "sign2")
+        command(federation, CONSUMER, "certificate", "disable", old_sign)  # only the short one signs now
+        time.sleep(4)
+        renew(federation, CONSUMER, "sign", "long")
+        time.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()) + 3)
+        command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "auth")[0])
+        time.sleep(3)
+    failed = [(at, a.code, a.message) for at, a in load.answers if a.status != 200]
+    assert failed == []
+    assert any(at > expires for at, _ in load.answers)
+    assert len(load.answers) > 100
+
+    # The last one switched off: refused at once, by name, and the diagnosis says so.
+    command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "sign")[-1])
+    deadline = time.monotonic() + 10
+    while (answer := call(CONSUMER.address, body=b"{}")).status == 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert answer.status == 500
+    with pytest.raises(SystemExit) as caught:
+        run_command(
+            gateway_command, "diagnose", "--url", f"http://{CONSUMER.address}:5588/", "--language", "en"
+        )
+    assert caught.value.code == 1
