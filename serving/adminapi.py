@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from certs.tls import TlsCredentials, system_server_context
 from schemas.faults import BadMessage, Fault, TokenFailed
@@ -401,7 +402,7 @@ async def _read_form(request: web.Request, form: Form, limit: int) -> dict[str, 
                 if raw_limit < 0:
                     raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
             found[part.name] = Part(bytes(content), part.filename, part.headers.get("Content-Type"))
-    except (ValueError, AssertionError, EOFError, LookupError) as err:
+    except (ValueError, AssertionError, EOFError, LookupError, HttpProcessingError) as err:
         raise Problem(400, "validation_failure", ["the multipart form cannot be read"]) from err
     missing = {n: ["NotNull"] for n, must in {**form.fields, **form.files}.items() if must and n not in found}
     if missing:

@@ -489,6 +489,16 @@ async def test_an_uploaded_backup_replaces_another_only_when_that_is_meant(centr
     assert (await upload(raw, "mine.tar", "", 400))["error"]["code"] == "invalid_file_extension"
 
 
+async def test_a_form_with_broken_headers_is_refused_and_is_no_error_of_ours(central: Central) -> None:
+    raw = b'--x\r\nContent-Disposition: form-data; name="\x01"\r\n\r\na\r\n--x--\r\n'
+    answer = await central.client.post(
+        "/api/v1/trusted-anchors/preview",
+        data=raw,
+        headers={**central.headers, "Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status == 400
+
+
 async def test_without_a_login_every_path_is_401(central: Central) -> None:
     for operation in central.api.operations:
         if not operation.public:
