@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 VERDICT_LIFETIME = timedelta(seconds=60)
-_REMEMBERED = 4096
+# A batch comes within moments; a parsed document holds some 20 KB, so more would only fill memory.
+_REMEMBERED = 256
 _STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)
 
 

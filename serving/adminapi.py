@@ -92,7 +92,7 @@ class AdminApi:
         common = commonapi.operations(logins, roles, settings.api_key_days)
         self.operations = [*served.operations, *common, self._document_operation()]
         self.document = build_document(served.title, served.version, self.operations)
-        self._document = render_document(self.document)
+        self._document: bytes | None = None
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
@@ -218,6 +218,10 @@ class AdminApi:
 
     def _document_operation(self) -> Operation:
         async def openapi(_call: Call) -> Download:
+            if (
+                self._document is None
+            ):  # when somebody asks: writing YAML takes longer than all else of a start
+                self._document = await asyncio.to_thread(render_document, self.document)
             return Download(self._document, "application/x-yaml")
 
         return Operation(
