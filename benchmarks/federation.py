@@ -114,6 +114,7 @@ class Federation:
     expire_interval_s: int = 600
     ocsp_freshness_s: int = 3600
     groups: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     pki: DevPki | None = None
 
@@ -276,7 +277,7 @@ class Federation:
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **self.environment, **(environment or {})},
                 start_new_session=True,
             )
         self.processes[name] = process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,59 @@ def federation(tmp_path: Path) -> Iterator[Federation]:
         made.stop()
 
 
+def faketime() -> str:
+    """libfaketime's library. Raises LookupError: install libfaketime."""
+    found = next(iter(sorted(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"))), None)
+    if found is None:
+        raise LookupError("libfaketime is not installed; .ci/run installs it")
+    return str(found)
+
+
+def test_a_certificate_that_ends_at_noon_is_used_until_noon_and_not_after(tmp_path: Path) -> None:
+    """Every process lives on a clock that shows 11:59:36 at first; the only signing certificate ends at 12:00:00."""
+    real = datetime.now(UTC)
+    noon = (real + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    offset = noon - timedelta(seconds=24) - real
+    federation = Federation(tmp_path / "noon", [CONSUMER, PROVIDER], base=BASE)
+    federation.set_up()
+    assert federation.pki is not None
+    pem = federation.folder / f"{CONSUMER.key}-sign.pem"
+    old = x509.load_pem_x509_certificate(pem.read_bytes())
+    start = noon - timedelta(days=1)
+    ending = federation.pki.issue_sign(
+        old.public_key(),  # type: ignore[arg-type]
+        federation.member(CONSUMER),
+        days=1,
+        now=start + timedelta(minutes=5),
+    )
+    assert ending.not_valid_after_utc == noon
+    (federation.folder / "noon.pem").write_bytes(ending.public_bytes(Encoding.PEM))
+    command(federation, CONSUMER, "certificate", "import", str(federation.folder / "noon.pem"))
+    command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "sign")[0])
+    federation.environment = {
+        "LD_PRELOAD": faketime(),
+        "FAKETIME": f"+{offset.total_seconds():.0f}s",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    try:
+        federation.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
+        federation.start_all()
+        federation.wait_for(f"http://{PROVIDER.address}:9000/")
+        end = real + timedelta(seconds=24)  # noon, on this clock
+        with Load() as load:
+            time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 3)
+    finally:
+        federation.stop()
+    second = timedelta(seconds=1)
+    before = [a for _, answered, a in load.answers if answered < end - second]
+    after = [a for asked, _, a in load.answers if asked > end + second]
+    assert len(before) > 20 and len(after) > 2
+    assert [a.message for a in before if a.status != 200] == []
+    assert {a.status for a in after} == {500}
+    assert "is valid from" in after[-1].message
+    assert "12:00" in after[-1].message
+
+
 def command(federation: Federation, spec: GatewaySpec, *arguments: str) -> str:
     data = ["--data", str(federation.data(spec))]
     pin = ["--pin-file", str(federation.folder / "pin")]
@@ -118,17 +171,18 @@ def hashes(federation: Federation, spec: GatewaySpec, usage: str) -> list[str]:
 
 
 class Load:
-    """Two consumers that never pause, and what they got."""
+    """Two consumers that never pause: when they asked, when they were answered, and what."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[datetime, Answer]] = []
+        self.answers: list[tuple[datetime, datetime, Answer]] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(2)]
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            asked = datetime.now(UTC)
             answer = call(CONSUMER.address, body=b"{}")
-            self.answers.append((datetime.now(UTC), answer))
+            self.answers.append((asked, datetime.now(UTC), answer))
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -159,9 +213,9 @@ def test_rotation_under_load_fails_no_request_and_what_is_not_renewed_stops(fede
         time.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()) + 3)
         command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "auth")[0])
         time.sleep(3)
-    failed = [(at, a.code, a.message) for at, a in load.answers if a.status != 200]
+    failed = [(asked, a.code, a.message) for asked, _, a in load.answers if a.status != 200]
     assert failed == []
-    assert any(at > expires for at, _ in load.answers)
+    assert any(asked > expires for asked, _, _ in load.answers)
     assert len(load.answers) > 100
 
     # The last one switched off: refused at once, by name, and the diagnosis says so.
