@@ -232,6 +232,13 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     buffer_length: int = 20_000
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Backups made over the admin API."""
+
+    # age recipients (age1...) every backup is encrypted to; their identities are kept elsewhere.
+    recipients: tuple[str, ...] = ()
+
+
 class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Connections with information systems."""
 
@@ -287,6 +294,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     descriptions: Descriptions = Descriptions()
     # The admin API. Without a host it listens where consumer systems connect if that is this machine only.
     admin: AdminSettings = AdminSettings()
+    backup: Backup = Backup()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
     log_level: str = "info"

@@ -20,7 +20,6 @@ from gateway.admin.api import make_api
 from gateway.app import Gateway, utc_now
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.keyconf.model import SOFTWARE_TOKEN_ID
-from gateway.serverconf.model import ConnectionType
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
 from serving.authentication import Clock
@@ -131,10 +130,8 @@ class Host:
         anchor = self.anchor()
         if anchor is None:
             raise LookupError("there is no anchor")
-        self.store.initialise(server, anchor)
-        with self.store.change() as tables:
-            tables.clients.add(server.owner, ConnectionType.HTTPS, utc_now())
-        # On disk now: a server without a token. A crash here leaves one whose token is made with `gateway token`.
+        self.store.initialise(server, anchor, owner_added_at=utc_now())
+        # On disk now: a server without a token. A crash here leaves one that takes its PIN with the next initialisation.
         await self._begin(make_token_with=pin)
         self._anchor_file.unlink(missing_ok=True)
 

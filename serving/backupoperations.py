@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +32,7 @@ class BackupView(msgspec.Struct, frozen=True):
     """A backup in the folder."""
 
     filename: str
+    created_at: str
 
 
 class UploadQuery(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class BackupDesk:
     async def all(self, _call: Call) -> list[BackupView]:
         """Every backup, the newest first."""
         found = sorted(self.folder.glob("*.age"), reverse=True) if self.folder.is_dir() else []
-        return [BackupView(path.name) for path in found if _NAME.fullmatch(path.name)]
+        return [_view(path) for path in found if _NAME.fullmatch(path.name)]
 
     async def make(self, call: Call) -> BackupView:
         """A new backup, encrypted to the recipients of the settings."""
@@ -94,7 +96,7 @@ class BackupDesk:
         name = f"backup_{call.now:%Y%m%d-%H%M%S}.age"
         self._write(name, made)
         call.note(file=name)
-        return BackupView(name)
+        return _view(self.folder / name)
 
     async def upload(self, call: Call) -> BackupView:
         """Keep a backup that comes from elsewhere."""
@@ -105,7 +107,7 @@ class BackupDesk:
         cautions = [Caution("warning_file_already_exists", (name,))] if (self.folder / name).exists() else []
         check_warnings(cautions, ignore=call.query_as(UploadQuery).ignore_warnings)
         self._write(name, part.content)
-        return BackupView(name)
+        return _view(self.folder / name)
 
     async def delete(self, call: Call) -> None:
         """Remove a backup."""
@@ -134,6 +136,11 @@ class BackupDesk:
     def _write(self, name: str, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(self.folder / name, content)
+
+
+def _view(path: Path) -> BackupView:
+    made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return BackupView(path.name, made.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _checked(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from gateway.admin import authorities, certificates, keys, tokens
 from gateway.admin.clients import Clients
 from gateway.admin.desk import Desk, LaterKeys
+from gateway.admin.diagnostics import Diagnostics
 from gateway.admin.keydesk import KeyDesk
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.registry import Registry
@@ -16,11 +17,13 @@ from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
 from gateway.admin.services import Services
 from gateway.admin.system import System
+from gateway.datafolder import BACKUP_CONTENT
 from gateway.descriptions.fetching import fetch_description
 from gateway.descriptions.register import DescriptionRegister
 from gateway.keyconf.store import KeyConfStore
 from gateway.serverconf.wanted import compare
 from serving.adminapi import AdminApi, Served
+from serving.backupoperations import BackupDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +50,13 @@ def operations(process: Process) -> Sequence[Operation]:
         desk.send_raw,
         lambda: process.settings.trust.ocsp_order.name,
     )
+    backups = BackupDesk(
+        process.folder.root,
+        BACKUP_CONTENT,
+        process.settings.backup.recipients,
+        lambda: desk.server_id().path(),
+        version("sacbe"),
+    )
     return [
         *System(desk).rows(),
         *Clients(desk, key_desk).rows(),
@@ -55,6 +65,8 @@ def operations(process: Process) -> Sequence[Operation]:
         *Rights(desk).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_desk)),
         *Registry(desk).rows(),
+        *Diagnostics(desk).rows(),
+        *backups.operations(),
     ]
 
 

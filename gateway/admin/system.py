@@ -186,7 +186,8 @@ class System:
         if self.desk.process.anchor() is None:
             raise conflict("anchor_not_found")
         if self.desk.process.store.is_initialised():
-            raise conflict("server_already_fully_initialized")
+            await self._make_token(asked.software_token_pin)
+            return
         configuration = self.desk.configuration()
         missing = [
             name
@@ -213,6 +214,15 @@ class System:
         check_warnings(cautions, ignore=asked.ignore_warnings)
         call.note(server=server.encoded())
         await self.desk.process.initialise(server, asked.software_token_pin)
+
+    async def _make_token(self, pin: str | None) -> None:
+        """What is left of an initialisation that a crash interrupted. Refused when nothing is left."""
+        token = await self.desk.keys.token(SOFTWARE_TOKEN_ID)
+        if token.status is not TokenStatus.NOT_INITIALIZED:
+            raise conflict("server_already_fully_initialized")
+        if pin is None:
+            raise bad_request("invalid_init_params", "pin_code_not_provided")
+        await self.desk.keys.initialise_token(SOFTWARE_TOKEN_ID, pin)
 
     async def initialised(self, _call: Call) -> InitializationStatus:
         done = self.desk.process.store.is_initialised()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.serverconf.clients import Clients, Requests, TimestampingServices
 from gateway.serverconf.descriptions import Descriptions
+from gateway.serverconf.model import ConnectionType
 from gateway.serverconf.replacing import replace_all
 from gateway.serverconf.rights import Endpoints, Groups, Rights
 from gateway.serverconf.snapshot import build_snapshot
@@ -53,13 +54,18 @@ class ServerConfStore:
         """Close the database."""
         self._database.close()
 
-    def initialise(self, server_id: ServerId, anchor: bytes) -> None:
-        """Set the server's identifier and its configuration anchor, once."""
+    def initialise(
+        self, server_id: ServerId, anchor: bytes, *, owner_added_at: datetime | None = None
+    ) -> None:
+        """Set the server's identifier and its configuration anchor, once; its owner becomes a client when a time is given."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO server (id, server_id, anchor, generation) VALUES (1, ?, ?, 1)",
                 (server_id.path(), anchor),
             )
+            if owner_added_at is not None:
+                clients = _tables(_runner(connection)).clients
+                clients.add(server_id.owner, ConnectionType.HTTPS, owner_added_at)
 
     def replace_anchor(self, anchor: bytes) -> None:
         """Trust another anchor from the next start on."""

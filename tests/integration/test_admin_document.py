@@ -26,7 +26,7 @@ EXAMPLES = 4
 # Failures of others that an operation documents; anything else with 5xx is a fault of ours.
 OUTSIDE = {
     "management_request_sending_failed", "conf_download_failed", "anchor_file_not_found", "closed_for_changes",
-    "certificate_profile_instantiation_failure", "cert_wrong_usage", "service_code_reserved",
+    "certificate_profile_instantiation_failure", "cert_wrong_usage", "service_code_reserved", "backup_generation_failed",
 }  # fmt: skip
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 # Ends what the next operation needs.
