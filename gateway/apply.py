@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs.certificates import to_der
-from gateway.serverconf.wanted import compare, parse_wanted, settle
+from gateway.serverconf.wanted import compare, compare_timestamping, parse_wanted, settle
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,9 +24,16 @@ def apply_file(store: ServerConfStore, file: Path, now: datetime, *, dry_run: bo
         return (file.parent / name).read_bytes()
 
     there = store.load()
-    wanted = parse_wanted(file.read_text(encoding="utf-8"), there.server_id, read_certificate, read)
+    wanted = parse_wanted(
+        file.read_text(encoding="utf-8"),
+        there.server_id,
+        read_certificate,
+        read,
+        yaml=file.suffix in (".yaml", ".yml"),
+    )
     conf = settle(there, wanted.conf)
     changes = compare(there, conf)
+    changes += compare_timestamping(store.view.timestamping.all(), wanted.timestamping)
     if changes and not dry_run:
-        store.replace(conf, now, wanted.documents)
+        store.replace(conf, now, wanted.documents, wanted.timestamping)
     return changes

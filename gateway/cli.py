@@ -101,8 +101,9 @@ def apply(data: Path, dry_run: bool, file: Path) -> None:
 
 
 def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
-    """The PIN, where there is a token to open; a server that is not initialised yet has none."""
-    if pin_file is None and not (data / "token" / "token.json").exists():
+    """The PIN, where there is a token to open and somebody to ask; otherwise the token waits for a login."""
+    can_ask = "SACBE_PIN" in os.environ or sys.stdin.isatty()
+    if pin_file is None and not (can_ask and (data / "token" / "token.json").exists()):
         return None
     return read_pin(pin_file)
 

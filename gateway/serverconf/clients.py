@@ -17,7 +17,7 @@ from gateway.serverconf.records import (
 from gateway.serverconf.rows import client_of, instant, next_id, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from gateway.serverconf.rows import Run
@@ -174,6 +174,17 @@ class TimestampingServices:
             "INSERT INTO timestamping_service (name, url, cost_type, added_at) VALUES (?, ?, ?, ?)",
             (service.name, service.url, service.cost_type, seconds(now)),
         )
+
+    def set_all(self, services: Sequence[TimestampingService], now: datetime) -> None:
+        """Use exactly these; those in use already keep their place."""
+        wanted = {(s.name, s.url) for s in services}
+        for used in self.all():
+            if (used.name, used.url) not in wanted:
+                self.remove(used.name, used.url)
+        there = {(s.name, s.url) for s in self.all()}
+        for service in services:
+            if (service.name, service.url) not in there:
+                self.add(service, now)
 
     def remove(self, name: str, url: str) -> None:
         """Use one no longer. Refused (``timestamping_service_not_found``) when it was not used."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.serverconf.model import ServerConf
-    from gateway.serverconf.records import Document
+    from gateway.serverconf.records import Document, TimestampingService
     from gateway.serverconf.rows import Run
     from schemas.identifiers import ClientId
     from serving.database import AnyDatabase, Transaction
@@ -118,7 +118,11 @@ class ServerConfStore:
         return build_snapshot(self.view, self.server_id(), self.generation())
 
     def replace(
-        self, wanted: ServerConf, now: datetime, documents: Mapping[str, Document] | None = None
+        self,
+        wanted: ServerConf,
+        now: datetime,
+        documents: Mapping[str, Document] | None = None,
+        timestamping: Sequence[TimestampingService] | None = None,
     ) -> None:
         """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction.
 
@@ -126,6 +130,8 @@ class ServerConfStore:
         """
         with self.change() as tables:
             replace_all(tables, wanted, documents or {}, now)
+            if timestamping is not None:
+                tables.timestamping.set_all(timestamping, now)
 
 
 def _runner(transaction: Transaction) -> Run:

@@ -24,6 +24,12 @@ what applying the file would change. The format is TOML::
     [[client.group]]
     code = "mobility"
     members = ["MX/GOB/30-IPE/HIST"]
+
+    [[timestamping]]                     # left out: the authorities in use stay as they are
+    name = "TSA"
+    url = "http://tsa.example/tsa"
+
+The same names and nesting in YAML are read from a file that ends in ``.yaml`` or ``.yml``.
 """
 
 from __future__ import annotations
@@ -31,9 +37,10 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
+from yaml import YAMLError, safe_load
 
 from gateway.descriptions.described import UPLOADED, Described, DescribedService
 from gateway.descriptions.openapi import parse_openapi
@@ -50,7 +57,7 @@ from gateway.serverconf.model import (
     Subject,
     Validation,
 )
-from gateway.serverconf.records import Document
+from gateway.serverconf.records import Document, TimestampingService
 from schemas.faults import Fault
 from schemas.identifiers import (
     ClientId,
@@ -62,7 +69,7 @@ from schemas.identifiers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class WantedProblem(ValueError):  # noqa: N818  said to the operator
@@ -101,8 +108,15 @@ class _Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     group: tuple[_Group, ...] = ()
 
 
+class _Timestamping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: str
+    url: str
+    cost_type: Literal["FREE", "PAID", "UNDEFINED"] = "UNDEFINED"
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     client: tuple[_Client, ...] = ()
+    timestamping: tuple[_Timestamping, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,8 @@ class Wanted:
 
     conf: ServerConf
     documents: dict[str, Document]
+    # None: the file does not speak of timestamping.
+    timestamping: tuple[TimestampingService, ...] | None = None
 
 
 def parse_wanted(
@@ -118,14 +134,16 @@ def parse_wanted(
     server_id: ServerId,
     read_certificate: Callable[[str], bytes],
     read_document: Callable[[str], bytes],
+    *,
+    yaml: bool = False,
 ) -> Wanted:
     """The configuration a file asks for.
 
     ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description.
     """
     try:
-        wanted = msgspec.convert(tomllib.loads(text), _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
+        wanted = msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, YAMLError, msgspec.ValidationError) as err:
         raise WantedProblem(f"the file is not understood: {err}") from err
     problems: list[str] = []
     clients: list[Client] = []
@@ -164,7 +182,16 @@ def parse_wanted(
         tuple(groups),
         tuple(dict.fromkeys(endpoints)),
     )
-    return Wanted(conf, documents.found)
+    timestamping = None
+    if wanted.timestamping is not None:
+        timestamping = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in wanted.timestamping)
+        if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in timestamping)):
+            raise WantedProblem("\n".join(found))
+    return Wanted(conf, documents.found, timestamping)
+
+
+def _from_yaml(text: str) -> object:
+    return safe_load(text) or {}
 
 
 class _Documents:
@@ -224,6 +251,17 @@ def _settled(there: Service | None, service: Service) -> Service:
     if there is None or there.type is not service.type or not there.digest:
         return replace(service, description=service.url)
     return replace(service, description=there.description, digest=there.digest, title=there.title)
+
+
+def compare_timestamping(
+    now: Sequence[TimestampingService], wanted: Sequence[TimestampingService] | None
+) -> list[str]:
+    """The same for timestamping authorities."""
+    if wanted is None:
+        return []
+    old, new = ({f"{t.name} at {t.url}" for t in side} for side in (now, wanted))
+    lines = [f"- timestamping {line}" for line in sorted(old - new)]
+    return lines + [f"+ timestamping {line}" for line in sorted(new - old)]
 
 
 def compare(now: ServerConf, wanted: ServerConf) -> list[str]:

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.integration.hosting import api_key, hosted, prepare
+from tests.worlds import CONSUMER, PIN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,3 +108,55 @@ def test_roles_open_exactly_what_their_permissions_say(tmp_path: Path) -> None:
             answer = requests.request(operation.method, f"{url}/api/v1{path}", headers=headers, timeout=10)
             allowed = not operation.permissions or bool(own & set(operation.permissions))
             assert (answer.status_code != 403) == allowed, (operation.id, answer.text)
+
+
+def test_token_waits_for_its_pin_after_a_start_without_one(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    prepare(folder)
+    with hosted(folder, pin=None) as (url, host):
+        headers = api_key(host)
+        token = requests.get(f"{url}/api/v1/tokens/0", headers=headers, timeout=10).json()
+        assert (token["logged_in"], token["status"]) == (False, "OK")
+        login = f"{url}/api/v1/tokens/0/login"
+        wrong = requests.put(login, json={"password": "9999"}, headers=headers, timeout=10)
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "pin_incorrect")
+        right = requests.put(login, json={"password": PIN}, headers=headers, timeout=10)
+        assert (right.status_code, right.json()["logged_in"]) == (200, True)
+        again = {"software_token_pin": PIN}
+        refused = requests.post(f"{url}/api/v1/initialization", json=again, headers=headers, timeout=10)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            409,
+            "server_already_fully_initialized",
+        )
+        texts = [text for _, text, _ in host.api.audit.records()]
+        assert sum('"LOGIN_TOKEN"' in text for text in texts) == 2
+        assert not any(f'"{PIN}"' in text or "9999" in text for text in texts)
+
+
+def test_audit_log_says_what_a_change_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    prepare(folder)
+    with hosted(folder) as (url, host):
+        headers, client = api_key(host), CONSUMER.encoded()
+        base = f"{url}/api/v1"
+        rest = {"url": "http://127.0.0.1:9", "type": "REST", "rest_service_code": "s1"}
+        made = requests.post(
+            f"{base}/clients/{client}/service-descriptions", json=rest, headers=headers, timeout=10
+        )
+        service = made.json()["services"][0]["id"]
+        endpoint = {"service_code": "s1", "method": "GET", "path": "/v1/**"}
+        made = requests.post(
+            f"{base}/services/{service}/endpoints", json=endpoint, headers=headers, timeout=10
+        )
+        assert made.status_code == 201, made.text
+        path = f"{base}/endpoints/{made.json()['id']}/service-clients"
+        granted = {"items": [{"id": client}]}
+        assert requests.post(path, json=granted, headers=headers, timeout=10).status_code == 201
+        assert requests.post(f"{path}/delete", json=granted, headers=headers, timeout=10).status_code == 204
+        texts = [text for _, text, _ in host.api.audit.records()]
+        grant = next(text for text in texts if "ADD_ENDPOINT_ACCESS_RIGHTS" in text)
+        assert "+ right" in grant
+        assert "GET /v1/**" in grant
+        assert host.api.audit.verify()[0] == len(texts)
