@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check scenarios test check bench fuzz clean
+.PHONY: help demo demo-check scenarios simulation test check bench fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it)"
 	@echo "make demo-check  the same, unattended; exits by result"
 	@echo "make scenarios   the acceptance scenarios through real gateways, a row each"
+	@echo "make simulation  the whole country, scaled: 8,000 parties, a registry of persons, a day of messages"
 	@echo "make test        every test"
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
@@ -32,6 +33,10 @@ demo-check: $(STAMP)
 
 scenarios: $(STAMP)
 	$(BIN)/python -m benchmarks.scenarios
+	$(BIN)/python -m benchmarks.simulation --small
+
+simulation: $(STAMP)
+	$(BIN)/python -m benchmarks.simulation
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q tests

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.country import AddressTaken, Call, Country
+from benchmarks.demorights import access_log, access_request
 
 if TYPE_CHECKING:
     from benchmarks.country import Reply
@@ -114,7 +115,26 @@ def _start(show: Show, country: Country, pids: Path) -> None:
 def run(show: Show, country: Country) -> None:
     """The scenarios, a step at a time."""
     found = find_person(show, country)
+    show.say("   Qué puede ver cada quien:", "   What each may see:")
+    for es, en in (
+        (
+            "el registro: la CURP, y quién pregunta a quién; ningún expediente",
+            "the registry: the CURP, and who asks whom; no file",
+        ),
+        (
+            "cada instituto: su seudónimo y su expediente; no el seudónimo de otro",
+            "each institute: its pseudonym and its file; nobody else's pseudonym",
+        ),
+        (
+            "quien mire la red o las bitácoras: seudónimos que no se pueden juntar",
+            "who watches network or logs: pseudonyms that cannot be linked",
+        ),
+    ):
+        show.say(f"     {es}", f"     {en}")
+    access_request(show, country)
+    looked = access_log(show, country)
     prove(show, country, found)
+    prove(show, country, looked)
 
 
 def find_person(show: Show, country: Country) -> Reply:

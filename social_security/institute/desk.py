@@ -107,6 +107,8 @@ class InstituteDesk:
             claims = tokens.open_token(
                 body["testigo"], self._keys.own, self._keys.registry, self.member, asked.now
             )
+            # Known from here on: an attempt that is refused below shows in the person's log too.
+            self.note_subject(asked, claims.subject)
             tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
             if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
                 raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")

@@ -22,7 +22,7 @@ from social_security.outbox import OUTBOX_STEP, Outbox
 from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from serving.database import AnyDatabase, Transaction
@@ -160,6 +160,32 @@ class RegistryStore:
             if curp is not None:
                 self._add_index(connection, curp, made)
         return made
+
+    def enrol_many(self, people: Iterable[tuple[Rid, Curp, Sequence[str]]], level: int, at: date) -> int:
+        """Enrol persons with the members that know them, in one transaction; how many they were."""
+        count = 0
+        with self._database.transaction() as connection:
+            for rid, curp, known_to in people:
+                connection.execute(
+                    "INSERT INTO person (rid, curp_cipher, level, vital_state) VALUES (?, ?, ?, 'VIVA')",
+                    (rid, self._encrypt(rid, curp.value), level),
+                )
+                self._add_index(connection, curp, rid)
+                connection.executemany(
+                    "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, 1, ?)",
+                    [
+                        (
+                            member,
+                            institute_pid(self._keys.pid, self._keys.version, rid, member),
+                            rid,
+                            at.isoformat(),
+                            self._keys.version,
+                        )
+                        for member in known_to
+                    ],
+                )
+                count += 1
+        return count
 
     def correct_curp(self, rid: Rid, curp: Curp) -> None:
         """Give a person another CURP; the former one keeps leading to her."""
