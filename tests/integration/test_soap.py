@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import sqlite3
 import urllib.request
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,7 @@ from schemas.message import digest_of
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from benchmarks.federation import Federation
 
@@ -122,3 +124,23 @@ def test_a_refused_message_is_logged_by_the_consumer_side_only(federation: Feder
                 "SELECT is_response FROM record WHERE message_id = 'refused-1'"
             ).fetchall()
     assert kept == {CONSUMER.member: [(0,)], PROVIDER.member: []}
+
+
+def test_an_attachment_of_a_gibibyte_stays_out_of_memory(federation: Federation) -> None:
+    head = multipart(envelope("soapEcho", "gib"), b"").removesuffix(f"\r\n--{BOUNDARY}--\r\n".encode())
+
+    def chunks() -> Iterator[bytes]:
+        yield head
+        for _ in range(1024):
+            yield b"x" * (1 << 20)
+        yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+    connection = http.client.HTTPConnection(CONSUMER.address, 8080, timeout=110)
+    headers = {"Content-Type": f"multipart/related; boundary={BOUNDARY}"}
+    connection.request("POST", "/", body=chunks(), headers=headers, encode_chunked=True)
+    assert b"<e:attachments>1073741824</e:attachments>" in connection.getresponse().read()
+    connection.close()
+    for spec in (CONSUMER, PROVIDER):
+        status = Path(f"/proc/{federation.processes[spec.member].pid}/status").read_text(encoding="ascii")
+        peak_kib = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM"))
+        assert peak_kib < 250 * 1024
