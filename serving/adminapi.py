@@ -55,6 +55,52 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_TEXT = {"type": "string", "maxLength": 255}
+# Sessions: their paths do not stand below /api/v1, and they set and end cookies.
+OUTSIDE_THE_TABLE: dict[str, Any] = {
+    "/login": {
+        "servers": [{"url": "/"}],
+        "post": {
+            "operationId": "login",
+            "summary": "Open a session: cookies JSESSIONID and XSRF-TOKEN",
+            "tags": ["session"],
+            "security": [],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/x-www-form-urlencoded": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"username": _TEXT, "password": _TEXT},
+                            "required": ["username", "password"],
+                        }
+                    }
+                },
+            },
+            "responses": {
+                "200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                "401": {"description": "wrong name or password, or locked after too many of them"},
+                "413": {"description": "too large"},
+                "429": {"description": "too many requests"},
+            },
+        },
+    },
+    "/logout": {
+        "servers": [{"url": "/"}],
+        "post": {
+            "operationId": "logout",
+            "summary": "End the session",
+            "tags": ["session"],
+            "security": [{"session": [], "csrf": []}],
+            "responses": {
+                "200": {"description": "ended"},
+                "401": {"description": "no session"},
+                "403": {"description": "no CSRF value"},
+                "429": {"description": "too many requests"},
+            },
+        },
+    },
+}
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -92,6 +138,7 @@ class AdminApi:
         common = commonapi.operations(logins, roles, settings.api_key_days)
         self.operations = [*served.operations, *common, self._document_operation()]
         self.document = build_document(served.title, served.version, self.operations)
+        self.document["paths"] |= OUTSIDE_THE_TABLE
         self._document: bytes | None = None
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
