@@ -27,6 +27,7 @@ from schemas.faults import BadMessage, Fault, TokenFailed
 from serving import commonapi
 from serving.audit import AuditEntry, AuditLog
 from serving.authentication import Authentication, Clock
+from serving.conflicts import DatabaseConflict
 from serving.limits import RateLimit
 from serving.openapi import build_document, render_document
 from serving.operations import Answer, Bytes, Call, Download, Form, Operation, Part, Principal
@@ -326,6 +327,8 @@ class AdminApi:
             return _answer(operation, await operation.handler(call))
         except Fault as fault:
             raise fault_problem(fault) from fault
+        except DatabaseConflict as conflict:
+            raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
         reason = None

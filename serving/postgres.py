@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import IsolationLevel
 
+from serving.conflicts import DatabaseConflict
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -36,10 +38,6 @@ _TYPES = (
     (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),
     (re.compile(r"\s*WITHOUT\s+ROWID\b", re.IGNORECASE), ""),
 )
-
-
-class DatabaseConflict(RuntimeError):  # noqa: N818  a state of the world, said to the caller
-    """Another node changed the same thing at the same time; nothing of this transaction was kept. Try again."""
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ from gateway.admin.desk import Desk, LaterKeys
 from gateway.admin.diagnostics import Diagnostics
 from gateway.admin.keydesk import KeyDesk
 from gateway.admin.localgroups import LocalGroups
+from gateway.admin.orders import GatewayOrders
 from gateway.admin.registry import Registry
 from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
@@ -49,6 +50,7 @@ def operations(process: Process) -> Sequence[Operation]:
         lambda certificate, now: desk.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
         desk.send_raw,
         lambda: process.settings.trust.ocsp_order.name,
+        GatewayOrders(desk),
     )
     backups = BackupDesk(
         process.folder.root,

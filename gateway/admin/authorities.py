@@ -162,23 +162,22 @@ class _Authorities:
     async def account(self, call: Call) -> EabView:
         query = call.query_as(AccountQuery)
         ca = self._desk.keys.approved_ca(call.path["ca_name"])
-        if self._desk.orders is None:
+        if ca.acme_server is None:
             return EabView(acme_eab_required=False, has_acme_external_account_credentials=False)
-        return EabView(*self._desk.orders.needs_account(ca.name, member_of(query.member_id)))
+        return EabView(*await self._desk.orders.account_state(ca.name, member_of(query.member_id)))
 
     async def order(self, call: Call) -> None:
         body = call.body_as(OrderBody)
         usage = usage_of(body.key_usage_type)
         call.check_may("IMPORT_AUTH_CERT" if usage is KeyUsage.AUTHENTICATION else "IMPORT_SIGN_CERT")
         ca = self._desk.keys.approved_ca(call.path["ca_name"])
-        if self._desk.orders is None:
-            raise KeyRefused("acme.acme_yaml_missing", "no ACME accounts are configured on this server")
         for token in await self._desk.keys.tokens():
             for key in token.keys:
-                if any(r.id == body.csr_id and r.usage is usage for r in key.requests):
-                    await self._desk.orders.order(ca.name, key.id, body.csr_id)
-                    return
-        raise KeyRefused("csr_not_found", f"there is no request {body.csr_id!r} of this usage")
+                for request in key.requests:
+                    if request.id == body.csr_id and request.usage is usage and request.ca_name == ca.name:
+                        await self._desk.orders.order(key.id, request.id)
+                        return
+        raise KeyRefused("csr_not_found", f"there is no request {body.csr_id!r} of this usage to {ca.name}")
 
     def _approved(self) -> tuple[ApprovedCa, ...]:
         configuration = self._desk.configuration()

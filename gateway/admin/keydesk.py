@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 class CertificateOrders(Protocol):
     """Certificates ordered from a CA by machine (ACME)."""
 
-    async def order(self, ca_name: str, key_id: str, request_id: str) -> None:
-        """Have the request's certificate issued and imported. Raises `KeyRefused` (``acme.*``)."""
+    async def order(self, key_id: str, request_id: str) -> None:
+        """Have a kept request's certificate issued and imported. Raises `KeyRefused` (``acme.*``)."""
         ...
 
-    def needs_account(self, ca_name: str, member: ClientId | None) -> tuple[bool, bool]:
+    async def account_state(self, ca_name: str, member: ClientId | None) -> tuple[bool, bool]:
         """Whether the CA demands external account credentials, and whether they are configured."""
         ...
 
@@ -57,7 +57,7 @@ class KeyDesk:
     send: Callable[[ManagementRequest, KeyId | None], Awaitable[SentRequest]]
     # How responders that cost are ordered: the API's word.
     ocsp_strategy: Callable[[], str]
-    orders: CertificateOrders | None = None
+    orders: CertificateOrders
 
 
 _STATUS: Mapping[str, int] = {

@@ -91,15 +91,13 @@ class _Keys:
         body = call.body_as(CsrGenerate)
         usage = usage_of(body.key_usage_type)
         check_may_request(call, usage, ordering=body.acme_order)
-        if body.acme_order and self._desk.orders is None:
-            raise KeyRefused("acme.acme_yaml_missing", "no ACME accounts are configured on this server")
         key_id = call.path["id"]
         request = await self._keys.create_request(
             key_id, usage, body.ca_name, member_of(body.member_id), body.subject_field_values
         )
         call.note(csr_id=request.id, subject=dict(request.values))
-        if body.acme_order and self._desk.orders is not None:
-            await self._desk.orders.order(body.ca_name, key_id, request.id)
+        if body.acme_order:
+            await self._desk.orders.order(key_id, request.id)
             return Answer(status=204)
         der = await self._keys.request_der(key_id, request.id)
         return self._download(der, request, body.csr_format)

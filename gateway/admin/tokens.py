@@ -8,7 +8,6 @@ import msgspec
 
 from gateway.admin.keydesk import check_may_request, member_of, row, usage_of
 from gateway.admin.keyviews import KeyView, TokenView, key_view, token_view
-from gateway.keyconf.model import KeyRefused
 from serving.problems import bad_request
 
 if TYPE_CHECKING:
@@ -134,8 +133,6 @@ class _Tokens:
         asked = body.csr_generate_request
         usage = usage_of(asked.key_usage_type)
         check_may_request(call, usage, ordering=asked.acme_order)
-        if asked.acme_order and self._desk.orders is None:
-            raise KeyRefused("acme.acme_yaml_missing", "no ACME accounts are configured on this server")
         key, request = await self._keys.generate_key_with_request(
             call.path["id"],
             body.key_label,
@@ -144,8 +141,8 @@ class _Tokens:
             member_of(asked.member_id),
             asked.subject_field_values,
         )
-        if asked.acme_order and self._desk.orders is not None:
-            await self._desk.orders.order(asked.ca_name, key.id, request.id)
+        if asked.acme_order:
+            await self._desk.orders.order(key.id, request.id)
         token, key = await self._keys.key(key.id)
         call.note(key_id=key.id, csr_id=request.id, subject=dict(request.values))
         return KeyWithCsrId(key_view(token, key, self._desk, call), request.id)

@@ -110,6 +110,10 @@ class AcmeClient:
 
         return await asyncio.to_thread(ask)
 
+    async def demands_binding(self) -> bool:
+        """Whether the server takes only accounts bound to outside ones. Raises `KeyRefused`."""
+        return await asyncio.to_thread(lambda: _demands_binding(self._directory()[0]))
+
     def _order(self, request_der: bytes, profile: str | None) -> bytes:
         client, key = self._connected()
         order = _step("acme.order_creation_failure", lambda: _new_order(client, request_der, profile))
@@ -134,21 +138,16 @@ class AcmeClient:
 
     def _connected(self) -> tuple[Any, Any]:
         """A client with its account, made at the server if it is new, and the account's key."""
-        import josepy  # noqa: PLC0415
         from acme import client, errors, messages  # noqa: PLC0415
 
-        key = josepy.jwk.JWKEC(key=self._account_key())
-        network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
-        directory = _step(
-            "acme.fetching_metadata_error", lambda: client.ClientV2.get_directory(self._url, network)
-        )
+        directory, network, key = self._directory()
         connected = client.ClientV2(directory, network)
         binding = None
         if self._account.kid:
             binding = messages.ExternalAccountBinding.from_data(
                 key.public_key(), self._account.kid, self._account.mac_key, directory
             )
-        elif getattr(directory.meta, "external_account_required", False):
+        elif _demands_binding(directory):
             raise KeyRefused(
                 "acme.eab_credentials_missing",
                 f"the ACME server at {self._url} binds accounts to outside ones: set kid and mac_key for it",
@@ -165,6 +164,18 @@ class AcmeClient:
         except errors.ConflictError as known:
             network.account = messages.RegistrationResource(uri=known.location, body=messages.Registration())
         return connected, key
+
+    def _directory(self) -> tuple[Any, Any, Any]:
+        """The server's directory, with the network that asks and the account's key."""
+        import josepy  # noqa: PLC0415
+        from acme import client  # noqa: PLC0415
+
+        key = josepy.jwk.JWKEC(key=self._account_key())
+        network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
+        directory = _step(
+            "acme.fetching_metadata_error", lambda: client.ClientV2.get_directory(self._url, network)
+        )
+        return directory, network, key
 
     def _account_key(self) -> ec.EllipticCurvePrivateKey:
         if len(self._account.secret) < 8:
@@ -191,6 +202,10 @@ class AcmeClient:
         )
         write_whole(path, sealed)
         return made
+
+
+def _demands_binding(directory: Any) -> bool:
+    return bool(getattr(directory.meta, "external_account_required", False))
 
 
 def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:

@@ -62,6 +62,11 @@ class AcmeOrders:
         """When the CA suggests to renew; None when it does not say. Raises `KeyRefused`."""
         return await self._client(ca, _server(ca), member).renewal_time(der)
 
+    async def account_state(self, ca: ApprovedCa, member: ClientId | None) -> tuple[bool, bool]:
+        """Whether the CA binds accounts to outside ones, and whether the settings name one. Raises `KeyRefused`."""
+        required = await self._client(ca, _server(ca), member).demands_binding()
+        return required, bool(self._binding(ca, member)[0])
+
     def _client(self, ca: ApprovedCa, server: AcmeServer, member: ClientId | None) -> AcmeClient:
         settings = self._settings
         try:

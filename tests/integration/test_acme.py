@@ -69,6 +69,7 @@ async def test_an_order_gives_a_certificate_for_the_request_s_key(
     der, public = await request(usage, "rsa-2048" if usage == "sign" else "ec-p256")
     async with answering(free) as board:
         client = AcmeClient(free.directory, account(tmp_path), board, trusted_ca=free.trusted_ca)
+        assert not await client.demands_binding()
         issued = x509.load_pem_x509_certificate(await client.order(der))
         assert issued.public_key().public_bytes(Encoding.DER, _SPKI) == public
         # Pebble certifies for TLS whatever is asked; a CA for signing sets nonRepudiation, and the import looks.
@@ -85,6 +86,7 @@ async def test_an_account_is_bound_to_an_outside_one_where_that_is_wanted(tmp_pa
         async with answering(server) as board:
             der, _ = await request("auth")
             unbound = AcmeClient(server.directory, account(tmp_path), board, trusted_ca=server.trusted_ca)
+            assert await unbound.demands_binding()
             with pytest.raises(KeyRefused) as caught:
                 await unbound.order(der)
             assert caught.value.code == "acme.eab_credentials_missing"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from serving.conflicts import DatabaseConflict
 from serving.database import AnyDatabase, open_database
-from serving.postgres import DatabaseConflict, translate_statement, translate_step
+from serving.postgres import translate_statement, translate_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
