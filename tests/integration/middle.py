@@ -55,6 +55,7 @@ class Middle:
         self.mode = "pass"
         self.recorded: list[Recorded] = []
         self.asked = 0
+        self._transports: list[asyncio.Transport] = []
 
     async def __aenter__(self) -> Middle:
         self._session = aiohttp.ClientSession()
@@ -68,9 +69,12 @@ class Middle:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for transport in self._transports:
+            transport.abort()
         for runner in self._runners:
             await runner.cleanup()
         await self._session.close()
+        await asyncio.sleep(0.05)  # aborted transports are closed in the turns of the loop that follow
 
     async def _ocsp(self, request: web.BaseRequest) -> web.StreamResponse:
         async with self._session.get(f"http://{self._provider.address}:5577{request.path_qs}") as answer:
@@ -80,6 +84,8 @@ class Middle:
 
     async def _message(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked += 1
+        if request.transport is not None:
+            self._transports.append(request.transport)
         passed = {n: v for n, v in request.headers.items() if n.lower().startswith(("x-", "content-type"))}
         async with self._session.post(
             f"https://{self._provider.address}:5500/",

@@ -88,7 +88,7 @@ BAD = {
     "cut": "server.clientproxy.service_failed.io_error",
     "no length": "server.clientproxy.service_failed.mime_parsing_failed",
     "silent": "server.clientproxy.network_error",
-    "not multipart": "server.clientproxy.invalid_content_type",
+    "not multipart": "server.clientproxy.service_failed.invalid_content_type",
     "another status": "server.clientproxy.http_error",
     "huge header": "server.clientproxy.network_error",
 }
