@@ -1,0 +1,219 @@
+"""Paths: what an issuer, a leaf and everything between must be."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from certs.chains import ChainPolicy, LeafKind, check_kind, check_valid_at, verify_chain
+from schemas.faults import NotProved
+from tests.worlds import NOW
+
+_generations = itertools.count(-1_000_000, -1)
+
+
+@dataclass(frozen=True)
+class Anchors:
+    certificates: tuple[x509.Certificate, ...]
+    signing: tuple[x509.Certificate, ...] | None = None
+    generation: int = 0
+
+    def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        return self.certificates
+
+    def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        return self.certificates if self.signing is None else self.signing
+
+
+def trust(*anchors: x509.Certificate, signing: tuple[x509.Certificate, ...] | None = None) -> Anchors:
+    return Anchors(anchors, signing, next(_generations))
+
+
+@cache
+def key(name: str) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+USAGE = {
+    "digital_signature": False,
+    "content_commitment": False,
+    "key_encipherment": False,
+    "data_encipherment": False,
+    "key_agreement": False,
+    "key_cert_sign": False,
+    "crl_sign": False,
+    "encipher_only": False,
+    "decipher_only": False,
+}
+
+
+def certificate(
+    subject: str,
+    issuer: str,
+    *,
+    public_key: object = None,
+    ca: bool | None = None,
+    length: int | None = None,
+    usage: str | None = None,
+    extra: tuple[x509.ExtensionType, bool] | None = None,
+    days: int = 10,
+) -> x509.Certificate:
+    builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer))
+    builder = builder.public_key(public_key or key(subject).public_key())  # type: ignore[arg-type]
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=days))
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca, length), critical=True)
+    if usage is not None:
+        builder = builder.add_extension(x509.KeyUsage(**{**USAGE, usage: True}), critical=True)
+    if extra is not None:
+        builder = builder.add_extension(extra[0], critical=extra[1])
+    return builder.sign(key(issuer), hashes.SHA256())
+
+
+def root(**changes: object) -> x509.Certificate:
+    return certificate("root", "root", **{"ca": True, "usage": "key_cert_sign", **changes})  # type: ignore[arg-type]
+
+
+def path(leaf: x509.Certificate, *extras: x509.Certificate, anchors: Anchors, **how: object) -> int:
+    return len(verify_chain(leaf, extras, anchors, "MX", NOW, **how))  # type: ignore[arg-type]
+
+
+def test_a_path_ends_at_the_first_anchor() -> None:
+    middle = certificate("middle", "root", ca=True, usage="key_cert_sign")
+    leaf = certificate("leaf", "middle")
+    assert path(leaf, middle, anchors=trust(root())) == 3
+    assert path(leaf, anchors=trust(root(), middle)) == 2
+
+
+def test_nobody_there_that_issued_it() -> None:
+    leaf = certificate("leaf", "middle")
+    with pytest.raises(NotProved) as caught:
+        path(leaf, anchors=trust(root()))
+    assert caught.value.code == "cannot_create_cert_path"
+
+
+def test_an_issuer_of_the_right_name_and_another_key_is_no_issuer() -> None:
+    impostor = certificate("root", "other", ca=True, public_key=key("other").public_key())
+    with pytest.raises(NotProved) as caught:
+        path(certificate("leaf", "root"), anchors=trust(impostor))
+    assert caught.value.code == "cannot_create_cert_path"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ca": None}, {"ca": False}, {"usage": "crl_sign"}], ids=["no constraints", "no CA", "usage"]
+)
+def test_an_anchor_that_may_not_issue_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(NotProved) as caught:
+        path(certificate("leaf", "root"), anchors=trust(root(**changes)))
+    assert caught.value.code == "cert_validation"
+
+
+def test_a_path_longer_than_its_anchor_allows_is_refused() -> None:
+    middle = certificate("middle", "root", ca=True, usage="key_cert_sign")
+    with pytest.raises(NotProved, match="may not issue"):
+        path(certificate("leaf", "middle"), middle, anchors=trust(root(length=0)))
+
+
+def test_a_leaf_among_the_extras_issues_nothing() -> None:
+    leaf = certificate("middle", "root", ca=False)
+    with pytest.raises(NotProved):
+        path(certificate("forged", "middle"), leaf, anchors=trust(root()))
+
+
+def test_a_path_that_never_ends_is_refused() -> None:
+    names = [f"ca{n}" for n in range(12)]
+    extras = [
+        certificate(a, b, ca=True, usage="key_cert_sign") for a, b in itertools.pairwise([*names, "root"])
+    ]
+    with pytest.raises(NotProved, match="too long"):
+        path(certificate("leaf", "ca0"), *extras, anchors=trust(root()))
+
+
+def test_a_circle_of_issuers_is_refused() -> None:
+    one = certificate("one", "two", ca=True, usage="key_cert_sign")
+    two = certificate("two", "one", ca=True, usage="key_cert_sign")
+    with pytest.raises(NotProved):
+        path(certificate("leaf", "one"), one, two, anchors=trust(root()))
+
+
+def test_an_unknown_critical_extension_is_refused() -> None:
+    unknown = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    with pytest.raises(NotProved, match=r"1\.2\.3\.4"):
+        path(certificate("leaf", "root", extra=(unknown, True)), anchors=trust(root()))
+    assert path(certificate("leaf", "root", extra=(unknown, False)), anchors=trust(root())) == 2
+
+
+def test_a_small_rsa_key_is_refused_but_in_old_evidence() -> None:
+    small = rsa.generate_private_key(65537, 1024).public_key()
+    leaf = certificate("leaf", "root", public_key=small)
+    with pytest.raises(NotProved, match="1024 bits"):
+        path(leaf, anchors=trust(root()))
+    assert path(leaf, anchors=trust(root()), policy=ChainPolicy(allow_weak=True)) == 2
+
+
+def test_a_key_of_another_kind_is_refused() -> None:
+    leaf = certificate("leaf", "root", public_key=ed25519.Ed25519PrivateKey.generate().public_key())
+    with pytest.raises(NotProved, match="RSA or EC"):
+        path(leaf, anchors=trust(root()))
+
+
+@pytest.mark.parametrize("which", ["leaf", "anchor"])
+def test_every_certificate_of_the_path_must_be_valid(which: str) -> None:
+    leaf = certificate("leaf", "root", days=10 if which == "anchor" else 3)
+    anchors = trust(root(days=3 if which == "anchor" else 10))
+    assert len(verify_chain(leaf, (), anchors, "MX", NOW)) == 2
+    with pytest.raises(NotProved) as caught:
+        verify_chain(leaf, (), anchors, "MX", NOW + timedelta(days=5))
+    assert caught.value.code == "cert_validation"
+    with pytest.raises(NotProved):
+        check_valid_at(leaf, NOW - timedelta(days=2))
+
+
+def test_a_ca_for_authentication_only_issues_no_signing_certificate() -> None:
+    leaf = certificate("leaf", "root", usage="content_commitment")
+    anchors = trust(root(), signing=())
+    with pytest.raises(NotProved) as caught:
+        path(leaf, anchors=anchors, leaf_kind=LeafKind.SIGNING)
+    assert caught.value.code == "cannot_create_cert_path"
+    assert path(leaf, anchors=anchors) == 2
+
+
+@pytest.mark.parametrize(
+    ("usage", "extra", "kinds"),
+    [
+        ("content_commitment", None, {LeafKind.SIGNING}),
+        ("digital_signature", None, {LeafKind.AUTHENTICATION}),
+        ("key_encipherment", None, {LeafKind.AUTHENTICATION}),
+        ("data_encipherment", None, {LeafKind.AUTHENTICATION}),
+        ("crl_sign", None, set()),
+        ("crl_sign", ExtendedKeyUsageOID.CLIENT_AUTH, {LeafKind.AUTHENTICATION}),
+        ("crl_sign", ExtendedKeyUsageOID.SERVER_AUTH, set()),
+        (None, None, set()),
+    ],
+)
+def test_kinds_of_certificate(
+    usage: str | None, extra: ObjectIdentifier | None, kinds: set[LeafKind]
+) -> None:
+    extended = None if extra is None else (x509.ExtendedKeyUsage([extra]), False)
+    leaf = certificate("leaf", "root", usage=usage, extra=extended)
+    check_kind(leaf, LeafKind.ANY)
+    for kind in (LeafKind.SIGNING, LeafKind.AUTHENTICATION):
+        if kind in kinds:
+            check_kind(leaf, kind)
+        else:
+            with pytest.raises(NotProved) as caught:
+                check_kind(leaf, kind)
+            assert caught.value.code == "wrong_cert_usage"

@@ -1,0 +1,139 @@
+"""OCSP responses: who may give them, how old they may be, and that there is no soft failure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp as library
+
+from certs.ocsp import OcspPolicy, check_nonce, check_response, good_until, is_about, policy_of
+from certs.softtoken import KeyKind
+from schemas.faults import NotProved
+from schemas.globalconf.parts import render_verify_next_update
+from schemas.globalconf.shared import CaInfo
+from tests import worlds
+from tests.worlds import CONSUMER, NOW, PROVIDER
+
+HOUR = timedelta(hours=1)
+
+
+def leaf() -> x509.Certificate:
+    return worlds.world().identities[CONSUMER.member].certificate
+
+
+def check(der: bytes, *, at: timedelta = timedelta(), policy: OcspPolicy | None = None) -> None:
+    world = worlds.world()
+    check_response(der, leaf(), world.pki.intermediate, world.configuration, NOW + at, policy)
+
+
+def code_of(der: bytes, *, at: timedelta = timedelta(), policy: OcspPolicy | None = None) -> str:
+    with pytest.raises(NotProved) as caught:
+        check(der, at=at, policy=policy)
+    return caught.value.code
+
+
+def test_a_good_answer_counts_until_it_is_old() -> None:
+    der = worlds.world().ocsp(leaf())
+    check(der)
+    check(der, at=HOUR)
+    assert code_of(der, at=HOUR + timedelta(seconds=1)) == "incorrect_validation_info"
+
+
+def test_an_answer_from_the_future_counts_within_the_skew_only() -> None:
+    der = worlds.world().ocsp(leaf())
+    check(der, at=-timedelta(seconds=60))
+    assert code_of(der, at=-timedelta(seconds=61)) == "incorrect_validation_info"
+    check(der, at=-HOUR, policy=OcspPolicy(3600, verify_next_update=True, skew_s=None))
+
+
+def test_next_update_counts_unless_the_configuration_says_no() -> None:
+    world = worlds.world()
+    der = world.ocsp(leaf(), valid_for=timedelta(minutes=10))
+    assert code_of(der, at=timedelta(minutes=11)) == "incorrect_validation_info"
+    lenient = worlds.trusted(world.shared, NOW, nextupdate=render_verify_next_update(False))
+    status = check_response(der, leaf(), world.pki.intermediate, lenient, NOW + timedelta(minutes=11))
+    assert good_until(status, lenient) == NOW + HOUR
+    assert good_until(status, world.configuration) == NOW + timedelta(minutes=10)
+    assert policy_of(lenient).verify_next_update is False
+
+
+def test_a_revoked_certificate_is_refused_with_its_own_code() -> None:
+    world = worlds.world()
+    builder = library.OCSPResponseBuilder().add_response(
+        leaf(),
+        world.pki.intermediate,
+        hashes.SHA1(),
+        library.OCSPCertStatus.REVOKED,
+        NOW,
+        None,
+        NOW,
+        None,
+    )
+    builder = builder.responder_id(library.OCSPResponderEncoding.HASH, world.pki.ocsp_certificate)
+    der = builder.sign(world.pki.key_of("ocsp"), hashes.SHA256()).public_bytes(Encoding.DER)
+    assert code_of(der) == "cert_validation"
+
+
+@pytest.mark.parametrize("status", [s for s in library.OCSPResponseStatus if s.value])
+def test_a_responder_that_refuses_proves_nothing(status: library.OCSPResponseStatus) -> None:
+    der = library.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+    assert code_of(der) == "incorrect_validation_info"
+    assert not is_about(der, leaf(), worlds.world().pki.intermediate)
+
+
+def test_an_answer_about_another_certificate_is_refused() -> None:
+    world = worlds.world()
+    other = world.ocsp(world.identities[PROVIDER.member].certificate)
+    assert code_of(other) == "incorrect_validation_info"
+    assert not is_about(other, leaf(), world.pki.intermediate)
+    assert is_about(world.ocsp(leaf()), leaf(), world.pki.intermediate)
+    assert not is_about(world.ocsp(leaf()), leaf(), world.pki.root)
+
+
+@pytest.mark.parametrize("role", ["tsa", "root"])
+def test_a_responder_that_is_not_authorised_is_refused(role: str) -> None:
+    world = worlds.world()
+    certificate = world.pki.tsa_certificate if role == "tsa" else world.pki.root
+    der = world.ocsp(leaf(), signer=(certificate, world.pki.key_of(role)))
+    assert code_of(der) == "incorrect_validation_info"
+
+
+def test_the_issuer_itself_may_answer() -> None:
+    world = worlds.world()
+    check(world.ocsp(leaf(), signer=(world.pki.intermediate, world.pki.key_of("intermediate"))))
+
+
+def test_a_delegated_responder_needs_no_configuration() -> None:
+    world = worlds.world()
+    (ca,) = world.shared.approved_cas
+    bare = replace(ca, intermediates=(CaInfo(ca.intermediates[0].certificate),))
+    unconfigured = worlds.trusted(replace(world.shared, approved_cas=(bare,)), NOW)
+    check_response(world.ocsp(leaf()), leaf(), world.pki.intermediate, unconfigured, NOW)
+
+
+def test_a_changed_signature_is_refused() -> None:
+    der = worlds.world().ocsp(leaf())
+    value = library.load_der_ocsp_response(der).signature
+    assert code_of(der.replace(value, value[:-1] + bytes((value[-1] ^ 1,)))) == "incorrect_validation_info"
+
+
+def test_an_unknown_responder_is_refused() -> None:
+    other = worlds.world(KeyKind.EC_P384)
+    ours = worlds.world()
+    signer = (other.pki.ocsp_certificate, other.pki.key_of("ocsp"))
+    assert code_of(ours.ocsp(leaf(), signer=signer)) == "incorrect_validation_info"
+
+
+@pytest.mark.parametrize("der", [b"", b"garbage", b"\x30\x80", b"\x30\x03\x0a\x01\x00"])
+def test_what_is_no_answer_is_a_fault(der: bytes) -> None:
+    assert code_of(der) == "incorrect_validation_info"
+
+
+def test_an_answer_without_the_nonce_that_was_sent_is_refused() -> None:
+    with pytest.raises(NotProved, match="no nonce"):
+        check_nonce(worlds.world().ocsp(leaf()), b"1234")

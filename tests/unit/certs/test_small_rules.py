@@ -1,0 +1,255 @@
+"""Algorithms, profiles, DER, timestamps and evidence: what each refuses."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import NameOID
+
+from certs import der
+from certs.algorithms import (
+    DigestAlgorithm,
+    SignatureAlgorithm,
+    der_to_raw,
+    raw_to_der,
+    verify_digest_signature,
+)
+from certs.certificates import parse_certificate
+from certs.evidence import Outcome, verify_container
+from certs.profiles import member_id_from_fields, profile_named
+from certs.softtoken import KeyKind
+from certs.timestamps import TimestampPolicy, check_nonce, check_reply, check_token
+from schemas import asic, xades
+from schemas.faults import NotProved
+from schemas.message import digest_of
+from tests import worlds
+from tests.worlds import CONSUMER, NOW
+
+# Algorithms
+
+
+def test_names_and_uris_lead_to_their_algorithm_and_unknown_ones_nowhere() -> None:
+    for algorithm in SignatureAlgorithm:
+        assert SignatureAlgorithm.from_uri(algorithm.uri) is algorithm
+        assert SignatureAlgorithm.from_jca_name(algorithm.jca_name.upper()) is algorithm
+    for digest in DigestAlgorithm:
+        assert DigestAlgorithm.from_uri(digest.uri) is digest
+        assert DigestAlgorithm.from_name(digest.name_on_wire.lower()) is digest
+    for find in (
+        SignatureAlgorithm.from_uri,
+        SignatureAlgorithm.from_jca_name,
+        DigestAlgorithm.from_uri,
+        DigestAlgorithm.from_name,
+    ):
+        with pytest.raises(NotProved):
+            find("MD5")
+
+
+def test_keys_of_other_kinds_are_not_signed_with() -> None:
+    with pytest.raises(NotProved, match="not accepted"):
+        SignatureAlgorithm.for_key(ed25519.Ed25519PrivateKey.generate().public_key())
+
+
+@pytest.mark.parametrize("kind", [KeyKind.EC_P256, KeyKind.RSA_2048])
+def test_a_scheme_of_another_kind_of_key_is_refused(kind: KeyKind) -> None:
+    key = worlds.world(kind).identities[CONSUMER.member].certificate.public_key()
+    scheme = SignatureAlgorithm.RSA_SHA512 if kind is KeyKind.EC_P256 else SignatureAlgorithm.ECDSA_SHA512
+    with pytest.raises(NotProved, match="the certificate's key is"):
+        verify_digest_signature(key, b"x" * 64, bytes(64), scheme, ecdsa_format="raw")
+
+
+def test_raw_ecdsa_values_may_be_short_and_must_have_two_halves() -> None:
+    short = (5).to_bytes(20, "big") + (7).to_bytes(20, "big")
+    assert der_to_raw(raw_to_der(short), 256) == (5).to_bytes(32, "big") + (7).to_bytes(32, "big")
+    for raw in (b"", b"123"):
+        with pytest.raises(ValueError, match="two halves"):
+            raw_to_der(raw)
+
+
+# Profiles
+
+C, O, OU, CN, SERIAL = (  # noqa: E741  the field's name
+    NameOID.COUNTRY_NAME,
+    NameOID.ORGANIZATION_NAME,
+    NameOID.ORGANIZATIONAL_UNIT_NAME,
+    NameOID.COMMON_NAME,
+    NameOID.SERIAL_NUMBER,
+)
+
+
+@pytest.mark.parametrize(
+    ("profile", "subject"),
+    [
+        ("Fo", {C: "IS", O: "i", OU: "c", CN: "m", SERIAL: "s"}),
+        ("Fo", {C: "FO", O: "i", CN: "m", SERIAL: "s"}),
+        ("Is", {C: "FO", O: "i", OU: "c", CN: "m", SERIAL: "s"}),
+        ("FiVRK", {C: "FI", O: "x", CN: "m", SERIAL: "only/two"}),
+        ("FiVRK", {C: "SE", O: "x", OU: "c", CN: "m"}),
+        ("Basic", {SERIAL: "m"}),
+        ("Ejbca", {C: "MX", CN: "m"}),
+        ("SkKlass3", {SERIAL: "0123"}),
+        ("SkEsteId", {}),
+        ("Mexico", {}),
+    ],
+    ids=str,
+)
+def test_a_subject_that_names_no_member_is_refused(profile: str, subject: dict[object, str]) -> None:
+    with pytest.raises(NotProved) as caught:
+        member_id_from_fields(profile, subject, "MX")  # type: ignore[arg-type]
+    assert caught.value.code == "incorrect_certificate"
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(NotProved, match="not known"):
+        profile_named("org.example.NoSuchProvider")
+
+
+# Certificates and DER
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\n", b"\x30\x00", b"AAAA"])
+def test_what_is_no_certificate_is_a_fault(data: bytes) -> None:
+    with pytest.raises(NotProved) as caught:
+        parse_certificate(data)
+    assert caught.value.code == "incorrect_certificate"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x30", b"\x30\x05\x00", b"\x1f\x01\x00", b"\x04\x81\x05hello", b"\x04\x82\x00\x80" + bytes(128)],
+)
+def test_der_that_is_not_in_its_one_form_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"DER|it"):
+        der.read_one(data, 0x30, "it")
+
+
+def test_an_empty_or_followed_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        der.read_oid(der.read_one(b"\x06\x00", der.OID, "x"))
+    with pytest.raises(ValueError, match="follow"):
+        der.read_one(b"\x05\x00\x00", der.NULL, "x")
+    with pytest.raises(ValueError, match="was expected"):
+        der.read_one(b"\x05\x00", der.OID, "x")
+
+
+# Timestamps
+
+
+def authorities(world: worlds.World) -> tuple[object, ...]:
+    return world.configuration.tsa_certificates()
+
+
+def test_a_timestamp_over_something_else_or_by_a_stranger_is_refused() -> None:
+    world, other = worlds.world(), worlds.world(KeyKind.EC_P384)
+    token = world.stamp(b"x")
+    with pytest.raises(NotProved) as wrong:
+        check_token(token, digest_of(b"y"), world.configuration.tsa_certificates())
+    assert wrong.value.code == "malformed_signature"
+    with pytest.raises(NotProved) as method:
+        check_token(token, digest_of(b"x"), world.configuration.tsa_certificates(), DigestAlgorithm.SHA256)
+    assert method.value.code == "malformed_signature"
+    with pytest.raises(NotProved) as stranger:
+        check_token(token, digest_of(b"x"), other.configuration.tsa_certificates())
+    assert stranger.value.code == "mlog.tsp_certificate_not_found"
+    with pytest.raises(NotProved):
+        check_token(token, digest_of(b"x"), ())
+
+
+def test_a_nonce_that_did_not_come_back_is_refused() -> None:
+    with pytest.raises(NotProved, match="another nonce"):
+        check_nonce(worlds.world().stamp(b"x"), 7)
+
+
+@pytest.mark.parametrize(
+    "reply", [b"", b"\x30\x00", b"\x30\x05\x30\x03\x02\x01\x02", b"\x30\x05\x30\x03\x02\x01\x00"]
+)
+def test_a_reply_without_a_granted_token_is_refused(reply: bytes) -> None:
+    with pytest.raises(NotProved) as caught:
+        check_reply(reply, digest_of(b"x"), worlds.world().configuration.tsa_certificates())
+    assert caught.value.code == "timestamping_failed"
+
+
+def test_a_certificate_that_is_not_for_timestamping_stamps_nothing() -> None:
+    """The responder's certificate is not for stamping; its name stands in for the authority's through its own world."""
+    world = worlds.world()
+    leaf = world.identities[CONSUMER.member].certificate
+    token = world.stamp(b"x")
+    renamed = token.replace(
+        world.pki.tsa_certificate.serial_number.to_bytes(20, "big").lstrip(b"\0"),
+        leaf.serial_number.to_bytes(20, "big").lstrip(b"\0"),
+    )
+    if len(renamed) != len(token):
+        pytest.fail("the serial numbers differ in length; make them again")
+    with pytest.raises(NotProved):
+        check_token(renamed, digest_of(b"x"), (leaf,))
+    with pytest.raises(NotProved):
+        check_token(renamed, digest_of(b"x"), (leaf,), policy=TimestampPolicy(check_purpose=False))
+
+
+# Evidence
+
+
+def verdict_of(container: asic.Container, bodies: list[tuple[str, bytes]] | None = None) -> str | None:
+    raw = asic.render_container(container, NOW, bodies or [])
+    verdict = verify_container(io.BytesIO(raw), worlds.world().configuration)
+    assert verdict.is_valid is (verdict.code is None)
+    assert [s.number for s in verdict.steps] == list(range(1, len(verdict.steps) + 1))
+    return verdict.code
+
+
+def test_a_container_without_a_timestamp_is_no_evidence() -> None:
+    world = worlds.world()
+    message = world.request()
+    bare = asic.Container(message.raw, world.sign(message)[0].signature)
+    assert verdict_of(bare) == "asic_timestamp_not_found"
+
+
+def test_a_body_that_nobody_signed_makes_the_container_invalid() -> None:
+    container = worlds.opened(worlds.containers()["alone"])
+    assert verdict_of(container) is None
+    assert verdict_of(container, [("attachment1", b"put in")]) == "malformed_signature"
+
+
+def test_another_body_than_the_signed_one_makes_the_container_invalid() -> None:
+    container = worlds.opened(worlds.containers()["with-body"])
+    code = verdict_of(container, [("attachment1", b"another")])
+    assert code == "malformed_signature.invalid_hash_chain_ref" or (code or "").startswith(
+        "malformed_signature"
+    )
+
+
+def test_a_missing_body_is_said_and_does_not_make_it_invalid() -> None:
+    container = worlds.opened(worlds.containers()["with-body"])
+    raw = asic.render_container(container, NOW)
+    verdict = verify_container(io.BytesIO(raw), worlds.world().configuration)
+    assert verdict.is_valid
+    assert "not included: /attachment1" in verdict.steps[-1].detail
+
+
+def test_a_batch_timestamp_without_its_chain_is_refused() -> None:
+    container = worlds.opened(worlds.containers()["batch-timestamp"])
+    stripped = replace(container, ts_hash_chain_result=None, ts_hash_chain=None)
+    out = io.BytesIO()
+    asic.write_container(out, stripped, NOW)
+    with asic.zipfile.ZipFile(out, "a") as archive:
+        archive.writestr("META-INF/timestamp.tst", container.timestamp or b"")
+    verdict = verify_container(io.BytesIO(out.getvalue()), worlds.world().configuration)
+    assert verdict.code == "asic_hash_chain_result_not_found"
+
+
+def test_a_chain_beside_a_signature_that_does_not_name_it_is_a_warning() -> None:
+    alone, batch = (worlds.opened(worlds.containers()[n]) for n in ("alone", "batch"))
+    stray = replace(
+        alone, sig_hash_chain=batch.sig_hash_chain, sig_hash_chain_result=batch.sig_hash_chain_result
+    )
+    verdict = verify_container(io.BytesIO(asic.render_container(stray, NOW)), worlds.world().configuration)
+    assert verdict.is_valid
+    assert Outcome.WARNING in {s.outcome for s in verdict.steps}
+
+
+def test_a_timestamp_is_put_where_there_is_one_place_for_it() -> None:
+    with pytest.raises(NotProved, match="one place"):
+        xades.insert_timestamp(b"<x/>", b"token")
