@@ -88,11 +88,13 @@ class OwnIdentities:
     def choose_authentication(self, now: datetime) -> None:
         """Let TLS show the best certificate: one that peers know and that is good, valid longest; else what there is.
 
-        A newly registered one waits until peers can be expected to have the configuration, as long as another is good.
+        A newly registered one waits until peers can be expected to have the configuration, as long as another is good;
+        while all of them are new, the one that peers have known longest is shown.
         """
         good = [h for h in self._auth_candidates if self._is_good(h, now)]
         settled = [h for h in good if h.settled_at is None or h.settled_at <= now]
-        choice = settled or good or self._auth_candidates
+        by_age = sorted(good, key=lambda h: h.settled_at or now)
+        choice = settled or by_age or self._auth_candidates
         self._auth = choice[0] if choice else None
 
     def _is_good(self, held: _Held, now: datetime) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 BASE = free_base()
-QUICK = "[keys]\nauthentication_settle_s = 4\n[trust]\nocsp_fetch_s = 2\nocsp_retry_s = 1"
+QUICK = "[keys]\nauthentication_settle_s = 8\n[trust]\nocsp_fetch_s = 2\nocsp_retry_s = 1"
 CONSUMER = GatewaySpec(
     "15-ISSEMYM",
     "ISSEMYM",
@@ -50,7 +50,7 @@ subject = "MX/GOB/15-ISSEMYM/AFIL"
 """,
     settings=QUICK,
 )
-LIFE_S = 14
+LIFE_S = 18
 
 
 @pytest.fixture
