@@ -29,7 +29,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from benchmarks.federation import Federation, GatewaySpec, free_base
 from benchmarks.processes import Cost, cost_of, machine
 from certs.dev.authority import DevPki
-from schemas.identifiers import ServerId
+from schemas import soap
+from schemas.identifiers import ClientId, ServerId, ServiceId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +63,15 @@ class Figures:
         return statistics.median(t[name] for t in self.turns)
 
 
-def http_request(host: str, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+def http_request(
+    host: str,
+    path: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    content_type: str = "application/json",
+) -> bytes:
     """The bytes of one POST that keeps its connection."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json"]
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Type: {content_type}"]
     lines += [f"{n}: {v}" for n, v in (*headers, ("Content-Length", str(len(body))))]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -94,7 +101,9 @@ def gateway_specs(base: str) -> list[GatewaySpec]:
                 f"{base}.{number + 1}",
                 ["SYS"],
                 f'[[client]]\nid = "MX/GOB/{provider}/SYS"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
-                f'url = "http://{base}.30:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/{consumer}/SYS"\n',
+                f'url = "http://{base}.30:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/{consumer}/SYS"\n'
+                f'[[client.service]]\ncode = "soapEcho"\ntype = "WSDL"\nurl = "http://{base}.30:9000/soap"\n'
+                f'[[client.service.allow]]\nsubject = "MX/GOB/{consumer}/SYS"\n',
                 kind,
                 'log_level = "warning"',
             ),
@@ -155,7 +164,18 @@ def cases(base: str) -> list[Case]:
             "s", f"/r1/MX/GOB/PROV-{tag}/SYS/echo", (("X-Road-Client", f"MX/GOB/CONS-{tag}/SYS"),), PAYLOAD
         )
         found.append(Case(name, label, f"{base}.{number}", 8080, request, (f"CONS-{tag}", f"PROV-{tag}")))
+    for name, tag, number in (("e", "EC", 10), ("f", "RSA", 20)):
+        label = f"SOAP, {'P-256' if tag == 'EC' else 'RSA-2048'}"
+        request = http_request("s", "/", (), soap_envelope(tag), soap.CONTENT_TYPE)
+        found.append(Case(name, label, f"{base}.{number}", 8080, request, (f"CONS-{tag}", f"PROV-{tag}")))
     return found
+
+
+def soap_envelope(tag: str) -> bytes:
+    """A request whose body carries as much as the REST payload."""
+    client, provider = (ClientId("MX", "GOB", f"{side}-{tag}", "SYS") for side in ("CONS", "PROV"))
+    body = f'<t:soapEcho xmlns:t="urn:t"><t:text>{"x" * len(PAYLOAD)}</t:text></t:soapEcho>'
+    return soap.render_request(client, ServiceId(provider, "soapEcho"), "bench", body)
 
 
 def start_up_s(federation: Federation, spec: GatewaySpec) -> float:
@@ -313,7 +333,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--cases", default="abcd", help="which cases to run; b must be among them")
+    parser.add_argument("--cases", default="abcdef", help="which cases to run; b must be among them")
     parser.add_argument("--dry", action="store_true", help="do not append to the history")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sacbe-bench-") as folder:
