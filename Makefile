@@ -54,4 +54,4 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
