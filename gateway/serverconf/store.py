@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from serving.database import AnyDatabase, Transaction
 
 
-class NotInitialised(Exception):  # noqa: N818  a state, said to the operator
+class NotInitialised(LookupError):  # noqa: N818  a state, said to the operator
     """The database holds no server yet."""
 
 
