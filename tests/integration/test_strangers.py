@@ -139,8 +139,8 @@ async def test_a_peer_with_a_certificate_of_a_foreign_ca_gets_no_byte(federation
     del context
     async with Listener(GHOST.address, foreign) as listener:
         answer = await ask("to-ghost", path="77-FANTASMA/AFIL/echo/x")
+    # This code means that TLS came to a certificate; the listener may or may not see its handshake end before it is left.
     assert (answer.status, answer.code) == (500, "server.clientproxy.ssl_authentication_failed")
-    assert listener.handshakes >= 1
     assert listener.bytes_received == 0
     assert logged(federation, CONSUMER, "to-ghost") == []
 
