@@ -69,7 +69,7 @@ class _Certificates:
         return await self._add(call, call.file())
 
     async def add_from_token(self, call: Call) -> CertificateView:
-        # A certificate lies on a device, not in the configuration; devices list theirs among the tokens' facts.
+        # Not built: tokens are not asked for certificates stored on them, so none is ever offered for import.
         raise not_found(
             "certificate_not_found", f"no token offers a certificate {call.path['hash']} for import"
         )
