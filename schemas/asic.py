@@ -8,7 +8,6 @@ Spec: ETSI TS 102 918; PR-SIGDOC 3; X-Road 7.8's asic-core.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import lzma
@@ -19,20 +18,31 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote_plus
 
+from schemas.asicmanifest import (
+    MIMETYPE,
+    TIMESTAMP,
+    TIMESTAMPED,
+    check_asic_manifest,
+    check_manifest,
+    is_body,
+    render_asic_manifest,
+    render_manifest,
+)
 from schemas.faults import BadMessage, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-MIMETYPE = "application/vnd.etsi.asic-e+zip"
 _MESSAGE = "message.xml"
 _SIGNATURE = "META-INF/signatures.xml"
 _SIG_RESULT = "sig-hashchainresult.xml"
 _SIG_CHAIN = "sig-hashchain.xml"
-_TS_RESULT = "ts-hashchainresult.xml"
 _TS_CHAIN = "ts-hashchain.xml"
-_TIMESTAMP = "META-INF/timestamp.tst"
+_MANIFEST = "META-INF/manifest.xml"
+_ASIC_MANIFEST = "META-INF/ASiCManifest.xml"
+_FILES = {_MESSAGE, _SIG_RESULT, _SIG_CHAIN, TIMESTAMPED, _TS_CHAIN}
+_META = {"mimetype", _SIGNATURE, _MANIFEST, _ASIC_MANIFEST, TIMESTAMP}
 # Everything the zip library raises over bytes that are no zip, or a broken one.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -98,55 +108,21 @@ def _info(name: str, moment: tuple[int, int, int, int, int, int]) -> zipfile.Zip
 
 
 def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, bytes | None]]:
-    yield "mimetype", MIMETYPE.encode()
-    yield _MESSAGE, container.message
-    yield _SIGNATURE, container.signature
-    yield _SIG_RESULT, container.sig_hash_chain_result
-    yield _SIG_CHAIN, container.sig_hash_chain
-    yield _TS_RESULT, container.ts_hash_chain_result
-    yield _TS_CHAIN, container.ts_hash_chain
-    yield "META-INF/manifest.xml", _manifest(container, bodies)
-    if container.timestamp is not None and container.ts_hash_chain_result is not None:
-        yield "META-INF/ASiCManifest.xml", _asic_manifest(container.ts_hash_chain_result)
-        yield _TIMESTAMP, container.timestamp
-
-
-def _manifest(container: Container, bodies: list[str]) -> bytes:
     files = [
-        (name, "text/xml")
-        for name, content in (
-            (_MESSAGE, container.message),
-            (_SIG_RESULT, container.sig_hash_chain_result),
-            (_SIG_CHAIN, container.sig_hash_chain),
-            (_TS_RESULT, container.ts_hash_chain_result),
-            (_TS_CHAIN, container.ts_hash_chain),
-        )
-        if content is not None
+        (_MESSAGE, container.message),
+        (_SIG_RESULT, container.sig_hash_chain_result),
+        (_SIG_CHAIN, container.sig_hash_chain),
+        (TIMESTAMPED, container.ts_hash_chain_result),
+        (_TS_CHAIN, container.ts_hash_chain),
     ]
-    files += [(name, "application/octet-stream") for name in bodies]
-    rows = "".join(
-        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type="{media}"/>'
-        for name, media in (("/", MIMETYPE), *files)
-    )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" '
-        f'manifest:version="1.2">{rows}</manifest:manifest>'
-    ).encode()
-
-
-def _asic_manifest(result: bytes) -> bytes:
-
-    digest = base64.b64encode(hashlib.sha512(result).digest()).decode("ascii")
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/2918/v1.2.1#" '
-        'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'
-        f'<asic:SigReference MimeType="vnd.etsi.timestamp-token" URI="{_TIMESTAMP}"/>'
-        f'<asic:DataObjectReference URI="{_TS_RESULT}">'
-        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha512"/>'
-        f"<ds:DigestValue>{digest}</ds:DigestValue></asic:DataObjectReference></asic:ASiCManifest>"
-    ).encode()
+    yield "mimetype", MIMETYPE.encode()
+    yield files[0]
+    yield _SIGNATURE, container.signature
+    yield from files[1:]
+    yield _MANIFEST, render_manifest([*(name for name, content in files if content is not None), *bodies])
+    if container.timestamp is not None and container.ts_hash_chain_result is not None:
+        yield _ASIC_MANIFEST, render_asic_manifest(container.ts_hash_chain_result)
+        yield TIMESTAMP, container.timestamp
 
 
 def read_container(source: IO[bytes]) -> Container:
@@ -164,7 +140,7 @@ def parse_container(data: bytes) -> Container:
 
 
 def _read(archive: zipfile.ZipFile) -> Container:
-    names = [i.filename for i in archive.infolist()]
+    names = [i.filename for i in archive.infolist() if not (i.is_dir() and i.file_size == 0)]
     if len(set(names)) != len(names):
         raise BadMessage(Kind.INVALID_MESSAGE, "the container has an entry twice")
 
@@ -193,11 +169,18 @@ def _read(archive: zipfile.ZipFile) -> Container:
         signature=needed(_SIGNATURE, Kind.ASIC_SIGNATURE_NOT_FOUND),
         sig_hash_chain_result=entry(_SIG_RESULT),
         sig_hash_chain=entry(_SIG_CHAIN),
-        ts_hash_chain_result=entry(_TS_RESULT),
+        ts_hash_chain_result=entry(TIMESTAMPED),
         ts_hash_chain=entry(_TS_CHAIN),
-        timestamp=entry(_TIMESTAMP),
-        attachments={name: _digest(archive, name) for name in names if name.startswith("attachment")},
+        timestamp=entry(TIMESTAMP),
+        attachments={name: _digest(archive, name) for name in names if is_body(name)},
     )
+    strange = [name for name in names if name not in _FILES | _META and not is_body(name)]
+    if strange:
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the container holds {strange[0]!r}, which nothing signs")
+    if (manifest := entry(_MANIFEST)) is not None:
+        check_manifest(manifest, [name for name in names if name not in _META])
+    if (covered := entry(_ASIC_MANIFEST)) is not None:
+        check_asic_manifest(covered, container.ts_hash_chain_result)
     for result, chain in (
         (container.sig_hash_chain_result, container.sig_hash_chain),
         (container.ts_hash_chain_result, container.ts_hash_chain),

@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 
 from gateway.messagelog.spool import CHUNK, read_chunks
 from schemas import asic
+from schemas.asicmanifest import MIMETYPE
 from schemas.faults import BadMessage, Kind, LogFailed
 from schemas.identifiers import ClientId
 
@@ -71,7 +72,7 @@ async def asic_download(
         records = await message_log.find(owner, message_id, is_response=wanted)
     file = await asyncio.to_thread(_write, records, message_log.bodies, unique=unique)
     if unique:
-        return Download(asic.MIMETYPE, container_name(records[0]), _chunks(file))
+        return Download(MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
     return Download("application/zip", f"{quote_plus(message_id)}{suffix}.zip", _chunks(file))
 
