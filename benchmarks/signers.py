@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certs.algorithms import SignatureAlgorithm
+from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
-from gateway.config import Keys, TokenSettings
-from gateway.edges.devices import build_devices, build_signers
-from gateway.keyconf.devices import SoftwareDevice
+from gateway.config import Keys
+from serving.devices import build_devices, build_signers
+from serving.tokensettings import TokenSettings
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
-    from gateway.keyconf.devices import Device
+    from certs.edges.devices import Device
 
 PIN = "4321"
 SECONDS = 2.0
@@ -57,7 +58,10 @@ async def measure(folder: Path, name: str, token: TokenSettings) -> None:
     )
     lines += [f"environment = {{ {', '.join(f'{k} = {v!r}' for k, v in token.environment.items())} }}"]
     settings.write_text("\n".join(lines))
-    tasks = [asyncio.create_task(s.run()) for s in build_signers(keys, folder, ["--settings", str(settings)])]
+    tasks = [
+        asyncio.create_task(s.run())
+        for s in build_signers("gateway", keys, folder, ["--settings", str(settings)])
+    ]
     while not (await device.state()).available:  # noqa: ASYNC110  another process says nothing when it is ready
         await asyncio.sleep(0.05)
     await device.login(PIN)

@@ -1,4 +1,4 @@
-"""What a gateway and the process that holds a token's keys say to each other over a Unix socket.
+"""What a server and the process that holds a token's keys say to each other over a Unix socket.
 
 A frame is four bytes of length and MessagePack. Every request has a number, its answer the same; answers may come in
 another order. An answer has either a value or a fault's kind and detail. The socket's file is the permission: whoever can

@@ -1,4 +1,4 @@
-"""The Signer port: what a key can be asked to do, and who it signs for.
+"""The Signer port: what a key can be asked to do, who it signs for, and the words for how its token stands.
 
 A signer is given a key's name and a digest and gives a signature; nothing wider, so that keys can live in another
 process or in hardware. ECDSA signatures leave it as DER.
@@ -6,6 +6,7 @@ process or in hardware. ECDSA signatures leave it as DER.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol
 
@@ -16,6 +17,27 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 KeyId = NewType("KeyId", str)
+SOFTWARE_TOKEN_ID = "0"  # noqa: S105  an identifier
+
+
+class TokenType(enum.StrEnum):
+    """Where keys live."""
+
+    SOFTWARE = "SOFTWARE"
+    HARDWARE = "HARDWARE"
+
+
+class TokenStatus(enum.StrEnum):
+    """How a token stands with its PIN."""
+
+    OK = "OK"
+    USER_PIN_LOCKED = "USER_PIN_LOCKED"
+    USER_PIN_INCORRECT = "USER_PIN_INCORRECT"
+    USER_PIN_INVALID = "USER_PIN_INVALID"
+    USER_PIN_EXPIRED = "USER_PIN_EXPIRED"
+    USER_PIN_COUNT_LOW = "USER_PIN_COUNT_LOW"
+    USER_PIN_FINAL_TRY = "USER_PIN_FINAL_TRY"
+    NOT_INITIALIZED = "NOT_INITIALIZED"
 
 
 class Signer(Protocol):

@@ -38,7 +38,7 @@ from certs.tls import (
 from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
 from gateway.edges.consumers import ConsumerListener
-from gateway.edges.devices import build_devices, build_signers, open_tokens
+from gateway.edges.devices import open_tokens
 from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
 from gateway.edges.http import Bounds, listen
 from gateway.edges.identities import OwnIdentities
@@ -74,6 +74,7 @@ from gateway.validation.checkedservices import CheckedServices
 from schemas.faults import Fault, Kind, NotProved
 from schemas.management import ManagementRequest, ManagementService
 from schemas.monitoring import Metric
+from serving.devices import build_devices, build_signers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -116,7 +117,7 @@ class Gateway:
         self._policies = PolicyGate(utc_now, _alert)
         self._policies.swap(PolicyStore(self._store.database).snapshot())
         self._tokens = Tokens(self._keyconf, build_devices(settings.keys, folder.root))
-        self._signers = build_signers(settings.keys, folder.root, signer_arguments)
+        self._signers = build_signers("gateway", settings.keys, folder.root, signer_arguments)
         self._pin = pin
         self._environ = environ or {}
         self._folder = folder

@@ -13,31 +13,42 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.roles import gateway_roles
 from gateway.archive_cli import archive
 from gateway.connections_cli import client, tls
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.diagnose_cli import diagnose
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
 from gateway.services_cli import service
-from gateway.signer_cli import signer
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.datafolder import claim
+from serving.signercommand import signer_command
 from serving.usercommands import audit_commands, user_commands
+
+if TYPE_CHECKING:
+    from serving.tokensettings import TokenKeeping
 
 
 @click.group()
 @click.version_option(package_name="sacbe")
 def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
+
+
+def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
+    from gateway import config
+
+    found = config.load(settings, os.environ)
+    return found.keys, found.log_level
 
 
 main.add_command(archive)
@@ -51,7 +62,8 @@ main.add_command(
 main.add_command(policy)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
-for command in (key, csr, certificate, token, signer, diagnose):
+main.add_command(signer_command("gateway-data", _tokens))
+for command in (key, csr, certificate, token, diagnose):
     main.add_command(command)
 
 

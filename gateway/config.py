@@ -14,13 +14,14 @@ import msgspec
 from certs.softtoken import KeyKind
 from gateway.descriptions.described import MAX_BYTES
 from gateway.descriptions.fetchpolicy import DENIED, FetchPolicy
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID, KeyUsage
+from gateway.keyconf.model import KeyUsage
 from gateway.messagelog.archive import Grouping
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.adminsettings import AdminSettings
 from serving.secret import SecretSource
 from serving.settings import load_settings
+from serving.tokensettings import TokenKeeping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,31 +81,7 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ocsp_order: CostOrder = CostOrder.NONE
 
 
-class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One token: the software token has the id 0; every other is a PKCS#11 token under an id of the operator's choice."""
-
-    id: str
-    # The PKCS#11 module's file; empty for the software token.
-    module: str = ""
-    # Which token of the module: its label, or its serial number too.
-    label: str = ""
-    serial: str = ""
-    # Where the PIN is, to log in without a person; unset waits for a login.
-    pin: SecretSource = SecretSource()
-    # The software token's keys in a process of their own; a PKCS#11 token always has one.
-    own_process: bool = False
-    # Environment variables that the module wants.
-    environment: dict[str, str] = {}
-    # How many processes share the token, where the module allows it.
-    processes: int = 1
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether its keys are in another process."""
-        return bool(self.module) or self.own_process
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Keys(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Keys and the certificates for them."""
 
     # What kind of key is made for signing and for authentication.
@@ -113,32 +90,6 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     # A newly registered authentication certificate is shown to peers after this long, when they know it too, as long as
     # another one is good.
     authentication_settle_s: float = 300.0
-    # Tokens besides, or instead of, the software token as it is by default.
-    tokens: tuple[TokenSettings, ...] = ()
-    # Whether the gateway starts the processes that hold tokens, or finds them started (`gateway signer`).
-    start_signers: bool = True
-    # How long a signature waits for such a process to come back.
-    signer_patience_s: float = 15.0
-    # Where their sockets are; empty takes the data folder.
-    socket_folder: str = ""
-
-    def all_tokens(self) -> tuple[TokenSettings, ...]:
-        """Every token, the software token always among them."""
-        named = any(t.id == SOFTWARE_TOKEN_ID for t in self.tokens)
-        return self.tokens if named else (TokenSettings(id=SOFTWARE_TOKEN_ID), *self.tokens)
-
-    def token(self, token_id: str) -> TokenSettings:
-        """One token. Raises LookupError."""
-        found = next((t for t in self.all_tokens() if t.id == token_id), None)
-        if found is None:
-            known = ", ".join(t.id for t in self.all_tokens())
-            raise LookupError(f"the settings name no token {token_id!r}; they name {known}")
-        return found
-
-    def sockets(self, data: Path, token: TokenSettings) -> tuple[Path, ...]:
-        """The sockets of a token's processes."""
-        folder = Path(self.socket_folder) if self.socket_folder else data
-        return tuple(folder / f"signer-{token.id}-{n}.sock" for n in range(token.processes))
 
     def kinds(self) -> dict[KeyUsage | None, str]:
         """The kind of key by what it is for; a key without a usage yet is made for signing."""

@@ -72,11 +72,11 @@ def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
 
 
 async def _from_folder(data: Path) -> Diagnosis:
+    from certs.edges.devices import SoftwareDevice
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
+    from certs.tokens import SOFTWARE_TOKEN_ID
     from gateway.edges.diagnosing import Sources, diagnose_now
-    from gateway.keyconf.devices import SoftwareDevice
-    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
     from gateway.keyconf.store import KeyConfStore
     from gateway.keyconf.tokens import Tokens
 

@@ -16,10 +16,10 @@ import aiohttp
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
+from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.api import make_api
 from gateway.app import Gateway, utc_now
 from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
 from serving.authentication import Clock

@@ -62,10 +62,10 @@ async def _opened(
     data: Path, pin: Callable[[], str] | None = None
 ) -> AsyncIterator[tuple[KeyOperations, Tokens]]:
     """The operations over a data folder, with the software token logged in when a PIN is given."""
+    from certs.edges.devices import SoftwareDevice
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
-    from gateway.keyconf.devices import SoftwareDevice
-    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+    from certs.tokens import SOFTWARE_TOKEN_ID
     from gateway.keyconf.operations import KeyOperations, Surroundings
     from gateway.keyconf.store import KeyConfStore
     from gateway.keyconf.tokens import Tokens
@@ -116,7 +116,7 @@ def list_tokens(data: Path) -> None:
 @said
 def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> None:
     """Change the PIN of the software token. Keys stay as they are; a running gateway need not be restarted."""
-    from gateway.keyconf.model import SOFTWARE_TOKEN_ID
+    from certs.tokens import SOFTWARE_TOKEN_ID
 
     old = read_pin(pin_file, "present PIN")
     new = (
@@ -151,7 +151,8 @@ def key() -> None:
 @said
 def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str) -> None:
     """Make a key; prints its id."""
-    from gateway.keyconf.model import SOFTWARE_TOKEN_ID, KeyUsage
+    from certs.tokens import SOFTWARE_TOKEN_ID
+    from gateway.keyconf.model import KeyUsage
 
     async def run() -> None:
         async with _opened(data, lambda: read_pin(pin_file)) as (operations, _):

@@ -13,10 +13,11 @@ import msgspec
 import orjson
 
 from certs.certificates import parse_certificate
+from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.desk import Desk, instant, row
 from gateway.admin.values import CodeWithDetails
 from gateway.edges.diagnosing import as_json
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID, KeyUsage
+from gateway.keyconf.model import KeyUsage
 from gateway.keyconf.store import KeyConfStore
 from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from certs.certificates import der_of
+from certs.tokens import SOFTWARE_TOKEN_ID, TokenStatus
 from gateway.admin.desk import Desk, instant, row
 from gateway.admin.values import Identifier, Phrase, Pin, Text, TimestampingService
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID, TokenStatus
 from gateway.keyconf.operations import check_pin
 from gateway.serverconf.records import RequestKind
 from gateway.serverconf.records import TimestampingService as UsedService

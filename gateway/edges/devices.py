@@ -1,4 +1,4 @@
-"""The tokens the settings name, as devices: in this process, or behind processes that are started here or elsewhere."""
+"""Logging in to the tokens of a starting gateway."""
 
 from __future__ import annotations
 
@@ -6,49 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.edges.signerclient import RemoteDevice
-from gateway.edges.signerprocess import SignerProcess
-from gateway.keyconf.devices import SoftwareDevice
-from gateway.keyconf.model import TokenType
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from gateway.config import Keys, TokenSettings
-    from gateway.keyconf.devices import Device
+    from gateway.config import Keys
     from gateway.keyconf.tokens import Tokens
 
 log = logging.getLogger("gateway.tokens")
-
-
-def build_devices(keys: Keys, data: Path) -> list[Device]:
-    """A device for every token."""
-    return [_device(keys, data, token) for token in keys.all_tokens()]
-
-
-def _device(keys: Keys, data: Path, token: TokenSettings) -> Device:
-    if not token.is_remote:
-        return SoftwareDevice(token.id, SoftToken(TokenFolder(data / "token")))
-    kind = TokenType.HARDWARE if token.module else TokenType.SOFTWARE
-    return RemoteDevice(token.id, kind, keys.sockets(data, token), patience_s=keys.signer_patience_s)
-
-
-def build_signers(keys: Keys, data: Path, arguments: Sequence[str]) -> list[SignerProcess]:
-    """The processes to start; ``arguments`` say where settings and PIN are."""
-    if not keys.start_signers:
-        return []
-    return [
-        SignerProcess(
-            token.id,
-            ["--data", str(data), "--token", token.id, "--number", str(number), "--child", *arguments],
-        )
-        for token in keys.all_tokens()
-        if token.is_remote
-        for number in range(token.processes)
-    ]
 
 
 async def open_tokens(

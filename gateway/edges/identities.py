@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from certs import chains
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
+from certs.edges.devices import public_bytes
 from certs.tls import TlsCredentials
 from certs.tokens import KeyId, SigningIdentity
-from gateway.keyconf.devices import public_bytes
 from gateway.keyconf.model import CertificateStatus, KeyUsage
 from schemas.faults import Fault, Kind, NotProved, TokenFailed
 

@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.keyconf.model import (
-    SOFTWARE_TOKEN_ID,
-    CertificateStatus,
-    KeyRefused,
-    KeyUsage,
-    PossibleAction,
-    TokenStatus,
-)
+from certs.tokens import SOFTWARE_TOKEN_ID, TokenStatus
+from gateway.keyconf.model import CertificateStatus, KeyRefused, KeyUsage, PossibleAction
 
 if TYPE_CHECKING:
     from gateway.keyconf.model import Key, KeyCertificate, Token

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from certs.tokens import KeyId
+    from certs.tokens import KeyId, TokenStatus, TokenType
     from schemas.identifiers import ClientId
-
-SOFTWARE_TOKEN_ID = "0"  # noqa: S105  an identifier
 
 
 class KeyRefused(ValueError):  # noqa: N818  a refusal
@@ -38,26 +36,6 @@ class KeyUsage(enum.StrEnum):
 
     SIGNING = "sign"
     AUTHENTICATION = "auth"
-
-
-class TokenType(enum.StrEnum):
-    """Where keys live."""
-
-    SOFTWARE = "SOFTWARE"
-    HARDWARE = "HARDWARE"
-
-
-class TokenStatus(enum.StrEnum):
-    """How a token stands with its PIN."""
-
-    OK = "OK"
-    USER_PIN_LOCKED = "USER_PIN_LOCKED"
-    USER_PIN_INCORRECT = "USER_PIN_INCORRECT"
-    USER_PIN_INVALID = "USER_PIN_INVALID"
-    USER_PIN_EXPIRED = "USER_PIN_EXPIRED"
-    USER_PIN_COUNT_LOW = "USER_PIN_COUNT_LOW"
-    USER_PIN_FINAL_TRY = "USER_PIN_FINAL_TRY"
-    NOT_INITIALIZED = "NOT_INITIALIZED"
 
 
 class CertificateStatus(enum.StrEnum):

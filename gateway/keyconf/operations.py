@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 
 from certs import chains, csr, delegated
 from certs.certificates import der_of, parse_certificate
+from certs.edges.devices import public_bytes
 from certs.profiles import profile_named
-from certs.tokens import KeyId
+from certs.tokens import KeyId, TokenStatus
 from gateway.keyconf import actions
-from gateway.keyconf.devices import public_bytes
 from gateway.keyconf.model import (
     CertificateEvent,
     CertificateStatus,
@@ -31,7 +31,6 @@ from gateway.keyconf.model import (
     KeyUsage,
     PossibleAction,
     SigningRequest,
-    TokenStatus,
     move,
 )
 from schemas.faults import Fault, Kind, TokenFailed

@@ -10,17 +10,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from certs.tokens import KeyId
-from gateway.keyconf.model import (
-    CertificateStatus,
-    Key,
-    KeyCertificate,
-    KeyUsage,
-    SigningRequest,
-    Token,
-    TokenStatus,
-    TokenType,
-)
+from certs.tokens import KeyId, TokenStatus, TokenType
+from gateway.keyconf.model import CertificateStatus, Key, KeyCertificate, KeyUsage, SigningRequest, Token
 from gateway.serverconf.rows import instant, seconds
 from schemas.identifiers import ClientId
 

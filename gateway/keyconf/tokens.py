@@ -10,16 +10,17 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.keyconf.model import SOFTWARE_TOKEN_ID, Key, KeyRefused, KeyUsage, Token, TokenStatus
+from certs.tokens import SOFTWARE_TOKEN_ID, TokenStatus
+from gateway.keyconf.model import Key, KeyRefused, KeyUsage, Token
 from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from certs.algorithms import SignatureAlgorithm
+    from certs.edges.devices import Device, DeviceKey, DeviceState
     from certs.tls import TlsPrivateKey
     from certs.tokens import KeyId
-    from gateway.keyconf.devices import Device, DeviceKey, DeviceState
     from gateway.keyconf.store import KeyConfStore
 
 

@@ -18,16 +18,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from certs.certificates import der_of
 from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
+from certs.edges.devices import DeviceKey, DeviceState, SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
+from certs.tokens import TokenStatus, TokenType
 from gateway.config import Acme
 from gateway.diagnosis import Diagnosis, Severity
 from gateway.edges.acmeorders import Renewing, renew_due
 from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.revocation import OwnRevocation
-from gateway.keyconf.devices import DeviceKey, DeviceState, SoftwareDevice
-from gateway.keyconf.model import KeyCertificate, KeyRefused, KeyUsage, TokenStatus, TokenType
+from gateway.keyconf.model import KeyCertificate, KeyRefused, KeyUsage
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
 from gateway.keyconf.tokens import Tokens

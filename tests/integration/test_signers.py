@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import der_of
 from certs.dev.authority import DevPki
+from certs.edges.signerclient import RemoteDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
 from certs.tls import (
@@ -25,21 +26,20 @@ from certs.tls import (
     peer_client_context,
     peer_server_context,
 )
-from certs.tokens import KeyId
-from gateway.config import Keys, TokenSettings
-from gateway.edges.devices import build_devices, build_signers
-from gateway.edges.signerclient import RemoteDevice
-from gateway.keyconf.model import TokenStatus, TokenType
+from certs.tokens import KeyId, TokenStatus, TokenType
+from gateway.config import Keys
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
+from serving.devices import build_devices, build_signers
 from serving.secret import SecretSource
+from serving.tokensettings import TokenSettings
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from gateway.edges.signerprocess import SignerProcess
+    from certs.edges.signerprocess import SignerProcess
 
 pytestmark = pytest.mark.processes
 PIN = "4321"
@@ -67,7 +67,7 @@ async def running(
     keys = Keys(tokens=(token,), signer_patience_s=patience_s)
     device = next(d for d in build_devices(keys, folder) if d.token_id == token.id)
     assert isinstance(device, RemoteDevice)
-    signers = build_signers(keys, folder, ["--settings", str(settings)])
+    signers = build_signers("gateway", keys, folder, ["--settings", str(settings)])
     tasks = [asyncio.create_task(s.run()) for s in signers]
     try:
         await until(lambda: _available(device))

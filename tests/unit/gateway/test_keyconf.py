@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.certificates import der_of
 from certs.dev.authority import DevPki
+from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.profiledata import parse_profiles
 from certs.profiles import add_profiles, member_id_from_fields
 from certs.softtoken import SoftToken
+from certs.tokens import TokenStatus
 from gateway.keyconf import actions
-from gateway.keyconf.devices import SoftwareDevice
 from gateway.keyconf.model import (
     MOVES,
     CertificateEvent,
@@ -26,7 +27,6 @@ from gateway.keyconf.model import (
     KeyRefused,
     KeyUsage,
     PossibleAction,
-    TokenStatus,
 )
 from gateway.keyconf.operations import KeyOperations, Surroundings, observe, render_request
 from gateway.keyconf.store import KeyConfStore

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-log = logging.getLogger("gateway.signer")
+log = logging.getLogger("signer")
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -20,8 +20,10 @@ _STEADY_S = 30.0
 class SignerProcess:
     """One child process that holds a token, started anew whenever it ends until it is told to stop."""
 
-    def __init__(self, token_id: str, arguments: Sequence[str]) -> None:
+    def __init__(self, token_id: str, program: str, arguments: Sequence[str]) -> None:
         self._token_id = token_id
+        # The package whose command ``signer`` is the child.
+        self._program = program
         self._arguments = list(arguments)
         self._child: asyncio.subprocess.Process | None = None
         self.restarts = 0
@@ -41,7 +43,7 @@ class SignerProcess:
                 self._child = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
-                    "gateway",
+                    self._program,
                     "signer",
                     *self._arguments,
                     stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The command ``gateway signer``: the process that holds one token's keys."""
+"""The command ``signer`` of both servers: the process that holds one token's keys."""
 
 from __future__ import annotations
 
@@ -12,42 +12,64 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.keys_cli import DATA, PIN
 from schemas.faults import Fault
 from serving.commands import said
+from serving.language import tr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from certs.edges.signer import Held
-    from gateway.config import TokenSettings
+    from serving.tokensettings import TokenKeeping, TokenSettings
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
 
-@click.command()
-@DATA
-@PIN
-@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
-@click.option("--token", "token_id", default="0", show_default=True, help="which token of the settings")
-@click.option("--number", default=0, show_default=True, help="which of the token's processes")
-@click.option("--child", is_flag=True, hidden=True)
-@said
-def signer(
-    data: Path, pin_file: Path | None, settings_file: Path | None, token_id: str, number: int, child: bool
-) -> None:
-    """Hold one token's keys and sign digests over a Unix socket; a gateway finds it there.
+def signer_command(
+    default_folder: str, load: Callable[[Path | None], tuple[TokenKeeping, str]]
+) -> click.Command:
+    """The command of one kind of server; ``load`` reads the settings of tokens, and the log level, of a file."""
 
-    A gateway starts these itself. To run one under another user set keys.start_signers = false.
-    """
+    @click.command(
+        name="signer",
+        help=tr(
+            "Guarda las llaves de un token y firma resúmenes por un socket Unix, donde el servidor lo encuentra.\n\n"
+            "El servidor arranca estos procesos él mismo. Para correr uno con otro usuario ponga keys.start_signers = false.",
+            "Hold one token's keys and sign digests over a Unix socket; the server finds it there.\n\n"
+            "A server starts these itself. To run one under another user set keys.start_signers = false.",
+        ),
+    )
+    @click.option("--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True)
+    @click.option("--pin-file", type=click.Path(path_type=Path))
+    @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+    @click.option("--token", "token_id", default="0", show_default=True)
+    @click.option("--number", default=0, show_default=True)
+    @click.option("--child", is_flag=True, hidden=True)
+    @said
+    def signer(
+        data: Path,
+        pin_file: Path | None,
+        settings_file: Path | None,
+        token_id: str,
+        number: int,
+        child: bool,
+    ) -> None:
+        keys, log_level = load(settings_file)
+        _protect(child=child)
+        sys.exit(_hold(data, keys, keys.token(token_id), number, pin_file, log_level))
+
+    return signer
+
+
+def _hold(
+    data: Path, keys: TokenKeeping, token: TokenSettings, number: int, pin_file: Path | None, log_level: str
+) -> int:
     from certs.edges.signer import SignerServer, is_lost
-    from gateway import config
     from serving import telemetry
     from serving.secret import SecretSource
 
-    settings = config.load(settings_file, os.environ)
-    telemetry.configure(settings.log_level)
-    _protect(child=child)
-    token = settings.keys.token(token_id)
+    telemetry.configure(log_level)
     # The software token's PIN is never tried on another token: wrong tries lock it.
     fallback = SecretSource() if token.module else SecretSource(file=str(pin_file or ""))
     source = token.pin if token.pin.is_set else fallback
@@ -60,9 +82,9 @@ def signer(
     except Fault as fault:
         if is_lost(fault):
             click.echo(fault.detail, err=True)
-            sys.exit(3)
+            return 3
         raise
-    server = SignerServer(held, settings.keys.sockets(data, token)[number])
+    server = SignerServer(held, keys.sockets(data, token)[number])
 
     async def run() -> int:
         stop = asyncio.Event()
@@ -70,7 +92,7 @@ def signer(
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         return await server.run(stop)
 
-    sys.exit(asyncio.run(run()))
+    return asyncio.run(run())
 
 
 def open_held(data: Path, token: TokenSettings) -> Held:

@@ -1,6 +1,6 @@
 """The Device port: one token, wherever it is, and the software token in this process.
 
-A device in another process is `gateway.edges.signerclient.RemoteDevice`. Everything is asynchronous, for a token may be a
+A device in another process is `certs.edges.signerclient.RemoteDevice`. Everything is asynchronous, for a token may be a
 machine in another room.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.softtoken import WRONG_PINS_ALLOWED
-from gateway.keyconf.model import TokenStatus, TokenType
+from certs.tokens import TokenStatus, TokenType
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:

@@ -16,12 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certs import signerwire
+from certs.edges.devices import DeviceKey, DeviceState
 from certs.edges.signerblocking import BlockingSigner
 from certs.remotetls import RemoteTlsKey
 from certs.signerwire import Answer, Ask
-from certs.tokens import KeyId
-from gateway.keyconf.devices import DeviceKey, DeviceState
-from gateway.keyconf.model import TokenStatus, TokenType
+from certs.tokens import KeyId, TokenStatus, TokenType
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
