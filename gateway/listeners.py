@@ -1,0 +1,62 @@
+"""Where a gateway listens: for consumer systems, for security servers, for their OCSP questions, for a look at its health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.edges.diagnosing import as_json
+from gateway.edges.http import Bounds, DataPlaneServer, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from gateway.config import Settings
+    from gateway.diagnosis import Diagnosis
+    from gateway.edges.consumers import ConsumerListener
+    from gateway.edges.peerlistener import PeerListener
+    from gateway.tlscontexts import TlsContexts
+
+
+async def open_exchange_listeners(
+    settings: Settings, consumers: ConsumerListener, peers: PeerListener, contexts: TlsContexts
+) -> list[web.BaseRunner]:
+    """Listen for consumer systems (HTTP and HTTPS) and for security servers."""
+    where = settings.listen
+    bounds = Bounds(settings.limits.connections, settings.limits.keepalive_s)
+    for_consumers: DataPlaneServer = consumers.server(bounds)
+    for_peers: DataPlaneServer = peers.server(bounds)
+    return [
+        await listen(for_consumers, where.consumer_host, where.http_port),
+        await listen(for_consumers, where.consumer_host, where.https_port, contexts.system),
+        await listen(for_peers, where.peer_host, where.peer_port, contexts.peer.listening),
+    ]
+
+
+async def serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
+    """Listen with a small application."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def health_app(
+    problems: Callable[[], Sequence[str]], diagnosis: Callable[[], Awaitable[Diagnosis]]
+) -> web.Application:
+    """What tells whether messages can be exchanged now, and what will stop them."""
+
+    async def give_health(_request: web.Request) -> web.Response:
+        found = list(problems())
+        return web.json_response(
+            {"status": "up" if not found else "down", "problems": found}, status=200 if not found else 503
+        )
+
+    async def give_diagnosis(_request: web.Request) -> web.Response:
+        return web.json_response(as_json(await diagnosis()))
+
+    app = web.Application()
+    app.router.add_get("/", give_health)
+    app.router.add_get("/diagnosis", give_diagnosis)
+    return app
