@@ -53,7 +53,9 @@ from gateway.monitoring.answering import Monitoring
 from gateway.monitoring.environment import machine_metrics, version_metric
 from gateway.monitoring.health import Health
 from gateway.monitoring.records import build_record
+from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
+from gateway.policies.telling import PolicyTelling
 from gateway.serverconf.store import ServerConfStore
 from gateway.tlscontexts import TlsContexts
 from gateway.validation.checkedservices import CheckedServices
@@ -106,7 +108,8 @@ class Gateway:
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
         self._keyconf = KeyConfStore(self._store.database)
-        self._policies = PolicyGate(utc_now, _alert)
+        self._ledger = PolicyLedger(self._store.database)
+        self._policies = PolicyGate(utc_now, _alert, self._ledger)
         self._policies.swap(PolicyStore(self._store.database).snapshot())
         self._tokens = Tokens(self._keyconf, build_devices(settings.keys, folder.root))
         self._signers = build_signers("gateway", settings.keys, folder.root, signer_arguments)
@@ -194,7 +197,7 @@ class Gateway:
             own_certificates=lambda: (der_of(self._tls.own.chain[0]),),
             max_body_bytes=settings.limits.body_bytes,
             policies=self._policies,
-            local_services=Several((self._metaservices(), self._monitoring())),
+            local_services=Several((self._metaservices(), self._monitoring(), PolicyTelling(self._ledger))),
             observe=self._observe,
         )
 

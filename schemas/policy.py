@@ -133,6 +133,8 @@ class Policy(_Struct, frozen=True):
     forbidden: tuple[Forbidden, ...] = ()
     forbidden_fields: tuple[str, ...] = ()
     error_fields: tuple[str, ...] = ()
+    # Fields of a request that name whom it is about, by pseudonym: kept with a refusal, so that she can be told of it.
+    subject_fields: tuple[str, ...] = ()
     public: tuple[Public, ...] = ()
 
     @property

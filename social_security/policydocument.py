@@ -82,6 +82,7 @@ def build_policy(
         ],
         "forbidden_fields": services["forbidden_fields"],
         "error_fields": list(_ERROR_FIELDS),
+        "subject_fields": ["pid", "testigo"],
         "public": [{**entry, "service_code": code} for entry in services["public"]],
         "permissions": [
             _permission(o, code, (more_answer_fields or {}).get(o.name, ()))

@@ -9,6 +9,7 @@ An answer with a field that is not granted is refused, or, where the operator ch
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -118,6 +119,28 @@ def strip_answer(granted: Granted, status: int, body: bytes) -> bytes | None:
     except NotJson:
         return None
     return json.dumps(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
+
+
+def told_of(policy: Policy, asked: Asked) -> dict[str, str]:
+    """What a request says of itself: the headers that the policy names and its subject fields, nothing forbidden."""
+    vocabulary = policy.vocabulary
+    names = dict.fromkeys(
+        (
+            *(c.header for c in policy.context),
+            *(vocabulary.purpose, vocabulary.legal_basis, vocabulary.role, vocabulary.account),
+        )
+    )
+    told = {name: asked.headers.get(name.lower(), "") for name in names}
+    with contextlib.suppress(NotJson):
+        for path, text in _strings(_parse(asked.body or b"{}"), ""):
+            if path in policy.subject_fields and text != path:
+                told[path] = text
+    return {
+        name: value
+        for name, value in told.items()
+        if value
+        and not any(_compiled(r.pattern).search(f) for r in policy.forbidden for f in _decodings(value))
+    }
 
 
 def needs_body(granted: Granted) -> bool:

@@ -4,7 +4,8 @@
 like any other. Every answer of a bound service carries ``X-Sacbe-Policy`` with version, rule and decision, inside the
 signature. A bound service without a policy in force is not called at all.
 
-The counter of quotas is this process's own and begins anew with it.
+Quotas are counted, and refusals noted, in a `Ledger` that outlives the process. What is noted of a refusal names the
+persons only as the policy's ``subject_fields`` do, and nothing that the policy forbids.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import enum
 import functools
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.exchange.policy import (
     Asked,
@@ -24,6 +25,7 @@ from gateway.exchange.policy import (
     decide_request,
     needs_body,
     strip_answer,
+    told_of,
 )
 from gateway.exchange.ports import ServiceAnswer
 from schemas.faults import Kind, NotAllowed
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from gateway.exchange.ports import ServiceCall
     from gateway.serverconf.model import Service
-    from schemas.identifiers import ClientId
+    from schemas.identifiers import ClientId, ServiceId
     from schemas.policy import Policy, Suspension
 
     Target = Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]
@@ -80,15 +82,62 @@ class BoundPolicies:
         return next((s for s in self.suspensions if s.member == member and s.holds(now)), None)
 
 
-class PolicyGate:
-    """The policies of this gateway, and what has been counted under them today."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is noted of a refused request, or of an answer that was refused or stripped.
 
-    def __init__(self, now: Callable[[], datetime], alert: Alert) -> None:
+    ``told`` is what the request said of itself in the headers that the policy names, and in its ``subject_fields``.
+    """
+
+    at: datetime
+    event: str
+    reason: str
+    rule: str
+    policy: str
+    client: ClientId
+    service: ServiceId
+    message_id: str
+    field: str
+    told: Mapping[str, str]
+
+
+class Ledger(Protocol):
+    """What must outlive the process: how often an account asked on a day, and what was refused."""
+
+    async def take(self, account: str, day: date) -> int:
+        """Count one more request of an account; how many it is that day."""
+        ...
+
+    async def note(self, refusal: Refusal) -> None:
+        """Keep a refusal."""
+        ...
+
+
+class MemoryLedger:
+    """A ledger that ends with the process, for gateways without a database."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+        self._counts: dict[tuple[str, date], int] = {}
+
+    async def take(self, account: str, day: date) -> int:
+        """Count one more."""
+        self._counts[account, day] = self._counts.get((account, day), 0) + 1
+        return self._counts[account, day]
+
+    async def note(self, refusal: Refusal) -> None:
+        """Keep it."""
+        self.refusals.append(refusal)
+
+
+class PolicyGate:
+    """The policies of this gateway."""
+
+    def __init__(self, now: Callable[[], datetime], alert: Alert, ledger: Ledger | None = None) -> None:
         self._now = now
         self._alert = alert
+        self._ledger = ledger or MemoryLedger()
         self._bound = BoundPolicies()
-        self._day: date | None = None
-        self._counts: dict[str, int] = {}
 
     def swap(self, bound: BoundPolicies) -> None:
         """Take another snapshot; calls under way keep theirs."""
@@ -118,24 +167,34 @@ class PolicyGate:
                 f"service {service.id.path()} is under a policy, and policies are evaluated on REST messages only; "
                 "offer it over REST, or take it out with 'gateway policy bind'",
             )
+        asked = await _asked(service, call)
+        told = told_of(policy, asked)
         if bound.suspension(call.message.client, now) is not None:
-            yield self._refused(Refused("suspended", "suspension", policy), service, call)
+            yield await self._refused(Refused("suspended", "suspension", policy), service, call, told)
             return
-        decision = await _decide(policy, service, call)
-        if (
-            isinstance(decision, Granted)
-            and decision.quota is not None
-            and not self._take(decision.quota, now)
-        ):
-            decision = Refused("quota", decision.rule, policy)
+        decision = (
+            Refused("request_fields", policy.id, policy, "body")
+            if asked.body is None
+            else decide_request(policy, asked)
+        )
+        if isinstance(decision, Granted) and decision.quota is not None:
+            account, limit = decision.quota
+            if await self._ledger.take(account, now.date()) > limit:
+                decision = Refused("quota", decision.rule, policy)
         if isinstance(decision, Refused):
-            yield self._refused(decision, service, call)
+            yield await self._refused(decision, service, call, told)
             return
         async with target(call) as answered:
-            yield await self._released(decision, binding, service, call, answered)
+            yield await self._released(decision, binding, service, call, answered, told)
 
     async def _released(
-        self, granted: Granted, binding: Binding, service: Service, call: ServiceCall, answered: ServiceAnswer
+        self,
+        granted: Granted,
+        binding: Binding,
+        service: Service,
+        call: ServiceCall,
+        answered: ServiceAnswer,
+        told: Mapping[str, str],
     ) -> ServiceAnswer:
         """The answer as far as it may leave."""
         tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};granted")
@@ -154,15 +213,17 @@ class PolicyGate:
         if binding.excess is Excess.STRIP and body is not None:
             stripped = strip_answer(granted, answered.status, body)
             if stripped is not None and decide_answer(granted, answered.status, stripped) is None:
-                self._tell("policy_stripped", refused, service, call)
+                await self._tell("policy_stripped", refused, service, call, told)
                 stripped_tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};stripped")
                 return ServiceAnswer(
                     answered.status, answered.reason, (*answered.headers, stripped_tag), _one(stripped)
                 )
-        return self._refused(refused, service, call)
+        return await self._refused(refused, service, call, told)
 
-    def _refused(self, refused: Refused, service: Service, call: ServiceCall) -> ServiceAnswer:
-        self._tell("policy_refused", refused, service, call)
+    async def _refused(
+        self, refused: Refused, service: Service, call: ServiceCall, told: Mapping[str, str]
+    ) -> ServiceAnswer:
+        await self._tell("policy_refused", refused, service, call, told)
         answer = refused.policy.refusals[refused.reason]
         body = {**answer.body, "regla": refused.rule}
         if refused.field:
@@ -177,7 +238,9 @@ class PolicyGate:
             _one(json.dumps(body, ensure_ascii=False).encode()),
         )
 
-    def _tell(self, event: str, refused: Refused, service: Service, call: ServiceCall) -> None:
+    async def _tell(
+        self, event: str, refused: Refused, service: Service, call: ServiceCall, told: Mapping[str, str]
+    ) -> None:
         self._alert(
             {
                 "event": event,
@@ -189,31 +252,33 @@ class PolicyGate:
                 "messageId": call.message.message_id,
             }
         )
+        await self._ledger.note(
+            Refusal(
+                self._now(),
+                event,
+                refused.reason,
+                refused.rule,
+                refused.policy.version,
+                call.message.client,
+                service.id,
+                call.message.message_id,
+                refused.field,
+                told,
+            )
+        )
 
-    def _take(self, quota: tuple[str, int], now: datetime) -> bool:
-        if self._day != now.date():
-            self._day = now.date()
-            self._counts.clear()
-        account, limit = quota
-        self._counts[account] = self._counts.get(account, 0) + 1
-        return self._counts[account] <= limit
 
-
-async def _decide(policy: Policy, service: Service, call: ServiceCall) -> Granted | Refused:
+async def _asked(service: Service, call: ServiceCall) -> Asked:
+    """What a policy looks at; a body larger than it looks into is None."""
     body = b"" if call.chunks is None else await _read(call.chunks())
-    if body is None:
-        return Refused("request_fields", policy.id, policy, "body")
-    return decide_request(
-        policy,
-        Asked(
-            call.message.client.path(),
-            service.id.client.subsystem_code or "",
-            service.id.service_code,
-            call.method,
-            call.target or "/",
-            {name.lower(): value for name, value in call.headers},
-            body,
-        ),
+    return Asked(
+        call.message.client.path(),
+        service.id.client.subsystem_code or "",
+        service.id.service_code,
+        call.method,
+        call.target or "/",
+        {name.lower(): value for name, value in call.headers},
+        body,
     )
 
 

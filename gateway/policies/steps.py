@@ -1,4 +1,4 @@
-"""The tables of policies, as a step of the server configuration's database."""
+"""The tables of policies, as steps of the server configuration's database."""
 
 POLICY_STEP = """
     CREATE TABLE policy_authority (
@@ -20,4 +20,28 @@ POLICY_STEP = """
         excess TEXT NOT NULL,
         PRIMARY KEY (client_id, service_code)
     );
+"""
+
+LEDGER_STEP = """
+    CREATE TABLE policy_count (
+        day TEXT NOT NULL,
+        account TEXT NOT NULL,
+        count BIGINT NOT NULL,
+        PRIMARY KEY (day, account)
+    );
+    CREATE TABLE policy_refusal (
+        number INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        event TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        client TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        service TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        field TEXT NOT NULL,
+        told TEXT NOT NULL
+    );
+    CREATE INDEX policy_refusal_owner ON policy_refusal (owner, number);
 """

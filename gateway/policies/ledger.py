@@ -1,0 +1,97 @@
+"""What policies counted and refused, on disk: a restart neither resets a quota nor forgets a refusal.
+
+Counts are by day (UTC) and account; those of former days are removed with the first count of a day. Refusals stay: they are
+part of the evidence. `refusals` is what `gateway.policies.telling` answers from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gateway.exchange.policygate import Refusal
+from schemas.identifiers import ClientId, ServiceId
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from serving.database import AnyDatabase
+
+
+class PolicyLedger:
+    """Counts and refusals in the server configuration's database, which all nodes of a gateway share."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    async def take(self, account: str, day: date) -> int:
+        """Count one more request of an account; how many it is that day."""
+        return await asyncio.to_thread(self._take, account, day.isoformat())
+
+    async def note(self, refusal: Refusal) -> None:
+        """Keep a refusal."""
+        await asyncio.to_thread(self._note, refusal)
+
+    def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, Refusal]]:
+        """Refusals at a member's services with a number above ``after``, oldest first."""
+        rows = self._database.query(
+            "SELECT number, at, event, reason, rule, policy, client, service, message_id, field, told "
+            "FROM policy_refusal WHERE owner = ? AND number > ? ORDER BY number LIMIT ?",
+            (owner.path(), after, limit),
+        )
+        return [
+            (
+                int(r[0]),
+                Refusal(
+                    datetime.fromisoformat(r[1]),
+                    r[2],
+                    r[3],
+                    r[4],
+                    r[5],
+                    ClientId(*r[6].split("/")),
+                    _service(r[7]),
+                    r[8],
+                    r[9],
+                    json.loads(r[10]),
+                ),
+            )
+            for r in rows
+        ]
+
+    def _take(self, account: str, day: str) -> int:
+        with self._database.transaction() as connection:
+            ((count,),) = connection.execute(
+                "INSERT INTO policy_count (day, account, count) VALUES (?, ?, 1) "
+                "ON CONFLICT (day, account) DO UPDATE SET count = policy_count.count + 1 RETURNING count",
+                (day, account),
+            ).fetchall()
+            if count == 1:
+                connection.execute("DELETE FROM policy_count WHERE day < ?", (day,))
+        return int(count)
+
+    def _note(self, r: Refusal) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO policy_refusal (at, event, reason, rule, policy, client, owner, service, message_id, "
+                "field, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    r.at.isoformat(),
+                    r.event,
+                    r.reason,
+                    r.rule,
+                    r.policy,
+                    r.client.path(),
+                    r.service.client.member.path(),
+                    r.service.path(),
+                    r.message_id,
+                    r.field,
+                    json.dumps(r.told),
+                ),
+            )
+
+
+def _service(path: str) -> ServiceId:
+    instance, member_class, code, subsystem, service, *version = path.split("/")
+    return ServiceId(ClientId(instance, member_class, code, subsystem), service, *version)
