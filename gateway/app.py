@@ -306,6 +306,11 @@ class Gateway:
         """OCSP responses for this server's certificates."""
         return self._revocation
 
+    @property
+    def records(self) -> RecordStore:
+        """Operational monitoring records."""
+        return self._records
+
     def now(self) -> datetime:
         """The clock this gateway goes by."""
         return utc_now()

@@ -31,7 +31,7 @@ from schemas.management import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
@@ -54,6 +54,10 @@ class ManagementRoad(Protocol):
 
     async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
         """Send a SOAP message through the own consumer side; HTTP status and body of the answer."""
+        ...
+
+    async def ask_own(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """GET a path of the own consumer side; HTTP status and body of the answer."""
         ...
 
     async def post_pinned(

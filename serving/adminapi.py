@@ -101,6 +101,30 @@ OUTSIDE_THE_TABLE: dict[str, Any] = {
             },
         },
     },
+    "/api/v1/notifications/session-status": {
+        "servers": [{"url": "/"}],
+        "get": {
+            "operationId": "session_status",
+            "summary": "Whether the session lives; asking does not prolong it",
+            "tags": ["session"],
+            "security": [],
+            "responses": {
+                "200": {
+                    "description": "said",
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "properties": {"valid": {"type": "boolean"}},
+                                "required": ["valid"],
+                            }
+                        }
+                    },
+                },
+                "429": {"description": "too many requests"},
+            },
+        },
+    },
 }
 REQUEST_ID = web.RequestKey("request_id", str)
 

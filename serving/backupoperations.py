@@ -41,7 +41,7 @@ class UploadQuery(msgspec.Struct, frozen=True):
     ignore_warnings: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BackupDesk:
     """What the operations work on."""
 
@@ -51,6 +51,8 @@ class BackupDesk:
     # The server's identifier, for the manifest.
     server_name: Callable[[], str]
     software: str
+    # Since when a backup is being made; None: none is.
+    running_since: datetime | None = None
 
     @property
     def folder(self) -> Path:
@@ -87,12 +89,15 @@ class BackupDesk:
                 "backup_generation_failed", "no recipients are set, and a backup is never written in clear"
             )
         lock = Lock(recipients=self.recipients, signer=backup_key(self.data / "backup.key"))
+        self.running_since = call.now
         try:
             made = await asyncio.to_thread(
                 make_backup, self.data, self.content, self.server_name(), lock, call.now, self.software
             )
         except BackupProblem as err:
             raise failed("backup_generation_failed", str(err)) from err
+        finally:
+            self.running_since = None
         name = f"backup_{call.now:%Y%m%d-%H%M%S}.age"
         self._write(name, made)
         call.note(file=name)

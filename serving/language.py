@@ -23,6 +23,9 @@ class Language(enum.StrEnum):
     ENGLISH = "en"
 
 
+LANGUAGES = tuple(language.value for language in Language)
+
+
 def language_of(environ: Mapping[str, str]) -> Language:
     """The language that the environment asks for; the first variable that is set decides."""
     wanted = next((environ[name] for name in VARIABLES if environ.get(name)), "")

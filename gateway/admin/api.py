@@ -7,17 +7,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
 from gateway.admin import authorities, certificates, keys, tokens
+from gateway.admin.backups import Backups
 from gateway.admin.clients import Clients
+from gateway.admin.connections import Connections
 from gateway.admin.desk import Desk, LaterKeys
 from gateway.admin.diagnostics import Diagnostics
+from gateway.admin.interface import Interface
 from gateway.admin.keydesk import KeyDesk
 from gateway.admin.localgroups import LocalGroups
+from gateway.admin.mail import Mail
 from gateway.admin.orders import GatewayOrders
 from gateway.admin.registry import Registry
 from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
 from gateway.admin.services import Services
 from gateway.admin.system import System
+from gateway.admin.traffic import Traffic
 from gateway.datafolder import BACKUP_CONTENT
 from gateway.descriptions.fetching import fetch_description
 from gateway.descriptions.register import DescriptionRegister
@@ -68,7 +73,11 @@ def operations(process: Process) -> Sequence[Operation]:
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_desk)),
         *Registry(desk).rows(),
         *Diagnostics(desk).rows(),
-        *backups.operations(),
+        *Connections(desk).rows(),
+        *Traffic(desk).rows(),
+        *Mail(desk).rows(),
+        *Interface(desk, backups).rows(),
+        *Backups(backups).rows(),
     ]
 
 

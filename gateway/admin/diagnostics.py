@@ -1,38 +1,28 @@
-"""``/diagnostics`` and ``/notifications/alerts``: how this server stands with what it depends on."""
+"""``/diagnostics``: how this server stands with what it depends on, as it knows from what it did last."""
 
 from __future__ import annotations
 
-import os
-import resource
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 import orjson
 
-from certs.certificates import parse_certificate
-from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.desk import Desk, instant, row
 from gateway.admin.values import CodeWithDetails
 from gateway.edges.diagnosing import as_json
-from gateway.keyconf.model import KeyUsage
-from gateway.keyconf.store import KeyConfStore
-from schemas.faults import Fault
-from schemas.globalconf.anchor import parse_anchor
+from gateway.monitoring.memory import ALERT_PERCENT, read_memory
 from schemas.globalconf.shared import CostType
 from serving.operations import Download
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
-    from cryptography import x509
-
-    from gateway.keyconf.model import KeyCertificate
+    from gateway.messagelog.timestamper import AuthorityState
+    from schemas.globalconf.shared import ApprovedTsa
     from serving.operations import Call, Operation
-
-CHECK_S = 10.0
 
 
 class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,15 +31,18 @@ class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
     status_class: str
     prev_update_at: str | None = None
     next_update_at: str | None = None
+    last_successful_url: str | None = None
     error: CodeWithDetails | None = None
 
 
 class OcspResponderDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a responder answered for this server's certificates."""
+    """How a responder answered for this server's certificates; WAITING: it was not asked since the start."""
 
     url: str
     cost_type: str
     status_class: str
+    prev_update_at: str | None = None
+    next_update_at: str | None = None
     error: CodeWithDetails | None = None
 
 
@@ -61,11 +54,12 @@ class CaOcspDiagnostics(msgspec.Struct, frozen=True):
 
 
 class TimestampingDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How timestamping goes."""
+    """How an authority answered last; WAITING: it was not asked since the start."""
 
     url: str
     cost_type: str
     status_class: str
+    prev_update_at: str | None = None
     error: CodeWithDetails | None = None
 
 
@@ -92,40 +86,14 @@ class LogEncryption(msgspec.Struct, frozen=True):
 
 
 class MemoryStatus(msgspec.Struct, frozen=True):
-    """Memory of this process, in bytes."""
+    """Memory of this process, in bytes: what it may have, holds, and uses for itself; percent of what it may have."""
 
     max_memory: int
     total_memory: int
     used_memory: int
+    threshold: int
     usage_percent: float
     is_used_over_threshold: bool
-
-
-class ConnectionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether something can be reached."""
-
-    status_class: str
-    error: CodeWithDetails | None = None
-
-
-class GlobalConfConnection(msgspec.Struct, frozen=True):
-    """Whether a source of the configuration can be reached."""
-
-    download_url: str
-    connection_status: ConnectionStatus
-
-
-class Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an operator should look at."""
-
-    current_time: str
-    global_conf_valid: bool
-    global_conf_valid_check_success: bool
-    soft_token_pin_entered: bool
-    soft_token_pin_entered_check_success: bool
-    certificate_renewal_job_success: bool
-    auth_certificate_ids_with_errors: list[str]
-    sign_certificate_ids_with_errors: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,53 +118,49 @@ class Diagnostics:
             row("GET", base + "/message-log-encryption-status", self.log, "How the message log is kept", may,
                 answer=LogEncryption),
             row("GET", base + "/proxy-memory-usage-status", self.memory, "Memory", may, answer=MemoryStatus),
-            row("GET", base + "/auth-cert-req-status", self.registration, "Can the registration service be reached",
-                may, answer=ConnectionStatus),
-            row("GET", base + "/global-conf-status", self.sources, "Can the configuration's sources be reached", may,
-                answer=list[GlobalConfConnection]),
             row("GET", base + "/info/download", self.report, "A report as a file", "DOWNLOAD_DIAGNOSTICS_REPORT",
                 answer="application/json"),
-            row("GET", "/notifications/alerts", self.alerts, "What an operator should look at", answer=Alerts),
         ]  # fmt: skip
 
     async def globalconf(self, call: Call) -> GlobalConfDiagnostics:
         configuration = self.desk.process.configuration()
-        failure = self.desk.gateway.configuration_client.last_failure
-        if configuration is None:
-            return GlobalConfDiagnostics("FAIL" if failure else "WAITING", None, None, _error(failure))
-        expired = configuration.expires_at <= call.now
-        failure = failure or ("the configuration has expired" if expired else None)
-        until = instant(configuration.expires_at)
-        return GlobalConfDiagnostics("FAIL" if failure else "OK", None, until, _error(failure))
+        client = self.desk.gateway.configuration_client
+        failure = client.last_failure
+        if configuration is not None and configuration.expires_at <= call.now:
+            expired = f"the configuration in force expired at {instant(configuration.expires_at)}"
+            failure = f"{expired}; {failure}" if failure else expired
+        state = "FAIL" if failure else "WAITING" if configuration is None else "OK"
+        return GlobalConfDiagnostics(
+            state, _at(client.looked_at), _at(client.next_look_at), client.last_url, _error(failure)
+        )
 
     async def responders(self, _call: Call) -> list[CaOcspDiagnostics]:
-        found = []
-        for _, info, certificate in self.desk.configuration().own.ca_infos:
-            state, failure = self._responses_of(certificate)
-            shown = [
-                OcspResponderDiagnostics(
-                    o.url, (o.cost_type or CostType.UNDEFINED).value, state, _error(failure)
-                )
-                for o in info.ocsp
-            ]
-            found.append(CaOcspDiagnostics(certificate.subject.rfc4514_string(), shown))
-        return found
+        return [
+            CaOcspDiagnostics(
+                certificate.subject.rfc4514_string(),
+                [self._responder(o.url, (o.cost_type or CostType.UNDEFINED).value) for o in info.ocsp],
+            )
+            for _, info, certificate in self.desk.configuration().own.ca_infos
+        ]
 
-    def _responses_of(self, issuer: x509.Certificate) -> tuple[str, str | None]:
-        own = [parse_certificate(c.der) for c in self._certificates() if c.active]
-        answers = [self.desk.gateway.revocation.in_hand(c) for c in own if c.issuer == issuer.subject]
-        failure = next((why for _, why in answers if why), None)
-        if failure:
-            return "FAIL", failure
-        return ("OK" if any(response for response, _ in answers) else "WAITING"), None
+    def _responder(self, url: str, cost_type: str) -> OcspResponderDiagnostics:
+        revocation = self.desk.gateway.revocation
+        state, following = revocation.responder(url), _at(revocation.next_round_at)
+        if state is None:
+            return OcspResponderDiagnostics(url, cost_type, "WAITING", None, following)
+        return OcspResponderDiagnostics(
+            url, cost_type, _class(state.failure), _at(state.at), following, _error(state.failure)
+        )
 
     async def timestamping(self, _call: Call) -> list[TimestampingDiagnostics]:
-        timestamper = self.desk.gateway.timestamper
-        failing = timestamper.failing_since is not None
-        error = _error(timestamper.last_failure if failing else None)
-        return [
-            TimestampingDiagnostics(t.url, t.cost_type, "FAIL" if failing else "OK", error)
+        used = self.desk.gateway.timestamper.used()
+        found = [_authority(authority, state) for authority, state in used]
+        urls = {authority.url for authority, _ in used}
+        refused = _error("the global configuration approves this authority no longer")
+        return found + [
+            TimestampingDiagnostics(t.url, t.cost_type, "FAIL", None, refused)
             for t in self.desk.view.timestamping.all()
+            if t.url not in urls and t.name not in {authority.name for authority, _ in used}
         ]
 
     async def addons(self, _call: Call) -> AddOnStatus:
@@ -210,29 +174,8 @@ class Diagnostics:
         return LogEncryption(False, False, self.desk.process.settings.log.archive_grouping.value)
 
     async def memory(self, _call: Call) -> MemoryStatus:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        percent = round(100 * used / total, 1)
-        return MemoryStatus(total, total, used, percent, percent > 90)
-
-    async def registration(self, _call: Call) -> ConnectionStatus:
-        private = self.desk.configuration().private
-        service = None if private is None else private.management_service
-        if service is None or service.registration_certificate is None:
-            return ConnectionStatus("FAIL", _error("the global configuration names no registration service"))
-        try:
-            await self.desk.gateway.management.road.get_pinned(
-                service.registration_address, service.registration_certificate
-            )
-        except Fault as fault:
-            return ConnectionStatus("FAIL", _error(fault.detail))
-        return ConnectionStatus("OK")
-
-    async def sources(self, _call: Call) -> list[GlobalConfConnection]:
-        raw = self.desk.process.anchor()
-        urls = [s.download_url for s in parse_anchor(raw).sources] if raw else []
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as session:
-            return [GlobalConfConnection(url, await _reach(session, url)) for url in urls]
+        found = read_memory()
+        return MemoryStatus(found.most, found.held, found.used, ALERT_PERCENT, found.percent, found.is_tight)
 
     async def report(self, call: Call) -> Download:
         diagnosis = as_json(await self.desk.gateway.diagnosis())
@@ -245,36 +188,23 @@ class Diagnostics:
         }
         return Download(orjson.dumps(facts, default=str), "application/json", "diagnostics.json")
 
-    async def alerts(self, call: Call) -> Alerts:
-        configuration = self.desk.process.configuration()
-        token = None
-        if self.desk.process.gateway is not None:
-            token = await self.desk.keys.token(SOFTWARE_TOKEN_ID)
-        wrong = [c for c in self._certificates() if c.renewal_error] if token is not None else []
-        return Alerts(
-            instant(call.now),
-            configuration is not None and configuration.expires_at > call.now,
-            True,
-            token is not None and token.logged_in,
-            token is not None,
-            not wrong,
-            [c.hash for c in wrong if c.usage is KeyUsage.AUTHENTICATION],
-            [c.hash for c in wrong if c.usage is KeyUsage.SIGNING],
-        )
 
-    def _certificates(self) -> Sequence[KeyCertificate]:
-        return KeyConfStore(self.desk.process.store.database).certificates()
+def _authority(authority: ApprovedTsa, state: AuthorityState | None) -> TimestampingDiagnostics:
+    cost_type = (authority.cost_type or CostType.UNDEFINED).value
+    if state is None:
+        return TimestampingDiagnostics(authority.url, cost_type, "WAITING")
+    return TimestampingDiagnostics(
+        authority.url, cost_type, _class(state.failure), instant(state.at), _error(state.failure)
+    )
+
+
+def _class(failure: str | None) -> str:
+    return "OK" if failure is None else "FAIL"
+
+
+def _at(at: datetime | None) -> str | None:
+    return None if at is None else instant(at)
 
 
 def _error(text: str | None) -> CodeWithDetails | None:
     return CodeWithDetails("diagnostic_failure", [text]) if text else None
-
-
-async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:
-    try:
-        async with session.get(url) as answer:
-            if answer.status == 200:
-                return ConnectionStatus("OK")
-            return ConnectionStatus("FAIL", _error(f"{url} answered HTTP {answer.status}"))
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-        return ConnectionStatus("FAIL", _error(f"{url} was not reached: {err or type(err).__name__}"))

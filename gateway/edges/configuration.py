@@ -18,7 +18,7 @@ import logging
 import re
 import shutil
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -102,6 +102,14 @@ class ConfigurationClient:
         self._etags: dict[str, str] = {}
         self.current: TrustedConfiguration | None = None
         self.last_failure: str | None = None
+        # When the last look was, and when the next one will be.
+        self.looked_at: datetime | None = None
+        self.next_look_at: datetime | None = None
+
+    @property
+    def last_url(self) -> str | None:
+        """Where the own instance's configuration came from the last time it came."""
+        return self._working.get(self._anchor.instance)
 
     def subscribe(self, callback: Callable[[TrustedConfiguration], None]) -> None:
         """Call ``callback`` with every configuration that comes into force."""
@@ -135,10 +143,12 @@ class ConfigurationClient:
                 delay = min(
                     self._settings.poll_s, self._settings.conditional_poll_s * 2 ** min(failures - 1, 5)
                 )
+            self.next_look_at = self._clock() + timedelta(seconds=delay)
             await asyncio.sleep(delay)
 
     async def refresh(self) -> None:
         """One cycle over the own instance and the federated ones. Raises `NotTrusted` when the own one fails."""
+        self.looked_at = self._clock()
         try:
             changed = await self._refresh_instance(self._anchor, own=True)
         except Fault as fault:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
+from yarl import URL
 
 from certs.tls import provider_client_context
 from schemas.faults import Kind, PeerFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from certs.tls import TlsCredentials
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=20)
@@ -35,14 +38,21 @@ class HttpManagementRoad:
     async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
         """Send a SOAP message through the own consumer side."""
         context = provider_client_context(self.own_tls)
-        return await self._request("POST", self.consumer_url, context, content_type, body)
+        return await self._request("POST", self.consumer_url, context, _typed(content_type), body)
+
+    async def ask_own(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """GET a path of the own consumer side."""
+        context = provider_client_context(self.own_tls)
+        # ``encoded``: a percent-encoded identifier goes out as it is written here.
+        url = URL(self.consumer_url.rstrip("/") + path, encoded=True)
+        return await self._request("GET", url, context, headers)
 
     async def post_pinned(
         self, url: str, certificate: bytes, content_type: str, body: bytes
     ) -> tuple[int, bytes]:
         """POST to a server whose TLS certificate must equal ``certificate``."""
         pin = aiohttp.Fingerprint(hashlib.sha256(certificate).digest())
-        return await self._request("POST", url, pin, content_type, body)
+        return await self._request("POST", url, pin, _typed(content_type), body)
 
     async def get_pinned(self, url: str, certificate: bytes) -> tuple[int, bytes]:
         """GET from such a server."""
@@ -51,15 +61,20 @@ class HttpManagementRoad:
     async def _request(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         tls: ssl.SSLContext | aiohttp.Fingerprint,
-        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> tuple[int, bytes]:
-        headers = {} if content_type is None else {"Content-Type": content_type}
         try:
             async with self.session.request(
-                method, url, data=body, headers=headers, ssl=tls, timeout=TIMEOUT, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=headers,
+                ssl=tls,
+                timeout=TIMEOUT,
+                allow_redirects=False,
             ) as answer:
                 content = bytearray()
                 async for chunk in answer.content.iter_any():
@@ -76,3 +91,7 @@ class HttpManagementRoad:
             raise PeerFailed(
                 Kind.NETWORK_ERROR, f"{url} was not reached: {err or type(err).__name__}"
             ) from err
+
+
+def _typed(content_type: str) -> dict[str, str]:
+    return {"Content-Type": content_type}

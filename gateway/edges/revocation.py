@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -41,6 +42,14 @@ log = logging.getLogger("gateway.revocation")
 _PEER_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=20)
 _LARGEST = 512 * 1024
 Pair = tuple[x509.Certificate, x509.Certificate]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderState:
+    """How a responder answered the last time it was asked; ``failure`` None: with a response that proves something."""
+
+    at: datetime
+    failure: str | None
 
 
 class OwnRevocation:
@@ -72,7 +81,10 @@ class OwnRevocation:
         self._wake = asyncio.Event()
         self._failures: dict[bytes, str] = {}
         self._fetched: list[Callable[[], None]] = []
+        self._responders: dict[str, ResponderState] = {}
         self.last_failure: str | None = None
+        # When the next round of asking begins, unless something new brings it forward.
+        self.next_round_at: datetime | None = None
         self._round = asyncio.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -131,6 +143,10 @@ class OwnRevocation:
         key = _sha1(certificate)
         return self._responses.get(key), self._failures.get(key)
 
+    def responder(self, url: str) -> ResponderState | None:
+        """How a responder answered last; None when it was not asked since the start."""
+        return self._responders.get(url)
+
     def by_digest(self, digest: bytes) -> bytes | None:
         """The response for a certificate given by its SHA-1 or SHA-256 digest."""
         for certificate, _ in self._pairs:
@@ -142,6 +158,7 @@ class OwnRevocation:
         """Fetch for ever: all of them an interval, sooner after a failure or when a certificate is new."""
         while True:
             delay = await self.fetch_all()
+            self.next_round_at = self._now() + timedelta(seconds=delay)
             self._wake.clear()
             try:
                 async with asyncio.timeout(delay):
@@ -207,6 +224,7 @@ class OwnRevocation:
                     self._session, [url] if url else [], request, timeout_s=self._timeout_s
                 )
             except NotProved as fault:
+                self._note(url, fault.detail)
                 failures.append(fault.detail)
                 continue
             try:
@@ -214,11 +232,16 @@ class OwnRevocation:
             except NotProved as fault:
                 # A revoked certificate's response is kept: it is the truth, and using the key will fail with it.
                 if fault.kind is not Kind.CERT_VALIDATION or not ocsp.is_about(der, certificate, issuer):
+                    self._note(url, fault.detail)
                     failures.append(f"{url}: {fault.detail}")
                     continue
                 log.warning("certificate not good", extra={"event": "cert_not_good", "reason": fault.detail})
+            self._note(url, None)
             return der
         raise NotProved(Kind.CERT_VALIDATION, "; ".join(failures))
+
+    def _note(self, url: str, failure: str | None) -> None:
+        self._responders[url] = ResponderState(self._now(), failure)
 
 
 class PeerRevocation:

@@ -14,7 +14,7 @@ from schemas.faults import Kind, LogFailed, NotProved, Step, step
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import aiohttp
     from cryptography import x509
@@ -39,6 +39,10 @@ def choose_authorities(
     return in_order_of_cost(tuple(dict.fromkeys(chosen)) if wanted else approved, order)
 
 
+def _tell_nobody(_authority: ApprovedTsa, _failure: str | None) -> None:
+    """Nobody keeps how an authority answered."""
+
+
 async def ask_authorities(
     session: aiohttp.ClientSession,
     authorities: Sequence[ApprovedTsa],
@@ -47,10 +51,11 @@ async def ask_authorities(
     *,
     race: bool = False,
     timeout_s: float = TIMEOUT_S,
+    told: Callable[[ApprovedTsa, str | None], None] = _tell_nobody,
 ) -> tuple[bytes, timestamps.Timestamp]:
     """A proved token over a digest: of the first authority that gives one, in order, or, in a race, of the quickest.
 
-    Raises `LogFailed` naming every failure.
+    ``told`` hears how each one answered: why it failed, or None. Raises `LogFailed` naming every failure.
     """
     request = timestamps.build_request(digest)
     failures: list[str] = []
@@ -58,10 +63,13 @@ async def ask_authorities(
     async def ask(authority: ApprovedTsa) -> tuple[bytes, timestamps.Timestamp] | None:
         try:
             reply = await fetch_timestamp(session, authority.url, request, timeout_s=timeout_s)
-            return timestamps.check_reply(reply, digest, certificates)
+            proved = timestamps.check_reply(reply, digest, certificates)
         except NotProved as fault:
+            told(authority, fault.detail)
             failures.append(f"{authority.name}: {fault.detail}")
             return None
+        told(authority, None)
+        return proved
 
     if race:
         tasks = [asyncio.create_task(ask(a)) for a in authorities]

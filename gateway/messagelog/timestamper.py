@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.messagelog.record import LogRecord
+    from schemas.globalconf.shared import ApprovedTsa
 
 log = logging.getLogger("gateway.timestamper")
 
@@ -51,6 +52,14 @@ class TimestampSettings:
     timeout_s: float = 20.0
     order: CostOrder = CostOrder.NONE
     race: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityState:
+    """How an authority answered the last time it was asked; ``failure`` None: with a good token."""
+
+    at: datetime
+    failure: str | None
 
 
 class Timestamper:
@@ -75,6 +84,7 @@ class Timestamper:
         self._last_failure = ""
         self._clock: tuple[float, str] | None = None
         self._wanted = wanted
+        self._states: dict[str, AuthorityState] = {}
         self._was_full = False
         self._size = RoundSize(LARGEST_ROUND)
         self._round = asyncio.Lock()
@@ -115,6 +125,18 @@ class Timestamper:
     def failing_since(self) -> datetime | None:
         """Since when timestamping fails; None when it works."""
         return self._failing_since
+
+    def used(self) -> tuple[tuple[ApprovedTsa, AuthorityState | None], ...]:
+        """The authorities that would be asked now, best first, each with how it answered last."""
+        return tuple((a, self._states.get(a.url)) for a in self._authorities())
+
+    def _authorities(self) -> tuple[ApprovedTsa, ...]:
+        configuration = self._configuration()
+        approved = () if configuration is None else configuration.approved_tsas
+        return choose_authorities(approved, self._wanted(), self._settings.order)
+
+    def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
+        self._states[authority.url] = AuthorityState(self._now(), failure)
 
     async def run(self) -> None:
         """Stamp for ever, a round an interval; sooner after a failure or a full round."""
@@ -186,13 +208,12 @@ class Timestamper:
 
     async def _ask(self, digest: bytes) -> tuple[bytes, timestamps.Timestamp]:
         """A proved token over a digest, of an authority that this server uses."""
-        configuration = self._configuration()
-        approved = () if configuration is None else configuration.approved_tsas
-        authorities = choose_authorities(approved, self._wanted(), self._settings.order)
+        configuration, authorities = self._configuration(), self._authorities()
         if configuration is None or not authorities:
+            approved = 0 if configuration is None else len(configuration.approved_tsas)
             raise LogFailed(
                 Kind.NO_TIMESTAMPING_PROVIDER,
-                f"none of the timestamping authorities this server is to use is approved ({len(approved)} are)",
+                f"none of the timestamping authorities this server is to use is approved ({approved} are)",
             )
         token, proved = await ask_authorities(
             self._session,
@@ -201,6 +222,7 @@ class Timestamper:
             configuration.tsa_certificates(),
             race=self._settings.race,
             timeout_s=self._settings.timeout_s,
+            told=self._note,
         )
         self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
         return token, proved

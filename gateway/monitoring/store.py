@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from serving.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from schemas.identifiers import ClientId
+    from schemas.identifiers import ClientId, ServiceId
     from schemas.monitoring import Record, Value
 
 log = logging.getLogger("gateway.monitoring")
@@ -56,6 +56,24 @@ class Stored:
 
     at: int
     fields: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which exchanges to count; None is no condition. ``party`` is client or provider, exactly."""
+
+    side: str | None = None
+    party: ClientId | None = None
+    service: ServiceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many exchanges whose request came in a span of time succeeded, and how many did not."""
+
+    begin_ms: int
+    succeeded: int
+    failed: int
 
 
 class RecordStore:
@@ -120,6 +138,24 @@ class RecordStore:
             rows += self._database.query(f"{ask}{where} ORDER BY at, id", [last, last, *names])
         return [Stored(int(at), json.loads(fields)) for at, fields in rows]
 
+    def count(self, begin_ms: int, spans: int, span_ms: int, wanted: Wanted) -> list[Counted]:
+        """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
+        # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
+        where = "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?"
+        parameters: list[int | str] = [begin_ms // 1000, begin_ms, begin_ms + spans * span_ms - 1]
+        for condition, values in _conditions(wanted):
+            where += f" AND {condition}"
+            parameters += values
+        rows = self._database.query(
+            "SELECT (json_extract(fields, '$.requestInTs') - ?) / ? AS span, "  # noqa: S608  parts of ours
+            "SUM(CASE WHEN json_extract(fields, '$.succeeded') THEN 1 ELSE 0 END), COUNT(*) "
+            f"FROM record WHERE {where} GROUP BY span",
+            [begin_ms, span_ms, *parameters],
+        )
+        found = {int(span): (int(good), int(every)) for span, good, every in rows}
+        counts = [found.get(span, (0, 0)) for span in range(spans)]
+        return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
+
     async def run(self) -> None:
         """Write every few seconds, clean every hour."""
         written = 0.0
@@ -135,6 +171,19 @@ class RecordStore:
         """Write what waits and close."""
         self.write()
         self._database.close()
+
+
+def _conditions(wanted: Wanted) -> Iterator[tuple[str, list[int | str]]]:
+    if wanted.side is not None:
+        yield "json_extract(fields, '$.securityServerType') = ?", [wanted.side]
+    if wanted.party is not None:
+        yield "(client = ? OR provider = ?)", [wanted.party.path(), wanted.party.path()]
+    service = wanted.service
+    if service is not None:
+        yield "provider = ?", [service.client.path()]
+        yield "json_extract(fields, '$.serviceCode') = ?", [service.service_code]
+        if service.service_version is not None:
+            yield "json_extract(fields, '$.serviceVersion') = ?", [service.service_version]
 
 
 def _path(record: Record, prefix: str) -> str:

@@ -1,0 +1,46 @@
+"""``/backups``: the operations every server has, and the gateway's own that says whether settings went in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.admin.desk import row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.backupoperations import BackupDesk
+    from serving.operations import Call, Operation
+
+LOCAL_SETTINGS = "settings.toml"
+
+
+class BackupExt(msgspec.Struct, frozen=True):
+    """A backup, and whether this server's own settings file is in it."""
+
+    filename: str
+    created_at: str
+    local_conf_present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The handlers."""
+
+    desk: BackupDesk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        return [
+            *self.desk.operations(),
+            row("POST", "/backups/ext", self.make, "Make a backup, and say whether settings are in it",
+                "BACKUP_CONFIGURATION", answer=BackupExt, status=201, event="BACKUP", errors=(500,)),
+        ]  # fmt: skip
+
+    async def make(self, call: Call) -> BackupExt:
+        made = await self.desk.make(call)
+        present = LOCAL_SETTINGS in self.desk.content.files and (self.desk.data / LOCAL_SETTINGS).is_file()
+        return BackupExt(made.filename, made.created_at, present)

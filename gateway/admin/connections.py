@@ -1,0 +1,125 @@
+"""``/diagnostics``: whether the registration service, the configuration's sources and other security servers are reached."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import aiohttp
+import msgspec
+
+from gateway.admin.desk import Desk, client_id, row
+from gateway.admin.values import CodeWithDetails, EncodedId
+from gateway.edges.probing import Probe, probe_rest, probe_soap
+from schemas.faults import Fault
+from schemas.globalconf.anchor import parse_anchor
+from schemas.identifiers import ServerId
+from serving.problems import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.operations import Call, Operation
+
+CHECK_S = 10.0
+
+
+class ConnectionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether something can be reached."""
+
+    status_class: str
+    error: CodeWithDetails | None = None
+
+
+class GlobalConfConnection(msgspec.Struct, frozen=True):
+    """Whether a source of the configuration can be reached."""
+
+    download_url: str
+    connection_status: ConnectionStatus
+
+
+class OtherServerQuery(msgspec.Struct, frozen=True):
+    """Which server to ask, as whom, how."""
+
+    protocol_type: Literal["REST", "SOAP"]
+    client_id: EncodedId
+    target_client_id: EncodedId
+    security_server_id: EncodedId
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The handlers."""
+
+    desk: Desk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        base, may = "/diagnostics", "DIAGNOSTICS"
+        return [
+            row("GET", base + "/auth-cert-req-status", self.registration, "Can the registration service be reached",
+                may, answer=ConnectionStatus),
+            row("GET", base + "/global-conf-status", self.sources, "Can the configuration's sources be reached", may,
+                answer=list[GlobalConfConnection]),
+            row("GET", base + "/other-security-server-status", self.other, "Does another security server answer", may,
+                query=OtherServerQuery, answer=ConnectionStatus),
+        ]  # fmt: skip
+
+    async def registration(self, _call: Call) -> ConnectionStatus:
+        private = self.desk.configuration().private
+        service = None if private is None else private.management_service
+        if service is None or service.registration_certificate is None:
+            return failure("the global configuration names no registration service")
+        try:
+            await self.desk.gateway.management.road.get_pinned(
+                service.registration_address, service.registration_certificate
+            )
+        except Fault as fault:
+            return failure(fault.detail)
+        return ConnectionStatus("OK")
+
+    async def sources(self, _call: Call) -> list[GlobalConfConnection]:
+        raw = self.desk.process.anchor()
+        urls = [s.download_url for s in parse_anchor(raw).sources] if raw else []
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as session:
+            states = await asyncio.gather(*(_reach(session, url) for url in urls))
+        return [GlobalConfConnection(url, state) for url, state in zip(urls, states, strict=True)]
+
+    async def other(self, call: Call) -> ConnectionStatus:
+        asked = call.query_as(OtherServerQuery)
+        server = server_of(asked.security_server_id)
+        probe = Probe(client_id(asked.client_id), client_id(asked.target_client_id), server)
+        road = self.desk.gateway.management.road
+        found = await (
+            probe_rest(road, probe)
+            if asked.protocol_type == "REST"
+            else probe_soap(road, probe, str(uuid.uuid4()))
+        )
+        if found is None:
+            return ConnectionStatus("OK")
+        return ConnectionStatus("FAIL", CodeWithDetails(found.code, [found.detail]))
+
+
+def server_of(text: str) -> ServerId:
+    """A security server from ``INST:CLASS:CODE:SERVER``. Raises `Problem` (``invalid_encoded_id``)."""
+    parts = text.split(":")
+    if len(parts) != 4 or not all(part.strip() for part in parts):
+        raise bad_request("invalid_encoded_id", text)
+    return ServerId(*parts)
+
+
+def failure(text: str) -> ConnectionStatus:
+    """It was not reached, and why."""
+    return ConnectionStatus("FAIL", CodeWithDetails("diagnostic_failure", [text]))
+
+
+async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:
+    try:
+        async with session.get(url) as answer:
+            if answer.status == 200:
+                return ConnectionStatus("OK")
+            return failure(f"{url} answered HTTP {answer.status}")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+        return failure(f"{url} was not reached: {err or type(err).__name__}")

@@ -1,0 +1,92 @@
+"""What an administrator's pages poll and set: ``/notifications/alerts`` and ``/language``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from certs.tokens import SOFTWARE_TOKEN_ID
+from gateway.admin.desk import Desk, instant, row
+from gateway.keyconf.model import KeyUsage
+from gateway.keyconf.store import KeyConfStore
+from serving.language import LANGUAGES
+from serving.operations import Answer
+from serving.problems import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.backupoperations import BackupDesk
+    from serving.operations import Call, Operation
+
+LANGUAGE_COOKIE = "language"
+
+
+class Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an operator should look at."""
+
+    current_time: str
+    global_conf_valid: bool
+    global_conf_valid_check_success: bool
+    soft_token_pin_entered: bool
+    soft_token_pin_entered_check_success: bool
+    certificate_renewal_job_success: bool
+    auth_certificate_ids_with_errors: list[str]
+    sign_certificate_ids_with_errors: list[str]
+    backup_restore_running_since: str | None = None
+
+
+class Language(msgspec.Struct, frozen=True):
+    """The language of the pages."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The handlers."""
+
+    desk: Desk
+    backups: BackupDesk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        return [
+            row("GET", "/notifications/alerts", self.alerts, "What an operator should look at", answer=Alerts),
+            row("PUT", "/notifications/alerts/reset", self.reset, "Forget that a backup or restore is running",
+                "BACKUP_CONFIGURATION", "RESTORE_CONFIGURATION", status=204, event="RESET_ALERTS", exclusive=False),
+            row("PUT", "/language/{code}", self.language, "The language of the pages, kept in a cookie",
+                answer=Language),
+        ]  # fmt: skip
+
+    async def alerts(self, call: Call) -> Alerts:
+        configuration = self.desk.process.configuration()
+        token = None
+        if self.desk.process.gateway is not None:
+            token = await self.desk.keys.token(SOFTWARE_TOKEN_ID)
+        store = KeyConfStore(self.desk.process.store.database)
+        wrong = [c for c in store.certificates() if c.renewal_error] if token is not None else []
+        running = self.backups.running_since
+        return Alerts(
+            instant(call.now),
+            configuration is not None and configuration.expires_at > call.now,
+            True,
+            token is not None and token.logged_in,
+            token is not None,
+            not wrong,
+            [c.hash for c in wrong if c.usage is KeyUsage.AUTHENTICATION],
+            [c.hash for c in wrong if c.usage is KeyUsage.SIGNING],
+            None if running is None else instant(running),
+        )
+
+    async def reset(self, _call: Call) -> None:
+        self.backups.running_since = None
+
+    async def language(self, call: Call) -> Answer:
+        code = call.path["code"]
+        if code not in LANGUAGES:
+            raise not_found("language_not_found", code, *LANGUAGES)
+        cookie = f"{LANGUAGE_COOKIE}={code}; Path=/; Secure; SameSite=Strict"
+        return Answer(Language(code), headers={"Set-Cookie": cookie})

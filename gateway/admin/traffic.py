@@ -1,0 +1,92 @@
+"""``/diagnostics/operational-monitoring``: how many exchanges succeeded and failed over time, for a chart."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from gateway.admin.desk import Desk, client_id, instant, row
+from gateway.admin.values import EncodedId
+from gateway.monitoring.store import Wanted
+from schemas.identifiers import ServiceId
+from serving.problems import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.operations import Call, Operation
+
+MOST_SPANS = 5000
+
+
+class IntervalsQuery(msgspec.Struct, frozen=True):
+    """From when to when, in spans of how many minutes, and of which exchanges."""
+
+    records_from: datetime
+    records_to: datetime
+    interval: Annotated[int, msgspec.Meta(ge=1, le=527_040)]
+    security_server_type: Literal["Client", "Producer"] | None = None
+    member_id: EncodedId | None = None
+    service_id: EncodedId | None = None
+
+
+class OperationalDataInterval(msgspec.Struct, frozen=True):
+    """One span of time."""
+
+    interval_start_time: str
+    success_count: int
+    failure_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The handlers."""
+
+    desk: Desk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        return [
+            row("GET", "/diagnostics/operational-monitoring", self.intervals, "Exchanges over time", "DIAGNOSTICS",
+                query=IntervalsQuery, answer=list[OperationalDataInterval]),
+        ]  # fmt: skip
+
+    async def intervals(self, call: Call) -> list[OperationalDataInterval]:
+        asked = call.query_as(IntervalsQuery)
+        span_ms = asked.interval * 60_000
+        begin_ms = _milliseconds(asked.records_from) // span_ms * span_ms
+        # As X-Road counts: the span that ``records_to`` is in, and the one after it.
+        spans = _milliseconds(asked.records_to) // span_ms + 2 - begin_ms // span_ms
+        if not 0 < spans <= MOST_SPANS:
+            raise bad_request(
+                "invalid_interval",
+                f"records_to must follow records_from by at most {MOST_SPANS} intervals; {spans} were asked for",
+            )
+        wanted = Wanted(
+            asked.security_server_type,
+            client_id(asked.member_id) if asked.member_id else None,
+            _service(asked.service_id) if asked.service_id else None,
+        )
+        found = await asyncio.to_thread(self.desk.gateway.records.count, begin_ms, spans, span_ms, wanted)
+        return [
+            OperationalDataInterval(
+                instant(datetime.fromtimestamp(c.begin_ms / 1000, UTC)), c.succeeded, c.failed
+            )
+            for c in found
+        ]
+
+
+def _milliseconds(at: datetime) -> int:
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _service(text: str) -> ServiceId:
+    client, _, full_code = text.rpartition(":")
+    code, _, version = full_code.partition(".")
+    if not client or not code:
+        raise bad_request("invalid_encoded_id", text)
+    return ServiceId(client_id(client), code, version or None)

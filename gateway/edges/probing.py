@@ -1,0 +1,78 @@
+"""Asking another security server what it lists, as a client of this one: whether the road there and back holds.
+
+The question is ``listMethods``, which every X-Road security server answers without an access right. It goes through this
+server's own consumer side, so everything an exchange needs is tried: keys, proofs, message log, network, and the peer's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from schemas import soap
+from schemas.faults import Fault
+from schemas.faultxml import parse_soap_fault
+from schemas.identifiers import ServiceId
+
+if TYPE_CHECKING:
+    from gateway.management import ManagementRoad
+    from schemas.identifiers import ClientId, ServerId
+
+LIST_METHODS = "listMethods"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Who asks, whom, and on which of his servers."""
+
+    client: ClientId
+    target: ClientId
+    server: ServerId
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What came back instead of a list: a fault's code and text."""
+
+    code: str
+    detail: str
+
+
+async def probe_rest(road: ManagementRoad, probe: Probe) -> Failed | None:
+    """Ask over REST; None when the answer was good."""
+    path = "/r1/" + "/".join(quote(part, safe="") for part in (*probe.target.components, LIST_METHODS))
+    headers = {
+        "Accept": "application/json",
+        "X-Road-Client": _header(probe.client.components),
+        "X-Road-Security-Server": _header(probe.server.components),
+    }
+    try:
+        status, body = await road.ask_own(path, headers)
+    except Fault as fault:
+        return Failed(fault.code, fault.detail)
+    if status == 200:
+        return None
+    try:
+        said = json.loads(body)
+        return Failed(str(said["type"]), str(said["message"]))
+    except (ValueError, KeyError, TypeError):
+        return Failed("network_error", f"HTTP {status} where 200 was expected")
+
+
+async def probe_soap(road: ManagementRoad, probe: Probe, message_id: str) -> Failed | None:
+    """Ask over SOAP; None when the answer was good."""
+    body = f'<xroad:{LIST_METHODS} xmlns:xroad="{soap.XROAD_NS}"/>'
+    service = ServiceId(probe.target, LIST_METHODS)
+    raw = soap.render_request(probe.client, service, message_id, body, security_server=probe.server)
+    try:
+        _, answer = await road.send_message(soap.CONTENT_TYPE, raw)
+        found = parse_soap_fault(answer)
+    except Fault as fault:
+        return Failed(fault.code, fault.detail)
+    return None if found is None else Failed(found.code, found.string)
+
+
+def _header(components: tuple[str, ...]) -> str:
+    return "/".join(quote(part, safe="") for part in components)
