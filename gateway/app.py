@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from gateway.exchange.record import ExchangeRecord
     from gateway.keyconf.model import KeyCertificate
     from gateway.messagelog.timestamper import Timestamper
+    from gateway.monitoring.store import RecordStore
 
 
 log = logging.getLogger("gateway")
