@@ -25,7 +25,7 @@ from schemas.identifiers import (
     parse_identifier,
 )
 from schemas.safexml import XmlLimits, parse_xml
-from schemas.soap import XROAD_NS
+from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

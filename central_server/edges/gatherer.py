@@ -24,6 +24,7 @@ from schemas import metadata, soap
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ClientId, ServiceId, quote_path
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,7 @@ class Gatherer:
     # SOAP
 
     async def _soap(self, session: aiohttp.ClientSession, provider: ClientId) -> list[FoundService]:
-        body = f'<xroad:{metadata.LIST_METHODS} xmlns:xroad="{soap.XROAD_NS}"/>'
+        body = f'<xroad:{metadata.LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
         _, raw = await self._post(session, ServiceId(provider, metadata.LIST_METHODS), body)
         found = []
         for service in metadata.parse_services_body(raw):

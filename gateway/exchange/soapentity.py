@@ -24,6 +24,7 @@ from schemas.multipart import (
     PartStart,
     parse_content_type,
 )
+from schemas.soapenvelope import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -56,7 +57,7 @@ class EntityReader:
         self._chunks = chunks
         self._new_spool = new_spool
         self._max_body_bytes = max_body_bytes
-        self._limit = soap.DEFAULT_LIMITS.size_bytes
+        self._limit = DEFAULT_LIMITS.size_bytes
         media, parameters = parse_content_type(content_type)
         self._framing: MultipartParser | None = None
         if media == soap.MULTIPART_TYPE:
