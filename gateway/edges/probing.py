@@ -15,6 +15,7 @@ from schemas import soap
 from schemas.faults import Fault
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ServiceId
+from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
     from gateway.management import ManagementRoad
@@ -63,7 +64,7 @@ async def probe_rest(road: ManagementRoad, probe: Probe) -> Failed | None:
 
 async def probe_soap(road: ManagementRoad, probe: Probe, message_id: str) -> Failed | None:
     """Ask over SOAP; None when the answer was good."""
-    body = f'<xroad:{LIST_METHODS} xmlns:xroad="{soap.XROAD_NS}"/>'
+    body = f'<xroad:{LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
     service = ServiceId(probe.target, LIST_METHODS)
     raw = soap.render_request(probe.client, service, message_id, body, security_server=probe.server)
     try:
