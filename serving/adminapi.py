@@ -16,24 +16,23 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-import msgspec
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
-from schemas.faults import BadMessage, Fault, TokenFailed
+from schemas.faults import Fault
 from serving import commonapi
+from serving.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
 from serving.audit import AuditEntry, AuditLog
 from serving.authentication import Authentication, Clock
 from serving.conflicts import DatabaseConflict
 from serving.limits import RateLimit
 from serving.openapi import build_document, render_document
-from serving.operations import Answer, Bytes, Call, Download, Form, Operation, Part, Principal
-from serving.problems import Problem, forbidden, render_problem
-from serving.sessions import CSRF_COOKIE, SESSION_COOKIE
-from serving.validation import checked, parse_body
+from serving.operations import Bytes, Call, Download, Form, Operation, Principal
+from serving.problems import Problem, forbidden
+from serving.requestbodies import address_of, read_bytes, read_form, read_query
+from serving.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
+from serving.validation import parse_body
 
 if TYPE_CHECKING:
     import ssl
@@ -47,85 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("admin")
 
 CORRELATION_HEADER = "x-road-ui-correlation-id"
-MOST_FORM_PARTS = 30
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000",
-    "Cache-Control": "no-store",
-}
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_TEXT = {"type": "string", "maxLength": 255}
-# Sessions: their paths do not stand below /api/v1, and they set and end cookies.
-OUTSIDE_THE_TABLE: dict[str, Any] = {
-    "/login": {
-        "servers": [{"url": "/"}],
-        "post": {
-            "operationId": "login",
-            "summary": "Open a session: cookies JSESSIONID and XSRF-TOKEN",
-            "tags": ["session"],
-            "security": [],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/x-www-form-urlencoded": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {"username": _TEXT, "password": _TEXT},
-                            "required": ["username", "password"],
-                        }
-                    }
-                },
-            },
-            "responses": {
-                "200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}},
-                "401": {"description": "wrong name or password, or locked after too many of them"},
-                "413": {"description": "too large"},
-                "429": {"description": "too many requests"},
-            },
-        },
-    },
-    "/logout": {
-        "servers": [{"url": "/"}],
-        "post": {
-            "operationId": "logout",
-            "summary": "End the session",
-            "tags": ["session"],
-            "security": [{"session": [], "csrf": []}],
-            "responses": {
-                "200": {"description": "ended"},
-                "401": {"description": "no session"},
-                "403": {"description": "no CSRF value"},
-                "429": {"description": "too many requests"},
-            },
-        },
-    },
-    "/api/v1/notifications/session-status": {
-        "servers": [{"url": "/"}],
-        "get": {
-            "operationId": "session_status",
-            "summary": "Whether the session lives; asking does not prolong it",
-            "tags": ["session"],
-            "security": [],
-            "responses": {
-                "200": {
-                    "description": "said",
-                    "content": {
-                        "application/json": {
-                            "schema": {
-                                "type": "object",
-                                "properties": {"valid": {"type": "boolean"}},
-                                "required": ["valid"],
-                            }
-                        }
-                    },
-                },
-                "429": {"description": "too many requests"},
-            },
-        },
-    },
-}
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -165,6 +85,7 @@ class AdminApi:
         self.document = build_document(served.title, served.version, self.operations)
         self.document["paths"] |= OUTSIDE_THE_TABLE
         self._document: bytes | None = None
+        self._sessions = SessionRoutes(self.authentication, settings.request_bytes)
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
@@ -179,9 +100,7 @@ class AdminApi:
     def app(self) -> web.Application:
         """The application; a server may add pages of its own before it starts."""
         app = web.Application(middlewares=[self._outermost], handler_args={"auto_decompress": False})
-        app.router.add_route("POST", "/login", self._log_in)
-        app.router.add_route("POST", "/logout", self._log_out)
-        app.router.add_route("GET", "/api/v1/notifications/session-status", self._session_status)
+        self._sessions.add_to(app)
         for operation in self.operations:
             app.router.add_route(operation.method, f"/api/v1{operation.path}", self._dispatcher(operation))
         app.router.add_route("*", "/api/v1{tail:(/.*)?}", self._unknown)
@@ -218,14 +137,14 @@ class AdminApi:
             self._check_host(request)
             answer = await handler(request)
         except Problem as problem:
-            answer = _problem_answer(problem)
+            answer = problem_answer(problem)
         except web.HTTPException as err:
-            answer = _problem_answer(Problem(err.status))
+            answer = problem_answer(Problem(err.status))
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
             log.exception("an admin call failed unexpectedly", extra={"id": request[REQUEST_ID]})
-            answer = _problem_answer(Problem(500, "internal_error", [request[REQUEST_ID]]))
+            answer = problem_answer(Problem(500, "internal_error", [request[REQUEST_ID]]))
         answer.headers.setdefault("Content-Security-Policy", API_POLICY)
         for name, value in SECURITY_HEADERS.items():
             answer.headers.setdefault(name, value)
@@ -233,7 +152,7 @@ class AdminApi:
         return answer
 
     def _check_rate(self, request: web.Request) -> None:
-        if not self._rates.admits(_address(request), self._clock.monotonic()):
+        if not self._rates.admits(address_of(request), self._clock.monotonic()):
             raise Problem(429)
 
     def _check_host(self, request: web.Request) -> None:
@@ -243,28 +162,7 @@ class AdminApi:
             self.audit.refuse(entry, self._clock.monotonic())
             raise Problem(400, "invalid_host", ["this server is not called by that name"])
 
-    # Routes outside the table
-
-    async def _log_in(self, request: web.Request) -> web.StreamResponse:
-        raw = await _read(request, self._settings.request_bytes)
-        form = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
-        token, session = await self.authentication.log_in(
-            form.get("username", ""), form.get("password", ""), _address(request)
-        )
-        answer = web.Response(text="OK")
-        answer.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="Strict")
-        answer.set_cookie(CSRF_COOKIE, session.csrf, path="/", secure=True, samesite="Strict")
-        return answer
-
-    async def _log_out(self, request: web.Request) -> web.StreamResponse:
-        self.authentication.log_out(request, _address(request))
-        answer = web.Response()
-        for name in (SESSION_COOKIE, CSRF_COOKIE):
-            answer.del_cookie(name, path="/", secure=True, samesite="Strict")
-        return answer
-
-    async def _session_status(self, request: web.Request) -> web.StreamResponse:
-        return _json_answer(200, {"valid": self.authentication.session_is_valid(request)})
+    # What is no operation
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
         nonce = secrets.token_urlsafe(16)
@@ -280,10 +178,10 @@ class AdminApi:
         )
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
-        await self.authentication.authenticate(request, _address(request))
+        await self.authentication.authenticate(request, address_of(request))
         allowed = [method for pattern, method in self._patterns if pattern.fullmatch(request.path)]
         if allowed:
-            answer = _problem_answer(Problem(405))
+            answer = problem_answer(Problem(405))
             answer.headers["Allow"] = ", ".join(sorted(allowed))
             return answer
         raise Problem(404)
@@ -312,9 +210,13 @@ class AdminApi:
         async def dispatch(request: web.Request) -> web.StreamResponse:
             principal = Principal("anybody", "none", frozenset(), frozenset())
             if not operation.public:
-                principal = await self.authentication.authenticate(request, _address(request))
+                principal = await self.authentication.authenticate(request, address_of(request))
             call = Call(
-                principal, dict(request.match_info), self._clock.now(), request[REQUEST_ID], _address(request)
+                principal,
+                dict(request.match_info),
+                self._clock.now(),
+                request[REQUEST_ID],
+                address_of(request),
             )
             if operation.event is None:
                 return await self._perform(operation, request, call)
@@ -348,7 +250,7 @@ class AdminApi:
         try:
             self._check_allowed(operation, request, call)
             await self._read_input(operation, request, call)
-            return _answer(operation, await operation.handler(call))
+            return operation_answer(operation, await operation.handler(call))
         except Fault as fault:
             raise fault_problem(fault) from fault
         except DatabaseConflict as conflict:
@@ -370,25 +272,22 @@ class AdminApi:
 
     async def _read_input(self, operation: Operation, request: web.Request, call: Call) -> None:
         if operation.query is not None:
-            # A parameter that is repeated is a list, written with commas.
-            values = {k: ",".join(v.strip() for v in request.query.getall(k)) for k in request.query}
-            values = {k: v for k, v in values.items() if v}
-            call.query = checked(operation.query, _query_values(operation.query, values), strict=False)
+            call.query = read_query(request, operation.query)
         limit = self._settings.upload_bytes if operation.takes_file else self._settings.request_bytes
         kind = operation.body
         if isinstance(kind, Form):
-            call.parts = await _read_form(request, kind, limit)
+            call.parts = await read_form(request, kind, limit)
         elif isinstance(kind, Bytes):
-            call.body = await _read(request, limit)
+            call.body = await read_bytes(request, limit)
         elif kind is not None:
-            raw = await _read(request, limit)
+            raw = await read_bytes(request, limit)
             if raw.strip() and request.content_type != "application/json":
                 raise Problem(
                     415, "invalid_content_type", [f"application/json is expected, not {request.content_type}"]
                 )
             call.body = parse_body(kind, raw, optional=operation.body_optional)
         else:
-            await _read(request, limit)
+            await read_bytes(request, limit)
 
     # The audit log
 
@@ -398,7 +297,7 @@ class AdminApi:
         return AuditEntry(
             self._clock.now(),
             who,
-            _address(request),
+            address_of(request),
             event,
             outcome,
             f"{request.method} {request.path}",
@@ -435,91 +334,8 @@ class AdminApi:
             self.audit.append(entry)
 
 
-def fault_problem(fault: Fault) -> Problem:
-    """What a fault of the layers below is to an administrator: code ``core.`` and its text."""
-    status = 400 if isinstance(fault, BadMessage) else 409 if isinstance(fault, TokenFailed) else 500
-    return Problem(status, f"core.{fault.kind.value}", [fault.detail])
-
-
 def _outcome(problem: Problem) -> str:
     return "refused" if problem.status in (401, 403) else "failed"
-
-
-def _address(request: web.Request) -> str:
-    peer = None if request.transport is None else request.transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else "unknown"
-
-
-async def _read(request: web.Request, limit: int) -> bytes:
-    if (request.content_length or 0) > limit:
-        raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
-    found = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        found += chunk
-        if len(found) > limit:
-            raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
-    return bytes(found)
-
-
-async def _read_form(request: web.Request, form: Form, limit: int) -> dict[str, Part]:
-    if not request.content_type.startswith("multipart/form-data"):
-        raise Problem(
-            415, "invalid_content_type", [f"multipart/form-data is expected, not {request.content_type}"]
-        )
-    raw_limit = limit
-    found: dict[str, Part] = {}
-    try:
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None or len(found) >= MOST_FORM_PARTS:
-                raise Problem(400, "validation_failure", ["the form has nested, unnamed or too many parts"])
-            content = bytearray()
-            while chunk := await part.read_chunk():
-                content += chunk
-                raw_limit -= len(chunk)
-                if raw_limit < 0:
-                    raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
-            found[part.name] = Part(bytes(content), part.filename, part.headers.get("Content-Type"))
-    except (ValueError, AssertionError, EOFError, LookupError, HttpProcessingError) as err:
-        raise Problem(400, "validation_failure", ["the multipart form cannot be read"]) from err
-    missing = {n: ["NotNull"] for n, must in {**form.fields, **form.files}.items() if must and n not in found}
-    if missing:
-        raise Problem(400, "validation_failure", validation_errors=missing)
-    return found
-
-
-def _query_values(kind: type[msgspec.Struct], values: dict[str, str]) -> dict[str, Any]:
-    known = {f.encode_name for f in msgspec.structs.fields(kind)}
-    return {name: value for name, value in values.items() if name in known}
-
-
-def _answer(operation: Operation, given: object) -> web.StreamResponse:
-    answer = given if isinstance(given, Answer) else Answer(given)
-    status = answer.status or operation.status
-    if isinstance(answer.body, Download):
-        made = web.Response(
-            status=status, body=answer.body.content, headers={"Content-Type": answer.body.media_type}
-        )
-        if answer.body.file_name is not None:
-            safe = re.sub(r"[^\w.\- ]", "_", answer.body.file_name)
-            made.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
-    elif answer.body is None:
-        made = web.Response(status=status)
-    else:
-        made = _json_answer(status, answer.body)
-    made.headers.update(answer.headers)
-    return made
-
-
-def _json_answer(status: int, body: object) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
-
-
-def _problem_answer(problem: Problem) -> web.Response:
-    answer = _json_answer(problem.status, render_problem(problem))
-    if problem.status in (413, 429):
-        answer.force_close()
-    return answer
 
 
 _PAGE = """<!doctype html>

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving.adminapi import OUTSIDE_THE_TABLE
+from serving.sessionroutes import OUTSIDE_THE_TABLE
 from tests.integration.hosting import api_key, hosted, prepare
 from tests.worlds import CONSUMER, PIN
 
