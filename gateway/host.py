@@ -64,7 +64,8 @@ class Host:
         self._foundation: ConfigurationClient | None = None
         self.logins = Logins(folder.root / "admin.sqlite")
         self._admin = _with_host(settings)
-        self.api = make_api(self, self._admin, self.logins, Clock(utc_now, time.monotonic))
+        clock = Clock(utc_now, time.monotonic)
+        self.api = make_api(self, self._admin, self.logins, clock, self._environ)
 
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""

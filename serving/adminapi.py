@@ -15,6 +15,7 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -27,6 +28,9 @@ from serving.audit import AuditEntry, AuditLog
 from serving.authentication import Authentication, Clock
 from serving.conflicts import DatabaseConflict
 from serving.limits import RateLimit
+from serving.oidc import login as oidclogin
+from serving.oidc.login import OidcLogin
+from serving.oidc.provider import Provider
 from serving.openapi import build_document, render_document
 from serving.operations import Bytes, Call, Download, Form, Operation, Principal
 from serving.problems import Problem, forbidden
@@ -36,7 +40,7 @@ from serving.validation import parse_body
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp.typedefs import Handler
 
@@ -73,7 +77,13 @@ class AdminApi:
     """One admin API: `app` serves it, `start` listens with TLS, `stop` ends it."""
 
     def __init__(
-        self, settings: AdminSettings, logins: Logins, roles: Roles, served: Served, clock: Clock
+        self,
+        settings: AdminSettings,
+        logins: Logins,
+        roles: Roles,
+        served: Served,
+        clock: Clock,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._settings = settings
         self._served = served
@@ -86,6 +96,11 @@ class AdminApi:
         self.document["paths"] |= OUTSIDE_THE_TABLE
         self._document: bytes | None = None
         self._sessions = SessionRoutes(self.authentication, settings.request_bytes)
+        self._oidc: OidcLogin | None = None
+        if settings.oidc.is_set:
+            provider = Provider(settings.oidc, environ, clock.monotonic)
+            self._oidc = OidcLogin(settings.oidc, provider, self.authentication, roles, clock)
+            self.document["paths"] |= oidclogin.DOCUMENTED
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
@@ -101,6 +116,8 @@ class AdminApi:
         """The application; a server may add pages of its own before it starts."""
         app = web.Application(middlewares=[self._outermost], handler_args={"auto_decompress": False})
         self._sessions.add_to(app)
+        if self._oidc is not None:
+            self._oidc.add_to(app)
         for operation in self.operations:
             app.router.add_route(operation.method, f"/api/v1{operation.path}", self._dispatcher(operation))
         app.router.add_route("*", "/api/v1{tail:(/.*)?}", self._unknown)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from serving.oidc.settings import OidcSettings
+
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where an admin API listens and what it lets in."""
@@ -31,3 +33,5 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     login_lock_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     # New API keys end after so many days unless asked otherwise; 0: never.
     api_key_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # Logging in with an OpenID provider, beside names and passwords.
+    oidc: OidcSettings = OidcSettings()

@@ -78,6 +78,17 @@ class Authentication:
         self._record("LOGIN_USER", "done", user.name, address)
         return self._sessions.begin(user, self._clock.monotonic())
 
+    def admit(
+        self, event: str, user: User, address: str, life_s: float, **facts: object
+    ) -> tuple[str, Session]:
+        """A session for somebody whom another server has proved; it ends after ``life_s`` whatever happens."""
+        self._audit.append(AuditEntry(self._clock.now(), user.name, address, event, "done", detail=facts))
+        return self._sessions.begin_vouched(user, self._clock.monotonic(), life_s)
+
+    def refuse(self, event: str, who: str, address: str, reason: str) -> None:
+        """Record that somebody was not let in."""
+        self._refused(event, who, address, reason)
+
     def log_out(self, request: web.Request, address: str) -> None:
         """End the session of a request. Raises `Problem` when it shows none, or no CSRF value."""
         token = request.cookies.get(SESSION_COOKIE)
@@ -138,6 +149,8 @@ class Authentication:
 
     def _live_session(self, token: str, *, prolong: bool) -> tuple[Session, User] | None:
         session = self._sessions.find(token, self._clock.monotonic(), prolong=prolong)
+        if session is not None and session.vouched is not None:
+            return session, session.vouched
         user = None if session is None else self._logins.user(session.name)
         if session is None or user is None or user.stamp != session.stamp:
             self._sessions.end(token)

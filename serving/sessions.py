@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class Session:
     stamp: str
     csrf: str
     used_s: float
+    # Somebody whom another server vouches for, with the time at which that ends; None: a user of ours.
+    vouched: User | None = None
+    ends_s: float = math.inf
 
     def accepts(self, header: str | None, cookie: str | None) -> bool:
         """Whether header and cookie both carry this session's CSRF value."""
@@ -47,8 +51,15 @@ class Sessions:
 
     def begin(self, user: User, now_s: float) -> tuple[str, Session]:
         """A new session and the value of its cookie."""
+        return self._keep(Session(user.name, user.stamp, secrets.token_hex(16), now_s))
+
+    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
+        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
+        csrf = secrets.token_hex(16)
+        return self._keep(Session(user.name, user.stamp, csrf, now_s, user, now_s + life_s))
+
+    def _keep(self, session: Session) -> tuple[str, Session]:
         token = secrets.token_hex(32)
-        session = Session(user.name, user.stamp, secrets.token_hex(16), now_s)
         self._sessions[_digest(token)] = session
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
@@ -60,7 +71,7 @@ class Sessions:
         session = self._sessions.get(key)
         if session is None:
             return None
-        if now_s - session.used_s > self._idle_s:
+        if now_s - session.used_s > self._idle_s or now_s >= session.ends_s:
             del self._sessions[key]
             return None
         if prolong:

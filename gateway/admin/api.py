@@ -32,7 +32,7 @@ from serving.adminapi import AdminApi, Served
 from serving.backupoperations import BackupDesk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.admin.desk import Process
     from gateway.keyconf.operations import KeyOperations
@@ -81,7 +81,9 @@ def operations(process: Process) -> Sequence[Operation]:
     ]
 
 
-def make_api(process: Process, settings: AdminSettings, logins: Logins, clock: Clock) -> AdminApi:
+def make_api(
+    process: Process, settings: AdminSettings, logins: Logins, clock: Clock, environ: Mapping[str, str]
+) -> AdminApi:
     """The API, ready to listen."""
 
     def watch() -> Callable[[], Sequence[str]]:
@@ -96,7 +98,7 @@ def make_api(process: Process, settings: AdminSettings, logins: Logins, clock: C
         return after
 
     served = Served("Sacbé gateway", version("sacbe"), operations(process), watch)
-    return AdminApi(settings, logins, gateway_roles(), served, clock)
+    return AdminApi(settings, logins, gateway_roles(), served, clock, environ)
 
 
 def _state(process: Process) -> tuple[ServerConf | None, frozenset[str]]:

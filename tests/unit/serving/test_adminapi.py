@@ -22,7 +22,7 @@ from serving.operations import Answer, Bytes, Call, Download, Form, Operation
 from serving.problems import Caution, check_warnings, conflict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from aiohttp import ClientResponse
@@ -92,8 +92,10 @@ OPERATIONS = [
 class Setting:
     """An admin API under test, with a clock that the test moves."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+    NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, **settings: object) -> None:
+        self.now = self.NOW
         self.monotonic = 0.0
         self.logins = Logins(folder / "admin.sqlite", QUICK)
         self.logins.save_user("ana", "secret-ana", ["BOSS"])
@@ -107,6 +109,7 @@ class Setting:
             ROLES,
             Served("Things", "1", OPERATIONS),
             clock,
+            environ or {},
         )
 
     async def open(self) -> None:
