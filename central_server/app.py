@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from central_server.edges.federation import check_external_source
 from central_server.edges.gatherer import Gatherer
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import Notifier
+from central_server.edges.tokens import open_tokens
 from central_server.edges.wsdl import add_wsdl_route
 from central_server.generate import host_of
 from central_server.node import CentralNode, open_store
@@ -36,6 +38,7 @@ from certs.tls import SwappableServerContext, TlsCredentials, system_server_cont
 from serving.audit import AuditLog
 from serving.authentication import Clock
 from serving.backupoperations import BackupDesk
+from serving.devices import build_devices, build_signers
 from serving.limits import RateLimit
 from serving.logins import Logins
 from serving.selfsigned import self_signed
@@ -43,6 +46,7 @@ from serving.tlsfiles import load_or_make_credentials
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
     from pathlib import Path
 
     from central_server.config import Settings
@@ -60,11 +64,16 @@ def utc_now() -> datetime:
 class CentralServer:
     """One running central server node."""
 
-    def __init__(self, data: Path, settings: Settings) -> None:
+    def __init__(
+        self, data: Path, settings: Settings, pin: str | None = None, signer_arguments: Sequence[str] = ()
+    ) -> None:
         load_profiles(data)
         self._data = data
+        self._pin = pin
         self._settings = settings
-        self.node = CentralNode(data, open_store(data, settings), settings.publishing)
+        devices = build_devices(settings.keys, data)
+        self.node = CentralNode(data, open_store(data, settings), settings.publishing, devices)
+        self._signers = build_signers("central_server", settings.keys, data, signer_arguments)
         self.audit = AuditLog(self.node.store.database)
         pinned = [to_der((data / name).read_bytes()) for name in settings.management.pinned_certificates]
         self._pinned = tuple(pinned)
@@ -97,18 +106,19 @@ class CentralServer:
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._signer_tasks: list[asyncio.Task[None]] = []
         first = TlsCredentials(*self_signed("not-ready"))
         self._tls = {
             "registration": SwappableServerContext(system_server_context(first)),
             "management": SwappableServerContext(self._management_context(first)),
         }
-        self.node.when_unlocked(self._take_tls)
+        self.node.keys.when_opened(self._take_tls)
 
     def _management_context(self, credentials: TlsCredentials) -> ssl.SSLContext:
         return system_server_context(credentials, [x509.load_der_x509_certificate(d) for d in self._pinned])
 
-    def _take_tls(self) -> None:
-        credentials = self.node.tls_credentials()
+    async def _take_tls(self) -> None:
+        credentials = await self.node.keys.tls_credentials()
         if credentials is not None:
             self._tls["registration"].swap(system_server_context(credentials))
             self._tls["management"].swap(self._management_context(credentials))
@@ -130,7 +140,9 @@ class CentralServer:
         return web.json_response(status, status=200 if problem is None else 503)
 
     async def start(self) -> None:
-        """Publish once, then listen and start the loops."""
+        """Open what tokens can be opened, publish once, then listen and start the loops. Raises `TokenFailed`."""
+        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
+        await open_tokens(self.node.keys, self._settings.keys, self._pin, os.environ, utc_now())
         await self.node.publish_if_due(utc_now())
         listen = self._settings.listen
         address = node_address(self.node.store.read())
@@ -177,5 +189,8 @@ class CentralServer:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self.node.close()
+        await self.node.close()
+        for task in self._signer_tasks:
+            task.cancel()
+        await asyncio.gather(*self._signer_tasks, return_exceptions=True)
         self.logins.close()

@@ -13,6 +13,7 @@ import msgspec
 from central_server.requests import ApprovalPolicy
 from serving.adminsettings import AdminSettings
 from serving.settings import load_settings
+from serving.tokensettings import TokenKeeping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,10 @@ class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     key_kind: str = "rsa-2048"
 
 
+class Keys(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Tokens: signing keys of the configuration may be on any of them; the TLS key is on the software token."""
+
+
 class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How institutes are told what became of their requests."""
 
@@ -121,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     approval: Approval = Approval()
     management: Management = Management()
     publishing: Publishing = Publishing()
+    keys: Keys = Keys()
     notices: Notices = Notices()
     catalogue: Catalogue = Catalogue()
     backup: Backup = Backup()

@@ -1,8 +1,7 @@
-"""One node of a central server: its store, its token, and what it publishes.
+"""One node of a central server: its store, its keys (`central_server.nodekeys`), and what it publishes.
 
-Everything that needs the token is here: initialising, logging in, making signing keys and the TLS key of the management
-services, signing what is published. Keys are made before the rows that name them, so a crash in between leaves a key that
-nobody uses and never a row without its key.
+A publication that fails leaves the one before in force; why it failed is `CentralNode.problem`, and it is tried again
+every `RETRY` until it succeeds.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
-from central_server.generate import build_anchor, host_of
+from central_server.nodekeys import NodeKeys
 from central_server.publish import (
     Generated,
     Published,
@@ -30,26 +27,27 @@ from central_server.store import sources
 from central_server.store.groups import add_owners_group
 from central_server.store.loading import load_registry
 from central_server.store.records import CentralStore
-from certs.csr import general_name
+from certs.certificates import parse_certificate
+from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
-from certs.tls import TlsCredentials
+from certs.tokens import SOFTWARE_TOKEN_ID
 from schemas.faults import Fault
-from schemas.globalconf.anchor import render_anchor
 from schemas.globalconf.shared import CURRENT_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from central_server.config import Publishing, Settings
-    from central_server.store.records import Actor, Records
-    from certs.tokens import KeyId
+    from central_server.store.records import Actor
+    from certs.edges.devices import Device
 
 log = logging.getLogger("central_server")
 
-SOFT_TOKEN = "0"  # noqa: S105  the number X-Road gives its software token
 NOT_YET = "nothing published yet"
+RETRY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,184 +64,73 @@ def open_store(data: Path, settings: Settings) -> CentralStore:
 
 
 class CentralNode:
-    """One node."""
+    """One node. Without ``devices`` it has the software token of its folder."""
 
-    def __init__(self, folder: Path, store: CentralStore, publishing: Publishing) -> None:
+    def __init__(
+        self, folder: Path, store: CentralStore, publishing: Publishing, devices: Sequence[Device] = ()
+    ) -> None:
         self.store = store
         self.published = Published()
         self.problem: str | None = NOT_YET
+        software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder / "token")))
+        self.keys = NodeKeys(store, devices or [software], publishing.key_kind)
         self._folder = folder
         self._publishing = publishing
-        self._storage = TokenFolder(folder / "token")
-        self._token = SoftToken(self._storage)
         self._cached: _Cached | None = None
         self._seen = -1
-        self._unlocked: list[Callable[[], None]] = []
+        self._again_at: datetime | None = None
         self.published.current = load_publication(folder / "published")
+        self.keys.when_opened(self._look_again)
 
-    def close(self) -> None:
-        """Lock the token and close the store."""
-        self._token.close()
+    async def close(self) -> None:
+        """Lock the tokens and close the store."""
+        await self.keys.close()
         self.store.close()
 
-    # The token
+    async def _look_again(self) -> None:
+        self._seen = -1
 
-    @property
-    def token(self) -> SoftToken:
-        """The software token."""
-        return self._token
-
-    @property
-    def has_token(self) -> bool:
-        """Whether the software token has been made."""
-        return self._storage.read_token() is not None
-
-    def when_unlocked(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` whenever keys have become usable or others are to be used."""
-        self._unlocked.append(callback)
-
-    def create_token(self, pin: str) -> None:
-        """Make the software token. Raises `TokenFailed` when there is one."""
-        self._token = SoftToken.create(self._storage, pin)
-
-    def initialise(self, instance: str, address: str, pin: str, actor: Actor, now: datetime) -> None:
+    async def initialise(self, instance: str, address: str, pin: str, actor: Actor, now: datetime) -> None:
         """Give the central server its instance, address and token. Parts already set must be the same.
 
         Raises `Refused` when it is initialised, `TokenFailed` when the PIN cannot be one.
         """
-        records = self.store.read()
+        records, is_made = self.store.read(), await self.keys.is_made()
         known, own = records.parameter("instance"), sources.node_address(records)
-        if known is not None and own is not None and self.has_token:
+        if known is not None and own is not None and is_made:
             raise refuse("init_already_initialized")
         if known not in (None, instance):
             raise refuse("init_already_initialized", f"the instance is {known}")
-        if not self.has_token:
-            self.create_token(pin)
+        if is_made:
+            await self.keys.log_in(pin, actor, now)
         else:
-            self._token.unlock(pin)
+            await self.keys.make_token(pin)
         with self.store.change(actor, now) as change:
             change.set_parameter("instance", instance)
             sources.set_node_address(change, address)
             add_owners_group(change)
             change.note("INIT_CENTRAL_SERVER", instance, after=[f"instance {instance}", f"address {address}"])
-        self._after_unlock(actor, now)
-
-    def log_in(self, pin: str, actor: Actor, now: datetime) -> None:
-        """Unlock the token. Raises `TokenFailed`."""
-        self._token.unlock(pin)
-        self._after_unlock(actor, now)
-
-    def log_out(self) -> None:
-        """Lock the token; what is published stays until it expires."""
-        self._token.lock()
-
-    def _after_unlock(self, actor: Actor, now: datetime) -> None:
-        records = self.store.read()
-        if sources.node_address(records) is not None and sources.tls_certificate(records) is None:
-            self.make_tls_certificate(actor, now)
-        self._seen = -1
-        self._call_unlocked()
-
-    def _call_unlocked(self) -> None:
-        for callback in self._unlocked:
-            callback()
-
-    # Keys
-
-    def make_signing_key(self, source: str, label: str, actor: Actor, now: datetime) -> sources.SigningKey:
-        """A new signing key of a source; the first signs at once. Its anchor is made anew."""
-        if not self._token.is_unlocked:
-            raise refuse("token_action_not_possible", "the token is locked; log in first")
-        sources.check_room_for_key(self.store.read(), source)
-        key_id = self._token.generate_key(self._publishing.key_kind, label, "sign")
-        name = x509.Name(
-            [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{source} configuration signing key")]
-        )
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(datetime(1970, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2038, 1, 1, tzinfo=UTC))
-        )
-        certificate = self._token.self_sign(key_id, builder)
-        with self.store.change(actor, now) as records:
-            sources.check_room_for_key(records, source)
-            made = sources.add_signing_key(
-                records,
-                sources.SigningKey(
-                    key_id, source, certificate, active=False, label=label, token_id=SOFT_TOKEN
-                ),
-            )
-            if sources.node_address(records) is not None:
-                remake_anchor(records, source)
-        return made
-
-    def delete_signing_key(self, key_id: str, actor: Actor, now: datetime) -> None:
-        """Forget a key that does not sign, in the store first and then on the token."""
-        if not self._token.is_unlocked:
-            raise refuse("token_action_not_possible", "the token is locked; log in first")
-        with self.store.change(actor, now) as records:
-            gone = sources.delete_signing_key(records, key_id)
-            remake_anchor(records, gone.source)
-        self._token.remove_key(gone.key_id)
-
-    def make_tls_certificate(self, actor: Actor, now: datetime) -> bytes:
-        """A new key for the management services with a certificate of its own making; the certificate (DER)."""
-        if not self._token.is_unlocked:
-            raise refuse("token_action_not_possible", "the token is locked; log in first")
-        address = host_of(sources.node_address(self.store.read()) or "localhost")
-        key_id = self._token.generate_key("rsa-2048", "management services TLS", "auth")
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address[:64])])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=7300))
-            .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
-        )
-        certificate = self._token.self_sign(key_id, builder)
-        self.keep_tls_certificate(key_id, certificate, actor, now)
-        return certificate
-
-    def keep_tls_certificate(self, key_id: KeyId, certificate: bytes, actor: Actor, now: datetime) -> None:
-        """Show another certificate from now on, to gateways that have it from the configuration."""
-        with self.store.change(actor, now) as records:
-            sources.keep_tls_certificate(records, key_id, certificate)
-        self._call_unlocked()
-
-    def tls_credentials(self) -> TlsCredentials | None:
-        """What the management services show; None while the token is locked or has no key for it."""
-        found = sources.tls_certificate(self.store.read())
-        if found is None or not self._token.is_unlocked:
-            return None
-        return TlsCredentials(
-            self._token.tls_private_key(found[0]), (x509.load_der_x509_certificate(found[1]),)
-        )
+        await self.keys.log_in(pin, actor, now)
 
     # Publishing
 
     async def publish_if_due(self, now: datetime) -> bool:
-        """Publish when the store changed, or when the last directory is old; whether it did."""
+        """Publish when the store changed, when the last directory is old, or when it is time to try again."""
         generation = self.store.generation()
         current = self.published.current
         old = current is None or now - current.at >= self._renewed_after()
-        if generation == self._seen and not old:
+        again = self._again_at is not None and now >= self._again_at
+        if generation == self._seen and not again and (not old or self._again_at is not None):
             return False
         try:
-            if not self._token.is_unlocked:
-                raise refuse("token_action_not_possible", "the token is locked; log in or give its PIN")
             await self._publish(generation, now)
         except (Fault, Refused, ValueError, LookupError) as err:
             problem = f"the configuration could not be generated, the old one stays: {err}"
             if problem != self.problem:
                 log.error("generation failed", extra={"event": "generation_failed", "reason": str(err)})
-            self.problem, self._seen = problem, generation
+            self.problem, self._seen, self._again_at = problem, generation, now + RETRY
             return False
-        self._seen, self.problem = generation, None
+        self._seen, self.problem, self._again_at = generation, None, None
         log.info("configuration published", extra={"event": "published", "generation": generation})
         return True
 
@@ -264,8 +151,8 @@ class CentralNode:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
                 raise refuse("no_configuration_signing_keys_configured", source)
-            keys[source] = source_key(active, self._token.public_key(active.key_id))
-        fresh = await sign_publication(self._cached.generated, keys, self._token, now, self.published.current)
+            keys[source] = source_key(active, parse_certificate(active.certificate).public_key())
+        fresh = await sign_publication(self._cached.generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")
         self.published.put_in_force(fresh, timedelta(seconds=self._publishing.keep_parts_s))
         with self.store.database.transaction() as sql:
@@ -273,25 +160,3 @@ class CentralNode:
                 "UPDATE node SET published_at = ? WHERE name = ?",
                 (now.isoformat(timespec="milliseconds"), self.store.node),
             )
-
-
-def remake_anchor(records: Records, source: str) -> bytes:
-    """Make a source's anchor anew, with every node's keys. Raises `Refused`."""
-    nodes = [
-        (address, [k.certificate for k in sources.signing_keys(records, source, name)])
-        for name, address, _ in sources.list_nodes(records)
-    ]
-    nodes = [(address, certificates) for address, certificates in nodes if certificates]
-    if not nodes:
-        raise refuse("no_configuration_signing_keys_configured", source)
-    raw = render_anchor(build_anchor(records.instance, source, nodes, records.now))
-    sources.keep_source_anchor(records, source, raw)
-    return raw
-
-
-def remake_anchors(records: Records, *, missing: bool = False) -> None:
-    """Make the anchors anew that are there; with ``missing`` make instead those that are not but could be."""
-    for source in sources.SOURCES:
-        there = sources.source_anchor(records, source) is not None
-        if there is not missing and sources.signing_keys(records, source):
-            remake_anchor(records, source)

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.algorithms import DigestAlgorithm, SignatureAlgorithm
-from schemas.faults import Kind, TokenFailed
+from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
+from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,18 +32,40 @@ async def sign_request(
     """The request (DER), signed over SHA-256 by the signer's key. Raises `TokenFailed`."""
     to_be_signed: list[bytes] = []
     builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
-    algorithm = (
-        SignatureAlgorithm.RSA_SHA256
-        if isinstance(public_key, rsa.RSAPublicKey)
-        else SignatureAlgorithm.ECDSA_SHA256
+    signature = await signer.sign(
+        key_id, DigestAlgorithm.SHA256.digest(to_be_signed[0]), _algorithm_for(public_key)
     )
-    signature = await signer.sign(key_id, DigestAlgorithm.SHA256.digest(to_be_signed[0]), algorithm)
     request = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
     if not request.is_signature_valid:
         raise TokenFailed(
             Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
         )
     return request.public_bytes(Encoding.DER)
+
+
+async def sign_certificate(
+    builder: x509.CertificateBuilder, key_id: KeyId, public_key: PublicKey, signer: Signer
+) -> bytes:
+    """The certificate (DER) that the key of ``public_key`` issues, over SHA-256. Raises `TokenFailed`."""
+    to_be_signed: list[bytes] = []
+    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
+    algorithm = _algorithm_for(public_key)
+    digest = DigestAlgorithm.SHA256.digest(to_be_signed[0])
+    signature = await signer.sign(key_id, digest, algorithm)
+    try:
+        verify_digest_signature(public_key, signature, digest, algorithm, ecdsa_format="der")
+    except Fault as fault:
+        raise TokenFailed(
+            Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
+        ) from fault
+    made = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
+    return made.public_bytes(Encoding.DER)
+
+
+def _algorithm_for(public_key: PublicKey) -> SignatureAlgorithm:
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return SignatureAlgorithm.RSA_SHA256
+    return SignatureAlgorithm.ECDSA_SHA256
 
 
 class _RsaStandIn(rsa.RSAPrivateKey):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -29,7 +29,6 @@ from certs.tokens import KeyId
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -201,16 +200,6 @@ class SoftToken:
     def sign_now(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         """The same for callers without an event loop."""
         return _sign(self._key(key_id), digest, algorithm)
-
-    def sign_csr(self, key_id: KeyId, builder: x509.CertificateSigningRequestBuilder) -> bytes:
-        """A certificate signing request (DER) for a key."""
-        request = builder.sign(self._key(key_id), hashes.SHA256())
-        return request.public_bytes(serialization.Encoding.DER)
-
-    def self_sign(self, key_id: KeyId, builder: x509.CertificateBuilder) -> bytes:
-        """A certificate (DER) signed with the key it certifies."""
-        certificate = builder.public_key(self.public_key(key_id)).sign(self._key(key_id), hashes.SHA256())
-        return certificate.public_bytes(serialization.Encoding.DER)
 
     def tls_private_key(self, key_id: KeyId) -> PrivateKey:
         """The key itself, for OpenSSL alone: TLS with a software key cannot sign elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central_server.admin import catalogue, groups, members, requests, servers, sources, system, trust
+from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
 from central_server.admin.roles import central_roles
 from serving.adminapi import AdminApi, Served
 
@@ -23,7 +23,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
     """Every row."""
     return [
         o
-        for module in (system, members, servers, groups, trust, sources, requests, catalogue)
+        for module in (system, members, servers, groups, trust, sources, tokens, requests, catalogue)
         for o in module.operations(desk)
     ]
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from central_server import notices
 from central_server.admin.desk import actor_of, certificate_of, row
 from central_server.admin.values import Encoded, certificate_file, check_url, client_of, member_of, server_of
+from central_server.anchors import remake_anchors
 from central_server.generate import host_of
-from central_server.node import remake_anchors
 from central_server.refusals import refuse
 from central_server.registry import OWNERS_GROUP
 from central_server.requests import MANUAL, add_request, approve_request
@@ -25,7 +25,6 @@ from central_server.store import members, servers, sources
 from central_server.store.loading import provider, set_provider
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
 from certs.certificates import parse_certificate
-from certs.csr import general_name
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import suspicious_characters
 from serving.audit import AuditLog
@@ -214,7 +213,7 @@ class _System:
         if not asked.software_token_pin.isascii() or not asked.software_token_pin.isprintable():
             raise Problem(400, "token_invalid_characters")
         try:
-            self._desk.node.initialise(
+            await self._desk.node.initialise(
                 asked.instance_identifier,
                 asked.central_server_address,
                 asked.software_token_pin,
@@ -230,7 +229,7 @@ class _System:
         return InitializationStatus(
             records.parameter("instance") or "",
             sources.node_address(records) or "",
-            "INITIALIZED" if self._desk.node.has_token else "NOT_INITIALIZED",
+            "INITIALIZED" if await self._desk.node.keys.is_made() else "NOT_INITIALIZED",
         )
 
     async def move(self, call: Call) -> SystemStatus:
@@ -252,11 +251,11 @@ class _System:
         if node.problem is not None:
             found.append(Alert("status.global_conf_generation.failing", [node.problem]))
         for source in sources.SOURCES:
-            active = [k for k in sources.signing_keys(records, source) if k.active]
-            if not active:
+            active = next((k for k in sources.signing_keys(records, source) if k.active), None)
+            if active is None:
                 found.append(Alert(f"status.signing_key.{source}.missing", []))
-            elif not node.token.is_unlocked:
-                found.append(Alert(f"status.signing_key.{source}.token_not_active", []))
+            elif not await node.keys.is_open(active.token_id):
+                found.append(Alert(f"status.signing_key.{source}.token_not_active", [active.token_id]))
         return found
 
     async def version(self, _call: Call) -> Version:
@@ -345,35 +344,26 @@ class _Services:
         return Download(gzip.compress(out.getvalue()), "application/gzip", "certs.tar.gz")
 
     async def make_certificate(self, call: Call) -> None:
-        self._desk.node.make_tls_certificate(actor_of(call), call.now)
+        await self._desk.node.keys.make_tls_certificate(actor_of(call), call.now)
 
     async def make_csr(self, call: Call) -> Download:
-        found = sources.tls_certificate(self._desk.read())
-        if found is None or not self._desk.node.token.is_unlocked:
-            raise refuse("token_action_not_possible", "the token is locked or has no TLS key")
         try:
             name = x509.Name.from_rfc4514_string(call.body_as(DistinguishedName).name)
         except ValueError as err:
             raise Problem(400, "invalid_distinguished_name", [str(err)]) from err
-        address = host_of(sources.node_address(self._desk.read()) or "localhost")
-        builder = (
-            x509.CertificateSigningRequestBuilder()
-            .subject_name(name)
-            .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
-        )
-        request = x509.load_der_x509_csr(self._desk.node.token.sign_csr(found[0], builder))
+        request = x509.load_der_x509_csr(await self._desk.node.keys.tls_request(name))
         return Download(request.public_bytes(Encoding.PEM), "application/octet-stream", "request.csr")
 
     async def upload(self, call: Call) -> CertificateDetails:
         der = certificate_of(certificate_file(call.parts["certificate"]))
         found = sources.tls_certificate(self._desk.read())
-        if found is None or not self._desk.node.token.is_unlocked:
+        if found is None or not await self._desk.node.keys.is_open():
             raise Problem(400, "key_not_found", ["the token is locked or has no TLS key"])
         if found[1] == der:
             raise Problem(400, "certificate_already_exists")
-        if parse_certificate(der).public_key() != self._desk.node.token.public_key(found[0]):
+        if parse_certificate(der).public_key() != parse_certificate(found[1]).public_key():
             raise Problem(400, "key_not_found", ["the certificate is of another key"])
-        self._desk.node.keep_tls_certificate(found[0], der, actor_of(call), call.now)
+        await self._desk.node.keys.keep_tls_certificate(found[0], der, actor_of(call), call.now)
         return certificate_details(der)
 
 

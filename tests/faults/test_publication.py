@@ -20,6 +20,7 @@ from central_server.publish import (
 )
 from certs.algorithms import SignatureAlgorithm
 from certs.configuration import verify_directory
+from certs.delegated import sign_certificate
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
 from schemas.globalconf.shared import MemberClass
@@ -49,11 +50,12 @@ async def made(tmp_path: Path) -> Made:
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
+        .public_key(token.public_key(key))
         .serial_number(1)
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=1))
     )
-    certificate = token.self_sign(key, builder)
+    certificate = await sign_certificate(builder, key, token.public_key(key), token)
     keys = {s: SourceKey(key, certificate, SignatureAlgorithm.ECDSA_SHA512) for s in ("internal", "external")}
     registry = Instance(tmp_path, NOW).registry()
     old = await sign_publication(generate(registry), keys, token, NOW)
