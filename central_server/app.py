@@ -86,7 +86,7 @@ class CentralServer:
             RateLimit(0, settings.management.requests_per_minute),
             self._pinned,
         )
-        self.logins = Logins(data / "admin.sqlite")
+        self.logins = Logins(settings.node.database or data / "admin.sqlite")
         desk = Desk(
             self.node,
             settings.approval.policy,

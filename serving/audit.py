@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from serving.conflicts import DatabaseConflict
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from serving.database import AnyDatabase
+    from serving.database import AnyDatabase, Transaction
 
 log = logging.getLogger("audit")
 
@@ -32,6 +34,8 @@ AUDIT_STEP = """
 FIRST = "0" * 64
 # So many refusals from one address are written one by one in a minute; the rest are counted into the next one.
 REFUSALS_A_MINUTE = 60
+# How often an entry is tried anew when other nodes write at the same time.
+APPEND_TRIES = 20
 
 
 class AuditBroken(ValueError):  # noqa: N818  said to the operator
@@ -79,17 +83,19 @@ class AuditLog:
         self._refused: dict[str, tuple[float, int, int]] = {}
 
     def append(self, entry: AuditEntry) -> int:
-        """Write an entry; it is on the disk when this returns. The number it got."""
+        """Write an entry; it is on the disk when this returns. The number it got.
+
+        Where nodes share the log, one that was overtaken takes the next number.
+        """
         text = entry.text()
-        with self._database.transaction() as connection:
-            row = connection.execute(
-                "SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-            number, previous = (row[0] + 1, row[1]) if row else (1, FIRST)
-            digest = _digest(previous, text)
-            connection.execute(
-                "INSERT INTO audit (number, record, digest) VALUES (?, ?, ?)", (number, text, digest)
-            )
+        for tries_left in reversed(range(APPEND_TRIES)):
+            try:
+                with self._database.transaction() as sql:
+                    number, digest = append_text(sql, text)
+                break
+            except DatabaseConflict:
+                if not tries_left:
+                    raise
         log.info(
             "%s %s by %s",
             entry.event,
@@ -144,6 +150,15 @@ class AuditLog:
         """Every record as a JSON line with its number and digest."""
         for number, text, digest in self.records():
             yield b'{"number":%d,"digest":"%s","record":%s}\n' % (number, digest.encode(), text.encode())
+
+
+def append_text(sql: Transaction, text: str) -> tuple[int, str]:
+    """Put a record at the end of the chain; it counts when the transaction does. Its number and digest."""
+    row = sql.execute("SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    number, previous = (int(row[0]) + 1, str(row[1])) if row else (1, FIRST)
+    digest = _digest(previous, text)
+    sql.execute("INSERT INTO audit (number, record, digest) VALUES (?, ?, ?)", (number, text, digest))
+    return number, digest
 
 
 def _digest(previous: str, text: str) -> str:

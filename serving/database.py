@@ -70,12 +70,15 @@ class AnyDatabase(Protocol):
         ...
 
 
-def open_database(where: str | Path, steps: Sequence[str]) -> AnyDatabase:
-    """The database at a path (SQLite) or at a ``postgresql://`` address, with every step applied."""
+def open_database(where: str | Path, steps: Sequence[str], schema: str = "") -> AnyDatabase:
+    """The database at a path (SQLite) or at a ``postgresql://`` address, with every step applied.
+
+    ``schema`` keeps the tables apart from others of the same PostgreSQL database; a SQLite file is apart anyway.
+    """
     if isinstance(where, str) and where.startswith(POSTGRES_SCHEMES):
         from serving.postgres import PostgresDatabase  # noqa: PLC0415  an extra, loaded where it is used
 
-        return PostgresDatabase(where, steps)
+        return PostgresDatabase(where, steps, schema)
     return Database(Path(where), steps)
 
 

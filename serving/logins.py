@@ -43,6 +43,7 @@ LOGIN_STEPS = (
     """,
     AUDIT_STEP,
 )
+SCHEMA = "admin"
 SHORTEST_PASSWORD = 6
 LONGEST_PASSWORD = 255
 
@@ -99,10 +100,13 @@ class Roles:
 
 
 class Logins:
-    """Users and API keys of one server, in a database of their own together with its audit log."""
+    """Users and API keys of one server, together with the audit log of its admin API.
+
+    They are in a file of their own, or in the schema `SCHEMA` of a PostgreSQL database that several nodes share.
+    """
 
     def __init__(self, where: str | Path, hasher: argon2.PasswordHasher | None = None) -> None:
-        self.database = open_database(where, LOGIN_STEPS)
+        self.database = open_database(where, LOGIN_STEPS, SCHEMA)
         if isinstance(where, Path):
             where.chmod(0o600)
         self._hasher = hasher or argon2.PasswordHasher()

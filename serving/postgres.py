@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import psycopg.sql
 from psycopg import IsolationLevel
 
 from serving.conflicts import DatabaseConflict
@@ -72,10 +73,14 @@ class _Transaction:
 
 
 class PostgresDatabase:
-    """One PostgreSQL database: a connection behind a lock, opened again when the server has closed it."""
+    """One PostgreSQL database: a connection behind a lock, opened again when the server has closed it.
 
-    def __init__(self, address: str, steps: Sequence[str]) -> None:
+    With ``schema`` its tables stand in that schema alone, so that two sets of steps can share a database.
+    """
+
+    def __init__(self, address: str, steps: Sequence[str], schema: str = "") -> None:
         self._address = address
+        self._schema = schema
         self._lock = threading.RLock()
         self._connection = self._connect()
         self._apply_steps(steps)
@@ -115,6 +120,12 @@ class PostgresDatabase:
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+        if self._schema:
+            name = psycopg.sql.Identifier(self._schema)
+            # Two nodes that start together may both find none; the loser of that race finds it the second time.
+            with contextlib.suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateSchema):
+                connection.execute(psycopg.sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+            connection.execute(psycopg.sql.SQL("SET search_path TO {}").format(name))
         connection.isolation_level = IsolationLevel.SERIALIZABLE
         return connection
 

@@ -10,10 +10,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from central_server.audit import append_entry
 from central_server.refusals import refuse
 from central_server.store.steps import STEPS
-from serving.audit import AuditEntry
+from serving.audit import AuditEntry, append_text
 from serving.database import open_database
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class CentralStore:
             records = Records(run, self.node, (actor, at))
             yield records
             for entry in records.entries:
-                append_entry(sql, entry)
+                append_text(sql, entry.text())
             if publishes:
                 generation = int(records.parameter("generation") or 0)
                 records.set_parameter("generation", str(generation + 1))

@@ -196,7 +196,7 @@ async def central(tmp_path: Path) -> AsyncIterator[Central]:
     yield made
     await client.close()
     await registration.close()
-    node.close()
+    await node.close()
     logins.close()
 
 

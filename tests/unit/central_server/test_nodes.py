@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from central_server.anchors import remake_anchor
 from central_server.config import Publishing
-from central_server.node import CentralNode, remake_anchor
+from central_server.node import CentralNode
 from central_server.store import sources
 from central_server.store.loading import import_registry
 from central_server.store.members import rename_client
@@ -40,9 +41,9 @@ async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
                 import_registry(records, instance.registry())
         with node.store.change(ANA, NOW) as records:
             sources.set_node_address(records, f"{name.replace('_', '')}.mx")
-        node.create_token("1234")
+        await node.keys.make_token("1234")
         for source in sources.SOURCES:
-            node.make_signing_key(source, source, ANA, NOW)
+            await node.keys.make_signing_key(source, source, ANA, NOW)
         nodes.append(node)
     for node in nodes:
         assert await node.publish_if_due(NOW)
@@ -68,4 +69,4 @@ async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
     assert b"Otro nombre" in first.published.current.parts[6][0].content
     assert all(at for _, _, at in sources.list_nodes(first.store.read()))
     for node in nodes:
-        node.close()
+        await node.close()
