@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 REGISTRY = "00-RNSS"
 SYSTEM_PORT = 9000
 ONIESS = "00-ONIESS"
+DCI = "dci-v1"
 INSTITUTE_SUBSYSTEMS = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL", "SUPERV")
 SUBSYSTEMS = {
     REGISTRY: ("IDENT", "INDICE", "VITAL"),
@@ -79,6 +80,7 @@ class Reply:
     client: str
     service: str
     took_ms: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,15 @@ class Country:
         *,
         clock: bool = False,
         gateway_settings: str = "",
+        system_settings: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.base = base
         self.codes = tuple(codes)
         self.clock_file = folder / "reloj" if clock else None
         self._gateway_settings = gateway_settings
+        # More settings of systems, as lines of TOML: by member, or for all of them under "".
+        self._system_settings = system_settings or {}
         self.governing = Governing(folder / "gobierno")
         self._specs = {c: self._spec(c, gateway_settings) for c in self.codes}
         self.federation = Federation(folder, list(self._specs.values()), base=base)
@@ -178,6 +183,8 @@ class Country:
                 f"port = {SYSTEM_PORT}",
                 f'clock_file = "{self.clock_file or ""}"',
                 f'gateway = "http://{self.address(code)}:8080"',
+                self._system_settings.get("", ""),
+                self._system_settings.get(code, ""),
             ]
             (self.system_folder(code) / "settings.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -224,6 +231,11 @@ class Country:
             "--settings",
             str(folder / "settings.toml"),
         )
+
+    def restart_gateway(self, code: str) -> None:
+        """End a member's gateway as a crash would, and start it again."""
+        self.federation.kill(code)
+        self.federation.start_gateway(self._specs[code])
 
     def stop(self) -> None:
         """End every process."""
@@ -284,6 +296,7 @@ class Country:
         path: str,
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        service: str = "oss-v1",
     ) -> Reply:
         """One HTTP request to the client's gateway; headers whose value is empty are left out."""
         code, subsystem = client.split("/")
@@ -294,7 +307,7 @@ class Country:
             **(headers or {}),
         }
         request = urllib.request.Request(
-            f"http://{self.address(code)}:8080/r1/{provider}/oss-v1{path}",
+            f"http://{self.address(code)}:8080/r1/{provider}/{service}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={n: v for n, v in sent.items() if v},
@@ -306,8 +319,10 @@ class Country:
         except urllib.error.HTTPError as err:
             status, found, raw = err.code, err.headers, err.read()
         took = (time.monotonic() - started) * 1000
-        value = json.loads(raw) if raw else {}
-        return Reply(status, value, found.get("X-Road-Error"), message_id, client, provider, took)
+        is_json = "json" in found.get("Content-Type", "")
+        value = json.loads(raw) if raw and is_json else {}
+        text = raw.decode("utf-8", "replace")
+        return Reply(status, value, found.get("X-Road-Error"), message_id, client, provider, took, text)
 
     # Evidence
 
@@ -393,7 +408,28 @@ class Country:
                         lines += _allow(caller, "GET", entry["path"])
                 for operation in operations:
                     lines += _allow(caller, operation.method, _pattern(operation.path))
+            for method, path in self._for_oniess(code, subsystem):
+                lines += _allow(f"{member_path(ONIESS)}/GOBIERNO", method, path)
+            if (code, subsystem) == (REGISTRY, "IDENT"):
+                # The DCI adapter decides by itself: its context is in its own envelope.
+                lines += ["[[client.service]]", f'code = "{DCI}"']
+                lines += [f'url = "http://{self.address(code)}:{SYSTEM_PORT}"']
+                for caller in self._callers(code, subsystem):
+                    lines += _allow(caller, "POST", "/registry/sync/search")
         return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _for_oniess(code: str, subsystem: str) -> list[tuple[str, str]]:
+        """What ONIESS reads of members without login, and where it gives notice of measures."""
+        if code == ONIESS:
+            return []
+        if subsystem == ("INDICE" if code == REGISTRY else "ARCO"):
+            return [
+                ("GET", entry["path"])
+                for entry in pack.services()["public"]
+                if entry["subsystem"] == subsystem
+            ]
+        return [("POST", "/medidas")] if subsystem == "SUPERV" else []
 
     def _callers(self, code: str, subsystem: str) -> list[str]:
         institutes = [c for c in self.codes if not c.startswith("00-") and not is_guarantor(c)]

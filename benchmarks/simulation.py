@@ -34,20 +34,22 @@ from social_security import pack
 from social_security.calendars import load_calendar
 from social_security.context import Context, Notice
 from social_security.curp import Curp, check_digit, parse_curp
+from social_security.indicators import compute
 from social_security.keys import new_registry_keys
 from social_security.notices import notice_of
 from social_security.oniess.desk import OniessDesk
-from social_security.oniess.indicators import compute
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
 from social_security.policydocument import build_policy
 from social_security.pseudonyms import Rid
 from social_security.registry.store import RegistryStore
+from social_security.road import Road
 from social_security.service import Asked
 
 INSTITUTES = 22
 CHUNK = 5_000
 MEMORY_LIMIT_MB = 600
+CASE = "CONS-15-2026-00000001"
 NOW = datetime(2026, 4, 13, 16, tzinfo=UTC)
 TODAY = date(2026, 4, 13)
 _CONSONANTS = "BCDFGHJKLMNPQRSTVWXYZ"
@@ -94,7 +96,8 @@ def _onboarding(size: Size, folder: Path) -> list[Figure]:
     database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
     store = OniessStore(database)
     calendar = load_calendar("00-ONIESS")
-    desk = OniessDesk("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, ZoneInfo(calendar.zone), "1.0.0", ())
+    zone, road = ZoneInfo(calendar.zone), Road("", "MX/GOB/00-ONIESS", "1.0.0")
+    desk = OniessDesk("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, zone, "1.0.0", (), road)
     started = time.monotonic()
     for number in range(size.parties):
         case = f"ALTA-00-2026-{number:08d}"
@@ -167,7 +170,7 @@ def _registry(size: Size, folder: Path, chosen: random.Random) -> list[Figure]:
         person = store.find_by_curp(parse_curp(text, TODAY))
         assert person is not None
         store.link(person.rid, members[number % INSTITUTES], TODAY)
-        store.count_lookup(f"MX-15-ISSEMYM:emp-{number % 50}", TODAY)
+        store.count_lookup(f"MX-15-ISSEMYM:emp-{number % 50}", members[number % INSTITUTES], CASE, TODAY)
         times.append((time.perf_counter() - began) * 1000)
         found += 1
     store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ from social_security.oniess.desk import OniessDesk
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
 from social_security.pack import members
+from social_security.platform import open_platform
+from social_security.registry.dci import add_dci
 from social_security.registry.desk import RegistryDesk
 from social_security.registry.store import RegistryStore
 from social_security.road import Road
@@ -36,38 +39,40 @@ if TYPE_CHECKING:
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
 TICK_S = 1.0
+log = logging.getLogger("social_security")
 
 
-def build(folder: Path, settings: Settings) -> web.Application:
-    """The application of the member that the settings name."""
+def build(folder: Path, settings: Settings, road: Road | None = None) -> web.Application:
+    """The application of the member that the settings name; it asks others through ``road``, or through its gateway."""
+    way = road or Road(settings.gateway, members()[settings.member].path, settings.policy)
     if settings.member == REGISTRY:
-        return build_registry(folder, settings)
+        return build_registry(folder, settings, way)
     if settings.member == ONIESS:
-        return build_oniess(folder, settings)
-    return build_institute(folder, settings)
+        return build_oniess(folder, settings, way)
+    return build_institute(folder, settings, way)
 
 
-def build_registry(folder: Path, settings: Settings) -> web.Application:
+def build_registry(folder: Path, settings: Settings, road: Road) -> web.Application:
     """The registry's services, and the sending of its notices."""
     keys = load_registry_keys(folder / "keys.json")
     member = members()[REGISTRY]
-    road = Road(settings.gateway, member.path, settings.policy)
     desk = RegistryDesk(
         member.path,
         RegistryStore(folder / "registry.sqlite", keys),
         keys,
         _clock(settings),
-        ZoneInfo(member.zone),
+        load_calendar(REGISTRY),
         settings.policy,
         road,
     )
-    return _beside(Services(desk, desk.acts()).app(), road, desk.outbox.run)
+    app = Services(desk, desk.acts(), desk.readings()).app()
+    add_dci(app, desk)
+    return _beside(app, road, desk.outbox.run)
 
 
-def build_institute(folder: Path, settings: Settings) -> web.Application:
+def build_institute(folder: Path, settings: Settings, road: Road) -> web.Application:
     """An institute's services, its daily routine, and the sending of its notices."""
     member = members()[settings.member]
-    road = Road(settings.gateway, member.path, settings.policy)
     desk = InstituteDesk(
         member.path,
         open_database(folder / "institute.sqlite", STEPS),
@@ -76,6 +81,7 @@ def build_institute(folder: Path, settings: Settings) -> web.Application:
         load_calendar(settings.member),
         settings.policy,
         road,
+        open_platform(settings.platform),
     )
 
     async def routine() -> None:
@@ -83,10 +89,10 @@ def build_institute(folder: Path, settings: Settings) -> web.Application:
             desk.tick()
             await asyncio.sleep(TICK_S)
 
-    return _beside(Services(desk, desk.acts()).app(), road, desk.outbox.run, routine)
+    return _beside(Services(desk, desk.acts(), desk.readings()).app(), road, desk.outbox.run, routine)
 
 
-def build_oniess(folder: Path, settings: Settings) -> web.Application:
+def build_oniess(folder: Path, settings: Settings, road: Road) -> web.Application:
     """ONIESS's services and public readings."""
     member = members()[ONIESS]
     authorities = folder / "authorities.pem"
@@ -98,8 +104,18 @@ def build_oniess(folder: Path, settings: Settings) -> web.Application:
         ZoneInfo(member.zone),
         settings.policy,
         x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
+        road,
     )
-    return Services(desk, desk.acts(), desk.readings()).app()
+
+    async def rounds() -> None:
+        while True:
+            await asyncio.sleep(settings.collect_s)
+            try:
+                await desk.round()
+            except Exception as err:  # the next round may go well; nothing of a member's answer is logged
+                log.error("round", extra={"event": "round_failed", "reason": type(err).__name__})
+
+    return _beside(Services(desk, desk.acts(), desk.readings()).app(), road, desk.outbox.run, rounds)
 
 
 def _beside(

@@ -29,6 +29,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     clock_file: str = ""
     # The member's own gateway, as http://127.0.0.1:8080: how this system asks others. Empty: it cannot.
     gateway: str = ""
+    # The national transparency platform that requests are handed over to: an http(s) address, or a folder. Empty: none.
+    platform: str = ""
+    # How often ONIESS reads what members publish, and takes measures, in seconds.
+    collect_s: float = 3600.0
     log_level: str = "info"
 
 

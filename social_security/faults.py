@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import date
 
 MESSAGE_LIMIT = 200
+APPEAL_DAYS = 15  # LGPDPPSO 86: working days from the answer
+FEDERAL_GUARANTOR = "MX/GAR/00-SABG"
 REMEDY_ES = "Recurso de revisión ante la autoridad garante, artículos 86 y 95 de la LGPDPPSO"
 
 
@@ -104,6 +106,15 @@ class Refusal(DomainError):  # noqa: N818  the domain's word
     def content_type(self) -> str:
         """The media type of the body."""
         return "application/json"
+
+
+def formal(error: DomainError, appeal: Appeal) -> DomainError:
+    """The error as the table wants it: a row that is a refusal leaves with basis, reasons, authority and last day."""
+    if isinstance(error, Refusal) or not error.row.is_refusal:
+        return error
+    if error.row.basis is None:
+        raise ValueError(f"the error table names no legal basis for {error.code}")
+    return Refusal(error.code, appeal, error.row.basis, error.es, error.en)
 
 
 def _said(general: str, special: str, action: str) -> str:

@@ -17,6 +17,7 @@ from serving.database import open_database
 from social_security import pack
 from social_security.curp import parse_curp
 from social_security.faults import DomainError
+from social_security.institute.publication import period_of
 from social_security.keys import load_registry_keys
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
@@ -111,6 +112,19 @@ def convention(data: Path, file: Path) -> None:
         raise click.ClickException(str(err)) from err
     finally:
         database.close()
+
+
+@officer.command("cost")
+@_DATA
+@click.option("--month", required=True, help="as 2026-04")
+@click.option(
+    "--pesos", required=True, type=click.IntRange(min=0), help="what the platform cost in that month"
+)
+def cost(data: Path, month: str, pesos: int) -> None:
+    """Enter at ONIESS what the platform cost in a month, for IND-16."""
+    database = open_database(data / "oniess.sqlite", ONIESS_STEPS)
+    OniessStore(database).set_cost(period_of({"periodo": month}), pesos * 100)
+    database.close()
 
 
 def _registry(data: Path) -> RegistryStore:

@@ -33,7 +33,7 @@ def document(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One row of the error table: HTTP status, whether it is a formal refusal, and both languages."""
+    """One row of the error table: HTTP status, whether it is a formal refusal, both languages, a refusal's usual basis."""
 
     code: str
     status: int
@@ -43,6 +43,7 @@ class ErrorRow:
     en: str
     action_es: str
     action_en: str
+    basis: str | None = None
 
     @property
     def may_be_retried(self) -> bool:
@@ -123,6 +124,7 @@ def errors() -> dict[str, ErrorRow]:
             e["en"],
             actions[e["retry"]]["es"],
             actions[e["retry"]]["en"],
+            e.get("basis"),
         )
         for e in table["errors"]
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 POLICY_ID = "https://oniess.example/politica"
-_REFUSALS = {
+REFUSAL_CODES = {
     "suspended": "SS-603",
     "forbidden": "SS-105",
     "version": "SS-203",
@@ -88,7 +88,7 @@ def build_policy(
             _permission(o, code, (more_answer_fields or {}).get(o.name, ()))
             for o in pack.operations().values()
         ],
-        "refusals": {reason: _refusal(row) for reason, row in _REFUSALS.items()},
+        "refusals": {reason: _refusal(row) for reason, row in REFUSAL_CODES.items()},
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
 

@@ -55,6 +55,11 @@ class Road:
         self._policy = policy
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a gateway to ask."""
+        return bool(self._gateway)
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

@@ -15,6 +15,7 @@ from social_security import pack, tokens
 from social_security.curp import parse_curp
 from social_security.institute.database import STEPS
 from social_security.institute.history import Certified, PeriodStore
+from social_security.institute.publication import RetireeStore
 from social_security.institute.rights import RightsStore
 from social_security.institute.store import Affiliation, PersonStore
 from social_security.keys import (
@@ -88,6 +89,11 @@ def seed_institute(folder: Path, code: str, registry_folder: Path) -> None:
     for entry in document["contacts"]:
         if entry["member"] == code:
             rights.set_contact(registry.link(rid_of(entry["person"]), member, ENROLLED), entry["email"])
+    retirees = RetireeStore(database)
+    for entry in document["retirees"]:
+        if entry["member"] == code:
+            pid = registry.link(rid_of(entry["person"]), member, ENROLLED)
+            retirees.set(pid, entry["name"], entry["monthly_cents"])
     database.close()
     registry.close()
     save_institute_keys(keys_file, InstituteKeys(own, tokens.public_key(registry_keys.signing)))
@@ -100,6 +106,7 @@ def seed_oniess(folder: Path) -> None:
     database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
     store = OniessStore(database)
     store.add_notices(all_notices())
+    store.add_members([pack.members()[c].path for c in pack.document("fixture.json")["founding"]])
     for convention in pack.document("fixture.json")["conventions"]:
         store.register_convention(convention)
     database.close()

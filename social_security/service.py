@@ -18,13 +18,16 @@ from aiohttp import web
 from social_security import pack, wireschema
 from social_security.context import Context, check_context, parse_context
 from social_security.curp import find_curp
-from social_security.faults import DomainError
+from social_security.faults import DomainError, formal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
+    Reading = Callable[[Mapping[str, str]], web.Response | Awaitable[web.Response]]
+
+    from social_security.faults import Appeal
     from social_security.pack import Operation
 
 BODY_LIMIT = 1024 * 1024
@@ -82,6 +85,10 @@ class Desk(Protocol):
         """Refuse what this system knows a reason against: notice, opposition, suspended member."""
         ...
 
+    def appeal(self, day: date) -> Appeal:
+        """Where, and until when, an answer of ``day`` may be appealed."""
+        ...
+
     def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
         """Take note of the outcome."""
         ...
@@ -93,7 +100,7 @@ class Services:
 
     desk: Desk
     acts: Mapping[str, Callable[[Asked], Answer | Awaitable[Answer]]] = field(default_factory=dict)
-    readings: Mapping[str, Callable[[Mapping[str, str]], web.Response]] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
     def app(self) -> web.Application:
         """The application that serves them. It must be reachable by the member's gateway only."""
@@ -120,7 +127,9 @@ class Services:
                 answer = given if isinstance(given, Answer) else await given
                 self.desk.record(asked, answer, None)
                 return _json(answer.body, answer.status, "application/json")
-            except DomainError as error:
+            except DomainError as came:
+                today = self.desk.now().astimezone(self.desk.zone).date()
+                error = formal(came, self.desk.appeal(today))
                 if asked is not None:
                     self.desk.record(asked, None, error)
                 log.info(
@@ -193,10 +202,11 @@ def _check_leaks(operation: Operation, request: web.Request, body: dict[str, Any
             raise DomainError("SS-105", field=name)
 
 
-def _reading(reading: Callable[[Mapping[str, str]], web.Response]) -> Callable[[web.Request], Any]:
+def _reading(reading: Reading) -> Callable[[web.Request], Any]:
     async def handle(request: web.Request) -> web.Response:
         try:
-            return reading(request.query)
+            given = reading(request.query)
+            return given if isinstance(given, web.Response) else await given
         except DomainError as error:
             return _json(error.to_json(), error.status, error.content_type)
 

@@ -17,6 +17,7 @@ from benchmarks.scenarios import governance, mobility, people, rights, scan
 from benchmarks.scenarios.stage import Failed, Outcome, Stage
 
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "22-MQRO", "15-GARANTE")
+PLATFORM_PORT = 9100
 SCENARIOS = {
     "S01": governance.s01,
     "S02": mobility.s02,
@@ -52,12 +53,25 @@ def main() -> None:
 
 def run(folder: Path, base: str, names: list[str]) -> list[Outcome]:
     """The outcomes, each printed as it comes."""
-    country = Country(folder, CODES, base, clock=True)
+    country = Country(
+        folder,
+        CODES,
+        base,
+        clock=True,
+        system_settings={
+            "": f'platform = "http://{base}.12:{PLATFORM_PORT}/registros"',
+            "00-ONIESS": "collect_s = 10",
+        },
+    )
     country.set_clock("2026-03-02T09:00:00-06:00")
     outcomes: list[Outcome] = []
     try:
         country.set_up()
         country.start()
+        country.federation.start(
+            "plataforma", "benchmarks.scenarios.platform", f"{base}.12", str(PLATFORM_PORT)
+        )
+        country.federation.wait_for(f"http://{base}.12:{PLATFORM_PORT}/")
         for name in sorted({"S01", *names}):
             outcomes.append(_play(country, name))
             _print(outcomes[-1])

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
-import sqlite3
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.country import Call, member_path
 from benchmarks.federation import run_command
 from benchmarks.governing import EFFECTIVE
+from benchmarks.scenarios.rights import query
 from benchmarks.scenarios.stage import Stage, evidence_folder, pid_of
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.evidence import verify_container
 from gateway.cli import main as gateway_command
-from social_security.oniess.enforcement import Measure, measure_for, trace
+from social_security import pack
+from social_security.oniess.enforcement import trace
 from social_security.policydocument import build_policy, build_suspension
 
 if TYPE_CHECKING:
@@ -148,11 +151,8 @@ def s10(stage: Stage) -> None:
     stage.prove([stage.replies[0], in_path])
     _quota(stage)
     _rogue(stage)
-    violations = _violations(stage, "MX/GOB/30-IPE/PORT")
-    stage.expect(
-        measure_for(violations) is Measure.SUSPENSION, f"{violations} violations escalate to suspension"
-    )
-    stage.expect(len(trace()) == 23, f"the matrix from law to evidence has no gap: {len(trace())} rows")
+    stage.expect(len(trace()) == len(pack.operations()), "the matrix from law to evidence has no gap")
+    _escalated(stage, pair)
 
 
 def _with(call: Call, name: str, value: str) -> Call:
@@ -160,18 +160,32 @@ def _with(call: Call, name: str, value: str) -> Call:
 
 
 def _quota(stage: Stage) -> None:
-    """The registry's own count stands at 2,000 already: the next look-up is the 2,001st."""
-    file = stage.country.system_folder("00-RNSS") / "registry.sqlite"
-    with sqlite3.connect(file, timeout=10) as connection:
-        connection.execute(
-            "INSERT INTO lookup (account, day, count) VALUES ('MX-15-ISSEMYM:emp-2001', '2026-04-20', 2000)"
-        )
-    connection.close()
+    """An analyst's 2,000 look-ups of a day, and the next one; the registry's gateway restarts on the way."""
     why = Call("PUR-IDENT", "CONS-15-2026-00000077", "ANALISTA_AFILIACION", "Alta", user="emp-2001")
-    reply = stage.ask(
-        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"pid": pid_of("ana", "15-ISSEMYM")}, why
+    body = {"pid": pid_of("ana", "15-ISSEMYM")}
+    country = stage.country
+
+    def ask(_number: int) -> int:
+        return country.call("15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", body, why).status
+
+    quota = pack.operations()["buscarBeneficiario"].daily_quota or 0
+    with ThreadPoolExecutor(8) as pool:
+        first = list(pool.map(ask, range(quota // 2)))
+        country.restart_gateway("00-RNSS")
+        second = list(pool.map(ask, range(quota // 2, quota)))
+    done = (first + second).count(200)
+    stage.expect(done == quota, f"{quota} look-ups are within the quota: {done} were answered")
+    reply = stage.ask("15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", body, why)
+    stage.refused(reply, "SS-304", f"the {quota + 1:,}th look-up of the day")
+    stage.prove()
+    read = country.send(
+        "30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/indicadores?periodo=2026-04&formato=csv"
     )
-    stage.refused(reply, "SS-304", "the 2,001st look-up of the day")
+    rows = {r["id"]: r for r in csv.DictReader(io.StringIO(read.text))}
+    stage.expect(
+        int(rows["IND-15"]["numerador"] or 0) >= quota,
+        f"IND-15 shows look-ups without a case: {rows['IND-15']}",
+    )
 
 
 def _rogue(stage: Stage) -> None:
@@ -227,14 +241,37 @@ def _rogue(stage: Stage) -> None:
     time.sleep(max(0.0, (now + timedelta(seconds=12.5) - datetime.now(UTC)).total_seconds()))
 
 
-def _violations(stage: Stage, client: str) -> int:
-    """A member's refused requests, as the gateways recorded them."""
-    count = 0
-    for file in stage.country.folder.glob("*.log"):
-        for line in file.read_text("utf-8", "replace").splitlines():
-            if '"policy_refused"' in line:
-                count += json.loads(line).get("client") == client
-    return count
+def _escalated(stage: Stage, pair: dict[str, str]) -> None:
+    """Warning, plan, and an order laid before the governing body; signed, it holds for as long as it says."""
+    country, member = stage.country, "MX/GOB/30-IPE"
+    stage.wait(
+        "ONIESS takes the three measures and IPE acknowledges them",
+        lambda: (
+            [r[0] for r in query(stage, "30-IPE", "SELECT measure FROM measure ORDER BY measure_id")]
+            == ["APERCIBIMIENTO", "PLAN", "SUSPENSION"]
+        ),
+        60,
+    )
+    read = country.send("30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/violaciones").body
+    told = [v for v in read["violaciones"] if v["miembro"] == member]
+    stage.expect(
+        sum(v["casos"] for v in told) >= 3 and all(v["regla"] for v in told),
+        f"IPE's violations are public by rule: {told}",
+    )
+    laid = country.send("30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/ordenes").body["propuestas"]
+    order = next(p["documento"] for p in laid if p["miembro"] == member)
+    ends = datetime.now(UTC) + timedelta(seconds=12)
+    signed = json.dumps(order | {"effective_until": ends.isoformat()}, ensure_ascii=False).encode()
+    country.governing.load_everywhere(country, country.governing.sign(signed), "orden-s10.json")
+    port = Call("PUR-PORT", "PORT-30-2026-00000099", "ANALISTA_PORTABILIDAD", "Totalización")
+
+    def code() -> object:
+        return stage.ask("30-IPE/PORT", "15-ISSEMYM", "consultarHistoria", pair, port).body.get("codigo")
+
+    stage.wait("the signed order is effective", lambda: code() == "SS-603", 11)
+    stage.prove()
+    time.sleep(max(0.0, (ends - datetime.now(UTC)).total_seconds()))
+    stage.wait("it ends when it says", lambda: code() == "SS-205", 10)
 
 
 def s14(stage: Stage) -> None:

@@ -160,6 +160,36 @@ def s03(stage: Stage) -> None:
         stage.expect(
             (seen["estado"], seen["ultimoHash"]) == ("CERRADA", last), f"{code} holds the whole chain: {seen}"
         )
+    _eligible(stage)
+
+
+def _eligible(stage: Stage) -> None:
+    """The public catalogue of benefits, and requirements checked from totals only."""
+    read = stage.country.send("30-IPE/AFIL", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/beneficios")
+    offered = [e for e in read.body.get("@graph", []) if e["@type"] == "cpsv:PublicService"]
+    stage.expect(
+        any(e["@id"].endswith("MX/GOB/30-IPE/JUBILACION") for e in offered),
+        "IPE's pension is in the catalogue",
+    )
+    why = Call("PUR-BENEF", "CONS-30-2026-00000017", "ANALISTA_AFILIACION", "Requisitos")
+    mine = {"pid": pid_of("ana", "30-IPE")}
+
+    def check(**more: Any) -> dict[str, Any]:
+        reply = stage.ask("30-IPE/AFIL", "30-IPE", "verificarElegibilidad", {**mine, **more}, why)
+        return stage.done(reply, "verificarElegibilidad")
+
+    met = check(beneficio="JUBILACION", totales={"diasUnion": 9059})
+    stage.expect(
+        (met["resultado"], met["requisitos"][0].get("tiene")) == ("CUMPLE", 25), f"25 years of 25: {met}"
+    )
+    alone = check(beneficio="JUBILACION")
+    stage.expect(alone["resultado"] == "NO_CUMPLE", f"IPE's own days do not suffice: {alone}")
+    unknown = check(beneficio="VEJEZ", totales={"diasUnion": 9059})
+    stage.expect(
+        [r["resultado"] for r in unknown["requisitos"]] == ["DESCONOCIDO", "CUMPLE"],
+        f"an age nobody said is unknown: {unknown}",
+    )
+    stage.prove()
 
 
 def _wrong_deliveries(stage: Stage, case: PortCase, history: dict[str, Any]) -> None:

@@ -110,9 +110,20 @@ def _provisional(stage: Stage, pid: str) -> None:
     stage.wait("it lapses visibly", lambda: query(stage, "14-IPEJAL", rows) == [("CADUCADA",)])
 
 
+def _published(stage: Stage, names: list[str]) -> None:
+    """The list of retirees, which the law makes public: names and amounts, and nothing else."""
+    read = stage.country.send("15-ISSEMYM/AFIL", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/jubilados")
+    rows = read.body.get("jubilados", [])
+    stage.expect([r["nombre"] for r in rows] == names, f"retirees in payment: {read.body}")
+    stage.expect(
+        all(set(r) == {"instituto", "nombre", "montoCentavos"} for r in rows), "names and amounts only"
+    )
+
+
 def s12(stage: Stage) -> None:
     """Vital event and survivors."""
     stage.at("2026-05-04T10:00:00-06:00")
+    _published(stage, ["María Inés Ñandú Ensayo"])
     event, pid = str(uuid.uuid4()), pid_of("maria-ines", "30-IPE")
     why = Call("PUR-VITAL", "CONS-30-2026-00000012", "ANALISTA_AFILIACION", "Aviso de fallecimiento")
     death = {"idEvento": event, "pid": pid, "tipo": "FALLECIMIENTO", "fechaEvento": "2026-05-02"}
@@ -133,6 +144,7 @@ def s12(stage: Stage) -> None:
         stage.wait(
             f"{code} applies it", lambda code=code, sql=sql: query(stage, code, sql) == [("FALLECIDA",)]
         )  # type: ignore[misc]
+    _published(stage, [])
     stops = query(stage, "30-IPE", f"SELECT since, until FROM payment_stop WHERE pid = '{pid}'")
     stage.expect(stops == [("2026-05-02", None)], "IPE stops payments and opens the survivors' case")
     again = stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", death, why)

@@ -107,6 +107,8 @@ def s05(stage: Stage) -> None:
     stage.prove()
     made = total([p for k in packages.values() for p in check_history(k["historia"])], RULES)
     stage.expect((made.union_days, made.years) == (9059, 25), "the packages add up to S03's totals")
+    _assembled(stage)
+    _exported(stage, folio)
     late = Folio(stage, "ARCO-15-2026-00000009", "15-ISSEMYM")
     stage.at("2026-03-02T23:30:00-06:00")
     answer = late.file(
@@ -114,6 +116,48 @@ def s05(stage: Stage) -> None:
         filing("ACCESO", "2026-03-02T23:30:00-06:00", ["15-ISSEMYM"]) | {"pid": pid_of("ana", "15-ISSEMYM")},
     )
     stage.expect(answer["limiteRespuesta"] == "2026-03-30", f"23:30 local is still that day: {answer}")
+
+
+def _assembled(stage: Stage) -> None:
+    """One request, the whole history, and who answered; with one institute down it is said to be incomplete."""
+    why = Call("PUR-HIST", "CONS-30-2026-00000005", "TITULAR", "Historia completa")
+    mine = {"pid": pid_of("ana", "30-IPE")}
+    whole = stage.ask("30-IPE/HIST", "30-IPE", "reunirHistoria", mine, why)
+    body = stage.done(whole, "reunirHistoria")
+    three = ["MX/GOB/15-ISSEMYM", "MX/GOB/26-ISSSTESON", "MX/GOB/30-IPE"]
+    stage.expect(
+        [a["instituto"] for a in body["constancia"]["respondieron"]] == three
+        and body["constancia"]["completa"],
+        f"three institutes asked, three answered: {body['constancia']}",
+    )
+    stage.expect(
+        body["totales"] == {"diasUnion": 9059, "diasTraslape": 16, "semanas": 1294},
+        f"S03's: {body['totales']}",
+    )
+    stage.prove([whole])
+    stage.country.federation.kill("26-ISSSTESON-sistema")
+    partial = stage.done(
+        stage.ask("30-IPE/HIST", "30-IPE", "reunirHistoria", mine, why), "with one institute down"
+    )["constancia"]
+    stage.country.start_system("26-ISSSTESON")
+    stage.country.federation.wait_for(f"http://{stage.country.address('26-ISSSTESON')}:9000/estado")
+    stage.expect(
+        partial["silenciosos"] == ["MX/GOB/26-ISSSTESON"] and not partial["completa"],
+        f"a silent institute makes it incomplete: {partial}",
+    )
+
+
+def _exported(stage: Stage, folio: str) -> None:
+    """Every event of the three children reaches the national platform, and is acknowledged."""
+    sql = (
+        f"SELECT count(*), sum(acknowledged_at IS NULL) FROM outbox WHERE operation = 'exportar' "
+        f"AND case_id = '{folio}'"
+    )
+    for code, events in (("15-ISSEMYM", 4), ("26-ISSSTESON", 5), ("30-IPE", 4)):
+        stage.wait(
+            f"the national platform acknowledges {code}'s {events} events",
+            lambda code=code, events=events: query(stage, code, sql) == [(events, 0)],  # type: ignore[misc]
+        )
 
 
 def s06(stage: Stage) -> None:
@@ -204,7 +248,7 @@ def _waiting(stage: Stage) -> list[str]:
 
 def query(stage: Stage, code: str, sql: str) -> list[tuple[Any, ...]]:
     """What an institute's operator sees in its own database."""
-    name = "registry" if code == "00-RNSS" else "institute"
+    name = {"00-RNSS": "registry", "00-ONIESS": "oniess"}.get(code, "institute")
     file = stage.country.system_folder(code) / f"{name}.sqlite"
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
     try:
@@ -242,6 +286,68 @@ def s07(stage: Stage) -> None:
     )
     stage.expect(silent.see()["limiteRecurso"] == "2026-04-20", "the appeal window closes 2026-04-20")
     _review(stage, refused, alone, negativa)
+    _information(stage)
+    _open_data(stage)
+
+
+def _information(stage: Stage) -> None:
+    """A request for public information: same folio and terms, another law, nobody identified."""
+    received = "2026-03-02T10:00:00-06:00"
+    stage.at(received)
+    request = Folio(stage, "ARCO-15-2026-00000071", "15-ISSEMYM")
+    body = {
+        "descripcion": "Número de pensiones otorgadas en 2025, por tipo.",
+        "modalidad": "ELECTRONICA",
+        "recibidaEl": received,
+        "responsables": ["MX/GOB/15-ISSEMYM"],
+    }
+
+    def ask(call: Call, changed: dict[str, Any]) -> Any:
+        return stage.ask("30-IPE/ARCO", "15-ISSEMYM", "presentarInformacion", {**body, **changed}, call)
+
+    law = Call("PUR-ARCO", request.folio, "TITULAR", "Información pública", bases=("mx:LGTAIP-134",))
+    stage.refused(ask(arco(request.folio), {}), "SS-202", "public information under the data-protection law")
+    stage.refused(ask(law, {"responsables": ["MX/GOB/30-IPE"]}), "SS-501", "a question for another member")
+    filed = stage.done(ask(law, {}), "presentarInformacion")
+    stage.expect(
+        (filed["derecho"], filed["limiteRespuesta"], filed["limiteRecurso"])
+        == ("INFORMACION", "2026-03-30", "2026-04-20"),
+        f"the terms of LGTAIP: {filed}",
+    )
+    stage.prove()
+    stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
+    refused = request.advance("INEXISTENCIA", "2026-03-20T10:00:00-06:00", resolucionComite="CT/15/2026/040")
+    stage.refused(refused, "SS-400", "a refusal without an article of LGTAIP")
+    stage.done(request.advance("PROCEDENTE", "2026-03-20T10:00:00-06:00"), "PROCEDENTE")
+    handed = [
+        {"titulo": "Pensiones 2025", "uri": "https://issemym.example/pensiones-2025.csv", "sha256": HASH}
+    ]
+    done = request.advance("EFECTIVA", "2026-03-23T10:00:00-06:00", entrega=handed)
+    stage.expect(stage.done(done, "EFECTIVA")["entrega"] == handed, "handed over, by address and digest")
+
+
+def _open_data(stage: Stage) -> None:
+    """Refusals by cause, without any person; a cell below five is suppressed."""
+    read = stage.country.send("30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/negativas")
+    rows = [
+        r
+        for r in read.body.get("negativas", [])
+        if (r["miembro"], r["ambito"]) == ("MX/GOB/15-ISSEMYM", "ARCO")
+    ]
+    stage.expect(
+        rows
+        == [
+            {
+                "miembro": "MX/GOB/15-ISSEMYM",
+                "ambito": "ARCO",
+                "causa": "IV",
+                "casos": None,
+                "suprimido": True,
+            }
+        ],
+        f"two refusals of cause IV are there, and too few to be told: {rows}",
+    )
+    stage.expect(pid_of("ofelia", "15-ISSEMYM") not in str(read.body), "no person is in it")
 
 
 def _review(stage: Stage, refused: Folio, alone: Folio, negativa: dict[str, Any]) -> None:
@@ -345,12 +451,39 @@ def s08(stage: Stage) -> None:
     bare = stage.ask("26-ISSSTESON/PORT", "30-IPE", "consultarHistoria", {"testigo": testigo}, case.why())
     stage.done(bare, "without salaries it succeeds")
     stage.prove([paid, bare])
+    _opposed_purpose(stage)
     stage.at("2026-04-13T00:30:00-06:00")
     stage.wait(
         "the daily routine erases the address", lambda: query(stage, "30-IPE", "SELECT * FROM contact") == []
     )
     left = query(stage, "30-IPE", "SELECT day, what, pid FROM suppression")
     stage.expect(left == [("2026-04-13", "contact", pid)], f"and writes down what, by id: {left}")
+
+
+def _opposed_purpose(stage: Stage) -> None:
+    """An opposition to one purpose stops that purpose; others go on, and so do the person's own rights."""
+    received, resolved = "2026-03-02T10:00:00-06:00", "2026-03-20T10:00:00-06:00"
+    pid = pid_of("ofelia", "15-ISSEMYM")
+    stage.at(received)
+    request = Folio(stage, "ARCO-15-2026-00000081", "15-ISSEMYM")
+    body = filing("OPOSICION", received, ["15-ISSEMYM"], descripcion="No verifiquen mi afiliación.")
+    request.file("15-ISSEMYM", body | {"pid": pid, "propositos": ["PUR-AFIL"], "datos": ["automatizado"]})
+    stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
+    stage.done(request.advance("PROCEDENTE", resolved), "PROCEDENTE")
+    stage.done(request.advance("EFECTIVA", resolved), "EFECTIVA")
+
+    def check(operation: str, purpose: str, role: str, **more: Any) -> Any:
+        why = Call(purpose, "CONS-15-2026-00000081", role, "Verificación")
+        return stage.ask("15-ISSEMYM/AFIL", "15-ISSEMYM", operation, {"pid": pid, **more}, why)
+
+    stopped = check("consultarAfiliacion", "PUR-AFIL", "ANALISTA_AFILIACION")
+    stage.refused(stopped, "SS-208", "the purpose she opposes")
+    stage.done(check("consultarAfiliacion", "PUR-BENEF", "ANALISTA_AFILIACION"), "another purpose goes on")
+    alone = check("verificarElegibilidad", "PUR-BENEF", "SISTEMA", beneficio="JUBILACION")
+    stage.refused(alone, "SS-208", "a decision by a machine alone")
+    person = check("verificarElegibilidad", "PUR-BENEF", "ANALISTA_AFILIACION", beneficio="JUBILACION")
+    stage.done(person, "the same by an analyst")
+    stage.prove([stopped, alone])
 
 
 def s09(stage: Stage) -> None:
@@ -401,6 +534,8 @@ def s09(stage: Stage) -> None:
     stage.expect(
         any(r["messageId"] == asked.message_id for r in later.body["usages"]), "from 2026-07-01 it is shown"
     )
+    _at_the_gateway(stage, mine, look)
+    later = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look)
     _pages(stage, mine, look, later.body["totalUsages"])
     other = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", {"pid": pid}, look)
     stage.refused(other, "SS-300", "somebody else's data")
@@ -412,6 +547,23 @@ def s09(stage: Stage) -> None:
     )
     _guarantor(stage, asked.message_id)
     stage.prove([tried, later])
+
+
+def _at_the_gateway(stage: Stage, mine: dict[str, str], look: Call) -> None:
+    """What her institute's gateway refused never reached its system; she sees it all the same."""
+    why = Call("PUR-BENEF", "CONS-30-2026-00000099", "ANALISTA_PORTABILIDAD", "Curiosidad")
+    refused = stage.ask(
+        "30-IPE/PORT", "15-ISSEMYM", "consultarHistoria", {"pid": "VMP5P6A3TQ8FQZ4H1PX3GS1Q24R"}, why
+    )
+    stage.refused(refused, "SS-201", "a purpose that the gateway refuses")
+    stage.expect("regla" in refused.body, "it was the gateway")
+    shown = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look).body["usages"]
+    rows = [r for r in shown if r["messageId"] == refused.message_id]
+    stage.expect(
+        [(r["outcome"], r["receiverCode"], r["categories"]) for r in rows]
+        == [("NEGADO", "MX/GOB/30-IPE", [])],
+        f"she sees who was refused: {rows}",
+    )
 
 
 def _pages(stage: Stage, mine: dict[str, str], look: Call, all_rows: int) -> None:

@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from social_security.faults import DomainError
+from social_security.institute.refusedattempts import take_refusals
 from social_security.pack import members
 from social_security.service import Answer, Asked
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 MAX_ROWS = 1000
 
 
-def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
-    """``findUsage``: one page of the person's accesses, newest first, and how many there are."""
+async def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too."""
     subject = desk.subject(asked)
+    await take_refusals(desk)
     body = asked.body
     total, rows = desk.persons.accesses(
         subject.pid,
@@ -37,7 +39,7 @@ def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
     return Answer({"totalUsages": total, "usages": [_usage(a) for a in rows]}, categories=("bitacora",))
 
 
-def inspect(desk: InstituteDesk, asked: Asked) -> Answer:
+async def inspect(desk: InstituteDesk, asked: Asked) -> Answer:
     """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only."""
     body = asked.body
     if asked.context.member not in (desk.guarantor, "MX/GAR/00-SABG"):
@@ -46,6 +48,7 @@ def inspect(desk: InstituteDesk, asked: Asked) -> Answer:
         raise DomainError(
             "SS-205", "sin caso no hay inspección", "no inspection without its case", field="caso"
         )
+    await take_refusals(desk)
     first, last = date.fromisoformat(body["desde"]), date.fromisoformat(body["hasta"])
     rows = desk.persons.accesses_between(
         datetime.combine(first, time.min, desk.zone),

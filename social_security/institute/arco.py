@@ -8,43 +8,21 @@ Spec: the domain reference 3.4, 5.2 (SolicitudArco, Negativa), 5.5 (ARCO); S05 t
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security import eventchain, machines
 from social_security.faults import DomainError
-from social_security.institute.history import build_history
-from social_security.outbox import Notice, Outbox
-from social_security.pseudonyms import Pid
+from social_security.institute.arcogranted import build_package, execute
+from social_security.institute.arcostore import INFORMATION, ArcoRequest
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
-    from serving.database import AnyDatabase
+    from collections.abc import Mapping
+
     from social_security.institute.desk import InstituteDesk
 
-ARCO_STEP = """
-    CREATE TABLE arco (
-        folio TEXT PRIMARY KEY,
-        pid TEXT NOT NULL,
-        member TEXT NOT NULL,
-        state TEXT NOT NULL,
-        request TEXT NOT NULL,
-        dates TEXT NOT NULL,
-        refusal TEXT,
-        committee TEXT,
-        outcome TEXT
-    );
-    CREATE TABLE arco_event (
-        folio TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        state TEXT NOT NULL,
-        at TEXT NOT NULL,
-        sender TEXT NOT NULL,
-        PRIMARY KEY (folio, number)
-    );
-"""
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
 PREVENTION, CORRECTION, ANSWER, EXTENSION, EXECUTION, APPEAL = 5, 10, 20, 10, 15, 15
 RESOLUTION, RESOLUTION_EXTENSION = 40, 20
@@ -54,96 +32,18 @@ _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
 
 
-@dataclass(frozen=True, slots=True)
-class ArcoRequest:
-    """One request at one member. ``dates`` are its terms by name of the service description."""
-
-    folio: str
-    pid: Pid
-    member: str
-    state: str
-    request: dict[str, Any]
-    dates: dict[str, str] = field(default_factory=dict)
-    refusal: dict[str, Any] | None = None
-    committee: str | None = None
-    outcome: str | None = None
-
-    def day(self, name: str) -> date | None:
-        """A term's last day."""
-        return date.fromisoformat(self.dates[name]) if name in self.dates else None
-
-
-class ArcoStore:
-    """The requests in the institute's database."""
-
-    def __init__(self, database: AnyDatabase) -> None:
-        self._database = database
-
-    def request(self, folio: str) -> ArcoRequest | None:
-        """A request, or None."""
-        rows = self._database.query(
-            "SELECT folio, pid, member, state, request, dates, refusal, committee, outcome FROM arco WHERE folio = ?",
-            (folio,),
-        )
-        return _request(rows[0]) if rows else None
-
-    def all(self) -> list[ArcoRequest]:
-        """Every request."""
-        rows = self._database.query(
-            "SELECT folio, pid, member, state, request, dates, refusal, committee, outcome FROM arco ORDER BY folio"
-        )
-        return [_request(r) for r in rows]
-
-    def save(self, r: ArcoRequest, at: datetime, sender: str, notices: list[Notice] | None = None) -> None:
-        """Write the request's new state and the event that led to it, with what must be told to others."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO arco (folio, pid, member, state, request, dates, refusal, committee, outcome) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (folio) DO UPDATE SET state = excluded.state, "
-                "dates = excluded.dates, refusal = excluded.refusal, committee = excluded.committee, "
-                "outcome = excluded.outcome",
-                (
-                    r.folio,
-                    r.pid,
-                    r.member,
-                    r.state,
-                    json.dumps(r.request, ensure_ascii=False),
-                    json.dumps(r.dates),
-                    None if r.refusal is None else json.dumps(r.refusal, ensure_ascii=False),
-                    r.committee,
-                    r.outcome,
-                ),
-            )
-            ((number,),) = connection.execute(
-                "SELECT count(*) FROM arco_event WHERE folio = ?", (r.folio,)
-            ).fetchall()
-            connection.execute(
-                "INSERT INTO arco_event (folio, number, state, at, sender) VALUES (?, ?, ?, ?, ?)",
-                (r.folio, number + 1, r.state, at.isoformat(), sender),
-            )
-            Outbox.put(connection, notices or [])
-
-    def refusals_by_cause(self) -> dict[str, int]:
-        """How many refusals there are by cause; never of whom."""
-        counts: dict[str, int] = {}
-        for request in self.all():
-            if request.refusal is not None:
-                cause = str(request.refusal.get("causa", request.refusal["codigo"]))
-                counts[cause] = counts.get(cause, 0) + 1
-        return counts
-
-
 def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
     """``presentarArco``: the request is received, and its terms begin on the local day."""
     body = asked.body
     folio = asked.context.case
     known = desk.arco.request(folio)
     if known is not None:
-        return Answer(_show(desk, known), 201, ("arco",))
+        if known.member != asked.context.member or known.request["derecho"] != body["derecho"]:
+            raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
+        return Answer(show(desk, known), 201, ("arco",))
     if desk.member not in body["responsables"]:
-        raise DomainError(
-            "SS-501", "este instituto no está entre los responsables", "this institute is not asked"
-        )
+        raise not_competent(desk, asked)
+    _check_law(asked, "mx:LGPDPPSO-45")
     subject = desk.subject(asked)
     _check_identity(desk, asked)
     if body["derecho"] != "ACCESO" and not body.get("descripcion"):
@@ -153,24 +53,45 @@ def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
             "descripcion is required except for ACCESO",
             field="descripcion",
         )
-    received = datetime.fromisoformat(body["recibidaEl"])
-    start = desk.calendar.local_day(received)
-    answer = desk.calendar.add(start, ANSWER)
     request = ArcoRequest(
         folio,
         subject.pid,
         asked.context.member,
         "RECIBIDA",
         {k: v for k, v in body.items() if k not in ("pid", "testigo")},
-        {
-            "dia0": start.isoformat(),
-            "limitePrevencion": desk.calendar.add(start, PREVENTION).isoformat(),
-            "limiteRespuesta": answer.isoformat(),
-            "limiteRecurso": desk.calendar.add(answer, APPEAL).isoformat(),
-        },
+        first_terms(desk, datetime.fromisoformat(body["recibidaEl"])),
     )
     desk.arco.save(request, asked.now, asked.context.member)
-    return Answer(_show(desk, request), 201, ("arco",))
+    return Answer(show(desk, request), 201, ("arco",))
+
+
+def first_terms(desk: InstituteDesk, received: datetime) -> dict[str, str]:
+    """The terms that begin with the local day of reception."""
+    start = desk.calendar.local_day(received)
+    answer = desk.calendar.add(start, ANSWER)
+    return {
+        "dia0": start.isoformat(),
+        "limitePrevencion": desk.calendar.add(start, PREVENTION).isoformat(),
+        "limiteRespuesta": answer.isoformat(),
+        "limiteRecurso": desk.calendar.add(answer, APPEAL).isoformat(),
+    }
+
+
+def not_competent(desk: InstituteDesk, asked: Asked) -> DomainError:
+    """The refusal of a request that is another member's to answer; it says whose (LGPDPPSO 47)."""
+    who = ", ".join(asked.body["responsables"])
+    return desk.refusal(
+        "SS-501",
+        asked,
+        "mx:LGPDPPSO-47",
+        f"{desk.member} no está entre los responsables: {who}",
+        f"{desk.member} is not among those who are asked: {who}",
+    )
+
+
+def _check_law(asked: Asked, basis: str) -> None:
+    if basis not in asked.context.bases:
+        raise DomainError("SS-202", f"se requiere {basis}", f"needed: {basis}", field="X-OSS-Fundamento")
 
 
 def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
@@ -203,12 +124,12 @@ def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
         )
 
 
-def see_request(desk: InstituteDesk, asked: Asked) -> Answer:
+async def see_request(desk: InstituteDesk, asked: Asked) -> Answer:
     """``verArco``: state and dates, and what has been granted once it takes effect."""
     request = _known(desk, asked)
-    body = _show(desk, request)
+    body = show(desk, request)
     if request.state == "EFECTIVA" and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
-        body["paquete"] = _package(desk, request, asked.today)
+        body["paquete"] = await build_package(desk, request, asked.today)
         return Answer(body, categories=("arco", "historia", "bitacora"))
     return Answer(body, categories=("arco",))
 
@@ -218,6 +139,7 @@ def advance_request(desk: InstituteDesk, asked: Asked) -> Answer:
     request = _known(desk, asked)
     body, to = asked.body, asked.body["estado"]
     day = desk.calendar.local_day(datetime.fromisoformat(body["ocurridoEl"]))
+    _check_corrected(desk, asked, request, to)
     if not (request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"):
         machines.check_follows(machines.ARCO, request.state, to)
     _check_may(desk, asked, request, to)
@@ -229,9 +151,11 @@ def advance_request(desk: InstituteDesk, asked: Asked) -> Answer:
         _check_appeal(request, body)
     if to in ("RESUELTA_RR", "CONCILIACION"):
         after = replace(after, outcome=body.get("sentido"))
-    notices = _execute(desk, asked, after) if to == "EFECTIVA" else []
+    if "entrega" in body:
+        after = replace(after, request={**after.request, "entrega": body["entrega"]})
+    notices = execute(desk, asked, after) if to == "EFECTIVA" else []
     desk.arco.save(after, asked.now, asked.context.member, notices)
-    return Answer(_show(desk, after), categories=("arco",))
+    return Answer(show(desk, after), categories=("arco",))
 
 
 def tick(desk: InstituteDesk, now: datetime, today: date) -> None:
@@ -255,8 +179,22 @@ def _known(desk: InstituteDesk, asked: Asked) -> ArcoRequest:
     request = desk.arco.request(asked.path["folio"])
     if request is None or asked.context.member not in (request.member, desk.member, desk.guarantor):
         raise DomainError("SS-300", field="folio")
-    desk.note_subject(asked, request.pid)
+    if request.pid:
+        desk.note_subject(asked, request.pid)
     return request
+
+
+def _check_corrected(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to: str) -> None:
+    """While the person is asked for a correction, the request cannot be answered (SS-503)."""
+    if request.state == "PREVENIDA" and to in ("AMPLIADA", "PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA"):
+        last = request.dates.get("limiteDesahogo", "")
+        raise desk.refusal(
+            "SS-503",
+            asked,
+            "mx:LGPDPPSO-46",
+            f"La persona puede desahogar la prevención hasta el {last}",
+            f"The person may correct her request until {last}",
+        )
 
 
 def _check_may(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to: str) -> None:
@@ -333,6 +271,8 @@ def _refused(desk: InstituteDesk, asked: Asked, after: ArcoRequest, day: date) -
         )
     causes = body.get("causas", [])
     missing = after.state == "INEXISTENCIA"
+    if after.request["derecho"] == INFORMATION:
+        return _information_refused(desk, body, after, day)
     if not missing and not causes:
         raise DomainError(
             "SS-400", "falta al menos una causa", "at least one cause is missing", field="causas"
@@ -350,6 +290,31 @@ def _refused(desk: InstituteDesk, asked: Asked, after: ArcoRequest, day: date) -
     }
     if causes:
         refusal["causa"] = causes[0]
+    return replace(after, refusal=refusal, committee=body["resolucionComite"])
+
+
+def _information_refused(
+    desk: InstituteDesk, body: Mapping[str, Any], after: ArcoRequest, day: date
+) -> ArcoRequest:
+    """A refusal under the transparency law: its article and its reasons are the unit's to say."""
+    said = body.get("negativa", {})
+    if not str(said.get("fundamento", "")).startswith("mx:LGTAIP-") or not said.get("motivacion"):
+        raise DomainError(
+            "SS-400",
+            "la negativa de información lleva artículo de la LGTAIP y motivación",
+            "a refusal of information carries an article of LGTAIP and reasons",
+            field="negativa",
+        )
+    appeal = desk.appeal(day)
+    refusal = {
+        "codigo": "SS-502" if after.state == "INEXISTENCIA" else "SS-500",
+        "fundamento": said["fundamento"],
+        "motivacion": said["motivacion"],
+        "resolucionComite": body["resolucionComite"],
+        "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículo 144 de la LGTAIP",
+        "autoridad": appeal.authority,
+        "limiteImpugnacion": appeal.last_day.isoformat(),
+    }
     return replace(after, refusal=refusal, committee=body["resolucionComite"])
 
 
@@ -371,104 +336,8 @@ def refusal_digest(refusal: dict[str, Any]) -> str:
     return eventchain.history_digest(refusal)
 
 
-def _execute(desk: InstituteDesk, asked: Asked, request: ArcoRequest) -> list[Notice]:
-    """What a granted right changes; the notices to those who hold what was wrong."""
-    last = request.day("limiteEjecucion")
-    if last is not None and asked.today > last:
-        raise DomainError("SS-404", f"la ejecución venció el {last}", f"execution was due on {last}")
-    right, data = request.request["derecho"], request.request.get("datos", [])
-    if right == "OPOSICION":
-        for what in data:
-            desk.rights.oppose(request.pid, what, request.folio)
-    elif right == "CANCELACION" and "correo" in data:
-        desk.rights.block_contact(request.pid, asked.today, desk.calendar.add(asked.today, APPEAL))
-    elif right == "RECTIFICACION" and "periodo" in request.request:
-        return _rectify(desk, asked, request)
-    return []
-
-
-def _rectify(desk: InstituteDesk, asked: Asked, request: ArcoRequest) -> list[Notice]:
-    wanted = request.request["periodo"]
-    wrong = next((p for p in desk.periods.served(request.pid) if p.period_id == wanted["idPeriodo"]), None)
-    if wrong is None:
-        raise DomainError("SS-502", "no hay tal periodo", "there is no such period")
-    desk.periods.correct(wrong, date.fromisoformat(wanted["hasta"]), wanted["evidenciaSha256"], asked.now)
-    affiliation = desk.persons.affiliation(request.pid)
-    if affiliation is not None and affiliation.until == wrong.until:
-        desk.persons.save_affiliation(replace(affiliation, until=date.fromisoformat(wanted["hasta"])))
-    return _replacements(desk, request)
-
-
-def _replacements(desk: InstituteDesk, request: ArcoRequest) -> list[Notice]:
-    """An ``ACLARAR`` for every participant of every open case that got the wrong version."""
-    notices: list[Notice] = []
-    for case in desk.cases.cases_of(request.pid):
-        chain = desk.cases.events(case.case)
-        if not case.is_open or not any("historia" in e.event for e in chain if e.sender == desk.member):
-            continue
-        shown = next(
-            h["pid"]
-            for e in reversed(chain)
-            for h in e.event.get("historia", ())
-            if h["instituto"] == desk.member
-        )
-        history = build_history(desk, request.pid, shown)
-        event = {
-            "caso": case.case,
-            "secuencia": case.sequence + 1,
-            "evento": "ACLARAR",
-            "estadoPrevio": case.state,
-            "estadoNuevo": "HISTORIA_RECIBIDA",
-            "responsable": case.responsible,
-            "contraparte": list(case.counterparties),
-            "historia": [history],
-            "historiaSha256": [eventchain.history_digest(history)],
-            "hashAnterior": case.last_hash,
-        }
-        # The responsible gets the history, the others and this institute's own copy its digest.
-        for member in dict.fromkeys((*case.participants, desk.member)):
-            body = (
-                event
-                if member in (case.responsible, desk.member)
-                else {k: v for k, v in event.items() if k != "historia"}
-            )
-            notices.append(Notice(f"{request.folio}:{case.case}", member, "agregarEvento", body, case.case))
-    return notices
-
-
-def _package(desk: InstituteDesk, request: ArcoRequest, today: date) -> dict[str, Any]:
-    total_rows, rows = desk.persons.accesses(request.pid, today=today)
-    affiliation = desk.persons.affiliation(request.pid)
-    package: dict[str, Any] = {
-        "fuente": desk.member,
-        "afiliacion": None
-        if affiliation is None
-        else {
-            "estado": affiliation.state,
-            "regimen": affiliation.regime,
-            "desde": affiliation.since.isoformat(),
-        },
-        "receptores": sorted({a.receiver for a in rows}),
-        "propositos": sorted({a.purpose for a in rows}),
-        "accesos": total_rows,
-        "bitacora": [
-            {
-                "momento": a.at.isoformat(),
-                "receptor": a.receiver,
-                "proposito": a.purpose,
-                "resultado": a.outcome,
-            }
-            for a in rows
-        ],
-    }
-    try:
-        package["historia"] = build_history(desk, request.pid, request.pid)
-    except DomainError as error:
-        package["historia"] = {"codigo": error.code}
-    return package
-
-
-def _show(desk: InstituteDesk, request: ArcoRequest) -> dict[str, Any]:
+def show(desk: InstituteDesk, request: ArcoRequest) -> dict[str, Any]:
+    """``EstadoArco`` of the service description."""
     body: dict[str, Any] = {
         "folio": request.folio,
         "estado": request.state,
@@ -481,20 +350,8 @@ def _show(desk: InstituteDesk, request: ArcoRequest) -> dict[str, Any]:
         body["negativa"] = request.refusal
     if request.committee is not None:
         body["resolucionComite"] = request.committee
+    if "entrega" in request.request and request.state in ("EFECTIVA", "CUMPLIDA"):
+        body["entrega"] = request.request["entrega"]
     if request.outcome is not None:
         body["sentido"] = request.outcome
     return body
-
-
-def _request(r: tuple[Any, ...]) -> ArcoRequest:
-    return ArcoRequest(
-        r[0],
-        Pid(r[1]),
-        r[2],
-        r[3],
-        json.loads(r[4]),
-        json.loads(r[5]),
-        None if r[6] is None else json.loads(r[6]),
-        r[7],
-        r[8],
-    )

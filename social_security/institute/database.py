@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from social_security.gatewayrefusals import REFUSALS_STEP
 from social_security.institute import store
-from social_security.institute.arco import ARCO_STEP
-from social_security.institute.external import ADMISSION_STEP
+from social_security.institute.arcostore import ARCO_STEP
+from social_security.institute.external import ADMISSION_STEP, ADMISSION_TIMES_STEP
 from social_security.institute.history import HISTORY_STEP
-from social_security.institute.portability import PORTABILITY_STEP
-from social_security.institute.rights import RIGHTS_STEP
+from social_security.institute.measures import MEASURE_STEP
+from social_security.institute.portability import PORTABILITY_STEP, PORTABILITY_TIMES_STEP
+from social_security.institute.publication import RETIREE_STEP
+from social_security.institute.rights import OPPOSITION_STEP, RIGHTS_STEP
 from social_security.institute.vital import VITAL_STEP
 from social_security.outbox import OUTBOX_STEP
 
@@ -20,4 +23,10 @@ STEPS = (
     ADMISSION_STEP,
     VITAL_STEP,
     OUTBOX_STEP,
+    PORTABILITY_TIMES_STEP,
+    ADMISSION_TIMES_STEP,
+    RETIREE_STEP,
+    REFUSALS_STEP,
+    OPPOSITION_STEP,
+    MEASURE_STEP,
 )

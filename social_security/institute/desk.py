@@ -14,30 +14,52 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from social_security import pack, tokens
-from social_security.faults import Appeal, DomainError, Refusal
-from social_security.institute import accesslog, affiliation, arco, external, history, portability, vital
-from social_security.institute.arco import ArcoStore
+from social_security.faults import APPEAL_DAYS, Appeal, DomainError, Refusal
+from social_security.gatewayrefusals import GatewayRefusals
+from social_security.institute import (
+    accesslog,
+    affiliation,
+    arco,
+    assembly,
+    eligibility,
+    external,
+    history,
+    measures,
+    portability,
+    publication,
+    publicinfo,
+    vital,
+)
+from social_security.institute.arcostore import ArcoRequest, ArcoStore
 from social_security.institute.conventions import Conventions
+from social_security.institute.export import build_record
 from social_security.institute.external import AdmissionStore
 from social_security.institute.history import PeriodStore
+from social_security.institute.measures import MeasureStore
 from social_security.institute.portability import CaseStore
-from social_security.institute.rights import RightsStore
+from social_security.institute.publication import RetireeStore
+from social_security.institute.rights import AUTOMATED, RightsStore
 from social_security.institute.store import Access, PersonStore
 from social_security.institute.vital import VitalStore
 from social_security.outbox import Notice, Outbox
+from social_security.platform import PLATFORM, NoPlatform
 from social_security.pseudonyms import Pid, parse_pid
 from social_security.road import Road, Why
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import date, datetime
+
+    from aiohttp import web
 
     from serving.database import AnyDatabase
     from social_security.calendars import Calendar
     from social_security.keys import InstituteKeys
+    from social_security.platform import Platform
 
-APPEAL_DAYS = 15  # LGPDPPSO 86: working days from the answer
+# The person's own rights, and what a law commands, cannot be opposed.
+_NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
 _NO_DATA = frozenset(("SS-300",))
 
 
@@ -62,6 +84,7 @@ class InstituteDesk:
         calendar: Calendar,
         policy: str,
         road: Road,
+        platform: Platform | None = None,
     ) -> None:
         self.member = member
         self.code = member.rpartition("/")[2]
@@ -77,9 +100,13 @@ class InstituteDesk:
         self.cases = CaseStore(database)
         self.conventions = Conventions(self)
         self.rights = RightsStore(database)
-        self.arco = ArcoStore(database)
+        self.platform = platform or NoPlatform()
+        self.arco = ArcoStore(database, self._exports)
         self.admissions = AdmissionStore(database)
         self.vital = VitalStore(database)
+        self.retirees = RetireeStore(database)
+        self.measures = MeasureStore(database)
+        self.gateway_refusals = GatewayRefusals(database, road, member, "BITACORA")
         self.outbox = Outbox(database, self._deliver, clock)
         self._ticked: date | None = None
         self._keys = keys
@@ -120,7 +147,30 @@ class InstituteDesk:
             found = self._by_pid(asked, parse_pid(body["pid"]))
         self.note_subject(asked, found.pid)
         self._check_level(asked, found)
+        self.check_opposition(asked, found, asked.context.purpose, asked.operation.category)
         return found
+
+    def subject_of_token(self, token: str, at: datetime) -> Pid | None:
+        """Whom a token names here, whatever else may be wrong with its use; None when it is not for this institute."""
+        try:
+            return tokens.open_token(token, self._keys.own, self._keys.registry, self.member, at).subject
+        except DomainError:
+            return None
+
+    def check_opposition(self, asked: Asked, subject: Subject, *uses: str) -> None:
+        """Refuse what the person opposes (SS-208). What is hers by law, and what others must do by law, goes on."""
+        if asked.context.purpose in _NOT_OPPOSED:
+            return
+        automated = (AUTOMATED,) if asked.context.role == "SISTEMA" else ()
+        opposed = self.rights.opposition(subject.pid, (*uses, *automated))
+        if opposed is not None:
+            raise self.refusal(
+                "SS-208",
+                asked,
+                "mx:LGPDPPSO-41",
+                f"La persona se opuso a este uso de sus datos: {opposed}",
+                f"The person opposes this use of her data: {opposed}",
+            )
 
     def note_subject(self, asked: Asked, pid: Pid) -> None:
         """Say whom the request is about, for the access row."""
@@ -142,7 +192,7 @@ class InstituteDesk:
         if self._ticked == today:
             return
         arco.tick(self, self.now(), today)
-        external.tick(self, today)
+        external.tick(self, self.now(), today)
         self.rights.suppress(today)
         self._ticked = today
 
@@ -164,10 +214,32 @@ class InstituteDesk:
             "findUsage": accesslog.find_usage,
             "inspeccion": accesslog.inspect,
             "notificarEvento": vital.apply_event,
+            "verificarElegibilidad": eligibility.check_eligibility,
+            "reunirHistoria": assembly.assemble_history,
+            "presentarInformacion": publicinfo.file_information,
+            "notificarMedida": measures.take_measure,
         }
         return {name: functools.partial(act, self) for name, act in made.items()}
 
+    def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
+        """The public readings by path."""
+        return {
+            "/jubilados": functools.partial(publication.read_retirees, self),
+            "/negativas": functools.partial(publication.read_refusals, self),
+            "/indicadores": functools.partial(publication.read_indicators, self),
+            "/violaciones": functools.partial(publication.read_violations, self),
+        }
+
+    def _exports(self, request: ArcoRequest, number: int) -> list[Notice]:
+        """What the national platform is told of a request's new state."""
+        if not self.platform.is_set:
+            return []
+        record = build_record(self.member, request, number)
+        return [Notice(f"{request.folio}:{number}", PLATFORM, "exportar", record, request.folio)]
+
     async def _deliver(self, notice: Notice) -> bool:
+        if notice.member == PLATFORM:
+            return await self.platform.hand_over(notice.body)
         why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
         return (await self.road.ask("PORT", notice.member, notice.operation, notice.body, why)).is_done
 

@@ -36,6 +36,14 @@ ADMISSION_STEP = """
         receipt TEXT
     );
 """
+ADMISSION_TIMES_STEP = """
+    CREATE TABLE admission_event (
+        case_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        at TEXT NOT NULL
+    );
+    CREATE INDEX admission_event_case ON admission_event (case_id);
+"""
 REGISTRY = "MX/GOB/00-RNSS"
 DECISION_DAYS = 20
 ORIGIN_DAYS = 10
@@ -76,9 +84,20 @@ class AdmissionStore:
             for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")  # noqa: S608
         ]
 
-    def save(self, a: Admission) -> None:
+    def times(self) -> list[tuple[str, str, datetime]]:
+        """Case, state and when, of everything that happened."""
+        return [
+            (str(r[0]), str(r[1]), datetime.fromisoformat(r[2]))
+            for r in self._database.query("SELECT case_id, state, at FROM admission_event ORDER BY at")
+        ]
+
+    def save(self, a: Admission, at: datetime) -> None:
         """Write an application's state."""
         with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO admission_event (case_id, state, at) VALUES (?, ?, ?)",
+                (a.case, a.state, at.isoformat()),
+            )
             connection.execute(
                 f"INSERT INTO admission ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  ours
                 "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, deadline = excluded.deadline, "
@@ -146,7 +165,7 @@ async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
         "RECIBIDA",
         desk.calendar.add(asked.today, DECISION_DAYS),
     )
-    desk.admissions.save(made)
+    desk.admissions.save(made, asked.now)
     return Answer(_show(made), 202, ("beneficio",))
 
 
@@ -221,7 +240,7 @@ async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
             },
             Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión"),
         )
-    desk.admissions.save(after)
+    desk.admissions.save(after, asked.now)
     return Answer(_show(after), categories=("beneficio",))
 
 
@@ -242,11 +261,11 @@ def confirm_period(desk: InstituteDesk, asked: Asked) -> Answer:
     return Answer({"confirmado": False}, categories=("historia",))
 
 
-def tick(desk: InstituteDesk, today: date) -> None:
+def tick(desk: InstituteDesk, now: datetime, today: date) -> None:
     """What time alone does: a provisional admission or an unanswered prevention lapses."""
     for admission in desk.admissions.all():
         if admission.state in ("ADMITIDA_PROVISIONAL", "PREVENIDA") and today > admission.deadline:
-            desk.admissions.save(replace(admission, state="CADUCADA"))
+            desk.admissions.save(replace(admission, state="CADUCADA"), now)
 
 
 def _known(desk: InstituteDesk, asked: Asked) -> Admission:

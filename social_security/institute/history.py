@@ -124,6 +124,10 @@ class PeriodStore:
         """What is certified of a person now."""
         return [p for p in self.every(pid) if p.state != "SUSTITUIDO"]
 
+    def any(self) -> bool:
+        """Whether the institute certifies anything at all."""
+        return bool(self._database.query("SELECT 1 FROM period LIMIT 1"))
+
     def every(self, pid: Pid) -> list[Certified]:
         """Every version, replaced ones too."""
         rows = self._database.query(
@@ -201,14 +205,8 @@ async def consult_history(desk: InstituteDesk, asked: Asked) -> Answer:
         raise DomainError(
             "SS-201", "los sueldos sólo salen en PUR-PORT", "pay leaves for PUR-PORT only", field="conSueldos"
         )
-    if with_pay and desk.rights.is_opposed(subject.pid, "sueldos"):
-        raise desk.refusal(
-            "SS-208",
-            asked,
-            "mx:LGPDPPSO-41",
-            "La persona se opuso a que sus sueldos se envíen a otros institutos",
-            "The person opposes her pay being sent to other institutes",
-        )
+    if with_pay:
+        desk.check_opposition(asked, subject, "sueldos")
     affiliation = desk.persons.affiliation(subject.pid)
     if affiliation is not None and affiliation.state == "FALLECIDA" and context.purpose != "PUR-PORT":
         raise DomainError("SS-302")

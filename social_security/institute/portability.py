@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security import eventchain, machines
@@ -47,6 +47,7 @@ PORTABILITY_STEP = """
         PRIMARY KEY (case_id, sequence)
     );
 """
+PORTABILITY_TIMES_STEP = "ALTER TABLE port_event ADD COLUMN at TEXT"
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
 
 
@@ -148,7 +149,15 @@ class CaseStore:
         )
         return [Logged(json.loads(r[0]), r[1], r[2]) for r in rows]
 
-    def append(self, case: Case, event: dict[str, Any], digest: str, sender: str) -> None:
+    def times(self, case: str) -> dict[str, datetime]:
+        """When each state was reached first, by state."""
+        rows = self._database.query(
+            "SELECT event, at FROM port_event WHERE case_id = ? AND at IS NOT NULL ORDER BY sequence DESC",
+            (case,),
+        )
+        return {json.loads(r[0])["estadoNuevo"]: datetime.fromisoformat(r[1]) for r in rows}
+
+    def append(self, case: Case, event: dict[str, Any], digest: str, sender: str, at: datetime) -> None:
         """Take an event and the state it leads to, in one transaction."""
         deadline = event.get("fechaLimite")
         kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
@@ -169,8 +178,15 @@ class CaseStore:
                 ),
             )
             connection.execute(
-                "INSERT INTO port_event (case_id, sequence, event, hash, sender) VALUES (?, ?, ?, ?, ?)",
-                (case.case, event["secuencia"], json.dumps(kept, ensure_ascii=False), digest, sender),
+                "INSERT INTO port_event (case_id, sequence, event, hash, sender, at) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    case.case,
+                    event["secuencia"],
+                    json.dumps(kept, ensure_ascii=False),
+                    digest,
+                    sender,
+                    at.isoformat(),
+                ),
             )
 
 
@@ -237,7 +253,7 @@ async def take_event(desk: InstituteDesk, asked: Asked) -> Answer:
     after = _after(desk, asked, case, chain, event)
     _check_content(desk, asked, case, chain, event)
     desk.note_subject(asked, case.pid)
-    desk.cases.append(after, event, digest, asked.context.member)
+    desk.cases.append(after, event, digest, asked.context.member, asked.now)
     return _acknowledged(digest)
 
 
@@ -288,7 +304,7 @@ async def _present(desk: InstituteDesk, asked: Asked, event: dict[str, Any]) -> 
         0,
         eventchain.START,
     )
-    desk.cases.append(case, event, digest, asked.context.member)
+    desk.cases.append(case, event, digest, asked.context.member, asked.now)
     return digest
 
 

@@ -11,6 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.database import AnyDatabase
     from social_security.pseudonyms import Pid
 
@@ -34,6 +36,9 @@ RIGHTS_STEP = """
         pid TEXT NOT NULL
     );
 """
+# What an opposition is about became more than data: purposes, and decisions made only by automated means.
+OPPOSITION_STEP = "ALTER TABLE opposition ADD COLUMN since TEXT"
+AUTOMATED = "automatizado"
 BLOCKED_DAYS = 90
 
 
@@ -43,13 +48,19 @@ class RightsStore:
     def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
-    def oppose(self, pid: Pid, data: str, folio: str) -> None:
-        """Note that a person opposes a use of her data."""
+    def oppose(self, pid: Pid, what: str, folio: str, since: date) -> None:
+        """Note that a person opposes a use of her data: by category, by purpose, or `AUTOMATED`."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO opposition (pid, data, folio) VALUES (?, ?, ?) ON CONFLICT (pid, data) DO NOTHING",
-                (pid, data, folio),
+                "INSERT INTO opposition (pid, data, folio, since) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (pid, data) DO NOTHING",
+                (pid, what, folio, since.isoformat()),
             )
+
+    def opposition(self, pid: Pid, uses: Sequence[str]) -> str | None:
+        """The first of these uses that she opposes, or None."""
+        opposed = {r[0] for r in self._database.query("SELECT data FROM opposition WHERE pid = ?", (pid,))}
+        return next((use for use in uses if use in opposed), None)
 
     def is_opposed(self, pid: Pid, data: str) -> bool:
         """Whether she opposes it."""

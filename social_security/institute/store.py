@@ -8,6 +8,7 @@ Spec: the domain reference 5.2 (Afiliacion, RegistroAcceso).
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,7 +19,7 @@ from social_security.pseudonyms import Pid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.database import AnyDatabase
+    from serving.database import AnyDatabase, Transaction
 
 STEPS = (
     """
@@ -187,10 +188,23 @@ class PersonStore:
         rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
         return str(rows[0][0]) if rows else None
 
-    def add_access(self, a: Access) -> None:
-        """Append an access row."""
-        with self._database.transaction() as connection:
-            connection.execute(
+    def paired(self, pidp: Pid, member: str) -> Pid | None:
+        """The person behind a pair pseudonym of a member, whatever it was made for."""
+        rows = self._database.query("SELECT pid FROM pair WHERE pidp = ? AND member = ?", (pidp, member))
+        return Pid(rows[0][0]) if rows else None
+
+    @staticmethod
+    def hold_back(connection: Transaction, message_id: str, code: str) -> None:
+        """Turn the row of an answer that the gateway did not let out: nothing left."""
+        connection.execute(
+            "UPDATE access SET outcome = 'NEGADO', code = ?, categories = '[]' WHERE message_id = ?",
+            (code, message_id),
+        )
+
+    def add_access(self, a: Access, connection: Transaction | None = None) -> None:
+        """Append an access row, as part of a transaction where one is given."""
+        with contextlib.nullcontext(connection) if connection else self._database.transaction() as into:
+            into.execute(
                 "INSERT INTO access (pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, "
                 "message_id, local_user, outcome, code, hidden_basis, hidden_until) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -212,6 +226,13 @@ class PersonStore:
                     None if a.hidden_until is None else a.hidden_until.isoformat(),
                 ),
             )
+
+    def refusals_by_code(self) -> dict[str, int]:
+        """How many requests were refused, by code; never of whom."""
+        rows = self._database.query(
+            "SELECT code, count(*) FROM access WHERE outcome = 'NEGADO' AND code IS NOT NULL GROUP BY code"
+        )
+        return {str(r[0]): int(r[1]) for r in rows}
 
     def accesses(
         self,

@@ -8,7 +8,9 @@ Spec: the domain reference 5.5 (Onboarding), 5.7; S01, S04.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,15 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from social_security import machines, pack
-from social_security.faults import DomainError
+from social_security.benefits import render_catalogue
+from social_security.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
+from social_security.oniess import readings
 from social_security.oniess.adoption import check_adoption
-from social_security.oniess.indicators import read_indicators
+from social_security.oniess.collecting import REGISTRY, Collector
+from social_security.oniess.escalation import add_up, escalate
 from social_security.oniess.store import Application, OniessStore
+from social_security.outbox import Notice, Outbox
+from social_security.road import Road, Why
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from social_security.calendars import Calendar
+    from social_security.service import Reading
 
 IMPACT_DAYS = 30
 REPORT_DAYS = timedelta(days=30)
@@ -47,11 +55,15 @@ class OniessDesk:
         zone: ZoneInfo,
         policy: str,
         authorities: Sequence[x509.Certificate],
+        road: Road,
     ) -> None:
         self.member = member
         self.zone = zone
         self.policy = policy
-        self._store = store
+        self.store = store
+        self.collector = Collector(store, road)
+        self.outbox = Outbox(store.database, self._deliver, clock)
+        self._road = road
         self._clock = clock
         self._calendar = calendar
         self._authorities = authorities
@@ -66,8 +78,12 @@ class OniessDesk:
     def admit(self, asked: Asked) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
         notice = asked.context.notice
-        if self._store.notice(notice.uri) != notice.sha256:
+        if self.store.notice(notice.uri) != notice.sha256:
             raise DomainError("SS-204", field="X-OSS-Aviso")
+
+    def appeal(self, day: date) -> Appeal:
+        """The federal guarantor, within the working days of this member's calendar."""
+        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
 
     def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
         """Applications keep their own events."""
@@ -81,20 +97,27 @@ class OniessDesk:
             "activarAlta": self.activate,
         }
 
-    def readings(self) -> dict[str, Callable[[Mapping[str, str]], web.Response]]:
+    def readings(self) -> dict[str, Reading]:
         """The public readings by path."""
         return {
             "/politica": self._policy,
             "/catalogo": lambda _q: web.json_response(pack.document("catalogue.jsonld")),
-            "/convenios": lambda _q: web.json_response({"convenios": self._store.conventions()}),
-            "/indicadores": self._indicators,
+            "/convenios": lambda _q: web.json_response({"convenios": self.store.conventions()}),
+            "/indicadores": functools.partial(readings.read_indicators, self),
+            "/jubilados": functools.partial(readings.read_retirees, self),
+            "/negativas": functools.partial(readings.read_refusals, self),
+            "/violaciones": functools.partial(readings.read_violations, self),
+            "/beneficios": lambda _q: web.json_response(
+                render_catalogue(), content_type="application/ld+json"
+            ),
+            "/ordenes": self._orders,
             "/calendarios": lambda _q: web.json_response(pack.document("calendars.json")),
             "/consola": self._console,
         }
 
     def apply(self, asked: Asked) -> Answer:
         """``solicitarAlta``: a case with nine gates, all pending."""
-        known = self._store.application(asked.context.case)
+        known = self.store.application(asked.context.case)
         if known is not None:
             return Answer(_show(known), 201)
         roles = {c["rol"] for c in asked.body["contactos"]}
@@ -114,7 +137,7 @@ class OniessDesk:
             None,
             {gate: {"estado": "PENDIENTE"} for gate in pack.codes()["onboarding_gates"]},
         )
-        self._store.save(made, asked.now, "solicitarAlta")
+        self.store.save(made, asked.now, "solicitarAlta")
         return Answer(_show(made), 201, ("documento",))
 
     def see(self, asked: Asked) -> Answer:
@@ -149,7 +172,7 @@ class OniessDesk:
         }
         after = replace(after, gates=gates)
         after = replace(after, state=machines.onboarding_state(after.gate_states()))
-        self._store.save(after, asked.now, f"{gate}={body['resultado']}")
+        self.store.save(after, asked.now, f"{gate}={body['resultado']}")
         return Answer(_show(after))
 
     def activate(self, asked: Asked) -> Answer:
@@ -169,11 +192,13 @@ class OniessDesk:
                 "SS-600", f"faltan: {', '.join(missing)}", f"open: {', '.join(missing)}", field="compuertas"
             )
         after = replace(application, state="ACTIVA")
-        self._store.save(after, asked.now, "activarAlta")
+        body = application.request
+        self.store.add_members([f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"])
+        self.store.save(after, asked.now, "activarAlta")
         return Answer(_show(after))
 
     def _known(self, asked: Asked) -> Application:
-        application = self._store.application(asked.path["caso"])
+        application = self.store.application(asked.path["caso"])
         if application is None:
             raise DomainError("SS-300", field="caso")
         return application
@@ -198,19 +223,42 @@ class OniessDesk:
 
     def _policy_hash(self) -> str:
         """The hash of the policy in force, as heads sign it: of the document, not of its signed form."""
-        document = self._store.published("politica")
+        document = self.store.published("politica")
         if document is None:
             raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
         return hashlib.sha256(document).hexdigest()
 
     def _policy(self, _query: Mapping[str, str]) -> web.Response:
-        signed = self._store.published("politica-firmada")
+        signed = self.store.published("politica-firmada")
         if signed is None:
             raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
         return web.Response(body=signed, content_type="application/json")
 
-    def _indicators(self, query: Mapping[str, str]) -> web.Response:
-        return web.json_response(read_indicators(self._store, query.get("periodo", "")))
+    def _orders(self, _query: Mapping[str, str]) -> web.Response:
+        """Orders of suspension as they were laid before the governing body, to be signed or not."""
+        return web.json_response(
+            {
+                "propuestas": [
+                    {"miembro": m, "documento": json.loads(d)}
+                    for m, d in self.store.proposed_orders().items()
+                ]
+            }
+        )
+
+    def institutes(self) -> list[str]:
+        """The members with persons of their own: all but the registry."""
+        return [m for m in self.store.members() if m != REGISTRY]
+
+    async def round(self) -> None:
+        """Ask whether members are up, read what their gateways refused, and take the measures that are due."""
+        await self.collector.probe(self.now())
+        gathered = await self.collector.gather("violaciones")
+        escalate(self.store, add_up(gathered), self.now(), self._calendar)
+
+    async def _deliver(self, notice: Notice) -> bool:
+        why = Why("PUR-SUPERV", notice.case, "SISTEMA", "Medida por violaciones a la política")
+        heard = await self._road.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
+        return heard.is_done
 
     def _console(self, _query: Mapping[str, str]) -> web.Response:
         """Members on their way in, conventions, policy: live, and without any personal data."""
@@ -223,11 +271,11 @@ class OniessDesk:
                         "codigo": a.request["codigoPropuesto"],
                         "estado": a.state,
                         "compuertas": a.gate_states(),
-                        "camino": [event for _, event in self._store.events(a.case)],
+                        "camino": [event for _, event in self.store.events(a.case)],
                     }
-                    for a in self._store.applications()
+                    for a in self.store.applications()
                 ],
-                "convenios": [c["id"] for c in self._store.conventions()],
+                "convenios": [c["id"] for c in self.store.conventions()],
             }
         )
 

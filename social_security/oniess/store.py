@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from social_security.oniess.enforcement import Measure
+from social_security.outbox import OUTBOX_STEP, Notice, Outbox
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from serving.database import AnyDatabase
 
@@ -43,6 +46,38 @@ STEPS = (
     CREATE TABLE published (
         name TEXT PRIMARY KEY,
         document BLOB NOT NULL
+    );
+    """,
+    OUTBOX_STEP,
+    """
+    CREATE TABLE member (
+        number INTEGER PRIMARY KEY,
+        path TEXT NOT NULL UNIQUE
+    );
+    CREATE TABLE reading (
+        what TEXT NOT NULL,
+        member TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (what, member)
+    );
+    CREATE TABLE probe (
+        month TEXT NOT NULL,
+        member TEXT NOT NULL,
+        up BIGINT NOT NULL,
+        asked BIGINT NOT NULL,
+        PRIMARY KEY (month, member)
+    );
+    CREATE TABLE cost (
+        month TEXT PRIMARY KEY,
+        cents BIGINT NOT NULL
+    );
+    CREATE TABLE measure (
+        member TEXT NOT NULL,
+        measure TEXT NOT NULL,
+        violations BIGINT NOT NULL,
+        taken_at TEXT NOT NULL,
+        proposed_order BLOB,
+        PRIMARY KEY (member, measure)
     );
     """,
 )
@@ -160,6 +195,120 @@ class OniessStore:
         """A published document."""
         rows = self._database.query("SELECT document FROM published WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else None
+
+    @property
+    def database(self) -> AnyDatabase:
+        """The database, which the outbox shares."""
+        return self._database
+
+    # Members, and what is read of them
+
+    def add_members(self, paths: Sequence[str]) -> None:
+        """Enter members that ONIESS reads from now on."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO member (path) VALUES (?) ON CONFLICT (path) DO NOTHING", [(p,) for p in paths]
+            )
+
+    def members(self) -> list[str]:
+        """The members ONIESS reads."""
+        return [str(r[0]) for r in self._database.query("SELECT path FROM member ORDER BY path")]
+
+    def member_number(self, path: str) -> int:
+        """A member's number here."""
+        ((number,),) = self._database.query("SELECT number FROM member WHERE path = ?", (path,))
+        return int(number)
+
+    def keep_readings(self, what: str, told: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep the last reading of each member."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO reading (what, member, body) VALUES (?, ?, ?) "
+                "ON CONFLICT (what, member) DO UPDATE SET body = excluded.body",
+                [(what, member, json.dumps(body, ensure_ascii=False)) for member, body in told.items()],
+            )
+
+    def readings(self, what: str) -> dict[str, dict[str, Any]]:
+        """The last reading of each member."""
+        rows = self._database.query("SELECT member, body FROM reading WHERE what = ?", (what,))
+        return {str(r[0]): json.loads(r[1]) for r in rows}
+
+    def count_probe(self, month: str, member: str, *, is_up: bool) -> None:
+        """Note whether a member answered."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO probe (month, member, up, asked) VALUES (?, ?, ?, 1) ON CONFLICT (month, member) "
+                "DO UPDATE SET up = probe.up + excluded.up, asked = probe.asked + 1",
+                (month, member, int(is_up)),
+            )
+
+    def probes(self, month: str) -> tuple[int, int]:
+        """How many probes of a month were answered, of how many."""
+        ((up, asked),) = self._database.query(
+            "SELECT coalesce(sum(up), 0), coalesce(sum(asked), 0) FROM probe WHERE month = ?", (month,)
+        )
+        return int(up), int(asked)
+
+    def set_cost(self, month: str, cents: int) -> None:
+        """Enter what the platform cost in a month."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO cost (month, cents) VALUES (?, ?) "
+                "ON CONFLICT (month) DO UPDATE SET cents = excluded.cents",
+                (month, cents),
+            )
+
+    def cost(self, month: str) -> int | None:
+        """What the platform cost in a month, in centavos; None when nobody has entered it."""
+        rows = self._database.query("SELECT cents FROM cost WHERE month = ?", (month,))
+        return int(rows[0][0]) if rows else None
+
+    # Measures
+
+    def take_measure(
+        self,
+        member: str,
+        measure: Measure,
+        violations: int,
+        at: datetime,
+        notice: Notice,
+        order: bytes | None,
+    ) -> None:
+        """Note a measure and queue what the member is told, in one transaction."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO measure (member, measure, violations, taken_at, proposed_order) VALUES (?, ?, ?, ?, ?)",
+                (member, measure.name, violations, at.isoformat(), order),
+            )
+            Outbox.put(connection, [notice])
+
+    def measures(self, member: str) -> set[Measure]:
+        """The measures taken about a member."""
+        rows = self._database.query("SELECT measure FROM measure WHERE member = ?", (member,))
+        return {Measure[str(r[0])] for r in rows}
+
+    def all_measures(self) -> list[dict[str, Any]]:
+        """Every measure, with whether the member has acknowledged it."""
+        rows = self._database.query(
+            "SELECT measure.member, measure.measure, measure.violations, measure.taken_at FROM measure "
+            "ORDER BY measure.taken_at, measure.member, measure.violations"
+        )
+        return [
+            {
+                "miembro": r[0],
+                "medida": Measure[str(r[1])].value,
+                "violaciones": int(r[2]),
+                "tomadaEl": r[3],
+            }
+            for r in rows
+        ]
+
+    def proposed_orders(self) -> dict[str, bytes]:
+        """Orders of suspension that the governing body may sign, by member."""
+        rows = self._database.query(
+            "SELECT member, proposed_order FROM measure WHERE proposed_order IS NOT NULL ORDER BY member"
+        )
+        return {str(r[0]): bytes(r[1]) for r in rows}
 
 
 def _application(r: tuple[Any, ...]) -> Application:

@@ -13,20 +13,25 @@ import json
 import uuid
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from social_security import tokens
 from social_security.curp import parse_curp
-from social_security.faults import DomainError
+from social_security.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
+from social_security.gatewayrefusals import GatewayRefusals
 from social_security.outbox import Notice, Outbox
 from social_security.pseudonyms import institute_pid, pair_pid, parse_pid
+from social_security.registry import publication
 from social_security.registry.store import CaseEntry
 from social_security.registry.vital import deliver, report_event
 from social_security.service import Answer, Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from zoneinfo import ZoneInfo
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from aiohttp import web
+
+    from social_security.calendars import Calendar
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
     from social_security.road import Road
@@ -43,17 +48,19 @@ class RegistryDesk:
         store: RegistryStore,
         keys: RegistryKeys,
         clock: Callable[[], datetime],
-        zone: ZoneInfo,
+        calendar: Calendar,
         policy: str,
         road: Road,
     ) -> None:
         self.member = member
-        self.zone = zone
+        self.zone = ZoneInfo(calendar.zone)
+        self._calendar = calendar
         self.policy = policy
-        self._store = store
+        self.store = store
         self._keys = keys
         self._clock = clock
         self._road = road
+        self.gateway_refusals = GatewayRefusals(store.database, road, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
 
     def now(self) -> datetime:
@@ -63,11 +70,15 @@ class RegistryDesk:
     def admit(self, asked: Asked) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
         notice = asked.context.notice
-        if self._store.notice(notice.uri) != notice.sha256:
+        if self.store.notice(notice.uri) != notice.sha256:
             raise DomainError("SS-204", field="X-OSS-Aviso")
 
     def tick(self) -> None:
         """Nothing here falls due by itself."""
+
+    def appeal(self, day: date) -> Appeal:
+        """The federal guarantor, within the working days of this member's calendar."""
+        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
 
     def record(self, asked: Asked, answer: Answer | None, error: DomainError | None) -> None:
         """The registry's log is the gateway's message log; nothing is kept beside it."""
@@ -79,7 +90,14 @@ class RegistryDesk:
             "traducirPid": self.translate,
             "localizarHistoria": self.locate,
             "registrarCaso": self.register_case,
-            "notificarEvento": functools.partial(report_event, self._store),
+            "notificarEvento": functools.partial(report_event, self.store),
+        }
+
+    def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
+        """The public readings by path."""
+        return {
+            "/indicadores": functools.partial(publication.read_indicators, self),
+            "/violaciones": functools.partial(publication.read_violations, self),
         }
 
     def find_person(self, asked: Asked) -> Answer:
@@ -88,7 +106,7 @@ class RegistryDesk:
         body, member = asked.body, asked.context.member
         if "curp" in body:
             curp = parse_curp(body["curp"], asked.today)
-            person = self._store.find_by_curp(curp)
+            person = self.store.find_by_curp(curp)
             born = body.get("fechaNacimiento")
             if person is not None and born is not None and date.fromisoformat(born) != curp.born:
                 raise DomainError(
@@ -98,14 +116,14 @@ class RegistryDesk:
                     field="fechaNacimiento",
                 )
         else:
-            person = self._store.find_by_pid(member, parse_pid(body["pid"]))
+            person = self.store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return Answer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
-        if self._store.is_under_review(person.rid):
+        if self.store.is_under_review(person.rid):
             return Answer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
-            "pid": self._store.link(person.rid, member, asked.today),
+            "pid": self.store.link(person.rid, member, asked.today),
         }
         wanted = body.get("atributos", ())
         if "nivel" in wanted:
@@ -120,7 +138,7 @@ class RegistryDesk:
         self._check_case_open(asked)
         person = self._known(asked)
         recipient = asked.body["destino"]
-        jwk = self._store.recipient(recipient)
+        jwk = self.store.recipient(recipient)
         if jwk is None:
             raise DomainError(
                 "SS-300",
@@ -157,36 +175,36 @@ class RegistryDesk:
     def locate(self, asked: Asked) -> Answer:
         """The members that hold a history; never the history."""
         self._check_case_open(asked)
-        return Answer({"institutos": self._store.holders(self._known(asked).rid)}, categories=("identidad",))
+        return Answer({"institutos": self.store.holders(self._known(asked).rid)}, categories=("identidad",))
 
     def register_case(self, asked: Asked) -> Answer:
         """Note a case, or its new state. A second open one for the same benefit is named (SS-205 never; it answers)."""
         body = asked.body
         person = self._known(asked)
-        before = self._store.case(body["caso"])
+        before = self.store.case(body["caso"])
         if before is not None and before.member != asked.context.member:
             raise DomainError("SS-405", field="caso")
         benefit = body.get("beneficio")
         if benefit is not None and before is None:
-            for other in self._store.cases_of(person.rid, benefit):
+            for other in self.store.cases_of(person.rid, benefit):
                 if other.state not in CLOSED:
                     return Answer({"resultado": "DUPLICADO", "caso": other.case}, categories=("beneficio",))
-        self._store.save_case(
+        self.store.save_case(
             CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"]), asked.now
         )
         return Answer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
 
     async def _deliver(self, notice: Notice) -> bool:
-        return await deliver(self._store, self._keys, self._road, self.member, notice, self.now())
+        return await deliver(self.store, self._keys, self._road, self.member, notice, self.now())
 
     def _known(self, asked: Asked) -> Person:
-        person = self._store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
+        person = self.store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
         if person is None:
             raise DomainError("SS-300", field="pid")
         return person
 
     def _check_case_open(self, asked: Asked) -> None:
-        entry = self._store.case(asked.context.case)
+        entry = self.store.case(asked.context.case)
         if entry is not None and entry.state in CLOSED:
             raise DomainError(
                 "SS-205", f"el caso está {entry.state}", f"the case is {entry.state}", field="X-Road-Issue"
@@ -194,7 +212,9 @@ class RegistryDesk:
 
     def _check_quota(self, asked: Asked) -> None:
         quota = asked.operation.daily_quota
-        if quota is not None and self._store.count_lookup(asked.context.user, asked.today) > quota:
+        context = asked.context
+        count = self.store.count_lookup(context.user, context.member, context.case, asked.today)
+        if quota is not None and count > quota:
             raise DomainError(
                 "SS-304",
                 f"la cuota es de {quota} consultas por cuenta y día",

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from serving.database import Database
 from social_security.curp import parse_curp
+from social_security.gatewayrefusals import REFUSALS_STEP
 from social_security.outbox import OUTBOX_STEP, Outbox
 from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
 
@@ -105,6 +106,16 @@ STEPS = (
     );
     """,
     OUTBOX_STEP,
+    REFUSALS_STEP,
+    """
+    CREATE TABLE lookup_case (
+        month TEXT NOT NULL,
+        member TEXT NOT NULL,
+        case_id TEXT NOT NULL,
+        count BIGINT NOT NULL,
+        PRIMARY KEY (month, member, case_id)
+    );
+    """,
 )
 
 
@@ -366,18 +377,30 @@ class RegistryStore:
                 (entry.case, entry.member, entry.rid, entry.benefit, entry.state, at.isoformat()),
             )
 
-    def count_lookup(self, account: str, day: date) -> int:
-        """Count a look-up of an account; how many it is today."""
+    def count_lookup(self, account: str, member: str, case: str, day: date) -> int:
+        """Count a look-up of an account, and for which case it was; how many it is today."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO lookup (account, day, count) VALUES (?, ?, 1) "
-                "ON CONFLICT (account, day) DO UPDATE SET count = lookup.count + 1",
-                (account, day.isoformat()),
+                "INSERT INTO lookup_case (month, member, case_id, count) VALUES (?, ?, ?, 1) "
+                "ON CONFLICT (month, member, case_id) DO UPDATE SET count = lookup_case.count + 1",
+                (day.isoformat()[:7], member, case),
             )
-        rows = self._database.query(
-            "SELECT count FROM lookup WHERE account = ? AND day = ?", (account, day.isoformat())
+            ((count,),) = connection.execute(
+                "INSERT INTO lookup (account, day, count) VALUES (?, ?, 1) "
+                "ON CONFLICT (account, day) DO UPDATE SET count = lookup.count + 1 RETURNING count",
+                (account, day.isoformat()),
+            ).fetchall()
+        return int(count)
+
+    def lookups_without_outcome(self, month: str) -> tuple[int, int]:
+        """Look-ups of a month for cases that nobody has registered since, and all look-ups."""
+        ((without, every),) = self._database.query(
+            "SELECT coalesce(sum(CASE WHEN case_entry.case_id IS NULL THEN lookup_case.count ELSE 0 END), 0), "
+            "coalesce(sum(lookup_case.count), 0) FROM lookup_case "
+            "LEFT JOIN case_entry ON case_entry.case_id = lookup_case.case_id WHERE lookup_case.month = ?",
+            (month,),
         )
-        return int(rows[0][0])
+        return int(without), int(every)
 
     def _person(self, sql: str, parameters: Sequence[object]) -> Person | None:
         rows = self._database.query(sql, parameters)

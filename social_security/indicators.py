@@ -1,22 +1,19 @@
 """Indicators computed by code from what is there; small cells are suppressed, and what has no source says so.
 
-Pure but for the store it is given. `INDICATORS` links each to its objective; a build with an orphan fails (F25).
+Pure. `INDICATORS` links each to its objective; a build with an orphan fails (F25). Members count their own months
+(`/indicadores` of each), ONIESS adds the counts up: no case, and no person, leaves a member for it.
 
 Spec: the domain reference 5.8.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from social_security.oniess.store import OniessStore
+    from collections.abc import Iterable, Mapping, Sequence
 
 SMALL_CELL = 5
 _METHOD = "https://oniess.example/indicadores/"
@@ -52,6 +49,52 @@ INDICATORS = (
     Indicator("IND-15", "evidencia", "consultas sin caso", "razón", "≤ 2 %"),
     Indicator("IND-16", "transparencia", "costo", "MXN", "a la baja"),
 )
+
+
+@dataclass(slots=True)
+class Count:
+    """What one indicator counted in a month: numerator and denominator, or single values whose median is wanted."""
+
+    numerator: int = 0
+    denominator: int = 0
+    values: list[int] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a member tells it."""
+        if self.values:
+            return {"valores": sorted(self.values)}
+        return {"numerador": self.numerator, "denominador": self.denominator}
+
+
+# Counts without a denominator: how many there were.
+PLAIN_COUNTS = frozenset(("IND-08", "IND-12"))
+MEDIANS = frozenset(("IND-04", "IND-14"))
+
+
+def add_up(told: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Count]:
+    """The counts of several members as one."""
+    whole: dict[str, Count] = {}
+    for counts in told:
+        for name, count in counts.items():
+            mine = whole.setdefault(name, Count())
+            mine.numerator += int(count.get("numerador", 0))
+            mine.denominator += int(count.get("denominador", 0))
+            mine.values += [int(v) for v in count.get("valores", ())]
+    return whole
+
+
+def render_count(indicator: Indicator, period: str, count: Count, source: str) -> dict[str, Any]:
+    """``Indicador``: a ratio, a median, or a plain count; cells below the threshold are suppressed."""
+    if indicator.id in MEDIANS:
+        body = render_ratio(indicator, period, None, None, source)
+        few = 0 < len(count.values) < SMALL_CELL
+        value = None if few or not count.values else statistics.median(count.values)
+        return body | {"valor": value, "suprimido": few}
+    if indicator.id in PLAIN_COUNTS:
+        body = render_ratio(indicator, period, None, None, source)
+        few = 0 < count.numerator < SMALL_CELL
+        return body | {"valor": None if few else count.numerator, "suprimido": few}
+    return render_ratio(indicator, period, count.numerator, count.denominator, source)
 
 
 def check_links(indicators: Sequence[Indicator], objectives: Sequence[str]) -> None:
@@ -90,12 +133,3 @@ def compute(period: str, counts: Mapping[str, tuple[int, int]], source: str) -> 
         else render_ratio(i, period, None, None, "sin fuente")
         for i in INDICATORS
     ]
-
-
-def read_indicators(store: OniessStore, period: str) -> list[dict[str, Any]]:
-    """The indicators of a month from what ONIESS itself holds."""
-    if not re.fullmatch(r"20\d{2}-(0[1-9]|1[0-2])", period, re.ASCII):
-        raise DomainError("SS-100", "periodo es AAAA-MM", "periodo is YYYY-MM", field="periodo")
-    applications = store.applications()
-    active = sum(a.state == "ACTIVA" for a in applications)
-    return compute(period, {"IND-01": (active, len(applications))} if applications else {}, "ONIESS, altas")

@@ -1,0 +1,108 @@
+"""``reunirHistoria``: one request, the whole history, and a statement of who answered, refused or was silent.
+
+The person asks at her institute. It asks the registry who holds something, each holder for its certified history, and
+itself. Nothing is kept; each history stays where it is. A silent or refusing holder makes the whole incomplete, and the
+statement says so (F07: never silently partial).
+
+Spec: the domain reference F07, 5.7 (localizarHistoria, consultarHistoria); S05.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from social_security import pack
+from social_security.eventchain import history_digest
+from social_security.faults import DomainError
+from social_security.history import check_history, parse_rules, total
+from social_security.institute.history import build_history
+from social_security.road import Why
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from social_security.institute.desk import InstituteDesk
+    from social_security.road import Heard
+
+REGISTRY = "MX/GOB/00-RNSS"
+# Answered, and holds nothing of hers: no reason to call the whole incomplete.
+_NOTHING = "SS-300"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one holder answered: a history, a refusal's code, or neither when it was silent."""
+
+    member: str
+    history: dict[str, Any] | None = None
+    code: str | None = None
+
+
+async def assemble_history(desk: InstituteDesk, asked: Asked) -> Answer:
+    """Histories of every holder, with the completeness statement. Raises SS-405 for another member, SS-901 without registry."""
+    if asked.context.member != desk.member:
+        raise desk.not_participant(asked)
+    subject = desk.subject(asked)
+    why = Why("PUR-HIST", asked.context.case, asked.context.role, asked.context.reason)
+    located = await desk.road.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
+    if not located.is_done:
+        raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
+    holders: list[str] = located.body["institutos"]
+    told = await asyncio.gather(*(_ask(desk, asked, subject.pid, why, m) for m in holders))
+    return Answer(_statement(asked, told), categories=("historia",))
+
+
+async def _ask(desk: InstituteDesk, asked: Asked, pid: Any, why: Why, member: str) -> Told:
+    if member == desk.member:
+        try:
+            return Told(member, build_history(desk, pid, pid))
+        except DomainError as error:
+            return Told(member, code=error.code)
+    sealed = await desk.road.ask("HIST", REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
+    if not sealed.is_done:
+        return Told(member, code=_code(sealed))
+    body = {"testigo": sealed.body["testigo"]}
+    heard = await desk.road.ask("HIST", member, "consultarHistoria", body, why)
+    if not heard.is_done:
+        return Told(member, code=_code(heard))
+    try:
+        check_history(heard.body)
+    except DomainError as error:  # a certified statement whose days do not add up is not counted
+        return Told(member, code=error.code)
+    return Told(member, heard.body)
+
+
+def _code(heard: Heard) -> str | None:
+    """A refusal's code; None for a gateway's fault or for nothing at all: that is silence."""
+    code = heard.body.get("codigo")
+    return str(code) if code not in (None, "SS-900", "SS-901") else None
+
+
+def _statement(asked: Asked, told: list[Told]) -> dict[str, Any]:
+    histories = [t.history for t in told if t.history is not None]
+    refused = [{"instituto": t.member, "codigo": t.code} for t in told if t.code is not None]
+    silent = [t.member for t in told if t.history is None and t.code is None]
+    rules = parse_rules(pack.document("benefits.json")["rules"])
+    made = total([p for h in histories for p in check_history(h)], rules)
+    return {
+        "constancia": {
+            "folio": asked.context.case,
+            "emitidaEl": asked.now.isoformat(),
+            "preguntados": [t.member for t in told],
+            "respondieron": [
+                {"instituto": t.member, "sha256": history_digest(t.history)}
+                for t in told
+                if t.history is not None
+            ],
+            "negaron": refused,
+            "silenciosos": silent,
+            "completa": not silent and all(r["codigo"] == _NOTHING for r in refused),
+        },
+        "historias": histories,
+        "totales": {
+            "diasUnion": made.union_days,
+            "diasTraslape": made.overlap_days,
+            "semanas": made.weeks,
+        },
+    }

@@ -1,0 +1,48 @@
+"""``verificarElegibilidad``: whether totals meet a benefit's requirements here; computed, answered, and not kept.
+
+Totals are those the asker brings of an assembled history, or the days certified here. An age is never looked up: it is what
+the asker says, or unknown.
+
+Spec: the domain reference F09, 5.2 (Beneficio), 5.7 (PUR-BENEF).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from social_security import pack
+from social_security.benefits import check_requirements, find_benefit, measures
+from social_security.faults import DomainError
+from social_security.history import parse_rules, total
+from social_security.institute.history import own_periods
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from social_security.institute.desk import InstituteDesk
+
+
+async def check_eligibility(desk: InstituteDesk, asked: Asked) -> Answer:
+    """Each requirement met, unmet or unknown. Raises SS-100 for a benefit that is not offered here, SS-302 after death."""
+    body = asked.body
+    benefit = find_benefit(desk.member, body["beneficio"])
+    if benefit is None:
+        raise DomainError(
+            "SS-100",
+            f"{desk.member} no ofrece {body['beneficio']}; vea /beneficios",
+            f"{desk.member} does not offer {body['beneficio']}; see /beneficios",
+            field="beneficio",
+        )
+    subject = desk.subject(asked)
+    affiliation = desk.persons.affiliation(subject.pid)
+    if affiliation is not None and affiliation.state == "FALLECIDA":
+        raise DomainError("SS-302")
+    rules = parse_rules(pack.document("benefits.json")["rules"])
+    if benefit.convention is not None:
+        known = {c.id: c for c in await desk.conventions.read()}
+        rules = known[benefit.convention].rules if benefit.convention in known else rules
+    days: int | None = body.get("totales", {}).get("diasUnion")
+    if days is None and affiliation is not None:
+        days = total(own_periods(desk, subject.pid), rules).union_days
+    return Answer(
+        check_requirements(benefit, measures(days, body.get("edad"), rules)), categories=("beneficio",)
+    )

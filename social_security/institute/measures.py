@@ -1,0 +1,67 @@
+"""Measures that ONIESS has taken about this member's violations of the policy: received once each, and kept.
+
+Spec: the domain reference F28 (warning, mandatory plan, suspension by signed order).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from social_security.faults import DomainError
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from serving.database import AnyDatabase
+    from social_security.institute.desk import InstituteDesk
+
+ONIESS = "MX/GOB/00-ONIESS"
+MEASURE_STEP = """
+    CREATE TABLE measure (
+        measure_id TEXT PRIMARY KEY,
+        measure TEXT NOT NULL,
+        violations INTEGER NOT NULL,
+        due TEXT,
+        received_at TEXT NOT NULL
+    );
+"""
+
+
+class MeasureStore:
+    """Measures received."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def add(self, body: Mapping[str, Any], at: datetime) -> None:
+        """Keep a measure; one that is there stays as it is."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO measure (measure_id, measure, violations, due, received_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (measure_id) DO NOTHING",
+                (body["idMedida"], body["medida"], body["violaciones"], body.get("plazo"), at.isoformat()),
+            )
+
+    def all(self) -> list[tuple[str, str, int]]:
+        """Id, measure and number of violations, first received first."""
+        rows = self._database.query(
+            "SELECT measure_id, measure, violations FROM measure ORDER BY received_at, measure_id"
+        )
+        return [(str(r[0]), str(r[1]), int(r[2])) for r in rows]
+
+
+def take_measure(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``notificarMedida``: received. Raises SS-210 for anybody but ONIESS, SS-100 for another member's measure."""
+    if asked.context.member != ONIESS:
+        raise DomainError("SS-210", "sólo ONIESS notifica medidas", "only ONIESS gives notice of measures")
+    if asked.body["miembro"] != desk.member:
+        raise DomainError(
+            "SS-100",
+            "la medida es de otro miembro",
+            "the measure is about another member",
+            field="miembro",
+        )
+    desk.measures.add(asked.body, asked.now)
+    return Answer({"recibida": True}, categories=("documento",))

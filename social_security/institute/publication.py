@@ -1,0 +1,131 @@
+"""What an institute publishes without login: refusals by cause, retirees, counts for indicators, violations at its services.
+
+Everything but the retirees is a count, and a cell below five is suppressed. The list of retirees with amounts is public by
+law (LGTAIP 65 XL); it is a publication of its own, kept apart from files and pseudonyms, and holds names and amounts only.
+
+Spec: the domain reference 3.5, F17, F18; S07, S15.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from social_security.faults import DomainError
+from social_security.indicators import SMALL_CELL
+from social_security.institute.counting import count_month
+from social_security.institute.refusedattempts import take_refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.database import AnyDatabase
+    from social_security.institute.desk import InstituteDesk
+    from social_security.pseudonyms import Pid
+
+RETIREE_STEP = """
+    CREATE TABLE retiree (
+        pid TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        monthly_cents BIGINT NOT NULL
+    );
+"""
+BASIS = "mx:LGTAIP-65-XL"
+
+
+class RetireeStore:
+    """Pensions in payment, for publication only."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def set(self, pid: Pid, name: str, monthly_cents: int) -> None:
+        """Enter a pension in payment."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO retiree (pid, name, monthly_cents) VALUES (?, ?, ?) ON CONFLICT (pid) DO UPDATE SET "
+                "name = excluded.name, monthly_cents = excluded.monthly_cents",
+                (pid, name, monthly_cents),
+            )
+
+    def paid(self) -> list[tuple[str, int]]:
+        """Names and amounts of those who are pensioners now, by name."""
+        return [
+            (str(r[0]), int(r[1]))
+            for r in self._database.query(
+                "SELECT retiree.name, retiree.monthly_cents FROM retiree JOIN affiliation "
+                "ON affiliation.pid = retiree.pid WHERE affiliation.state = 'PENSIONADA' ORDER BY retiree.name"
+            )
+        ]
+
+
+async def read_retirees(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+    """``/jubilados``: as JSON, or with ``formato=csv`` as CSV."""
+    rows = [
+        {"instituto": desk.member, "nombre": name, "montoCentavos": cents}
+        for name, cents in desk.retirees.paid()
+    ]
+    return open_data(query, {"fundamento": BASIS, "jubilados": rows}, "jubilados")
+
+
+async def read_refusals(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+    """``/negativas``: how many, by what was asked and by cause; never of whom."""
+    await take_refusals(desk)
+    counts = {
+        **{("ARCO", c): n for c, n in desk.arco.refusals_by_cause("ARCO").items()},
+        **{("INFORMACION", c): n for c, n in desk.arco.refusals_by_cause("INFORMACION").items()},
+        **{("SERVICIO", c): n for c, n in desk.persons.refusals_by_code().items()},
+    }
+    rows = [
+        {"miembro": desk.member, "ambito": scope, "causa": cause, **suppressed(number)}
+        for (scope, cause), number in sorted(counts.items())
+    ]
+    return open_data(query, {"negativas": rows}, "negativas")
+
+
+async def read_indicators(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+    """``/indicadores``: this institute's counts of a month, as numerator and denominator, for ONIESS to add up."""
+    period = period_of(query)
+    await take_refusals(desk)
+    counts = count_month(desk, period)
+    return web.json_response({"periodo": period, "miembro": desk.member, "conteos": counts})
+
+
+async def read_violations(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+    """``/violaciones``: blocked requests by member and rule."""
+    await take_refusals(desk)
+    return open_data(query, {"violaciones": desk.gateway_refusals.violations()}, "violaciones")
+
+
+def period_of(query: Mapping[str, str]) -> str:
+    """The month asked for. Raises `DomainError` SS-100."""
+    period = query.get("periodo", "")
+    if not re.fullmatch(r"20\d{2}-(0[1-9]|1[0-2])", period, re.ASCII):
+        raise DomainError("SS-100", "periodo es AAAA-MM", "periodo is YYYY-MM", field="periodo")
+    return period
+
+
+def suppressed(number: int) -> dict[str, Any]:
+    """A count, or that it is too small to be told."""
+    if 0 < number < SMALL_CELL:
+        return {"casos": None, "suprimido": True}
+    return {"casos": number, "suprimido": False}
+
+
+def open_data(query: Mapping[str, str], body: dict[str, Any], rows: str) -> web.Response:
+    """A document as JSON, or its rows as CSV. Raises `DomainError` SS-100 for another format."""
+    wanted = query.get("formato", "json")
+    if wanted == "json":
+        return web.json_response(body)
+    if wanted != "csv":
+        raise DomainError("SS-100", "formato es json o csv", "formato is json or csv", field="formato")
+    out = io.StringIO()
+    table = body[rows]
+    writer = csv.DictWriter(out, list(dict.fromkeys(k for row in table for k in row)), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return web.Response(text=out.getvalue(), content_type="text/csv", charset="utf-8")

@@ -1,0 +1,49 @@
+"""Requests for public information: the life cycle, folio and terms of ARCO, under the transparency law.
+
+Nobody is identified and nobody gives a reason; so there is no person, no level, no access row. Answer within 20 working days
+and 10 more, review within 15, resolution within 40 and 20 more: the same numbers (LGTAIP 134, 144, 148), another law. What
+is handed over is named by address and digest.
+
+Spec: the domain reference 3.5, F17, F18; S07.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from social_security.faults import DomainError
+from social_security.institute import arco
+from social_security.institute.arcostore import INFORMATION, ArcoRequest
+from social_security.pseudonyms import Pid
+from social_security.service import Answer, Asked
+
+if TYPE_CHECKING:
+    from social_security.institute.desk import InstituteDesk
+
+BASIS = "mx:LGTAIP-134"
+NOBODY = Pid("")
+
+
+def file_information(desk: InstituteDesk, asked: Asked) -> Answer:
+    """``presentarInformacion``: received, with its terms. Raises SS-202 without the transparency law, SS-501 elsewhere."""
+    if BASIS not in asked.context.bases:
+        raise DomainError("SS-202", f"se requiere {BASIS}", f"needed: {BASIS}", field="X-OSS-Fundamento")
+    known = desk.arco.request(asked.context.case)
+    if known is not None:
+        if known.request["derecho"] != INFORMATION:
+            raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
+        return Answer(arco.show(desk, known), 201, ("documento",))
+    if desk.member not in asked.body["responsables"]:
+        raise arco.not_competent(desk, asked)
+    received = datetime.fromisoformat(asked.body["recibidaEl"])
+    request = ArcoRequest(
+        asked.context.case,
+        NOBODY,
+        asked.context.member,
+        "RECIBIDA",
+        {**asked.body, "derecho": INFORMATION},
+        arco.first_terms(desk, received),
+    )
+    desk.arco.save(request, asked.now, asked.context.member)
+    return Answer(arco.show(desk, request), 201, ("documento",))

@@ -1,0 +1,74 @@
+"""Refusals of the institute's gateway as rows of the persons' access logs.
+
+Whom an attempt was about is read from its pseudonym or sealed token, whatever the attempt lacked otherwise. An answer that
+the gateway held back turns the row that this system wrote for it: nothing left after all. What asked to be hidden and was
+refused is not hidden: the order it named was not shown to hold.
+
+Spec: the domain reference 5.2 (RegistroAcceso); S09, S10.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from social_security import pack
+from social_security.faults import DomainError
+from social_security.institute.store import Access
+from social_security.pseudonyms import Pid, parse_pid
+
+if TYPE_CHECKING:
+    from serving.database import Transaction
+    from social_security.gatewayrefusals import GatewayRefusal
+    from social_security.institute.desk import InstituteDesk
+
+_SHORTEST = "no declarado"
+
+
+async def take_refusals(desk: InstituteDesk) -> None:
+    """Bring the access logs up to date with the gateway. Raises `DomainError` SS-901 when it does not tell."""
+
+    def note(connection: Transaction, refusal: GatewayRefusal) -> None:
+        if refusal.reason == "answer_fields":
+            desk.persons.hold_back(connection, refusal.message_id, refusal.code)
+            return
+        pid = _subject(desk, refusal)
+        if pid is not None:
+            desk.persons.add_access(_row(pid, refusal), connection)
+
+    await desk.gateway_refusals.take(note)
+
+
+def _subject(desk: InstituteDesk, refusal: GatewayRefusal) -> Pid | None:
+    """The person's own PID here; None when the attempt names nobody this institute knows."""
+    told = refusal.told
+    if "testigo" in told:
+        return desk.subject_of_token(told["testigo"], refusal.at)
+    try:
+        pid = parse_pid(told.get("pid", ""))
+    except DomainError:
+        return None
+    if refusal.member == desk.member:
+        return pid if desk.persons.affiliation(pid) is not None else None
+    return desk.persons.paired(pid, refusal.member)
+
+
+def _row(pid: Pid, refusal: GatewayRefusal) -> Access:
+    told = refusal.told
+    purpose = told.get("X-OSS-Proposito", "")
+    return Access(
+        pid,
+        refusal.at,
+        refusal.action,
+        refusal.member,
+        told.get("X-OSS-Sistema", _SHORTEST),
+        purpose if purpose in pack.purposes() else _SHORTEST,
+        told.get("X-OSS-Fundamento", "") or _SHORTEST,
+        (),
+        told.get("X-Road-Issue", ""),
+        refusal.message_id,
+        told.get("X-Road-UserId", ""),
+        "NEGADO",
+        refusal.code,
+        None,
+        None,
+    )
