@@ -29,6 +29,7 @@ from gateway.condition import Condition
 from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.devices import open_tokens
+from gateway.edges.following import Following
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.managementroad import HttpManagementRoad
 from gateway.edges.notifier import Notifier
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from gateway.edges.revocation import OwnRevocation
     from gateway.exchange.record import ExchangeRecord
     from gateway.keyconf.model import KeyCertificate
+    from gateway.management import SentRequest
     from gateway.messagelog.timestamper import Timestamper
     from gateway.monitoring.store import RecordStore
 
@@ -145,6 +147,7 @@ class Gateway:
                 ("archiver", self._retention.run()),
                 ("monitoring", self._records.run()),
                 ("serverconf", self._watch_serverconf()),
+                ("requests", self._following.run()),
                 *self._optional_loops(),
             )
         ]
@@ -159,7 +162,7 @@ class Gateway:
         self._identities = OwnIdentities(
             self._tokens,
             self._revocation,
-            self._serverconf.server_id,
+            lambda: self._serverconf.server_id,
             settle_s=settings.keys.authentication_settle_s,
         )
         self._revocation.subscribe(self._choose_certificates)
@@ -217,6 +220,15 @@ class Gateway:
         self.notifier = Notifier(
             settings.notices, self._serverconf.server_id.path(), self._session, utc_now, self._environ
         )
+        self._following = Following(
+            self._store,
+            self._keyconf,
+            self.keys,
+            self.management,
+            self._current,
+            self.notifier.tell,
+            settings.trust.request_status_s,
+        )
         self._condition = Condition(
             self._configuration,
             lambda: self._serverconf,
@@ -256,7 +268,13 @@ class Gateway:
             address=registered.address if registered else None,
             auth_certificate=certificate.der,
         )
-        await self.management.send_request(request, auth_key=certificate.key_id)
+        self.follow_registration(
+            request, await self.management.send_request(request, auth_key=certificate.key_id)
+        )
+
+    def follow_registration(self, request: ManagementRequest, sent: SentRequest) -> None:
+        """Follow the registration of an authentication certificate until it is settled."""
+        self._following.follow_registration(request, sent, utc_now())
 
     async def stop(self) -> None:
         """Let exchanges in progress end, then close everything."""
@@ -344,9 +362,10 @@ class Gateway:
         return self._configuration.current
 
     def _take_configuration(self, configuration: TrustedConfiguration) -> None:
-        server = configuration.server(self._serverconf.server_id)
-        if server is not None:
-            self._store.note_registered(self._serverconf, server.clients | {server.id.owner})
+        self._following.observe(configuration)
+        if self._store.server_id() != self._serverconf.server_id:  # it has another owner
+            self.reload()
+            self.notifier.server = self._serverconf.server_id.path()
         for certificate, status in self.keys.observe(configuration):
             log.info(
                 "certificate status",

@@ -70,6 +70,8 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     configuration_poll_s: float = 60.0
     # With a central server that answers conditional requests the poll is this cheap and this frequent.
     configuration_conditional_poll_s: float = 3.0
+    # How often the central server is asked what became of management requests that wait.
+    request_status_s: float = 15.0
     # Federated instances to accept: none, all, or a comma-separated list.
     federations: str = "none"
     # 0 takes the interval of the global configuration (1200 s if it names none).

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.admin import authorities, certificates, keys, tokens
 from gateway.admin.backups import Backups
+from gateway.admin.beginning import Beginning
+from gateway.admin.clientcertificates import ClientCertificates
+from gateway.admin.clientrequests import ClientRequests
 from gateway.admin.clients import Clients
 from gateway.admin.connections import Connections
 from gateway.admin.desk import Desk, LaterKeys
 from gateway.admin.diagnostics import Diagnostics
 from gateway.admin.interface import Interface
+from gateway.admin.internalcertificate import InternalCertificate
 from gateway.admin.keydesk import KeyDesk
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
@@ -21,6 +25,7 @@ from gateway.admin.registry import Registry
 from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
 from gateway.admin.services import Services
+from gateway.admin.standing import Standing
 from gateway.admin.system import System
 from gateway.admin.traffic import Traffic
 from gateway.datafolder import BACKUP_CONTENT
@@ -53,7 +58,7 @@ def operations(process: Process) -> Sequence[Operation]:
         desk.server_id,
         process.configuration,
         lambda certificate, now: desk.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
-        desk.send_raw,
+        desk.send_certificate_request,
         lambda: process.settings.trust.ocsp_order.name,
         GatewayOrders(desk),
     )
@@ -65,8 +70,13 @@ def operations(process: Process) -> Sequence[Operation]:
         version("sacbe"),
     )
     return [
+        *Beginning(desk).rows(),
+        *InternalCertificate(desk).rows(),
+        *Standing(desk).rows(),
         *System(desk).rows(),
         *Clients(desk, key_desk).rows(),
+        *ClientRequests(desk).rows(),
+        *ClientCertificates(desk).rows(),
         *LocalGroups(desk).rows(),
         *Services(desk, register).rows(),
         *Rights(desk).rows(),

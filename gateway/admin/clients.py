@@ -1,4 +1,4 @@
-"""``/clients``: members and subsystems that use this server, their registration, their systems' certificates."""
+"""``/clients``: members and subsystems that use this server."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from certs.certificates import der_of, parse_certificate
 from gateway.admin.desk import Desk, client_id, row
 from gateway.admin.keydesk import KeyDesk
 from gateway.admin.keyviews import CertificateView, certificate_view
 from gateway.admin.values import Identifier, SecurityServer, Text, server_view
 from gateway.keyconf.model import KeyUsage
 from gateway.serverconf.model import ConnectionType
-from gateway.serverconf.records import ClientRecord, ClientStatus, RenameStatus, RequestKind
+from gateway.serverconf.records import ClientRecord, ClientStatus
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
-from schemas.management import ManagementRequest, ManagementService
-from serving.certificateview import CertificateDetails, certificate_details
-from serving.operations import Answer, Bytes
-from serving.problems import Caution, Problem, bad_request, check_warnings, conflict, not_found
+from serving.operations import Answer
+from serving.problems import Caution, Problem, bad_request, check_warnings, conflict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,18 +68,6 @@ class ConnectionTypeWrapper(msgspec.Struct, frozen=True):
     connection_type: str | None = None
 
 
-class ClientName(msgspec.Struct, frozen=True):
-    """A display name."""
-
-    client_name: Text
-
-
-class OrphanInformation(msgspec.Struct, frozen=True):
-    """Whether keys remain of a client that is gone."""
-
-    orphans_exist: bool
-
-
 class ClientQuery(msgspec.Struct, frozen=True):
     """What to look for."""
 
@@ -108,7 +93,6 @@ class Clients:
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
         base, one = "/clients", "/clients/{id}"
-        tls = one + "/tls-certificates"
         return [
             row("GET", base, self.every, "Search clients", "VIEW_CLIENTS", query=ClientQuery, answer=list[ClientView]),
             row("POST", base, self.add, "Add a client", "ADD_CLIENT", body=ClientAdd, answer=ClientView, status=201,
@@ -119,34 +103,10 @@ class Clients:
                 event="SET_CONNECTION_TYPE", scoped=True),
             row("DELETE", one, self.delete, "Delete a client", "DELETE_CLIENT", status=204, event="DELETE_CLIENT",
                 scoped=True),
-            row("PUT", one + "/register", self.register, "Register at the central server", "SEND_CLIENT_REG_REQ",
-                status=204, event="REGISTER_CLIENT", scoped=True, errors=(500,)),
-            row("PUT", one + "/unregister", self.unregister, "End the registration", "SEND_CLIENT_DEL_REQ",
-                status=204, event="UNREGISTER_CLIENT", scoped=True, errors=(500,)),
-            row("PUT", one + "/make-owner", self.make_owner, "Ask for another owner", "SEND_OWNER_CHANGE_REQ",
-                status=204, event="SEND_OWNER_CHANGE_REQ", errors=(500,)),
-            row("PUT", one + "/disable", self.disable, "Disable for a while", "DISABLE_CLIENT", status=204,
-                event="DISABLE_CLIENT", scoped=True, errors=(500,)),
-            row("PUT", one + "/enable", self.enable, "Enable again", "ENABLE_CLIENT", status=204,
-                event="ENABLE_CLIENT", scoped=True, errors=(500,)),
-            row("PUT", one + "/rename", self.rename, "Give a subsystem another name", "RENAME_SUBSYSTEM",
-                body=ClientName, status=204, event="RENAME_SUBSYSTEM", scoped=True, errors=(500,)),
             row("GET", one + "/security-servers", self.servers, "Servers it is registered on",
                 "VIEW_SECURITY_SERVERS", answer=list[SecurityServer]),
             row("GET", one + "/sign-certificates", self.sign_certificates, "Signing certificates of its member",
                 "VIEW_CLIENT_DETAILS", answer=list[CertificateView]),
-            row("GET", one + "/orphans", self.orphans, "Whether keys remain of it", "DELETE_CLIENT",
-                answer=OrphanInformation),
-            row("DELETE", one + "/orphans", self.delete_orphans, "Delete keys that remain of it", "DELETE_CLIENT",
-                status=204, event="DELETE_ORPHANS"),
-            row("GET", tls, self.certificates, "Certificates of its systems", "VIEW_CLIENT_INTERNAL_CERTS",
-                answer=list[CertificateDetails]),
-            row("POST", tls, self.add_certificate, "Trust a system's certificate", "ADD_CLIENT_INTERNAL_CERT",
-                body=Bytes(), answer=CertificateDetails, status=201, event="ADD_CLIENT_INTERNAL_CERT", scoped=True),
-            row("GET", tls + "/{hash}", self.certificate, "One of them", "VIEW_CLIENT_INTERNAL_CERT_DETAILS",
-                answer=CertificateDetails),
-            row("DELETE", tls + "/{hash}", self.delete_certificate, "Trust it no longer",
-                "DELETE_CLIENT_INTERNAL_CERT", status=204, event="DELETE_CLIENT_INTERNAL_CERT", scoped=True),
         ]  # fmt: skip
 
     # Reading
@@ -217,145 +177,14 @@ class Clients:
         if client.id == self.desk.server_id().owner:
             raise conflict("cannot_delete_owner")
         allowed = (ClientStatus.SAVED, ClientStatus.DELETION_IN_PROGRESS, ClientStatus.GLOBAL_ERROR)
-        self._check_status(client, *allowed)
+        check_status(self.desk, client, *allowed)
         with self.desk.change() as tables:
             for request in tables.requests.all():
                 if request.subject == client.id.path():
                     tables.requests.remove(request.kind, request.subject)
             tables.clients.remove(client.id)
 
-    async def register(self, call: Call) -> None:
-        client = self.desk.client(call)
-        server = self.desk.server_id()
-        if client.id == server.owner:
-            raise bad_request("cannot_register_owner")
-        self._check_status(client, ClientStatus.SAVED)
-        await self._ask(
-            call, client, RequestKind.CLIENT_REGISTRATION, ManagementService.CLIENT_REG, client.name
-        )
-
-    async def unregister(self, call: Call) -> None:
-        client = self.desk.client(call)
-        if client.id == self.desk.server_id().owner:
-            raise conflict("cannot_unregister_owner")
-        self._check_status(client, ClientStatus.REGISTERED, ClientStatus.REGISTRATION_IN_PROGRESS)
-        await self._ask(call, client, RequestKind.CLIENT_DELETION, ManagementService.CLIENT_DELETION)
-
-    async def make_owner(self, call: Call) -> None:
-        client = self.desk.client(call)
-        if client.id == self.desk.server_id().owner:
-            raise bad_request("member_already_owner")
-        if not client.id.is_member:
-            raise conflict("action_not_possible", "only a member can own a security server")
-        self._check_status(client, ClientStatus.REGISTERED)
-        await self._ask(call, client, RequestKind.OWNER_CHANGE, ManagementService.OWNER_CHANGE)
-
-    async def disable(self, call: Call) -> None:
-        client = self.desk.client(call)
-        private = self.desk.configuration().private
-        if private is not None and private.management_service.provider == client.id:
-            raise conflict("forbidden_disable_management_service_client")
-        self._check_status(client, ClientStatus.REGISTERED)
-        await self._ask(call, client, RequestKind.CLIENT_DISABLE, ManagementService.CLIENT_DISABLE)
-
-    async def enable(self, call: Call) -> None:
-        client = self.desk.client(call)
-        self._check_status(client, ClientStatus.DISABLED)
-        await self._ask(call, client, RequestKind.CLIENT_ENABLE, ManagementService.CLIENT_ENABLE)
-
-    async def rename(self, call: Call) -> None:
-        client = self.desk.client(call)
-        name = call.body_as(ClientName).client_name
-        if client.id.is_member:
-            raise conflict("action_not_possible", "only subsystems have a name of their own here")
-        if client.rename is RenameStatus.NAME_SUBMITTED:
-            raise conflict("client_rename_already_submitted")
-        if name == (client.name or self._member_name(client.id)):
-            raise conflict("invalid_client_name", name)
-        submitted = self.desk.status(client) is ClientStatus.REGISTERED
-        if submitted:
-            await self._ask(call, client, RequestKind.CLIENT_RENAME, ManagementService.CLIENT_RENAME, name)
-        with self.desk.change() as tables:
-            rename = RenameStatus.NAME_SUBMITTED if submitted else RenameStatus.NAME_SET
-            tables.clients.set_name(client.id, name, rename)
-
-    async def orphans(self, call: Call) -> OrphanInformation:
-        await self._orphans(call)
-        return OrphanInformation(True)
-
-    async def delete_orphans(self, call: Call) -> None:
-        for key_id in await self._orphans(call):
-            await self.desk.keys.delete_key(key_id)
-        self.desk.gateway.reload()
-
-    # Certificates of information systems
-
-    async def certificates(self, call: Call) -> list[CertificateDetails]:
-        client = self.desk.client(call)
-        return [certificate_details(c.der) for c in self.desk.view.clients.certificates(client.id)]
-
-    async def add_certificate(self, call: Call) -> CertificateDetails:
-        client = self.desk.client(call)
-        try:
-            der = der_of(parse_certificate(call.file()))
-        except (Fault, ValueError) as err:
-            raise bad_request("invalid_certificate") from err
-        with self.desk.change() as tables:
-            tables.clients.add_certificate(client.id, der, call.now)
-        return certificate_details(der)
-
-    async def certificate(self, call: Call) -> CertificateDetails:
-        return certificate_details(self._certificate(call)[1])
-
-    async def delete_certificate(self, call: Call) -> None:
-        client, der = self._certificate(call)
-        with self.desk.change() as tables:
-            tables.clients.remove_certificate(client, der)
-
     # Parts of the above
-
-    def _certificate(self, call: Call) -> tuple[ClientId, bytes]:
-        client, wanted = self.desk.client(call), call.path["hash"].upper()
-        for found in self.desk.view.clients.certificates(client.id):
-            if certificate_details(found.der).hash == wanted:
-                return client.id, found.der
-        raise not_found("certificate_not_found", wanted)
-
-    async def _orphans(self, call: Call) -> list[str]:
-        client = client_id(call.path["id"])
-        members = {c.id.member for c in self.desk.view.clients.all()}
-        found = [
-            str(key.id)
-            for token in await self.desk.keys.tokens()
-            for key in token.keys
-            if key.usage is KeyUsage.SIGNING
-            and {*(c.member for c in key.certificates), *(r.member for r in key.requests)} == {client.member}
-        ]
-        if client.member in members or not found:
-            raise not_found("orphans_not_found")
-        return found
-
-    async def _ask(
-        self,
-        call: Call,
-        client: ClientRecord,
-        kind: RequestKind,
-        service: ManagementService,
-        name: str | None = None,
-    ) -> None:
-        request = ManagementRequest(service, self.desk.server_id(), client.id, subsystem_name=name)
-        sent = await self.desk.send(request)
-        call.note(request=sent.request_id)
-        with self.desk.change() as tables:
-            tables.requests.add(kind, client.id.path(), str(sent.request_id), call.now)
-
-    def _check_status(self, client: ClientRecord, *allowed: ClientStatus) -> None:
-        status = self.desk.status(client)
-        if status not in allowed:
-            raise conflict(
-                "action_not_possible",
-                f"{client.id.encoded()} is {status}; possible for: {', '.join(allowed)}",
-            )
 
     def _member_name(self, client: ClientId) -> str | None:
         configuration = self.desk.process.configuration()
@@ -401,6 +230,16 @@ class Clients:
                 )  # fmt: skip
                 found.append((client, view))
         return found
+
+
+def check_status(desk: Desk, client: ClientRecord, *allowed: ClientStatus) -> None:
+    """Refuse what is not possible for a client that stands as this one does."""
+    status = desk.status(client)
+    if status not in allowed:
+        raise conflict(
+            "action_not_possible",
+            f"{client.id.encoded()} is {status}; possible for: {', '.join(allowed)}",
+        )
 
 
 def _connection(text: str | None, missing: str) -> ConnectionType:

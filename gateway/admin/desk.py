@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.descriptions.changes import WarningsFound
 from gateway.keyconf.model import KeyRefused
-from gateway.serverconf.records import ClientRecord, ClientStatus, Refusal, derive_status
+from gateway.serverconf.records import ClientRecord, ClientStatus, Refusal, RequestKind, derive_status
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServerId
+from schemas.management import ManagementRequest, ManagementService
 from serving.operations import Call, Operation
 from serving.problems import Caution, Problem, bad_request, conflict, failed, not_found
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.keyconf.operations import KeyOperations
     from gateway.management import SentRequest
     from gateway.serverconf.tables import Tables
-    from schemas.management import ManagementRequest
 
     Handler = Callable[[Call], Awaitable[object]]
 
@@ -222,6 +222,26 @@ class Desk:
         """Send a management request with proofs as fresh as they come. Raises `Fault`."""
         await self.gateway.refresh_proofs()
         return await self.gateway.management.send_request(request, auth_key=auth_key)
+
+    async def send_certificate_request(
+        self, request: ManagementRequest, auth_key: KeyId | None
+    ) -> SentRequest:
+        """Send a request about a certificate; a registration is followed from now on. Raises `Fault`."""
+        sent = await self.send_raw(request, auth_key)
+        if request.service is ManagementService.AUTH_CERT_REG:
+            self.gateway.follow_registration(request, sent)
+        return sent
+
+    async def ask(
+        self, call: Call, kind: RequestKind, request: ManagementRequest, subject: str, detail: str = ""
+    ) -> None:
+        """Send a management request and follow it until it is settled. ``subject``: a client's or the server's path."""
+        sent = await self.send(request)
+        call.note(request=sent.request_id)
+        with self.change() as tables:
+            tables.requests.add(
+                kind, subject, detail, call.now, number=sent.request_id, message_id=sent.message_id
+            )
 
     async def send(self, request: ManagementRequest) -> SentRequest:
         """Send a management request; whatever stops it is one code with the reason."""

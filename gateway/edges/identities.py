@@ -22,7 +22,7 @@ from gateway.keyconf.model import CertificateStatus, KeyUsage
 from schemas.faults import Fault, Kind, NotProved, TokenFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cryptography import x509
 
@@ -49,7 +49,12 @@ class OwnIdentities:
     """The identities of one security server."""
 
     def __init__(
-        self, tokens: Tokens, revocation: OwnRevocation, server_id: ServerId, *, settle_s: float = 0.0
+        self,
+        tokens: Tokens,
+        revocation: OwnRevocation,
+        server_id: Callable[[], ServerId],
+        *,
+        settle_s: float = 0.0,
     ) -> None:
         self._tokens = tokens
         self._revocation = revocation
@@ -121,7 +126,7 @@ class OwnIdentities:
 
     def _is_registered(self, own: KeyCertificate, configuration: TrustedConfiguration) -> bool:
         server = configuration.server_by_auth_certificate(own.der)
-        listed = server is not None and server.id == self._server_id
+        listed = server is not None and server.id == self._server_id()
         return listed and own.status is not CertificateStatus.DELETION_IN_PROGRESS
 
     def signing(self, member: ClientId, now: datetime) -> tuple[SigningIdentity, Sequence[bytes]]:

@@ -46,7 +46,7 @@ class Notifier:
         environ: Mapping[str, str],
     ) -> None:
         self._settings = settings
-        self._server = server
+        self.server = server
         self._session = session
         self._now = now
         self._environ = environ
@@ -104,7 +104,7 @@ class Notifier:
     async def _post(self, notice: Notice) -> None:
         body = json.dumps(
             {
-                "server": self._server,
+                "server": self.server,
                 "code": notice.code,
                 "severity": notice.severity,
                 "subject": notice.subject,
@@ -129,13 +129,13 @@ class Notifier:
                 raise ValueError(f"the webhook answered HTTP {answer.status}; 2xx was expected")
 
     async def _mail(self, notice: Notice) -> None:
-        text = f"{notice.es}\n\n{notice.en}\n\n{self._server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
+        text = f"{notice.es}\n\n{notice.en}\n\n{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
         message = self._message(f"{notice.severity}: {notice.code}", text, self._settings.recipients)
         await asyncio.to_thread(self._deliver, message)
 
     def _message(self, subject: str, text: str, recipients: tuple[str, ...]) -> EmailMessage:
         message = EmailMessage()
-        message["Subject"] = f"[{self._server}] {subject}"
+        message["Subject"] = f"[{self.server}] {subject}"
         message["From"] = self._settings.sender
         message["To"] = ", ".join(recipients)
         message.set_content(text)

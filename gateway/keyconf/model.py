@@ -52,6 +52,7 @@ class CertificateEvent(enum.StrEnum):
     """What can happen to an authentication certificate."""
 
     REGISTRATION_SENT = "its registration was sent to the central server"
+    REGISTRATION_REFUSED = "the central server refused its registration"
     DELETION_SENT = "its deletion was sent to the central server, or is no longer waited for"
     SEEN = "the global configuration lists it on this server"
     GONE = "the global configuration does not list it on this server"
@@ -62,6 +63,7 @@ MOVES: Mapping[tuple[CertificateStatus, CertificateEvent], CertificateStatus] = 
     (_S.SAVED, _E.REGISTRATION_SENT): _S.REGISTRATION_IN_PROGRESS,
     (_S.SAVED, _E.SEEN): _S.REGISTERED,
     (_S.REGISTRATION_IN_PROGRESS, _E.SEEN): _S.REGISTERED,
+    (_S.REGISTRATION_IN_PROGRESS, _E.REGISTRATION_REFUSED): _S.SAVED,
     (_S.REGISTRATION_IN_PROGRESS, _E.DELETION_SENT): _S.DELETION_IN_PROGRESS,
     (_S.REGISTERED, _E.GONE): _S.GLOBAL_ERROR,
     (_S.REGISTERED, _E.DELETION_SENT): _S.DELETION_IN_PROGRESS,

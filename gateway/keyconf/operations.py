@@ -328,6 +328,13 @@ class KeyOperations:
         """After the registration request went out: registration is in progress."""
         return self._move(digest, CertificateEvent.REGISTRATION_SENT, PossibleAction.REGISTER)
 
+    def mark_registration_refused(self, digest: str) -> None:
+        """The registration was refused: it may be asked for again. Nothing when the certificate has moved on, or is gone."""
+        for certificate in self._store.certificates():
+            following = move(certificate.status, CertificateEvent.REGISTRATION_REFUSED)
+            if certificate.hash == digest and following is not None:
+                self._store.change_certificate(certificate, status=following)
+
     def mark_deletion_sent(self, digest: str) -> KeyCertificate:
         """After the deletion request went out, or instead of it ("mark for deletion")."""
         return self._move(digest, CertificateEvent.DELETION_SENT, PossibleAction.UNREGISTER)

@@ -85,6 +85,10 @@ class Clients:
         for client in clients:
             self._rows("UPDATE client SET seen_registered = 1 WHERE client_id = ?", (client.path(),))
 
+    def forget_registered(self, client: ClientId) -> None:
+        """The client's registration has ended as this side wished: it stands as if it had never been."""
+        self._rows("UPDATE client SET seen_registered = 0 WHERE client_id = ?", (client.path(),))
+
     def remove(self, client: ClientId) -> None:
         """Delete a client with all that is its own: descriptions, rights, groups, certificates."""
         self.get(client)
@@ -127,23 +131,47 @@ class Requests:
 
     def all(self, kind: RequestKind | None = None) -> tuple[PendingRequest, ...]:
         """Those under way, oldest first."""
-        found = self._rows("SELECT id, kind, subject, detail, sent_at FROM pending_request ORDER BY id", ())
-        every = (PendingRequest(r[0], RequestKind(r[1]), r[2], r[3], instant(r[4])) for r in found)
+        found = self._rows(
+            "SELECT id, kind, subject, detail, sent_at, number, message_id, effective FROM pending_request "
+            "ORDER BY id",
+            (),
+        )
+        every = (
+            PendingRequest(r[0], RequestKind(r[1]), r[2], r[3], instant(r[4]), r[5], r[6], bool(r[7]))
+            for r in found
+        )
         return tuple(r for r in every if kind is None or r.kind is kind)
 
     def kinds_of(self, subject: str) -> frozenset[RequestKind]:
         """What is under way for one client (its path) or certificate."""
         return frozenset(r.kind for r in self.all() if r.subject == subject)
 
-    def add(self, kind: RequestKind, subject: str, detail: str, now: datetime) -> int:
-        """Note that a request was sent; its number. A second of the same kind and subject takes the first's place."""
+    def add(
+        self,
+        kind: RequestKind,
+        subject: str,
+        detail: str,
+        now: datetime,
+        *,
+        number: int = 0,
+        message_id: str = "",
+    ) -> int:
+        """Note that a request was sent; its id here. A second of the same kind and subject takes the first's place.
+
+        ``number`` and ``message_id`` are what the central server knows it by.
+        """
         self.remove(kind, subject)
-        number = next_id(self._rows, "request")
+        own = next_id(self._rows, "request")
         self._rows(
-            "INSERT INTO pending_request (id, kind, subject, detail, sent_at) VALUES (?, ?, ?, ?, ?)",
-            (number, kind.value, subject, detail, seconds(now)),
+            "INSERT INTO pending_request (id, kind, subject, detail, sent_at, number, message_id, effective) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+            (own, kind.value, subject, detail, seconds(now), number, message_id),
         )
-        return number
+        return own
+
+    def mark_effective(self, own: int) -> None:
+        """A request took effect, and stays for what it says."""
+        self._rows("UPDATE pending_request SET effective = 1 WHERE id = ?", (own,))
 
     def remove(self, kind: RequestKind, subject: str) -> None:
         """Forget a request: it took effect, or was given up."""

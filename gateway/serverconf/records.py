@@ -85,13 +85,20 @@ class CertificateRecord:
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """A management request that was sent. ``subject``: a client's or certificate's name; ``detail``: what was asked."""
+    """A management request that was sent. ``subject``: a client's or certificate's name; ``detail``: what was asked.
+
+    ``number`` and ``message_id`` are what the central server knows it by; ``effective``: it took effect and still says
+    something, as a client that is disabled does.
+    """
 
     id: int
     kind: RequestKind
     subject: str
     detail: str
     sent_at: datetime
+    number: int = 0
+    message_id: str = ""
+    effective: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +203,11 @@ def derive_status(
     if listed_here:
         if RequestKind.CLIENT_DELETION in pending:
             return ClientStatus.DELETION_IN_PROGRESS
-        if RequestKind.CLIENT_DISABLE in pending:
+        if RequestKind.CLIENT_DISABLE in pending and RequestKind.CLIENT_ENABLE not in pending:
             return ClientStatus.DISABLING_IN_PROGRESS
         return ClientStatus.REGISTERED
+    if RequestKind.CLIENT_DELETION in pending:
+        return ClientStatus.DELETION_IN_PROGRESS
     if RequestKind.CLIENT_ENABLE in pending:
         return ClientStatus.ENABLING_IN_PROGRESS
     if RequestKind.CLIENT_DISABLE in pending:

@@ -188,4 +188,11 @@ DESCRIPTIONS = """
     DROP TABLE service;
 """
 
-STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP, POLICY_STEP, LEDGER_STEP)
+# What the central server knows a request by, and whether one that stays took effect.
+FOLLOWING = """
+    ALTER TABLE pending_request ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE pending_request ADD COLUMN message_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE pending_request ADD COLUMN effective INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP, POLICY_STEP, LEDGER_STEP, FOLLOWING)

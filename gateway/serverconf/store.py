@@ -24,7 +24,7 @@ from schemas.identifiers import ServerId
 from serving.database import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -106,11 +106,16 @@ class ServerConfStore:
             yield _tables(_runner(connection))
             connection.execute("UPDATE server SET generation = generation + 1")
 
-    def note_registered(self, seen: ServerConf, listed: frozenset[ClientId]) -> None:
-        """Remember which clients the global configuration listed here; this is no change of the configuration."""
+    def note_registered(self, listed: Collection[ClientId]) -> None:
+        """Remember that the global configuration listed these clients here; this is no change of the configuration."""
         with self._database.transaction() as connection:
-            _tables(_runner(connection)).clients.note_registered(
-                [c.id for c in seen.clients if c.id in listed]
+            _tables(_runner(connection)).clients.note_registered(listed)
+
+    def rename_server(self, server_id: ServerId) -> None:
+        """Be known by another identifier: the server has another owner."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE server SET server_id = ?, generation = generation + 1", (server_id.path(),)
             )
 
     def load(self) -> ServerConf:

@@ -134,7 +134,7 @@ class Server:
         self.revocation = OwnRevocation(
             folder / "ocsp", session, lambda: self.configuration, lambda: self.now
         )
-        self.identities = OwnIdentities(self.tokens, self.revocation, SERVER, settle_s=300)
+        self.identities = OwnIdentities(self.tokens, self.revocation, lambda: SERVER, settle_s=300)
         ids = itertools.count()
         self.operations = KeyOperations(
             self.keyconf,

@@ -296,7 +296,7 @@ def test_the_status_of_a_client_follows_from_configuration_and_requests(
     with store.change() as tables:
         tables.clients.add(PROVIDER, ConnectionType.HTTP, NOW)
     if seen:
-        store.note_registered(store.load(), frozenset({PROVIDER}))
+        store.note_registered({PROVIDER})
     client = store.view.clients.get(PROVIDER)
     assert derive_status(client, frozenset(pending), listed_here=listed) is status
 

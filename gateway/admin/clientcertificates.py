@@ -1,0 +1,69 @@
+"""``/clients/{id}/tls-certificates``: the TLS certificates that a client's information systems may show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certs.certificates import der_of, parse_certificate
+from gateway.admin.desk import Desk, row
+from schemas.faults import Fault
+from serving.certificateview import CertificateDetails, certificate_details
+from serving.operations import Bytes
+from serving.problems import bad_request, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.identifiers import ClientId
+    from serving.operations import Call, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificates:
+    """The handlers."""
+
+    desk: Desk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        tls = "/clients/{id}/tls-certificates"
+        return [
+            row("GET", tls, self.certificates, "Certificates of its systems", "VIEW_CLIENT_INTERNAL_CERTS",
+                answer=list[CertificateDetails]),
+            row("POST", tls, self.add_certificate, "Trust a system's certificate", "ADD_CLIENT_INTERNAL_CERT",
+                body=Bytes(), answer=CertificateDetails, status=201, event="ADD_CLIENT_INTERNAL_CERT", scoped=True),
+            row("GET", tls + "/{hash}", self.certificate, "One of them", "VIEW_CLIENT_INTERNAL_CERT_DETAILS",
+                answer=CertificateDetails),
+            row("DELETE", tls + "/{hash}", self.delete_certificate, "Trust it no longer",
+                "DELETE_CLIENT_INTERNAL_CERT", status=204, event="DELETE_CLIENT_INTERNAL_CERT", scoped=True),
+        ]  # fmt: skip
+
+    async def certificates(self, call: Call) -> list[CertificateDetails]:
+        client = self.desk.client(call)
+        return [certificate_details(c.der) for c in self.desk.view.clients.certificates(client.id)]
+
+    async def add_certificate(self, call: Call) -> CertificateDetails:
+        client = self.desk.client(call)
+        try:
+            der = der_of(parse_certificate(call.file()))
+        except (Fault, ValueError) as err:
+            raise bad_request("invalid_certificate") from err
+        with self.desk.change() as tables:
+            tables.clients.add_certificate(client.id, der, call.now)
+        return certificate_details(der)
+
+    async def certificate(self, call: Call) -> CertificateDetails:
+        return certificate_details(self._certificate(call)[1])
+
+    async def delete_certificate(self, call: Call) -> None:
+        client, der = self._certificate(call)
+        with self.desk.change() as tables:
+            tables.clients.remove_certificate(client, der)
+
+    def _certificate(self, call: Call) -> tuple[ClientId, bytes]:
+        client, wanted = self.desk.client(call), call.path["hash"].upper()
+        for found in self.desk.view.clients.certificates(client.id):
+            if certificate_details(found.der).hash == wanted:
+                return client.id, found.der
+        raise not_found("certificate_not_found", wanted)

@@ -1,0 +1,74 @@
+"""``/system/certificate``: what this server shows to information systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from certs.certificates import der_of
+from gateway.admin.desk import Desk, row
+from serving.certificateview import CertificateDetails, certificate_details
+from serving.operations import Bytes, Download
+from serving.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.operations import Call, Operation
+
+
+class DistinguishedName(msgspec.Struct, frozen=True):
+    """A name such as ``CN=gw.example,O=Institute``."""
+
+    name: Annotated[str, msgspec.Meta(max_length=255)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InternalCertificate:
+    """The handlers."""
+
+    desk: Desk
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        tls = "/system/certificate"
+        return [
+            row("GET", tls, self.certificate, "The internal TLS certificate", "VIEW_INTERNAL_TLS_CERT",
+                answer=CertificateDetails),
+            row("POST", tls, self.make_certificate, "A new internal key and certificate",
+                "GENERATE_INTERNAL_TLS_KEY_CERT", status=201, event="GENERATE_INTERNAL_TLS_KEY_CERT"),
+            row("GET", tls + "/export", self.export_certificate, "The internal certificate as an archive",
+                "EXPORT_INTERNAL_TLS_CERT", answer="application/gzip"),
+            row("POST", tls + "/csr", self.certificate_request, "A request for the internal key",
+                "GENERATE_INTERNAL_TLS_CSR", body=DistinguishedName, answer="application/octet-stream",
+                event="GENERATE_INTERNAL_TLS_CSR"),
+            row("POST", tls + "/import", self.import_certificate, "Install an internal certificate",
+                "IMPORT_INTERNAL_TLS_CERT", body=Bytes(), answer=CertificateDetails,
+                event="IMPORT_INTERNAL_TLS_CERT"),
+        ]  # fmt: skip
+
+    async def certificate(self, _call: Call) -> CertificateDetails:
+        return certificate_details(der_of(self.desk.gateway.internal_tls.load().chain[0]))
+
+    async def make_certificate(self, call: Call) -> None:
+        address = self.desk.process.settings.systems.tls_address
+        self.desk.gateway.internal_tls.make(address, call.now)
+        self.desk.gateway.reload()
+
+    async def export_certificate(self, call: Call) -> Download:
+        return Download(self.desk.gateway.internal_tls.export(call.now), "application/gzip", "certs.tar.gz")
+
+    async def certificate_request(self, call: Call) -> Download:
+        der = self.desk.gateway.internal_tls.request(call.body_as(DistinguishedName).name)
+        return Download(der, "application/octet-stream", "request.csr")
+
+    async def import_certificate(self, call: Call) -> CertificateDetails:
+        try:
+            found = self.desk.gateway.internal_tls.import_certificate(call.file())
+        except ValueError as err:
+            code = getattr(err, "code", "invalid_certificate")
+            raise Problem(409 if code == "certificate_already_exists" else 400, code, [str(err)]) from err
+        self.desk.gateway.reload()
+        return certificate_details(der_of(found))
