@@ -97,7 +97,7 @@ class CentralServer:
         backups = BackupDesk(
             data,
             BACKUP_CONTENT,
-            settings.backup.recipients,
+            lambda: settings.backup.recipients,
             lambda: self.node.store.read().instance,
             version("sacbe"),
         )

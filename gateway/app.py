@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import logging
 import secrets
@@ -57,6 +58,14 @@ from gateway.monitoring.records import build_record
 from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
 from gateway.policies.telling import PolicyTelling
+from gateway.portions import (
+    bounds,
+    configuration_settings,
+    peer_times,
+    retention_settings,
+    store_settings,
+    timestamp_settings,
+)
 from gateway.serverconf.store import ServerConfStore
 from gateway.tlscontexts import TlsContexts
 from gateway.validation.checkedservices import CheckedServices
@@ -64,6 +73,7 @@ from schemas.faults import Fault, Kind, NotProved
 from schemas.management import ManagementRequest, ManagementService
 from schemas.monitoring import Metric
 from serving.devices import build_devices, build_signers
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -121,6 +131,7 @@ class Gateway:
         self._folder = folder
         self._runners: list[web.BaseRunner] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._renewal_pace = Pace()
 
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
@@ -242,21 +253,47 @@ class Gateway:
         )
 
     def _optional_loops(self) -> list[tuple[str, Coroutine[None, None, None]]]:
-        found: list[tuple[str, Coroutine[None, None, None]]] = []
-        if self.notifier.is_set:
-            found.append(("notices", self.notifier.run(self.diagnosis)))
-        if self._settings.acme.renew:
-            renewing = Renewing(
-                self.keys,
-                self._keyconf,
-                self.acme,
-                self._current,
-                self._register,
-                utc_now,
-                self.notifier.tell,
-            )
-            found.append(("renewals", run_renewals(self._settings.acme, renewing)))
-        return found
+        """Loops that have something to do only while the settings say so."""
+        renewing = Renewing(
+            self.keys,
+            self._keyconf,
+            self.acme,
+            self._current,
+            self._register,
+            utc_now,
+            self.notifier.tell,
+        )
+        renewals = run_renewals(lambda: self._settings.acme, renewing, self._renewal_pace)
+        return [("notices", self.notifier.run(self.diagnosis)), ("renewals", renewals)]
+
+    def take_settings(self, settings: Settings) -> None:
+        """Go on with other settings; exchanges under way keep what they began with.
+
+        Every live row of `gateway.settingrows` is handed on here, or read where it is used.
+        """
+        self._settings = settings
+        spelling = settings.fault_spelling
+        self._configuration.take_settings(configuration_settings(settings))
+        trust = settings.trust
+        self._revocation.take_settings(
+            trust.ocsp_fetch_s, trust.ocsp_retry_s, trust.ocsp_timeout_s, trust.ocsp_order
+        )
+        self._identities.take_settle(settings.keys.authentication_settle_s)
+        self.keys.take_key_kinds(settings.keys.kinds())
+        self._timestamper.take_settings(timestamp_settings(settings))
+        self._retention.take_settings(retention_settings(settings))
+        self._records.take_settings(store_settings(settings))
+        self._log.take_queue_length(settings.log.queue_length)
+        self._peers.take_times(peer_times(settings))
+        self._road = dataclasses.replace(self._road, max_body_bytes=settings.limits.body_bytes)
+        self._consumer_listener.take_settings(self._road, spelling, settings.limits.consumer_idle_s)
+        self._peer_listener.take_settings(self._road, spelling)
+        for server in self._servers:
+            server.take_bounds(bounds(settings))
+        self.acme.take_settings(settings.acme)
+        self._renewal_pace.changed()
+        self.notifier.take_settings(settings.notices)
+        self._rebuild()
 
     async def _register(self, certificate: KeyCertificate) -> None:
         """Ask the central server to register a renewed authentication certificate at this server's address."""
@@ -471,14 +508,17 @@ class Gateway:
 
     async def _listen(self) -> None:
         settings, where = self._settings, self._settings.listen
-        consumers = ConsumerListener(
+        self._consumer_listener = ConsumerListener(
             self._road,
             settings.fault_spelling,
             lambda query: asic_download(self._log, self._timestamper, query),
             self._verificationconf,
             idle_s=settings.limits.consumer_idle_s,
         )
-        peers = PeerListener(self._road, settings.fault_spelling)
+        self._peer_listener = PeerListener(self._road, settings.fault_spelling)
+        consumers = self._consumer_listener.server(bounds(settings))
+        peers = self._peer_listener.server(bounds(settings))
+        self._servers = (consumers, peers)
         self._runners = [
             *await open_exchange_listeners(settings, consumers, peers, self._tls),
             await serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),

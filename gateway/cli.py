@@ -27,6 +27,7 @@ from gateway.diagnose_cli import diagnose
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
 from gateway.policy_cli import policy
 from gateway.services_cli import service
+from gateway.settings_cli import settings
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
@@ -63,7 +64,7 @@ main.add_command(policy)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
 main.add_command(signer_command("gateway-data", _tokens))
-for command in (key, csr, certificate, token, diagnose):
+for command in (key, csr, certificate, token, diagnose, settings):
     main.add_command(command)
 
 
@@ -126,16 +127,19 @@ def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @said
 def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
-    """Run the gateway until it is told to stop."""
+    """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
     import uvloop
 
-    from gateway import config
+    from gateway import livesettings
     from gateway.host import Host
     from serving import telemetry
     from serving.openfiles import raise_limit
 
     raise_limit()
-    settings = config.load(settings_file, os.environ)
+    settings_file = livesettings.settings_file(data, settings_file)
+    store = open_store(data)
+    settings = livesettings.LiveSettings(store.database, settings_file, os.environ).load()
+    store.close()
     telemetry.configure(settings.log_level)
     software = settings.keys.token(SOFTWARE_TOKEN_ID)
     arguments = [
@@ -144,7 +148,14 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
     ]
     # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
     pin = None if software.own_process or software.pin.is_set else pin_if_wanted(data, pin_file)
-    gateway = Host(DataFolder(data), settings, pin, environ=os.environ, signer_arguments=arguments)
+    gateway = Host(
+        DataFolder(data),
+        settings,
+        pin,
+        environ=os.environ,
+        signer_arguments=arguments,
+        settings_file=settings_file,
+    )
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -152,6 +163,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
         await gateway.start()
+        loop.add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
         # What is here now stays for good; without this every full collection walks over all of it again.
         gc.collect()
         gc.freeze()

@@ -16,11 +16,13 @@ from gateway.descriptions.described import MAX_BYTES
 from gateway.descriptions.fetchpolicy import DENIED, FetchPolicy
 from gateway.keyconf.model import KeyUsage
 from gateway.messagelog.archive import Grouping
+from gateway.settingrows import ROWS
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.adminsettings import AdminSettings
 from serving.secret import SecretSource
 from serving.settings import load_settings
+from serving.settingtable import SettingTable, nested
 from serving.tokensettings import TokenKeeping
 
 if TYPE_CHECKING:
@@ -250,9 +252,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     backup: Backup = Backup()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of a TOML file (none: all defaults), overridden by the environment."""
-    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)
+TABLE = SettingTable(Settings, ROWS)
+
+
+def load(path: Path | None, environ: Mapping[str, str], kept: Mapping[str, object] | None = None) -> Settings:
+    """The settings of a TOML file (none: all defaults), overridden by those kept by name, then by the environment.
+
+    Raises `BadSettings`.
+    """
+    settings = load_settings(Settings, path, environ, ENVIRONMENT_PREFIX, nested(kept or {}))
+    TABLE.check(settings)
+    return settings

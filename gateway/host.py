@@ -6,10 +6,13 @@ the gateway begins in the same process. Read `Host.start` for the order.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
 import time
+from dataclasses import dataclass
+from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,12 +21,17 @@ import msgspec
 from certs.edges.tokenfiles import write_whole
 from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.api import make_api
-from gateway.app import Gateway, utc_now
-from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
+from gateway.app import WATCH_S, Gateway, utc_now
+from gateway.config import TABLE
+from gateway.edges.configuration import ConfigurationClient
+from gateway.livesettings import LiveSettings
+from gateway.portions import configuration_settings
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
+from serving.audit import AuditEntry
 from serving.authentication import Clock
 from serving.logins import Logins
+from serving.settings import BadSettings
 from serving.tlsfiles import load_or_make_credentials
 
 if TYPE_CHECKING:
@@ -35,10 +43,20 @@ if TYPE_CHECKING:
     from gateway.datafolder import DataFolder
     from schemas.identifiers import ServerId
     from serving.adminsettings import AdminSettings
+    from serving.settingtable import Change
 
 log = logging.getLogger("gateway.host")
 
 FIRST_ANCHOR = "first-anchor.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the settings again led to."""
+
+    taken: tuple[Change, ...]
+    # These differ too, and wait for the next start.
+    waiting: tuple[Change, ...]
 
 
 class Host:
@@ -52,6 +70,7 @@ class Host:
         *,
         environ: Mapping[str, str] | None = None,
         signer_arguments: Sequence[str] = (),
+        settings_file: Path | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -60,6 +79,7 @@ class Host:
         self._signer_arguments = signer_arguments
         folder.root.mkdir(parents=True, exist_ok=True)
         self.store = ServerConfStore(folder.serverconf)
+        self.live = LiveSettings(self.store.database, settings_file, self._environ)
         self.gateway: Gateway | None = None
         self._foundation: ConfigurationClient | None = None
         self.logins = Logins(folder.root / "admin.sqlite")
@@ -70,6 +90,7 @@ class Host:
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._watching = asyncio.create_task(self._watch_settings(), name="settings")
         if self.store.is_initialised():
             await self._begin()
         elif self._anchor_file.exists():
@@ -88,12 +109,60 @@ class Host:
 
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""
+        self._watching.cancel()
         await self.api.stop()
         if self.gateway is not None:
             await self.gateway.stop()
         await self._session.close()
         self.logins.close()
         self.store.close()
+
+    # Settings
+
+    def take_settings(self) -> Reloaded:
+        """Read the settings again and go on with what may change while running. Raises `BadSettings`: nothing changed."""
+        wanted = self.live.load()
+        changes = TABLE.differences(self.settings, wanted)
+        taken = tuple(c for c in changes if TABLE.rows[c.name].live)
+        waiting = tuple(c for c in changes if not TABLE.rows[c.name].live)
+        if taken:
+            self.settings = TABLE.with_live(self.settings, wanted)
+            logging.getLogger().setLevel(self.settings.log_level.upper())
+            if self.gateway is not None:
+                self.gateway.take_settings(self.settings)
+        for change in changes:
+            state = "taken" if change in taken else "waits for a restart"
+            log.info("%s: %s", change.line(), state, extra={"event": "setting", "setting": change.name})
+        return Reloaded(taken, waiting)
+
+    def reload_on_signal(self) -> None:
+        """Read the settings again because somebody at this machine said so (SIGHUP); audited."""
+        try:
+            found = self.take_settings()
+        except BadSettings as err:
+            log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
+            self._audit_reload("failed", (), str(err))
+            return
+        self._audit_reload("done", tuple(c.line() for c in found.taken), "")
+
+    def _audit_reload(self, outcome: str, changes: tuple[str, ...], reason: str) -> None:
+        detail = {"reason": reason} if reason else {}
+        self.api.audit.append(
+            AuditEntry(utc_now(), "system", "SIGHUP", "SETTINGS_RELOAD", outcome, "", detail, changes)
+        )
+
+    async def _watch_settings(self) -> None:
+        """Take what a command set, within the time that watching the server configuration takes too."""
+        seen = self.live.revision()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                revision = self.live.revision()
+                if revision != seen:
+                    seen = revision
+                    self.take_settings()
+            except (DatabaseError, BadSettings, OSError) as err:
+                log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
 
     # What the admin API asks of the process
 
@@ -150,15 +219,12 @@ class Host:
         return self.folder.root / FIRST_ANCHOR
 
     def _client(self, anchor: bytes) -> ConfigurationClient:
-        trust = self.settings.trust
         return ConfigurationClient(
             anchor,
             self.folder.globalconf,
             self._session,
             clock=utc_now,
-            settings=ConfigurationSettings(
-                trust.configuration_poll_s, trust.configuration_conditional_poll_s, trust.federations
-            ),
+            settings=configuration_settings(self.settings),
         )
 
     async def _begin(self, *, make_token_with: str | None = None) -> None:

@@ -7,26 +7,21 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway.edges.diagnosing import as_json
-from gateway.edges.http import Bounds, DataPlaneServer, listen
+from gateway.edges.http import DataPlaneServer, listen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.config import Settings
     from gateway.diagnosis import Diagnosis
-    from gateway.edges.consumers import ConsumerListener
-    from gateway.edges.peerlistener import PeerListener
     from gateway.tlscontexts import TlsContexts
 
 
 async def open_exchange_listeners(
-    settings: Settings, consumers: ConsumerListener, peers: PeerListener, contexts: TlsContexts
+    settings: Settings, for_consumers: DataPlaneServer, for_peers: DataPlaneServer, contexts: TlsContexts
 ) -> list[web.BaseRunner]:
     """Listen for consumer systems (HTTP and HTTPS) and for security servers."""
     where = settings.listen
-    bounds = Bounds(settings.limits.connections, settings.limits.keepalive_s)
-    for_consumers: DataPlaneServer = consumers.server(bounds)
-    for_peers: DataPlaneServer = peers.server(bounds)
     return [
         await listen(for_consumers, where.consumer_host, where.http_port),
         await listen(for_consumers, where.consumer_host, where.https_port, contexts.system),

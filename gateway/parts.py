@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.edges.configuration import ConfigurationClient, ConfigurationSettings
-from gateway.edges.peers import PeerClient, PeerTimes
+from gateway.edges.configuration import ConfigurationClient
+from gateway.edges.peers import PeerClient
 from gateway.edges.revocation import OwnRevocation
-from gateway.messagelog.retention import Retention, RetentionSettings
+from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import LogSettings, MessageLog
-from gateway.messagelog.timestamper import Timestamper, TimestampSettings
-from gateway.monitoring.store import RecordStore, StoreSettings
+from gateway.messagelog.timestamper import Timestamper
+from gateway.monitoring.store import RecordStore
+from gateway.portions import (
+    configuration_settings,
+    peer_times,
+    retention_settings,
+    store_settings,
+    timestamp_settings,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -32,15 +39,12 @@ def configuration_client(
     settings: Settings, folder: DataFolder, anchor: bytes, session: aiohttp.ClientSession, now: Clock
 ) -> ConfigurationClient:
     """What keeps the global configuration up to date."""
-    trust = settings.trust
     return ConfigurationClient(
         anchor,
         folder.globalconf,
         session,
         clock=now,
-        settings=ConfigurationSettings(
-            trust.configuration_poll_s, trust.configuration_conditional_poll_s, trust.federations
-        ),
+        settings=configuration_settings(settings),
     )
 
 
@@ -75,48 +79,17 @@ def timestamper(
     wanted: Callable[[], Sequence[tuple[str, str]]],
 ) -> Timestamper:
     """What timestamps the message log."""
-    chosen = settings.log
-    return Timestamper(
-        log,
-        current,
-        session,
-        now,
-        TimestampSettings(
-            chosen.timestamp_interval_s,
-            chosen.timestamp_retry_s,
-            chosen.acceptable_timestamp_failure_s,
-            timeout_s=chosen.timestamp_timeout_s,
-            order=chosen.timestamp_order,
-            race=chosen.timestamp_race,
-        ),
-        wanted=wanted,
-    )
+    return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=wanted)
 
 
 def retention(settings: Settings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:
     """What archives the message log and removes what is old."""
-    chosen = settings.log
-    return Retention(
-        log,
-        folder.log,
-        now,
-        RetentionSettings(
-            chosen.archive_interval_s,
-            chosen.archive_grouping,
-            chosen.archive_file_bytes,
-            chosen.keep_records_days,
-        ),
-    )
+    return Retention(log, folder.log, now, retention_settings(settings))
 
 
 def record_store(settings: Settings, folder: DataFolder, now: Clock) -> RecordStore:
     """Where operational records are kept."""
-    chosen = settings.monitoring
-    return RecordStore(
-        folder.log / "opmonitoring.sqlite",
-        now,
-        StoreSettings(chosen.keep_days, chosen.write_s, chosen.buffer_length),
-    )
+    return RecordStore(folder.log / "opmonitoring.sqlite", now, store_settings(settings))
 
 
 def peer_client(
@@ -125,18 +98,7 @@ def peer_client(
     tls: Callable[[], ssl.SSLContext],
 ) -> PeerClient:
     """What sends messages to security servers."""
-    limits = settings.limits
-    return PeerClient(
-        check,
-        tls,
-        port=settings.listen.peer_port,
-        times=PeerTimes(
-            limits.peer_connect_s,
-            limits.peer_remembered_connect_s,
-            limits.peer_read_s,
-            limits.fastest_remembered_s,
-        ),
-    )
+    return PeerClient(check, tls, port=settings.listen.peer_port, times=peer_times(settings))
 
 
 def consumer_url(settings: Settings) -> str:

@@ -47,7 +47,8 @@ class BackupDesk:
 
     data: Path
     content: Content
-    recipients: Sequence[str]
+    # Asked anew for every backup: settings may change.
+    recipients: Callable[[], Sequence[str]]
     # The server's identifier, for the manifest.
     server_name: Callable[[], str]
     software: str
@@ -84,11 +85,12 @@ class BackupDesk:
 
     async def make(self, call: Call) -> BackupView:
         """A new backup, encrypted to the recipients of the settings."""
-        if not self.recipients:
+        recipients = self.recipients()
+        if not recipients:
             raise failed(
                 "backup_generation_failed", "no recipients are set, and a backup is never written in clear"
             )
-        lock = Lock(recipients=self.recipients, signer=backup_key(self.data / "backup.key"))
+        lock = Lock(recipients=recipients, signer=backup_key(self.data / "backup.key"))
         self.running_since = call.now
         try:
             made = await asyncio.to_thread(

@@ -1,7 +1,8 @@
 """Settings from one TOML file and the environment, checked once into a frozen value.
 
 Unknown names stop the start: a misspelt setting must not silently be a default. Environment variables override the file:
-``<PREFIX>_<SECTION>_<FIELD>`` (or ``<PREFIX>_<FIELD>`` outside sections), in upper case.
+``<PREFIX>_<SECTION>_<FIELD>`` (or ``<PREFIX>_<FIELD>`` outside sections), in upper case. Between the two stand the values
+that an operator set by command or over the admin API.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ class BadSettings(ValueError):  # noqa: N818  said to the operator
     """The settings cannot be used; the text says which and why."""
 
 
-def load_settings(kind: type[T], path: Path | None, environ: Mapping[str, str], prefix: str) -> T:
-    """The settings of ``kind``. Raises `BadSettings`."""
+def load_settings(
+    kind: type[T],
+    path: Path | None,
+    environ: Mapping[str, str],
+    prefix: str,
+    kept: Mapping[str, Any] | None = None,
+) -> T:
+    """The settings of ``kind``; ``kept`` are tables and values that go before the file's. Raises `BadSettings`."""
     try:
         values: dict[str, Any] = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as err:
         raise BadSettings(f"the settings file {path} cannot be read: {err}") from err
+    for key, value in (kept or {}).items():
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
     for name, value in environ.items():
         if name.startswith(f"{prefix}_"):
             _override(kind, values, name.removeprefix(f"{prefix}_").lower(), value, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
@@ -25,23 +24,23 @@ from gateway.admin.registry import Registry
 from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
 from gateway.admin.services import Services
+from gateway.admin.settings import SettingDesk
 from gateway.admin.standing import Standing
 from gateway.admin.system import System
 from gateway.admin.traffic import Traffic
+from gateway.changelines import difference, state_of
 from gateway.datafolder import BACKUP_CONTENT
 from gateway.descriptions.fetching import fetch_description
 from gateway.descriptions.register import DescriptionRegister
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.wanted import compare
 from serving.adminapi import AdminApi, Served
 from serving.backupoperations import BackupDesk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from gateway.admin.desk import Process
     from gateway.keyconf.operations import KeyOperations
-    from gateway.serverconf.model import ServerConf
+    from gateway.serverconf.records import Document
     from serving.adminsettings import AdminSettings
     from serving.authentication import Clock
     from serving.logins import Logins
@@ -51,7 +50,10 @@ if TYPE_CHECKING:
 def operations(process: Process) -> Sequence[Operation]:
     """Every row."""
     desk = Desk(process)
-    fetch = partial(fetch_description, process.settings.descriptions.policy())
+
+    async def fetch(url: str, trusted: Collection[bytes]) -> Document:
+        return await fetch_description(process.settings.descriptions.policy(), url, trusted)
+
     register = DescriptionRegister(process.store, fetch)
     key_desk = KeyDesk(
         cast("KeyOperations", LaterKeys(desk)),
@@ -65,7 +67,7 @@ def operations(process: Process) -> Sequence[Operation]:
     backups = BackupDesk(
         process.folder.root,
         BACKUP_CONTENT,
-        process.settings.backup.recipients,
+        lambda: process.settings.backup.recipients,
         lambda: desk.server_id().path(),
         version("sacbe"),
     )
@@ -88,6 +90,7 @@ def operations(process: Process) -> Sequence[Operation]:
         *Mail(desk).rows(),
         *Interface(desk, backups).rows(),
         *Backups(backups).rows(),
+        *SettingDesk(desk).rows(),
     ]
 
 
@@ -97,10 +100,10 @@ def make_api(
     """The API, ready to listen."""
 
     def watch() -> Callable[[], Sequence[str]]:
-        before = _state(process)
+        before = state_of(process.store)
 
         def after() -> Sequence[str]:
-            found = _difference(before, _state(process))
+            found = difference(before, state_of(process.store))
             if found and process.gateway is not None:
                 process.gateway.reload()
             return found
@@ -109,30 +112,3 @@ def make_api(
 
     served = Served("Sacbé gateway", version("sacbe"), operations(process), watch)
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ)
-
-
-def _state(process: Process) -> tuple[ServerConf | None, frozenset[str]]:
-    """What an administrator can change, for the audit log."""
-    store = process.store
-    if not store.is_initialised():
-        return None, frozenset()
-    keys = KeyConfStore(store.database)
-    lines = {f"key {k.id} {k.kind} {k.usage or 'unused'} {k.name}" for k in keys.list_keys()}
-    lines |= {f"signing request {r.id} for key {r.key_id}" for r in keys.requests()}
-    for certificate in keys.certificates():
-        state = "active" if certificate.active else "inactive"
-        lines.add(f"certificate {certificate.hash} {certificate.usage} {certificate.status} {state}")
-    lines |= {f"request {r.kind} {r.subject} {r.detail}" for r in store.view.requests.all()}
-    lines |= {f"timestamping {t.name} {t.url}" for t in store.view.timestamping.all()}
-    lines |= {f"group text {g.owner.path()} {g.code}: {g.description}" for g in store.view.groups.all()}
-    return store.load(), frozenset(lines)
-
-
-def _difference(
-    before: tuple[ServerConf | None, frozenset[str]], after: tuple[ServerConf | None, frozenset[str]]
-) -> list[str]:
-    changes = [f"- {line}" for line in sorted(before[1] - after[1])]
-    changes += [f"+ {line}" for line in sorted(after[1] - before[1])]
-    if before[0] is not None and after[0] is not None:
-        changes += compare(before[0], after[0])
-    return changes

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.config import Settings
     from gateway.datafolder import DataFolder
+    from gateway.host import Reloaded
     from gateway.keyconf.operations import KeyOperations
+    from gateway.livesettings import LiveSettings
     from gateway.management import SentRequest
     from gateway.serverconf.tables import Tables
 
@@ -107,7 +109,12 @@ class Process(Protocol):
     folder: DataFolder
     settings: Settings
     store: ServerConfStore
+    live: LiveSettings
     gateway: Gateway | None
+
+    def take_settings(self) -> Reloaded:
+        """Read the settings again and go on with what may change while running. Raises `BadSettings`."""
+        ...
 
     def configuration(self) -> TrustedConfiguration | None:
         """The global configuration in force."""

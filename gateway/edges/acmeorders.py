@@ -6,7 +6,6 @@ through ``register`` and activated once the global configuration lists it; the o
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.keyconf.store import KeyConfStore
     from schemas.globalconf.shared import AcmeServer, ApprovedCa
     from schemas.identifiers import ClientId
+    from serving.pace import Pace
 
 log = logging.getLogger("gateway.acme")
 
@@ -49,6 +49,10 @@ class AcmeOrders:
         self._folder = folder
         self._environ = environ
         self.board = ChallengeBoard()
+
+    def take_settings(self, settings: Acme) -> None:
+        """Order with other contacts from now on."""
+        self._settings = settings
 
     async def order(
         self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
@@ -106,11 +110,12 @@ class Renewing:
     tell: Callable[[str, str, str], None] = lambda _kind, _subject, _detail: None
 
 
-async def run_renewals(settings: Acme, renewing: Renewing) -> None:
-    """Renew for ever."""
+async def run_renewals(settings: Callable[[], Acme], renewing: Renewing, pace: Pace) -> None:
+    """Renew for ever, while the settings say so; ``pace`` is told when they change."""
     while True:
-        await renew_due(settings, renewing)
-        await asyncio.sleep(settings.renewal_check_s)
+        if settings().renew:
+            await renew_due(settings(), renewing)
+        await pace.pause(lambda: settings().renewal_check_s if settings().renew else None)
 
 
 async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:

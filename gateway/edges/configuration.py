@@ -13,6 +13,7 @@ Spec: PR-GCONF 3 and 5; X-Road 7.8's configuration client (source order, version
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
@@ -42,6 +43,7 @@ from schemas.globalconf.parts import (
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +99,7 @@ class ConfigurationClient:
         self._session = session
         self._clock = clock
         self._settings = settings or ConfigurationSettings()
+        self._pace = Pace()
         self._subscribers: list[Callable[[TrustedConfiguration], None]] = []
         self._working: dict[str, str] = {}
         self._etags: dict[str, str] = {}
@@ -110,6 +113,11 @@ class ConfigurationClient:
     def last_url(self) -> str | None:
         """Where the own instance's configuration came from the last time it came."""
         return self._working.get(self._anchor.instance)
+
+    def take_settings(self, settings: ConfigurationSettings) -> None:
+        """Go on with other intervals."""
+        self._settings = settings
+        self._pace.changed()
 
     def subscribe(self, callback: Callable[[TrustedConfiguration], None]) -> None:
         """Call ``callback`` with every configuration that comes into force."""
@@ -134,17 +142,20 @@ class ConfigurationClient:
             try:
                 await self.refresh()
                 failures = 0
-                delay = self._settings.conditional_poll_s if self._etags else self._settings.poll_s
             except Fault as fault:
                 failures += 1
                 log.warning(
                     "configuration not fetched", extra={"event": "conf_failed", "reason": fault.detail}
                 )
-                delay = min(
-                    self._settings.poll_s, self._settings.conditional_poll_s * 2 ** min(failures - 1, 5)
-                )
-            self.next_look_at = self._clock() + timedelta(seconds=delay)
-            await asyncio.sleep(delay)
+            delay = functools.partial(self._delay, failures)
+            self.next_look_at = self._clock() + timedelta(seconds=delay())
+            await self._pace.pause(delay)
+
+    def _delay(self, failures: int) -> float:
+        settings = self._settings
+        if failures:
+            return min(settings.poll_s, settings.conditional_poll_s * float(2 ** min(failures - 1, 5)))
+        return settings.conditional_poll_s if self._etags else settings.poll_s
 
     async def refresh(self) -> None:
         """One cycle over the own instance and the federated ones. Raises `NotTrusted` when the own one fails."""

@@ -63,6 +63,10 @@ class ConsumerListener:
         self._asic = asic
         self._verificationconf = verificationconf
 
+    def take_settings(self, road: Road, spelling: Spelling, idle_s: float) -> None:
+        """Serve the requests that come from now on otherwise; those under way keep what they began with."""
+        self._road, self._spelling, self._idle_s = road, spelling, idle_s
+
     def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
         return DataPlaneServer(self.handle, self._render_error, bounds=bounds or Bounds())

@@ -180,6 +180,11 @@ class DataPlaneServer(web.Server):
             "_ListenerHandler", (_Handler,), {"__slots__": (), "render": staticmethod(render_error)}
         )
 
+    def take_bounds(self, bounds: Bounds) -> None:
+        """Bound the connections that come from now on otherwise."""
+        self._most_connections = bounds.connections
+        self._kwargs["keepalive_timeout"] = bounds.keepalive_s
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Take a connection; above the limit the oldest without a request under way is closed for it."""
         super().connection_made(handler, transport)

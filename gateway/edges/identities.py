@@ -65,6 +65,10 @@ class OwnIdentities:
         self._auth: _Held | None = None
         self.problems: tuple[str, ...] = ()
 
+    def take_settle(self, settle_s: float) -> None:
+        """Let newly registered authentication certificates wait another time, from the next `rebuild` on."""
+        self._settle = timedelta(seconds=settle_s)
+
     def rebuild(
         self, certificates: Sequence[KeyCertificate], configuration: TrustedConfiguration, now: datetime
     ) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from gateway.notices import Notice, Told, decide_notices, event_notice
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -50,6 +51,7 @@ class Notifier:
         self._session = session
         self._now = now
         self._environ = environ
+        self._pace = Pace()
         self._told: dict[Key, Told] = {}
         self._waiting: deque[tuple[str, Notice]] = deque(maxlen=_WAITING)
         self.last_failure: str | None = None
@@ -58,6 +60,11 @@ class Notifier:
     def is_set(self) -> bool:
         """Whether there is anybody to tell."""
         return bool(self._settings.webhook_url or self._settings.recipients)
+
+    def take_settings(self, settings: Notices) -> None:
+        """Tell others, or at other times."""
+        self._settings = settings
+        self._pace.changed()
 
     def tell(self, kind: str, subject: str, detail: str) -> None:
         """Tell of something that happened; it is sent soon."""
@@ -73,9 +80,10 @@ class Notifier:
     async def run(self, diagnose: Callable[[], Awaitable[Diagnosis]]) -> None:
         """Diagnose and send for ever."""
         while True:
-            self.look(await diagnose())
-            await self.send_waiting()
-            await asyncio.sleep(self._settings.check_s)
+            if self.is_set:
+                self.look(await diagnose())
+                await self.send_waiting()
+            await self._pace.pause(lambda: self._settings.check_s)
 
     async def send_waiting(self) -> int:
         """Send what waits; how many notices are still waiting afterwards."""

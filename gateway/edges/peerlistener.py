@@ -38,6 +38,10 @@ class PeerListener:
         self._road = road
         self._spelling = spelling
 
+    def take_settings(self, road: Road, spelling: Spelling) -> None:
+        """Serve the messages that come from now on otherwise."""
+        self._road, self._spelling = road, spelling
+
     def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
         return DataPlaneServer(self.handle, self._render_error, bounds=bounds or Bounds())

@@ -106,6 +106,10 @@ class PeerClient:
         self._session: aiohttp.ClientSession | None = None
         self._fastest: dict[frozenset[str], tuple[str, float]] = {}
 
+    def take_times(self, times: PeerTimes) -> None:
+        """Give the next exchanges other times; those under way keep theirs."""
+        self._times = times
+
     async def start(self) -> None:
         """Open the pool."""
         self._session = aiohttp.ClientSession(

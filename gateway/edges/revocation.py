@@ -154,6 +154,18 @@ class OwnRevocation:
                 return self._responses.get(_sha1(certificate))
         return None
 
+    def take_settings(self, fetch_s: float, retry_s: float, timeout_s: float, order: CostOrder) -> None:
+        """Go on with other intervals; the next round begins at once."""
+        if (fetch_s, retry_s, timeout_s, order) == (
+            self._fetch_s,
+            self._retry_s,
+            self._timeout_s,
+            self._order,
+        ):
+            return
+        self._fetch_s, self._retry_s, self._timeout_s, self._order = fetch_s, retry_s, timeout_s, order
+        self._wake.set()
+
     async def run(self) -> None:
         """Fetch for ever: all of them an interval, sooner after a failure or when a certificate is new."""
         while True:

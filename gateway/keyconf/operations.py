@@ -9,7 +9,7 @@ Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAn
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
@@ -96,6 +96,10 @@ class KeyOperations:
         self._store = store
         self._tokens = tokens
         self._around = surroundings
+
+    def take_key_kinds(self, kinds: Mapping[KeyUsage | None, str]) -> None:
+        """Make new keys of other kinds from now on."""
+        self._around = replace(self._around, key_kinds=kinds)
 
     # Tokens
 

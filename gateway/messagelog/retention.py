@@ -26,6 +26,7 @@ from gateway.messagelog.store import DATABASE
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.identifiers import ClientId
 from serving.database import connect
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,15 +65,24 @@ class Retention:
         self._log = message_log
         self._now = now
         self._settings = settings or RetentionSettings()
+        self._pace = Pace()
         self._database = folder / DATABASE
         self.folder = folder / "archive"
         self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def take_settings(self, settings: RetentionSettings) -> None:
+        """Go on with another interval, grouping or age."""
+        self._settings = settings
+        self._pace.changed()
+
+    def _interval(self) -> float | None:
+        return self._settings.interval_s or None
 
     async def run(self) -> None:
         """Archive and remove for ever, a round an interval."""
         while True:
             if not self._settings.interval_s:
-                await asyncio.Event().wait()
+                await self._pace.pause(self._interval)
             try:
                 await self.archive()
                 await self.remove_old()
@@ -82,7 +92,7 @@ class Retention:
                     "the message log could not be archived",
                     extra={"event": "archive_failed", "reason": reason},
                 )
-            await asyncio.sleep(self._settings.interval_s)
+            await self._pace.pause(self._interval)
 
     # Archiving
 

@@ -17,7 +17,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -146,6 +146,10 @@ class MessageLog:
         self._remove_unnamed_bodies()
         self._thread = threading.Thread(target=self._write_for_ever, name="message log", daemon=True)
         self._thread.start()
+
+    def take_queue_length(self, length: int) -> None:
+        """Let another number of messages wait for the disk."""
+        self._settings = replace(self._settings, queue_length=length)
 
     @classmethod
     def open(cls, folder: Path, *, settings: LogSettings | None = None) -> MessageLog:

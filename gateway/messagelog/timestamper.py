@@ -23,6 +23,7 @@ from schemas import hashchain, xades
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,6 +81,7 @@ class Timestamper:
         self._session = session
         self._now = now
         self._settings = settings or TimestampSettings()
+        self._pace = Pace()
         self._failing_since: datetime | None = None
         self._last_failure = ""
         self._clock: tuple[float, str] | None = None
@@ -89,6 +91,11 @@ class Timestamper:
         self._size = RoundSize(LARGEST_ROUND)
         self._round = asyncio.Lock()
         message_log.guard(self.check)
+
+    def take_settings(self, settings: TimestampSettings) -> None:
+        """Go on with other intervals."""
+        self._settings = settings
+        self._pace.changed()
 
     def check(self, now: datetime) -> None:
         """Refuse when evidence can no longer be timestamped. Raises `LogFailed`."""
@@ -142,15 +149,21 @@ class Timestamper:
         """Stamp for ever, a round an interval; sooner after a failure or a full round."""
         await asyncio.sleep(self._settings.first_s)
         while True:
+            delay = self._after_success
             try:
                 await self.stamp_round()
-                delay = 0.0 if self._was_full else self._interval()
             except Fault as fault:
                 log.warning(
                     "timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail}
                 )
-                delay = self._settings.retry_s
-            await asyncio.sleep(delay)
+                delay = self._after_failure
+            await self._pace.pause(delay)
+
+    def _after_success(self) -> float:
+        return 0.0 if self._was_full else self._interval()
+
+    def _after_failure(self) -> float:
+        return self._settings.retry_s
 
     def _interval(self) -> float:
         if self._settings.interval_s:

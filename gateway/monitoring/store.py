@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from serving.database import Database
+from serving.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +86,7 @@ class RecordStore:
         self._database = Database(path, STEPS)
         self._now = now
         self._settings = settings or StoreSettings()
+        self._pace = Pace()
         self._waiting: collections.deque[Record] = collections.deque()
         self._lost = 0
 
@@ -156,11 +158,16 @@ class RecordStore:
         counts = [found.get(span, (0, 0)) for span in range(spans)]
         return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
 
+    def take_settings(self, settings: StoreSettings) -> None:
+        """Go on with other times and sizes."""
+        self._settings = settings
+        self._pace.changed()
+
     async def run(self) -> None:
         """Write every few seconds, clean every hour."""
         written = 0.0
         while True:
-            await asyncio.sleep(self._settings.write_s)
+            await self._pace.pause(lambda: self._settings.write_s)
             await asyncio.to_thread(self.write)
             written += self._settings.write_s
             if written >= 3600:

@@ -184,7 +184,11 @@ async def central(tmp_path: Path) -> AsyncIterator[Central]:
         logins,
         clock,
         BackupDesk(
-            tmp_path / "data", BACKUP_CONTENT, (RECIPIENT,), lambda: node.store.read().instance, "test"
+            tmp_path / "data",
+            BACKUP_CONTENT,
+            lambda: (RECIPIENT,),
+            lambda: node.store.read().instance,
+            "test",
         ),
     )
     edge = ManagementEdge(keeper, AuditLog(node.store.database), lambda: NOW, lambda: 0.0, RateLimit(0, 0))

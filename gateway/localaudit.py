@@ -1,0 +1,68 @@
+"""Commands that change a data folder leave their trace in the audit log, as calls of the admin API do."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gateway.changelines import State
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def audited(event: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A command with a parameter ``data`` whose changes are written to the audit log, however it ends."""
+
+    def wrap(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            data: Path = kwargs["data"]  # type: ignore[assignment]
+            before, outcome = _state(data), "failed"
+            try:
+                result = command(*args, **kwargs)
+                outcome = "done"
+                return result
+            finally:
+                from gateway.changelines import difference
+
+                changes = difference(before, _state(data))
+                if changes:
+                    record(data, event, outcome, changes)
+
+        return run
+
+    return wrap
+
+
+def record(data: Path, event: str, outcome: str, changes: Sequence[str] = ()) -> None:
+    """Append what somebody did at this machine."""
+    from serving.audit import AuditEntry, AuditLog
+    from serving.logins import Logins
+
+    words = " ".join(["gateway", *sys.argv[1:3]])
+    logins = Logins(data / "admin.sqlite")
+    try:
+        who = f"local:{getpass.getuser()}"
+        entry = AuditEntry(datetime.now(UTC), who, "command", event, outcome, words, changes=tuple(changes))
+        AuditLog(logins.database).append(entry)
+    finally:
+        logins.close()
+
+
+def _state(data: Path) -> State:
+    from gateway.changelines import state_of
+    from gateway.serverconf.store import ServerConfStore
+
+    store = ServerConfStore(data / "serverconf.sqlite")
+    try:
+        return state_of(store)
+    finally:
+        store.close()
