@@ -442,6 +442,8 @@ class Country:
             callers.append(f"{member_path(REGISTRY)}/IDENT")
         if subsystem in ("ALTA", "GOBIERNO"):
             callers.append(f"{member_path(ONIESS)}/ALTA")
+        if subsystem == "GOBIERNO":
+            callers += [f"{member_path(c)}/SUPERV" for c in self.codes if is_guarantor(c)]
         return callers
 
 

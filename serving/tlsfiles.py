@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives import serialization
 
 from certs.edges.tokenfiles import write_whole
 from certs.remotetls import RemoteTlsKey
-from certs.tls import TlsCredentials
+from certs.tls import TlsCredentials, system_server_context
 from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from certs.tls import TlsPrivateKey
@@ -27,6 +28,11 @@ def load_or_make_credentials(folder: Path, name: str, address: str) -> TlsCreden
     key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     chain = tuple(x509.load_pem_x509_certificates(chain_file.read_bytes()))
     return TlsCredentials(cast("TlsPrivateKey", key), chain)
+
+
+def load_or_make_context(folder: Path, name: str, address: str) -> ssl.SSLContext:
+    """A server's TLS context with the credentials of a folder."""
+    return system_server_context(load_or_make_credentials(folder, name, address))
 
 
 def save_credentials(folder: Path, name: str, credentials: TlsCredentials) -> None:

@@ -13,6 +13,7 @@ from serving import telemetry
 from serving.settings import BadSettings
 from social_security import app, config, seed
 from social_security.officers import officer
+from social_security.portal.commands import portal
 
 
 @click.group()
@@ -21,6 +22,7 @@ def main() -> None:
 
 
 main.add_command(officer)
+main.add_command(portal)
 
 
 @main.command()

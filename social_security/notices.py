@@ -19,9 +19,13 @@ _TEXT = (
 def notice_of(member_code: str) -> tuple[str, str]:
     """The address and the SHA-256 of a member's notice."""
     member = pack.members()[member_code]
-    text = _TEXT.format(name=member.name)
     host = (member_code if member.member_class == "GAR" else member_code.partition("-")[2]).lower()
-    return f"https://{host}.example/aviso/v3", hashlib.sha256(text.encode()).hexdigest()
+    return f"https://{host}.example/aviso/v3", hashlib.sha256(notice_text(member_code).encode()).hexdigest()
+
+
+def notice_text(member_code: str) -> str:
+    """The notice itself, as its digest was taken."""
+    return _TEXT.format(name=pack.members()[member_code].name)
 
 
 def all_notices() -> list[tuple[str, str]]:

@@ -25,12 +25,14 @@ TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a system asks: purpose, case, and in whose role."""
+    """Why a system asks: purpose, case, in whose role; ``user`` is a local id at the member, never a person's own."""
 
     purpose: str
     case: str
     role: str
     reason: str
+    user: str = "sistema"
+    system: str = "Sistema del miembro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,20 @@ class Road:
         headers = {
             "X-Road-Client": f"{self._member}/{subsystem}",
             "X-Road-Id": f"MX-{uuid.uuid4()}",
-            "X-Road-UserId": f"MX-{self._member.rpartition('/')[2]}:sistema",
+            "X-Road-UserId": f"MX-{self._member.rpartition('/')[2]}:{why.user}",
             "X-Road-Issue": why.case,
             "X-OSS-Proposito": why.purpose,
             "X-OSS-Fundamento": ",".join(sorted(pack.purposes()[why.purpose].legal_bases[0])),
             "X-OSS-Motivo": quote(why.reason),
-            "X-OSS-Sistema": "Sistema del miembro",
+            "X-OSS-Sistema": why.system,
             "X-OSS-Rol": why.role,
             "X-OSS-Aviso": f"{uri};sha256={digest}",
             "X-OSS-Politica": self._policy,
         }
         path = described.path.replace("{caso}", why.case).replace("{folio}", why.case)
+        sent = None if described.method == "GET" else body
         return await self._send(
-            described.method, f"{provider}/{described.subsystem}/oss-v1{path}", headers, body
+            described.method, f"{provider}/{described.subsystem}/oss-v1{path}", headers, sent
         )
 
     async def read(self, subsystem: str, provider: str, place: str) -> Heard:

@@ -36,9 +36,12 @@ def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
     """``presentarArco``: the request is received, and its terms begin on the local day."""
     body = asked.body
     folio = asked.context.case
+    sent = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     known = desk.arco.request(folio)
     if known is not None:
-        if known.member != asked.context.member or known.request["derecho"] != body["derecho"]:
+        # The same request again is answered again; another one never shows what that one says.
+        said = {k: v for k, v in known.request.items() if k != "aclaracion"}
+        if (known.member, said) != (asked.context.member, sent):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return Answer(show(desk, known), 201, ("arco",))
     if desk.member not in body["responsables"]:
@@ -58,7 +61,7 @@ def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
         subject.pid,
         asked.context.member,
         "RECIBIDA",
-        {k: v for k, v in body.items() if k not in ("pid", "testigo")},
+        sent,
         first_terms(desk, datetime.fromisoformat(body["recibidaEl"])),
     )
     desk.arco.save(request, asked.now, asked.context.member)
@@ -145,6 +148,8 @@ def advance_request(desk: InstituteDesk, asked: Asked) -> Answer:
     _check_may(desk, asked, request, to)
     _check_term(request, to, day)
     after = replace(request, state=to, dates=_dates(desk, request, to, day, asked))
+    if request.state == "PREVENIDA" and body.get("descripcion"):
+        after = replace(after, request={**after.request, "aclaracion": body["descripcion"]})
     if to in ("IMPROCEDENTE", "INEXISTENCIA"):
         after = _refused(desk, asked, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":

@@ -28,6 +28,7 @@ from social_security.institute import (
     portability,
     publication,
     publicinfo,
+    supervision,
     vital,
 )
 from social_security.institute.arcostore import ArcoRequest, ArcoStore
@@ -213,6 +214,7 @@ class InstituteDesk:
             "avanzarArco": arco.advance_request,
             "findUsage": accesslog.find_usage,
             "inspeccion": accesslog.inspect,
+            "estadisticaSupervision": supervision.statistics,
             "notificarEvento": vital.apply_event,
             "verificarElegibilidad": eligibility.check_eligibility,
             "reunirHistoria": assembly.assemble_history,

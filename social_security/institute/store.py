@@ -272,6 +272,15 @@ class PersonStore:
         )
         return [_access(r) for r in rows]
 
+    def count_accesses(self, start: datetime, end: datetime) -> list[tuple[str, str, str, int]]:
+        """How many accesses a range holds by purpose, outcome and receiver; hidden ones count, persons do not show."""
+        rows = self._database.query(
+            "SELECT purpose, outcome, receiver, count(*) FROM access WHERE at >= ? AND at < ? "
+            "GROUP BY purpose, outcome, receiver ORDER BY purpose, outcome, receiver",
+            (start.astimezone(UTC).isoformat(), end.astimezone(UTC).isoformat()),
+        )
+        return [(p, o, r, int(n)) for p, o, r, n in rows]
+
 
 def _access(row: tuple[str | None, ...]) -> Access:
     pid, at, action, receiver, system, purpose, bases, categories, case, message, user, outcome = (

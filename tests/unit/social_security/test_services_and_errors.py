@@ -318,7 +318,7 @@ CASES: dict[str, Callable[[SmallCountry], Awaitable[Reply]]] = {
     "SS-104": lambda c: affiliation(c, "C77536HD0CYA1RRC9HFC4CF1SRD"),
     "SS-105": header("X-OSS-Motivo", CURPS["ana"]),
     "SS-200": header("X-Road-UserId", ""),
-    "SS-201": header("X-OSS-Proposito", "PUR-HIST"),
+    "SS-201": header("X-OSS-Proposito", "PUR-VITAL"),
     "SS-202": header("X-OSS-Fundamento", "mx:LGPDPPSO-16-I"),
     "SS-203": header("X-OSS-Politica", "0.9.0"),
     "SS-204": header("X-OSS-Aviso", f"https://issemym.example/aviso/v3;sha256={HASH}"),

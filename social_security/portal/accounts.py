@@ -1,0 +1,202 @@
+"""Who may log in at a portal, and what the portal remembers of each: the pseudonym, the second proof, the folios.
+
+An account is issued at the branch after a document has been checked in person, which is what makes its holder LOA2 (the
+domain reference 5.3); Llave MX would be another way in and is not built. Names and files stay at the institute: a portal
+knows an account name, the institute's own pseudonym (PID) and the folios that were filed here. Passwords stand as
+argon2id, printed codes as SHA-256.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from serving.database import open_database
+from serving.logins import Logins
+from social_security.curp import find_curp
+from social_security.portal import onetime
+from social_security.pseudonyms import Pid, parse_pid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from argon2 import PasswordHasher
+
+    from serving.logins import User
+
+PERSON = "TITULAR"
+GUARANTOR = "GARANTE"
+LISTED_CODES = 10
+# Crockford's alphabet: no letter that is read for another.
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+STEPS = (
+    """
+    CREATE TABLE second_proof (
+        name TEXT PRIMARY KEY,
+        secret BLOB NOT NULL,
+        last_counter INTEGER NOT NULL
+    );
+    CREATE TABLE listed_code (
+        digest TEXT PRIMARY KEY,
+        name TEXT NOT NULL
+    );
+    CREATE TABLE folio (
+        folio TEXT NOT NULL,
+        name TEXT NOT NULL,
+        members TEXT NOT NULL,
+        filed_at TEXT NOT NULL,
+        what TEXT NOT NULL,
+        PRIMARY KEY (folio)
+    );
+    """,
+)
+
+
+class BadAccount(ValueError):  # noqa: N818  said to the officer
+    """An account cannot be issued as asked; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Issued:
+    """What the person takes home, shown this once."""
+
+    password: str
+    uri: str
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A request that a person filed here, and at which members."""
+
+    folio: str
+    members: tuple[str, ...]
+    filed_at: datetime
+    what: str
+
+
+class Accounts:
+    """The accounts of one portal, in its folder."""
+
+    def __init__(self, folder: Path, hasher: PasswordHasher | None = None) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logins = Logins(folder / "accounts.sqlite", hasher)
+        self._database = open_database(folder / "portal.sqlite", STEPS)
+        (folder / "portal.sqlite").chmod(0o600)
+
+    def close(self) -> None:
+        """Close the databases."""
+        self.logins.close()
+        self._database.close()
+
+    def issue(self, name: str, pid: str | None, issuer: str) -> Issued:
+        """A new account, or new proofs for one that is there: a person's with her PID, a guarantor's without."""
+        if find_curp(name.upper()):
+            raise BadAccount("an account name must not be a CURP: it would stand in logs")
+        if pid is not None:
+            parse_pid(pid)
+        password, secret = _printed(5), secrets.token_bytes(20)
+        codes = tuple(_printed(4) for _ in range(LISTED_CODES))
+        self.logins.save_user(
+            name, password, [GUARANTOR if pid is None else PERSON], [] if pid is None else [pid]
+        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO second_proof (name, secret, last_counter) VALUES (?, ?, 0) "
+                "ON CONFLICT (name) DO UPDATE SET secret = excluded.secret, last_counter = 0",
+                (name, secret),
+            )
+            connection.execute("DELETE FROM listed_code WHERE name = ?", (name,))
+            connection.executemany(
+                "INSERT INTO listed_code (digest, name) VALUES (?, ?)",
+                [(onetime.listed_digest(onetime.as_typed(c)), name) for c in codes],
+            )
+        return Issued(password, onetime.enrolment_uri(secret, name, issuer), codes)
+
+    def remove(self, name: str) -> None:
+        """Forget an account and its proofs; sessions end. Folios stay, so that nobody gets one again."""
+        self.logins.remove_user(name)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM second_proof WHERE name = ?", (name,))
+            connection.execute("DELETE FROM listed_code WHERE name = ?", (name,))
+
+    def prove(self, name: str, password: str, code: str, now: datetime) -> User | None:
+        """The user whose password and code these are, or None; the code is used up. Slow on purpose: in a thread."""
+        user = self.logins.verify_password(name, password)
+        typed = onetime.as_typed(code)
+        if user is None or not self._take_code(name, typed, now):
+            return None
+        return user
+
+    def _take_code(self, name: str, code: str, now: datetime) -> bool:
+        with self._database.transaction() as connection:
+            if len(code) != onetime.DIGITS:
+                done = connection.execute(
+                    "DELETE FROM listed_code WHERE digest = ? AND name = ?",
+                    (onetime.listed_digest(code), name),
+                )
+                return done.rowcount == 1
+            row = connection.execute(
+                "SELECT secret, last_counter FROM second_proof WHERE name = ?", (name,)
+            ).fetchone()
+            counter = None if row is None else onetime.find_counter(bytes(row[0]), code, now, int(row[1]))
+            if counter is None:
+                return False
+            done = connection.execute(
+                "UPDATE second_proof SET last_counter = ? WHERE name = ? AND last_counter < ?",
+                (counter, name, counter),
+            )
+            return done.rowcount == 1
+
+    def listed_left(self, name: str) -> int:
+        """How many printed codes a person has left."""
+        ((count,),) = self._database.query("SELECT count(*) FROM listed_code WHERE name = ?", (name,))
+        return int(count)
+
+    # Folios
+
+    def note_folio(self, name: str, filed: Filed) -> bool:
+        """Note a request of a person; False when the folio is in use."""
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "INSERT INTO folio (folio, name, members, filed_at, what) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (folio) DO NOTHING",
+                (filed.folio, name, ",".join(filed.members), filed.filed_at.isoformat(), filed.what),
+            )
+            return done.rowcount == 1
+
+    def drop_folio(self, name: str, folio: str) -> None:
+        """Forget a request that no member took."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM folio WHERE name = ? AND folio = ?", (name, folio))
+
+    def folios(self, name: str) -> list[Filed]:
+        """What a person filed here, newest first."""
+        rows = self._database.query(
+            "SELECT folio, members, filed_at, what FROM folio WHERE name = ? ORDER BY filed_at DESC, folio",
+            (name,),
+        )
+        return [_filed(r) for r in rows]
+
+    def folio(self, name: str, folio: str) -> Filed | None:
+        """One of a person's own requests; anybody else's is None."""
+        rows = self._database.query(
+            "SELECT folio, members, filed_at, what FROM folio WHERE name = ? AND folio = ?", (name, folio)
+        )
+        return _filed(rows[0]) if rows else None
+
+
+def pid_of(user: User) -> Pid:
+    """The pseudonym of a person's account."""
+    (pid,) = user.scope
+    return parse_pid(pid)
+
+
+def _filed(row: tuple[str, str, str, str]) -> Filed:
+    return Filed(row[0], tuple(row[1].split(",")), datetime.fromisoformat(row[2]), row[3])
+
+
+def _printed(groups: int) -> str:
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(groups))

@@ -1,0 +1,143 @@
+"""The composition root of a portal: builds its parts, and the table of its addresses.
+
+A portal is a process of its own: it faces the internet, holds no person's data and no key of its member, and can ask only
+what the member's gateway lets it ask.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from serving.authentication import Clock
+from serving.pages import Link, Site
+from social_security import pack
+from social_security.clock import exercise_clock, machine_clock
+from social_security.notices import notice_of, notice_text
+from social_security.portal import words
+from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
+from social_security.portal.asking import Asking, Supervising
+from social_security.portal.core import Portal
+from social_security.portal.guarantor import GuarantorPages
+from social_security.portal.person import PersonPages
+from social_security.road import Road
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
+
+    from argon2 import PasswordHasher
+
+    from social_security.portal.settings import PortalSettings
+
+TEMPLATES = Path(__file__).parent / "templates"
+FOOTER = (
+    Link("/aviso", "Aviso de privacidad", "Privacy notice"),
+    Link("/accesibilidad", "Accesibilidad", "Accessibility"),
+)
+
+
+def is_guarantor(code: str) -> bool:
+    """Whether a member is a guarantor."""
+    return pack.members()[code].member_class == "GAR"
+
+
+def make_site(settings: PortalSettings) -> Site:
+    """What all pages of the portal share."""
+    found = pack.members()[settings.member]
+    name = found.name if is_guarantor(settings.member) else f"Portal · {found.name}"
+    return Site(
+        name,
+        name,
+        TEMPLATES,
+        zone=found.zone,
+        footer=FOOTER,
+        secure=settings.is_secure,
+        names={
+            "named": words.named,
+            "purpose": words.purpose,
+            "action": words.action,
+            "member_name": words.member_name,
+            "cause": words.cause,
+            "error": words.error,
+            "rights": words.RIGHTS,
+            "data": words.DATA,
+        },
+    )
+
+
+def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None = None) -> web.Application:
+    """The application of a member's portal; another hasher than the usual is for tests."""
+    now: Callable[[], datetime] = (
+        exercise_clock(Path(settings.clock_file)) if settings.clock_file else machine_clock
+    )
+    accounts = Accounts(folder, hasher)
+    member = pack.members()[settings.member].path
+    road = Road(settings.gateway, member, settings.policy)
+    # Logins live by the machine's clock whatever an exercise's shows: a telephone's codes follow it.
+    portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic))
+    app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
+    portal.frame.add_static(app.router)
+    app.router.add_get("/entrar", portal.door)
+    app.router.add_post("/entrar", portal.log_in)
+    app.router.add_post("/salir", portal.log_out)
+    app.router.add_get("/aviso", _told(portal, "notice.html", settings))
+    app.router.add_get("/accesibilidad", _told(portal, "accessibility.html", settings))
+    if is_guarantor(settings.member):
+        _add_guarantor(app, portal, GuarantorPages(portal, Supervising(road, now), settings, folder, now))
+    else:
+        _add_person(app, portal, PersonPages(portal, Asking(road, member, now), now))
+
+    async def close(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        await road.close()
+        accounts.close()
+
+    app.cleanup_ctx.append(close)
+    return app
+
+
+def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> None:
+    router = app.router
+    for path, page in (
+        ("/", pages.file_page),
+        ("/historia", pages.whole_history),
+        ("/accesos", pages.accesses),
+        ("/derechos", pages.requests),
+        ("/derechos/nueva", pages.new_request),
+        ("/derechos/{folio}", pages.one_request),
+    ):
+        router.add_get(path, portal.page(PERSON, page))
+    for path, act in (
+        ("/derechos/nueva", pages.file_request),
+        ("/derechos/{folio}/aclarar", pages.clarify),
+        ("/derechos/{folio}/recurrir", pages.appeal),
+    ):
+        router.add_post(path, portal.act(PERSON, act))
+    for path in ("/derechos/{folio}/aclarar", "/derechos/{folio}/recurrir"):
+        # Where the language switch of an answer leads.
+        router.add_get(path, portal.page(PERSON, pages.one_request))
+
+
+def _add_guarantor(app: web.Application, portal: Portal, pages: GuarantorPages) -> None:
+    app.router.add_get("/", portal.page(GUARANTOR, pages.terms))
+    app.router.add_get("/politicas", portal.page(GUARANTOR, pages.policies))
+    app.router.add_get("/evidencia", portal.page(GUARANTOR, pages.evidence))
+    app.router.add_post("/evidencia", portal.upload(GUARANTOR, pages.verify))
+
+
+def _told(
+    portal: Portal, template: str, settings: PortalSettings
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A page for everybody."""
+    uri, digest = notice_of(settings.member)
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        return portal.render(
+            request, template, None, text=notice_text(settings.member), uri=uri, digest=digest
+        )
+
+    return give

@@ -1,0 +1,179 @@
+"""What a portal asks, each question a signed and logged message through the member's own gateway.
+
+Whom a person's questions are about comes from her account and never from a form: the callers here hand in the PID of the
+session and nothing else. Cases of look-ups are numbered at random within the year; their number says nothing.
+
+Spec: the domain reference 5.7 (TITULAR portal), S05, S07, S08, S09.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from social_security.faults import DomainError
+from social_security.road import Heard, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from social_security.pseudonyms import Pid
+    from social_security.road import Road
+
+REGISTRY = "MX/GOB/00-RNSS"
+ONIESS = "MX/GOB/00-ONIESS"
+PERSON_SYSTEM = "Portal ciudadano"
+GUARANTOR_SYSTEM = "Portal del garante"
+MANY = 100_000_000
+
+
+class Asking:
+    """A person's questions at one institute."""
+
+    def __init__(self, road: Road, member: str, now: Callable[[], datetime]) -> None:
+        self._road = road
+        self._member = member
+        self._code = member.rpartition("/")[2]
+        self._now = now
+
+    async def affiliation(self, pid: Pid) -> Heard:
+        """Her standing here."""
+        return await self._ask(
+            "AFIL", self._member, "consultarAfiliacion", {"pid": pid}, self._look("PUR-HIST")
+        )
+
+    async def history(self, pid: Pid) -> Heard:
+        """Her certified history here."""
+        return await self._ask(
+            "HIST", self._member, "consultarHistoria", {"pid": pid}, self._look("PUR-HIST")
+        )
+
+    async def holders(self, pid: Pid) -> Heard:
+        """Which institutes hold a history of hers, says the registry."""
+        return await self._ask("HIST", REGISTRY, "localizarHistoria", {"pid": pid}, self._look("PUR-HIST"))
+
+    async def whole_history(self, pid: Pid) -> Heard:
+        """Every institute's history of her, gathered here, with the statement of who answered."""
+        return await self._ask("HIST", self._member, "reunirHistoria", {"pid": pid}, self._look("PUR-HIST"))
+
+    async def accesses(self, pid: Pid, until: datetime | None, offset: int, limit: int) -> Heard:
+        """One page of who looked at her data here, as it was at ``until``, or is now."""
+        body: dict[str, Any] = {"pid": pid, "offset": offset, "limit": limit}
+        if until is not None:
+            body["periodEnd"] = until.isoformat()
+        return await self._ask("BITACORA", self._member, "findUsage", body, self._look("PUR-BITACORA"))
+
+    async def file(self, pid: Pid, member: str, folio: str, request: dict[str, Any]) -> Heard:
+        """File a request under a folio at one member."""
+        why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
+        body = {
+            **request,
+            "representante": False,
+            "nivelIdentidad": "LOA2",
+            "modalidad": "ELECTRONICA",
+        }
+        if member == self._member:
+            return await self._ask("ARCO", member, "presentarArco", {**body, "pid": pid}, why)
+        token = await self._token("ARCO", pid, member, why)
+        if not token.is_done:
+            return token
+        return await self._ask(
+            "ARCO", member, "presentarArco", {**body, "testigo": token.body["testigo"]}, why
+        )
+
+    async def follow(self, member: str, folio: str) -> Heard:
+        """How a request stands at one member."""
+        return await self._ask("ARCO", member, "verArco", {}, self._why("PUR-ARCO", folio, "Consulta"))
+
+    async def advance(self, member: str, folio: str, event: dict[str, Any]) -> Heard:
+        """Clarify, or appeal."""
+        why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
+        return await self._ask(
+            "ARCO", member, "avanzarArco", {**event, "ocurridoEl": self._now().isoformat()}, why
+        )
+
+    def new_folio(self, today: date) -> str:
+        """A folio that says nothing of the person."""
+        return f"ARCO-{self._code[:2]}-{today.year}-{secrets.randbelow(MANY):08d}"
+
+    async def _token(self, subsystem: str, pid: Pid, member: str, why: Why) -> Heard:
+        heard = await self._ask(subsystem, REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
+        if heard.is_done and not isinstance(heard.body.get("testigo"), str):
+            return Heard(0, {})
+        return heard
+
+    def _look(self, purpose: str) -> Why:
+        case = f"CONS-{self._code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
+        return self._why(purpose, case, "Consulta de la persona en su portal")
+
+    @staticmethod
+    def _why(purpose: str, case: str, reason: str) -> Why:
+        return Why(purpose, case, "TITULAR", reason, "portal", PERSON_SYSTEM)
+
+    async def _ask(
+        self, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
+    ) -> Heard:
+        return await ask(self._road, subsystem, provider, operation, body, why)
+
+
+class Supervising:
+    """A guarantor's questions: counts without a case, single accesses only with one, policies in force."""
+
+    def __init__(self, road: Road, now: Callable[[], datetime]) -> None:
+        self._road = road
+        self._now = now
+
+    async def statistics(self, member: str, user: str, first: date, last: date) -> Heard:
+        """Counts of one institute, of nobody in particular."""
+        code = member.rpartition("/")[2]
+        case = f"CONS-{code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
+        why = Why("PUR-SUPERV", case, "GARANTE", "Supervisión periódica", user, GUARANTOR_SYSTEM)
+        body = {"desde": first.isoformat(), "hasta": last.isoformat()}
+        return await ask(self._road, "SUPERV", member, "estadisticaSupervision", body, why)
+
+    async def standing(self, member: str) -> Heard:
+        """Whether an institute's system answers, and under which policy version."""
+        return await self._read(f"{member}/SUPERV/oss-v1/estado", member)
+
+    async def policy(self) -> Heard:
+        """The signed policy that ONIESS publishes."""
+        return await self._read(f"{ONIESS}/GOBIERNO/oss-v1/politica", ONIESS)
+
+    async def _read(self, place: str, member: str) -> Heard:
+        provider, _, rest = place.partition(f"{member}/")
+        del provider
+        try:
+            return await self._road.read("SUPERV", member, rest)
+        except DomainError as error:
+            return Heard(0, error.to_json())
+
+
+async def ask(
+    road: Road, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
+) -> Heard:
+    """One question; a gateway that this portal lacks is heard as silence."""
+    try:
+        return await road.ask(subsystem, provider, operation, body, why)
+    except DomainError as error:
+        return Heard(0, dict(error.to_json()))
+
+
+def explain(heard: Heard) -> tuple[str, str]:
+    """Why something was not done, in both languages; never the text of a fault that may name what was asked."""
+    body = heard.body
+    if isinstance(body.get("mensaje"), str):
+        code = str(body.get("codigo", ""))
+        return f"{code}: {body['mensaje']}", f"{code}: {body.get('message', body['mensaje'])}"
+    if isinstance(body.get("motivacion"), str):
+        return body["motivacion"], body["motivacion"]
+    if heard.status == 0:
+        return (
+            "No se pudo alcanzar la pasarela del instituto. Intente de nuevo en unos minutos.",
+            "The institute's gateway could not be reached. Try again in a few minutes.",
+        )
+    fault = str(body.get("type", heard.status))[:120]
+    return (
+        f"El otro lado no contestó ({fault}). Intente más tarde.",
+        f"The other side did not answer ({fault}). Try again later.",
+    )

@@ -1,0 +1,125 @@
+"""``social_security portal``: serve a member's pages, and issue the accounts of those who may enter."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from aiohttp import web
+
+from serving import telemetry
+from serving.language import tr
+from serving.logins import BadLogin
+from serving.settings import BadSettings
+from serving.tlsfiles import load_or_make_context
+from social_security.faults import DomainError
+from social_security.portal import app
+from social_security.portal.accounts import Accounts, BadAccount
+from social_security.portal.settings import load
+
+if TYPE_CHECKING:
+    import ssl
+
+    from social_security.portal.settings import PortalSettings
+
+_DATA = click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the portal")
+_SETTINGS = click.option(
+    "--settings", required=True, type=click.Path(path_type=Path), help="settings file (TOML)"
+)
+
+
+@click.group()
+def portal() -> None:
+    """The pages of a member: a citizen's at an institute, the guarantor's at a guarantor."""
+
+
+@portal.command()
+@_DATA
+@_SETTINGS
+def serve(data: Path, settings: Path) -> None:
+    """Serve them."""
+    told = _told(settings)
+    telemetry.configure(told.log_level)
+    web.run_app(
+        app.build(data, told),
+        host=told.host,
+        port=told.port,
+        ssl_context=_context(data, told),
+        print=None,
+        access_log=None,
+    )
+
+
+@portal.group()
+def account() -> None:
+    """Accounts: issued in person at the branch, after a document has been checked."""
+
+
+@account.command()
+@_DATA
+@_SETTINGS
+@click.option("--pid", help="the person's PID at this institute; a guarantor's account has none")
+@click.argument("name")
+def issue(data: Path, settings: Path, pid: str | None, name: str) -> None:
+    """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
+    told = _told(settings)
+    if (pid is None) is not app.is_guarantor(told.member):
+        raise click.UsageError(
+            tr(
+                "en un instituto se requiere --pid; en una autoridad garante no se admite",
+                "--pid is needed at an institute and not taken at a guarantor",
+            )
+        )
+    accounts = Accounts(data)
+    try:
+        made = accounts.issue(name, pid, app.make_site(told).name_es)
+    except (BadAccount, BadLogin, DomainError) as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        accounts.close()
+    click.echo(tr(f"contraseña    {made.password}", f"password       {made.password}"))
+    click.echo(tr(f"autenticador  {made.uri}", f"authenticator  {made.uri}"))
+    for number, code in enumerate(made.codes, 1):
+        click.echo(tr(f"código {number:2}     {code}", f"code {number:2}        {code}"))
+
+
+@account.command()
+@_DATA
+@click.argument("name")
+def remove(data: Path, name: str) -> None:
+    """Remove an account; its sessions end."""
+    accounts = Accounts(data)
+    try:
+        accounts.remove(name)
+    except BadLogin as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        accounts.close()
+
+
+@account.command("list")
+@_DATA
+def show(data: Path) -> None:
+    """Every account: name, kind, and how many printed codes are left."""
+    accounts = Accounts(data)
+    for user in accounts.logins.users():
+        click.echo(f"{user.name}  {', '.join(user.roles)}  {accounts.listed_left(user.name)}")
+    accounts.close()
+
+
+def _told(settings: Path) -> PortalSettings:
+    try:
+        return load(settings, os.environ)
+    except BadSettings as err:
+        click.echo(str(err), err=True)
+        sys.exit(2)
+
+
+def _context(data: Path, told: PortalSettings) -> ssl.SSLContext | None:
+    if not told.tls:
+        return None
+    host = told.public_host.rpartition(":")[0] or told.public_host
+    return load_or_make_context(data, "portal", host)

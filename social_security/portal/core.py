@@ -1,0 +1,255 @@
+"""What every page of a portal stands on: who is logged in, how a form is read, how a page is shown.
+
+A page is for one role, and the account says which one; whoever is not logged in is sent to the door and nowhere else: no
+address that a request names is ever followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
+
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from serving.limits import RateLimit
+from serving.pages import Frame, Link, PageProblem, Person, check_same_site, redirect
+from social_security import pack
+from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
+from social_security.portal.entrance import Entrance, address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from serving.authentication import Clock
+    from serving.logins import User
+    from serving.pages import Site
+    from serving.sessions import Session
+    from social_security.portal.settings import PortalSettings
+
+    Form = Mapping[str, list[str]]
+    Page = Callable[[web.Request, "Visitor"], Awaitable[web.StreamResponse]]
+    Act = Callable[[web.Request, "Visitor", Form], Awaitable[web.StreamResponse]]
+    Plain = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+FORM_BYTES = 64 * 1024
+UPLOAD_BYTES = 10 * 1024 * 1024
+LINKS = {
+    PERSON: (
+        Link("/", "Mi expediente", "My file"),
+        Link("/historia", "Mi historia en todos los institutos", "My history at all institutes"),
+        Link("/accesos", "Quién consultó mis datos", "Who looked at my data"),
+        Link("/derechos", "Mis solicitudes ARCO", "My ARCO requests"),
+    ),
+    GUARANTOR: (
+        Link("/", "Plazos y negativas", "Terms and refusals"),
+        Link("/evidencia", "Verificar evidencia", "Verify evidence"),
+        Link("/politicas", "Políticas vigentes", "Policies in force"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is logged in, and the session of the request."""
+
+    user: User
+    session: Session
+
+    @property
+    def role(self) -> str:
+        """The one role of the account."""
+        return next(iter(self.user.roles))
+
+    @property
+    def person(self) -> Person:
+        """As the layout shows her."""
+        return Person(self.user.name, self.session.csrf, LINKS[self.role])
+
+
+class Portal:
+    """The parts of one portal that its pages share."""
+
+    def __init__(self, settings: PortalSettings, accounts: Accounts, site: Site, clock: Clock) -> None:
+        found = pack.members()[settings.member]
+        self.code = settings.member
+        self.member = found.path
+        self.name = found.name
+        self.zone = ZoneInfo(found.zone)
+        self.accounts = accounts
+        self.entrance = Entrance(accounts, settings, clock)
+        self.frame = Frame(site)
+        self._settings = settings
+        self._clock = clock
+        self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
+
+    def render(
+        self,
+        request: web.Request,
+        template: str,
+        visitor: Visitor | None,
+        *,
+        status: int = 200,
+        **values: Any,
+    ) -> web.Response:
+        """A page, as a visitor sees it."""
+        person = None if visitor is None else visitor.person
+        return self.frame.render(request, template, person=person, status=status, **values)
+
+    def page(self, role: str, handler: Page) -> Plain:
+        """A page for a role."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            visitor = self._visitor(request, role)
+            if visitor is None:
+                return redirect("/entrar")
+            return await self._shown(request, visitor, handler(request, visitor))
+
+        return handle
+
+    def act(self, role: str, handler: Act) -> Plain:
+        """A form for a role: from this site, of this session."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            check_same_site(request, self._settings.public_url)
+            visitor = self._visitor(request, role)
+            if visitor is None:
+                return redirect("/entrar")
+            form = await self.read_form(request)
+            self.entrance.check_form(request, visitor.session, form.get("csrf", [""])[0])
+            return await self._shown(request, visitor, handler(request, visitor, form))
+
+        return handle
+
+    def upload(
+        self, role: str, handler: Callable[[web.Request, Visitor, bytes], Awaitable[web.Response]]
+    ) -> Plain:
+        """A form with one file. The CSRF value stands before the file and is checked before it is read."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            check_same_site(request, self._settings.public_url)
+            visitor = self._visitor(request, role)
+            if visitor is None:
+                return redirect("/entrar")
+            content = await self._read_file(request, visitor)
+            return await self._shown(request, visitor, handler(request, visitor, content))
+
+        return handle
+
+    async def read_form(self, request: web.Request) -> Form:
+        """The fields of an ordinary form, each with all its values."""
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise PageProblem(
+                415, "Se esperaba un formulario de esta página.", "A form of this page was expected."
+            )
+        raw = await _read(request, FORM_BYTES)
+        try:
+            return parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=100, errors="strict")
+        except ValueError as err:
+            raise PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.") from err
+
+    async def door(self, request: web.Request) -> web.StreamResponse:
+        """``GET /entrar``."""
+        if self.entrance.find(request) is not None:
+            return redirect("/")
+        return self.render(request, "door.html", None, wrong=None, name="", portal=self)
+
+    async def log_in(self, request: web.Request) -> web.StreamResponse:
+        """``POST /entrar``."""
+        check_same_site(request, self._settings.public_url)
+        form = {name: values[0] for name, values in (await self.read_form(request)).items()}
+        try:
+            return await self.entrance.log_in(request, form)
+        except PageProblem as problem:
+            return self.render(
+                request,
+                "door.html",
+                None,
+                status=problem.status,
+                wrong=(problem.es, problem.en),
+                name=form.get("cuenta", ""),
+                portal=self,
+            )
+
+    async def log_out(self, request: web.Request) -> web.StreamResponse:
+        """``POST /salir``."""
+        check_same_site(request, self._settings.public_url)
+        found = self.entrance.find(request)
+        if found is None:
+            return redirect("/entrar")
+        form = await self.read_form(request)
+        self.entrance.check_form(request, found[0], form.get("csrf", [""])[0])
+        return self.entrance.log_out(request, found[1])
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Plain) -> web.StreamResponse:
+        """Who asks too often, or by a name that is not ours, is answered before anything is done."""
+        if not self._rates.admits(address_of(request), self._clock.monotonic()):
+            raise PageProblem(
+                429, "Demasiadas solicitudes; espere un minuto.", "Too many requests; wait a minute."
+            )
+        if request.host.lower() != self._settings.public_host.lower():
+            raise PageProblem(
+                421,
+                "Este portal no se llama así; revise la dirección.",
+                "This portal has another name; check the address.",
+            )
+        return await handler(request)
+
+    def _visitor(self, request: web.Request, role: str) -> Visitor | None:
+        found = self.entrance.find(request)
+        if found is None:
+            return None
+        visitor = Visitor(found[1], found[0])
+        if visitor.role != role:
+            raise PageProblem(403, "Esta página no es para su cuenta.", "This page is not for your account.")
+        return visitor
+
+    async def _shown(
+        self, request: web.Request, visitor: Visitor, answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """The answer, or its problem on a page with the visitor's own navigation."""
+        try:
+            return await answer
+        except PageProblem as problem:
+            return self.frame.problem(request, problem, visitor.person)
+
+    async def _read_file(self, request: web.Request, visitor: Visitor) -> bytes:
+        unreadable = PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.")
+        if not request.content_type.startswith("multipart/form-data"):
+            raise unreadable
+        checked = False
+        try:
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    raise unreadable
+                content = bytearray()
+                while chunk := await part.read_chunk():
+                    content += chunk
+                    if len(content) > (UPLOAD_BYTES if checked else FORM_BYTES):
+                        raise PageProblem(
+                            413,
+                            f"El archivo pasa de {UPLOAD_BYTES // 2**20} MiB.",
+                            f"The file is larger than {UPLOAD_BYTES // 2**20} MiB.",
+                        )
+                if not checked:
+                    sent = content.decode("utf-8", "replace") if part.name == "csrf" else ""
+                    self.entrance.check_form(request, visitor.session, sent)
+                    checked = True
+                elif part.name == "archivo":
+                    return bytes(content)
+        except (ValueError, AssertionError, EOFError, LookupError, HttpProcessingError) as err:
+            raise unreadable from err
+        raise unreadable
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
+    found = bytearray()
+    async for chunk in request.content.iter_chunked(16_384):
+        found += chunk
+        if len(found) > limit:
+            raise web.HTTPRequestEntityTooLarge(limit, len(found))
+    return bytes(found)

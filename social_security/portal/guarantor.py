@@ -1,0 +1,223 @@
+"""The guarantor's pages: ARCO terms missed, refusals, accesses counted; evidence verified; policies in force.
+
+Nothing here is about a person: counts, and folios whose term has passed. A single access needs an inspection with a case
+(`inspeccion`), which is a message of its own and no page. A number is asked of each institute when the page is opened.
+
+Spec: F17, F19, F26; the domain reference 5.7 (SUPERV).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import logging
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from serving.evidence import NoConfiguration, save_configuration, verify_upload
+from serving.pages import PageProblem
+from social_security import pack
+from social_security.portal.asking import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from aiohttp import web
+
+    from social_security.portal.asking import Supervising
+    from social_security.portal.core import Portal, Visitor
+    from social_security.portal.settings import PortalSettings
+
+log = logging.getLogger("portal")
+
+DEFAULT_DAYS = 365
+FETCH_S = 30.0
+STEPS = {
+    1: ("contenedor completo", "container whole"),
+    2: ("quién debe firmar, según el mensaje", "who must sign, by the message"),
+    3: ("la firma cubre el mensaje", "the signature covers the message"),
+    4: ("sello de tiempo", "timestamp"),
+    5: ("firma y firmante", "signature and signer"),
+    6: ("ruta del certificado y OCSP", "certificate path and OCSP"),
+    7: ("cuerpos", "bodies"),
+}
+OUTCOMES = {
+    "valid": ("bien", "ok"),
+    "invalid": ("falla", "failed"),
+    "warning": ("nota", "note"),
+}
+_NO_FILE: dict[str, Any] = {"sha256": "", "steps": STEPS, "outcomes": OUTCOMES}
+
+
+class GuarantorPages:
+    """The pages of a guarantor."""
+
+    def __init__(
+        self,
+        portal: Portal,
+        supervising: Supervising,
+        settings: PortalSettings,
+        folder: Path,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._portal = portal
+        self._supervising = supervising
+        self._gateway = settings.gateway
+        self._configuration = folder / "verificationconf"
+        self._now = now
+        self._members = supervised(settings)
+
+    async def terms(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/``: terms missed, refusals by cause, accesses by purpose, of each institute in a range of days."""
+        today = self._now().astimezone(self._portal.zone).date()
+        first, last, wrong = _range(request, today)
+        heard = await asyncio.gather(
+            *(self._supervising.statistics(m, _local(visitor.user.name), first, last) for m in self._members)
+        )
+        institutes = [
+            {"member": m, "body": h.body, "why": None if h.is_done else explain(h)}
+            for m, h in zip(self._members, heard, strict=True)
+        ]
+        return self._portal.render(
+            request,
+            "guarantor/terms.html",
+            visitor,
+            institutes=institutes,
+            first=first,
+            last=last,
+            wrong=wrong,
+        )
+
+    async def policies(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/politicas``: which version each institute works by, and the document that ONIESS publishes."""
+        standing = await asyncio.gather(*(self._supervising.standing(m) for m in self._members))
+        published = await self._supervising.policy()
+        return self._portal.render(
+            request,
+            "guarantor/policies.html",
+            visitor,
+            institutes=[
+                {"member": m, "version": h.body.get("policy"), "why": None if h.is_done else explain(h)}
+                for m, h in zip(self._members, standing, strict=True)
+            ],
+            published=_policy(published.body) if published.is_done else None,
+            why=None if published.is_done else explain(published),
+        )
+
+    async def evidence(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``GET /evidencia``: the form."""
+        return self._portal.render(request, "guarantor/evidence.html", visitor, verdict=None, **_NO_FILE)
+
+    async def verify(self, request: web.Request, visitor: Visitor, content: bytes) -> web.Response:
+        """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command."""
+        if not content:
+            raise PageProblem(400, "Elija un archivo .asice.", "Choose an .asice file.")
+        await self._refresh_configuration()
+        try:
+            verdict = await asyncio.to_thread(verify_upload, content, self._configuration)
+        except NoConfiguration as err:
+            raise PageProblem(
+                503,
+                f"No hay configuración con la cual verificar: {err}",
+                f"There is no configuration to verify by: {err}",
+            ) from err
+        return self._portal.render(
+            request,
+            "guarantor/evidence.html",
+            visitor,
+            verdict=verdict,
+            **{**_NO_FILE, "sha256": hashlib.sha256(content).hexdigest()},
+        )
+
+    async def _refresh_configuration(self) -> None:
+        """Fetch the configuration anew; when the gateway is away, the one of before serves (its own dates are checked)."""
+        try:
+            timeout = aiohttp.ClientTimeout(total=FETCH_S)
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"{self._gateway}/verificationconf") as answer,
+            ):
+                answer.raise_for_status()
+                save_configuration(await answer.read(), self._configuration)
+        except (aiohttp.ClientError, TimeoutError, NoConfiguration) as err:
+            log.warning(
+                "no fresh verification configuration",
+                extra={"event": "verificationconf", "reason": type(err).__name__},
+            )
+
+
+def supervised(settings: PortalSettings) -> list[str]:
+    """Whom a guarantor supervises: the members named, else the institutes of its own entity."""
+    known = pack.members()
+    codes = settings.supervised or [
+        c
+        for c, m in known.items()
+        if m.member_class == "GOB" and not c.startswith("00-") and c[:2] == settings.member[:2]
+    ]
+    return [known[c].path for c in codes]
+
+
+def _local(name: str) -> str:
+    """An account name as a local id of a message: letters, digits, dots, dashes and underscores, at most 40."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)[:40]
+
+
+def _range(request: web.Request, today: date) -> tuple[date, date, tuple[str, str] | None]:
+    first, last = today - timedelta(days=DEFAULT_DAYS), today
+    try:
+        if request.query.get("desde"):
+            first = date.fromisoformat(request.query["desde"])
+        if request.query.get("hasta"):
+            last = date.fromisoformat(request.query["hasta"])
+    except ValueError:
+        wrong = (
+            "Una fecha se escribe AAAA-MM-DD; se muestra el último año.",
+            "A date is written YYYY-MM-DD; the last year is shown.",
+        )
+        return today - timedelta(days=DEFAULT_DAYS), today, wrong
+    if first > last:
+        return last, first, None
+    return first, last, None
+
+
+def _policy(signed: dict[str, Any]) -> dict[str, Any] | None:
+    """What a page says of a signed policy: version, days, digest, who signed, and what each permission says."""
+    raw = _document(signed)
+    if raw is None:
+        return None
+    document: dict[str, Any] = json.loads(raw)
+    return {
+        "id": document.get("id"),
+        "version": document.get("version"),
+        "from": document.get("effective_from"),
+        "until": document.get("effective_until"),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "signatures": len(signed.get("signatures", [])),
+        "permissions": [_permission(p) for p in document.get("permissions", [])],
+    }
+
+
+def _permission(permission: dict[str, Any]) -> dict[str, Any]:
+    name = str(permission.get("id", "")).removeprefix("oss:perm-")
+    known = pack.operations().get(name)
+    return {
+        "name": name,
+        "title": (name, name) if known is None else (known.es, known.en),
+        "purposes": permission.get("purposes", []),
+        "roles": permission.get("roles", []),
+        "fields": permission.get("answer_fields", []),
+        "retention": permission.get("retention"),
+    }
+
+
+def _document(signed: dict[str, Any]) -> bytes | None:
+    try:
+        return base64.b64decode(signed["document"], validate=True)
+    except (KeyError, TypeError, binascii.Error):
+        return None

@@ -1,0 +1,323 @@
+"""The citizen's pages: her standing and history, who looked at her data, her ARCO requests.
+
+Every page asks for the person of the session and for nobody else; a folio that is not hers is not found. What an
+institute answers is shown as it came, with its code; a part that could not be had says so and the rest is shown.
+
+Spec: the domain reference 3.4, 5.2 (RegistroAcceso, Negativa), 5.7; F12 to F16, S05 to S09.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from serving.pages import PageProblem, redirect
+from social_security import eventchain, pack
+from social_security.calendars import load_calendar
+from social_security.faults import DomainError
+from social_security.portal import words
+from social_security.portal.accounts import Filed, pid_of
+from social_security.portal.asking import Asking, explain
+from social_security.road import Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aiohttp import web
+
+    from social_security.portal.core import Portal, Visitor
+
+PAGE_ROWS = 25
+TEXT_LIMIT = 4000
+FOLIO_TRIES = 5
+APPEALED_FROM = frozenset(("PROCEDENTE", "EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"))
+
+
+class PersonPages:
+    """The pages of a person at her institute."""
+
+    def __init__(self, portal: Portal, asking: Asking, now: Callable[[], datetime]) -> None:
+        self._portal = portal
+        self._asking = asking
+        self._now = now
+        self._member = portal.member
+        self._calendar = load_calendar(portal.code)
+
+    async def file_page(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/``: standing and history here."""
+        pid = pid_of(visitor.user)
+        standing, history = await asyncio.gather(self._asking.affiliation(pid), self._asking.history(pid))
+        return self._portal.render(
+            request,
+            "person/file.html",
+            visitor,
+            standing=standing,
+            history=history,
+            why_standing=None if standing.is_done else explain(standing),
+            why_history=None if history.is_done else explain(history),
+        )
+
+    async def whole_history(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/historia``: every institute's part, with the statement of who answered, refused or was silent."""
+        heard = await self._asking.whole_history(pid_of(visitor.user))
+        return self._portal.render(
+            request,
+            "person/history.html",
+            visitor,
+            whole=heard.body,
+            why=None if heard.is_done else explain(heard),
+        )
+
+    async def accesses(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/accesos``: one page of who looked.
+
+        Each page is itself an access that the next would show first. So the first page says how far the log reached, by
+        the institute's own clock, and the others ask for the log up to there: no row is lost or shown twice.
+        """
+        until = _until(request.query.get("hasta"))
+        page = _page_number(request.query.get("pagina")) if until is not None else 1
+        heard = await self._asking.accesses(pid_of(visitor.user), until, (page - 1) * PAGE_ROWS, PAGE_ROWS)
+        rows = heard.body.get("usages", []) if heard.is_done else []
+        count = int(heard.body.get("totalUsages", 0)) if heard.is_done else 0
+        if until is None:
+            until = datetime.fromisoformat(rows[0]["logtime"]) if rows else self._now()
+        return self._portal.render(
+            request,
+            "person/accesses.html",
+            visitor,
+            rows=rows,
+            count=count,
+            page=page,
+            pages=max(1, -(-count // PAGE_ROWS)),
+            until=until,
+            why=None if heard.is_done else explain(heard),
+        )
+
+    # ARCO
+
+    async def requests(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/derechos``: her requests, newest first."""
+        return self._portal.render(
+            request,
+            "person/requests.html",
+            visitor,
+            filed=self._portal.accounts.folios(visitor.user.name),
+        )
+
+    async def new_request(
+        self,
+        request: web.Request,
+        visitor: Visitor,
+        wrong: tuple[str, str] | None = None,
+        typed: Mapping[str, list[str]] | None = None,
+    ) -> web.Response:
+        """``/derechos/nueva``: the form, again with what was typed when something in it was wrong."""
+        located = await self._asking.holders(pid_of(visitor.user))
+        found = [str(m) for m in located.body.get("institutos", [])] if located.is_done else []
+        return self._portal.render(
+            request,
+            "person/new.html",
+            visitor,
+            status=200 if wrong is None else 400,
+            members=[self._member, *(m for m in found if m != self._member)],
+            why_located=None if located.is_done else explain(located),
+            wrong=wrong,
+            typed=typed or {},
+        )
+
+    async def file_request(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """Take the form: one folio, filed at every institute that was chosen."""
+        asked, members, wrong = self._read_form(form)
+        if wrong is not None:
+            return await self.new_request(request, visitor, wrong, form)
+        now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
+        asked |= {"recibidaEl": now.isoformat(timespec="seconds")}
+        asked["responsables"] = members
+        folio = self._take_folio(visitor, members, now, str(asked["derecho"]))
+        pid, failed = pid_of(visitor.user), []
+        for member in members:
+            heard = await self._asking.file(pid, member, folio, asked)
+            if not heard.is_done:
+                failed.append((member, heard))
+        if not failed:
+            return redirect(f"/derechos/{folio}")
+        told = _told([(words.member_name(m), explain(h)) for m, h in failed])
+        if len(failed) == len(members) and all(h.status for _, h in failed):
+            # Every institute has answered that it does not take it: there is nothing to follow.
+            self._portal.accounts.drop_folio(visitor.user.name, folio)
+            return await self.new_request(request, visitor, told, form)
+        return await self._show(request, visitor, self._found(visitor, folio), told, status=502)
+
+    async def one_request(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/derechos/FOLIO``: how it stands at each institute."""
+        return await self._show(request, visitor, self._own(request, visitor))
+
+    async def _show(
+        self,
+        request: web.Request,
+        visitor: Visitor,
+        filed: Filed,
+        wrong: tuple[str, str] | None = None,
+        *,
+        status: int = 200,
+    ) -> web.Response:
+        heard = await asyncio.gather(*(self._follow(m, filed) for m in filed.members))
+        children = [
+            {
+                "member": member,
+                "body": answer.body if answer.is_done else {},
+                "why": None if answer.is_done else explain(answer),
+                "may_clarify": answer.is_done and answer.body.get("estado") == "PREVENIDA",
+                "may_appeal": answer.is_done and self._may_appeal(answer.body),
+            }
+            for member, answer in zip(filed.members, heard, strict=True)
+        ]
+        return self._portal.render(
+            request,
+            "person/request.html",
+            visitor,
+            status=status,
+            filed=filed,
+            children=children,
+            wrong=wrong,
+        )
+
+    async def _follow(self, member: str, filed: Filed) -> Heard:
+        """A request at one member; what stands there under the folio is shown only if it is the one filed here."""
+        heard = await self._asking.follow(member, filed.folio)
+        if heard.is_done and (heard.body.get("recibidaEl"), heard.body.get("derecho")) != (
+            filed.filed_at.isoformat(timespec="seconds"),
+            filed.what,
+        ):
+            return Heard(404, DomainError("SS-300", field="folio").to_json())
+        return heard
+
+    async def clarify(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """Answer an institute that asked to clarify."""
+        filed, member = self._own(request, visitor), _first(form, "instituto")
+        text = _first(form, "texto").strip()
+        if not 1 <= len(text) <= TEXT_LIMIT:
+            told = (
+                f"Escriba su aclaración, de a lo más {TEXT_LIMIT} caracteres.",
+                f"Write your clarification, at most {TEXT_LIMIT} characters.",
+            )
+            return await self._show(request, visitor, filed, told, status=400)
+        return await self._advance(
+            request, visitor, filed, member, {"estado": "EN_TRAMITE", "descripcion": text}
+        )
+
+    async def appeal(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """Appeal to the guarantor; against a refusal, against that very text."""
+        filed, member = self._own(request, visitor), _first(form, "instituto")
+        event: dict[str, Any] = {"estado": "RECURRIDA"}
+        if member in filed.members:
+            refusal = (await self._follow(member, filed)).body.get("negativa")
+            if isinstance(refusal, dict):
+                event["huellaNegativa"] = eventchain.history_digest(refusal)
+        return await self._advance(request, visitor, filed, member, event)
+
+    async def _advance(
+        self, request: web.Request, visitor: Visitor, filed: Filed, member: str, event: dict[str, Any]
+    ) -> web.Response:
+        if member not in filed.members:
+            raise _not_found()
+        # Whose it is was settled above; that the member means the same request is settled here.
+        standing = await self._follow(member, filed)
+        heard = await self._asking.advance(member, filed.folio, event) if standing.is_done else standing
+        if not heard.is_done:
+            return await self._show(request, visitor, filed, explain(heard), status=409)
+        return redirect(f"/derechos/{filed.folio}")
+
+    def _own(self, request: web.Request, visitor: Visitor) -> Filed:
+        return self._found(visitor, request.match_info["folio"])
+
+    def _found(self, visitor: Visitor, folio: str) -> Filed:
+        filed = self._portal.accounts.folio(visitor.user.name, folio)
+        if filed is None:
+            raise _not_found()
+        return filed
+
+    def _may_appeal(self, body: Mapping[str, Any]) -> bool:
+        last = body.get("limiteRecurso")
+        today = self._calendar.local_day(self._now())
+        return body.get("estado") in APPEALED_FROM and (last is None or today <= date.fromisoformat(last))
+
+    def _take_folio(self, visitor: Visitor, members: list[str], now: datetime, what: str) -> str:
+        for _ in range(FOLIO_TRIES):
+            folio = self._asking.new_folio(self._calendar.local_day(now))
+            if self._portal.accounts.note_folio(visitor.user.name, Filed(folio, tuple(members), now, what)):
+                return folio
+        raise PageProblem(
+            503,
+            "No se pudo asignar un folio. No se presentó nada; intente de nuevo.",
+            "No folio could be taken. Nothing was filed; try again.",
+        )
+
+    def _read_form(
+        self, form: Mapping[str, list[str]]
+    ) -> tuple[dict[str, Any], list[str], tuple[str, str] | None]:
+        right, text = _first(form, "derecho"), _first(form, "descripcion").strip()
+        known = {m.path for m in pack.members().values() if m.member_class == "GOB" and m.code[:2] != "00"}
+        members = [m for m in dict.fromkeys(form.get("instituto", [])) if m in known]
+        data = [d for d in form.get("datos", []) if d in words.DATA]
+        wrong: tuple[str, str] | None = None
+        if right not in words.RIGHTS:
+            wrong = ("Elija qué derecho ejerce.", "Choose which right you exercise.")
+        elif not members:
+            wrong = ("Elija al menos un instituto.", "Choose at least one institute.")
+        elif right != "ACCESO" and not text:
+            wrong = (
+                "Describa qué pide; sólo el acceso puede ir sin descripción.",
+                "Describe what you ask for; only access may go without a description.",
+            )
+        elif len(text) > TEXT_LIMIT:
+            wrong = (
+                f"La descripción pasa de {TEXT_LIMIT} caracteres.",
+                f"The description is longer than {TEXT_LIMIT} characters.",
+            )
+        elif right in ("OPOSICION", "CANCELACION") and not data:
+            wrong = ("Marque sobre qué datos.", "Mark which data it is about.")
+        asked: dict[str, Any] = {"derecho": right}
+        if text:
+            asked["descripcion"] = text
+        if data:
+            asked["datos"] = data
+        return asked, members, wrong
+
+
+def _told(failed: list[tuple[str, tuple[str, str]]]) -> tuple[str, str]:
+    return (
+        "No se presentó ante: " + "; ".join(f"{name} ({why[0]})" for name, why in failed),
+        "Not filed at: " + "; ".join(f"{name} ({why[1]})" for name, why in failed),
+    )
+
+
+def _first(form: Mapping[str, list[str]], name: str) -> str:
+    return form.get(name, [""])[0]
+
+
+def _not_found() -> PageProblem:
+    return PageProblem(
+        404, "Entre sus solicitudes no hay tal folio.", "There is no such folio among your requests."
+    )
+
+
+def _page_number(text: str | None) -> int:
+    return (
+        int(text) if text is not None and text.isascii() and text.isdigit() and 0 < int(text) < 10**6 else 1
+    )
+
+
+def _until(text: str | None) -> datetime | None:
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found is None or found.tzinfo is None else found

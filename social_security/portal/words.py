@@ -1,0 +1,131 @@
+"""What the codes of the domain are called on a page, in Spanish and in English. A code without a row is shown as it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from social_security import pack
+
+Words = tuple[str, str]
+
+RIGHTS: Final[dict[str, Words]] = {
+    "ACCESO": ("Acceso: ver mis datos", "Access: see my data"),
+    "RECTIFICACION": ("Rectificación: corregir mis datos", "Rectification: correct my data"),
+    "CANCELACION": ("Cancelación: que se supriman mis datos", "Cancellation: have my data erased"),
+    "OPOSICION": ("Oposición: que no se usen para algo", "Opposition: stop a use of my data"),
+    "PORTABILIDAD_DATOS": (
+        "Portabilidad: mis datos en formato estructurado",
+        "Portability: my data in a structured format",
+    ),
+}
+DATA: Final[dict[str, Words]] = {
+    "sueldos": ("mis sueldos, ante otros institutos", "my pay, towards other institutes"),
+    "correo": ("mi correo electrónico", "my e-mail address"),
+    "periodo": ("un periodo de mi historia", "a period of my history"),
+}
+STATES: Final[dict[str, Words]] = {
+    "RECIBIDA": ("recibida", "received"),
+    "PREVENIDA": ("se le pide aclarar", "you are asked to clarify"),
+    "NO_PRESENTADA": ("no presentada: no se aclaró a tiempo", "not filed: not clarified in time"),
+    "INCOMPETENCIA": ("no le toca a este instituto", "not this institute's to answer"),
+    "TRAMITE_ESPECIFICO": ("hay un trámite específico", "a specific procedure exists"),
+    "RECONDUCIDA": ("reconducida a otro derecho", "taken as another right"),
+    "EN_TRAMITE": ("en trámite", "being worked on"),
+    "AMPLIADA": ("plazo ampliado", "term extended"),
+    "PROCEDENTE": ("concedida; falta ejecutarla", "granted; still to be carried out"),
+    "EFECTIVA": ("cumplida", "carried out"),
+    "IMPROCEDENTE": ("negada", "refused"),
+    "INEXISTENCIA": ("los datos no existen", "the data does not exist"),
+    "FALTA_RESPUESTA": ("el instituto no contestó a tiempo", "the institute did not answer in time"),
+    "RECURRIDA": ("en recurso ante la autoridad garante", "appealed to the guarantor"),
+    "CONCILIACION": ("en conciliación", "in conciliation"),
+    "RESUELTA_RR": ("recurso resuelto", "appeal decided"),
+    "CUMPLIDA": ("resolución cumplida", "decision carried out"),
+}
+TERMS: Final[dict[str, Words]] = {
+    "limitePrevencion": (
+        "El instituto puede pedir aclaración hasta",
+        "The institute may ask to clarify until",
+    ),
+    "limiteDesahogo": ("Usted puede aclarar hasta", "You may clarify until"),
+    "limiteRespuesta": ("El instituto debe contestar hasta", "The institute must answer by"),
+    "limiteEjecucion": ("Lo concedido debe cumplirse hasta", "What was granted must be done by"),
+    "limiteRecurso": ("Usted puede recurrir hasta", "You may appeal until"),
+    "limiteResolucion": ("La autoridad garante resuelve hasta", "The guarantor decides by"),
+}
+OUTCOMES: Final[dict[str, Words]] = {
+    "ENTREGADO": ("entregado", "delivered"),
+    "NEGADO": ("negado", "refused"),
+    "SIN_DATOS": ("sin datos", "no data"),
+    "ERROR": ("error", "error"),
+}
+CATEGORIES: Final[dict[str, Words]] = {
+    "identidad": ("identidad", "identity"),
+    "afiliacion": ("afiliación", "affiliation"),
+    "historia": ("historia", "history"),
+    "sueldos": ("sueldos", "pay"),
+    "beneficio": ("beneficio", "benefit"),
+    "evento-vital": ("evento vital", "vital event"),
+    "documento": ("documento", "document"),
+    "arco": ("solicitud ARCO", "ARCO request"),
+    "bitacora": ("bitácora", "access log"),
+}
+STANDINGS: Final[dict[str, Words]] = {
+    "ACTIVA": ("activa", "active"),
+    "BAJA": ("baja", "left"),
+    "PENSIONADA": ("pensionada", "pensioner"),
+    "FALLECIDA": ("fallecida", "deceased"),
+}
+DIRECTIONS: Final[dict[str, Words]] = {
+    "DESECHAR": ("se desecha", "dismissed"),
+    "CONFIRMAR": ("se confirma la respuesta", "the answer is confirmed"),
+    "CONFIRMAR_POR_SILENCIO": (
+        "queda confirmada por silencio de la autoridad",
+        "stands confirmed by the authority's silence",
+    ),
+    "REVOCAR": ("se revoca", "revoked"),
+    "ORDENAR_ENTREGA": ("se ordena la entrega", "delivery is ordered"),
+}
+_TABLES: Final = {
+    "right": RIGHTS,
+    "data": DATA,
+    "state": STATES,
+    "term": TERMS,
+    "outcome": OUTCOMES,
+    "category": CATEGORIES,
+    "standing": STANDINGS,
+    "direction": DIRECTIONS,
+}
+
+
+def named(kind: str, code: str) -> Words:
+    """The words of a code."""
+    return _TABLES[kind].get(code, (code, code))
+
+
+def error(code: str) -> Words:
+    """A row of the error table in words."""
+    found = pack.errors().get(code)
+    return (code, code) if found is None else (f"{code}: {found.es}", f"{code}: {found.en}")
+
+
+def purpose(code: str) -> Words:
+    """A purpose in words."""
+    found = pack.purposes().get(code)
+    return (code, code) if found is None else (found.es, found.en)
+
+
+def action(text: str) -> Words:
+    """An access row's action: the service's Spanish title, and the English one when it is a service of ours."""
+    return next(((o.es, o.en) for o in pack.operations().values() if o.es == text), (text, text))
+
+
+def member_name(path: str) -> str:
+    """What a member is called; its identifier when we do not know it."""
+    code = path.rpartition("/")[2]
+    return pack.members()[code].name if code in pack.members() else path
+
+
+def cause(numeral: str) -> str:
+    """A cause of refusal in words; the pack has them in Spanish, the law's language."""
+    return str(pack.codes()["arco_causes"].get(numeral, numeral))
