@@ -2,7 +2,8 @@
 
 A frame is four bytes of length and MessagePack. Every request has a number, its answer the same; answers may come in
 another order. An answer has either a value or a fault's kind and detail. The socket's file is the permission: whoever can
-open it can have digests signed, and nothing that was sealed can be had through it.
+open it can have digests signed and secrets derived (what else this server seals opens with those), and no key of the token
+can be had through it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request. ``do`` is one of state, make, unlock, lock, change_pin, keys, generate, remove, sign."""
+    """A request. ``do`` is one of state, make, unlock, lock, change_pin, keys, generate, remove, sign, derive."""
 
     id: int
     do: str
@@ -31,6 +32,7 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: str = ""
     digest: bytes = b""
     algorithm: str = ""
+    purpose: str = ""
 
 
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,6 +63,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: int
     signature: bytes = b""
+    secret: bytes = b""
     state: State | None = None
     keys: list[KeyOnToken] | None = None
     fault: str = ""

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from certs.tokens import KeyId
 from schemas.faults import Kind, TokenFailed
@@ -200,6 +201,12 @@ class SoftToken:
     def sign_now(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         """The same for callers without an event loop."""
         return _sign(self._key(key_id), digest, algorithm)
+
+    def derive_secret(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, the same whenever the token is open; they tell nothing about its keys or its PIN."""
+        return HKDF(hashes.SHA256(), 32, None, f"sacbe token secret: {purpose}".encode()).derive(
+            self._opened()
+        )
 
     def tls_private_key(self, key_id: KeyId) -> PrivateKey:
         """The key itself, for OpenSSL alone: TLS with a software key cannot sign elsewhere."""

@@ -59,6 +59,7 @@ from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
 from gateway.policies.telling import PolicyTelling
 from gateway.portions import (
+    body_rules,
     bounds,
     configuration_settings,
     peer_times,
@@ -139,6 +140,7 @@ class Gateway:
         await open_tokens(self._tokens, self._settings.keys, self._pin, self._environ)
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
         self._build_proofs()
+        await self._open_log()
         self._build_exchange()
         self._build_administration()
         await self._services.start()
@@ -156,6 +158,7 @@ class Gateway:
                 ("revocation", self._revocation.run()),
                 ("timestamper", self._timestamper.run()),
                 ("archiver", self._retention.run()),
+                ("message log", self._watch_log()),
                 ("monitoring", self._records.run()),
                 ("serverconf", self._watch_serverconf()),
                 ("requests", self._following.run()),
@@ -283,7 +286,7 @@ class Gateway:
         self._timestamper.take_settings(timestamp_settings(settings))
         self._retention.take_settings(retention_settings(settings))
         self._records.take_settings(store_settings(settings))
-        self._log.take_queue_length(settings.log.queue_length)
+        self._log.take_settings(settings.log.queue_length, body_rules(settings))
         self._peers.take_times(peer_times(settings))
         self._road = dataclasses.replace(self._road, max_body_bytes=settings.limits.body_bytes)
         self._consumer_listener.take_settings(self._road, spelling, settings.limits.consumer_idle_s)
@@ -482,6 +485,26 @@ class Gateway:
         path = chains.verify_chain(certificate, (), configuration, configuration.instance, utc_now())
         for own, issuer in itertools.pairwise(path):
             await self._revocation.verify(own, issuer)
+
+    async def _open_log(self) -> None:
+        """Open the message log's keys, if what opens them is there by now. Raises `LogFailed` when they do not open."""
+        secret = await parts.log_secret(self._settings, self._tokens, self._environ)
+        if secret is not None:
+            await asyncio.to_thread(self._log.unlock, secret)
+
+    async def _watch_log(self) -> None:
+        """Until somebody logs in: a log that could not be opened at the start is as soon as it can."""
+        said = ""
+        while not self._log.is_begun:
+            try:
+                await self._open_log()
+            except (Fault, ValueError, OSError) as err:
+                reason = err.detail if isinstance(err, Fault) else str(err)
+                if reason != said:
+                    log.error("the message log stays closed", extra={"event": "log_closed", "reason": reason})
+                said = reason
+            await asyncio.sleep(WATCH_S)
+        await asyncio.Event().wait()
 
     async def _watch_serverconf(self) -> None:
         seen = self._serverconf.generation

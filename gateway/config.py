@@ -168,6 +168,20 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.
     queue_length: int = 10_000
+    # Seals the keys of messages and bodies in the log. Unset, a secret of the software token does, and opens with its PIN.
+    secret: SecretSource = SecretSource()
+    # After how many days new records get keys of a new tree, so that an old copy of the key file opens none of them.
+    key_days: int = 30
+    # X-Road's switches: whether messages are kept with their bodies, and producers' subsystems (paths) for which they are
+    # when this is off, or are not when it is on; one list for producers behind this gateway and one for those of others.
+    message_body_logging: bool = True
+    enabled_body_logging_local_producers: tuple[str, ...] = ()
+    enabled_body_logging_remote_producers: tuple[str, ...] = ()
+    disabled_body_logging_local_producers: tuple[str, ...] = ()
+    disabled_body_logging_remote_producers: tuple[str, ...] = ()
+    # A message with a larger body is refused, unless bodies may be cut for the log; 0 keeps no body, -1 is no limit.
+    max_loggable_body_bytes: int = -1
+    truncated_body_allowed: bool = False
     # How often timestamped records are archived and old ones removed; 0 never does either.
     archive_interval_s: float = 21_600.0
     # One chain of archives for all (none), a chain a member, or a chain a subsystem.

@@ -15,7 +15,7 @@ BACKUP_CONTENT = Content(
     databases=("serverconf.sqlite", "admin.sqlite"),
     files=("settings.toml", "wanted.toml", "backup.key"),
     folders=("token", "globalconf", "profiles", "tls"),
-    keep=("log", "backups"),
+    keep=("log", "logkeys", "backups"),
 )
 
 
@@ -49,3 +49,8 @@ class DataFolder:
     def log(self) -> Path:
         """The message log."""
         return self.root / "log"
+
+    @property
+    def log_keys(self) -> Path:
+        """The keys of the message log: beside it, so that a copy of it holds none, and in no backup, so that they can go."""
+        return self.root / "logkeys"

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.edges.configuration import ConfigurationClient
 from gateway.edges.peers import PeerClient
 from gateway.edges.revocation import OwnRevocation
+from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper
 from gateway.monitoring.store import RecordStore
 from gateway.portions import (
+    body_rules,
     configuration_settings,
     peer_times,
     retention_settings,
     store_settings,
     timestamp_settings,
 )
+from schemas.faults import TokenFailed
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     import aiohttp
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.datafolder import DataFolder
     from gateway.edges.peers import PeerExpected
+    from gateway.keyconf.tokens import Tokens
 
     Clock = Callable[[], datetime]
     Current = Callable[[], TrustedConfiguration | None]
@@ -66,8 +72,21 @@ def own_revocation(
 
 
 def message_log(settings: Settings, folder: DataFolder) -> MessageLog:
-    """The message log."""
-    return MessageLog.open(folder.log, settings=LogSettings(settings.log.queue_length))
+    """The message log, its keys still closed."""
+    keys = LogKeys(folder.log_keys, period=timedelta(days=settings.log.key_days))
+    return MessageLog.open(
+        folder.log, keys, settings=LogSettings(settings.log.queue_length, bodies=body_rules(settings))
+    )
+
+
+async def log_secret(settings: Settings, tokens: Tokens, environ: Mapping[str, str]) -> KeySecret | None:
+    """What opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
+    if settings.log.secret.is_set:
+        return KeySecret.of_operator(settings.log.secret.read(environ))
+    try:
+        return KeySecret.of_token(await tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE))
+    except TokenFailed:
+        return None
 
 
 def timestamper(

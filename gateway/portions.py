@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.edges.configuration import ConfigurationSettings
 from gateway.edges.http import Bounds
 from gateway.edges.peers import PeerTimes
+from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.retention import RetentionSettings
 from gateway.messagelog.timestamper import TimestampSettings
 from gateway.monitoring.store import StoreSettings
@@ -33,6 +34,23 @@ def timestamp_settings(settings: Settings) -> TimestampSettings:
         timeout_s=log.timestamp_timeout_s,
         order=log.timestamp_order,
         race=log.timestamp_race,
+    )
+
+
+def body_rules(settings: Settings) -> BodyRules:
+    """Which bodies the message log keeps."""
+    log = settings.log
+    if log.message_body_logging:
+        local, remote = log.disabled_body_logging_local_producers, log.disabled_body_logging_remote_producers
+    else:
+        local, remote = log.enabled_body_logging_local_producers, log.enabled_body_logging_remote_producers
+    limit = log.max_loggable_body_bytes
+    return BodyRules(
+        log.message_body_logging,
+        frozenset(local),
+        frozenset(remote),
+        None if limit < 0 else limit,
+        log.truncated_body_allowed,
     )
 
 

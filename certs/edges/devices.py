@@ -97,6 +97,10 @@ class Device(Protocol):
         """The signature over a digest; ECDSA as DER. Raises `TokenFailed`."""
         ...
 
+    async def derive_secret(self, purpose: str) -> bytes:
+        """A secret of the software token for one purpose. Raises `TokenFailed`."""
+        ...
+
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """What TLS signs with: the key itself, or what asks the token for each signature."""
         ...
@@ -159,6 +163,10 @@ class SoftwareDevice:
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         """The signature over a digest."""
         return await self._token.sign(key_id, digest, algorithm)
+
+    async def derive_secret(self, purpose: str) -> bytes:
+        """A secret for one purpose."""
+        return self._token.derive_secret(purpose)
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """The key itself: it is in this process anyway."""

@@ -72,6 +72,10 @@ class Held(Protocol):
         """Sign a digest."""
         ...
 
+    def derive_secret(self, purpose: str) -> bytes:
+        """A secret for one purpose, that no key can be had from."""
+        ...
+
 
 class HeldSoftware:
     """A software token."""
@@ -80,6 +84,7 @@ class HeldSoftware:
         self._token = token
         self.unlock, self.lock, self.change_pin = token.unlock, token.lock, token.change_pin
         self.make, self.sign, self.remove = token.make, token.sign, token.remove_key
+        self.derive_secret = token.derive_secret
 
     def state(self) -> State:
         """How it stands."""
@@ -150,6 +155,10 @@ class HeldHardware:
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         """Sign a digest; everything else waits, for the module allows one thread."""
         return self._token.sign(key_id, digest, algorithm)
+
+    def derive_secret(self, purpose: str) -> bytes:
+        """Refused: a hardware token gives no secrets."""
+        raise TokenFailed(Kind.INVALID_REQUEST, f"a hardware token has no secret for {purpose}")
 
 
 class SignerServer:
@@ -226,6 +235,8 @@ class SignerServer:
                 held.unlock(ask.pin)
             case "lock":
                 held.lock()
+            case "derive":
+                return Answer(ask.id, secret=held.derive_secret(ask.purpose))
             case "change_pin":
                 held.change_pin(ask.pin, ask.new_pin)
             case _:

@@ -192,6 +192,10 @@ class RemoteDevice:
                 raise TokenFailed(Kind.CANNOT_SIGN, _gone(self.token_id, problem)) from problem
             await asyncio.sleep(AGAIN_S)
 
+    async def derive_secret(self, purpose: str) -> bytes:
+        """A secret for one purpose, derived where the keys are."""
+        return (await self._ask_first("derive", purpose=purpose)).secret
+
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """What asks the token's process for each signature of a handshake: the key stays there."""
         parsed = load_der_public_key(public_key)

@@ -9,23 +9,22 @@ Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import zipfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote_plus
 
-from gateway.messagelog.spool import CHUNK, read_chunks
+from gateway.messagelog.spool import SealedTemporary
 from schemas import asic
 from schemas.asicmanifest import MIMETYPE
 from schemas.faults import BadMessage, Kind, LogFailed
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Mapping
 
-    from gateway.messagelog.record import LoggedAttachment, LogRecord
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.record import LogRecord
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
 
@@ -70,7 +69,7 @@ async def asic_download(
             )
         await timestamper.force(waiting)
         records = await message_log.find(owner, message_id, is_response=wanted)
-    file = await asyncio.to_thread(_write, records, message_log.bodies, unique=unique)
+    file = await asyncio.to_thread(_write, records, message_log.reader, unique=unique)
     if unique:
         return Download(MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
@@ -82,11 +81,11 @@ def container_name(record: LogRecord) -> str:
     return asic.file_name(record.message_id, is_response=record.is_response, record_id=record.id)
 
 
-def write_record(out: IO[bytes], record: LogRecord, bodies: Path) -> None:
-    """Write a record's container, its bodies streamed."""
+def write_record(out: IO[bytes], record: LogRecord, reader: LogReader) -> None:
+    """Write a record's container, its bodies streamed. Raises `LogFailed`."""
     in_batch = record.timestamp_result is not None
     container = asic.Container(
-        message=record.message,
+        message=reader.open_message(record),
         signature=record.signature,
         sig_hash_chain_result=record.hash_chain_result,
         sig_hash_chain=record.hash_chain,
@@ -94,30 +93,25 @@ def write_record(out: IO[bytes], record: LogRecord, bodies: Path) -> None:
         ts_hash_chain=record.timestamp_chain,
         timestamp=record.timestamp if in_batch else None,
     )
-    named = [(f"attachment{a.number}", _content(a, bodies)) for a in record.attachments]
+    named = [(f"attachment{a.number}", reader.open_body(record, a)) for a in record.attachments]
     asic.write_container(out, container, record.at, named)
 
 
-def _content(attachment: LoggedAttachment, bodies: Path) -> Iterable[bytes]:
-    if attachment.content is not None:
-        return (attachment.content,)
-    return read_chunks(bodies / (attachment.file_name or ""))
-
-
-def _write(records: list[LogRecord], bodies: Path, *, unique: bool) -> IO[bytes]:
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed when drawn
+def _write(records: list[LogRecord], reader: LogReader, *, unique: bool) -> SealedTemporary:
+    # The zip library is shown a file that cannot be gone back in: what it wrote is sealed already.
+    file = SealedTemporary()
+    out: IO[bytes] = cast("IO[bytes]", file)
     if unique:
-        write_record(file, records[0], bodies)
+        write_record(out, records[0], reader)
     else:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
             for record in records:
                 with archive.open(container_name(record), "w", force_zip64=True) as entry:
-                    write_record(entry, record, bodies)
-    file.seek(0)
+                    write_record(entry, record, reader)
     return file
 
 
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    with file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
+async def _chunks(file: SealedTemporary) -> AsyncIterator[bytes]:
+    drawn = file.draw()
+    while chunk := await asyncio.to_thread(next, drawn, b""):
+        yield chunk

@@ -1,7 +1,8 @@
 """What the message log keeps of one message, as values.
 
-A record's digest covers everything that was true when it was written; its chain value binds it to all records before it,
-so a row that is changed or taken out shows. Timestamps come later and are kept beside, never inside.
+A record's digest covers everything that was true when it was written, the message and its bodies by their own digests; its
+chain value binds it to all records before it, so a row that is changed or taken out shows. What is sealed may be erased and
+the chain holds. Timestamps come later and are kept beside, never inside.
 """
 
 from __future__ import annotations
@@ -44,20 +45,52 @@ class LogEntry:
     at: datetime
 
 
+class Form(enum.IntEnum):
+    """How a record's content is kept."""
+
+    CLEAR = 0  # by a version before this; sealed at the next start
+    SEALED = 1
+
+
+class Links(enum.IntEnum):
+    """What stands for the message in a record's digest."""
+
+    MESSAGE = 1  # the message itself, in records from before sealing
+    DIGEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureOrder:
+    """On whose order content was erased: reference and authority of the order, who carried it out, when."""
+
+    reference: str
+    authority: str
+    ordered_by: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedAttachment:
-    """A body in the log: its content, or the name of the file that has it."""
+    """A body in the log, sealed: its content, or the name of the file that has it and the file's sealed key.
+
+    ``kept_bytes`` says how much of it is in the log, where that is not all of it.
+    """
 
     number: int
     size_bytes: int
     digest: bytes
     content: bytes | None
     file_name: str | None
+    file_key: bytes | None = None
+    kept_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A message in the log. ``signature`` has the timestamp in it when it was stamped alone."""
+    """A message in the log. ``signature`` has the timestamp in it when it was stamped alone.
+
+    ``message`` is sealed: `gateway.messagelog.reading.LogReader.open_message` opens it.
+    """
 
     id: int
     message_id: str
@@ -73,11 +106,16 @@ class LogRecord:
     hash_chain_result: bytes | None
     hash_chain: bytes | None
     at: datetime
+    form: Form
+    links: Links
+    message_digest: bytes
+    is_reduced: bool = False
     timestamp: bytes | None = None
     timestamp_result: bytes | None = None
     timestamp_chain: bytes | None = None
     is_timestamped: bool = False
     attachments: tuple[LoggedAttachment, ...] = ()
+    erasure: ErasureOrder | None = None
 
 
 def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
@@ -88,6 +126,11 @@ def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
         digest.update(b"%d:" % (-1 if value is None else len(raw)))
         digest.update(raw)
     return digest.digest()
+
+
+def sealed_label(record_id: int, what: str) -> bytes:
+    """What a sealed thing of a record is, said while sealing: it opens in no other place."""
+    return f"{what} of record {record_id}".encode()
 
 
 def chain_value(before: bytes, digest: bytes) -> bytes:

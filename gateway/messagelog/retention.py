@@ -40,6 +40,8 @@ log = logging.getLogger("gateway.archiver")
 LARGEST_ROUND = 10_000
 REMOVED_TOGETHER = 500
 _TEMPORARY = ".tmp"
+# How often to look whether the log's keys are open by now.
+_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ class Retention:
         while True:
             if not self._settings.interval_s:
                 await self._pace.pause(self._interval)
+            if not self._log.is_begun:
+                await asyncio.sleep(_WAIT_S)
+                continue
             try:
                 await self.archive()
                 await self.remove_old()
@@ -182,8 +187,8 @@ class Retention:
         return target, archived
 
     def _add(self, writer: ArchiveWriter, record_id: int) -> None:
-        record: LogRecord = self._log.record(record_id)
-        writer.add(container_name(record), record.at, lambda out: write_record(out, record, self._log.bodies))
+        record: LogRecord = self._log.reader.record(record_id)
+        writer.add(container_name(record), record.at, lambda out: write_record(out, record, self._log.reader))
 
     def _mark(
         self, connection: sqlite3.Connection, group: str, link: Link, record_ids: Sequence[int]

@@ -1,7 +1,8 @@
 """A spool: where a body rests on its way through. Small ones in memory, large ones in a file, digested as they come.
 
-A spool knows its SHA-512 and size once finished. The message log may take its file over by a rename, so a gibibyte is
-written once. Files left by a crash are removed at the next start.
+A spool knows its SHA-512 and size once finished. Its file is sealed by a key of its own that is only in memory
+(`gateway.messagelog.sealing`), so a crash leaves nothing readable; the message log may take the file over by a link, and the
+key with it, so a gibibyte is written once. Files left by a crash are removed at the next start.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import os
 import secrets
+import tempfile
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from gateway.messagelog.sealing import KEY_BYTES, StreamSealer, open_stream
 from schemas.faults import Kind, LogFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
 MEMORY_LIMIT = 64 * 1024
-CHUNK = 256 * 1024
 _SUFFIX = ".spool"
 
 
@@ -35,6 +40,8 @@ class Spool:
         self._memory: bytearray | None = bytearray()
         self._file: BinaryIO | None = None
         self._path: Path | None = None
+        self._key = b""
+        self._sealer: StreamSealer | None = None
         # A caller may go away while a thread still writes for it: nothing may be opened after a discard.
         self._writing = threading.Lock()
         self._discarded = False
@@ -55,6 +62,11 @@ class Spool:
         """The file when the body is in one."""
         return self._path
 
+    @property
+    def key(self) -> bytes:
+        """What seals the file."""
+        return self._key
+
     async def write(self, data: bytes) -> None:
         """Append to the body. Raises `LogFailed` when the disk takes no more."""
         self.size += len(data)
@@ -70,13 +82,15 @@ class Spool:
                 if self._discarded:
                     return
                 self._digest.update(data)
-                if self._file is None:
+                if self._file is None or self._sealer is None:
                     self._path = self._folder / f"{secrets.token_hex(16)}{_SUFFIX}"
-                    self._file = self._path.open("wb", buffering=CHUNK)
+                    self._file = self._path.open("wb", buffering=0)
                     os.fchmod(self._file.fileno(), 0o600)
-                    self._file.write(self._memory or b"")
+                    self._key = secrets.token_bytes(KEY_BYTES)
+                    self._sealer = StreamSealer(self._key)
+                    data = bytes(self._memory or b"") + data
                     self._memory = None
-                self._file.write(data)
+                _write_all(self._file, self._sealer.feed(data))
         except OSError as err:
             raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
@@ -88,9 +102,9 @@ class Spool:
     def _sync(self) -> None:
         try:
             with self._writing:
-                if self._file is None:
+                if self._file is None or self._sealer is None:
                     return
-                self._file.flush()
+                _write_all(self._file, self._sealer.finish())
                 os.fsync(self._file.fileno())
                 self._file.close()
                 self._file = None
@@ -98,7 +112,7 @@ class Spool:
             raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body, from its beginning."""
+        """The body, from its beginning. It is finished."""
         if self._memory is not None:
             if self._memory:
                 yield bytes(self._memory)
@@ -107,7 +121,8 @@ class Spool:
             return
         loop = asyncio.get_running_loop()
         with self._path.open("rb", buffering=0) as file:
-            while chunk := await loop.run_in_executor(None, file.read, CHUNK):
+            opened = open_stream(file, self._key)
+            while chunk := await loop.run_in_executor(None, next, opened, b""):
                 yield chunk
 
     def link(self, target: Path) -> None:
@@ -144,8 +159,53 @@ class SpoolFolder:
         return Spool(self._folder, memory_limit)
 
 
-def read_chunks(path: Path) -> Iterator[bytes]:
-    """A file, a chunk at a time."""
+def read_sealed(path: Path, key: bytes) -> Iterator[bytes]:
+    """A spool's file, a clear chunk at a time. Raises `LogFailed`."""
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+        yield from open_stream(file, key)
+
+
+def write_sealed(path: Path, chunks: Iterable[bytes]) -> bytes:
+    """Put a body at a path, sealed and on the disk; the key."""
+    key = secrets.token_bytes(KEY_BYTES)
+    sealer = StreamSealer(key)
+    with path.open("wb", buffering=0) as file:
+        os.fchmod(file.fileno(), 0o600)
+        for chunk in chunks:
+            _write_all(file, sealer.feed(chunk))
+        _write_all(file, sealer.finish())
+        os.fsync(file.fileno())
+    return key
+
+
+class SealedTemporary(io.RawIOBase):
+    """A nameless file to be written once and then drawn once, sealed by a key that is only in memory."""
+
+    def __init__(self) -> None:
+        self._file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed when drawn
+        self._key = secrets.token_bytes(KEY_BYTES)
+        self._sealer = StreamSealer(self._key)
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        """Append; how many bytes were taken: all."""
+        raw = bytes(data)
+        _write_all(self._file, self._sealer.feed(raw))
+        return len(raw)
+
+    def draw(self) -> Iterator[bytes]:
+        """What was written, from the beginning; the file is gone after."""
+        with self._file:
+            _write_all(self._file, self._sealer.finish())
+            self._file.seek(0)
+            yield from open_stream(self._file, self._key)
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Unbuffered files may take less than they are given."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

@@ -1,4 +1,4 @@
-"""The message log on SQLite: append-only, one writer thread, group commit.
+"""The message log on SQLite: append-only, sealed, one writer thread, group commit.
 
 Whoever appends waits for the disk: the writer takes everything that waits, writes it in one transaction
 (``synchronous=FULL``) and only then answers all of them. So many messages share one write, and a message alone waits for
@@ -7,6 +7,8 @@ bounded; beyond that a message is refused at once.
 
 On disk: ``messages.sqlite``, and ``bodies/`` for bodies too large for a row. A body's file is on the disk under its
 lasting name before the row that names it is committed; a crash in between leaves a file nobody names, removed at start.
+Messages and bodies are sealed under a key of the record (`gateway.messagelog.keys`); while the keys are closed nothing is
+taken, and nothing is ever written in clear instead. A log that an earlier version wrote in clear is sealed when its keys open.
 """
 
 from __future__ import annotations
@@ -15,102 +17,49 @@ import asyncio
 import contextlib
 import logging
 import queue
+import secrets
 import sqlite3
 import threading
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder
+from gateway.messagelog import migration, rows
+from gateway.messagelog.bodyrules import BodyRules
+from gateway.messagelog.keeping import keep_bodies
+from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import (
     FIRST_CHAIN_VALUE,
+    Form,
+    Links,
     LogEntry,
-    LoggedAttachment,
     LogRecord,
     Side,
     chain_value,
     record_digest,
+    sealed_label,
 )
-from schemas.faults import Kind, LogFailed
-from schemas.identifiers import ClientId
+from gateway.messagelog.sealing import NONCE_BYTES, seal
+from gateway.messagelog.steps import STEPS
+from schemas.faults import Fault, Kind, LogFailed
+from schemas.reduced import reduce_message
 from serving.database import apply_steps, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
+
+    from gateway.messagelog.keeping import KeptBody
+    from gateway.messagelog.keys import KeySecret, LogKeys
+    from schemas.identifiers import ClientId
 
 __all__ = ["LogEntry", "LogSettings", "MessageLog", "Side"]
 
 log = logging.getLogger("gateway.messagelog")
 
-STEPS = (
-    """
-    CREATE TABLE record (
-        id INTEGER PRIMARY KEY,
-        message_id TEXT NOT NULL,
-        request_id TEXT NOT NULL,
-        is_response INTEGER NOT NULL,
-        side TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        client TEXT NOT NULL,
-        service TEXT NOT NULL,
-        protocol TEXT NOT NULL,
-        message BLOB NOT NULL,
-        signature BLOB NOT NULL,
-        hash_chain_result BLOB,
-        hash_chain BLOB,
-        at_ms INTEGER NOT NULL,
-        chain BLOB NOT NULL
-    );
-    CREATE INDEX record_of_message ON record (message_id);
-    CREATE TABLE attachment (
-        record_id INTEGER NOT NULL REFERENCES record (id),
-        number INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        digest BLOB NOT NULL,
-        content BLOB,
-        file_name TEXT,
-        PRIMARY KEY (record_id, number)
-    ) WITHOUT ROWID;
-    CREATE TABLE stamp (
-        id INTEGER PRIMARY KEY,
-        token BLOB NOT NULL,
-        result BLOB,
-        at_ms INTEGER NOT NULL,
-        authority TEXT NOT NULL
-    );
-    CREATE TABLE stamped (
-        record_id INTEGER PRIMARY KEY REFERENCES record (id),
-        stamp_id INTEGER NOT NULL REFERENCES stamp (id),
-        chain BLOB,
-        signature BLOB
-    );
-    """,
-    # What is archived, the archives, and where the log begins once its oldest records are gone (at most one row).
-    """
-    CREATE TABLE archive (
-        id INTEGER PRIMARY KEY,
-        group_name TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        file_name TEXT NOT NULL,
-        at_ms INTEGER NOT NULL
-    );
-    CREATE INDEX archive_of_group ON archive (group_name);
-    CREATE TABLE archived (
-        record_id INTEGER PRIMARY KEY REFERENCES record (id),
-        archive_id INTEGER NOT NULL REFERENCES archive (id)
-    );
-    CREATE TABLE removed (
-        id INTEGER PRIMARY KEY,
-        chain BLOB NOT NULL
-    );
-    """,
-)
 DATABASE = "messages.sqlite"
 _STOP = object()
-# Rows of one statement: fifteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
-# the interpreter once, not once a row.
-_ROWS_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +68,7 @@ class LogSettings:
 
     queue_length: int = 10_000
     batch_length: int = 512
+    bodies: BodyRules = field(default_factory=BodyRules)
 
 
 @dataclass(slots=True)
@@ -131,30 +81,59 @@ class _Waiting:
 class MessageLog:
     """The log of one security server. Open it once a process; appends come from the event loop."""
 
-    def __init__(self, folder: Path, settings: LogSettings | None = None) -> None:
+    def __init__(self, folder: Path, keys: LogKeys, settings: LogSettings | None = None) -> None:
         self._settings = settings or LogSettings()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / DATABASE
         self.bodies = folder / "bodies"
         self.bodies.mkdir(mode=0o700, exist_ok=True)
+        self.keys = keys
+        self._is_begun = False
+        self._why_closed = "its keys open once the software token is logged in (or with log.secret)"
         self._queue: queue.SimpleQueue[_Waiting | object] = queue.SimpleQueue()
         self._length = 0
         self._gate: Callable[[datetime], None] | None = None
-        self._reader = connect(self._path)
-        apply_steps(self._reader, STEPS)
-        self._reader_lock = threading.Lock()
+        connection = connect(self._path)
+        apply_steps(connection, STEPS)
+        self.reader = LogReader(connection, self.bodies, keys)
+        self._thread: threading.Thread | None = None
+        if keys.is_open:
+            self.begin()
+
+    @classmethod
+    def open(cls, folder: Path, keys: LogKeys, *, settings: LogSettings | None = None) -> MessageLog:
+        """The log in a folder, made if it is not there. With closed keys it takes nothing until `unlock`."""
+        return cls(folder, keys, settings)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether messages are taken."""
+        return self._is_begun
+
+    def unlock(self, secret: KeySecret) -> None:
+        """Open the keys and begin. Raises `LogFailed` when they are missing, or not those of this log: then nothing begins."""
+        try:
+            self.keys.open(secret, may_make=not migration.has_sealed(self.reader))
+            self.begin()
+        except LogFailed as err:
+            self._why_closed = err.detail
+            self.keys.close()
+            raise
+
+    def begin(self) -> None:
+        """Prove that the keys are this log's, seal what is clear, and take messages from now on. Raises `LogFailed`."""
+        newest = self.reader.newest_sealed()
+        if newest is not None:
+            self.reader.open_message(newest)
+        migration.seal_clear_records(self._path, self.bodies, self.keys)
         self._remove_unnamed_bodies()
         self._thread = threading.Thread(target=self._write_for_ever, name="message log", daemon=True)
         self._thread.start()
+        self._is_begun = True
 
-    def take_queue_length(self, length: int) -> None:
-        """Let another number of messages wait for the disk."""
-        self._settings = replace(self._settings, queue_length=length)
-
-    @classmethod
-    def open(cls, folder: Path, *, settings: LogSettings | None = None) -> MessageLog:
-        """The log in a folder, made if it is not there."""
-        return cls(folder, settings)
+    def take_settings(self, queue_length: int, bodies: BodyRules) -> None:
+        """Let another number of messages wait for the disk, and keep bodies by other rules."""
+        self._settings = replace(self._settings, queue_length=queue_length, bodies=bodies)
 
     def guard(self, gate: Callable[[datetime], None]) -> None:
         """Ask ``gate`` before every append; it raises `LogFailed` when evidence can no longer be timestamped."""
@@ -162,6 +141,11 @@ class MessageLog:
 
     def check_accepting(self, now: datetime) -> None:
         """Refuse when a message could not be logged now. Raises `LogFailed`."""
+        if not self._is_begun:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                f"the message log is closed: {self._why_closed}; nothing is logged or sent until then",
+            )
         if self._gate is not None:
             self._gate(now)
         if self._length >= self._settings.queue_length:
@@ -173,6 +157,7 @@ class MessageLog:
     async def append(self, entry: LogEntry) -> int:
         """Write a message to the disk; its id. Raises `LogFailed`, and then it is not in the log."""
         self.check_accepting(entry.at)
+        self._settings.bodies.check(entry)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(entry, loop, loop.create_future())
         self._length += 1
@@ -186,10 +171,12 @@ class MessageLog:
 
     async def close(self) -> None:
         """Write what waits and stop."""
-        self._queue.put(_STOP)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-        with self._reader_lock:
-            self._reader.close()
+        if self._thread is not None:
+            self._queue.put(_STOP)
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        with self.reader.lock:
+            self.reader.connection.close()
+        self.keys.close()
 
     # The writer thread
 
@@ -222,17 +209,19 @@ class MessageLog:
     def _write_batch(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> None:
         linked: list[Path] = []
         try:
-            for waiting in batch:
-                self._link_bodies(waiting.entry, linked)
+            kept = [keep_bodies(w.entry, self.bodies, self._settings.bodies, linked) for w in batch]
             if linked:
                 sync_folder(self.bodies)  # bodies are on the disk; a crash here leaves files nobody names
             connection.execute("BEGIN IMMEDIATE")
-            ids = self._insert(connection, batch)
+            ids = self._insert(connection, [w.entry for w in batch], kept)
             connection.execute("COMMIT")  # from here on the messages are in the log, whatever happens
         except Exception as err:  # whatever it was, everyone is answered and the next batch is tried
             self._undo(connection, linked)
+            reason = err.detail if isinstance(err, Fault) else str(err)
             log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
-            text = f"the message log cannot be written ({err}); nothing was sent. Free space or mend the disk"
+            text = (
+                f"the message log cannot be written ({reason}); nothing was sent. Free space or mend the disk"
+            )
             self._answer(batch, None, text)
         else:
             self._answer(batch, ids, "")
@@ -251,27 +240,41 @@ class MessageLog:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
             batch[0].loop.call_soon_threadsafe(answer)
 
-    def _link_bodies(self, entry: LogEntry, linked: list[Path]) -> None:
-        for spool in entry.attachments:
-            if spool.path is not None:
-                target = self.bodies / f"{spool.path.stem}-{'r' if entry.message.is_response else 'q'}"
-                spool.link(target)
-                linked.append(target)
-
-    def _insert(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> list[int]:
-        number, chain = _last(connection, "record") or _last(connection, "removed") or (0, FIRST_CHAIN_VALUE)
-        records, attachments, ids = [], [], []
-        for waiting in batch:
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        entries: Sequence[LogEntry],
+        kept: Sequence[Sequence[KeptBody]],
+    ) -> list[int]:
+        number, chain = (
+            rows.last_chain(connection, "record")
+            or rows.last_chain(connection, "removed")
+            or (0, FIRST_CHAIN_VALUE)
+        )
+        records: list[list[rows.Field]] = []
+        attachments: list[list[rows.Field]] = []
+        for entry, bodies in zip(entries, kept, strict=True):
             number += 1
-            row = _row(waiting.entry)
-            parts = _attachment_rows(waiting.entry)
-            chain = chain_value(chain, record_digest([*row, *(p[2] for p in parts)]))
-            records.append((number, *row, chain))
-            attachments += [(number, *part) for part in parts]
-            ids.append(number)
-        _insert_rows(connection, _INSERT_RECORD, records)
-        _insert_rows(connection, _INSERT_ATTACHMENT, attachments)
-        return ids
+            self.keys.prepare(number, entry.at)
+            key = self.keys.record_key(number)
+            digests = [b.digest for b in bodies]
+            row = rows.digested_row(entry, entry.message.digest)
+            chain = chain_value(chain, record_digest([*row, *digests]))
+            is_reduced = not self._settings.bodies.keeps(entry.side, entry.message.service.client)
+            content = reduce_message(entry.message) if is_reduced else entry.message.raw
+            row[rows.MESSAGE_PLACE] = _sealed(key, content, number, "message")
+            state: list[rows.Field] = [
+                Form.SEALED,
+                Links.DIGEST,
+                entry.message.digest,
+                int(is_reduced),
+                chain,
+            ]
+            records.append([number, *row, *state])
+            attachments += [[number, *_attachment_row(body, key, number)] for body in bodies]
+        rows.insert_rows(connection, rows.INSERT_RECORDS, records)
+        rows.insert_rows(connection, rows.INSERT_ATTACHMENTS, attachments)
+        return [int(str(r[0])) for r in records]
 
     def _undo(self, connection: sqlite3.Connection, linked: list[Path]) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -282,92 +285,31 @@ class MessageLog:
                 path.unlink(missing_ok=True)
 
     def _remove_unnamed_bodies(self) -> None:
-        named = {
-            row[0]
-            for row in self._reader.execute("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
-        }
+        found = self.reader.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
+        named = {row[0] for row in found}
         for path in self.bodies.iterdir():
             if path.name not in named:
                 path.unlink()
 
-    # Reading
-
-    def _query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._reader_lock:
-            return self._reader.execute(sql, parameters).fetchall()
+    # Reading, and timestamps: see `gateway.messagelog.reading`
 
     async def find(
         self, owner: ClientId, message_id: str, *, is_response: bool | None = None
     ) -> list[LogRecord]:
         """A client's records of a message id, oldest first."""
-        where, parameters = "owner = ? AND message_id = ?", [owner.path(), message_id]
-        if is_response is not None:
-            where += f" AND is_response = {int(is_response)}"
-        return await asyncio.to_thread(self._records, where, parameters)
+        return await self.reader.find(owner, message_id, is_response=is_response)
 
     async def untimestamped(self, limit: int) -> list[LogRecord]:
-        """The oldest records without a timestamp; without their bodies."""
-        return await asyncio.to_thread(self._records, "stamped.record_id IS NULL", [], limit)
-
-    def oldest_untimestamped(self) -> datetime | None:
-        """When the oldest record without a timestamp was written."""
-        rows = self._query(
-            "SELECT at_ms FROM record WHERE id > (SELECT coalesce(max(record_id), 0) FROM stamped) ORDER BY id LIMIT 1"
-        )
-        return _moment(int(str(rows[0][0]))) if rows else None
+        """The oldest records without a timestamp."""
+        return await self.reader.untimestamped(limit)
 
     async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
         """Records by their ids."""
-        marks = ", ".join("?" * len(ids))
-        return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
-
-    def record(self, record_id: int) -> LogRecord:
-        """One record, for threads. Raises `LogFailed` when it is not there."""
-        found = self._records("record.id = ?", [record_id])
-        if not found:
-            raise LogFailed(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
-        return found[0]
-
-    def _records(self, where: str, parameters: Sequence[object], limit: int = 10_000) -> list[LogRecord]:
-        rows = self._query(
-            "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "  # noqa: S608  clauses of ours, values bound
-            "coalesce(stamped.signature, record.signature), hash_chain_result, hash_chain, record.at_ms, stamp.token, "
-            "stamp.result, stamped.chain, stamped.record_id "
-            "FROM record LEFT JOIN stamped ON stamped.record_id = record.id LEFT JOIN stamp ON stamp.id = stamped.stamp_id "
-            f"WHERE {where} ORDER BY record.id LIMIT {limit}",
-            parameters,
-        )
-        return [_record(row, self._attachments(row[0])) for row in rows]
-
-    def _attachments(self, record_id: object) -> tuple[LoggedAttachment, ...]:
-        rows = self._query(
-            "SELECT number, size_bytes, digest, content, file_name FROM attachment WHERE record_id = ? ORDER BY number",
-            [record_id],
-        )
-        return tuple(LoggedAttachment(*row) for row in rows)  # type: ignore[arg-type]
+        return await self.reader.by_ids(ids)
 
     async def verify_chain(self) -> int | None:
-        """Walk every record; the id of the first one that was changed or follows a gap, or None when all is whole."""
-        return await asyncio.to_thread(self._verify_chain)
-
-    def _verify_chain(self) -> int | None:
-        with self._reader_lock:
-            before, chain = _last(self._reader, "removed") or (0, FIRST_CHAIN_VALUE)
-            expected = before + 1
-            for number, *row, kept in self._reader.execute(
-                "SELECT id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
-                "signature, hash_chain_result, hash_chain, at_ms, chain FROM record ORDER BY id"
-            ):
-                digests = self._reader.execute(
-                    "SELECT digest FROM attachment WHERE record_id = ? ORDER BY number", [number]
-                ).fetchall()
-                chain = chain_value(chain, record_digest([*row, *(d[0] for d in digests)]))
-                if number != expected or chain != kept:
-                    return int(number)
-                expected += 1
-        return None
-
-    # Timestamps
+        """The id of the first record that was changed or follows a gap; None when all is whole."""
+        return await self.reader.verify_chain()
 
     async def keep_stamp(self, stamp: Stamp) -> None:
         """Keep a timestamp with the records it is over, all or nothing. Raises `LogFailed`."""
@@ -375,21 +317,21 @@ class MessageLog:
 
     def _keep_stamp(self, stamp: Stamp) -> None:
         try:
-            with self._reader_lock:
-                self._reader.execute("BEGIN IMMEDIATE")
+            with self.reader.lock:
+                self.reader.connection.execute("BEGIN IMMEDIATE")
                 try:
-                    cursor = self._reader.execute(
+                    cursor = self.reader.connection.execute(
                         "INSERT INTO stamp (token, result, at_ms, authority) VALUES (?, ?, ?, ?)",
-                        (stamp.token, stamp.result, _milliseconds(stamp.at), stamp.authority),
+                        (stamp.token, stamp.result, rows.to_milliseconds(stamp.at), stamp.authority),
                     )
-                    self._reader.executemany(
+                    self.reader.connection.executemany(
                         "INSERT INTO stamped (record_id, stamp_id, chain, signature) VALUES (?, ?, ?, ?)",
                         [(r, cursor.lastrowid, chain, signature) for r, chain, signature in stamp.records],
                     )
                 except BaseException:
-                    self._reader.execute("ROLLBACK")
+                    self.reader.connection.execute("ROLLBACK")
                     raise
-                self._reader.execute("COMMIT")
+                self.reader.connection.execute("COMMIT")
         except sqlite3.Error as err:
             raise LogFailed(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 
@@ -413,94 +355,12 @@ async def _settled(done: asyncio.Future[int]) -> None:
     done.exception()  # nobody else will look at it
 
 
-_INSERT_RECORD = (
-    "INSERT INTO record (id, message_id, request_id, is_response, side, owner, client, service, protocol, "
-    "message, signature, hash_chain_result, hash_chain, at_ms, chain) VALUES "
-)
-_INSERT_ATTACHMENT = (
-    "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name) VALUES "
-)
+def _sealed(key: bytes, clear: bytes, record_id: int, what: str) -> bytes:
+    return seal(key, secrets.token_bytes(NONCE_BYTES), clear, sealed_label(record_id, what))
 
 
-def _insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
-    for start in range(0, len(rows), _ROWS_TOGETHER):
-        some = rows[start : start + _ROWS_TOGETHER]
-        marks = f"({', '.join('?' * len(some[0]))})"
-        connection.execute(
-            statement + ", ".join([marks] * len(some)), [value for row in some for value in row]
-        )
-
-
-def _last(connection: sqlite3.Connection, table: str) -> tuple[int, bytes] | None:
-    """Number and chain value of the last row of a table that has both."""
-    row = connection.execute(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  a name of ours
-    return None if row is None else (int(row[0]), bytes(row[1]))
-
-
-def _row(entry: LogEntry) -> tuple[bytes | str | int | None, ...]:
-    message = entry.message
-    return (
-        message.message_id,
-        message.request_id,
-        int(message.is_response),
-        entry.side.value,
-        entry.owner.path(),
-        message.client.path(),
-        message.service.path(),
-        message.protocol.value,
-        message.raw,
-        entry.signature,
-        entry.hash_chain_result,
-        entry.hash_chain,
-        _milliseconds(entry.at),
-    )
-
-
-def _attachment_rows(entry: LogEntry) -> list[tuple[int, int, bytes, bytes | None, str | None]]:
-    suffix = "r" if entry.message.is_response else "q"
-    return [
-        (
-            number,
-            spool.size,
-            spool.digest,
-            spool.content,
-            None if spool.path is None else f"{spool.path.stem}-{suffix}",
-        )
-        for number, spool in enumerate(entry.attachments, 1)
-    ]
-
-
-def _record(row: Sequence[object], attachments: tuple[LoggedAttachment, ...]) -> LogRecord:
-    return LogRecord(
-        id=int(str(row[0])),
-        message_id=str(row[1]),
-        request_id=str(row[2]),
-        is_response=bool(row[3]),
-        side=Side(str(row[4])),
-        owner=ClientId(*str(row[5]).split("/")),
-        client=str(row[6]),
-        service=str(row[7]),
-        protocol=str(row[8]),
-        message=_bytes(row[9]) or b"",
-        signature=_bytes(row[10]) or b"",
-        hash_chain_result=_bytes(row[11]),
-        hash_chain=_bytes(row[12]),
-        at=_moment(int(str(row[13]))),
-        timestamp=_bytes(row[14]),
-        timestamp_result=_bytes(row[15]),
-        timestamp_chain=_bytes(row[16]),
-        is_timestamped=row[17] is not None,
-        attachments=attachments,
-    )
-
-
-def _bytes(value: object) -> bytes | None:
-    return value if isinstance(value, bytes) else None
-
-
-def _milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+def _attachment_row(body: KeptBody, key: bytes, record_id: int) -> list[rows.Field]:
+    what = f"attachment {body.number}"
+    content = None if body.content is None else _sealed(key, body.content, record_id, what)
+    file_key = None if body.file_name is None else _sealed(key, body.file_key, record_id, f"key of {what}")
+    return [body.number, body.size_bytes, body.digest, content, body.file_name, file_key, body.kept_bytes]

@@ -109,6 +109,10 @@ class Breakable:
         self._there()
         return await self._inner.sign(key_id, digest, algorithm)
 
+    async def derive_secret(self, purpose: str) -> bytes:
+        self._there()
+        return await self._inner.derive_secret(purpose)
+
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         return self._inner.tls_private_key(key_id, public_key)
 

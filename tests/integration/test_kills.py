@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from gateway.messagelog.store import MessageLog
 from tests.integration.calling import AFIL, ECHO, works
 from tests.integration.conftest import CONSUMER, PROVIDER
+from tests.logs import open_gateway_log
 
 if TYPE_CHECKING:
     from benchmarks.federation import Federation, GatewaySpec
@@ -95,7 +95,7 @@ async def test_no_answer_without_a_durable_record_on_both_sides(federation: Fede
         missing = set(load.answered) - kept(federation, spec)
         assert not missing
         federation.kill(spec.key)
-        log = MessageLog.open(federation.data(spec) / "log")
+        log = open_gateway_log(federation.data(spec), (federation.folder / "pin").read_text())
         assert await log.verify_chain() is None
         await log.close()
         federation.start_gateway(spec)

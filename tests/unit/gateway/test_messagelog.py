@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sqlite3
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.messagelog.record import LogEntry, Side
-from gateway.messagelog.spool import Spool, SpoolFolder
-from gateway.messagelog.store import LogSettings, MessageLog
+from gateway.messagelog.spool import SpoolFolder
+from gateway.messagelog.store import LogSettings
 from schemas.faults import Kind, LogFailed
-from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, Protocol
+from tests.logs import OWNER, entry, open_log
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-OWNER = ClientId("MX", "GOB", "A", "S")
-
-
-def entry(message_id: str = "m", *bodies: Spool) -> LogEntry:
-    raw = message_id.encode()
-    message = Message(
-        Protocol.REST,
-        is_response=False,
-        raw=raw,
-        digest=hashlib.sha512(raw).digest(),
-        client=OWNER,
-        service=ServiceId(OWNER, "echo"),
-        message_id=message_id,
-        request_id="r",
-    )
-    return LogEntry(Side.CONSUMER, message, OWNER, b"signature", None, None, bodies, NOW)
 
 
 def rows(folder: Path) -> list[tuple[int, str]]:
@@ -57,7 +36,7 @@ class Blocker:
 
 
 async def test_what_waits_together_is_written_in_order_and_chained(tmp_path: Path) -> None:
-    log = MessageLog.open(tmp_path)
+    log = open_log(tmp_path)
     ids = await asyncio.gather(*(log.append(entry(f"m{n}")) for n in range(200)))
     assert list(ids) == list(range(1, 201))
     assert rows(tmp_path) == [(n + 1, f"m{n}") for n in range(200)]
@@ -66,7 +45,7 @@ async def test_what_waits_together_is_written_in_order_and_chained(tmp_path: Pat
 
 
 async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:
-    log = MessageLog.open(tmp_path)
+    log = open_log(tmp_path)
     for number in range(3):
         await log.append(entry(f"m{number}"))
     with sqlite3.connect(tmp_path / "messages.sqlite") as writer:
@@ -77,7 +56,7 @@ async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:
 
 async def test_a_second_start_goes_on_with_the_chain(tmp_path: Path) -> None:
     for _ in range(2):
-        log = MessageLog.open(tmp_path)
+        log = open_log(tmp_path)
         await log.append(entry())
         assert await log.verify_chain() is None
         await log.close()
@@ -85,7 +64,7 @@ async def test_a_second_start_goes_on_with_the_chain(tmp_path: Path) -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_a_whole_record(tmp_path: Path) -> None:
-    log, spools = MessageLog.open(tmp_path), SpoolFolder(tmp_path / "spool")
+    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool")
     body, small = spools.new(), spools.new()
     await body.write(b"x" * 200_000)
     await body.finish()
@@ -110,13 +89,12 @@ async def test_a_caller_that_goes_away_leaves_a_whole_record(tmp_path: Path) -> 
         await task
     (found,) = await log.find(OWNER, "gone")
     assert [a.size_bytes for a in found.attachments] == [200_000, 5]
-    assert (log.bodies / (found.attachments[0].file_name or "")).read_bytes() == b"x" * 200_000
-    assert found.attachments[1].content == b"small"
+    assert [b"".join(log.reader.open_body(found, a)) for a in found.attachments] == [b"x" * 200_000, b"small"]
     await log.close()
 
 
 async def test_a_full_queue_refuses_at_once_also_when_callers_went_away(tmp_path: Path) -> None:
-    log = MessageLog.open(tmp_path, settings=LogSettings(queue_length=3))
+    log = open_log(tmp_path, settings=LogSettings(queue_length=3))
     blocker = Blocker(tmp_path)
     tasks = [asyncio.create_task(log.append(entry())) for _ in range(3)]
     await asyncio.sleep(0)
@@ -132,7 +110,7 @@ async def test_a_full_queue_refuses_at_once_also_when_callers_went_away(tmp_path
 
 
 async def test_an_entry_that_cannot_be_written_is_refused_and_the_log_goes_on(tmp_path: Path) -> None:
-    log, spools = MessageLog.open(tmp_path), SpoolFolder(tmp_path / "spool")
+    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool")
     body = spools.new()
     await body.write(b"x" * 200_000)
     await body.finish()
@@ -147,15 +125,15 @@ async def test_an_entry_that_cannot_be_written_is_refused_and_the_log_goes_on(tm
 
 
 async def test_bodies_nobody_names_are_removed_at_the_next_start(tmp_path: Path) -> None:
-    log = MessageLog.open(tmp_path)
+    log = open_log(tmp_path)
     await log.close()
     (tmp_path / "bodies" / "left-q").write_bytes(b"left by a crash")
-    await MessageLog.open(tmp_path).close()
+    await open_log(tmp_path).close()
     assert list((tmp_path / "bodies").iterdir()) == []
 
 
 async def test_a_guard_stops_the_log(tmp_path: Path) -> None:
-    log = MessageLog.open(tmp_path)
+    log = open_log(tmp_path)
 
     def refuse(_now: datetime) -> None:
         raise LogFailed(Kind.TIMESTAMPING_FAILED, "no timestamps")

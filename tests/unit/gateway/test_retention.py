@@ -20,12 +20,13 @@ from schemas import xades
 from schemas.faults import LogFailed
 from schemas.identifiers import ClientId
 from tests import worlds
+from tests.logs import open_log
 from tests.worlds import CONSUMER, NOW
 
 
 @pytest.fixture
 async def message_log(tmp_path: Path) -> AsyncIterator[MessageLog]:
-    opened = MessageLog.open(tmp_path)
+    opened = open_log(tmp_path)
     yield opened
     await opened.close()
 

@@ -1,0 +1,261 @@
+"""The keys of a message log: in one sealed file beside the log, never inside it.
+
+``keys.json`` holds the `KeyTree`s, sealed (AES-256-GCM) by a secret of the software token or, where ``log.secret`` is set, by
+that secret through argon2id. It is written whole or not at all. A copy of the log's database and bodies without this file is
+unreadable, and once a key is destroyed here no copy of theirs can be read again: keep copies of *this* file only where they
+can be destroyed too.
+
+The running gateway and a command may both change the file: changes are made under a lock, on what is on the disk then, and
+whoever reads looks first whether the file is another one now.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from certs.edges.tokenfiles import write_whole
+from gateway.messagelog.keytree import Destroyed, KeyTree, new_tree, parse_trees, render_trees
+from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES
+from schemas.faults import Kind, LogFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+KEY_FILE = "keys.json"
+TOKEN_PURPOSE = "message log"  # noqa: S105  a name
+_LABEL = b"message log keys 1"
+_MEMORY_KIB = 32 * 1024
+_PASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """What seals the key file: a secret of the software token, or one of the operator's (``by`` says which)."""
+
+    by: str
+    value: bytes
+
+    @classmethod
+    def of_token(cls, secret: bytes) -> KeySecret:
+        """The token's secret for `TOKEN_PURPOSE`."""
+        return cls("token", secret)
+
+    @classmethod
+    def of_operator(cls, secret: str) -> KeySecret:
+        """The secret that ``log.secret`` leads to."""
+        return cls("secret", secret.encode())
+
+    def key(self, salt: bytes) -> bytes:
+        """The key that seals."""
+        if self.by == "token":
+            return self.value
+        return hash_secret_raw(self.value, salt, _PASSES, _MEMORY_KIB, 1, KEY_BYTES, Type.ID)
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    sealed_by: str
+    salt: str
+    trees: str
+
+
+class LogKeys:
+    """The keys of one log. Closed until `open`."""
+
+    def __init__(self, folder: Path, *, period: timedelta = timedelta(days=30)) -> None:
+        self._folder = folder
+        self._path = folder / KEY_FILE
+        self._period = period
+        self._lock = threading.RLock()
+        self._sealed_by = ""
+        self._salt = b""
+        self._key: bytes | None = None
+        self._trees: tuple[KeyTree, ...] = ()
+        self._seen: tuple[int, int, int] | None = None
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is a key file."""
+        return self._path.exists()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether keys can be had."""
+        return self._key is not None
+
+    def open(self, secret: KeySecret, *, may_make: bool) -> None:
+        """Open the key file; make one if there is none and ``may_make``. Raises `LogFailed`, and then nothing is open."""
+        with self._lock, self._locked():
+            if not self.exist:
+                if not may_make:
+                    raise LogFailed(
+                        Kind.LOGGING_FAILED,
+                        f"{self._path} is missing, and the message log holds records sealed by it; bring it back, or put the "
+                        "log's folder aside to begin a new one. Nothing is logged or sent until then",
+                    )
+                self._make(secret)
+            stored = _read(self._path)
+            if stored.sealed_by != secret.by:
+                raise LogFailed(
+                    Kind.LOGGING_FAILED,
+                    f"the message log's keys in {self._path} are sealed by {_named(stored.sealed_by)}, and "
+                    f"{_named(secret.by)} was given; set or unset log.secret, or change what seals them: gateway log rekey",
+                )
+            key = secret.key(base64.b64decode(stored.salt))
+            self._take(stored, key)
+            self._key, self._sealed_by, self._salt = key, stored.sealed_by, base64.b64decode(stored.salt)
+
+    def check_open(self) -> None:
+        """Refuse while keys cannot be had. Raises `LogFailed`."""
+        if self._key is None:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                "the message log is closed: its keys open once the software token is logged in (or with log.secret); "
+                "nothing is logged or sent until then",
+            )
+
+    def close(self) -> None:
+        """Forget every key that is in memory."""
+        with self._lock:
+            self._key, self._trees, self._seen = None, (), None
+
+    def record_key(self, record_id: int) -> bytes:
+        """The key of a record. Raises `Destroyed`, or `LogFailed` while the keys are closed."""
+        with self._lock:
+            self._refresh()
+            for tree in reversed(self._trees):
+                if tree.first <= record_id < tree.end:
+                    return tree.key(record_id)
+        raise Destroyed(record_id)
+
+    def prepare(self, record_id: int, now: datetime) -> None:
+        """Have a key for a record that is to be written: a new tree begins when the last one is full or its period over."""
+        with self._lock:
+            self._refresh()
+            if self._trees and self._serves(self._trees[-1], record_id, now):
+                return
+            with self._changing() as trees:
+                if not trees or not self._serves(trees[-1], record_id, now):
+                    trees.append(new_tree(record_id, now, secrets.token_bytes(KEY_BYTES)))
+
+    def begin_tree(self, record_id: int, now: datetime) -> None:
+        """Keys of a new tree from a record on, whatever the last one's age."""
+        with self._lock, self._changing() as trees:
+            trees.append(new_tree(record_id, now, secrets.token_bytes(KEY_BYTES)))
+
+    def destroy(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Destroy the keys of records; it is on the disk when this returns. What is destroyed already stays so."""
+        with self._lock, self._changing() as trees:
+            trees[:] = [
+                tree.without([(low, min(high, end - 1)) for low, high in ranges if low < end])
+                for tree, end in zip(trees, _ends(trees), strict=True)
+            ]
+
+    def reseal(self, secret: KeySecret) -> None:
+        """Let the file open with another secret from now on."""
+        with self._lock, self._changing():
+            self._salt = secrets.token_bytes(16)
+            self._key, self._sealed_by = secret.key(self._salt), secret.by
+
+    def _serves(self, tree: KeyTree, record_id: int, now: datetime) -> bool:
+        return tree.first <= record_id < tree.end and now - tree.made_at < self._period
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[KeyTree]]:
+        with self._locked():
+            self._refresh()
+            trees = list(self._trees)
+            yield trees
+            self._write(trees)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _refresh(self) -> None:
+        """Take the file again if another process wrote it. Raises `LogFailed` when it is gone or opens no more."""
+        self.check_open()
+        try:
+            found = self._path.stat()
+        except OSError as err:
+            raise LogFailed(
+                Kind.LOGGING_FAILED, f"the message log's keys are gone: {err}; nothing is logged or sent"
+            ) from err
+        if (found.st_ino, found.st_mtime_ns, found.st_size) != self._seen:
+            self._take(_read(self._path), self._key or b"")
+
+    def _take(self, stored: _KeyFile, key: bytes) -> None:
+        found = self._path.stat()
+        self._trees = parse_trees(_unsealed(stored, key, self._path))
+        self._seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def _make(self, secret: KeySecret) -> None:
+        self._salt, self._sealed_by = secrets.token_bytes(16), secret.by
+        self._key = secret.key(self._salt)
+        self._write([])
+
+    def _write(self, trees: Sequence[KeyTree]) -> None:
+        assert self._key is not None  # noqa: S101  only what is open is written
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = nonce + AESGCM(self._key).encrypt(nonce, render_trees(trees), _LABEL)
+        stored = _KeyFile(1, self._sealed_by, _text(self._salt), _text(sealed))
+        write_whole(self._path, msgspec.json.encode(stored))
+        self._take(stored, self._key)
+
+
+def _ends(trees: Sequence[KeyTree]) -> list[int]:
+    """Where each tree's records end: where the next one's begin."""
+    return [after.first for after in trees[1:]] + [1 << 62 for _ in trees[-1:]]
+
+
+def _read(path: Path) -> _KeyFile:
+    try:
+        stored = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
+    except (OSError, msgspec.DecodeError) as err:
+        raise LogFailed(
+            Kind.LOGGING_FAILED, f"the message log's keys in {path} cannot be read: {err}"
+        ) from err
+    if stored.version != 1:
+        raise LogFailed(Kind.LOGGING_FAILED, f"{path} is of version {stored.version}; version 1 was expected")
+    return stored
+
+
+def _unsealed(stored: _KeyFile, key: bytes, path: Path) -> bytes:
+    try:
+        sealed = base64.b64decode(stored.trees)
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _LABEL)
+    except (InvalidTag, ValueError):
+        raise LogFailed(
+            Kind.LOGGING_FAILED,
+            f"the message log's keys in {path} do not open: {_named(stored.sealed_by)} is another than the one they were "
+            "sealed with, or the file was altered. Nothing is logged or sent until they do",
+        ) from None
+
+
+def _named(sealed_by: str) -> str:
+    return "the software token" if sealed_by == "token" else "log.secret"
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

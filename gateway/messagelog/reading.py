@@ -1,0 +1,166 @@
+"""Reading a message log: records by what is clear in them, their content by their keys, and the chain that binds them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from gateway.messagelog import rows
+from gateway.messagelog.keytree import Destroyed
+from gateway.messagelog.record import (
+    FIRST_CHAIN_VALUE,
+    Form,
+    Links,
+    chain_value,
+    record_digest,
+    sealed_label,
+)
+from gateway.messagelog.sealing import open_sealed
+from gateway.messagelog.spool import read_sealed
+from schemas.faults import Fault, Kind, LogFailed
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from gateway.messagelog.keys import LogKeys
+    from gateway.messagelog.record import LoggedAttachment, LogRecord
+    from schemas.identifiers import ClientId
+
+
+class LogReader:
+    """Reads over one connection, from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, bodies: Path, keys: LogKeys) -> None:
+        self.connection = connection
+        self.lock = threading.Lock()
+        self._bodies = bodies
+        self._keys = keys
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """The rows of a question."""
+        with self.lock:
+            return self.connection.execute(sql, parameters).fetchall()
+
+    async def find(
+        self, owner: ClientId, message_id: str, *, is_response: bool | None = None
+    ) -> list[LogRecord]:
+        """A client's records of a message id, oldest first."""
+        where, parameters = "owner = ? AND message_id = ?", [owner.path(), message_id]
+        if is_response is not None:
+            where += f" AND is_response = {int(is_response)}"
+        return await asyncio.to_thread(self._records, where, parameters)
+
+    async def untimestamped(self, limit: int) -> list[LogRecord]:
+        """The oldest records without a timestamp."""
+        return await asyncio.to_thread(self._records, "stamped.record_id IS NULL", [], limit)
+
+    def oldest_untimestamped(self) -> datetime | None:
+        """When the oldest record without a timestamp was written."""
+        found = self.query(
+            "SELECT at_ms FROM record WHERE id > (SELECT coalesce(max(record_id), 0) FROM stamped) ORDER BY id LIMIT 1"
+        )
+        return rows.to_moment(found[0][0]) if found else None
+
+    async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
+        """Records by their ids."""
+        marks = ", ".join("?" * len(ids))
+        return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
+
+    def record(self, record_id: int) -> LogRecord:
+        """One record, for threads. Raises `LogFailed` when it is not there."""
+        found = self._records("record.id = ?", [record_id])
+        if not found:
+            raise LogFailed(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
+        return found[0]
+
+    def newest_sealed(self) -> LogRecord | None:
+        """The newest record whose content is there, sealed."""
+        found = self._records("form = 1 AND erased.record_id IS NULL", [], 1, order="record.id DESC")
+        return found[0] if found else None
+
+    def _records(
+        self, where: str, parameters: Sequence[object], limit: int = 10_000, *, order: str = "record.id"
+    ) -> list[LogRecord]:
+        found = self.query(f"{rows.SELECT_RECORDS} WHERE {where} ORDER BY {order} LIMIT {limit}", parameters)
+        return [rows.record_of(row, self.query(rows.SELECT_ATTACHMENTS, [row[0]])) for row in found]
+
+    # Content
+
+    def open_message(self, record: LogRecord) -> bytes:
+        """The message as it is in the log. Raises `LogFailed` when it does not open, or was erased."""
+        if record.form is Form.CLEAR:
+            return record.message
+        return open_sealed(self._key(record), record.message, sealed_label(record.id, "message"))
+
+    def open_body(self, record: LogRecord, attachment: LoggedAttachment) -> Iterable[bytes]:
+        """A body's chunks, as much of it as is in the log. Raises `LogFailed` as `open_message` does."""
+        what = f"attachment {attachment.number}"
+        if attachment.content is not None:
+            return (open_sealed(self._key(record), attachment.content, sealed_label(record.id, what)),)
+        if attachment.file_name is None or attachment.file_key is None:
+            return ()
+        key = open_sealed(self._key(record), attachment.file_key, sealed_label(record.id, f"key of {what}"))
+        return read_sealed(self._bodies / attachment.file_name, key)
+
+    def _key(self, record: LogRecord) -> bytes:
+        if record.erasure is not None:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                f"the content of record {record.id} was erased by order {record.erasure.reference}",
+            )
+        try:
+            return self._keys.record_key(record.id)
+        except Destroyed:
+            raise LogFailed(
+                Kind.LOGGING_FAILED, f"the key of record {record.id} is destroyed or was never in these keys"
+            ) from None
+
+    # The chain
+
+    async def verify_chain(self) -> int | None:
+        """Walk every record; the id of the first one that was changed or follows a gap, or None when all is whole.
+
+        Content that is there is opened and compared with its digest. Raises `LogFailed` while the keys are closed.
+        """
+        return await asyncio.to_thread(self._verify_chain)
+
+    def _verify_chain(self) -> int | None:
+        self._keys.check_open()
+        with self.lock:
+            before, chain = rows.last_chain(self.connection, "removed") or (0, FIRST_CHAIN_VALUE)
+        expected, number = before + 1, before
+        while some := self.query(
+            f"SELECT record.id, {rows.DIGESTED}, chain, erased.record_digest FROM record "  # noqa: S608  names of ours
+            "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT 500",
+            [number],
+        ):
+            records = {r.id: r for r in self._records("record.id BETWEEN ? AND ?", [some[0][0], some[-1][0]])}
+            for row in some:
+                number, kept = int(str(row[0])), row[-2]
+                digest = self._digest(records[number], list(row[1:-2]), row[-1])
+                if digest is None or number != expected or chain_value(chain, digest) != kept:
+                    return number
+                chain, expected = chain_value(chain, digest), expected + 1
+        return None
+
+    def _digest(self, record: LogRecord, fields: list[object], erased_digest: object) -> bytes | None:
+        """What the chain says of a record, out of the record; None when its content is not what it was."""
+        if isinstance(erased_digest, bytes):
+            return erased_digest
+        if record.erasure is None:
+            try:
+                message = self.open_message(record)
+            except Fault:
+                return None
+            whole = record.form is Form.SEALED and not record.is_reduced
+            if whole and hashlib.sha512(message).digest() != record.message_digest:
+                return None
+            fields[rows.MESSAGE_PLACE] = message
+        if record.links is Links.DIGEST:
+            fields[rows.MESSAGE_PLACE] = record.message_digest
+        return record_digest([*fields, *(a.digest for a in record.attachments)])  # type: ignore[list-item]

@@ -1,0 +1,131 @@
+"""Records as rows and back: the statements of a message log, each column named once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gateway.messagelog.record import (
+    ErasureOrder,
+    Form,
+    Links,
+    LogEntry,
+    LoggedAttachment,
+    LogRecord,
+    Side,
+)
+from schemas.identifiers import ClientId
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+# The columns a record's digest in the chain is over, in its order; `MESSAGE_PLACE` is where the message stands, or its digest.
+DIGESTED = (
+    "message_id, request_id, is_response, side, owner, client, service, protocol, message, signature, hash_chain_result, "
+    "hash_chain, at_ms"
+)
+MESSAGE_PLACE = 8
+SELECT_RECORDS = (
+    "SELECT record.id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
+    "coalesce(stamped.signature, record.signature), hash_chain_result, hash_chain, record.at_ms, form, links, message_digest, "
+    "is_reduced, stamp.token, stamp.result, stamped.chain, stamped.record_id, erasure.reference, erasure.authority, "
+    "erasure.ordered_by, erasure.at_ms FROM record LEFT JOIN stamped ON stamped.record_id = record.id "
+    "LEFT JOIN stamp ON stamp.id = stamped.stamp_id LEFT JOIN erased ON erased.record_id = record.id "
+    "LEFT JOIN erasure ON erasure.id = erased.erasure_id "
+)
+SELECT_ATTACHMENTS = (
+    "SELECT number, size_bytes, digest, content, file_name, file_key, kept_bytes FROM attachment "
+    "WHERE record_id = ? ORDER BY number"
+)
+INSERT_RECORDS = (
+    f"INSERT INTO record (id, {DIGESTED}, form, links, message_digest, is_reduced, chain) VALUES "  # noqa: S608  names of ours
+)
+INSERT_ATTACHMENTS = "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name, file_key, kept_bytes) VALUES "
+# Rows of one statement: eighteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
+# the interpreter once, not once a row.
+_ROWS_TOGETHER = 50
+
+Field = bytes | str | int | None
+
+
+def insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    """Insert rows, many in one statement."""
+    for start in range(0, len(rows), _ROWS_TOGETHER):
+        some = rows[start : start + _ROWS_TOGETHER]
+        marks = f"({', '.join('?' * len(some[0]))})"
+        connection.execute(
+            statement + ", ".join([marks] * len(some)), [value for row in some for value in row]
+        )
+
+
+def last_chain(connection: sqlite3.Connection, table: str) -> tuple[int, bytes] | None:
+    """Number and chain value of the last row of a table that has both."""
+    row = connection.execute(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  a name of ours
+    return None if row is None else (int(row[0]), bytes(row[1]))
+
+
+def digested_row(entry: LogEntry, message: bytes) -> list[Field]:
+    """The columns of `DIGESTED`, with ``message`` in the message's place."""
+    said = entry.message
+    return [
+        said.message_id,
+        said.request_id,
+        int(said.is_response),
+        entry.side.value,
+        entry.owner.path(),
+        said.client.path(),
+        said.service.path(),
+        said.protocol.value,
+        message,
+        entry.signature,
+        entry.hash_chain_result,
+        entry.hash_chain,
+        to_milliseconds(entry.at),
+    ]
+
+
+def record_of(row: Sequence[object], attachments: Sequence[Sequence[object]]) -> LogRecord:
+    """A row of `SELECT_RECORDS` and its rows of `SELECT_ATTACHMENTS` as a record."""
+    return LogRecord(
+        id=int(str(row[0])),
+        message_id=str(row[1]),
+        request_id=str(row[2]),
+        is_response=bool(row[3]),
+        side=Side(str(row[4])),
+        owner=ClientId(*str(row[5]).split("/")),
+        client=str(row[6]),
+        service=str(row[7]),
+        protocol=str(row[8]),
+        message=_bytes(row[9]) or b"",
+        signature=_bytes(row[10]) or b"",
+        hash_chain_result=_bytes(row[11]),
+        hash_chain=_bytes(row[12]),
+        at=to_moment(row[13]),
+        form=Form(int(str(row[14]))),
+        links=Links(int(str(row[15]))),
+        message_digest=_bytes(row[16]) or b"",
+        is_reduced=bool(row[17]),
+        timestamp=_bytes(row[18]),
+        timestamp_result=_bytes(row[19]),
+        timestamp_chain=_bytes(row[20]),
+        is_timestamped=row[21] is not None,
+        attachments=tuple(LoggedAttachment(*a) for a in attachments),  # type: ignore[arg-type]
+        erasure=None
+        if row[22] is None
+        else ErasureOrder(str(row[22]), str(row[23]), str(row[24]), to_moment(row[25])),
+    )
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None
+
+
+def to_milliseconds(at: datetime) -> int:
+    """A moment as it is stored."""
+    return int(at.timestamp() * 1000)
+
+
+def to_moment(milliseconds: object) -> datetime:
+    """A stored moment."""
+    return datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)

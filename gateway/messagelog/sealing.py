@@ -1,0 +1,95 @@
+"""How what a log keeps is sealed: AES-256-GCM, short things whole, long ones as a stream of chunks. Pure.
+
+Short: nonce, ciphertext, tag. Under one key no more than a handful of things are sealed, so a random nonce will do.
+
+A stream is chunks of `CHUNK` bytes (the last one shorter, or empty), each sealed on its own. A chunk's nonce is its number and
+whether it is the last: so none can be left out, moved or cut off without showing. A stream's key seals one stream only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.faults import Kind, LogFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+CHUNK = 256 * 1024
+TAG_BYTES = 16
+NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+def seal(key: bytes, nonce: bytes, clear: bytes, label: bytes) -> bytes:
+    """Seal something short. ``label`` says what it is, and it opens as nothing else."""
+    return nonce + AESGCM(key).encrypt(nonce, clear, label)
+
+
+def open_sealed(key: bytes, sealed: bytes, label: bytes) -> bytes:
+    """What was sealed. Raises `LogFailed`."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label)
+    except (InvalidTag, ValueError):
+        raise LogFailed(
+            Kind.LOGGING_FAILED,
+            f"the {label.decode('ascii', 'replace')} does not open with the log's key: it was altered, or the keys are not "
+            "those of this log",
+        ) from None
+
+
+class StreamSealer:
+    """Seals a stream: bytes in by `feed`, sealed chunks out; `finish` gives the last one."""
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+        self._number = 0
+        self._waiting = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; the chunks that are complete now, sealed."""
+        self._waiting += data
+        out = bytearray()
+        while len(self._waiting) > CHUNK:
+            out += self._seal(bytes(self._waiting[:CHUNK]), is_last=False)
+            del self._waiting[:CHUNK]
+        return bytes(out)
+
+    def finish(self) -> bytes:
+        """The last chunk, sealed; nothing may follow."""
+        return self._seal(bytes(self._waiting), is_last=True)
+
+    def _seal(self, clear: bytes, *, is_last: bool) -> bytes:
+        nonce = _nonce(self._number, is_last=is_last)
+        self._number += 1
+        return self._aead.encrypt(nonce, clear, None)
+
+
+def open_stream(file: BinaryIO, key: bytes) -> Iterator[bytes]:
+    """The clear chunks of a sealed stream. Raises `LogFailed` at the first that is not what was sealed."""
+    aead, number = AESGCM(key), 0
+    chunk = file.read(CHUNK + TAG_BYTES)
+    while True:
+        following = file.read(CHUNK + TAG_BYTES) if len(chunk) == CHUNK + TAG_BYTES else b""
+        yield open_chunk(aead, number, chunk, is_last=not following)
+        if not following:
+            return
+        chunk, number = following, number + 1
+
+
+def open_chunk(aead: AESGCM, number: int, chunk: bytes, *, is_last: bool) -> bytes:
+    """One chunk of a stream. Raises `LogFailed`."""
+    try:
+        return aead.decrypt(_nonce(number, is_last=is_last), chunk, None)
+    except (InvalidTag, ValueError):
+        raise LogFailed(
+            Kind.LOGGING_FAILED, f"chunk {number} of a sealed body was altered, cut off or is of another body"
+        ) from None
+
+
+def _nonce(number: int, *, is_last: bool) -> bytes:
+    return number.to_bytes(11, "big") + (b"\1" if is_last else b"\0")
