@@ -10,8 +10,9 @@ The steps of `verify_message_signature`, in X-Road's order with ours in between:
 5. The signature value and all references hold.
 6. The path leads to an approved CA, and an OCSP response in the document says the certificate was good.
 
-A document already proved is remembered by its digest (a batch has one for many messages); step 2 is done for each message,
-and the time limits of certificates and OCSP responses are compared at each use.
+A document already proved is remembered by its digest (a batch has one for many messages); step 2 is done for each message.
+What steps 3, 4 and 6 say of a certificate with its OCSP responses is remembered for exactly these bytes under exactly this
+configuration. Both for a minute at the most, and never beyond what certificates and OCSP responses allow.
 
 Spec: PR-SIGDOC; PR-MESSTRANSP 5; X-Road 7.8's SignatureVerifier.
 """
@@ -74,6 +75,19 @@ class VerifiedSigner:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """What a certificate with its OCSP responses proved at ``since``, and proves until ``until``."""
+
+    member: ClientId
+    certificate: x509.Certificate
+    ocsp: ocsp.OcspStatus
+    since: datetime
+    until: datetime
+
+
+_SignerKey = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...], int, str, VerifyingPolicy]
+_signers: dict[_SignerKey, _Signer] = {}
 _Key = tuple[bytes, int, str, VerifyingPolicy]
 _proved: dict[_Key, tuple[xades.SignatureDocument, VerifiedSigner]] = {}
 
@@ -122,13 +136,31 @@ def verify_document(
     policy: VerifyingPolicy = TRAFFIC,
 ) -> VerifiedSigner:
     """Steps 3 to 6: who signed the document. What it covers is another question (`check_coverage`)."""
-    certificate = parse_certificate(document.certificate)
+    instance = expected_member.instance
+    key = (
+        document.certificate,
+        document.intermediates,
+        document.ocsp_responses,
+        configuration.generation,
+        instance,
+        policy,
+    )
+    known = _signers.get(key)
+    if known is not None and known.since <= at < known.until:
+        _check_named_certificate(document, policy)
+        _check_member(known.member, expected_member)
+        check_signature_value(document, known.certificate)
+        return VerifiedSigner(known.member, known.certificate, known.ocsp, document.signing_time, known.until)
+    certificate = parse_certificate(document.certificate)  # 3
     chains.check_kind(certificate, chains.LeafKind.SIGNING)
     _check_named_certificate(document, policy)
-    member = configuration.member_of_signing_certificate(certificate, expected_member.instance)
+    member = configuration.member_of_signing_certificate(certificate, instance)  # 4
     _check_member(member, expected_member)
-    check_signature_value(document, certificate)
-    status, until = _check_path(document, certificate, expected_member.instance, configuration, at, policy)
+    check_signature_value(document, certificate)  # 5
+    status, until = _check_path(document, certificate, instance, configuration, at, policy)  # 6
+    if len(_signers) >= _REMEMBERED:
+        _signers.clear()
+    _signers[key] = _Signer(member, certificate, status, at, until)
     return VerifiedSigner(member, certificate, status, document.signing_time, until)
 
 
@@ -291,10 +323,7 @@ def _ocsp_status(
         asked = ocsp.OcspPolicy(
             asked.freshness_s, asked.verify_next_update, skew_s=None, check_responder_validity=False
         )
-    last: Fault = NotProved(
-        Kind.CERT_VALIDATION,
-        f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()!r}",
-    )
+    last: Fault | None = None
     for der in responses:
         if not ocsp.is_about(der, certificate, issuer):
             continue
@@ -302,7 +331,10 @@ def _ocsp_status(
             return ocsp.check_response(der, certificate, issuer, configuration, at, asked)
         except Fault as fault:
             last = fault
-    raise last
+    raise last or NotProved(
+        Kind.CERT_VALIDATION,
+        f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()!r}",
+    )
 
 
 def _malformed(detail: str) -> NotProved:

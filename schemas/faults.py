@@ -18,10 +18,11 @@ import contextlib
 import enum
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 
 class Spelling(enum.StrEnum):
@@ -291,27 +292,37 @@ def _kind_of(code: str) -> Kind:
     return Kind.INTERNAL_ERROR
 
 
-@contextlib.contextmanager
-def step(prefix: Step) -> Iterator[None]:
+class _Saying:
+    """A ``with`` block that tells a fault on its way out something, once. A class, as every message passes a dozen."""
+
+    __slots__ = ("_say",)
+
+    def __init__(self, say: Callable[[Fault], None]) -> None:
+        self._say = say
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        if isinstance(raised, Fault) and not isinstance(raised, PeerFault) and raised.origin is None:
+            self._say(raised)
+
+
+@cache
+def step(prefix: Step) -> _Saying:
     """Add an inner prefix to any fault raised inside. A `PeerFault` is passed on untouched."""
-    try:
-        yield
-    except PeerFault:
-        raise
-    except Fault as fault:
-        if fault.origin is None:
-            fault.steps = (*fault.steps, prefix)
-        raise
+
+    def say(fault: Fault) -> None:
+        fault.steps = (*fault.steps, prefix)
+
+    return _Saying(say)
 
 
-@contextlib.contextmanager
-def origin(side: Origin) -> Iterator[None]:
+@cache
+def origin(side: Origin) -> _Saying:
     """Say on which side a fault raised inside lies, unless that has been said already."""
-    try:
-        yield
-    except PeerFault:
-        raise
-    except Fault as fault:
-        if fault.origin is None:
-            fault.origin = side
-        raise
+
+    def say(fault: Fault) -> None:
+        fault.origin = side
+
+    return _Saying(say)

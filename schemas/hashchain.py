@@ -91,16 +91,21 @@ def step_digest(inputs: Sequence[tuple[bytes, str]], algorithm_uri: str = SHA512
 
     H(DER SEQUENCE { SEQUENCE { OCTET STRING digest, UTF8String method, SEQUENCE {} } ... }).
     """
-    return hashlib.new(DIGESTS[algorithm_uri], _der(0x30, b"".join(_input_der(*i) for i in inputs))).digest()
+    content = b"".join([_input_der(digest, method_uri) for digest, method_uri in inputs])
+    return hashlib.new(DIGESTS[algorithm_uri], _der(0x30, content)).digest()
 
 
 @lru_cache(maxsize=64)
-def _method_der(method_uri: str) -> bytes:
-    return _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00"
+def _around(size: int, method_uri: str) -> tuple[bytes, bytes]:
+    """What stands before and after a digest of that many bytes in the DER of an input."""
+    after = _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00"
+    blank = _der(0x04, bytes(size))
+    return _der(0x30, blank + after)[: -len(after) - size], after
 
 
 def _input_der(digest: bytes, method_uri: str) -> bytes:
-    return _der(0x30, _der(0x04, digest) + _method_der(method_uri))
+    before, after = _around(len(digest), method_uri)
+    return before + digest + after
 
 
 # Building
@@ -164,7 +169,7 @@ def _render_chain(parts: Sequence[Part], path: Sequence[tuple[bool, bytes]], alg
     for depth, (sibling_is_right, sibling) in enumerate(reversed(path)):
         last = depth == len(path) - 1
         ours = _data_ref(*parts[0]) if last and single else f'<h:StepRef URI="#STEP{depth + 1}"/>'
-        theirs = f"<h:HashValue><DigestValue>{_b64(sibling)}</DigestValue></h:HashValue>"
+        theirs = _sibling(sibling)
         steps.append(ours + theirs if sibling_is_right else theirs + ours)
     if not single:
         steps.append("".join(_data_ref(*part) for part in parts))
@@ -176,6 +181,12 @@ def _render_chain(parts: Sequence[Part], path: Sequence[tuple[bool, bytes]], alg
     ).encode()
 
 
+@lru_cache(maxsize=256)
+def _sibling(digest: bytes) -> str:
+    """A sibling in a chain. Those high in a tree stand in the chain of every message below."""
+    return f"<h:HashValue><DigestValue>{_b64(digest)}</DigestValue></h:HashValue>"
+
+
 def _data_ref(uri: str, digest: bytes) -> str:
     return f'<h:DataRef URI="{_attribute(uri)}"><DigestValue>{_b64(digest)}</DigestValue></h:DataRef>'
 
@@ -185,7 +196,7 @@ def _attribute(text: str) -> str:
 
 
 def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 _SIBLING = b"<h:HashValue><DigestValue>"

@@ -59,6 +59,7 @@ class PartEnd:
 
 
 FramingEvent = PartStart | PartData | PartEnd
+_PART_END = PartEnd()
 
 
 class _State(enum.Enum):
@@ -94,8 +95,21 @@ class MultipartParser:
         Each is given before the next is looked for, so what is wrong with a part is found before what is wrong behind it,
         however the input was cut.
         """
+        if len(self._buffer) == 1 and self._state is _State.PREAMBLE:
+            parts = _split_plain(data, self._delimiter, self._limits)
+            if parts is not None:
+                return self._whole(parts)
         self._buffer += data
         return self._drawn()
+
+    def _whole(self, parts: list[tuple[bytes, bytes]]) -> Iterator[FramingEvent]:
+        """The events of a body that came whole and plain: the same, without walking through the states."""
+        for head, content in parts:
+            yield PartStart(parse_headers(head, self._limits))
+            if content:
+                yield PartData(content)
+            yield _PART_END
+        self._state = _State.EPILOGUE
 
     def _drawn(self) -> Iterator[FramingEvent]:
         events: list[FramingEvent] = []
@@ -144,7 +158,7 @@ class MultipartParser:
         self._content(events, found - carriage_return)
         del buffer[: carriage_return + len(self._delimiter)]
         if self._state is _State.BODY:
-            events.append(PartEnd())
+            events.append(_PART_END)
         self._state = _State.DELIMITER
         return True
 
@@ -231,6 +245,28 @@ class MultipartParser:
         self._line_break = 1
         self._state = _State.BODY
         return True
+
+
+def _split_plain(data: bytes, delimiter: bytes, limits: MultipartLimits) -> list[tuple[bytes, bytes]] | None:
+    """Header block and content of every part, when ``data`` is a whole body written without any liberty.
+
+    That is: no preamble, no epilogue, CRLF everywhere in the framing, a header and a blank line in each part. None means
+    nothing but that the parser has to look at it byte by byte.
+    """
+    closing = delimiter[1:] + b"--\r\n"
+    if not data.startswith(delimiter[1:]) or not data.endswith(closing):
+        return None
+    first, *pieces, last = (b"\r\n" + data).split(b"\r" + delimiter)
+    if first or last != b"--\r\n" or not 0 < len(pieces) <= limits.parts:
+        return None
+    parts: list[tuple[bytes, bytes]] = []
+    for piece in pieces:
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        is_plain = len(head) > 2 and head.startswith(b"\r\n") and head.count(b"\n") == head.count(b"\r\n")
+        if not blank or not is_plain or delimiter in piece or len(head) > limits.header_bytes:
+            return None
+        parts.append((head[2:] + b"\r\n", content))
+    return parts
 
 
 @lru_cache(maxsize=256)

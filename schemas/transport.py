@@ -15,6 +15,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.x509 import ocsp
 
@@ -274,10 +275,8 @@ class ProxyMessageParser:
 
     def _begin(self, start: PartStart, events: list[Event]) -> None:
         self._headers = start.headers
-        self._content_type = start.header("content-type") or ""
-        media, parameters = parse_content_type(self._content_type)
-        part = _BY_TYPE.get(media)
-        if part is None and media in SOAP_TYPES:
+        self._content_type, part, is_soap, boundary = _kind_of_part(start)
+        if is_soap:
             part = _Part.SOAP if self._place is _Place.START else _Part.FAULT
         if self._place is _Place.DONE:
             raise BadMessage(Kind.INVALID_MESSAGE, "a part came after the end of the message")
@@ -293,9 +292,9 @@ class ProxyMessageParser:
             self._attachments = 1
             events.append(AttachmentStart(1, self._content_type, self._headers))
         elif part is _Part.ATTACHMENTS:
-            if not parameters.get("boundary"):
+            if not boundary:
                 raise BadMessage(Kind.INVALID_CONTENT_TYPE, "the multipart of attachments names no boundary")
-            self._inner = MultipartParser(parameters["boundary"], self._limits.framing)
+            self._inner = MultipartParser(boundary, self._limits.framing)
 
     def _take(self, data: bytes, events: list[Event]) -> None:
         if self._part is _Part.REST_BODY:
@@ -388,6 +387,14 @@ class ProxyMessageParser:
                 Kind.INVALID_MESSAGE,
                 f"a {what} of the message has reached {size}; at most {limit} is accepted",
             )
+
+
+@lru_cache(maxsize=256)
+def _kind_of_part(start: PartStart) -> tuple[str, _Part | None, bool, str | None]:
+    """Content type, kind (None: by its place, or none at all), whether it is SOAP, and the boundary of what is nested."""
+    content_type = start.header("content-type") or ""
+    media, parameters = parse_content_type(content_type)
+    return content_type, _BY_TYPE.get(media), media in SOAP_TYPES, parameters.get("boundary")
 
 
 def _fault(raw: bytes) -> FaultPart:

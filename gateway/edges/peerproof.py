@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.exchange.peertrust import path_of
@@ -16,8 +15,10 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.edges.peers import PeerExpected
-    from gateway.edges.revocation import PeerRevocation
+    from gateway.edges.revocation import Pair, PeerRevocation
     from gateway.exchange.peertrust import PeerProver
+
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class PeerProof:
     revocation: PeerRevocation
     prover: PeerProver
     now: Callable[[], datetime]
+    # The path of a peer's certificates under one configuration: it says only which OCSP responses to look for.
+    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[Pair]] = field(default_factory=dict)
 
     async def check(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
         """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered."""
@@ -35,20 +38,41 @@ class PeerProof:
         if configuration is None:
             raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
         now = self.now()
+        key = (certificates, expected.provider.instance, configuration.generation)
+        if self._is_proved(configuration, certificates, self._paths.get(key, ()), expected, now):
+            return
         try:
             path = path_of(configuration, certificates, expected.provider.instance, now)
         except Fault as fault:
             raise NotProved(
                 Kind.SSL_AUTHENTICATION_FAILED, f"the provider's gateway is not proved: {fault.detail}"
             ) from fault
-        pairs = list(itertools.pairwise(path))
-        known = self.revocation.known(pairs)
-        if len(known) == len(pairs):
-            with contextlib.suppress(NotProved):
-                self.prover.check_consumer_side(configuration, certificates, known, expected.provider, now)
-                return
+        pairs = tuple(itertools.pairwise(path))
+        if len(self._paths) >= _REMEMBERED:
+            self._paths.clear()
+        self._paths[key] = pairs
+        if self._is_proved(configuration, certificates, pairs, expected, now):
+            return
         try:
             asked = await self.revocation.ask(expected.server.address, pairs)
         except NotProved as fault:
             raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, fault.detail) from fault
         self.prover.check_consumer_side(configuration, certificates, asked, expected.provider, now)
+
+    def _is_proved(
+        self,
+        configuration: TrustedConfiguration,
+        certificates: Sequence[bytes],
+        pairs: Sequence[Pair],
+        expected: PeerExpected,
+        now: datetime,
+    ) -> bool:
+        """Whether the responses at hand prove the peer; if they do not, newer ones may."""
+        known = self.revocation.known(pairs)
+        if not pairs or len(known) != len(pairs):
+            return False
+        try:
+            self.prover.check_consumer_side(configuration, certificates, known, expected.provider, now)
+        except NotProved:
+            return False
+        return True

@@ -15,6 +15,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -371,5 +372,6 @@ def authority_urls(certificate: x509.Certificate) -> list[str]:
     ]
 
 
+@lru_cache(maxsize=1024)
 def _sha1(certificate: x509.Certificate) -> bytes:
     return hashlib.sha1(der_of(certificate), usedforsecurity=False).digest()

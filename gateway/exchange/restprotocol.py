@@ -8,12 +8,12 @@ from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
 from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
 from schemas import rest
-from schemas.faults import BadMessage, Kind, ServiceFailed
+from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
 from schemas.message import Message, Protocol
 from schemas.transport import RestPart
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from gateway.exchange.ports import Road, ServiceAnswer
     from gateway.exchange.protocols import Carried, ConsumerRequest, PeerRequest, Target
@@ -149,30 +149,32 @@ def _one_body(bodies: Sequence[Body]) -> Sequence[Body]:
 
 
 async def _spool_request(road: Road, chunks: AsyncIterator[bytes]) -> Spool | None:
-    too_large = BadMessage(
-        Kind.INVALID_REQUEST,
-        f"the request body is larger than the {road.max_body_bytes} bytes this gateway accepts",
-    )
+    def too_large() -> Fault:
+        return BadMessage(
+            Kind.INVALID_REQUEST,
+            f"the request body is larger than the {road.max_body_bytes} bytes this gateway accepts",
+        )
+
     return await _spool(road, chunks, too_large)
 
 
 async def _spool_answer(road: Road, answered: ServiceAnswer) -> Spool | None:
-    too_large = ServiceFailed(
-        Kind.INVALID_BODY,
-        f"the service's answer is larger than the {road.max_body_bytes} bytes this gateway accepts",
-    )
+    def too_large() -> Fault:
+        return ServiceFailed(
+            Kind.INVALID_BODY,
+            f"the service's answer is larger than the {road.max_body_bytes} bytes this gateway accepts",
+        )
+
     return await _spool(road, answered.chunks, too_large)
 
 
-async def _spool(
-    road: Road, chunks: AsyncIterator[bytes], too_large: BadMessage | ServiceFailed
-) -> Spool | None:
+async def _spool(road: Road, chunks: AsyncIterator[bytes], too_large: Callable[[], Fault]) -> Spool | None:
     """The body, digested on its way; None when no byte of it came."""
     spool = road.new_spool()
     try:
         async for chunk in chunks:
             if spool.size + len(chunk) > road.max_body_bytes:
-                raise too_large
+                raise too_large()
             await spool.write(chunk)
         await spool.finish()
     except BaseException:

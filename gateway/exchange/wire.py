@@ -8,6 +8,7 @@ what is returned, not raised: X-Road gives a message without a signature another
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -134,7 +135,8 @@ class MessageReader:
         self._is_response = is_response
         self._max_body_bytes = max_body_bytes
         self._body_bytes = 0
-        self._pending: list[transport.Event] = []
+        self._pending: deque[transport.Event] = deque()
+        self._ended = False
         self._ocsp: list[bytes] = []
         self.received: ReceivedMessage | None = None
 
@@ -143,7 +145,10 @@ class MessageReader:
 
         A fault in an answer's place is raised as `PeerFault`.
         """
-        async for event in self._events():
+        while self._pending or await self._read_on():
+            if not self._pending:
+                continue
+            event = self._pending.popleft()
             if isinstance(event, transport.OcspResponse):
                 self._ocsp.append(event.der)
             elif isinstance(event, transport.FaultPart):
@@ -168,8 +173,9 @@ class MessageReader:
         received = self.received
         if received is None:  # pragma: no cover  a programming error, not an input
             raise RuntimeError("read_head comes first")
-        async for event in self._events():
-            await self._take(received, event)
+        while self._pending or await self._read_on():
+            while self._pending:
+                await self._take(received, self._pending.popleft())
         return received
 
     async def _take(self, received: ReceivedMessage, event: transport.Event) -> None:
@@ -205,16 +211,17 @@ class MessageReader:
         if self._is_response:
             raise PeerFault(event.wire, event.raw)
 
-    async def _events(self) -> AsyncIterator[transport.Event]:
-        while self._pending:
-            yield self._pending.pop(0)
-        async for chunk in self._chunks:
+    async def _read_on(self) -> bool:
+        """Read the next chunk, or see that there is none; whether any event can still come."""
+        if self._ended:
+            return False
+        chunk = await anext(self._chunks, None)
+        if chunk is None:
+            self._ended = True
+            self._pending.extend(self._parser.close())
+        else:
             self._pending.extend(self._parser.feed(chunk))
-            while self._pending:
-                yield self._pending.pop(0)
-        self._pending.extend(self._parser.close())
-        while self._pending:
-            yield self._pending.pop(0)
+        return True
 
     def discard(self) -> None:
         """Let go of every spool."""

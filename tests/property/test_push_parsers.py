@@ -144,6 +144,7 @@ def test_multipart_gives_what_was_written(
         kept = content.removesuffix(b"\r") if line == "\n" else content
         expected += [PartData(kept), PartEnd()] if kept else [PartEnd()]
     assert said == expected
+    assert framing([body + b"--b--" + end]) == expected
 
 
 @cache

@@ -272,3 +272,24 @@ def test_a_remembered_signature_does_not_prove_another_message() -> None:
     with pytest.raises(NotProved) as of_another:
         verify_message_signature(*arguments, message.parts(), PROVIDER, configuration, worlds.NOW)
     assert of_another.value.code == "incorrect_certificate"
+
+
+def test_what_a_certificate_proved_once_counts_only_for_its_time_and_its_documents() -> None:
+    world = worlds.world()
+    _, _, document = alone()
+    for _ in range(2):
+        assert verify_document(document, CONSUMER, world.configuration, worlds.NOW).member == CONSUMER.member
+    for at in (worlds.NOW - timedelta(days=4000), worlds.NOW + timedelta(days=4000)):
+        with pytest.raises(Fault):
+            verify_document(document, CONSUMER, world.configuration, at)
+    with pytest.raises(NotProved, match="was expected"):
+        verify_document(document, PROVIDER, world.configuration, worlds.NOW)
+    spoiled = replace(document, signature_value=bytes(len(document.signature_value)))
+    with pytest.raises(NotProved):
+        verify_document(spoiled, CONSUMER, world.configuration, worlds.NOW)
+    other_name = replace(document, certificate_digest=bytes(64))
+    with pytest.raises(NotProved, match="name another certificate"):
+        verify_document(other_name, CONSUMER, world.configuration, worlds.NOW)
+    without = replace(document, ocsp_responses=())
+    with pytest.raises(NotProved, match="no OCSP response"):
+        verify_document(without, CONSUMER, world.configuration, worlds.NOW)
