@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.keyconf.model import CertificateStatus, KeyUsage
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.requests")
 
+MOST_A_ROUND = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Following:
@@ -53,6 +55,8 @@ class Following:
     # Tell a person: what happened, about what, and details.
     tell: Callable[[str, str, str], None]
     ask_s: float
+    # The requests that were asked about last.
+    asked: list[int] = field(default_factory=list)
 
     def observe(self, configuration: TrustedConfiguration) -> None:
         """Take what a configuration settles; the owner of this server may be another now."""
@@ -129,9 +133,7 @@ class Following:
         configuration = self.configuration()
         if configuration is not None:
             self._settle(configuration)
-        for request in self.store.view.requests.all():
-            if not request.message_id or request.effective:
-                continue
+        for request in self._due():
             try:
                 found = await self.management.fetch_status(SentRequest(request.number, request.message_id))
             except Fault as fault:
@@ -139,6 +141,14 @@ class Following:
                 continue
             if found.status in REFUSED:
                 self._refuse(request, found.comments or found.status)
+
+    def _due(self) -> list[PendingRequest]:
+        """The next few of those that wait, in turn: the central server bounds how much it is asked."""
+        waiting = [r for r in self.store.view.requests.all() if r.message_id and not r.effective]
+        last = self.asked[-1] if self.asked else 0
+        due = sorted(waiting, key=lambda r: (r.id <= last, r.id))[:MOST_A_ROUND]
+        self.asked[:] = [r.id for r in due]
+        return due
 
     def _refuse(self, request: PendingRequest, why: str) -> None:
         with self.store.change() as tables:

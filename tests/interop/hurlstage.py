@@ -131,6 +131,7 @@ def prepare_central(folder: Path) -> None:
     """A central server's settings and its first user."""
     (folder / "cs.toml").write_text(
         f'[listen]\nhost = "{HOSTS["cs"]}"\nhttps_port = 0\n[admin]\nhost = "{HOSTS["cs"]}"\n'
+        "[management]\nrequests_per_minute = 600\n"
     )
     add_user("central_server", folder, "cs", ROLES)
 
@@ -141,7 +142,7 @@ def prepare_gateway(folder: Path, name: str, hsm: SoftHsm | None) -> None:
     token = "" if hsm is None else hardware_token(folder, hsm)
     (folder / f"{name}.toml").write_text(
         f'[listen]\nconsumer_host = "{address}"\npeer_host = "{address}"\nhealth_host = "{address}"\n'
-        f'[admin]\nhost = "{address}"\n{token}'
+        f'[admin]\nhost = "{address}"\n[trust]\nrequest_status_s = 2\nconfiguration_conditional_poll_s = 0.5\n{token}'
     )
     add_user("gateway", folder, name, GATEWAY_ROLES)
 

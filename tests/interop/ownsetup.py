@@ -9,14 +9,13 @@ import http.client
 import json
 import secrets
 import ssl
-import sys
-import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.interop.hurlstage import PASSWORD, USER, prepare_network, running, show_logs
+from tests.interop.hurlstage import PASSWORD, USER
 
 SETTLE_S = 45.0
 CA, OWNER, CLIENT = "testca", "DEV:COM:1234", "DEV:COM:4321"
@@ -314,21 +313,37 @@ def services(ss: Admin, provider: str, consumer: str) -> None:
     ss.api("PUT", f"/service-descriptions/{made['id']}/enable", 200)
 
 
-def exchange(path: str, client: str, expected: int, method: str = "POST") -> bytes:
-    """A message over the road."""
-    global calls  # noqa: PLW0603  a count for the last line
-    connection = http.client.HTTPConnection("ss1", 8080, timeout=60)
+def send_message(host: str, path: str, client: str, method: str = "POST") -> tuple[int, bytes]:
+    """A message over the road; status and body of the answer."""
+    connection = http.client.HTTPConnection(host, 8080, timeout=60)
     headers = {"X-Road-Client": client, "Content-Type": "application/json"}
     connection.request(method, path, b"{}" if method == "POST" else None, headers)
     answer = connection.getresponse()
-    content = answer.read()
-    if answer.status != expected:
-        raise Failed(f"{method} {path} as {client}: {answer.status}, not {expected}: {content[:300]!r}")
+    return answer.status, answer.read()
+
+
+def exchange(path: str, client: str, expected: int, method: str = "POST") -> bytes:
+    """A message over the road that must be answered so."""
+    global calls  # noqa: PLW0603  a count for the last line
+    status, content = send_message("ss1", path, client, method)
+    if status != expected:
+        raise Failed(f"{method} {path} as {client}: {status}, not {expected}: {content[:300]!r}")
     calls += 1
     return content
 
 
-def run(folder: Path) -> None:
+@dataclass(frozen=True)
+class Stage:
+    """What the set-up leaves: the servers, and a consumer and a provider that exchange."""
+
+    cs: Admin
+    ss0: Admin
+    ss1: Admin
+    consumer: str
+    provider: str
+
+
+def run(folder: Path) -> Stage:
     """Everything, in X-Road's order."""
     cs, ss0, ss1 = Admin("cs"), Admin("ss0"), Admin("ss1")
     anchor = central_server(cs, folder / "files" / "ca")
@@ -361,23 +376,4 @@ def run(folder: Path) -> None:
     exchange("/r1/DEV/COM/1234/TestService/restapi/api/members", "DEV/COM/4321/TestClient", 200, "GET")
     exchange("/r1/DEV/COM/1234/TestService/restapi/api/members/1", "DEV/COM/4321/TestClient", 500, "GET")
     exchange("/r1/DEV/COM/1234/TestService/mock1", "DEV/COM/1234/test-consumer", 500)
-
-
-def main() -> int:
-    """Bring the stage up and run; 0 when every call answered as it must."""
-    with tempfile.TemporaryDirectory(prefix="sacbe-setup-") as made:
-        folder = Path(made)
-        prepare_network(folder)
-        with running(folder):
-            try:
-                run(folder)
-            except AssertionError as err:
-                print(f"after {calls} calls: {err}", file=sys.stderr)
-                show_logs(folder)
-                return 1
-    print(f"{calls} calls answered as they must", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return Stage(cs, ss0, ss1, consumer, provider)

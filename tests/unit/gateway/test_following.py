@@ -254,6 +254,22 @@ async def test_disabled_client_is_not_asked_about(stage: Stage) -> None:
     assert stage.status is ClientStatus.DISABLED
 
 
+async def test_many_requests_are_asked_about_in_turn(stage: Stage) -> None:
+    for number in range(1, 13):
+        stage.send(K.CLIENT_REGISTRATION, f"MX/GOB/1/S{number}", number=number)
+    stage.central.said = dict.fromkeys(range(1, 13), "WAITING")
+    stage.following.asked.clear()
+    asked: list[int] = []
+    with stage.store.change() as tables:
+        for number in range(1, 13):
+            tables.clients.add(ClientId("MX", "GOB", "1", f"S{number}"), ConnectionType.HTTP, NOW)
+    for _ in range(3):
+        await stage.following.ask()
+        asked += stage.following.asked
+    assert len(asked) == 15
+    assert len(set(asked)) == 12
+
+
 def test_request_of_a_client_that_is_gone_is_forgotten(stage: Stage) -> None:
     stage.send(K.CLIENT_REGISTRATION, "MX/GOB/1/GONE")
     stage.observe()
