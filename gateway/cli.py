@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import click
 
 from certs.tokens import SOFTWARE_TOKEN_ID
+from gateway.actions import add_actions
 from gateway.admin.roles import gateway_roles
+from gateway.apikeys_cli import api_key
 from gateway.archive_cli import archive
 from gateway.connections_cli import client, tls
 from gateway.container_cli import container
@@ -31,6 +33,7 @@ from gateway.settings_cli import settings
 from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
+from serving.completion import completion_command
 from serving.datafolder import claim
 from serving.signercommand import signer_command
 from serving.usercommands import audit_commands, user_commands
@@ -64,8 +67,10 @@ main.add_command(policy)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
 main.add_command(signer_command("gateway-data", _tokens))
-for command in (key, csr, certificate, token, diagnose, settings):
+for command in (key, csr, certificate, token, diagnose, settings, api_key):
     main.add_command(command)
+add_actions(main)
+main.add_command(completion_command(main, "gateway"))
 
 
 @main.command()

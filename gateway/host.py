@@ -26,6 +26,7 @@ from gateway.config import TABLE
 from gateway.edges.configuration import ConfigurationClient
 from gateway.livesettings import LiveSettings
 from gateway.portions import configuration_settings
+from gateway.running import note_running, note_stopped
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
 from serving.audit import AuditEntry
@@ -101,6 +102,8 @@ class Host:
         if self._admin.port:
             address = self._admin.host or "localhost"
             await self.api.start(load_or_make_credentials(self.folder.tls, "admin", address))
+            host, port = self.api.addresses[0]
+            note_running(self.folder.root, host, port, self._admin.allowed_hostnames.split(",")[0].strip())
         if self.gateway is None:
             log.warning(
                 "not initialised: waiting for an administrator",
@@ -109,6 +112,7 @@ class Host:
 
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""
+        note_stopped(self.folder.root)
         self._watching.cancel()
         await self.api.stop()
         if self.gateway is not None:
