@@ -7,6 +7,9 @@ reported and ignored, as X-Road does: it proves nothing and disproves nothing.
 1 container read · 2 signer expected, from the message · 3 coverage · 4 timestamp · 5 signature and signer ·
 6 path and OCSP at the time of the timestamp · 7 bodies
 
+A container that says what it withholds (`schemas.withheld`) takes the same steps on the digests it gives instead. What it
+proves is less: who signed what has these digests, and when; never what a content was. So it is not valid, but `is_proved`.
+
 Spec: PR-SIGDOC; X-Road 7.8's AsicContainerVerifier.
 """
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
+    from schemas.withheld import Withheld
 
 SIGNATURES_URI = "/META-INF/signatures.xml"
 _XROAD = "{http://x-road.eu/xsd/xroad.xsd}"
@@ -61,10 +65,16 @@ class Verdict:
     signer: ClientId | None = None
     message_id: str | None = None
     timestamp: datetime | None = None
+    withheld: Withheld | None = None
 
     @property
     def is_valid(self) -> bool:
-        """Whether no step failed and all were taken."""
+        """Whether no step failed, all were taken, and the content is all there."""
+        return self.is_proved and self.withheld is None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether no step failed and all were taken, be it on digests of withheld content."""
         return bool(self.steps) and all(s.outcome is not Outcome.INVALID for s in self.steps)
 
     @property
@@ -109,8 +119,14 @@ def _verify(
         raise BadMessage(Kind.ASIC_TIMESTAMP_NOT_FOUND, "the container has no timestamp")
     passed(1, f"complete, with {len(container.attachments)} bodies")
 
-    signer, verdict.message_id = expected_signer(container.message)
-    passed(2, f"{verdict.message_id}, to be signed by {signer.path()}")
+    withheld = verdict.withheld = container.withheld
+    if withheld is None:
+        signer, verdict.message_id = expected_signer(container.message)
+        passed(2, f"{verdict.message_id}, to be signed by {signer.path()}")
+    else:
+        signer, verdict.message_id = withheld.signer, withheld.message_id
+        said = f"{verdict.message_id}, said to be signed by {signer.path()}; withheld: {withheld.says()}"
+        passed(2, said, Outcome.WARNING)
 
     if not any(document.reference(u) for u in (xades.MESSAGE_URI, xades.HASH_CHAIN_RESULT_URI)):
         raise NotProved(
@@ -159,6 +175,15 @@ def _soap_signer(message: bytes) -> tuple[ClientId, str]:
 
 
 def _check_coverage(container: asic.Container, document: xades.SignatureDocument) -> str:
+    if container.withheld is not None:
+        verifying.check_coverage(
+            document,
+            container.sig_hash_chain_result,
+            container.sig_hash_chain,
+            container.signed_parts(),
+            verifying.FOREIGN_EVIDENCE,
+        )
+        return ""
     parts = {f"/{name}": digest for name, digest in container.attachments.items()}
     by_chain = document.reference(xades.HASH_CHAIN_RESULT_URI)
     if by_chain is None:
@@ -185,6 +210,8 @@ def _check_coverage(container: asic.Container, document: xades.SignatureDocument
 
 def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str:
     """Step 7: every body that is there is what was signed; those that are not there are said."""
+    if container.withheld is not None:
+        return f"the digests are what was signed; not proved by content: {', '.join(container.withheld.digests())}"
     digests = {f"/{name}": digest for name, digest in container.attachments.items()}
     result, chain = container.sig_hash_chain_result, container.sig_hash_chain
     if document.reference(xades.HASH_CHAIN_RESULT_URI) is None or result is None or chain is None:

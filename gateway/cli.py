@@ -27,6 +27,7 @@ from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.diagnose_cli import diagnose
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
+from gateway.log_cli import message_log
 from gateway.policy_cli import policy
 from gateway.services_cli import service
 from gateway.settings_cli import settings
@@ -56,6 +57,7 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
 
 
 main.add_command(archive)
+main.add_command(message_log)
 main.add_command(container)
 main.add_command(service)
 main.add_command(tls)

@@ -184,6 +184,8 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     truncated_body_allowed: bool = False
     # How often timestamped records are archived and old ones removed; 0 never does either.
     archive_interval_s: float = 21_600.0
+    # Archives are sealed, each container under its record's key; off, they are X-Road's own, in clear.
+    seal_archives: bool = True
     # One chain of archives for all (none), a chain a member, or a chain a subsystem.
     archive_grouping: Grouping = Grouping.NONE
     # An archive that has grown beyond this is the last of its size: the next record begins a new one.

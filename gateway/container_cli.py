@@ -1,4 +1,6 @@
-"""``gateway container verify``: the auditor's command, offline. Exit 0 all valid, 1 any invalid, 2 could not check."""
+"""``gateway container verify``: the auditor's command, offline. Exit 0 all valid, 1 any invalid, 2 could not check.
+
+Exit 3: none invalid, but content is withheld (erased, not logged, left out), so only its digests are proved."""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ def verify(
     except (Fault, ValueError, OSError) as err:
         click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
         sys.exit(2)
-    worst = 0
+    worst, is_partial = 0, False
     for file in files:
         try:
             with file.open("rb") as source:
@@ -63,9 +65,10 @@ def verify(
             worst = 2
             continue
         _show(file, verdict, as_json=as_json)
-        if not verdict.is_valid:
-            worst = max(worst, 1)
-    sys.exit(worst)
+        if not verdict.is_proved:
+            worst = worst or 1
+        is_partial = is_partial or (verdict.is_proved and not verdict.is_valid)
+    sys.exit(worst or (3 if is_partial else 0))
 
 
 def _moment(text: str) -> datetime:
@@ -91,6 +94,8 @@ def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
                 {
                     "file": str(file),
                     "valid": verdict.is_valid,
+                    "proved": verdict.is_proved,
+                    "withheld": None if verdict.withheld is None else verdict.withheld.says(),
                     "code": verdict.code,
                     "signer": None if verdict.signer is None else verdict.signer.path(),
                     "message_id": verdict.message_id,
@@ -110,9 +115,15 @@ def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
             )
         )
         return
-    click.echo(f"{file}: {'VALID' if verdict.is_valid else 'INVALID'}")
+    click.echo(f"{file}: {_word(verdict)}")
     for s in verdict.steps:
         click.echo(
             f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}"
             + (f" [{s.code}]" if s.code else "")
         )
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.is_valid:
+        return "VALID"
+    return "PROVED BY DIGESTS, CONTENT WITHHELD" if verdict.is_proved else "INVALID"

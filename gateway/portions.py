@@ -58,7 +58,11 @@ def retention_settings(settings: Settings) -> RetentionSettings:
     """Of archives and the removal of old records."""
     log = settings.log
     return RetentionSettings(
-        log.archive_interval_s, log.archive_grouping, log.archive_file_bytes, log.keep_records_days
+        log.archive_interval_s,
+        log.archive_grouping,
+        log.archive_file_bytes,
+        log.keep_records_days,
+        log.seal_archives,
     )
 
 

@@ -80,6 +80,7 @@ ROWS = (
     Row("log.max_loggable_body_bytes", "Cuerpo más grande que se guarda; uno mayor se rechaza o se corta; 0 ninguno, -1 sin límite.", "Largest body that is kept; a larger one is refused or cut; 0 none, -1 no limit.", True, -1, 1024 * GIB),
     Row("log.truncated_body_allowed", "Si un cuerpo mayor se corta en la bitácora en vez de rechazar el mensaje.", "Whether a larger body is cut in the log instead of refusing the message.", True),
     Row("log.archive_interval_s", "Cada cuánto se archiva y se retira lo viejo; 0 nunca.", "How often records are archived and old ones removed; 0 never.", True, 0, 30 * DAY_S),
+    Row("log.seal_archives", "Si los archivos se sellan; si no, quedan en claro en el formato de X-Road.", "Whether archives are sealed; else they are in clear, in X-Road's format.", True),
     Row("log.archive_grouping", "Una cadena de archivos para todos, por miembro o por subsistema.", "One chain of archives for all, a member or a subsystem.", True),
     Row("log.archive_file_bytes", "Tamaño a partir del cual empieza otro archivo.", "Size beyond which another archive begins.", True, 1024, 1024 * GIB),
     Row("log.keep_records_days", "Días que un registro archivado sigue en la bitácora de mensajes.", "Days an archived record stays in the message log.", True, 0, 36_500),

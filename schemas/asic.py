@@ -29,6 +29,8 @@ from schemas.asicmanifest import (
     render_manifest,
 )
 from schemas.faults import BadMessage, Kind
+from schemas.message import digest_of
+from schemas.withheld import MESSAGE_URI, Withheld, parse_withheld, render_withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +44,8 @@ _TS_CHAIN = "ts-hashchain.xml"
 _MANIFEST = "META-INF/manifest.xml"
 _ASIC_MANIFEST = "META-INF/ASiCManifest.xml"
 _FILES = {_MESSAGE, _SIG_RESULT, _SIG_CHAIN, TIMESTAMPED, _TS_CHAIN}
-_META = {"mimetype", _SIGNATURE, _MANIFEST, _ASIC_MANIFEST, TIMESTAMP}
+_WITHHELD = "META-INF/withheld.json"
+_META = {"mimetype", _SIGNATURE, _MANIFEST, _ASIC_MANIFEST, TIMESTAMP, _WITHHELD}
 # Everything the zip library raises over bytes that are no zip, or a broken one.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -64,7 +67,10 @@ _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The parts of a container; ``attachments`` are SHA-512 digests by name (``attachment1`` ...)."""
+    """The parts of a container; ``attachments`` are SHA-512 digests by name (``attachment1`` ...).
+
+    ``withheld`` says what is not, or not wholly, there; ``message`` is empty when that is the whole message.
+    """
 
     message: bytes
     signature: bytes
@@ -74,6 +80,17 @@ class Container:
     ts_hash_chain: bytes | None = None
     timestamp: bytes | None = None
     attachments: Mapping[str, bytes] = field(default_factory=dict)
+    withheld: Withheld | None = None
+
+    def signed_parts(self) -> tuple[tuple[str, bytes], ...]:
+        """URI and SHA-512 of what the signature must be over, the message first; of what is withheld, the digest that is said."""
+        said = {} if self.withheld is None else self.withheld.digests()
+        digests = {
+            MESSAGE_URI: digest_of(self.message),
+            **{f"/{n}": d for n, d in self.attachments.items()},
+            **said,
+        }
+        return tuple(sorted(digests.items(), key=lambda part: _number(part[0])))
 
 
 def write_container(
@@ -94,6 +111,12 @@ def write_container(
                     entry.write(chunk)
 
 
+def _number(uri: str) -> int:
+    """An attachment's number, 0 for the message; what is neither comes last."""
+    digits = uri.removeprefix("/attachment")
+    return 0 if uri == MESSAGE_URI else int(digits) if digits.isdecimal() else 1 << 30
+
+
 def render_container(container: Container, at: datetime, bodies: Iterable[tuple[str, bytes]] = ()) -> bytes:
     """A container whose bodies are in memory."""
     out = io.BytesIO()
@@ -109,7 +132,7 @@ def _info(name: str, moment: tuple[int, int, int, int, int, int]) -> zipfile.Zip
 
 def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, bytes | None]]:
     files = [
-        (_MESSAGE, container.message),
+        (_MESSAGE, container.message or None),
         (_SIG_RESULT, container.sig_hash_chain_result),
         (_SIG_CHAIN, container.sig_hash_chain),
         (TIMESTAMPED, container.ts_hash_chain_result),
@@ -123,6 +146,8 @@ def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, byt
     if container.timestamp is not None and container.ts_hash_chain_result is not None:
         yield _ASIC_MANIFEST, render_asic_manifest(container.ts_hash_chain_result)
         yield TIMESTAMP, container.timestamp
+    if container.withheld is not None:
+        yield _WITHHELD, render_withheld(container.withheld)
 
 
 def read_container(source: IO[bytes]) -> Container:
@@ -164,8 +189,11 @@ def _read(archive: zipfile.ZipFile) -> Container:
     mimetype = needed("mimetype", Kind.ASIC_MIME_TYPE_NOT_FOUND)
     if mimetype.decode("utf-8", "replace").strip() != MIMETYPE:
         raise BadMessage(Kind.ASIC_INVALID_MIME_TYPE, f"the container's mimetype is {mimetype[:80]!r}")
+    raw = entry(_WITHHELD)
+    withheld = None if raw is None else parse_withheld(raw)
+    has_no_message = withheld is not None and MESSAGE_URI in withheld.digests() and _MESSAGE not in names
     container = Container(
-        message=needed(_MESSAGE, Kind.ASIC_MESSAGE_NOT_FOUND),
+        message=b"" if has_no_message else needed(_MESSAGE, Kind.ASIC_MESSAGE_NOT_FOUND),
         signature=needed(_SIGNATURE, Kind.ASIC_SIGNATURE_NOT_FOUND),
         sig_hash_chain_result=entry(_SIG_RESULT),
         sig_hash_chain=entry(_SIG_CHAIN),
@@ -173,6 +201,7 @@ def _read(archive: zipfile.ZipFile) -> Container:
         ts_hash_chain=entry(_TS_CHAIN),
         timestamp=entry(TIMESTAMP),
         attachments={name: _digest(archive, name) for name in names if is_body(name)},
+        withheld=withheld,
     )
     strange = [name for name in names if name not in _FILES | _META and not is_body(name)]
     if strange:

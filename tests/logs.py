@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import TokenFolder
@@ -11,11 +11,16 @@ from certs.softtoken import SoftToken
 from gateway.datafolder import DataFolder
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.record import LogEntry, Side
-from gateway.messagelog.store import LogSettings, MessageLog
+from gateway.messagelog.spool import SpoolFolder
+from gateway.messagelog.store import LogSettings, MessageLog, Stamp
+from schemas import soap, xades
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, Protocol
+from schemas.message import Attachment, Message, Protocol, digest_of
+from tests import worlds
+from tests.worlds import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gateway.messagelog.spool import Spool
@@ -63,3 +68,81 @@ def entry(
         request_id="r",
     )
     return LogEntry(Side.CONSUMER, message, OWNER, b"signature", None, None, bodies, at)
+
+
+async def append_message(
+    log: MessageLog,
+    folder: Path,
+    message: Message,
+    bodies: Sequence[bytes] = (),
+    *,
+    owner: ClientId = CONSUMER,
+    side: Side = Side.CONSUMER,
+    at: datetime = worlds.NOW,
+) -> int:
+    """A message signed by who must sign it, with its bodies, in the log."""
+    signature = worlds.world().sign(message)[0]
+    spools = [SpoolFolder(folder / "spool").new() for _ in bodies]
+    for spool, body in zip(spools, bodies, strict=True):
+        await spool.write(body)
+        await spool.finish()
+    number = await log.append(
+        LogEntry(
+            side,
+            message,
+            owner,
+            signature.signature,
+            signature.hash_chain_result,
+            signature.hash_chain,
+            spools,
+            at,
+        )
+    )
+    for spool in spools:
+        spool.discard()
+    return number
+
+
+async def append_signed(
+    log: MessageLog,
+    folder: Path,
+    *,
+    owner: ClientId = CONSUMER,
+    size: int = 10,
+    days_ago: int = 0,
+    message_id: str = "q1",
+) -> int:
+    """A signed request with a body, ``days_ago`` in the log."""
+    body = b"x" * size
+    message = worlds.world().request(body=body, message_id=message_id)
+    at = worlds.NOW - timedelta(days=days_ago)
+    return await append_message(log, folder, message, [body], owner=owner, at=at)
+
+
+def soap_messages(attachments: Sequence[bytes], *, message_id: str = "s1") -> tuple[Message, Message]:
+    """A SOAP request with attachments, and its answer."""
+    service = ServiceId(PROVIDER, "buscar")
+    raw = soap.render_request(
+        CONSUMER,
+        service,
+        message_id,
+        '<p:buscar xmlns:p="urn:p"><p:curp>GOMC850101MMCMRR07</p:curp></p:buscar>',
+    )
+    request = soap.parse_message(raw)
+    attached = tuple(Attachment(digest_of(a), len(a)) for a in attachments)
+    answer = soap.parse_message(
+        soap.render_answer(request, '<p:buscarResponse xmlns:p="urn:p"><p:rid>1</p:rid></p:buscarResponse>')
+    )
+    return (
+        request.to_message("r1", is_response=False).with_attachments(attached),
+        answer.to_message("r1", is_response=True),
+    )
+
+
+async def stamp_alone(log: MessageLog, *ids: int) -> None:
+    """A timestamp of its own for each record."""
+    world = worlds.world()
+    for record in await log.by_ids(ids):
+        token = world.stamp(xades.parse_signature_document(record.signature).signature_value)
+        signed = xades.insert_timestamp(record.signature, token)
+        await log.keep_stamp(Stamp(token, None, worlds.NOW, "tsa", [(record.id, None, signed)]))

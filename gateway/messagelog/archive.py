@@ -24,7 +24,7 @@ from schemas.asic import ZIP_ERRORS
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Buffer
 
@@ -92,14 +92,14 @@ def parse_linking_info(raw: bytes) -> LinkingInfo:
         entries = tuple((d, n) for d, n in lines)
         algorithm = DigestAlgorithm.from_name(name)
     except (ValueError, Fault) as err:
-        raise _malformed(
+        raise malformed(
             "the linking info must have a line with digest, file and algorithm of the archive before, then lines of "
             f"digest and container: {err.detail if isinstance(err, Fault) else err}"
         ) from err
     if algorithm not in _STRONG:
-        raise _malformed(f"the linking info uses {name}; SHA-256, SHA-384 or SHA-512 was expected")
+        raise malformed(f"the linking info uses {name}; SHA-256, SHA-384 or SHA-512 was expected")
     if len({n for _, n in entries}) != len(entries):
-        raise _malformed("the linking info names a container twice")
+        raise malformed("the linking info names a container twice")
     return LinkingInfo(
         Link("" if digest == "-" else digest, "" if file_name == "-" else file_name), algorithm, entries
     )
@@ -114,6 +114,41 @@ def archive_file_name(group: str, start: datetime, end: datetime, last_digest: s
     return f"mlog-{named}{times}-{last_digest[:16]}.zip"
 
 
+class ArchiveChain:
+    """The linking info of an archive that is being written."""
+
+    def __init__(self, previous: Link, algorithm: DigestAlgorithm) -> None:
+        self.algorithm = algorithm
+        self._previous = previous
+        self._entries: list[tuple[str, str]] = []
+        self._times: list[datetime] = []
+
+    @property
+    def last_digest(self) -> str:
+        """The digest of the chain so far."""
+        return self._entries[-1][0] if self._entries else self._previous.digest
+
+    @property
+    def end(self) -> datetime:
+        """When the newest container's record was written."""
+        return max(self._times)
+
+    def add(self, name: str, at: datetime, container_digest: bytes) -> None:
+        """Append a container by its digest."""
+        self._entries.append((chain_digest(self.last_digest, container_digest, self.algorithm), name))
+        self._times.append(at)
+
+    def render(self) -> bytes:
+        """The linking info."""
+        return render_linking_info(LinkingInfo(self._previous, self.algorithm, tuple(self._entries)))
+
+    def link(self, group: str) -> Link:
+        """The link to the archive, with its file's name."""
+        return Link(
+            self.last_digest, archive_file_name(group, min(self._times), max(self._times), self.last_digest)
+        )
+
+
 class ArchiveWriter:
     """Writes one archive: `add` containers, then `finish`."""
 
@@ -121,43 +156,37 @@ class ArchiveWriter:
         self, out: IO[bytes], previous: Link, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
     ) -> None:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
-        self._previous = previous
-        self._algorithm = algorithm
-        self._entries: list[tuple[str, str]] = []
-        self._times: list[datetime] = []
+        self._chain = ArchiveChain(previous, algorithm)
         self.size_bytes = 0
 
     @property
     def last_digest(self) -> str:
         """The digest of the chain so far."""
-        return self._entries[-1][0] if self._entries else self._previous.digest
+        return self._chain.last_digest
 
     def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], None]) -> None:
         """Append a container; ``write`` is given the stream to write it to."""
-        with self._zip.open(_entry(name, at), "w", force_zip64=True) as inner:
-            digesting = _Digesting(inner, self._algorithm)
+        with self._zip.open(entry_of(name, at), "w", force_zip64=True) as inner:
+            digesting = Digesting(inner, self._chain.algorithm)
             with io.BufferedWriter(digesting, _CHUNK) as buffered:
                 write(buffered)
         self.size_bytes += digesting.size
-        digest = chain_digest(self.last_digest, digesting.digest(), self._algorithm)
-        self._entries.append((digest, name))
-        self._times.append(at)
+        self._chain.add(name, at, digesting.digest())
 
     def finish(self, group: str) -> Link:
         """Write the linking info and close the zip; the link to this archive, with its file's name."""
-        info = LinkingInfo(self._previous, self._algorithm, tuple(self._entries))
-        self._zip.writestr(_entry(LINKING_INFO, max(self._times)), render_linking_info(info))
+        self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
         self._zip.close()
-        name = archive_file_name(group, min(self._times), max(self._times), self.last_digest)
-        return Link(self.last_digest, name)
+        return self._chain.link(group)
 
 
-def _entry(name: str, at: datetime) -> zipfile.ZipInfo:
+def entry_of(name: str, at: datetime) -> zipfile.ZipInfo:
+    """An entry of an archive."""
     at = at.astimezone(UTC)
     return zipfile.ZipInfo(name, (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second))
 
 
-class _Digesting(io.RawIOBase):
+class Digesting(io.RawIOBase):
     """Passes bytes on, digesting and counting them."""
 
     def __init__(self, out: IO[bytes], algorithm: DigestAlgorithm) -> None:
@@ -166,9 +195,11 @@ class _Digesting(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
+        """Yes."""
         return True
 
     def write(self, data: Buffer, /) -> int:
+        """Take bytes; how many: all."""
         raw = bytes(data)
         self._out.write(raw)
         self._hash.update(raw)
@@ -176,6 +207,7 @@ class _Digesting(io.RawIOBase):
         return len(raw)
 
     def digest(self) -> bytes:
+        """Of what was written so far."""
         return self._hash.digest()
 
 
@@ -189,6 +221,8 @@ class ArchiveVerdict:
     previous: Link
     last_digest: str
     containers: list[str] = field(default_factory=list)
+    # Sealed archives only, looked into with the log's keys: whose key is destroyed.
+    erased: list[str] = field(default_factory=list)
 
 
 def verify_archive(
@@ -206,7 +240,7 @@ def verify_archive(
         with zipfile.ZipFile(source) as archive:
             return _verify(archive, previous_digest, look)
     except ZIP_ERRORS as err:
-        raise _malformed(f"this is no archive of signed containers: {err}") from err
+        raise malformed(f"this is no archive of signed containers: {err}") from err
 
 
 def _verify(
@@ -218,41 +252,54 @@ def _verify(
     containers = [n for n in names if n != LINKING_INFO]
     strange = [n for n in containers if not n.endswith(_CONTAINER_SUFFIX)]
     if strange or len(set(names)) != len(names):
-        raise _malformed(f"an archive holds each container once and nothing else; {strange or 'a name'} came")
+        raise malformed(f"an archive holds each container once and nothing else; {strange or 'a name'} came")
     if LINKING_INFO not in names:
-        raise _malformed("the archive has no linking info")
-    info = parse_linking_info(_read_bounded(archive, LINKING_INFO))
+        raise malformed("the archive has no linking info")
+    info = parse_linking_info(read_bounded(archive, LINKING_INFO))
     if not containers:
-        raise _malformed("the archive has no containers")
-    if previous_digest is not None and previous_digest.lower() != info.previous.digest.lower():  # 2
+        raise malformed("the archive has no containers")
+    check_previous(info, previous_digest)  # 2
+    check_chain(info, containers, lambda name: _digest_of(archive, name, info.algorithm))
+    if look is not None:
+        for name in containers:
+            with archive.open(name) as container:
+                look(name, container)
+    digest = info.entries[-1][0].lower()
+    return ArchiveVerdict(info.previous, digest, containers)
+
+
+def check_previous(info: LinkingInfo, previous_digest: str | None) -> None:
+    """Step 2: the archive follows the one before it. Raises `NotProved`."""
+    if previous_digest is not None and previous_digest.lower() != info.previous.digest.lower():
         raise NotProved(
             Kind.INVALID_HASH_CHAIN,
             f"the archive follows the one that ends with {info.previous.digest or 'nothing (it is a first one)'}; "
             f"{previous_digest or 'a first one'} was expected",
         )
-    if [n for _, n in info.entries] != containers:  # 3
+
+
+def check_chain(info: LinkingInfo, names: Sequence[str], digest_of: Callable[[str], bytes]) -> None:
+    """Steps 3 and 4: the linking info names these containers in their order, with the digests they have. Raises `NotProved`."""
+    if [n for _, n in info.entries] != list(names):  # 3
         raise NotProved(
             Kind.INVALID_HASH_CHAIN,
-            f"the linking info names {len(info.entries)} containers, and they are not the {len(containers)} that are there",
+            f"the linking info names {len(info.entries)} containers, and they are not the {len(names)} that are there",
         )
     digest = info.previous.digest
     for said, name in info.entries:  # 4
-        digest = chain_digest(digest, _digest_of(archive, name, info.algorithm), info.algorithm)
+        digest = chain_digest(digest, digest_of(name), info.algorithm)
         if digest != said.lower():
             raise NotProved(
                 Kind.INVALID_HASH_CHAIN, f"the digest of {name} is not the one in the linking info"
             )
-        if look is not None:
-            with archive.open(name) as container:
-                look(name, container)
-    return ArchiveVerdict(info.previous, digest, containers)
 
 
-def _read_bounded(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_bounded(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A small entry of an archive. Raises `BadMessage`."""
     with archive.open(name) as entry:
         content = entry.read(_LARGEST_LINKING_INFO + 1)
     if len(content) > _LARGEST_LINKING_INFO:
-        raise _malformed(f"{name} in the archive is larger than {_LARGEST_LINKING_INFO} bytes")
+        raise malformed(f"{name} in the archive is larger than {_LARGEST_LINKING_INFO} bytes")
     return content
 
 
@@ -264,5 +311,6 @@ def _digest_of(archive: zipfile.ZipFile, name: str, algorithm: DigestAlgorithm) 
     return digest.digest()
 
 
-def _malformed(detail: str) -> BadMessage:
+def malformed(detail: str) -> BadMessage:
+    """What is said of an archive that cannot be read."""
     return BadMessage(Kind.MALFORMED_HASH_CHAIN, detail)

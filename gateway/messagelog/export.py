@@ -1,7 +1,8 @@
 """Signed containers out of the message log, as ``GET /asic`` gives them.
 
 One message's request and response come as a zip of containers, or one of them bare with ``unique``. A record without a
-timestamp is no evidence yet: it is stamped now when ``force`` is there, and refused otherwise.
+timestamp is no evidence yet: it is stamped now when ``force`` is there, and refused otherwise. Content that was erased, or
+that the log may not keep, stands in its container by its digests, with why; with ``digestsOnly`` (ours) all content does.
 
 Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
 """
@@ -19,12 +20,13 @@ from schemas import asic
 from schemas.asicmanifest import MIMETYPE
 from schemas.faults import BadMessage, Kind, LogFailed
 from schemas.identifiers import ClientId
+from schemas.withheld import MESSAGE_URI, Order, Reason, Withheld, WithheldPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.record import LogRecord
+    from gateway.messagelog.record import ErasureOrder, LogRecord
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
 
@@ -69,7 +71,9 @@ async def asic_download(
             )
         await timestamper.force(waiting)
         records = await message_log.find(owner, message_id, is_response=wanted)
-    file = await asyncio.to_thread(_write, records, message_log.reader, unique=unique)
+    file = await asyncio.to_thread(
+        _write, records, message_log.reader, unique=unique, digests_only="digestsOnly" in query
+    )
     if unique:
         return Download(MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
@@ -81,33 +85,85 @@ def container_name(record: LogRecord) -> str:
     return asic.file_name(record.message_id, is_response=record.is_response, record_id=record.id)
 
 
-def write_record(out: IO[bytes], record: LogRecord, reader: LogReader) -> None:
-    """Write a record's container, its bodies streamed. Raises `LogFailed`."""
+def write_record(out: IO[bytes], record: LogRecord, reader: LogReader, *, digests_only: bool = False) -> None:
+    """Write a record's container, its bodies streamed; of what is withheld, its digests. Raises `LogFailed`."""
     in_batch = record.timestamp_result is not None
+    withheld = withheld_of(record, digests_only=digests_only)
+    has_message = withheld is None or withheld.reason in (Reason.CUT, Reason.NOT_LOGGED)
     container = asic.Container(
-        message=reader.open_message(record),
+        message=reader.open_message(record) if has_message else b"",
         signature=record.signature,
         sig_hash_chain_result=record.hash_chain_result,
         sig_hash_chain=record.hash_chain,
         ts_hash_chain_result=record.timestamp_result,
         ts_hash_chain=record.timestamp_chain,
         timestamp=record.timestamp if in_batch else None,
+        withheld=withheld,
     )
-    named = [(f"attachment{a.number}", reader.open_body(record, a)) for a in record.attachments]
+    kept = [a for a in record.attachments if has_message and a.kept_bytes != 0]
+    named = [(f"attachment{a.number}", reader.open_body(record, a)) for a in kept]
     asic.write_container(out, container, record.at, named)
 
 
-def _write(records: list[LogRecord], reader: LogReader, *, unique: bool) -> SealedTemporary:
+def withheld_of(record: LogRecord, *, digests_only: bool) -> Withheld | None:
+    """What a record's container will not hold, and why; None when it holds all that was signed."""
+    cut = [a for a in record.attachments if a.kept_bytes is not None]
+    if record.erasure is not None:
+        reason, order = Reason.ERASED, record.erasure
+    elif digests_only:
+        reason, order = Reason.LEFT_OUT, None
+    elif record.is_reduced:
+        reason, order = Reason.NOT_LOGGED, None
+    elif cut:
+        reason, order = Reason.CUT, None
+    else:
+        return None
+    bodies = cut if reason is Reason.CUT else record.attachments
+    parts = [
+        WithheldPart(
+            uri=f"/attachment{a.number}",
+            sha512=a.digest.hex(),
+            size_bytes=a.size_bytes,
+            kept_bytes=(a.kept_bytes or 0) if reason is Reason.CUT else 0,
+        )
+        for a in bodies
+    ]
+    if reason is not Reason.CUT:
+        parts.insert(0, WithheldPart(uri=MESSAGE_URI, sha512=record.message_digest.hex()))
+    return Withheld(
+        reason,
+        record.message_id,
+        record.is_response,
+        record.protocol,
+        ClientId(*record.client.split("/")),
+        record.service,
+        tuple(parts),
+        None if order is None else _order(order),
+    )
+
+
+def _order(order: ErasureOrder) -> Order:
+    return Order(
+        reference=order.reference,
+        authority=order.authority,
+        carried_out_by=order.ordered_by,
+        at=f"{order.at:%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+def _write(
+    records: list[LogRecord], reader: LogReader, *, unique: bool, digests_only: bool
+) -> SealedTemporary:
     # The zip library is shown a file that cannot be gone back in: what it wrote is sealed already.
     file = SealedTemporary()
     out: IO[bytes] = cast("IO[bytes]", file)
     if unique:
-        write_record(out, records[0], reader)
+        write_record(out, records[0], reader, digests_only=digests_only)
     else:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
             for record in records:
                 with archive.open(container_name(record), "w", force_zip64=True) as entry:
-                    write_record(entry, record, reader)
+                    write_record(entry, record, reader, digests_only=digests_only)
     return file
 
 

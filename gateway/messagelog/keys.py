@@ -17,8 +17,8 @@ import fcntl
 import os
 import secrets
 import threading
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,7 +33,6 @@ from schemas.faults import Kind, LogFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
 KEY_FILE = "keys.json"
@@ -41,6 +40,7 @@ TOKEN_PURPOSE = "message log"  # noqa: S105  a name
 _LABEL = b"message log keys 1"
 _MEMORY_KIB = 32 * 1024
 _PASSES = 2
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,10 @@ class LogKeys:
                 if not trees or not self._serves(trees[-1], record_id, now):
                     trees.append(new_tree(record_id, now, secrets.token_bytes(KEY_BYTES)))
 
-    def begin_tree(self, record_id: int, now: datetime) -> None:
-        """Keys of a new tree from a record on, whatever the last one's age."""
+    def retire(self) -> None:
+        """Let the next record have a key of a new tree, whatever the last one's age."""
         with self._lock, self._changing() as trees:
-            trees.append(new_tree(record_id, now, secrets.token_bytes(KEY_BYTES)))
+            trees[-1:] = [replace(tree, made_at=_LONG_AGO) for tree in trees[-1:]]
 
     def destroy(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Destroy the keys of records; it is on the disk when this returns. What is destroyed already stays so."""

@@ -17,12 +17,13 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.archive import FIRST, ArchiveWriter, Grouping, Link
 from gateway.messagelog.export import container_name, write_record
-from gateway.messagelog.store import DATABASE
+from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
+from gateway.messagelog.steps import DATABASE
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.identifiers import ClientId
 from serving.database import connect
@@ -52,6 +53,7 @@ class RetentionSettings:
     grouping: Grouping = Grouping.NONE
     file_bytes: int = 32 * 1024 * 1024
     keep_days: int = 30
+    seal: bool = True
 
 
 class Retention:
@@ -122,7 +124,9 @@ class Retention:
     def _finish_interrupted(self, connection: sqlite3.Connection) -> None:
         for path in self.folder.glob(f".*{_TEMPORARY}"):
             name = path.name[1:].removesuffix(_TEMPORARY)
-            known = connection.execute("SELECT 1 FROM archive WHERE file_name = ?", (name,)).fetchone()
+            known = connection.execute(
+                "SELECT 1 FROM archive WHERE file_name = ?", (name.removesuffix(SUFFIX),)
+            ).fetchone()
             if known is None:
                 path.unlink()
             else:
@@ -159,17 +163,11 @@ class Retention:
         try:
             with writing.open("wb") as file:
                 os.fchmod(file.fileno(), 0o600)
-                writer = ArchiveWriter(file, _last_archive(connection, group))
-                archived = 0
-                for record_id in record_ids:
-                    self._add(writer, record_id)
-                    archived += 1
-                    if writer.size_bytes > self._settings.file_bytes:
-                        break
-                link = writer.finish(group)
+                link, archived = self._fill(file, _last_archive(connection, group), group, record_ids)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary = self.folder / f".{link.file_name}{_TEMPORARY}"
+            target = self.folder / (link.file_name + (SUFFIX if self._settings.seal else ""))
+            temporary = self.folder / f".{target.name}{_TEMPORARY}"
             writing.replace(temporary)
             sync_folder(
                 self.folder
@@ -180,15 +178,37 @@ class Retention:
         self._mark(
             connection, group, link, record_ids[:archived]
         )  # a crash here: the next round gives it its name
-        target = self.folder / link.file_name
         temporary.replace(target)
         sync_folder(self.folder)
-        log.info("archive made", extra={"event": "archived", "file": link.file_name, "records": archived})
+        log.info("archive made", extra={"event": "archived", "file": target.name, "records": archived})
         return target, archived
 
-    def _add(self, writer: ArchiveWriter, record_id: int) -> None:
-        record: LogRecord = self._log.reader.record(record_id)
-        writer.add(container_name(record), record.at, lambda out: write_record(out, record, self._log.reader))
+    def _fill(
+        self, file: IO[bytes], previous: Link, group: str, record_ids: Sequence[int]
+    ) -> tuple[Link, int]:
+        """Write as many records as the archive takes; its link and how many they were."""
+        writer = SealedArchiveWriter(file, previous) if self._settings.seal else ArchiveWriter(file, previous)
+        archived = 0
+        for record_id in record_ids:
+            self._add(writer, self._log.reader.record(record_id))
+            archived += 1
+            if writer.size_bytes > self._settings.file_bytes:
+                break
+        return writer.finish(group), archived
+
+    def _add(self, writer: ArchiveWriter | SealedArchiveWriter, record: LogRecord) -> None:
+        reader, name = self._log.reader, container_name(record)
+        if isinstance(writer, ArchiveWriter):
+            writer.add(name, record.at, lambda out: write_record(out, record, reader))
+            return
+        key = None if record.erasure is not None else self._log.keys.record_key(record.id)
+        writer.add(
+            name,
+            record.at,
+            record.id,
+            key,
+            lambda out, bare: write_record(out, record, reader, digests_only=bare),
+        )
 
     def _mark(
         self, connection: sqlite3.Connection, group: str, link: Link, record_ids: Sequence[int]

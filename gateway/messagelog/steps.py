@@ -7,6 +7,7 @@ message itself and its bodies are sealed under the record's key; a signature, it
 
 from __future__ import annotations
 
+DATABASE = "messages.sqlite"
 STEPS = (
     """
     CREATE TABLE record (

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import migration, rows
 from gateway.messagelog.bodyrules import BodyRules
+from gateway.messagelog.erasing import finish_erasures
 from gateway.messagelog.keeping import keep_bodies
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import (
@@ -40,7 +41,7 @@ from gateway.messagelog.record import (
     sealed_label,
 )
 from gateway.messagelog.sealing import NONCE_BYTES, seal
-from gateway.messagelog.steps import STEPS
+from gateway.messagelog.steps import DATABASE, STEPS
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.reduced import reduce_message
 from serving.database import apply_steps, connect
@@ -58,7 +59,6 @@ __all__ = ["LogEntry", "LogSettings", "MessageLog", "Side"]
 
 log = logging.getLogger("gateway.messagelog")
 
-DATABASE = "messages.sqlite"
 _STOP = object()
 
 
@@ -126,6 +126,7 @@ class MessageLog:
         if newest is not None:
             self.reader.open_message(newest)
         migration.seal_clear_records(self._path, self.bodies, self.keys)
+        self._finish_erasures()
         self._remove_unnamed_bodies()
         self._thread = threading.Thread(target=self._write_for_ever, name="message log", daemon=True)
         self._thread.start()
@@ -283,6 +284,14 @@ class MessageLog:
         with contextlib.suppress(OSError):  # what stays is removed at the next start
             for path in linked:
                 path.unlink(missing_ok=True)
+
+    def _finish_erasures(self) -> None:
+        connection = connect(self._path)
+        connection.execute("PRAGMA secure_delete = ON")
+        try:
+            finish_erasures(connection, self.bodies, self.keys)
+        finally:
+            connection.close()
 
     def _remove_unnamed_bodies(self) -> None:
         found = self.reader.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")

@@ -133,7 +133,7 @@ def test_a_key_destroyed_by_another_process_is_gone_here_too(tmp_path: Path) -> 
     there.destroy([(1, 1)])
     with pytest.raises(Destroyed):
         here.record_key(1)
-    here.begin_tree(100, NOW)
+    here.retire()
     for keys in (here, there):
         with pytest.raises(Destroyed):
             keys.record_key(1)

@@ -6,7 +6,6 @@ import io
 import sqlite3
 import zipfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,11 @@ import pytest
 from certs.evidence import verify_container
 from gateway.messagelog.archive import Grouping, verify_archive
 from gateway.messagelog.retention import Retention, RetentionSettings
-from gateway.messagelog.spool import SpoolFolder
-from gateway.messagelog.store import DATABASE, LogEntry, MessageLog, Side, Stamp
-from schemas import xades
+from gateway.messagelog.store import DATABASE, MessageLog
 from schemas.faults import LogFailed
 from schemas.identifiers import ClientId
 from tests import worlds
-from tests.logs import open_log
+from tests.logs import append_signed, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW
 
 
@@ -31,50 +28,15 @@ async def message_log(tmp_path: Path) -> AsyncIterator[MessageLog]:
     await opened.close()
 
 
-async def append(
-    log: MessageLog, folder: Path, *, owner: ClientId = CONSUMER, size: int = 10, days_ago: int = 0
-) -> int:
-    """A signed request with a body, ``days_ago`` in the log."""
-    world = worlds.world()
-    body = b"x" * size
-    message = world.request(body=body)
-    signature = world.sign(message)[0]
-    spool = SpoolFolder(folder / "spool").new()
-    await spool.write(body)
-    await spool.finish()
-    at = NOW - timedelta(days=days_ago)
-    entry = LogEntry(
-        Side.CONSUMER,
-        message,
-        owner,
-        signature.signature,
-        signature.hash_chain_result,
-        signature.hash_chain,
-        [spool],
-        at,
-    )
-    number = await log.append(entry)
-    spool.discard()
-    return number
-
-
-async def stamp(log: MessageLog, *ids: int) -> None:
-    world = worlds.world()
-    for record in await log.by_ids(ids):
-        token = world.stamp(xades.parse_signature_document(record.signature).signature_value)
-        signed = xades.insert_timestamp(record.signature, token)
-        await log.keep_stamp(Stamp(token, None, NOW, "tsa", [(record.id, None, signed)]))
-
-
 def retention(log: MessageLog, folder: Path, **settings: object) -> Retention:
-    return Retention(log, folder, lambda: NOW, RetentionSettings(**settings))  # type: ignore[arg-type]
+    return Retention(log, folder, lambda: NOW, RetentionSettings(**{"seal": False, **settings}))  # type: ignore[arg-type]
 
 
 async def test_archives_hold_every_stamped_record_once_and_verify(
     message_log: MessageLog, tmp_path: Path
 ) -> None:
-    ids = [await append(message_log, tmp_path) for _ in range(3)]
-    await stamp(message_log, *ids[:2])
+    ids = [await append_signed(message_log, tmp_path) for _ in range(3)]
+    await stamp_alone(message_log, *ids[:2])
     keeper = retention(message_log, tmp_path)
     (path,) = await keeper.archive()
     trust = worlds.world().configuration
@@ -86,7 +48,7 @@ async def test_archives_hold_every_stamped_record_once_and_verify(
     with path.open("rb") as file:
         assert len(verify_archive(file, "", look).containers) == 2
     assert await keeper.archive() == []
-    await stamp(message_log, ids[2])
+    await stamp_alone(message_log, ids[2])
     (second,) = await keeper.archive()
     with path.open("rb") as one, second.open("rb") as two:
         last = verify_archive(one, "").last_digest
@@ -95,8 +57,8 @@ async def test_archives_hold_every_stamped_record_once_and_verify(
 
 
 async def test_an_archive_ends_once_it_has_grown_too_large(message_log: MessageLog, tmp_path: Path) -> None:
-    ids = [await append(message_log, tmp_path) for _ in range(5)]
-    await stamp(message_log, *ids)
+    ids = [await append_signed(message_log, tmp_path) for _ in range(5)]
+    await stamp_alone(message_log, *ids)
     made = await retention(message_log, tmp_path, file_bytes=7000).archive()
     digest, counts = "", []
     for path in made:
@@ -109,8 +71,8 @@ async def test_an_archive_ends_once_it_has_grown_too_large(message_log: MessageL
 
 async def test_each_group_has_a_chain_of_its_own(message_log: MessageLog, tmp_path: Path) -> None:
     owners = [CONSUMER, CONSUMER.member.subsystem("OTRO"), ClientId("MX", "GOB", "15-ISSEMYM-2"), CONSUMER]
-    ids = [await append(message_log, tmp_path, owner=owner) for owner in owners]
-    await stamp(message_log, *ids)
+    ids = [await append_signed(message_log, tmp_path, owner=owner) for owner in owners]
+    await stamp_alone(message_log, *ids)
     made = await retention(message_log, tmp_path, grouping=Grouping.MEMBER).archive()
     sizes = {}
     for path in made:
@@ -122,8 +84,8 @@ async def test_each_group_has_a_chain_of_its_own(message_log: MessageLog, tmp_pa
 async def test_only_old_archived_records_are_removed_and_the_log_stays_whole(
     message_log: MessageLog, tmp_path: Path
 ) -> None:
-    ids = [await append(message_log, tmp_path, days_ago=days, size=100_000) for days in (40, 35, 10)]
-    await stamp(message_log, *ids)
+    ids = [await append_signed(message_log, tmp_path, days_ago=days, size=100_000) for days in (40, 35, 10)]
+    await stamp_alone(message_log, *ids)
     keeper = retention(message_log, tmp_path)
     assert await keeper.remove_old() == 0
     await keeper.archive()
@@ -136,8 +98,8 @@ async def test_only_old_archived_records_are_removed_and_the_log_stays_whole(
 async def test_an_old_record_that_is_not_archived_keeps_itself_and_what_follows(
     message_log: MessageLog, tmp_path: Path
 ) -> None:
-    ids = [await append(message_log, tmp_path, days_ago=40) for _ in range(3)]
-    await stamp(message_log, ids[0], ids[2])
+    ids = [await append_signed(message_log, tmp_path, days_ago=40) for _ in range(3)]
+    await stamp_alone(message_log, ids[0], ids[2])
     keeper = retention(message_log, tmp_path)
     await keeper.archive()
     assert await keeper.remove_old() == 1
@@ -147,12 +109,12 @@ async def test_an_old_record_that_is_not_archived_keeps_itself_and_what_follows(
 async def test_numbers_and_chain_go_on_after_everything_was_removed(
     message_log: MessageLog, tmp_path: Path
 ) -> None:
-    first = await append(message_log, tmp_path, days_ago=40)
-    await stamp(message_log, first)
+    first = await append_signed(message_log, tmp_path, days_ago=40)
+    await stamp_alone(message_log, first)
     keeper = retention(message_log, tmp_path)
     await keeper.archive()
     await keeper.remove_old()
-    assert await append(message_log, tmp_path) == 2
+    assert await append_signed(message_log, tmp_path) == 2
     assert await message_log.verify_chain() is None
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         assert connection.execute("SELECT count(*) FROM stamp").fetchone() == (0,)
@@ -162,7 +124,7 @@ async def test_numbers_and_chain_go_on_after_everything_was_removed(
 
 
 async def test_a_round_finishes_what_a_crash_left(message_log: MessageLog, tmp_path: Path) -> None:
-    await stamp(message_log, await append(message_log, tmp_path))
+    await stamp_alone(message_log, await append_signed(message_log, tmp_path))
     keeper = retention(message_log, tmp_path)
     (path,) = await keeper.archive()
     path.rename(path.with_name(f".{path.name}.tmp"))  # killed between the commit and the last rename
@@ -174,7 +136,7 @@ async def test_a_round_finishes_what_a_crash_left(message_log: MessageLog, tmp_p
 
 
 async def test_a_disk_that_takes_no_archive_loses_nothing(message_log: MessageLog, tmp_path: Path) -> None:
-    await stamp(message_log, await append(message_log, tmp_path, days_ago=40))
+    await stamp_alone(message_log, await append_signed(message_log, tmp_path, days_ago=40))
     keeper = retention(message_log, tmp_path)
     keeper.folder.rmdir()
     with pytest.raises(LogFailed):

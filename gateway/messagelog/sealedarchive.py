@@ -1,0 +1,251 @@
+"""Sealed archives: X-Road's archive of signed containers, each container sealed under its record's own key.
+
+``mlog-….zip.sealed`` is a zip of, for every container: ``NAME.asice``, by its digests alone (`schemas.withheld`), and
+``NAME.asice.sealed``, the whole container sealed; then ``linkinginfo``, word for word that of the archive as X-Road writes it,
+over the whole containers; then ``seals.json``, each container's digest and its sealed key. So the chain of archives and every
+signature can be verified without any key; with the log's keys `open_archive` gives the very archive that X-Road would have
+written; and a record whose key is destroyed is gone from every copy of every archive, while what it proves stays.
+
+A record that was erased before it was archived has no sealed container: the one by digests is what the linking info is over.
+
+Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+import zipfile
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+import msgspec
+
+from certs.algorithms import DigestAlgorithm
+from gateway.messagelog.archive import (
+    LINKING_INFO,
+    ArchiveChain,
+    ArchiveVerdict,
+    Digesting,
+    Link,
+    check_chain,
+    check_previous,
+    entry_of,
+    malformed,
+    parse_linking_info,
+    read_bounded,
+)
+from gateway.messagelog.keytree import Destroyed
+from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES, StreamSealer, open_sealed, open_stream, seal
+from schemas.asic import ZIP_ERRORS
+from schemas.faults import Kind, NotProved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from typing_extensions import Buffer
+
+    from gateway.messagelog.archive import LinkingInfo
+
+SUFFIX = ".sealed"
+_SEALS = "seals.json"
+_CHUNK = 256 * 1024
+
+
+class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One container: its record, its digest by the linking info's algorithm in hex, its sealed key; none: it was erased."""
+
+    container: str
+    record: int
+    digest: str
+    key: bytes = b""
+
+
+class SealedArchiveWriter:
+    """Writes one sealed archive: `add` containers, then `finish`."""
+
+    def __init__(
+        self, out: IO[bytes], previous: Link, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
+    ) -> None:
+        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
+        self._chain = ArchiveChain(previous, algorithm)
+        self._seals: list[Seal] = []
+        self.size_bytes = 0
+
+    def add(
+        self,
+        name: str,
+        at: datetime,
+        record_id: int,
+        record_key: bytes | None,
+        write: Callable[[IO[bytes], bool], None],
+    ) -> None:
+        """Append a record's container; ``write`` is given a stream, and whether digests alone are wanted.
+
+        Without a key the record was erased, and ``write`` gives the same both ways.
+        """
+        with self._zip.open(entry_of(name, at), "w", force_zip64=True) as inner:
+            bare = Digesting(inner, self._chain.algorithm)
+            with io.BufferedWriter(bare, _CHUNK) as buffered:
+                write(buffered, True)
+        digest, sealed_key = bare.digest(), b""
+        self.size_bytes += bare.size
+        if record_key is not None:
+            key = secrets.token_bytes(KEY_BYTES)
+            sealed_key = seal(record_key, secrets.token_bytes(NONCE_BYTES), key, _label(record_id))
+            with self._zip.open(entry_of(name + SUFFIX, at), "w", force_zip64=True) as inner:
+                sealing = _Sealing(inner, key)
+                whole = Digesting(cast("IO[bytes]", sealing), self._chain.algorithm)
+                with io.BufferedWriter(whole, _CHUNK) as buffered:
+                    write(buffered, False)
+                sealing.finish()
+            digest = whole.digest()
+            self.size_bytes += whole.size
+        self._seals.append(Seal(container=name, record=record_id, digest=digest.hex(), key=sealed_key))
+        self._chain.add(name, at, digest)
+
+    def finish(self, group: str) -> Link:
+        """Write linking info and seals and close the zip; the link to this archive as X-Road would name it."""
+        self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
+        self._zip.writestr(entry_of(_SEALS, self._chain.end), msgspec.json.encode(self._seals))
+        self._zip.close()
+        return self._chain.link(group)
+
+
+class _Sealing(io.RawIOBase):
+    """Passes bytes on, sealed."""
+
+    def __init__(self, out: IO[bytes], key: bytes) -> None:
+        self._out = out
+        self._sealer = StreamSealer(key)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        raw = bytes(data)
+        self._out.write(self._sealer.feed(raw))
+        return len(raw)
+
+    def finish(self) -> None:
+        self._out.write(self._sealer.finish())
+
+
+def _label(record_id: int) -> bytes:
+    return f"archive key of record {record_id}".encode()
+
+
+# Reading
+
+
+def is_sealed(source: IO[bytes]) -> bool:
+    """Whether a file is a sealed archive."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return _SEALS in archive.namelist()
+    except ZIP_ERRORS:
+        return False
+    finally:
+        source.seek(0)
+
+
+def verify_sealed_archive(
+    source: IO[bytes],
+    previous_digest: str | None,
+    look: Callable[[str, IO[bytes]], None] | None = None,
+    record_key: Callable[[int], bytes] | None = None,
+) -> ArchiveVerdict:
+    """Prove that a sealed archive is whole and follows the one before it, as `verify_archive` does.
+
+    Steps 1 to 4 are the same, on the digests of ``seals.json``. ``look`` is shown each container by its digests. 5. With the
+    log's keys every sealed container opens to its digest, but those whose key is destroyed: the verdict names them.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            info, seals = _read(archive)
+            check_previous(info, previous_digest)
+            digests = {s.container: bytes.fromhex(s.digest) for s in seals}
+            check_chain(info, [s.container for s in seals], digests.__getitem__)
+            verdict = ArchiveVerdict(info.previous, info.entries[-1][0], [s.container for s in seals])
+            for found in seals:
+                if record_key is not None and _check_opens(archive, found, info, record_key):
+                    verdict.erased.append(found.container)
+                if look is not None:
+                    with archive.open(found.container) as container:
+                        look(found.container, container)
+            return verdict
+    except ZIP_ERRORS as err:
+        raise malformed(f"this is no sealed archive: {err}") from err
+
+
+def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], bytes]) -> list[str]:
+    """Write the archive as X-Road writes it; the containers that were erased, which stand in it by their digests alone.
+
+    Without any of those its linking info holds for every reader of X-Road's archives.
+    """
+    erased: list[str] = []
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as opened:
+        info, seals = _read(archive)
+        for found in seals:
+            moment = archive.getinfo(found.container).date_time
+            key = _container_key(found, record_key)
+            with opened.open(zipfile.ZipInfo(found.container, moment), "w", force_zip64=True) as entry:
+                for chunk in _chunks(archive, found, key):
+                    entry.write(chunk)
+            if key is None:
+                erased.append(found.container)
+        opened.writestr(archive.getinfo(LINKING_INFO), read_bounded(archive, LINKING_INFO))
+        del info
+    return erased
+
+
+def _read(archive: zipfile.ZipFile) -> tuple[LinkingInfo, list[Seal]]:
+    names = archive.namelist()
+    for needed in (LINKING_INFO, _SEALS):
+        if needed not in names:
+            raise malformed(f"the sealed archive has no {needed}")
+    try:
+        seals = msgspec.json.decode(read_bounded(archive, _SEALS), type=list[Seal])
+        for found in seals:
+            bytes.fromhex(found.digest)
+    except (msgspec.DecodeError, ValueError) as err:
+        raise malformed(f"{_SEALS} of the archive cannot be read: {err}") from err
+    expected = [n for s in seals for n in ((s.container, s.container + SUFFIX) if s.key else (s.container,))]
+    if not seals or sorted(names) != sorted([*expected, LINKING_INFO, _SEALS]):
+        raise malformed("a sealed archive holds the containers its seals name, each once, and nothing else")
+    return parse_linking_info(read_bounded(archive, LINKING_INFO)), seals
+
+
+def _container_key(found: Seal, record_key: Callable[[int], bytes]) -> bytes | None:
+    if not found.key:
+        return None
+    try:
+        return open_sealed(record_key(found.record), found.key, _label(found.record))
+    except Destroyed:
+        return None
+
+
+def _chunks(archive: zipfile.ZipFile, found: Seal, key: bytes | None) -> Iterator[bytes]:
+    if key is None:
+        with archive.open(found.container) as bare:
+            while chunk := bare.read(_CHUNK):
+                yield chunk
+        return
+    with archive.open(found.container + SUFFIX) as sealed:
+        yield from open_stream(cast("BinaryIO", sealed), key)
+
+
+def _check_opens(
+    archive: zipfile.ZipFile, found: Seal, info: LinkingInfo, record_key: Callable[[int], bytes]
+) -> bool:
+    """Compare a container with its digest; whether it was erased after it was archived."""
+    key = _container_key(found, record_key)
+    if key is None and found.key:
+        return True
+    digest = hashlib.new(info.algorithm.short)
+    for chunk in _chunks(archive, found, key):
+        digest.update(chunk)
+    if digest.hexdigest() != found.digest:
+        raise NotProved(Kind.INVALID_HASH_CHAIN, f"{found.container} is not the container that was archived")
+    return not found.key
