@@ -65,6 +65,7 @@ def make_site(settings: PortalSettings) -> Site:
             "error": words.error,
             "rights": words.RIGHTS,
             "data": words.DATA,
+            "opposable": words.OPPOSABLE,
         },
     )
 

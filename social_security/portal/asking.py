@@ -166,7 +166,7 @@ def explain(heard: Heard) -> tuple[str, str]:
         code = str(body.get("codigo", ""))
         return f"{code}: {body['mensaje']}", f"{code}: {body.get('message', body['mensaje'])}"
     if isinstance(body.get("motivacion"), str):
-        return body["motivacion"], body["motivacion"]
+        return _refusal(body)
     if heard.status == 0:
         return (
             "No se pudo alcanzar la pasarela del instituto. Intente de nuevo en unos minutos.",
@@ -176,4 +176,15 @@ def explain(heard: Heard) -> tuple[str, str]:
     return (
         f"El otro lado no contestó ({fault}). Intente más tarde.",
         f"The other side did not answer ({fault}). Try again later.",
+    )
+
+
+def _refusal(body: dict[str, Any]) -> tuple[str, str]:
+    """A formal refusal: code, reasons, and where and until when to appeal. Systems here write both languages in one text."""
+    both = str(body["motivacion"]).split(" / ")
+    es, en = (both[0], both[1]) if len(both) == 2 else (body["motivacion"], body["motivacion"])
+    code, authority, last = (body.get(n, "") for n in ("codigo", "autoridad", "limiteImpugnacion"))
+    return (
+        f"{code}: {es} Puede recurrir ante {authority} hasta el {last}.",
+        f"{code}: {en} You may appeal to {authority} until {last}.",
     )

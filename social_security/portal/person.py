@@ -267,6 +267,7 @@ class PersonPages:
         known = {m.path for m in pack.members().values() if m.member_class == "GOB" and m.code[:2] != "00"}
         members = [m for m in dict.fromkeys(form.get("instituto", [])) if m in known]
         data = [d for d in form.get("datos", []) if d in words.DATA]
+        purposes = [p for p in form.get("propositos", []) if p in words.OPPOSABLE]
         wrong: tuple[str, str] | None = None
         if right not in words.RIGHTS:
             wrong = ("Elija qué derecho ejerce.", "Choose which right you exercise.")
@@ -282,13 +283,17 @@ class PersonPages:
                 f"La descripción pasa de {TEXT_LIMIT} caracteres.",
                 f"The description is longer than {TEXT_LIMIT} characters.",
             )
-        elif right in ("OPOSICION", "CANCELACION") and not data:
+        elif right == "CANCELACION" and not data:
             wrong = ("Marque sobre qué datos.", "Mark which data it is about.")
+        elif right == "OPOSICION" and not (data or purposes):
+            wrong = ("Marque a qué usos o datos se opone.", "Mark the uses or the data that you oppose.")
         asked: dict[str, Any] = {"derecho": right}
         if text:
             asked["descripcion"] = text
         if data:
             asked["datos"] = data
+        if purposes and right == "OPOSICION":
+            asked["propositos"] = purposes
         return asked, members, wrong
 
 

@@ -19,10 +19,17 @@ RIGHTS: Final[dict[str, Words]] = {
     ),
 }
 DATA: Final[dict[str, Words]] = {
-    "sueldos": ("mis sueldos, ante otros institutos", "my pay, towards other institutes"),
     "correo": ("mi correo electrónico", "my e-mail address"),
     "periodo": ("un periodo de mi historia", "a period of my history"),
+    "identidad": ("mi identificación", "my identification"),
+    "afiliacion": ("mi afiliación", "my affiliation"),
+    "historia": ("mi historia", "my history"),
+    "sueldos": ("mis sueldos", "my pay"),
+    "beneficio": ("mis beneficios", "my benefits"),
+    "automatizado": ("decisiones tomadas sólo por una máquina", "decisions made by a machine alone"),
 }
+# What an opposition may be about; rights, access log, vital events and supervision cannot be opposed.
+OPPOSABLE: Final = ("PUR-IDENT", "PUR-AFIL", "PUR-HIST", "PUR-PORT", "PUR-EXT", "PUR-BENEF")
 STATES: Final[dict[str, Words]] = {
     "RECIBIDA": ("recibida", "received"),
     "PREVENIDA": ("se le pide aclarar", "you are asked to clarify"),

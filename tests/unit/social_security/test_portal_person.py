@@ -16,10 +16,10 @@ from social_security.curp import find_curp
 from social_security.institute.arco import refusal_digest
 from social_security.institute.arcostore import ArcoStore
 from social_security.institute.database import STEPS
-from social_security.institute.rights import RightsStore
 from social_security.institute.store import Access, PersonStore
 from social_security.portal.accounts import Filed
 from social_security.pseudonyms import Pid
+from social_security.road import Road, Why
 from tests.portals import NOW, PIDS, Browser, World, open_world
 
 ISSEMYM = "MX/GOB/15-ISSEMYM"
@@ -333,19 +333,29 @@ async def test_silence_is_shown_as_such_and_may_be_appealed(world: World) -> Non
         assert "La autoridad garante resuelve hasta" in browser.page.text
 
 
-async def test_an_opposition_that_was_granted_takes_effect_at_the_institute(world: World) -> None:
+async def test_an_opposition_says_which_uses_and_data_and_stops_them_once_granted(world: World) -> None:
     address, accounts = await world.portal("15-ISSEMYM")
     async with Browser(address) as browser:
         await logged_in(world, browser, accounts, "ana")
-        folio = await file_request(
-            browser, "OPOSICION", ("datos", "sueldos"), ("descripcion", "no los envíen")
-        )
-        database = open_database(world.system_folder("15-ISSEMYM") / "institute.sqlite", STEPS)
-        kept = ArcoStore(database).request(folio)
-        assert kept is not None
-        assert kept.request["datos"] == ["sueldos"]
-        assert not RightsStore(database).is_opposed(Pid(PIDS["ana"]), "sueldos")
-        database.close()
+        more = [("datos", "sueldos"), ("propositos", "PUR-HIST"), ("propositos", "PUR-ARCO")]
+        folio = await file_request(browser, "OPOSICION", *more, ("descripcion", "no los envíen"))
+        for state in ("EN_TRAMITE", "PROCEDENTE", "EFECTIVA"):
+            await answer(world, folio, state)
+        await browser.get(f"/derechos/{folio}")
+        assert "cumplida" in browser.page.text
+        await browser.get("/")
+        assert "SS-208" in browser.page.text
+        await browser.get("/accesos")
+        assert "negado" in browser.page.text
+
+
+async def answer(world: World, folio: str, state: str) -> None:
+    """What the institute's transparency unit does, by message."""
+    road = Road(world.gateway, ISSEMYM, "1.0.0")
+    why = Why("PUR-ARCO", folio, "UNIDAD_TRANSPARENCIA", "Respuesta")
+    heard = await road.ask("ARCO", ISSEMYM, "avanzarArco", {"estado": state, "ocurridoEl": NOW}, why)
+    await road.close()
+    assert heard.is_done, heard.body
 
 
 @pytest.mark.parametrize(
@@ -356,7 +366,14 @@ async def test_an_opposition_that_was_granted_takes_effect_at_the_institute(worl
         ([("derecho", "ACCESO")], "Elija al menos un instituto"),
         ([("derecho", "ACCESO"), ("instituto", "MX/GOB/00-RNSS")], "Elija al menos un instituto"),
         ([("derecho", "RECTIFICACION"), ("instituto", ISSEMYM)], "Describa qué pide"),
-        ([("derecho", "OPOSICION"), ("instituto", ISSEMYM), ("descripcion", "x")], "Marque sobre qué datos"),
+        (
+            [("derecho", "OPOSICION"), ("instituto", ISSEMYM), ("descripcion", "x")],
+            "Marque a qué usos o datos",
+        ),
+        (
+            [("derecho", "CANCELACION"), ("instituto", ISSEMYM), ("descripcion", "x")],
+            "Marque sobre qué datos",
+        ),
         ([("derecho", "ACCESO"), ("instituto", ISSEMYM), ("descripcion", "x" * 4001)], "pasa de 4000"),
         ([("derecho", "ACCESO"), ("instituto", ISSEMYM), ("descripcion", "EEPA780514MMCJRN95")], "SS-105"),
         ([("derecho", "ACCESO"), ("instituto", "MX/GOB/14-IPEJAL")], "No se presentó ante"),
