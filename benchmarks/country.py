@@ -57,7 +57,8 @@ CALLERS = {
     "ALTA": (),
     "GOBIERNO": ("AFIL", "PORT"),
 }
-PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT)
+PORTAL_PORT = 9080
+PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT, PORTAL_PORT)
 
 
 class AddressTaken(RuntimeError):  # noqa: N818  said to a person

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.country import AddressTaken, Call, Country
+from benchmarks.demopages import Portals, look
 from benchmarks.demorights import access_log, access_request
 
 if TYPE_CHECKING:
     from benchmarks.country import Reply
 
-CODES = ("00-RNSS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE")
+CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "15-GARANTE")
 ANA = "EEPA780514MMCJRN95"
 PIDS = {"15-ISSEMYM": "C77536HD0CYA1RRC9HFC4CF1SRC", "26-ISSSTESON": "SN16SJV765EFGNS0P72R8S9VS8G"}
 PAIR = "5A2C74QTNVFGEC18CC61GDARCCD"
@@ -79,13 +80,15 @@ def main() -> None:
         _explain(show, err, pids)
         sys.exit(2)
     try:
-        _start(show, country, pids)
-        run(show, country)
+        portals = _start(show, country, pids)
+        run(show, country, portals)
         if not options.check:
-            _stay(show, country)
+            _stay(show, country, portals)
     except KeyboardInterrupt:
         show.say("\nSe detiene…", "\nStopping…")
     finally:
+        # A second Ctrl-C must not leave half of it running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         country.stop()
         pids.unlink(missing_ok=True)
     if show.failed:
@@ -95,24 +98,27 @@ def main() -> None:
         show.say("\nTodo se comprobó.", "\nEverything held.")
 
 
-def _start(show: Show, country: Country, pids: Path) -> None:
+def _start(show: Show, country: Country, pids: Path) -> Portals:
     started = time.monotonic()
     show.say(
-        "Sacbé: cuatro institutos en esta máquina. Se preparan llaves, certificados y registro…",
-        "Sacbé: four institutes on this machine. Making keys, certificates and registry…",
+        "Sacbé: tres institutos, su registro, ONIESS y una autoridad garante en esta máquina. Se preparan llaves, certificados y registro…",
+        "Sacbé: three institutes, their registry, ONIESS and a guarantor on this machine. Making keys, certificates and registry…",
     )
     country.set_up()
+    portals = Portals(country)
     try:
         country.start()
+        portals.start()
     finally:
         running = {"demo": os.getpid()} | {name: p.pid for name, p in country.federation.processes.items()}
         pids.write_text(json.dumps(running), encoding="utf-8")
     took = time.monotonic() - started
     count = len(country.federation.processes)
     show.say(f"{count} procesos en marcha ({took:.1f} s).", f"{count} processes are up ({took:.1f} s).")
+    return portals
 
 
-def run(show: Show, country: Country) -> None:
+def run(show: Show, country: Country, portals: Portals) -> None:
     """The scenarios, a step at a time."""
     found = find_person(show, country)
     show.say("   Qué puede ver cada quien:", "   What each may see:")
@@ -134,7 +140,7 @@ def run(show: Show, country: Country) -> None:
     access_request(show, country)
     looked = access_log(show, country)
     prove(show, country, found)
-    prove(show, country, looked)
+    look(show, country, portals, prove(show, country, looked))
 
 
 def find_person(show: Show, country: Country) -> Reply:
@@ -235,14 +241,15 @@ def _expect_code(show: Show, reply: Reply, code: str, es: str, en: str) -> None:
     )
 
 
-def prove(show: Show, country: Country, reply: Reply) -> None:
-    """Both sides' containers of one exchange, verified offline."""
+def prove(show: Show, country: Country, reply: Reply) -> Path:
+    """Both sides' containers of one exchange, verified offline; one of them."""
     show.step(
         "Las dos partes guardan la prueba: se descargan los contenedores firmados y se verifican sin red",
         "Both sides keep the proof: the signed containers are downloaded and verified offline",
     )
     into = country.folder / "evidence"
-    for found in country.evidence(reply, into):
+    evidence = country.evidence(reply, into)
+    for found in evidence:
         verdict = found.verdict
         signer = "-" if verdict.signer is None else verdict.signer.path()
         show.expect(
@@ -254,9 +261,10 @@ def prove(show: Show, country: Country, reply: Reply) -> None:
         f"     Usted mismo: .venv/bin/gateway container verify --configuration {into / 'verificationconf'} FILE",
         f"     Yourself:    .venv/bin/gateway container verify --configuration {into / 'verificationconf'} FILE",
     )
+    return evidence[0].file
 
 
-def _stay(show: Show, country: Country) -> None:
+def _stay(show: Show, country: Country, portals: Portals) -> None:
     show.say("\nSigue en marcha. Direcciones:", "\nIt stays up. Addresses:")
     print(f"   central   http://{country.federation.central_address}:8080")
     print(f"   TSA, OCSP http://{country.federation.trust_address}:8888")
@@ -264,6 +272,7 @@ def _stay(show: Show, country: Country) -> None:
         print(
             f"   {code:14} gateway http://{country.address(code)}:8080   health http://{country.address(code)}:5588"
         )
+    portals.say(show)
     show.say("\nPruebe:", "\nTry:")
     for line in curl_lines(country):
         print(f"\n  {line}")
