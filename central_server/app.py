@@ -35,14 +35,17 @@ from central_server.store.sources import node_address
 from certs.certificates import to_der
 from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
+from schemas.faults import Fault
 from serving.audit import AuditLog
 from serving.authentication import Clock
+from serving.backupkey import settle_backup_key
 from serving.backupoperations import BackupDesk
 from serving.devices import build_devices, build_signers
+from serving.keysafe import TOKEN_PURPOSE, KeySafe, Seal
 from serving.limits import RateLimit
 from serving.logins import Logins
 from serving.selfsigned import self_signed
-from serving.tlsfiles import load_or_make_credentials
+from serving.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
     import ssl
@@ -68,6 +71,7 @@ class CentralServer:
         self, data: Path, settings: Settings, pin: str | None = None, signer_arguments: Sequence[str] = ()
     ) -> None:
         load_profiles(data)
+        self._safe = KeySafe(settings.seal.seals(os.environ))
         self._data = data
         self._pin = pin
         self._settings = settings
@@ -100,6 +104,7 @@ class CentralServer:
             lambda: settings.backup.recipients,
             lambda: self.node.store.read().instance,
             version("sacbe"),
+            self._safe,
         )
         self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic), backups)
         self._notifier = Notifier(self.node.store, settings.notices, utc_now)
@@ -113,6 +118,7 @@ class CentralServer:
             "management": SwappableServerContext(self._management_context(first)),
         }
         self.node.keys.when_opened(self._take_tls)
+        self.node.keys.when_opened(self._give_seal)
 
     def _management_context(self, credentials: TlsCredentials) -> ssl.SSLContext:
         return system_server_context(credentials, [x509.load_der_x509_certificate(d) for d in self._pinned])
@@ -122,6 +128,25 @@ class CentralServer:
         if credentials is not None:
             self._tls["registration"].swap(system_server_context(credentials))
             self._tls["management"].swap(self._management_context(credentials))
+
+    async def _give_seal(self) -> None:
+        with contextlib.suppress(Fault):  # another token was opened, and the software token is locked
+            self._safe.give(Seal.of_token(await self.node.keys.derive_secret(TOKEN_PURPOSE)))
+
+    def _admin_context(self, address: str) -> SwappableServerContext:
+        """The admin listener's TLS; when the token has been unlocked, with the key pair that it seals."""
+        kept = KeptCredentials(
+            self._data / "tls", "admin", self._safe, lambda: TlsCredentials(*self_signed(address))
+        )
+        context = SwappableServerContext(system_server_context(kept.current))
+
+        def settle() -> None:
+            settle_backup_key(self._data, self._safe)
+            if kept.settle():
+                context.swap(system_server_context(kept.current))
+
+        self._safe.subscribe(settle)
+        return context
 
     def public_app(self) -> web.Application:
         """What gateways download."""
@@ -160,9 +185,10 @@ class CentralServer:
         ):
             if port:
                 await self._serve(app, port, context)
+        settle_backup_key(self._data, self._safe)
         if self._settings.admin.port:
             name = host_of(address or self._settings.admin.host)
-            await self.admin.start(load_or_make_credentials(self._data / "tls", "admin", name))
+            await self.admin.start_with(self._admin_context(name).listening)
         self._tasks = [
             asyncio.create_task(self._publish(), name="publishing"),
             asyncio.create_task(self._notifier.run(), name="notices"),

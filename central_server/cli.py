@@ -31,11 +31,13 @@ from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.datafolder import claim
 from serving.language import tr
+from serving.safecommands import open_folder_safe
 from serving.signercommand import signer_command
 from serving.usercommands import audit_commands, user_commands
 
 if TYPE_CHECKING:
     from central_server.registry import Registry
+    from serving.keysafe import KeySafe
     from serving.tokensettings import TokenKeeping
 
 
@@ -167,7 +169,12 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
     return found.keys, found.log_level
 
 
-main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of))
+def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
+    chosen = load(settings, os.environ)
+    return open_folder_safe(data, chosen.seal, lambda: read_pin(pin_file))
+
+
+main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _safe))
 main.add_command(key)
 main.add_command(trusted)
 main.add_command(user_commands(central_roles(), WHERE))

@@ -12,6 +12,7 @@ import msgspec
 
 from central_server.requests import ApprovalPolicy
 from serving.adminsettings import AdminSettings
+from serving.keysafe import SealSettings
 from serving.settings import load_settings
 from serving.tokensettings import TokenKeeping
 
@@ -130,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     notices: Notices = Notices()
     catalogue: Catalogue = Catalogue()
     backup: Backup = Backup()
+    seal: SealSettings = SealSettings()
     log_level: str = "info"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from serving.backup import Content
+from serving.backupkey import CLEAR, PUBLIC, SEALED
 
 BACKUP_CONTENT = Content(
     kind="central-server",
     databases=("central.sqlite", "admin.sqlite"),
-    files=("settings.toml", "backup.key"),
+    files=("settings.toml", SEALED, PUBLIC),
     folders=("token", "tls"),
     keep=("published", "backups"),
+    formerly=(CLEAR,),
 )

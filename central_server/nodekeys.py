@@ -122,6 +122,10 @@ class NodeKeys:
             )
         return device
 
+    async def derive_secret(self, purpose: str) -> bytes:
+        """A key of the software token for sealing other files of this node. Raises `TokenFailed` while it is locked."""
+        return await self._software.derive_secret(purpose)
+
     # Signing
 
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:

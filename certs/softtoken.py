@@ -19,13 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from certs.sealing import open_sealed, seal, stretch
 from certs.tokens import KeyId
 from schemas.faults import Kind, TokenFailed
 
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
     PublicKey = RSAPublicKey | EllipticCurvePublicKey
 
-_MEMORY_KIB = 32 * 1024
-_PASSES = 2
 WRONG_PINS_ALLOWED = 10
 
 
@@ -134,7 +131,7 @@ class SoftToken:
         if wrong >= WRONG_PINS_ALLOWED:
             raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, f"the token is locked after {wrong} wrong PINs in a row")
         try:
-            master = _open(_stretch(pin, _bytes(record["salt"])), _bytes(record["master"]), b"master")
+            master = open_sealed(stretch(pin, _bytes(record["salt"])), _bytes(record["master"]), b"master")
         except InvalidTag:
             self._count_wrong_pin(record, wrong + 1)
             left = WRONG_PINS_ALLOWED - wrong - 1
@@ -170,7 +167,7 @@ class SoftToken:
         clear = private_key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        sealed = _seal(master, clear, _associated(key_id, usage))
+        sealed = seal(master, clear, _associated(key_id, usage))
         record = {"kind": str(kind), "label": label, "usage": usage, "sealed": _text(sealed)}
         self._storage.write_key(key_id, json.dumps(record, indent=1).encode())
         self._keys[key_id] = private_key
@@ -249,7 +246,7 @@ class SoftToken:
         if len(pin) < 4:
             raise TokenFailed(Kind.INVALID_REQUEST, "a PIN has at least four characters")
         salt = secrets.token_bytes(16)
-        sealed = _seal(_stretch(pin, salt), master, b"master")
+        sealed = seal(stretch(pin, salt), master, b"master")
         record = {"salt": _text(salt), "master": _text(sealed), "wrong_pins": 0}
         self._storage.write_token(json.dumps(record, indent=1).encode())
 
@@ -281,7 +278,7 @@ def _sign(key: PrivateKey, digest: bytes, algorithm: SignatureAlgorithm) -> byte
 def _load(key_id: str, raw: bytes, master: bytes) -> PrivateKey:
     record = json.loads(raw)
     try:
-        clear = _open(master, _bytes(record["sealed"]), _associated(key_id, record["usage"]))
+        clear = open_sealed(master, _bytes(record["sealed"]), _associated(key_id, record["usage"]))
     except InvalidTag:
         raise TokenFailed(
             Kind.CANNOT_SIGN, f"the file of key {key_id} is damaged or was put there by another token"
@@ -294,27 +291,6 @@ def _load(key_id: str, raw: bytes, master: bytes) -> PrivateKey:
 
 def _associated(key_id: str, usage: str) -> bytes:
     return f"{key_id}:{usage}".encode()
-
-
-def _stretch(pin: str, salt: bytes) -> bytes:
-    return hash_secret_raw(
-        pin.encode("utf-8"),
-        salt,
-        time_cost=_PASSES,
-        memory_cost=_MEMORY_KIB,
-        parallelism=1,
-        hash_len=32,
-        type=Type.ID,
-    )
-
-
-def _seal(key: bytes, clear: bytes, associated: bytes) -> bytes:
-    nonce = secrets.token_bytes(12)
-    return nonce + AESGCM(key).encrypt(nonce, clear, associated)
-
-
-def _open(key: bytes, sealed: bytes, associated: bytes) -> bytes:
-    return AESGCM(key).decrypt(sealed[:12], sealed[12:], associated)
 
 
 def _text(data: bytes) -> str:

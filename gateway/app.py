@@ -29,7 +29,7 @@ from gateway import parts
 from gateway.condition import Condition
 from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
 from gateway.edges.consumers import ConsumerListener
-from gateway.edges.devices import open_tokens
+from gateway.edges.devices import give_seal, open_tokens
 from gateway.edges.following import Following
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.managementroad import HttpManagementRoad
@@ -41,7 +41,7 @@ from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver
 from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road, Several
-from gateway.internaltls import InternalTls
+from gateway.internaltls import open_internal_tls
 from gateway.keyconf.model import CertificateStatus
 from gateway.keyconf.operations import KeyOperations, Surroundings
 from gateway.keyconf.store import KeyConfStore
@@ -89,10 +89,12 @@ if TYPE_CHECKING:
     from gateway.edges.configuration import ConfigurationClient
     from gateway.edges.revocation import OwnRevocation
     from gateway.exchange.record import ExchangeRecord
+    from gateway.internaltls import InternalTls
     from gateway.keyconf.model import KeyCertificate
     from gateway.management import SentRequest
     from gateway.messagelog.timestamper import Timestamper
     from gateway.monitoring.store import RecordStore
+    from serving.keysafe import KeySafe
 
 
 log = logging.getLogger("gateway")
@@ -113,11 +115,13 @@ class Gateway:
         folder: DataFolder,
         settings: Settings,
         pin: str | None,
+        safe: KeySafe,
         *,
         environ: Mapping[str, str] | None = None,
         signer_arguments: Sequence[str] = (),
     ) -> None:
         self._settings = settings
+        self._safe = safe
         load_profiles(folder.root)
         self._store = ServerConfStore(folder.serverconf)
         self._serverconf = self._store.load()
@@ -138,6 +142,7 @@ class Gateway:
         """Build, load what is on the disk, listen, and start the loops."""
         self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
         await open_tokens(self._tokens, self._settings.keys, self._pin, self._environ)
+        await give_seal(self._tokens, self._safe)
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
         self._build_proofs()
         await self._open_log()
@@ -194,8 +199,9 @@ class Gateway:
         settings = self._settings
         prover = PeerProver()
         spools = SpoolFolder(self._folder.log / "spool")
-        internal_tls = InternalTls(self._folder.tls, settings.systems.passphrase(self._environ))
-        self._tls = TlsContexts(internal_tls, settings.systems.tls_address, utc_now())
+        self._tls = TlsContexts(
+            open_internal_tls(settings.systems, self._folder.tls, self._safe, self._environ)
+        )
         self._services = ServiceCaller(lambda: self._serverconf, lambda: self._tls.provider)
         peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
         proof = PeerProof(self._current, peer_revocation, prover, utc_now)
@@ -226,7 +232,7 @@ class Gateway:
             self._current,
             lambda: self._identities,
             self._tokens,
-            HttpManagementRoad(self._session, parts.consumer_url(settings), self._tls.own),
+            HttpManagementRoad(self._session, parts.consumer_url(settings), lambda: self._tls.own),
             utc_now,
             lambda: str(uuid.uuid4()),
         )
@@ -516,6 +522,7 @@ class Gateway:
                 if generation != seen:
                     self._serverconf = self._store.load()
                     self._policies.swap(PolicyStore(self._store.database).snapshot())
+                    await give_seal(self._tokens, self._safe)  # somebody may have logged in
                     self._tls.take_internal()
                     self._rebuild()
                     seen = generation

@@ -26,7 +26,7 @@ from gateway.connections_cli import client, tls
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.diagnose_cli import diagnose
-from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_store, read_pin, token
+from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_safe, open_store, read_pin, token
 from gateway.log_cli import message_log
 from gateway.policy_cli import policy
 from gateway.services_cli import service
@@ -63,7 +63,9 @@ main.add_command(service)
 main.add_command(tls)
 main.add_command(client)
 main.add_command(
-    backup_commands(BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path())
+    backup_commands(
+        BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path(), open_safe
+    )
 )
 main.add_command(policy)
 main.add_command(user_commands(gateway_roles()))

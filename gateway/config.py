@@ -20,6 +20,7 @@ from gateway.settingrows import ROWS
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.adminsettings import AdminSettings
+from serving.keysafe import SealSettings
 from serving.secret import SecretSource
 from serving.settings import load_settings
 from serving.settingtable import SettingTable, nested
@@ -215,7 +216,7 @@ class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     # The name in the internal TLS certificate when this gateway makes one: what systems connect to.
     tls_address: str = "sacbe-internal"
-    # Seals the internal TLS key on disk; without one, file permissions alone protect it.
+    # Seals the internal TLS key on disk in the place of what ``seal`` says.
     tls_passphrase: SecretSource = SecretSource()
 
     def passphrase(self, environ: Mapping[str, str]) -> str | None:
@@ -266,6 +267,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     # The admin API. Without a host it listens where consumer systems connect if that is this machine only.
     admin: AdminSettings = AdminSettings()
     backup: Backup = Backup()
+    seal: SealSettings = SealSettings()
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
     log_level: Literal["debug", "info", "warning", "error"] = "info"

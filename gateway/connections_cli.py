@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.keys_cli import DATA, open_store
+from gateway.datafolder import DataFolder
+from gateway.internaltls import export_certificate, kept_chain, replace_kept_chain
+from gateway.keys_cli import DATA, PIN, open_safe, open_store
 from gateway.serverconf.model import ConnectionType
 from schemas.identifiers import ClientId
 from serving.commands import said
+from serving.keysafe import KeySafe
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,57 +33,56 @@ def tls() -> None:
 
 @tls.command()
 @DATA
+@PIN
 @SETTINGS
 @click.option("--address", default="sacbe-internal", show_default=True, help="name or IP systems connect to")
 @said
-def make(data: Path, settings_file: Path | None, address: str) -> None:
+def make(data: Path, pin_file: Path | None, settings_file: Path | None, address: str) -> None:
     """A new key with a self-signed certificate; systems must be given the new certificate."""
-    credentials = _internal(data, settings_file).make(address, datetime.now(UTC))
+    credentials = _internal(data, settings_file, pin_file).make(address, datetime.now(UTC))
     _told(data)
     _say(credentials.chain[0])
 
 
 @tls.command()
 @DATA
-@SETTINGS
 @said
-def show(data: Path, settings_file: Path | None) -> None:
+def show(data: Path) -> None:
     """The certificate in use."""
-    _say(_internal(data, settings_file).load().chain[0])
+    _say(kept_chain(DataFolder(data).tls)[0])
 
 
 @tls.command()
 @DATA
+@PIN
 @SETTINGS
 @OUT
 @click.option("--name", required=True, help="distinguished name, such as CN=gw.institute.mx,O=Institute")
 @said
-def request(data: Path, settings_file: Path | None, name: str, out: Path) -> None:
+def request(data: Path, pin_file: Path | None, settings_file: Path | None, name: str, out: Path) -> None:
     """Write a signing request (DER) for the internal TLS key."""
-    out.write_bytes(_internal(data, settings_file).request(name))
+    out.write_bytes(_internal(data, settings_file, pin_file).request(name))
     click.echo(f"request written to {out}")
 
 
 @tls.command("import")
 @DATA
-@SETTINGS
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @said
-def import_certificate(data: Path, settings_file: Path | None, file: Path) -> None:
+def import_certificate(data: Path, file: Path) -> None:
     """Show the certificate in FILE from now on."""
-    certificate = _internal(data, settings_file).import_certificate(file.read_bytes())
+    certificate = replace_kept_chain(DataFolder(data).tls, file.read_bytes())
     _told(data)
     _say(certificate)
 
 
 @tls.command()
 @DATA
-@SETTINGS
 @OUT
 @said
-def export(data: Path, settings_file: Path | None, out: Path) -> None:
+def export(data: Path, out: Path) -> None:
     """Write the certificate as .tar.gz (PEM and DER), for the systems' trust stores."""
-    out.write_bytes(_internal(data, settings_file).export(datetime.now(UTC)))
+    out.write_bytes(export_certificate(kept_chain(DataFolder(data).tls)[0], datetime.now(UTC)))
     click.echo(f"certificate written to {out}")
 
 
@@ -143,13 +145,14 @@ def distrust(data: Path, client_id: str, file: Path) -> None:
     click.echo(f"{client_id}: {file} no longer trusted")
 
 
-def _internal(data: Path, settings_file: Path | None) -> InternalTls:
+def _internal(data: Path, settings_file: Path | None, pin_file: Path | None) -> InternalTls:
     from gateway import config
-    from gateway.datafolder import DataFolder
-    from gateway.internaltls import InternalTls
+    from gateway.internaltls import open_internal_tls
 
-    systems = config.load(settings_file, os.environ).systems
-    return InternalTls(DataFolder(data).tls, systems.passphrase(os.environ))
+    settings = config.load(settings_file, os.environ)
+    own = settings.systems.tls_passphrase.is_set
+    safe = KeySafe() if own else open_safe(data, settings_file, pin_file)
+    return open_internal_tls(settings.systems, DataFolder(data).tls, safe, os.environ)
 
 
 def _told(data: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from serving.backup import Content
+from serving.backupkey import CLEAR, PUBLIC, SEALED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
 BACKUP_CONTENT = Content(
     kind="gateway",
     databases=("serverconf.sqlite", "admin.sqlite"),
-    files=("settings.toml", "wanted.toml", "backup.key"),
+    files=("settings.toml", "wanted.toml", SEALED, PUBLIC),
     folders=("token", "globalconf", "profiles", "tls"),
     keep=("log", "logkeys", "backups"),
+    formerly=(CLEAR,),
 )
 
 

@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
+from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.admin.api import make_api
 from gateway.app import WATCH_S, Gateway, utc_now
@@ -31,9 +32,12 @@ from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
 from serving.audit import AuditEntry
 from serving.authentication import Clock
+from serving.backupkey import settle_backup_key
+from serving.keysafe import KeySafe
 from serving.logins import Logins
+from serving.selfsigned import self_signed
 from serving.settings import BadSettings
-from serving.tlsfiles import load_or_make_credentials
+from serving.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +81,7 @@ class Host:
         self.settings = settings
         self._pin = pin
         self._environ = environ or {}
+        self.safe = KeySafe(settings.seal.seals(self._environ))
         self._signer_arguments = signer_arguments
         folder.root.mkdir(parents=True, exist_ok=True)
         self.store = ServerConfStore(folder.serverconf)
@@ -99,9 +104,9 @@ class Host:
             await self._foundation.load()
             with contextlib.suppress(Fault):
                 await self._foundation.refresh()
+        settle_backup_key(self.folder.root, self.safe)
         if self._admin.port:
-            address = self._admin.host or "localhost"
-            await self.api.start(load_or_make_credentials(self.folder.tls, "admin", address))
+            await self.api.start_with(self._admin_context().listening)
             host, port = self.api.addresses[0]
             note_running(self.folder.root, host, port, self._admin.allowed_hostnames.split(",")[0].strip())
         if self.gateway is None:
@@ -231,11 +236,28 @@ class Host:
             settings=configuration_settings(self.settings),
         )
 
+    def _admin_context(self) -> SwappableServerContext:
+        """The admin listener's TLS; when the token has been logged in, with the key pair that it seals."""
+        address = self._admin.host or "localhost"
+        kept = KeptCredentials(
+            self.folder.tls, "admin", self.safe, lambda: TlsCredentials(*self_signed(address))
+        )
+        context = SwappableServerContext(system_server_context(kept.current))
+
+        def settle() -> None:
+            settle_backup_key(self.folder.root, self.safe)
+            if kept.settle():
+                context.swap(system_server_context(kept.current))
+
+        self.safe.subscribe(settle)
+        return context
+
     async def _begin(self, *, make_token_with: str | None = None) -> None:
         gateway = Gateway(
             self.folder,
             self.settings,
             None if make_token_with is not None else self._pin,
+            self.safe,
             environ=self._environ,
             signer_arguments=self._signer_arguments,
         )

@@ -1,17 +1,18 @@
 """The internal TLS certificate: what this gateway shows to information systems, its own clients' and providers' alike.
 
-One key with one certificate, self-signed until another is imported. The key is made here and never leaves: it lies in a
-file that only this user can read, sealed with a passphrase where the settings name one. Systems compare the certificate
-byte for byte, so it stays the same over restarts and changes only when an operator says so.
+One key with one certificate, self-signed until another is imported. The key is made here, never leaves, and lies sealed in
+a file (see `serving.keysafe`). Systems compare the certificate byte for byte, so it stays the same over restarts and changes
+only when an operator says so. While the seal is not at hand (the token waits for a person) another certificate is shown.
 
 Spec: UG-SS 9.2, 9.3; admin API /system/certificate.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
@@ -24,10 +25,14 @@ from certs.edges.tokenfiles import write_whole
 from certs.tls import TlsCredentials
 from gateway.serverconf.records import Refusal
 from schemas.faults import Fault
+from serving.keysafe import KeySafe, NotAtHand, Seal
+from serving.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from gateway.config import Systems
 
     OwnKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -36,63 +41,38 @@ NAME = "internal"
 
 
 class InternalTls:
-    """The key pair in ``internal.key`` and ``internal.pem`` of a folder."""
+    """The key pair in ``internal.key.json``, which ``safe`` seals, and ``internal.pem`` of a folder.
 
-    def __init__(self, folder: Path, passphrase: str | None = None) -> None:
-        self._key_file = folder / f"{NAME}.key"
-        self._chain_file = folder / f"{NAME}.pem"
-        self._passphrase = None if passphrase is None else passphrase.encode()
+    ``address`` is in the certificate when one is made because there is none. ``passphrase`` opens a key that an earlier
+    version sealed. Raises ValueError when the pair is there and cannot be used.
+    """
 
-    def load_or_make(self, address: str, now: datetime) -> TlsCredentials:
-        """The key pair, made when there is none yet."""
-        if not self._key_file.exists() or not self._chain_file.exists():
-            return self.make(address, now)
-        return self.load()
+    def __init__(
+        self, folder: Path, safe: KeySafe, address: str, now: datetime, passphrase: str | None = None
+    ) -> None:
+        self._kept = KeptCredentials(folder, NAME, safe, lambda: _self_signed(address, now), passphrase)
 
-    def load(self) -> TlsCredentials:
-        """The key pair as it is kept. Raises ValueError when it cannot be opened."""
-        return TlsCredentials(self._key(), self._chain())
+    @property
+    def current(self) -> TlsCredentials:
+        """The pair to show."""
+        return self._kept.current
 
-    def _chain(self) -> tuple[x509.Certificate, ...]:
-        return tuple(x509.load_pem_x509_certificates(self._chain_file.read_bytes()))
-
-    def _key(self) -> OwnKey:
-        try:
-            key = serialization.load_pem_private_key(self._key_file.read_bytes(), self._passphrase)
-        except TypeError as err:
-            wanted = "a passphrase, and none is set" if self._passphrase is None else "no passphrase"
-            raise ValueError(f"the internal TLS key {self._key_file} needs {wanted}") from err
-        except ValueError as err:
-            raise ValueError(
-                f"the internal TLS key {self._key_file} does not open with the passphrase"
-            ) from err
-        return cast("OwnKey", key)
+    def settle(self) -> bool:
+        """Take what is on disk, or put there what is shown; whether another pair is shown now."""
+        return self._kept.settle()
 
     def make(self, address: str, now: datetime) -> TlsCredentials:
-        """A new key with a self-signed certificate for ``address``; what was there is gone."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address[:64])])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=VALID_DAYS))
-            .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        self._chain_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # On disk now: no certificate. A crash before the last line leaves a pair that is made anew.
-        self._chain_file.unlink(missing_ok=True)
-        write_whole(self._key_file, self._sealed(key))
-        self._keep((certificate,))
-        return TlsCredentials(key, (certificate,))
+        """A new key with a self-signed certificate for ``address``; what was there is gone.
+
+        Refused (``action_not_possible``) while nothing can seal it.
+        """
+        with _refused():
+            self._kept.save(_self_signed(address, now))
+        return self.current
 
     def request(self, distinguished_name: str) -> bytes:
         """A signing request (DER) for the key. Refused (``invalid_distinguished_name``) when the name is none."""
-        key = self._key()
+        key = cast("OwnKey", self.current.private_key)
         try:
             subject = x509.Name.from_rfc4514_string(distinguished_name)
         except ValueError as err:
@@ -108,42 +88,89 @@ class InternalTls:
     def import_certificate(self, content: bytes) -> x509.Certificate:
         """Show this certificate from now on; PEM (with issuers after it) or DER.
 
-        Refused: ``invalid_certificate``; ``key_not_found`` when it belongs to another key; ``certificate_already_exists``.
+        Refused: ``invalid_certificate``; ``key_not_found`` when it belongs to another key; ``certificate_already_exists``;
+        ``action_not_possible`` while the key is in memory only.
         """
-        chain = _parse_chain(content)
-        if chain[0].public_key() != self._key().public_key():
-            raise Refusal(
-                "key_not_found", "the certificate does not belong to this gateway's internal TLS key"
-            )
-        if der_of(chain[0]) == der_of(self._chain()[0]):
-            raise Refusal("certificate_already_exists", "this certificate is the one in use")
-        self._keep(chain)
+        chain = _parse_replacement(content, self.current.chain)
+        with _refused():
+            self._kept.save_chain(chain)
         return chain[0]
 
-    def export(self, now: datetime) -> bytes:
-        """The certificate for the systems' trust stores: a ``.tar.gz`` of ``cert.pem`` and ``cert.cer`` (DER)."""
-        certificate = self._chain()[0]
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w:gz") as archive:
-            for name, encoding in (
-                ("cert.pem", serialization.Encoding.PEM),
-                ("cert.cer", serialization.Encoding.DER),
-            ):
-                content = certificate.public_bytes(encoding)
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mtime, entry.mode = len(content), int(now.timestamp()), 0o644
-                archive.addfile(entry, io.BytesIO(content))
-        return out.getvalue()
 
-    def _sealed(self, key: OwnKey) -> bytes:
-        how: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if self._passphrase is not None:
-            how = serialization.BestAvailableEncryption(self._passphrase)
-        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+def kept_chain(folder: Path) -> tuple[x509.Certificate, ...]:
+    """The certificate that is kept in a folder, with its issuers; no seal is needed. Raises ValueError when there is none."""
+    path = folder / f"{NAME}.pem"
+    if not path.exists():
+        raise ValueError(
+            f"there is no internal TLS certificate yet ({path}); the gateway makes one when it starts"
+        )
+    return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
 
-    def _keep(self, chain: tuple[x509.Certificate, ...]) -> None:
-        pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
-        write_whole(self._chain_file, pem, mode=0o644)
+
+def replace_kept_chain(folder: Path, content: bytes) -> x509.Certificate:
+    """The same as `InternalTls.import_certificate`, on disk, for a gateway to take from there."""
+    chain = _parse_replacement(content, kept_chain(folder))
+    pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
+    write_whole(folder / f"{NAME}.pem", pem, mode=0o644)
+    return chain[0]
+
+
+def export_certificate(certificate: x509.Certificate, now: datetime) -> bytes:
+    """A certificate for the systems' trust stores: a ``.tar.gz`` of ``cert.pem`` and ``cert.cer`` (DER)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, encoding in (
+            ("cert.pem", serialization.Encoding.PEM),
+            ("cert.cer", serialization.Encoding.DER),
+        ):
+            content = certificate.public_bytes(encoding)
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime, entry.mode = len(content), int(now.timestamp()), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+def open_internal_tls(
+    systems: Systems, folder: Path, safe: KeySafe, environ: Mapping[str, str]
+) -> InternalTls:
+    """The internal TLS key pair of a server with these settings; a passphrase of its own wins over ``safe``."""
+    passphrase = systems.passphrase(environ)
+    own = safe if passphrase is None else KeySafe((Seal.of_secret(passphrase),))
+    return InternalTls(folder, own, systems.tls_address, datetime.now(UTC), passphrase)
+
+
+def _self_signed(address: str, now: datetime) -> TlsCredentials:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address[:64])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return TlsCredentials(key, (certificate,))
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except NotAtHand as err:
+        raise Refusal("action_not_possible", str(err)) from err
+
+
+def _parse_replacement(content: bytes, current: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
+    chain = _parse_chain(content)
+    if chain[0].public_key() != current[0].public_key():
+        raise Refusal("key_not_found", "the certificate does not belong to this gateway's internal TLS key")
+    if der_of(chain[0]) == der_of(current[0]):
+        raise Refusal("certificate_already_exists", "this certificate is the one in use")
+    return chain
 
 
 def _parse_chain(content: bytes) -> tuple[x509.Certificate, ...]:

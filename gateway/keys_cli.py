@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.keyconf.operations import KeyOperations
     from gateway.keyconf.tokens import Tokens
     from gateway.serverconf.store import ServerConfStore
+    from serving.keysafe import KeySafe
 
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
@@ -46,6 +47,21 @@ def open_store(data: Path) -> ServerConfStore:
 
     load_profiles(data)
     return ServerConfStore(data / "serverconf.sqlite")
+
+
+def open_safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeySafe:
+    """What seals a data folder's own keys: the secret in the settings, else the software token, for which the PIN is asked."""
+    from certs.tokens import SOFTWARE_TOKEN_ID
+    from gateway import config
+    from serving.safecommands import open_folder_safe
+
+    settings = config.load(settings_file, os.environ)
+    source = settings.keys.token(SOFTWARE_TOKEN_ID).pin
+
+    def pin() -> str:
+        return source.read(os.environ) if pin_file is None and source.is_set else read_pin(pin_file)
+
+    return open_folder_safe(data, settings.seal, pin)
 
 
 def stored_configuration(data: Path) -> TrustedConfiguration | None:

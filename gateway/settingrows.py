@@ -109,6 +109,8 @@ ROWS = (
     Row("admin.api_key_days", "Días que vive una llave de API; 0 siempre.", "Days an API key lives; 0 for ever.", low=0, high=36_500),
     Row("admin.oidc", "Entrada con un proveedor OpenID.", "Logging in with an OpenID provider."),
     Row("backup.recipients", "Destinatarios age (age1...) a los que se cifran los respaldos.", "age recipients (age1...) that backups are encrypted to.", True),
+    Row("seal.secret", "Dónde está el secreto que sella las llaves TLS y la de respaldos; vacío: las sella el token.", "Where the secret is that seals TLS keys and the key of backups; empty: the token seals them."),
+    Row("seal.previous", "Dónde está el secreto anterior, mientras se cambia.", "Where the secret before it is, while it changes."),
     Row("fault_spelling", "Códigos de error como X-Road 7.8 (snake) o 7.7 (camel).", "Fault codes as X-Road 7.8 (snake) or 7.7 (camel) writes them.", True),
     Row("log_level", "Cuánto se escribe en el registro del proceso.", "How much the process writes to its log.", True),
 )  # fmt: skip

@@ -20,7 +20,6 @@ from schemas.faults import Fault, Kind, NotProved
 
 if TYPE_CHECKING:
     import ssl
-    from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
     from certs.tls import TlsCredentials
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 class TlsContexts:
     """All of them. `take_internal` and `take_credentials` bring them up to date."""
 
-    def __init__(self, internal: InternalTls, address: str, now: datetime) -> None:
+    def __init__(self, internal: InternalTls) -> None:
         self.internal = internal
-        self.own: TlsCredentials = internal.load_or_make(address, now)
+        self.own: TlsCredentials = internal.current
         self.provider: ssl.SSLContext = provider_client_context(self.own)
         self.system = SystemServerContext(self.own)
         self.peer = SwappableServerContext(peer_server_context(self.own, ()))
@@ -51,7 +50,8 @@ class TlsContexts:
 
     def take_internal(self) -> None:
         """Show the internal TLS certificate that is kept now, from the next handshake on."""
-        kept = self.internal.load()
+        self.internal.settle()
+        kept = self.internal.current
         if kept.chain != self.own.chain:
             self.own = kept
             self.provider = provider_client_context(kept)

@@ -6,7 +6,7 @@ the server's own backup key (Ed25519, in the entry ``manifest.sig``), because an
 Whoever restores gives the passphrase, or an identity and the fingerprint of the key that must have signed.
 
 What a backup holds is said by a `Content`: databases (copied consistently while the server runs), files and folders.
-Private keys stay sealed by their PIN inside of it. The message log is evidence with archives of its own: it is never in
+Private keys stay sealed inside of it: a file with one in clear ends the making. The message log is evidence with archives of its own: it is never in
 a backup, and a restore leaves the one it finds.
 
 Restoring: (1) decrypt, (2) the manifest is first, of a known version and of this kind of server, (3) signed by the key
@@ -33,10 +33,11 @@ import msgspec
 import pyrage
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.edges.tokenfiles import sync_folder, write_whole
+from certs.edges.tokenfiles import sync_folder
 from serving.datafolder import claim, exchange
+from serving.keysafe import holds_clear_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,8 @@ class BackupProblem(ValueError):  # noqa: N818  said to the operator
 class Content:
     """What belongs into a backup of one kind of server, as names within its data folder.
 
-    ``keep`` names what a restore leaves as it finds it, the message log first of all.
+    ``keep`` names what a restore leaves as it finds it, the message log first of all. ``formerly`` are files that backups
+    of earlier versions hold: restored, and never made again.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Content:
     files: Sequence[str]
     folders: Sequence[str]
     keep: Sequence[str]
+    formerly: Sequence[str] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,14 +119,6 @@ def fingerprint(key: Ed25519PublicKey) -> str:
     return f"SHA256:{hashlib.sha256(raw).hexdigest()}"
 
 
-def backup_key(path: Path) -> Ed25519PrivateKey:
-    """The server's key that signs backups, made at first use. It signs nothing else and opens nothing."""
-    if not path.exists():
-        key = Ed25519PrivateKey.generate()
-        write_whole(path, key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
-    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-
-
 # Making
 
 
@@ -138,7 +133,7 @@ def make_backup(
     scratch = folder / f".backup-{secrets.token_hex(4)}"
     scratch.mkdir(mode=0o700)
     try:
-        sources = dict(_sources(folder, content, scratch))
+        sources = dict(_checked_sources(folder, content, scratch))
         entries = [_entry(name, path, name in content.databases) for name, path in sources.items()]
         signer = "" if lock.signer is None else lock.signer.public_key().public_bytes_raw().hex()
         manifest = Manifest(
@@ -154,6 +149,16 @@ def make_backup(
         return _encrypt(_pack(manifest, sources, lock.signer), lock)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _checked_sources(folder: Path, content: Content, scratch: Path) -> Iterator[tuple[str, Path]]:
+    for name, path in _sources(folder, content, scratch):
+        if name not in content.databases and holds_clear_key(path.read_bytes()):
+            raise BackupProblem(
+                f"{name} is a private key in clear; start the server with its token logged in, which seals it, "
+                "or take the file away"
+            )
+        yield name, path
 
 
 def _sources(folder: Path, content: Content, scratch: Path) -> Iterator[tuple[str, Path]]:
@@ -320,6 +325,7 @@ def _is_allowed(name: str, content: Content) -> bool:
     return (
         name in content.databases
         or name in content.files
+        or name in content.formerly
         or any(name.startswith(f"{folder}/") for folder in content.folders)
     )
 

@@ -16,24 +16,35 @@ from serving.backup import (
     Lock,
     Manifest,
     Opener,
-    backup_key,
     fingerprint,
     make_backup,
     open_backup,
     restore_backup,
 )
+from serving.backupkey import PUBLIC, backup_key, public_backup_key
 from serving.commands import said
+from serving.keysafe import KeySafe
 from serving.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEY_FILE = "backup.key"
 PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # noqa: S105  a variable's name
 
 
-def backup_commands(content: Content, default_folder: str, server_name: Callable[[Path], str]) -> click.Group:
-    """The group for one kind of server; ``server_name`` reads a data folder's identifier for the manifest."""
+def backup_commands(
+    content: Content,
+    default_folder: str,
+    server_name: Callable[[Path], str],
+    open_safe: Callable[[Path, Path | None, Path | None], KeySafe],
+) -> click.Group:
+    """The group for one kind of server.
+
+    ``server_name`` reads a data folder's identifier for the manifest; ``open_safe`` opens what seals its keys, from the
+    folder, a settings file and a PIN file.
+    """
+    pin_file = click.option("--pin-file", type=click.Path(path_type=Path))
+    settings_file = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
     data = click.option(
         "--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True
     )
@@ -66,12 +77,24 @@ def backup_commands(content: Content, default_folder: str, server_name: Callable
     )
     @data
     @passphrase_file
+    @pin_file
+    @settings_file
     @click.option("--recipient", "recipients", multiple=True, help="age1...")
     @click.argument("out", type=click.Path(path_type=Path))
     @said
-    def create(data: Path, passphrase_file: Path | None, recipients: tuple[str, ...], out: Path) -> None:
+    def create(
+        data: Path,
+        passphrase_file: Path | None,
+        pin_file: Path | None,
+        settings_file: Path | None,
+        recipients: tuple[str, ...],
+        out: Path,
+    ) -> None:
         lock = (
-            Lock(recipients=recipients, signer=backup_key(data / KEY_FILE))
+            Lock(
+                recipients=recipients,
+                signer=backup_key(data, open_safe(data, settings_file, pin_file)),
+            )
             if recipients
             else Lock(passphrase=_passphrase(passphrase_file, confirm=True))
         )
@@ -141,9 +164,13 @@ def backup_commands(content: Content, default_folder: str, server_name: Callable
         )
     )
     @data
+    @pin_file
+    @settings_file
     @said
-    def key(data: Path) -> None:
-        click.echo(fingerprint(backup_key(data / KEY_FILE).public_key()))
+    def key(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+        known = (data / PUBLIC).exists()
+        safe = KeySafe() if known else open_safe(data, settings_file, pin_file)
+        click.echo(fingerprint(public_backup_key(data, safe)))
 
     return group
 

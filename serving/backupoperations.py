@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
-from serving.backup import BackupProblem, Content, Lock, backup_key, make_backup
+from serving.backup import Content, Lock, make_backup
+from serving.backupkey import backup_key
 from serving.operations import Call, Download, Form, Operation
 from serving.problems import Caution, bad_request, check_warnings, conflict, failed, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from serving.keysafe import KeySafe
 
 AGE_MAGIC = b"age-encryption.org/"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,150}\.age")
@@ -52,6 +55,7 @@ class BackupDesk:
     # The server's identifier, for the manifest.
     server_name: Callable[[], str]
     software: str
+    safe: KeySafe
     # Since when a backup is being made; None: none is.
     running_since: datetime | None = None
 
@@ -90,13 +94,13 @@ class BackupDesk:
             raise failed(
                 "backup_generation_failed", "no recipients are set, and a backup is never written in clear"
             )
-        lock = Lock(recipients=recipients, signer=backup_key(self.data / "backup.key"))
         self.running_since = call.now
         try:
+            lock = Lock(recipients=recipients, signer=backup_key(self.data, self.safe))
             made = await asyncio.to_thread(
                 make_backup, self.data, self.content, self.server_name(), lock, call.now, self.software
             )
-        except BackupProblem as err:
+        except ValueError as err:
             raise failed("backup_generation_failed", str(err)) from err
         finally:
             self.running_since = None

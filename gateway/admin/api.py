@@ -70,6 +70,7 @@ def operations(process: Process) -> Sequence[Operation]:
         lambda: process.settings.backup.recipients,
         lambda: desk.server_id().path(),
         version("sacbe"),
+        process.safe,
     )
     return [
         *Beginning(desk).rows(),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.livesettings import LiveSettings
     from gateway.management import SentRequest
     from gateway.serverconf.tables import Tables
+    from serving.keysafe import KeySafe
 
     Handler = Callable[[Call], Awaitable[object]]
 
@@ -111,6 +112,7 @@ class Process(Protocol):
     store: ServerConfStore
     live: LiveSettings
     gateway: Gateway | None
+    safe: KeySafe
 
     def take_settings(self) -> Reloaded:
         """Read the settings again and go on with what may change while running. Raises `BadSettings`."""

@@ -9,6 +9,7 @@ import msgspec
 
 from certs.certificates import der_of
 from gateway.admin.desk import Desk, row
+from gateway.internaltls import export_certificate
 from serving.certificateview import CertificateDetails, certificate_details
 from serving.operations import Bytes, Download
 from serving.problems import Problem
@@ -50,7 +51,7 @@ class InternalCertificate:
         ]  # fmt: skip
 
     async def certificate(self, _call: Call) -> CertificateDetails:
-        return certificate_details(der_of(self.desk.gateway.internal_tls.load().chain[0]))
+        return certificate_details(der_of(self.desk.gateway.internal_tls.current.chain[0]))
 
     async def make_certificate(self, call: Call) -> None:
         address = self.desk.process.settings.systems.tls_address
@@ -58,7 +59,8 @@ class InternalCertificate:
         self.desk.gateway.reload()
 
     async def export_certificate(self, call: Call) -> Download:
-        return Download(self.desk.gateway.internal_tls.export(call.now), "application/gzip", "certs.tar.gz")
+        shown = self.desk.gateway.internal_tls.current.chain[0]
+        return Download(export_certificate(shown, call.now), "application/gzip", "certs.tar.gz")
 
     async def certificate_request(self, call: Call) -> Download:
         der = self.desk.gateway.internal_tls.request(call.body_as(DistinguishedName).name)
@@ -69,6 +71,7 @@ class InternalCertificate:
             found = self.desk.gateway.internal_tls.import_certificate(call.file())
         except ValueError as err:
             code = getattr(err, "code", "invalid_certificate")
-            raise Problem(409 if code == "certificate_already_exists" else 400, code, [str(err)]) from err
+            is_conflict = code in ("certificate_already_exists", "action_not_possible")
+            raise Problem(409 if is_conflict else 400, code, [str(err)]) from err
         self.desk.gateway.reload()
         return certificate_details(der_of(found))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
+
+from certs.tokens import SOFTWARE_TOKEN_ID
+from gateway.keyconf.model import KeyRefused
+from schemas.faults import Fault
+from serving.keysafe import TOKEN_PURPOSE, Seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.config import Keys
     from gateway.keyconf.tokens import Tokens
+    from serving.keysafe import KeySafe
 
 log = logging.getLogger("gateway.tokens")
 
@@ -37,6 +44,12 @@ async def open_tokens(
             await tokens.sync(token.id)
         else:
             log.error("token not usable", extra={"event": "token", "token": token.id, "reason": failure})
+
+
+async def give_seal(tokens: Tokens, safe: KeySafe) -> None:
+    """Once the software token is logged in, let it seal this server's other keys."""
+    with contextlib.suppress(Fault, KeyRefused):  # it is locked, was never made, or is not set up
+        safe.give(Seal.of_token(await tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE)))
 
 
 async def _wait_for(tokens: Tokens, token_id: str, wait_s: float) -> None:

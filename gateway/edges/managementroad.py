@@ -19,7 +19,7 @@ from certs.tls import provider_client_context
 from schemas.faults import Kind, PeerFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from certs.tls import TlsCredentials
 
@@ -29,20 +29,20 @@ _LARGEST = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HttpManagementRoad:
-    """Sends over HTTP; ``consumer_url`` is the own HTTPS listener."""
+    """Sends over HTTP; ``consumer_url`` is the own HTTPS listener, ``own_tls`` what it shows now."""
 
     session: aiohttp.ClientSession
     consumer_url: str
-    own_tls: TlsCredentials
+    own_tls: Callable[[], TlsCredentials]
 
     async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
         """Send a SOAP message through the own consumer side."""
-        context = provider_client_context(self.own_tls)
+        context = provider_client_context(self.own_tls())
         return await self._request("POST", self.consumer_url, context, _typed(content_type), body)
 
     async def ask_own(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """GET a path of the own consumer side."""
-        context = provider_client_context(self.own_tls)
+        context = provider_client_context(self.own_tls())
         # ``encoded``: a percent-encoded identifier goes out as it is written here.
         url = URL(self.consumer_url.rstrip("/") + path, encoded=True)
         return await self._request("GET", url, context, headers)

@@ -11,10 +11,11 @@ import click
 from aiohttp import web
 
 from serving import telemetry
+from serving.keysafe import KeySafe
 from serving.language import tr
 from serving.logins import BadLogin
 from serving.settings import BadSettings
-from serving.tlsfiles import load_or_make_context
+from serving.tlsfiles import kept_context
 from social_security.faults import DomainError
 from social_security.portal import app
 from social_security.portal.accounts import Accounts, BadAccount
@@ -122,4 +123,4 @@ def _context(data: Path, told: PortalSettings) -> ssl.SSLContext | None:
     if not told.tls:
         return None
     host = told.public_host.rpartition(":")[0] or told.public_host
-    return load_or_make_context(data, "portal", host)
+    return kept_context(data, "portal", host, KeySafe(told.seal.seals(os.environ)))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from serving.keysafe import SealSettings
 from serving.settings import BadSettings, load_settings
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ class PortalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     public_url: str
     host: str = "127.0.0.1"
     port: int = 9080
-    # TLS here, with portal.key and portal.pem of the data folder; false when a proxy in front ends it.
+    # TLS here, with portal.key.json and portal.pem of the data folder; false when a proxy in front ends it.
     tls: bool = False
+    # What seals that key; without a secret it is in memory only, and another one after every start.
+    seal: SealSettings = SealSettings()
     # Policy version in force.
     policy: str = "1.0.0"
     # For exercises: a file whose content is the time. Empty takes the machine's clock.

@@ -245,7 +245,7 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
     async with aiohttp.ClientSession() as session:
         identities = Identities(mx, tmp_path, await response_of(session, mx))
         road = OwnRoad(
-            HttpManagementRoad(session, "", TlsCredentials(*self_signed("test"))),
+            HttpManagementRoad(session, "", lambda: TlsCredentials(*self_signed("test"))),
             session,
         )
         folder, numbers = mx.data(INSTITUTE) / "globalconf", iter(range(100))

@@ -38,8 +38,10 @@ from schemas.management import ManagementRequest, ManagementService, parse_respo
 from serving.adminsettings import AdminSettings
 from serving.audit import AuditLog
 from serving.authentication import Clock
-from serving.backup import Opener, backup_key, fingerprint, open_backup
+from serving.backup import Opener, fingerprint, open_backup
+from serving.backupkey import public_backup_key
 from serving.backupoperations import BackupDesk
+from serving.keysafe import KeySafe, Seal
 from serving.limits import RateLimit
 from serving.logins import Logins
 from tests.instance import Instance
@@ -189,6 +191,7 @@ async def central(tmp_path: Path) -> AsyncIterator[Central]:
             lambda: (RECIPIENT,),
             lambda: node.store.read().instance,
             "test",
+            KeySafe((Seal.of_token(bytes(32)),)),
         ),
     )
     edge = ManagementEdge(keeper, AuditLog(node.store.database), lambda: NOW, lambda: 0.0, RateLimit(0, 0))
@@ -461,7 +464,7 @@ async def test_a_backup_is_made_for_its_recipient_listed_downloaded_and_deleted(
     name = (await central.call("POST", "/backups", status=201))["filename"]
     assert [b["filename"] for b in await central.call("GET", "/backups")] == [name]
     path = tmp_path / "data" / "backups" / name
-    signer = fingerprint(backup_key(tmp_path / "data" / "backup.key").public_key())
+    signer = fingerprint(public_backup_key(tmp_path / "data", KeySafe()))
     manifest, _ = open_backup(
         path.read_bytes(), BACKUP_CONTENT, Opener(identities=[str(IDENTITY)], signer=signer)
     )

@@ -20,13 +20,14 @@ from serving.backup import (
     Content,
     Lock,
     Opener,
-    backup_key,
     fingerprint,
     make_backup,
     open_backup,
     restore_backup,
 )
+from serving.backupkey import backup_key, public_backup_key, settle_backup_key
 from serving.datafolder import FolderInUse, claim, exchange
+from serving.keysafe import KeySafe, NotAtHand, Seal
 from tests.programs import need
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def server(tmp_path: Path) -> Path:
     return folder
 
 
+SAFE = KeySafe((Seal.of_token(bytes(32)),))
 KEY = Ed25519PrivateKey.generate()
 IDENTITY = pyrage.x25519.Identity.generate()
 RECIPIENT = IDENTITY.to_public()
@@ -198,6 +200,14 @@ def test_a_hostile_archive_is_refused_and_changes_nothing(server: Path, what: st
     assert after == before
 
 
+def test_a_private_key_in_clear_ends_the_making(server: Path) -> None:
+    (server / "token" / "admin.key").write_text(
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
+    )
+    with pytest.raises(BackupProblem, match=r"token/admin\.key is a private key in clear"):
+        backup(server)
+
+
 def test_a_link_in_the_place_of_a_listed_file_is_refused(server: Path) -> None:
     def change(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         entries[-1][0].type, entries[-1][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -223,7 +233,7 @@ class TestRecipients:
             open_backup(data, CONTENT, Opener(identities=[str(IDENTITY)]))
 
     def test_a_backup_that_somebody_else_encrypted_is_refused(self, server: Path, tmp_path: Path) -> None:
-        data = backup(server, Lock(recipients=[str(RECIPIENT)], signer=backup_key(tmp_path / "theirs")))
+        data = backup(server, Lock(recipients=[str(RECIPIENT)], signer=backup_key(tmp_path / "theirs", SAFE)))
         with pytest.raises(BackupProblem, match="was expected"):
             open_backup(data, CONTENT, OPENER)
 
@@ -234,9 +244,20 @@ class TestRecipients:
         with pytest.raises(BackupProblem, match="not signed"):
             open_backup(altered(backup(server), change), CONTENT, OPENER)
 
-    def test_the_backup_key_is_made_once(self, tmp_path: Path) -> None:
-        first, second = backup_key(tmp_path / "key"), backup_key(tmp_path / "key")
-        assert fingerprint(first.public_key()) == fingerprint(second.public_key())
+    def test_the_backup_key_is_made_once_and_its_fingerprint_needs_no_seal(self, tmp_path: Path) -> None:
+        first, second = backup_key(tmp_path, SAFE), backup_key(tmp_path, SAFE)
+        names = {fingerprint(key.public_key()) for key in (first, second)}
+        assert names == {fingerprint(public_backup_key(tmp_path, KeySafe()))}
+        with pytest.raises(NotAtHand, match="log in to it"):
+            backup_key(tmp_path, KeySafe())
+
+    def test_a_backup_key_of_an_earlier_version_is_sealed_and_stays_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "backup.key").write_bytes(KEY.private_bytes_raw())
+        settle_backup_key(tmp_path, KeySafe())
+        assert (tmp_path / "backup.key").exists()  # better in clear than lost
+        assert backup_key(tmp_path, SAFE).private_bytes_raw() == KEY.private_bytes_raw()
+        assert not (tmp_path / "backup.key").exists()
+        assert all(KEY.private_bytes_raw() not in p.read_bytes() for p in tmp_path.iterdir())
 
     def test_the_age_command_opens_it(self, server: Path, tmp_path: Path) -> None:
         age = need("age", package="age")
