@@ -236,7 +236,8 @@ def test_systems_are_shown_the_internal_certificate_and_another_at_once(
 
     before = exported()
     assert _shown(PROVIDER.address) == before
-    gateway(federation, "tls", "make", "--address", PROVIDER.address)
+    pin = str(federation.folder / "pin")
+    gateway(federation, "tls", "make", "--pin-file", pin, "--address", PROVIDER.address)
     after = exported()
     assert after != before
     _until(lambda: _shown(PROVIDER.address) == after)
