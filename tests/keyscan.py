@@ -24,7 +24,7 @@ LOOKS = {
     "PKCS#1": re.compile(rb"\x30\x82..\x02\x01\x00\x02\x82[\x01\x02][\x00\x01\x80\x81]\x00", re.DOTALL),
     "PEM": re.compile(rb"-----BEGIN (?!ENCRYPTED)(?:[A-Z]+ )?PRIVATE KEY-----(?!\s*Proc-Type: 4,ENCRYPTED)"),
     "PEM without its lines": re.compile(
-        rb"MIG[HTb]AgEAM|MHcCAQEEI|MII[A-Z][A-Za-z0-9+/]IBADANBgkqhkiG9w0BAQEF"
+        rb"MIG[A-Za-z0-9]AgEAM[A-D]|MHcCAQEEI|MC4CAQAwBQYDK2Vw|MII[A-Z][A-Za-z0-9+/]{2}IBADANBgkqhkiG9w0BAQEF"
     ),
 }
 
