@@ -21,7 +21,7 @@ import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
+from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, ObjectClass, TokenFlag
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
@@ -166,6 +166,15 @@ class HardToken:
                 self._private[key_id] = private
                 found.append((key_id, _kind(public), private.label or "", public))
         return tuple(found)
+
+    def certificates(self) -> tuple[bytes, ...]:
+        """Every X.509 certificate (DER) that is stored on the token, as it lies there, whomever it is for."""
+        wanted = {
+            Attribute.CLASS: ObjectClass.CERTIFICATE,
+            Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
+        }
+        with _failures("list the certificates"):
+            return tuple(bytes(found[Attribute.VALUE]) for found in list(self._opened().get_objects(wanted)))
 
     def generate_key(self, kind: str, label: str) -> tuple[KeyId, bytes]:
         """Make a key that cannot leave the token; its id and public key (DER)."""

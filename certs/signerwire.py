@@ -20,7 +20,9 @@ _LENGTH = struct.Struct(">I")
 
 
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request. ``do`` is one of state, make, unlock, lock, change_pin, keys, generate, remove, sign, derive."""
+    """A request. ``do`` is one of state, make, unlock, lock, change_pin, keys, certificates, generate, remove, sign,
+    derive.
+    """
 
     id: int
     do: str
@@ -66,6 +68,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     secret: bytes = b""
     state: State | None = None
     keys: list[KeyOnToken] | None = None
+    certificates: list[bytes] | None = None
     fault: str = ""
     detail: str = ""
     # The token was lost in this; another process will take this one's place.

@@ -85,6 +85,10 @@ class Device(Protocol):
         """Its keys. Raises `TokenFailed` while it is not logged in."""
         ...
 
+    async def held_certificates(self) -> tuple[bytes, ...]:
+        """The certificates (DER) stored on it. Raises `TokenFailed` while it is not logged in."""
+        ...
+
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
         """Make a key in it. Raises `TokenFailed`."""
         ...
@@ -150,6 +154,10 @@ class SoftwareDevice:
             DeviceKey(i.id, i.kind.value, i.label, i.usage, public_bytes(self._token.public_key(i.id)))
             for i in self._token.key_infos()
         )
+
+    async def held_certificates(self) -> tuple[bytes, ...]:
+        """None: a software token holds keys alone."""
+        return ()
 
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
         """Make a key and keep it sealed."""

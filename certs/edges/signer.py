@@ -60,6 +60,10 @@ class Held(Protocol):
         """Its keys."""
         ...
 
+    def certificates(self) -> list[bytes]:
+        """The certificates (DER) that are stored on it."""
+        ...
+
     def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
         """Make a key."""
         ...
@@ -96,6 +100,10 @@ class HeldSoftware:
     def keys(self) -> list[KeyOnToken]:
         """Its keys."""
         return [self._key(i.id, i.kind.value, i.label, i.usage) for i in self._token.key_infos()]
+
+    def certificates(self) -> list[bytes]:
+        """None: a software token holds keys alone."""
+        return []
 
     def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
         """Make a key."""
@@ -146,6 +154,10 @@ class HeldHardware:
     def keys(self) -> list[KeyOnToken]:
         """Its keys; a token does not say what they are for."""
         return [KeyOnToken(i, kind, label, "", public) for i, kind, label, public in self._token.key_infos()]
+
+    def certificates(self) -> list[bytes]:
+        """The certificates that are stored on it."""
+        return list(self._token.certificates())
 
     def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
         """Make a key that cannot leave the token."""
@@ -225,6 +237,8 @@ class SignerServer:
                 return Answer(ask.id, state=held.state())
             case "keys":
                 return Answer(ask.id, keys=held.keys())
+            case "certificates":
+                return Answer(ask.id, certificates=held.certificates())
             case "generate":
                 return Answer(ask.id, keys=[held.generate(ask.kind, ask.label, ask.usage)])
             case "remove":

@@ -163,6 +163,10 @@ class RemoteDevice:
             DeviceKey(KeyId(k.id), k.kind, k.label, k.usage, k.public_key) for k in answer.keys or ()
         )
 
+    async def held_certificates(self) -> tuple[bytes, ...]:
+        """The certificates stored on it."""
+        return tuple((await self._ask_first("certificates")).certificates or ())
+
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
         """Make a key in it."""
         answer = await self._ask_first("generate", kind=kind, label=label, usage=usage)

@@ -17,7 +17,7 @@ from serving.operations import Bytes
 from serving.problems import conflict, failed, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from gateway.keyconf.model import KeyCertificate
     from serving.operations import Call, Operation
@@ -66,17 +66,14 @@ class _Certificates:
         self._keys = desk.keys
 
     async def add(self, call: Call) -> CertificateView:
-        return await self._add(call, call.file())
+        return await self._imported(call, self._keys.import_certificate(call.file()))
 
     async def add_from_token(self, call: Call) -> CertificateView:
-        # Not built: tokens are not asked for certificates stored on them, so none is ever offered for import.
-        raise not_found(
-            "certificate_not_found", f"no token offers a certificate {call.path['hash']} for import"
-        )
+        return await self._imported(call, self._keys.import_from_token(call.path["hash"]))
 
-    async def _add(self, call: Call, content: bytes) -> CertificateView:
+    async def _imported(self, call: Call, importing: Awaitable[KeyCertificate]) -> CertificateView:
         try:
-            certificate = await self._keys.import_certificate(content)
+            certificate = await importing
         except KeyRefused as refused:
             if refused.code == "certificate_already_exists":
                 raise conflict("certificate_already_exists") from refused
@@ -85,10 +82,10 @@ class _Certificates:
         return certificate_view(certificate, self._desk, call)
 
     async def one(self, call: Call) -> CertificateView:
-        return certificate_view(self._keys.certificate(call.path["hash"]), self._desk, call)
+        return certificate_view(await self._keys.find_certificate(call.path["hash"]), self._desk, call)
 
     async def actions(self, call: Call) -> list[str]:
-        return certificate_actions(self._keys.certificate(call.path["hash"]), call)
+        return certificate_actions(await self._keys.find_certificate(call.path["hash"]), call)
 
     async def delete(self, call: Call) -> None:
         certificate = self._certificate(call, "DELETE_{}_CERT", missing="certificate_id_not_found")

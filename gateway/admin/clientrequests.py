@@ -136,7 +136,8 @@ class ClientRequests:
             for token in await self.desk.keys.tokens()
             for key in token.keys
             if key.usage is KeyUsage.SIGNING
-            and {*(c.member for c in key.certificates), *(r.member for r in key.requests)} == {client.member}
+            and {*(c.member for c in key.certificates if c.saved), *(r.member for r in key.requests)}
+            == {client.member}
         ]
         if client.member in members or not found:
             raise not_found("orphans_not_found")

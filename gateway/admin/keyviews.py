@@ -102,7 +102,7 @@ def token_view(token: Token, desk: KeyDesk, call: Call) -> TokenView:
         status=token.status,
         logged_in=token.logged_in,
         available=token.available,
-        saved_to_configuration=any(k.certificates or k.requests for k in token.keys),
+        saved_to_configuration=any(k.is_saved for k in token.keys),
         read_only=token.read_only,
         serial_number=token.serial_number,
         token_infos=[Info(name, value) for name, value in token.infos],
@@ -120,7 +120,7 @@ def key_view(token: Token, key: Key, desk: KeyDesk, call: Call) -> KeyView:
         certificate_signing_requests=[csr_view(token, r, desk, call) for r in key.requests],
         usage=None if key.usage is None else key.usage.name,
         available=key.available,
-        saved_to_configuration=bool(key.certificates or key.requests),
+        saved_to_configuration=key.is_saved,
         key_algorithm=key.algorithm,
         possible_actions=key_actions(token, key, call),
     )
@@ -145,7 +145,7 @@ def certificate_view(certificate: KeyCertificate, desk: KeyDesk, call: Call) -> 
         ocsp_status=ocsp_word(certificate, desk, call.now),
         owner_id=encoded(owner),
         active=certificate.active,
-        saved_to_configuration=True,
+        saved_to_configuration=certificate.saved,
         status=certificate.status,
         certificate_details=certificate_details(certificate.der),
         possible_actions=certificate_actions(certificate, call),
@@ -223,6 +223,7 @@ def certificate_actions(certificate: KeyCertificate, call: Call) -> list[str]:
             _A.DELETE: (f"DELETE_{kind}_CERT",),
             _A.REGISTER: ("SEND_AUTH_CERT_REG_REQ",),
             _A.UNREGISTER: ("SEND_AUTH_CERT_DEL_REQ",),
+            _A.IMPORT_FROM_TOKEN: ("IMPORT_SIGN_CERT",),
         },
     )
 

@@ -49,7 +49,10 @@ def request_actions(token: Token) -> Actions:
 
 
 def certificate_actions(certificate: KeyCertificate) -> Actions:
-    """What can be done with a certificate."""
+    """What can be done with a certificate. One found on a token can be imported, if it is for signing (as in X-Road)."""
+    if not certificate.saved:
+        signing = certificate.usage is KeyUsage.SIGNING
+        return frozenset((PossibleAction.IMPORT_FROM_TOKEN,)) if signing else frozenset()
     found = {PossibleAction.DISABLE if certificate.active else PossibleAction.ACTIVATE}
     auth = certificate.usage is KeyUsage.AUTHENTICATION
     known_above = certificate.status in (

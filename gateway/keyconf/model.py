@@ -99,7 +99,8 @@ class PossibleAction(enum.StrEnum):
 class KeyCertificate:
     """A certificate of one of this server's keys. ``member`` is whom a signing certificate speaks for, once known.
 
-    ``registered_at`` is when the global configuration was first seen to list an authentication certificate.
+    ``registered_at`` is when the global configuration was first seen to list an authentication certificate. One that is
+    not ``saved`` was found on a token and is not part of the configuration until it is imported.
     """
 
     der: bytes
@@ -114,6 +115,7 @@ class KeyCertificate:
     renewed_hash: str | None = None
     renewal_error: str | None = None
     renewal_at: datetime | None = None
+    saved: bool = True
 
     @property
     def hash(self) -> str:
@@ -149,6 +151,11 @@ class Key:
     available: bool
     certificates: tuple[KeyCertificate, ...] = ()
     requests: tuple[SigningRequest, ...] = ()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the configuration holds anything for it; a key that was only found on its token is not."""
+        return bool(self.requests) or any(c.saved for c in self.certificates)
 
     @property
     def algorithm(self) -> str:

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
-from certs import chains, csr, delegated
+from certs import csr, delegated
 from certs.certificates import der_of, parse_certificate
 from certs.edges.devices import public_bytes
 from certs.profiles import profile_named
@@ -33,6 +33,7 @@ from gateway.keyconf.model import (
     SigningRequest,
     move,
 )
+from gateway.keyconf.tokens import usage_by_extension
 from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class KeyOperations:
         """Destroy a key with its requests and certificates. What is registered must be unregistered first."""
         token, key = await self.key(key_id)
         actions.require(PossibleAction.DELETE, actions.key_actions(token, key))
-        for certificate in key.certificates:
+        for certificate in (c for c in key.certificates if c.saved):
             actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
         await self._tokens.remove_key(key)
 
@@ -265,6 +266,25 @@ class KeyOperations:
         if found is None:
             raise KeyRefused("certificate_not_found", f"there is no certificate with hash {digest}")
         return found
+
+    async def find_certificate(self, digest: str) -> KeyCertificate:
+        """The certificate with a hash, those included that are only on a token. Raises `KeyRefused`."""
+        with contextlib.suppress(KeyRefused):
+            return self.certificate(digest)
+        for token in await self.tokens():
+            for certificate in (c for k in token.keys for c in k.certificates):
+                if certificate.hash == digest.strip().upper():
+                    return certificate
+        raise KeyRefused(
+            "certificate_not_found",
+            f"neither the configuration nor a token holds a certificate with hash {digest}",
+        )
+
+    async def import_from_token(self, digest: str) -> KeyCertificate:
+        """Take a signing certificate that is stored on a token. Raises `KeyRefused` as `import_certificate` does."""
+        found = await self.find_certificate(digest)
+        actions.require(PossibleAction.IMPORT_FROM_TOKEN, actions.certificate_actions(found))
+        return await self.import_certificate(found.der)
 
     async def import_certificate(
         self, data: bytes, *, activate_auth: bool = False, any_member: bool = False
@@ -537,13 +557,13 @@ def observe(
 
 def usage_of(certificate: x509.Certificate) -> KeyUsage:
     """What a certificate is for. Raises `KeyRefused` when it is for both or neither."""
-    signing = chains.is_signing_certificate(certificate)
-    if signing == chains.is_authentication_certificate(certificate):
+    usage = usage_by_extension(certificate)
+    if usage is None:
         raise KeyRefused(
             "invalid_certificate",
             "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
         )
-    return KeyUsage.SIGNING if signing else KeyUsage.AUTHENTICATION
+    return usage
 
 
 def render_request(der: bytes, form: str) -> bytes:

@@ -10,12 +10,17 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from certs import chains
+from certs.certificates import der_of, parse_certificate
+from certs.edges.devices import public_bytes
 from certs.tokens import SOFTWARE_TOKEN_ID, TokenStatus
-from gateway.keyconf.model import Key, KeyRefused, KeyUsage, Token
+from gateway.keyconf.model import CertificateStatus, Key, KeyCertificate, KeyRefused, KeyUsage, Token
 from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.x509 import Certificate
 
     from certs.algorithms import SignatureAlgorithm
     from certs.edges.devices import Device, DeviceKey, DeviceState
@@ -132,7 +137,41 @@ class Tokens:
             with contextlib.suppress(Fault):
                 await self.sync(token.id)
                 keys = tuple(k for k in self._store.list_keys() if k.token_id == token.id)
+                stored = _readable(await device.held_certificates())
+                keys = tuple(_with_stored(key, stored) for key in keys)
         return _with_state(token, state, keys)
+
+
+def _readable(stored: Sequence[bytes]) -> list[Certificate]:
+    """Those that can be read: what else lies on a token is not this server's to judge."""
+    found = []
+    for der in stored:
+        with contextlib.suppress(Fault):
+            found.append(parse_certificate(der))
+    return found
+
+
+def _with_stored(key: Key, stored: Sequence[Certificate]) -> Key:
+    """A key with those certificates on its token that are for it and that the configuration does not have."""
+    known = {c.der for c in key.certificates}
+    found = [
+        KeyCertificate(
+            der_of(certificate), key.id, usage, active=False, status=CertificateStatus.SAVED, saved=False
+        )
+        for certificate in stored
+        if (usage := usage_by_extension(certificate)) is not None
+        and public_bytes(certificate.public_key()) == key.public_key
+        and der_of(certificate) not in known
+    ]
+    return replace(key, certificates=(*key.certificates, *found))
+
+
+def usage_by_extension(certificate: Certificate) -> KeyUsage | None:
+    """What a certificate is for; None when it is for both or neither, and so for nothing here."""
+    signing = chains.is_signing_certificate(certificate)
+    if signing == chains.is_authentication_certificate(certificate):
+        return None
+    return KeyUsage.SIGNING if signing else KeyUsage.AUTHENTICATION
 
 
 def _with_state(token: Token, state: DeviceState, keys: Sequence[Key]) -> Token:

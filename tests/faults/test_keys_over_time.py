@@ -98,6 +98,9 @@ class Breakable:
         self._there()
         return await self._inner.held_keys()
 
+    async def held_certificates(self) -> tuple[bytes, ...]:
+        return await self._inner.held_certificates()
+
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
         self._there()
         return await self._inner.generate_key(kind, label, usage)

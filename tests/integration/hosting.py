@@ -13,7 +13,7 @@ from benchmarks.federation import free_base
 from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
 from gateway.admin.roles import gateway_roles
-from gateway.config import Listen, Settings
+from gateway.config import Keys, Listen, Settings
 from gateway.datafolder import DataFolder
 from gateway.host import Host
 from gateway.serverconf.model import ConnectionType
@@ -24,7 +24,7 @@ from serving.adminsettings import AdminSettings
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN, world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from gateway.config import Settings as GatewaySettings
@@ -48,16 +48,18 @@ def prepare(folder: Path) -> None:
     (parts / "shared-params.xml").write_bytes(render_shared(world().shared))
 
 
-def settings() -> GatewaySettings:
+def settings(keys: Keys) -> GatewaySettings:
     """Settings for addresses that nobody else uses; the admin API does not start by itself."""
     address = f"{free_base()}.1"
     admin = AdminSettings(port=0, requests_per_second=0, requests_per_minute=0)
     listen = Listen(consumer_host=address, peer_host=address, health_host=address)
-    return msgspec.structs.replace(Settings(), listen=listen, admin=admin)
+    return msgspec.structs.replace(Settings(), listen=listen, admin=admin, keys=keys)
 
 
 @contextlib.contextmanager
-def hosted(folder: Path, pin: str | None = PIN) -> Iterator[tuple[str, Host]]:
+def hosted(
+    folder: Path, pin: str | None = PIN, keys: Keys | None = None, signer_arguments: Sequence[str] = ()
+) -> Iterator[tuple[str, Host]]:
     """The URL of a running host's admin API, and the host, which runs in a thread of its own."""
     started = threading.Event()
     found: list[tuple[str, Host]] = []
@@ -65,7 +67,7 @@ def hosted(folder: Path, pin: str | None = PIN) -> Iterator[tuple[str, Host]]:
     problem: list[BaseException] = []
 
     async def run() -> None:
-        host = Host(DataFolder(folder), settings(), pin)
+        host = Host(DataFolder(folder), settings(keys or Keys()), pin, signer_arguments=signer_arguments)
         await host.start()
         await host.api.start_with(None)
         address, port = host.api.addresses[0]
