@@ -118,6 +118,7 @@ def _libraries() -> tuple[Any, Any]:
         ("RSA_set_method", ctypes.c_int, [pointer, pointer]),
         ("SSL_CTX_use_certificate_ASN1", ctypes.c_int, [pointer, ctypes.c_int, ctypes.c_char_p]),
         ("SSL_CTX_use_PrivateKey", ctypes.c_int, [pointer, pointer]),
+        ("ERR_clear_error", None, []),
         ("SSL_CTX_get_options", ctypes.c_uint64, [pointer]),
         ("SSL_CTX_ctrl", ctypes.c_long, [pointer, ctypes.c_int, ctypes.c_long, pointer]),
     ):
@@ -133,6 +134,14 @@ _kept: list[object] = []
 def load_remote_key(context: ssl.SSLContext, key: RemoteTlsKey, chain: Sequence[x509.Certificate]) -> None:
     """Let a context show ``chain`` and sign with a key elsewhere. Raises `RemoteKeyUnsupported` or `ssl.SSLError`."""
     lib, _ = _libraries()
+    try:
+        _load(lib, context, key, chain)
+    except ssl.SSLError:
+        lib.ERR_clear_error()  # what went wrong here must not show in the next thing that Python asks of OpenSSL
+        raise
+
+
+def _load(lib: Any, context: ssl.SSLContext, key: RemoteTlsKey, chain: Sequence[x509.Certificate]) -> None:
     pointer = _context_pointer(lib, context)
     is_rsa = isinstance(key.public_key, rsa.RSAPublicKey)
     if is_rsa:

@@ -112,3 +112,11 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     with pytest.raises(ssl.SSLError, match="another key's"):
         peer_client_context(elsewhere.credentials(other))
+
+
+def test_a_refused_key_leaves_nothing_behind_for_the_next_context(tmp_path: Path) -> None:
+    elsewhere = Elsewhere(tmp_path, "ec-p256")
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    with pytest.raises(ssl.SSLError):
+        peer_client_context(elsewhere.credentials(other))
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=der_of(elsewhere.pki.root))
