@@ -82,7 +82,7 @@ def keys_of(folder: Path, pin: str) -> list[PrivateKeyTypes]:
     """Every private key of a server: those on its software token, and those that the token seals."""
     token = SoftToken(TokenFolder(folder / "token"))
     token.unlock(pin)
-    safe = KeySafe((Seal.of_token(token.derive(TOKEN_PURPOSE)),))
+    safe = KeySafe((Seal.of_token(token.derive_secret(TOKEN_PURPOSE)),))
     found: list[PrivateKeyTypes] = [token.tls_private_key(info.id) for info in token.key_infos()]
     token.close()
     return [*found, *(safe.read(path) for path in sealed_files(folder))]
