@@ -8,7 +8,13 @@ import pytest
 from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import tsp
 from cryptography.hazmat.primitives.serialization import Encoding
-from rfc3161_client import VerifierBuilder, decode_timestamp_response
+from rfc3161_client import (
+    HashAlgorithm,
+    TimestampRequestBuilder,
+    VerificationError,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
 from signxml import SignatureConfiguration, XMLVerifier
 from signxml.exceptions import InvalidDigest, InvalidSignature
 
@@ -53,6 +59,23 @@ def test_rfc3161_client_accepts_the_development_authority() -> None:
     verifier = VerifierBuilder().add_root_certificate(world.pki.root)
     verifier = verifier.add_intermediate_certificate(world.pki.intermediate)
     assert verifier.tsa_certificate(world.pki.tsa_certificate).build().verify(reply, digest_of(b"x"))
+
+
+def test_the_development_authority_answers_rfc3161_client_s_own_question() -> None:
+    world = worlds.world()
+    request = (
+        TimestampRequestBuilder().data(b"x").hash_algorithm(HashAlgorithm.SHA512).nonce(nonce=True).build()
+    )
+    reply = decode_timestamp_response(timestamp_reply(world.pki, request.as_bytes(), world.now, 8))
+    verifier = VerifierBuilder.from_request(request).add_root_certificate(world.pki.root)
+    verifier = verifier.add_intermediate_certificate(world.pki.intermediate)
+    assert verifier.tsa_certificate(world.pki.tsa_certificate).build().verify_message(reply, b"x")
+    another = VerifierBuilder.from_request(TimestampRequestBuilder().data(b"x").nonce(nonce=True).build())
+    another = another.add_root_certificate(world.pki.root).add_intermediate_certificate(
+        world.pki.intermediate
+    )
+    with pytest.raises(VerificationError):  # an answer to another question than this one
+        another.tsa_certificate(world.pki.tsa_certificate).build().verify_message(reply, b"x")
 
 
 def test_asn1crypto_reads_the_token_that_is_kept() -> None:
