@@ -39,9 +39,11 @@ from tests.doubles import MemoryTokens
 from tests.worlds import trusted
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
+    from tests.postgres import Cluster
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
@@ -53,9 +55,9 @@ AUTH_VALUES = {"CN": "ss1.example", "C": "MX"}
 class World:
     """One gateway's keys, its CA, and the configuration it sees."""
 
-    def __init__(self, folder: Path, profile: str = "Basic") -> None:
+    def __init__(self, folder: Path, profile: str = "Basic", where: str | None = None) -> None:
         self.pki = DevPki.create(folder / "pki", now=NOW - timedelta(days=1))
-        self.store = ServerConfStore(folder / "serverconf.sqlite")
+        self.store = ServerConfStore(where or folder / "serverconf.sqlite")
         self.store.initialise(SERVER, b"anchor")
         self.keyconf = KeyConfStore(self.store.database)
         self.folder = TokenFolder(folder / "token")
@@ -108,9 +110,17 @@ def configuration_of(
     return trusted(shared, NOW)
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> World:
-    return await World(tmp_path).made()
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.processes)])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """One on each database: whatever operators do with keys is the same on both."""
+    where: str | None = None
+    if request.param == "postgres":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        where = cluster.new_database()
+    made = await World(tmp_path, where=where).made()
+    yield made
+    await made.tokens.close()
+    made.store.close()
 
 
 async def refusal(attempt: object) -> str:
