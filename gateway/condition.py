@@ -80,7 +80,8 @@ class Condition:
 
     def _timestamping(self) -> Timestamping:
         stamper = self.timestamper
-        offset, source = stamper.clock or (None, "")
+        # What an authority signed goes before what a server said in passing, which is known from the start.
+        offset, source = stamper.clock or self.configuration.clock or (None, "")
         return Timestamping(
             stamper.failing_since,
             stamper.last_failure,

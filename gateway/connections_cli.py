@@ -11,7 +11,7 @@ import click
 
 from gateway.datafolder import DataFolder
 from gateway.internaltls import export_certificate, kept_chain, replace_kept_chain
-from gateway.keys_cli import DATA, PIN, open_safe, open_store
+from gateway.keys_cli import DATA, PIN, SETTINGS, open_safe, open_store
 from gateway.serverconf.model import ConnectionType
 from schemas.identifiers import ClientId
 from serving.commands import said
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from gateway.internaltls import InternalTls
 
-SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 OUT = click.option("--out", type=click.Path(path_type=Path), required=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.keys_cli import DATA, open_store, stored_configuration
+from gateway.keys_cli import DATA, SETTINGS, open_store, stored_configuration
 from serving.commands import said
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from certs.configuration import TrustedConfiguration
     from gateway.diagnosis import Diagnosis
 
 _HEAD = {
@@ -38,13 +40,15 @@ _SEVERITY = {
 @click.option(
     "--url", default="http://127.0.0.1:5588/", show_default=True, help="a running gateway's health address"
 )
+@SETTINGS
 @click.option("--language", type=click.Choice(["es", "en"]), default="es", show_default=True)
 @click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
 @said
-def diagnose(data: Path, url: str, language: str, as_text: bool) -> None:
+def diagnose(data: Path, url: str, settings_file: Path | None, language: str, as_text: bool) -> None:
     """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
 
-    Asks the running gateway; when none answers, reads its data folder. Exits 0 when nothing is wrong, 1 when traffic has
+    Asks the running gateway; when none answers, reads its data folder, looks at the modules of its tokens and asks a server
+    for the time. Exits 0 when nothing is wrong, 1 when traffic has
     stopped or will stop if nothing is done, 3 for notices only.
     """
     found: dict[str, Any] | None
@@ -52,7 +56,7 @@ def diagnose(data: Path, url: str, language: str, as_text: bool) -> None:
     if found is None:
         from gateway.edges.diagnosing import as_json
 
-        found = dict(as_json(asyncio.run(_from_folder(data))))
+        found = dict(as_json(asyncio.run(_from_folder(data, settings_file))))
         source = f"{data} ({source})"
     if as_text:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -71,18 +75,18 @@ def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
         return None, f"{url}: {err}"
 
 
-async def _from_folder(data: Path) -> Diagnosis:
-    from certs.edges.devices import SoftwareDevice
-    from certs.edges.tokenfiles import TokenFolder
-    from certs.softtoken import SoftToken
-    from certs.tokens import SOFTWARE_TOKEN_ID
-    from gateway.edges.diagnosing import Sources, diagnose_now
+async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
+    from gateway.edges.diagnosing import Sources, Timestamping, diagnose_now
+    from gateway.edges.stoppedtokens import StoppedTokens
     from gateway.keyconf.store import KeyConfStore
     from gateway.keyconf.tokens import Tokens
+    from gateway.livesettings import LiveSettings, settings_file
+    from serving.devices import build_devices
 
     store = open_store(data)
+    settings = LiveSettings(store.database, settings_file(data, given), os.environ).load()
     keyconf = KeyConfStore(store.database)
-    tokens = Tokens(keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))])
+    tokens = Tokens(keyconf, build_devices(settings.keys, data))
     configuration = stored_configuration(data)
     members = sorted({c.id.member for c in store.load().clients})
 
@@ -93,17 +97,34 @@ async def _from_folder(data: Path) -> Diagnosis:
         path = data / "ocsp" / f"{digest}.ocsp"
         return (path.read_bytes() if path.exists() else None), "the gateway is not running"
 
+    clock = await _ask_clocks(store.anchor(), configuration)
     sources = Sources(
         keyconf,
-        tokens,
+        StoppedTokens(tokens, settings.keys),
         lambda: members,
         lambda: configuration,
         lambda: "the gateway is not running",
         responses,
+        lambda: Timestamping(clock_offset_s=clock[0], clock_source=clock[1]) if clock else Timestamping(),
     )
     found = await diagnose_now(sources, datetime.now(UTC))
+    await tokens.close()
     store.close()
     return found
+
+
+async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None) -> tuple[float, str] | None:
+    """How far this clock is from that of a timestamping authority or of the configuration's source."""
+    import aiohttp
+
+    from gateway.edges.httpclock import ask_clocks
+    from schemas.globalconf.anchor import parse_anchor
+
+    urls = [source.download_url for source in parse_anchor(anchor).sources]
+    if configuration is not None:
+        urls = [*(t.url for t in configuration.own.shared.approved_tsas), *urls]
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        return await ask_clocks(session, urls, lambda: datetime.now(UTC))
 
 
 def _print(found: dict[str, Any], source: str, language: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
 )
+SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
 
 

@@ -28,6 +28,7 @@ import aiohttp
 from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
+from gateway.edges.httpclock import clock_offset_s
 from schemas.faults import Fault, Kind, NotTrusted
 from schemas.globalconf.anchor import Anchor, parse_anchor
 from schemas.globalconf.parts import (
@@ -105,6 +106,8 @@ class ConfigurationClient:
         self._etags: dict[str, str] = {}
         self.current: TrustedConfiguration | None = None
         self.last_failure: str | None = None
+        # By how many seconds this clock was ahead of a source's, by its last answer, and which source that was.
+        self.clock: tuple[float, str] | None = None
         # When the last look was, and when the next one will be.
         self.looked_at: datetime | None = None
         self.next_look_at: datetime | None = None
@@ -255,6 +258,9 @@ class ConfigurationClient:
         etag = self._etags.get(url) if conditional and self.current is not None else None
         headers = {} if etag is None else {"If-None-Match": etag}
         async with self._session.get(url, timeout=TIMEOUT, headers=headers, allow_redirects=False) as answer:
+            offset = clock_offset_s(answer.headers, self._clock())
+            if offset is not None:
+                self.clock = offset, urlsplit(url).netloc
             if answer.status == 304 and etag is not None:
                 return None
             if answer.status != 200:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography import x509 as _x509
 from cryptography.x509 import ocsp as _ocsp
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from gateway.keyconf.model import Key, KeyCertificate
     from gateway.keyconf.store import KeyConfStore
-    from gateway.keyconf.tokens import Tokens
     from schemas.identifiers import ClientId
 
     # The response in hand for a certificate, and how asking for a new one failed last.
@@ -129,12 +128,20 @@ class Timestamping:
     clock_source: str = ""
 
 
+class TokenFailures(Protocol):
+    """Knows what keeps tokens from being used."""
+
+    async def failure(self, token_id: str) -> str | None:
+        """What does; None when nothing does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where a running gateway, or a stopped one's folder, keeps what a diagnosis rests on."""
 
     keyconf: KeyConfStore
-    tokens: Tokens
+    tokens: TokenFailures
     members: Callable[[], Sequence[ClientId]]
     configuration: Callable[[], TrustedConfiguration | None]
     configuration_failure: Callable[[], str | None]

@@ -1,0 +1,76 @@
+"""The time by an HTTP answer: found before the first timestamp, and never by guessing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.edges.configuration import ConfigurationClient
+from gateway.edges.httpclock import ask_clocks, clock_offset_s
+from schemas.faults import Fault
+from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+SAID = "Sun, 01 Mar 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "ahead", "offset"),
+    [
+        ({"Date": SAID}, timedelta(0), 0),
+        ({"Date": SAID}, timedelta(milliseconds=900), 0),
+        ({"Date": SAID}, timedelta(hours=2), 7200),
+        ({"Date": SAID}, -timedelta(days=1), -86400),
+        ({"Date": SAID, "Age": "60"}, timedelta(seconds=60), 0),
+        ({"Date": "Sun, 01 Mar 2026 12:00:00 -0000"}, timedelta(seconds=10), 10),
+        ({}, timedelta(0), None),
+        ({"Date": "yesterday"}, timedelta(0), None),
+        ({"Date": SAID, "Age": "old"}, timedelta(0), None),
+    ],
+)
+def test_an_offset_is_what_the_answer_says(
+    headers: dict[str, str], ahead: timedelta, offset: float | None
+) -> None:
+    assert clock_offset_s(headers, NOW + ahead) == offset
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=404, headers={"Date": SAID})
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    listening = TestServer(app)
+    await listening.start_server()
+    yield listening
+    await listening.close()
+
+
+async def test_the_first_server_that_answers_anything_is_believed(server: TestServer) -> None:
+    url = str(server.make_url("/tsa"))
+    async with aiohttp.ClientSession() as session:
+        found = await ask_clocks(session, ["http://127.0.0.1:9/", url], lambda: NOW + timedelta(hours=1))
+        assert found == (3600, f"127.0.0.1:{server.port}")
+        assert await ask_clocks(session, ["http://127.0.0.1:9/", "no url"], lambda: NOW) is None
+
+
+async def test_a_gateway_knows_its_clock_from_its_first_look_even_if_nothing_came(
+    server: TestServer, tmp_path: Path
+) -> None:
+    url = str(server.make_url("/internalconf"))
+    anchor = render_anchor(Anchor("MX", (AnchorSource(url, (b"no certificate",)),), NOW))
+    async with aiohttp.ClientSession() as session:
+        client = ConfigurationClient(anchor, tmp_path, session, clock=lambda: NOW - timedelta(days=1))
+        with pytest.raises(Fault):
+            await client.refresh()
+        assert client.clock == (-86400, f"127.0.0.1:{server.port}")
