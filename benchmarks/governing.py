@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
-    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -65,15 +66,27 @@ class Governing:
             file = self._folder / f"llave-{number}.pem"
             if not file.exists():
                 key, (certificate,) = self_signed(f"gobierno-{number}.oniess.example")
-                pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-                file.write_bytes(pem)
+                file.write_bytes(self._sealed(key))
                 file.chmod(0o600)
                 (self._folder / f"autoridad-{number}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-            loaded = load_pem_private_key(file.read_bytes(), None)
+            loaded = load_pem_private_key(file.read_bytes(), self._passphrase())
             assert isinstance(loaded, ec.EllipticCurvePrivateKey)
             known = x509.load_pem_x509_certificate((self._folder / f"autoridad-{number}.pem").read_bytes())
             made.append(_Key(loaded, der_of(known)))
         return made
+
+    def _passphrase(self) -> bytes:
+        """What seals the keys of this exercise; it lies beside them, so it keeps nothing but copies of single files safe."""
+        file = self._folder / "frase"
+        if not file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24), encoding="ascii")
+        return file.read_bytes()
+
+    def _sealed(self, key: ec.EllipticCurvePrivateKey) -> bytes:
+        how = BestAvailableEncryption(self._passphrase())
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
 
     def sign(self, raw: bytes, signers: Sequence[int] = (0, 1, 2)) -> bytes:
         """The signed form of a document, by the keys named."""
@@ -130,14 +143,13 @@ class Governing:
             return
         key, (certificate,) = self_signed("ac.firma.example")
         self._folder.mkdir(parents=True, exist_ok=True)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self._folder / "ac-titulares.pem").write_bytes(pem)
+        (self._folder / "ac-titulares.pem").write_bytes(self._sealed(key))
         (self._folder / "ac-titulares.pem").chmod(0o600)
         (oniess / "authorities.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def adopt(self, policy_sha256: str, at: datetime) -> dict[str, str]:
         """A head's adoption of a policy, with a certificate that is good around ``at``."""
-        authority = load_pem_private_key((self._folder / "ac-titulares.pem").read_bytes(), None)
+        authority = load_pem_private_key((self._folder / "ac-titulares.pem").read_bytes(), self._passphrase())
         assert isinstance(authority, ec.EllipticCurvePrivateKey)
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
