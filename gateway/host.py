@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.edges.tokenfiles import write_whole
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
@@ -106,9 +107,7 @@ class Host:
                 await self._foundation.refresh()
         settle_backup_key(self.folder.root, self.safe)
         if self._admin.port:
-            await self.api.start_with(self._admin_context().listening)
-            host, port = self.api.addresses[0]
-            note_running(self.folder.root, host, port, self._admin.allowed_hostnames.split(",")[0].strip())
+            await self._listen_for_administrators()
         if self.gateway is None:
             log.warning(
                 "not initialised: waiting for an administrator",
@@ -236,8 +235,8 @@ class Host:
             settings=configuration_settings(self.settings),
         )
 
-    def _admin_context(self) -> SwappableServerContext:
-        """The admin listener's TLS; when the token has been logged in, with the key pair that it seals."""
+    async def _listen_for_administrators(self) -> None:
+        """With the kept key pair; while the token that seals it waits for a login, with one from memory."""
         address = self._admin.host or "localhost"
         kept = KeptCredentials(
             self.folder.tls, "admin", self.safe, lambda: TlsCredentials(*self_signed(address))
@@ -248,9 +247,17 @@ class Host:
             settle_backup_key(self.folder.root, self.safe)
             if kept.settle():
                 context.swap(system_server_context(kept.current))
+                self._note_running(kept.current)
 
+        await self.api.start_with(context.listening)
+        self._note_running(kept.current)
         self.safe.subscribe(settle)
-        return context
+
+    def _note_running(self, shown: TlsCredentials) -> None:
+        host, port = self.api.addresses[0]
+        name = self._admin.allowed_hostnames.split(",")[0].strip()
+        pem = "".join(c.public_bytes(Encoding.PEM).decode() for c in shown.chain)
+        note_running(self.folder.root, host, port, name, pem)
 
     async def _begin(self, *, make_token_with: str | None = None) -> None:
         gateway = Gateway(

@@ -1,7 +1,7 @@
 """Where a running gateway's admin API is, for the commands of the same machine: ``running.json`` in its data folder.
 
 Whoever can read the data folder can do everything there is to do, so its commands make themselves an API key that lives a
-minute. The certificate they compare is the folder's own.
+minute. The certificate they compare is the one that file says is shown now.
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ class Reply:
         return json.loads(self.content) if self.content else None
 
 
-def note_running(folder: Path, host: str, port: int, host_name: str) -> None:
-    """Say where this process listens for administrators."""
+def note_running(folder: Path, host: str, port: int, host_name: str, certificates: str) -> None:
+    """Say where this process listens for administrators, and the certificates (PEM) that it shows there."""
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "::" else host  # noqa: S104  compared
     shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
-    told = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
+    told: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
+    told["certificates"] = certificates
     write_whole(folder / FILE, orjson.dumps(told), mode=0o600)
 
 
@@ -126,7 +127,7 @@ def local_client(data: Path) -> Iterator[AdminClient]:
     roles = gateway_roles()
     made, key = logins.make_api_key(roles.permissions, f"local:{getpass.getuser()}", expires_at=expires)
     try:
-        context = ssl.create_default_context(cafile=str(data / "tls" / "admin.pem"))
+        context = ssl.create_default_context(cadata=told["certificates"])
         context.check_hostname = False  # the certificate itself is compared: no other one is trusted
         yield AdminClient(told["url"], key, context, told.get("host_name", ""))
     finally:
