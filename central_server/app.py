@@ -77,7 +77,7 @@ class CentralServer:
         self._settings = settings
         devices = build_devices(settings.keys, data)
         self.node = CentralNode(data, open_store(data, settings), settings.publishing, devices)
-        self._signers = build_signers("central_server", settings.keys, data, signer_arguments)
+        self.signers = build_signers("central_server", settings.keys, data, signer_arguments)
         self.audit = AuditLog(self.node.store.database)
         pinned = [to_der((data / name).read_bytes()) for name in settings.management.pinned_certificates]
         self._pinned = tuple(pinned)
@@ -166,7 +166,7 @@ class CentralServer:
 
     async def start(self) -> None:
         """Open what tokens can be opened, publish once, then listen and start the loops. Raises `TokenFailed`."""
-        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
+        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self.signers]
         await open_tokens(self.node.keys, self._settings.keys, self._pin, os.environ, utc_now())
         await self.node.publish_if_due(utc_now())
         listen = self._settings.listen

@@ -55,7 +55,7 @@ def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
 
 @key.command(
     help=tr(
-        "Hace otra llave; las compuertas conocen su certificado por la configuración antes de que firme.",
+        "Hace otra llave; los gateways conocen su certificado por la configuración antes de que firme.",
         "Make another key; gateways learn its certificate from the configuration before it signs.",
     )
 )
