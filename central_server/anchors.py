@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def remake_anchor(records: Records, source: str) -> bytes:
     """Make a source's anchor anew, with every node's keys. Raises `Refused`."""
+    if records.parameter("instance") is None:
+        raise refuse("instance_identifier_not_set")
     nodes = [
         (address, [k.certificate for k in sources.signing_keys(records, source, name)])
         for name, address, _ in sources.list_nodes(records)

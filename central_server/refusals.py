@@ -90,6 +90,7 @@ _CONFLICT = (
     "mr_forbidden_enable_maintenance_mode_for_management_service",
     "management_request_replayed",
     "management_request_needs_another_approver",
+    "server_not_initialized",
 )
 _FAILED = (
     "no_configuration_signing_keys_configured",

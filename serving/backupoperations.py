@@ -91,8 +91,10 @@ class BackupDesk:
         """A new backup, encrypted to the recipients of the settings."""
         recipients = self.recipients()
         if not recipients:
-            raise failed(
-                "backup_generation_failed", "no recipients are set, and a backup is never written in clear"
+            raise conflict(
+                "backup_recipients_not_set",
+                "a backup is never written in clear: name the age recipients (age1...) in the setting "
+                "backup.recipients, and keep their identities elsewhere",
             )
         self.running_since = call.now
         try:

@@ -88,9 +88,10 @@ def operations(desk: Desk) -> Sequence[Operation]:
     api = _Catalogue(desk)
     may, base = "VIEW_SERVICE_CATALOGUE", "/service-catalogue"
     return (
-        row("GET", base, api.search, "Search the service catalogue", may, query=CatalogueSearch, answer=PagedServices),
+        row("GET", base, api.search, "Search the service catalogue", may, query=CatalogueSearch, answer=PagedServices,
+            errors=(409,)),
         row("GET", f"{base}/export", api.export, "The catalogue as DCAT and CPSV (JSON-LD)", may,
-            answer="application/ld+json"),
+            answer="application/ld+json", errors=(409,)),
         row("GET", f"{base}/unreachable", api.unreachable, "Providers that could not be asked", may,
             answer=list[UnreachableView]),
         row("GET", f"{base}/services/{{id}}/versions", api.versions, "Versions of a description", may,

@@ -123,7 +123,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
         row("GET", f"{one}/members/filter-model", api.filter_model, "Values for filters", "VIEW_GROUP_DETAILS",
             answer=FilterModel),
         row("POST", f"{one}/members", api.search, "Search members", "VIEW_GROUP_DETAILS",
-            body=MembersFilter, body_optional=True, answer=PagedGroupMembers),
+            body=MembersFilter, body_optional=True, answer=PagedGroupMembers, errors=(409,)),
         row("POST", f"{one}/members/add", api.add_members, "Add members and subsystems", edit,
             body=Members, answer=Members, status=201, event="ADD_GLOBAL_GROUP_MEMBERS"),
         row("DELETE", f"{one}/members/{{client_id}}", api.remove, "Remove one", edit,

@@ -183,7 +183,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
             "Take a subsystem away from a server", "UNREGISTER_SUBSYSTEM", status=204,
             event="UNREGISTER_SUBSYSTEM"),
         row("GET", "/clients", api.search, "Search members and subsystems", "SEARCH_MEMBERS", "VIEW_MEMBERS",
-            query=ClientsQuery, answer=PagedClients),
+            query=ClientsQuery, answer=PagedClients, errors=(409,)),
     )  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
     one = "/management-requests/{management_request_id}"
     return (
         row("GET", "/management-requests", api.all, "Management requests", "VIEW_MANAGEMENT_REQUESTS",
-            query=RequestsQuery, answer=PagedRequests),
+            query=RequestsQuery, answer=PagedRequests, errors=(409,)),
         row("POST", "/management-requests", api.add, "Make a request",
             *(f"ADD_{t.value}" for t in RequestType), body=RequestBody, answer=RequestView, status=201,
             other_answers={202: RequestView}, event="ADD_MANAGEMENT_REQUEST", errors=(404,)),

@@ -112,7 +112,7 @@ class Records:
         if self._instance is None:
             self._instance = self.parameter("instance")
         if self._instance is None:
-            raise refuse("instance_identifier_not_set")
+            raise refuse("server_not_initialized", "initialise the central server first")
         return self._instance
 
     def parameter(self, name: str) -> str | None:

@@ -4,62 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 import requests
 import schemathesis
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from serving.sessionroutes import OUTSIDE_THE_TABLE
+from tests.integration.conformance import check
 from tests.integration.hosting import api_key, hosted, prepare
 from tests.worlds import CONSUMER, PIN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from schemathesis.schemas import APIOperation
-
 pytestmark = pytest.mark.processes
-EXAMPLES = 4
 # Failures of others that an operation documents; anything else with 5xx is a fault of ours.
-OUTSIDE = {
+OUTSIDE = frozenset({
     "management_request_sending_failed", "conf_download_failed", "anchor_file_not_found", "closed_for_changes",
     "certificate_profile_instantiation_failure", "cert_wrong_usage", "service_code_reserved", "backup_generation_failed",
-}  # fmt: skip
-CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+})  # fmt: skip
 # Ends what the next operation needs.
 LAST = ("/tokens/{id}/logout", "/tokens/{id}/pin")
-
-
-def check(operation: APIOperation, url: str, headers: dict[str, str]) -> int:
-    """Send generated requests to one operation; how many."""
-    sent = 0
-
-    @hypothesis.settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(case=operation.as_strategy())
-    def send(case: schemathesis.Case) -> None:
-        nonlocal sent
-        sent += 1
-        base = url if operation.path in OUTSIDE_THE_TABLE else f"{url}/api/v1"
-        answer = case.call(base_url=base, headers=headers, timeout=60)
-        case.validate_response(answer, checks=CHECKS)
-        if answer.status_code >= 500:
-            code = answer.json().get("error", {}).get("code", "")
-            assert code in OUTSIDE or code.startswith(("core.", "acme.")), (operation.label, answer.text)
-
-    send()
-    return sent
 
 
 @pytest.mark.parametrize("initialised", [True, False])
@@ -77,7 +40,7 @@ def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: boo
         sent = 0
         for operation in operations:
             try:
-                sent += check(operation, url, headers)
+                sent += check(operation, url, headers, OUTSIDE)
             except (AssertionError, BaseExceptionGroup) as err:
                 wrong.append(f"{operation.label}: {str(err)[:1500]}")
         assert wrong == [], "\n\n".join(wrong)
