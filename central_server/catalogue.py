@@ -10,25 +10,20 @@ Spec: DCAT 3, CPSV-AP 3; X-Road identifiers stand in one property of our own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from schemas.faults import BadMessage, Kind
-from schemas.safexml import XmlLimits, parse_xml
+from central_server.descriptions import parse_openapi, parse_wsdl
+from schemas.faults import BadMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from schemas.identifiers import ClientId, ServiceId
 
-LARGEST_DESCRIPTION = 2 * 1024 * 1024
 LONGEST_WORDS = 20_000
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
-_ALIASES = re.compile(rb"(?m)(^|[\s\[{,:-])[*&][A-Za-z0-9_-]+")
-MOST_ALIASES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +53,21 @@ class CatalogueEntry:
     unreachable_since: str | None
 
 
-def describe(service: ServiceId, kind: str, raw: bytes) -> Described:
-    """What a description says. Without one, or with one that cannot be read, the service's code is its title."""
+def describe(service: ServiceId, kind: str, raw: bytes, title: str = "", words: str = "") -> Described:
+    """What a description says. Without one, or with one that cannot be read, what the provider's list says of it."""
+    listed = Described(title[:255] or service.service_code, words=_words(service, (title, words)))
     try:
         if kind == "WSDL" and raw:
             return _describe_wsdl(service, raw)
         if kind == "OPENAPI" and raw:
             return _describe_openapi(service, raw)
     except BadMessage as fault:
-        return Described(service.service_code, fault.detail[:1000], words=service.service_code)
-    return Described(service.service_code, words=service.service_code)
+        return replace(listed, summary=fault.detail[:1000])
+    return listed
 
 
 def _describe_wsdl(service: ServiceId, raw: bytes) -> Described:
-    root = parse_xml(raw, what="WSDL", limits=XmlLimits(size_bytes=LARGEST_DESCRIPTION))
+    root = parse_wsdl(raw)
     texts = []
     title = service.service_code
     for operation in root.iter(f"{_WSDL}operation"):
@@ -85,17 +81,8 @@ def _describe_wsdl(service: ServiceId, raw: bytes) -> Described:
 
 
 def _describe_openapi(service: ServiceId, raw: bytes) -> Described:
-    if len(raw) > LARGEST_DESCRIPTION:
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the description has {len(raw)} bytes; too many to read")
-    if len(_ALIASES.findall(raw)) > MOST_ALIASES:
-        raise BadMessage(Kind.INVALID_MESSAGE, "the description repeats itself by too many YAML references")
-    try:
-        document = yaml.load(raw, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the description is no OpenAPI document: {err}") from err
-    info = document.get("info") if isinstance(document, dict) else None
-    if not isinstance(info, dict):
-        raise BadMessage(Kind.INVALID_MESSAGE, "the description is no OpenAPI document: it has no info")
+    document = parse_openapi(raw)
+    info = document["info"]
     operations = list(_operations(document.get("paths")))
     texts = [_text(info.get("title")), _text(info.get("description"))]
     for path, operation in operations:

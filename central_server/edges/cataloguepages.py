@@ -9,7 +9,12 @@ import msgspec
 from aiohttp import web
 
 from central_server.catalogue import export_jsonld
-from central_server.store.services import CatalogueQuery, search_services, unreachable_providers
+from central_server.store.services import (
+    CatalogueQuery,
+    search_services,
+    unreachable_providers,
+    versions_of,
+)
 
 if TYPE_CHECKING:
     from central_server.catalogue import CatalogueEntry
@@ -66,7 +71,7 @@ _HEADERS = {
 
 
 def catalogue_app(store: CentralStore) -> web.Application:
-    """``/catalogo`` for people, ``/catalogo.jsonld`` for machines."""
+    """``/catalogo`` for people, ``/catalogo.jsonld`` for machines, and the newest description of each service."""
 
     async def page(request: web.Request) -> web.Response:
         language = "en" if request.query.get("lang") == "en" else "es"
@@ -86,8 +91,18 @@ def catalogue_app(store: CentralStore) -> web.Application:
             body=msgspec.json.encode(graph), content_type="application/ld+json", headers=_HEADERS
         )
 
+    async def description(request: web.Request) -> web.Response:
+        versions = versions_of(store.read(), int(request.match_info["number"]))
+        if not versions:
+            raise web.HTTPNotFound(text="there is no description with this number")
+        # Never as HTML or XML: it is a stranger's file.
+        name = f'attachment; filename="servicio-{request.match_info["number"]}"'
+        headers = {**_HEADERS, "Content-Disposition": name}
+        return web.Response(body=versions[0].raw, content_type="application/octet-stream", headers=headers)
+
     app = web.Application()
     app.router.add_get("/catalogo", page)
+    app.router.add_get("/catalogo/descripcion/{number:[0-9]{1,18}}", description)
     app.router.add_get("/catalogo.jsonld", export)
     return app
 

@@ -1,29 +1,31 @@
 """Gathers every member's service descriptions through a gateway, as any consumer would: signed, logged, allowed.
 
-Each subsystem registered at a server is asked for its REST and its SOAP services and for their descriptions; a service
-whose provider has no description for it is listed without. Who cannot be asked is kept as unreachable with the reason;
-nothing known is forgotten for it.
+Each subsystem registered at a server is asked for its catalogue (``getCatalogue``), and only for descriptions that have
+changed since. A gateway that has no such service (X-Road's own) is asked for its REST and SOAP services and their
+descriptions, and what may name a person is taken out here before anything is kept. Who cannot be asked is kept as
+unreachable with the reason; nothing known is forgotten for it. No service of a provider is ever called.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import aiohttp
 
-from central_server.catalogue import LARGEST_DESCRIPTION
+from central_server.descriptions import without_persons
+from central_server.edges.consumerroad import ConsumerRoad
 from central_server.store.loading import load_registry
 from central_server.store.records import Actor
-from central_server.store.services import FoundService, record_provider, record_unreachable
-from schemas import metadata, soap
-from schemas.faults import BadMessage, Fault, Kind
-from schemas.identifiers import ClientId, ServiceId, quote_path
-from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+from central_server.store.services import FoundService, latest_digests, record_provider, record_unreachable
+from schemas import metadata
+from schemas.catalogue import GET_CATALOGUE, DescriptionType, parse_catalogue
+from schemas.faults import Fault, Kind, PeerFault
+from schemas.identifiers import ServiceId
 from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
@@ -32,17 +34,17 @@ if TYPE_CHECKING:
 
     from central_server.config import Catalogue
     from central_server.store.records import CentralStore
+    from schemas.catalogue import CatalogueService
+    from schemas.identifiers import ClientId
 
 log = logging.getLogger("central_server.catalogue")
 
-TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 AT_ONCE = 8
 ACTOR = Actor("service catalogue")
 _FIRST_WAIT_S = 30.0
-
-
-class _Refused(ValueError):  # noqa: N818  a provider's no
-    """The provider answered, and did not give what was asked for."""
+_TYPES = {DescriptionType.REST: "REST", DescriptionType.OPENAPI3: "OPENAPI", DescriptionType.WSDL: "WSDL"}
+# What a gateway says that has no getCatalogue, or does not let us ask it.
+_NO_CATALOGUE = (Kind.UNKNOWN_SERVICE, Kind.ACCESS_DENIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,21 @@ class Gatherer:
 
     async def gather(self, session: aiohttp.ClientSession) -> tuple[int, int]:
         """Ask every provider once; how many were reached and how many were not."""
+        road = ConsumerRoad(session, self.settings.gateway, self.settings.client)
         registry = load_registry(self.store.read())
         providers = sorted({c for s in registry.servers for c in (*s.clients, s.id.owner)})
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(provider: ClientId) -> bool:
             async with gate:
-                return await self._ask(session, provider)
+                return await self._ask(road, provider)
 
         reached = await asyncio.gather(*(ask(p) for p in providers))
         return sum(reached), len(reached) - sum(reached)
 
-    async def _ask(self, session: aiohttp.ClientSession, provider: ClientId) -> bool:
+    async def _ask(self, road: ConsumerRoad, provider: ClientId) -> bool:
         try:
-            found = [] if provider.is_member else await self._rest(session, provider)
-            found += await self._soap(session, provider)
+            found = await self._services_of(road, provider)
         except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
             with self.store.change(ACTOR, self.clock(), publishes=False) as records:
@@ -92,96 +94,79 @@ class Gatherer:
             record_provider(records, provider, found)
         return True
 
-    # REST
+    async def _services_of(self, road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
+        if provider.is_member:  # a member itself has SOAP services only
+            return await _soap_services(road, provider)
+        try:
+            _, raw = await road.get(provider, GET_CATALOGUE)
+        except PeerFault as fault:
+            if fault.kind not in _NO_CATALOGUE:
+                raise
+            return [*await _rest_services(road, provider), *await _soap_services(road, provider)]
+        known = latest_digests(self.store.read(), provider)
+        return [await _described(road, provider, s, known) for s in parse_catalogue(raw, provider)]
 
-    async def _rest(self, session: aiohttp.ClientSession, provider: ClientId) -> list[FoundService]:
-        _, raw = await self._get(session, provider, metadata.LIST_METHODS)
-        found = []
-        for listed in metadata.parse_services_json(raw):
-            if listed.type != "OPENAPI":
-                found.append(FoundService(listed.id, "REST"))
-                continue
-            query = f"?serviceCode={quote(listed.id.service_code, safe='')}"
-            try:
-                media_type, description = await self._get(session, provider, metadata.GET_OPENAPI, query)
-            except _Refused as err:
-                _without(listed.id, err)
-                media_type, description = "", b""
-            found.append(FoundService(listed.id, "OPENAPI", media_type, description))
+
+async def _described(
+    road: ConsumerRoad, provider: ClientId, offered: CatalogueService, known: dict[str, str]
+) -> FoundService:
+    service = ServiceId(provider, offered.service_code, offered.service_version)
+    words = " ".join(f"{e.method} {e.path}" for e in offered.endpoints)
+    found = FoundService(service, _TYPES[offered.type], title=offered.title, words=words)
+    if not offered.digest:
         return found
-
-    async def _get(
-        self, session: aiohttp.ClientSession, provider: ClientId, code: str, query: str = ""
-    ) -> tuple[str, bytes]:
-        url = f"{self.settings.gateway.rstrip('/')}/r1/{quote_path(provider.components)}/{code}{query}"
-        headers = {"X-Road-Client": self.settings.client, "Accept": "*/*"}
-        async with session.get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False) as answer:
-            raw = await _read(answer)
-            if answer.status != 200:
-                raise _Refused(f"{code}: HTTP {answer.status}: {raw[:300].decode('utf-8', 'replace')}")
-            return answer.headers.get("Content-Type", ""), raw
-
-    # SOAP
-
-    async def _soap(self, session: aiohttp.ClientSession, provider: ClientId) -> list[FoundService]:
-        body = f'<xroad:{metadata.LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
-        _, raw = await self._post(session, ServiceId(provider, metadata.LIST_METHODS), body)
-        found = []
-        for service in metadata.parse_services_body(raw):
-            wanted = metadata.render_get_wsdl_body(service.service_code, service.service_version)
-            attachments: list[bytes] = []
-            try:
-                attachments, _ = await self._post(session, ServiceId(provider, metadata.GET_WSDL), wanted)
-            except _Refused as err:
-                _without(service, err)
-            found.append(FoundService(service, "WSDL", "text/xml", attachments[0] if attachments else b""))
+    if known.get(service.path()) == offered.digest:
+        return found.unchanged(offered.digest)
+    query = {"serviceCode": offered.service_code}
+    if offered.service_version is not None:
+        query["serviceVersion"] = offered.service_version
+    try:
+        media_type, raw = await road.get(provider, GET_CATALOGUE, f"?{urlencode(query)}")
+    except PeerFault as fault:
+        _without(service, fault)
         return found
-
-    async def _post(
-        self, session: aiohttp.ClientSession, service: ServiceId, body: str
-    ) -> tuple[list[bytes], bytes]:
-        client = ClientId(*self.settings.client.split("/"))
-        envelope = soap.render_request(client, service, str(uuid.uuid4()), body)
-        headers = {"Content-Type": "text/xml; charset=UTF-8"}
-        async with session.post(
-            f"{self.settings.gateway.rstrip('/')}/", data=envelope, headers=headers, timeout=TIMEOUT
-        ) as answer:
-            parts = _parts(answer.headers.get("Content-Type", ""), await _read(answer))
-        parsed = soap.parse_envelope(parts[0])
-        if isinstance(parsed, soap.SoapFault):
-            raise _Refused(f"{service.service_code}: {parsed.wire.code}: {parsed.wire.string}")
-        return parts[1:], parts[0]
+    if hashlib.sha256(raw).hexdigest() != offered.digest:
+        log.info("description changed while it was asked for", extra={"service": service.path()})
+    return found.with_description(media_type, raw)
 
 
-def _without(service: ServiceId, err: _Refused) -> None:
+# Gateways without getCatalogue
+
+
+async def _rest_services(road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
+    _, raw = await road.get(provider, metadata.LIST_METHODS)
+    found = []
+    for listed in metadata.parse_services_json(raw):
+        service = FoundService(listed.id, "OPENAPI" if listed.type == "OPENAPI" else "REST")
+        if listed.type == "OPENAPI":
+            query = f"?{urlencode({'serviceCode': listed.id.service_code})}"
+            try:
+                _, description = await road.get(provider, metadata.GET_OPENAPI, query)
+                service = service.with_description(*without_persons("OPENAPI", description))
+            except PeerFault as fault:
+                _without(listed.id, fault)
+        found.append(service)
+    return found
+
+
+async def _soap_services(road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
+    body = f'<xroad:{metadata.LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
+    _, raw = await road.post(ServiceId(provider, metadata.LIST_METHODS), body)
+    found = []
+    for service in metadata.parse_services_body(raw):
+        wanted = metadata.render_get_wsdl_body(service.service_code, service.service_version)
+        attachments: list[bytes] = []
+        try:
+            attachments, _ = await road.post(ServiceId(provider, metadata.GET_WSDL), wanted)
+        except PeerFault as fault:
+            _without(service, fault)
+        kept = FoundService(service, "WSDL")
+        found.append(kept.with_description(*without_persons("WSDL", attachments[0])) if attachments else kept)
+    return found
+
+
+def _without(service: ServiceId, fault: Fault) -> None:
     log.info(
         "service without a description",
-        extra={"event": "catalogue", "service": service.path(), "reason": str(err)},
+        extra={"event": "catalogue", "service": service.path(), "reason": fault.detail},
     )
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in answer.content.iter_any():
-        content += chunk
-        if len(content) > LARGEST_DESCRIPTION + 100_000:
-            raise ValueError(f"more than {LARGEST_DESCRIPTION} bytes came")
-    return bytes(content)
-
-
-def _parts(content_type: str, body: bytes) -> list[bytes]:
-    media, parameters = parse_content_type(content_type)
-    if not media.startswith("multipart/"):
-        return [body]
-    parser = MultipartParser(parameters.get("boundary", ""))
-    events = list(parser.feed(body))
-    parser.close()
-    found: list[bytearray] = []
-    for event in events:
-        if isinstance(event, PartStart):
-            found.append(bytearray())
-        elif isinstance(event, PartData):
-            found[-1] += event.data
-    if not found:
-        raise BadMessage(Kind.INVALID_MESSAGE, "a multipart answer without a part came")
-    return [bytes(part) for part in found]

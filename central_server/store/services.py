@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from central_server.catalogue import CatalogueEntry, Described, describe
@@ -25,6 +25,19 @@ class FoundService:
     type: str
     media_type: str = ""
     raw: bytes = b""
+    title: str = ""
+    # What else it may be found by.
+    words: str = ""
+    # The description is still the one with this SHA-256, which is kept.
+    digest_kept: str = ""
+
+    def with_description(self, media_type: str, raw: bytes) -> FoundService:
+        """The same with its description."""
+        return replace(self, media_type=media_type, raw=raw)
+
+    def unchanged(self, digest: str) -> FoundService:
+        """The same, with the description that is kept already."""
+        return replace(self, digest_kept=digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,14 @@ def record_unreachable(records: Records, client: ClientId, problem: str) -> None
 def _record_service(records: Records, client: ClientId, found: FoundService) -> None:
     path = found.service.path()
     row = records.row("SELECT id FROM described_service WHERE service = ?", path)
-    said = describe(found.service, found.type, found.raw)
+    if found.digest_kept:
+        records.rows(
+            "UPDATE described_service SET last_seen = ?, gone_since = NULL WHERE service = ?",
+            records.at,
+            path,
+        )
+        return
+    said = describe(found.service, found.type, found.raw, found.title, found.words)
     values = {
         "type": found.type,
         "title": said.title,
@@ -130,6 +150,16 @@ def _record_version(records: Records, number: int, path: str, found: FoundServic
     )
     before = [] if last is None else [f"sha256 {last[1]}"]
     records.note("SERVICE_DESCRIPTION_CHANGED", path, before=before, after=[f"sha256 {digest}"])
+
+
+def latest_digests(records: Records, client: ClientId) -> dict[str, str]:
+    """The digest of the newest version of each description of a provider, by service."""
+    rows = records.rows(
+        "SELECT s.service, v.digest FROM described_service s JOIN service_version v ON v.service_id = s.id "
+        "WHERE s.client = ? ORDER BY v.number",
+        client.path(),
+    )
+    return {str(service): str(digest) for service, digest in rows}
 
 
 _SELECT = (

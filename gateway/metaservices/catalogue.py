@@ -1,14 +1,12 @@
 """Service descriptions as a catalogue may publish them: what they say of the service, nothing of a person. Pure.
 
-Taken out: contacts, examples (they are made of somebody's data too often), comments, the addresses of the provider's systems,
-and whatever looks like a mail address. Documentation stays: it is what a catalogue is read for.
+Taken out: what `schemas.impersonal` takes out, and the addresses of the provider's systems.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from lxml import etree
@@ -18,16 +16,13 @@ from gateway.descriptions.wsdl import hide_addresses, read_wsdl
 from gateway.serverconf.model import ServiceType
 from gateway.serverconf.records import Document, Refusal
 from schemas.catalogue import CatalogueEndpoint, CatalogueService, DescriptionType
+from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal, mask_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.serverconf.model import ServerConf, Service
     from schemas.identifiers import ClientId, ServiceId
-
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}\.[A-Za-z]{2,24}")
-_MASK = "(address removed)"
-_PERSONAL = frozenset(("example", "examples", "x-example", "x-examples"))
 
 
 def build_catalogue(
@@ -57,7 +52,7 @@ def _entry(serverconf: ServerConf, service: Service, document: Document | None) 
         service_code=service.id.service_code,
         service_version=service.id.service_version,
         type=DescriptionType(service.type.value),
-        title=_MAIL.sub(_MASK, service.title),
+        title=mask_mail(service.title),
         digest="" if published is None else hashlib.sha256(published.content).hexdigest(),
         media_type="" if published is None else published.media_type,
         disabled=service.disabled,
@@ -66,64 +61,10 @@ def _entry(serverconf: ServerConf, service: Service, document: Document | None) 
 
 
 def _clean_openapi(content: bytes) -> bytes:
-    document = _without_examples(load_document(content))
-    info = document.get("info")
-    if isinstance(info, dict):
-        info.pop("contact", None)
-    return msgspec.json.encode(document)
-
-
-def _without_examples(value: Any, *, names: bool = False) -> Any:
-    """A copy without examples and mail addresses. Below ``properties`` and the like, keys are names and all stay."""
-    if isinstance(value, str):
-        return _MAIL.sub(_MASK, value)
-    if isinstance(value, list):
-        return [_without_examples(entry) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _without_examples(entry, names=not names and key in _NAMED)
-        for key, entry in value.items()
-        if names or key not in _PERSONAL
-    }
-
-
-# Members whose own keys are names that the description's author chose.
-_NAMED = frozenset(
-    (
-        "properties",
-        "patternProperties",
-        "schemas",
-        "parameters",
-        "responses",
-        "headers",
-        "paths",
-        "$defs",
-        "content",
-    )
-)
+    return msgspec.json.encode(impersonal_openapi(load_document(content)))
 
 
 def _clean_wsdl(content: bytes) -> bytes:
     root = read_wsdl(hide_addresses(content))
-    for element in list(root.iter()):
-        if isinstance(element, (etree._Comment, etree._ProcessingInstruction)):
-            parent = element.getparent()
-            if parent is not None:
-                _remove_keeping_tail(parent, element)
-            continue
-        if element.text:
-            element.text = _MAIL.sub(_MASK, element.text)
-        if element.tail:
-            element.tail = _MAIL.sub(_MASK, element.tail)
+    make_wsdl_impersonal(root)
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-
-
-def _remove_keeping_tail(parent: etree._Element, element: etree._Element) -> None:
-    before = element.getprevious()
-    if element.tail:
-        if before is not None:
-            before.tail = (before.tail or "") + element.tail
-        else:
-            parent.text = (parent.text or "") + element.tail
-    parent.remove(element)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -16,11 +18,8 @@ from cryptography import x509
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
 from central_server.cli import main as central_command
-from central_server.config import Catalogue
-from central_server.edges.gatherer import Gatherer
 from central_server.requests import approve_request, end_request
 from central_server.store.records import Actor, CentralStore
-from central_server.store.services import CatalogueQuery, search_services, unreachable_providers
 from certs import chains, ocsp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
@@ -30,6 +29,7 @@ from certs.edges.tokenfiles import TokenFolder
 from certs.softtoken import SoftToken
 from certs.tls import TlsCredentials
 from certs.tokens import KeyId, SigningIdentity
+from gateway.cli import main as gateway_command
 from gateway.edges.managementroad import HttpManagementRoad
 from gateway.management import ManagementSender
 from schemas.faults import PeerFault
@@ -38,7 +38,7 @@ from schemas.management import ManagementRequest, ManagementService
 from serving.selfsigned import self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.processes
@@ -115,6 +115,12 @@ class Instances:
 @pytest.fixture(scope="module")
 def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instances]:
     mx = Federation(tmp_path_factory.mktemp("mx"), [MANAGEMENT, INSTITUTE], base=MX)
+    mx.environment |= {
+        "SACBE_CENTRAL_CATALOGUE_GATEWAY": f"http://{MANAGEMENT.address}:8080",
+        "SACBE_CENTRAL_CATALOGUE_CLIENT": "MX/GOB/00-ONIESS",
+        "SACBE_CENTRAL_CATALOGUE_INTERVAL_S": "2",
+        "SACBE_CENTRAL_CATALOGUE_PORT": "8089",
+    }
     gt = Federation(tmp_path_factory.mktemp("gt"), [FOREIGN], base=GT, instance="GT")
     try:
         for federation in (mx, gt):
@@ -160,18 +166,89 @@ def test_members_of_two_instances_exchange_messages(instances: Instances) -> Non
     assert call(url, "MX/GOB/26-NUEVO/OTRO") != 200
 
 
-async def test_services_are_gathered_over_the_road(instances: Instances) -> None:
-    store = CentralStore(instances.mx.folder / "central" / "central.sqlite")
-    settings = Catalogue(gateway=f"http://{INSTITUTE.address}:8080", client="MX/GOB/26-NUEVO/AFIL")
-    async with aiohttp.ClientSession() as session:
-        reached, missing = await Gatherer(store, settings, lambda: datetime.now(UTC)).gather(session)
-    silent = unreachable_providers(store.read())
-    # The subsystem PADRON is registered, but its gateway does not serve it.
-    assert [client for client, _, _ in silent] == ["MX/GOB/00-ONIESS/PADRON"], silent
-    assert (reached, missing) == (3, 1)
-    found = {e.service.service_code for e in search_services(store.read(), CatalogueQuery())}
-    assert found == set(SERVICES)
-    store.close()
+# The service catalogue: the central server's process asks through the management gateway
+
+
+OPENAPI = """
+openapi: 3.0.3
+info:
+  title: Vigencia de derechos
+  description: Dice si una persona tiene derechos vigentes
+  version: "1"
+  contact: {name: Juana Pérez, email: juana@nuevo.example}
+  x-data-sets: [Vigencia]
+  x-purposes: [atención médica]
+paths:
+  /vigencia:
+    get: {operationId: consultarVigencia, responses: {"200": {description: vigente}}}
+"""
+SERVICE = """
+[[client.service]]
+code = "vigencia"
+type = "OPENAPI3"
+url = "http://127.0.0.1:9"
+description = "vigencia.yaml"
+"""
+
+
+def offer(federation: Federation, description: str) -> None:
+    """The institute describes a service of its subsystem AFIL."""
+    data = federation.data(INSTITUTE)
+    (data / "vigencia.yaml").write_text(description, encoding="utf-8")
+    (data / "wanted.toml").write_text(INSTITUTE.wanted + SERVICE, encoding="utf-8")
+    run_command(gateway_command, "apply", "--data", str(data), str(data / "wanted.toml"))
+
+
+def catalogue() -> dict[str, Any]:
+    """What the catalogue exports of the institute's service."""
+    with urllib.request.urlopen(f"http://{MX}.1:8089/catalogo.jsonld", timeout=30) as answer:
+        graph = json.load(answer)["@graph"]
+    return next((n for n in graph if n.get("sacbe:xroadService", "").endswith("AFIL/vigencia")), {})
+
+
+def shown(words: str) -> bool:
+    """Whether the catalogue's page finds the service by words."""
+    url = f"http://{MX}.1:8089/catalogo?{urllib.parse.urlencode({'words': words})}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return "Vigencia de derechos" in answer.read().decode()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def test_services_are_gathered_through_the_management_gateway(instances: Instances) -> None:
+    mx = instances.mx
+    offer(mx, OPENAPI)
+    until(lambda: bool(catalogue()))
+    found = catalogue()
+    assert (found["dct:title"]["@value"], found["dcat:version"]) == ("Vigencia de derechos", "1")
+    assert found["dct:publisher"] == {"@id": f"http://{MX}.1:8089/org/MX/GOB/26-NUEVO"}
+    assert shown("consultarVigencia")
+    assert not shown("pensiones")
+    with urllib.request.urlopen(found["dcat:endpointDescription"]["@id"], timeout=30) as answer:
+        kept = answer.read().decode()
+    assert "consultarVigencia" in kept
+    assert "Juana" not in kept
+    offer(mx, OPENAPI.replace("consultarVigencia", "consultarDerechos"))
+    until(lambda: catalogue()["dcat:version"] == "2")
+    assert shown("consultarDerechos")
+
+
+def test_a_provider_that_is_not_reached_stays_in_the_catalogue_with_since_when(instances: Instances) -> None:
+    mx = instances.mx
+    offer(mx, OPENAPI)
+    until(lambda: "sacbe:unreachableSince" not in (catalogue() or {"sacbe:unreachableSince": ""}))
+    mx.kill(INSTITUTE.key)
+    try:
+        until(lambda: "sacbe:unreachableSince" in catalogue())
+        assert shown("vigencia")
+    finally:
+        mx.start_gateway(INSTITUTE)
+    until(lambda: "sacbe:unreachableSince" not in catalogue())
 
 
 # Management requests

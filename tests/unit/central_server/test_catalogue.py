@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,13 @@ from central_server.store.services import (
     versions_of,
 )
 from schemas import metadata, soap
+from schemas.catalogue import (
+    GET_CATALOGUE,
+    CatalogueEndpoint,
+    CatalogueService,
+    DescriptionType,
+    render_catalogue,
+)
 from schemas.identifiers import ClientId, ServiceId
 from serving.audit import AuditLog
 from tests.instance import Instance
@@ -82,10 +90,15 @@ def test_a_hostile_description_is_only_a_service_with_its_code(raw: bytes) -> No
 
 
 class Gateway:
-    """A gateway as consumers see one: HIST has an OpenAPI service, AFIL does not answer, SOAP services are few."""
+    """A gateway as consumers see one: HIST has an OpenAPI service, AFIL does not answer, SOAP services are few.
+
+    With ``catalogue`` the providers' gateways are ours and have getCatalogue; X-Road's have not.
+    """
 
     def __init__(self) -> None:
         self.openapi = OPENAPI
+        self.catalogue = False
+        self.descriptions_given = 0
         self.services: tuple[str, ...] = ("oss-v1",)
         self.asked_by: set[str] = set()
 
@@ -99,12 +112,29 @@ class Gateway:
         self.asked_by.add(request.headers["X-Road-Client"])
         if request.match_info["subsystem"] == "AFIL":
             return web.Response(status=500, text="the provider's gateway is not reached")
+        if request.match_info["code"] == GET_CATALOGUE:
+            return self.own(request)
         if request.match_info["code"] == "getOpenAPI":
             return web.Response(text=self.openapi, content_type="text/yaml")
         listed = []
         if request.match_info["subsystem"] == "HIST":
             listed = [metadata.ListedService(ServiceId(HIST, code), "OPENAPI") for code in self.services]
         return web.Response(body=metadata.render_services_json(listed), content_type="application/json")
+
+    def own(self, request: web.Request) -> web.Response:
+        if not self.catalogue:
+            fault = {"X-Road-Error": "Server.ServerProxy.UnknownService"}
+            return web.Response(status=500, headers=fault, text="unknown service")
+        if "serviceCode" in request.query:
+            self.descriptions_given += 1
+            return web.Response(text=self.openapi, content_type="application/json")
+        digest = hashlib.sha256(self.openapi.encode()).hexdigest()
+        kind, endpoint = DescriptionType.REST, CatalogueEndpoint(method="GET", path="/tramites/*")
+        services = [
+            CatalogueService(service_code=code, type=DescriptionType.OPENAPI3, digest=digest)
+            for code in self.services
+        ] + [CatalogueService(service_code="plain", type=kind, title="Trámites", endpoints=(endpoint,))]
+        return web.Response(body=render_catalogue(HIST, services), content_type="application/json")
 
     async def soap(self, request: web.Request) -> web.Response:
         asked = soap.parse_message(await request.read())
@@ -162,6 +192,50 @@ async def test_services_of_both_protocols_are_gathered_and_searched(
     assert found(store, None, None, None, "portabilidad") == ["oss-v1"]
     assert found(store, None, None, None, "otra") == []
     assert store.generation() == generation
+
+
+async def test_a_gateway_s_catalogue_is_read_and_only_changed_descriptions_are_asked_for(
+    store: CentralStore, gathered: tuple[Gateway, Gatherer]
+) -> None:
+    gateway, gatherer = gathered
+    gateway.catalogue = True
+    assert await gather(gatherer) == (2, 1)
+    await gather(gatherer)
+    assert gateway.descriptions_given == 1
+    assert found(store) == ["oss-v1", "plain", "getRandom"]
+    assert found(store, "TRÁMITES") == ["plain"]
+    assert found(store, "/tramites/*") == ["plain"]
+    assert found(store, None, None, "cotización", "portabilidad") == ["oss-v1"]
+    gateway.openapi = OPENAPI.replace("Periodos", "Todos los periodos")
+    await gather(gatherer)
+    assert gateway.descriptions_given == 2
+    (entry,) = search_services(store.read(), CatalogueQuery("oss-v1"))
+    assert [v.number for v in versions_of(store.read(), entry.number)] == [2, 1]
+
+
+async def test_nothing_that_names_a_person_is_kept_of_x_road_gateways_descriptions(
+    store: CentralStore, gathered: tuple[Gateway, Gatherer]
+) -> None:
+    gateway, gatherer = gathered
+    contact = "  contact: {name: Juana Pérez, email: juana@issemym.mx}\n"
+    gateway.openapi = OPENAPI.replace("  x-data-sets", contact + "  x-data-sets").replace(
+        "summary: consulta", "summary: pregunte a juana@issemym.mx, x-example: {curp: PEPJ800101}"
+    )
+    await gather(gatherer)
+    (entry,) = search_services(store.read(), CatalogueQuery("oss-v1"))
+    kept = versions_of(store.read(), entry.number)[0].raw.decode() + entry.described.words
+    assert "consultarHistoria" in kept
+    assert [w for w in ("Juana", "juana@", "PEPJ800101") if w in kept] == []
+
+
+async def test_a_description_that_cannot_be_read_is_not_kept(
+    store: CentralStore, gathered: tuple[Gateway, Gatherer]
+) -> None:
+    gateway, gatherer = gathered
+    gateway.openapi = "contact: [juana@issemym.mx"
+    await gather(gatherer)
+    (entry,) = search_services(store.read(), CatalogueQuery("oss-v1"))
+    assert (entry.versions, entry.described.title) == (0, "oss-v1")
 
 
 async def test_a_changed_description_is_a_new_version_and_an_unchanged_one_is_not(

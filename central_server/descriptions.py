@@ -1,0 +1,53 @@
+"""Strangers' service descriptions, read within bounds, and what of them may be kept: nothing that may name a person.
+
+A description that cannot be read cannot be cleaned either, so nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import yaml
+from lxml import etree
+
+from schemas.faults import BadMessage, Kind
+from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal
+from schemas.safexml import XmlLimits, parse_xml
+
+LARGEST_DESCRIPTION = 2 * 1024 * 1024
+MOST_ALIASES = 2_000
+_ALIASES = re.compile(rb"(?m)(^|[\s\[{,:-])[*&][A-Za-z0-9_-]+")
+
+
+def parse_openapi(raw: bytes) -> dict[str, Any]:
+    """An OpenAPI document as plain values. Raises `BadMessage`."""
+    if len(raw) > LARGEST_DESCRIPTION:
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the description has {len(raw)} bytes; too many to read")
+    if len(_ALIASES.findall(raw)) > MOST_ALIASES:
+        raise BadMessage(Kind.INVALID_MESSAGE, "the description repeats itself by too many YAML references")
+    try:
+        document = yaml.load(raw, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the description is no OpenAPI document: {err}") from err
+    if not isinstance(document, dict) or not isinstance(document.get("info"), dict):
+        raise BadMessage(Kind.INVALID_MESSAGE, "the description is no OpenAPI document: it has no info")
+    return document
+
+
+def parse_wsdl(raw: bytes) -> etree._Element:
+    """The root of a WSDL. Raises `BadMessage`."""
+    return parse_xml(raw, what="WSDL", limits=XmlLimits(size_bytes=LARGEST_DESCRIPTION))
+
+
+def without_persons(kind: str, raw: bytes) -> tuple[str, bytes]:
+    """Media type and content of a description (``OPENAPI`` or ``WSDL``) as it may be kept; empty when it cannot be read."""
+    try:
+        if kind == "WSDL":
+            root = parse_wsdl(raw)
+            make_wsdl_impersonal(root)
+            return "text/xml", etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+        return "application/json", msgspec.json.encode(impersonal_openapi(parse_openapi(raw)))
+    except (BadMessage, TypeError, RecursionError):  # TypeError: keys that JSON has not
+        return "", b""
