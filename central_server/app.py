@@ -107,7 +107,7 @@ class CentralServer:
             self._safe,
         )
         self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic), backups)
-        self._notifier = Notifier(self.node.store, settings.notices, utc_now)
+        self._notifier = Notifier(self.node.store, settings.notices, utc_now, os.environ)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []

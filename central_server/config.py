@@ -6,13 +6,14 @@ Every field has a default that works on a laptop; unknown names stop the start. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from central_server.requests import ApprovalPolicy
 from serving.adminsettings import AdminSettings
 from serving.keysafe import SealSettings
+from serving.secret import SecretSource
 from serving.settings import load_settings
 from serving.tokensettings import TokenKeeping
 
@@ -95,6 +96,9 @@ class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     # Empty: no mail is sent.
     smtp_host: str = ""
     smtp_port: int = 25
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    smtp_password: SecretSource = SecretSource()
     sender: str = "central@localhost"
     poll_s: float = 5.0
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import smtplib
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,9 +14,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from central_server.notices import due_notices, next_try, sign_body
+from central_server.noticetexts import render_mail
+from serving.mail import MAIL_ERRORS, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from central_server.config import Notices
@@ -33,8 +34,15 @@ SIGNATURE_HEADER = "X-Sacbe-Signature"
 class Notifier:
     """The outbox's sender."""
 
-    def __init__(self, store: CentralStore, settings: Notices, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: CentralStore,
+        settings: Notices,
+        clock: Callable[[], datetime],
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self._store = store
+        self._environ = environ or {}
         self._settings = settings
         self._clock = clock
 
@@ -54,7 +62,7 @@ class Notifier:
                     await asyncio.to_thread(self._mail, notice)
                 else:
                     await _call_webhook(session, notice)
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, smtplib.SMTPException) as err:
+            except (aiohttp.ClientError, TimeoutError, *MAIL_ERRORS) as err:
                 self._failed(notice, str(err) or type(err).__name__)
                 continue
             with self._store.database.transaction() as sql:
@@ -80,10 +88,10 @@ class Notifier:
         message = EmailMessage()
         message["From"] = self._settings.sender
         message["To"] = notice.contact.mail
-        message["Subject"] = "X-Road: su solicitud / your management request"
-        message.set_content(notice.body)
-        with smtplib.SMTP(self._settings.smtp_host, self._settings.smtp_port, timeout=20) as server:
-            server.send_message(message)
+        said = render_mail(notice.body)
+        message["Subject"] = said.subject
+        message.set_content(said.text)
+        deliver(self._settings, self._environ, message)
 
 
 async def _call_webhook(session: aiohttp.ClientSession, notice: Notice) -> None:

@@ -11,7 +11,6 @@ import hmac
 import json
 import logging
 import smtplib
-import ssl
 from collections import deque
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from gateway.notices import Notice, Told, decide_notices, event_notice
+from serving.mail import deliver
 from serving.pace import Pace
 
 if TYPE_CHECKING:
@@ -150,17 +150,4 @@ class Notifier:
         return message
 
     def _deliver(self, message: EmailMessage) -> None:
-        settings = self._settings
-        tls = ssl.create_default_context()
-        if settings.smtp_security == "tls":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.smtp_host, settings.smtp_port, timeout=_TIMEOUT_S, context=tls
-            )
-        else:
-            client = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=_TIMEOUT_S)
-        with client:
-            if settings.smtp_security == "starttls":
-                client.starttls(context=tls)
-            if settings.smtp_user:
-                client.login(settings.smtp_user, settings.smtp_password.read(self._environ))
-            client.send_message(message)
+        deliver(self._settings, self._environ, message)

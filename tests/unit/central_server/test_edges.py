@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from itertools import product
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,11 +20,12 @@ from central_server import notices
 from central_server.config import Notices
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import SIGNATURE_HEADER, Notifier
+from central_server.noticetexts import render_mail
 from central_server.registry import RegisteredServer
-from central_server.requests import MANUAL, add_request, end_request
+from central_server.requests import MANUAL, add_request, approve_request, end_request
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
-from central_server.store.requests import NewRequest, RequestOrigin, RequestType
+from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, provider_client_context, system_server_context
 from schemas.faultxml import parse_soap_fault
@@ -30,10 +35,14 @@ from serving.audit import AuditLog
 from serving.limits import RateLimit
 from serving.selfsigned import self_signed
 from tests.instance import Instance
+from tests.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from email.message import EmailMessage
     from pathlib import Path
+
+    from central_server.store.records import Records
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
@@ -169,3 +178,108 @@ async def test_a_webhook_that_is_not_https_is_not_called(store: CentralStore) ->
         assert await Notifier(store, Notices(), lambda: NOW).send_due(session) == 0
     ((problem,),) = store.database.query("SELECT problem FROM notice")
     assert "not https" in problem
+
+
+def ask(store: CentralStore, contact: notices.Contact) -> int:
+    """A client registration of the institute's server waits; its number."""
+    with store.change(ANA, NOW) as records:
+        notices.keep_contact(records, contact)
+        wanted = NewRequest(
+            RequestType.CLIENT_REGISTRATION,
+            RequestOrigin.SECURITY_SERVER,
+            OWNER.server("SS1"),
+            OWNER.subsystem("X"),
+        )
+        return add_request(records, wanted).number
+
+
+@dataclass
+class PostOffice:
+    """A mail server, and the notifier that hands in there."""
+
+    mails: list[bytes]
+    notifier: Notifier
+    session: aiohttp.ClientSession
+    takes: bool = True
+    now: datetime = NOW
+
+    async def send(self) -> list[EmailMessage]:
+        """What reached the mail server of what was due."""
+        self.mails.clear()
+        await self.notifier.send_due(self.session)
+        return [message_from_bytes(m, policy=policy.default) for m in self.mails]
+
+
+@pytest.fixture
+async def post(store: CentralStore) -> AsyncIterator[PostOffice]:
+    mails: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as session:
+        server = await loop.create_server(lambda: Mailbox(mails, lambda: office.takes), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        settings = Notices(smtp_host="127.0.0.1", smtp_port=port, sender="registro@oniess.mx")
+        office = PostOffice(mails, Notifier(store, settings, lambda: office.now), session)
+        yield office
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("decide", "spanish", "english"),
+    [
+        (
+            approve_request,
+            "La solicitud 1 (registro de un cliente) fue aprobada",
+            "Management request 1 (registration of a client) was approved",
+        ),
+        (
+            lambda r, n: end_request(r, n, "falta el oficio"),
+            "La solicitud 1 (registro de un cliente) fue rechazada",
+            "Management request 1 (registration of a client) was declined",
+        ),
+    ],
+    ids=["approved", "declined"],
+)
+async def test_an_institute_is_told_of_a_decision_by_mail_in_both_languages(
+    store: CentralStore,
+    post: PostOffice,
+    decide: Callable[[Records, int], object],
+    spanish: str,
+    english: str,
+) -> None:
+    number = ask(store, notices.Contact(OWNER, "sistemas@issemym.mx"))
+    with store.change(ANA, NOW) as records:
+        decide(records, number)
+    *_, mail = await post.send()
+    assert (mail["From"], mail["To"]) == ("registro@oniess.mx", "sistemas@issemym.mx")
+    assert "solicitud 1 fue" in mail["Subject"]
+    assert "request 1 was" in mail["Subject"]
+    text = mail.get_content().replace("\r\n", "\n")
+    assert f"{spanish} el 2026-01-01 12:00 UTC." in text
+    assert f"{english} on 2026-01-01 12:00 UTC." in text
+    assert "Servidor: MX:GOB:15-ISSEMYM:SS1\nCliente: MX:GOB:15-ISSEMYM:X\n" in text
+    assert ("Motivo: falta el oficio" in text) == (english.endswith("declined"))
+    assert await post.send() == []
+
+
+async def test_a_mail_that_is_not_taken_is_handed_in_again(store: CentralStore, post: PostOffice) -> None:
+    number = ask(store, notices.Contact(OWNER, "sistemas@issemym.mx"))
+    with store.change(ANA, NOW) as records:
+        end_request(records, number, "no")
+    post.takes = False
+    assert await post.send() == []
+    ((problem,),) = store.database.query("SELECT DISTINCT problem FROM notice")
+    assert "not now" in problem
+    post.takes = True
+    assert await post.send() == []
+    post.now = NOW + timedelta(minutes=1)
+    assert "fue rechazada" in (await post.send())[-1].get_content()
+
+
+def test_every_kind_and_state_of_request_has_words_in_both_languages() -> None:
+    for kind, state in product(RequestType, RequestState):
+        said = {"request_id": 7, "type": kind.value, "status": state.value, "at": NOW.isoformat()}
+        said |= {"security_server_id": "MX:GOB:1:SS1", "client_id": None, "comments": None}
+        text = render_mail(json.dumps(said)).text
+        spanish, _, english = text.partition("\n--\n")
+        assert spanish.startswith("La solicitud 7 (")
+        assert english.strip().startswith("Management request 7 (")

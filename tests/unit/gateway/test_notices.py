@@ -22,6 +22,7 @@ from gateway.diagnosistexts import TEXTS
 from gateway.edges.notifier import Notifier
 from gateway.notices import RESOLVED, Notice, decide_notices
 from serving.secret import SecretSource
+from tests.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,34 +86,6 @@ def test_every_finding_has_words_in_both_languages() -> None:
         finding = Finding(code, Severity.NOTICE, "s", None, values)
         assert all(finding.say("es")) and all(finding.say("en"))
         assert finding.say("es") != finding.say("en")
-
-
-class Mailbox(asyncio.Protocol):
-    """As much of an SMTP server as a client wants to see."""
-
-    def __init__(self, mails: list[bytes]) -> None:
-        self._mails, self._data, self._buffer = mails, False, b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._say(b"220 mail")
-
-    def _say(self, line: bytes) -> None:
-        self._transport.write(line + b"\r\n")  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if self._data:
-            if self._buffer.endswith(b"\r\n.\r\n"):
-                self._mails.append(self._buffer[:-5])
-                self._data, self._buffer = False, b""
-                self._say(b"250 kept")
-            return
-        while b"\r\n" in self._buffer:
-            line, self._buffer = self._buffer.split(b"\r\n", 1)
-            verb = line[:4].upper()
-            self._data = verb == b"DATA"
-            self._say(b"354 go" if self._data else b"221 bye" if verb == b"QUIT" else b"250 ok")
 
 
 @pytest.fixture
