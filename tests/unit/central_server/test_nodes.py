@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import argon2
 import pytest
 
 from central_server.anchors import remake_anchor
@@ -17,6 +19,8 @@ from central_server.store.records import Actor, CentralStore
 from certs.configuration import verify_directory
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.parts import SHARED_ID
+from serving.audit import AuditEntry, AuditLog
+from serving.logins import Logins
 from tests.instance import Instance
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ANA = Actor("ana")
+QUICK = argon2.PasswordHasher(1, 8, 1)
 
 
 async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
@@ -70,3 +75,41 @@ async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
     assert all(at for _, _, at in sources.list_nodes(first.store.read()))
     for node in nodes:
         await node.close()
+
+
+def test_users_keys_and_the_log_of_calls_are_shared_by_nodes(postgres: Cluster) -> None:
+    where = postgres.new_database()
+    store = CentralStore(where)
+    here, there = Logins(where, QUICK), Logins(where, QUICK)
+    here.save_user("ana", "secret", ["XROAD_SECURITY_OFFICER"])
+    assert there.verify_password("ana", "secret") is not None
+    _, key = there.make_api_key(["XROAD_SYSTEM_ADMINISTRATOR"], "ana")
+    found = here.find_api_key(key)
+    assert found is not None
+    there.revoke_api_key(found.id)
+    assert here.find_api_key(key) is None
+    logs = [AuditLog(logins.database) for logins in (here, there)]
+
+    def write(number: int) -> None:
+        for count in range(20):
+            logs[number].append(AuditEntry(NOW, f"node {number}", "", "LOGIN_USER", "done", str(count)))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
+    assert logs[0].verify()[0] == 40
+    # The registry's own chain stands beside it in the same database.
+    with store.change(ANA, NOW) as records:
+        records.note("INIT_CENTRAL_SERVER", "MX")
+    assert AuditLog(store.database).verify()[0] == 1
+    for database in (here, there, store):
+        database.close()
+
+
+def test_the_admin_schema_is_made_once_by_nodes_that_start_together(postgres: Cluster) -> None:
+    where = postgres.new_database()
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: Logins(where, QUICK), range(4)))
+    opened[0].save_user("ana", "secret", [])
+    assert [u.name for u in opened[3].users()] == ["ana"]
+    for logins in opened:
+        logins.close()

@@ -1,0 +1,109 @@
+"""The commands of ``central-server``: their language, lists as JSON, and both audit logs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from central_server.cli import main
+from serving.audit import AuditEntry, AuditLog
+from serving.logins import Logins
+from tests.unit.central_server.test_store import NOW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+def run(data: Path, *words: str, status: int = 0, **environment: str) -> Result:
+    done = CliRunner().invoke(
+        main,
+        [*words, "--data", str(data)],
+        env={"SACBE_LANG": "en", "SACBE_PIN": "Secret1234", **environment},
+    )
+    assert done.exit_code == status, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("central") / "data"
+    run(data, "init", "--kind", "ec-p256")
+    logins = Logins(data / "admin.sqlite")
+    log = AuditLog(logins.database)
+    log.append(AuditEntry(NOW, "ana", "10.0.0.1", "LOGIN_USER", "done"))
+    log.append(AuditEntry(NOW, "leo", "10.0.0.2", "LOGIN_USER", "refused", detail={"reason": "wrong"}))
+    logins.close()
+    return data
+
+
+def test_commands_speak_the_language_that_is_asked_for(tmp_path: Path) -> None:
+    said = run(tmp_path / "es", "init", "--kind", "ec-p256", SACBE_LANG="es").output
+    assert "servidor central creado" in said
+    said = run(tmp_path / "es", "anchor", "internal", SACBE_LANG="es", status=1).output
+    assert "todavía no hay ancla" in said
+    assert "there is no anchor yet" in run(tmp_path / "es", "anchor", "internal", status=1).output
+
+
+def test_keys_are_listed_as_lines_of_json(made: Path) -> None:
+    keys = [json.loads(line) for line in run(made, "key", "list", "--json").output.splitlines()]
+    assert [(k["source"], k["active"], k["token"]) for k in keys] == [
+        ("internal", True, "0"),
+        ("external", True, "0"),
+    ]
+    assert run(made, "key", "list").output.count("active  token 0") == 2
+
+
+def test_a_key_on_a_token_that_is_not_set_up_is_refused(made: Path) -> None:
+    assert "token_not_found" in run(made, "key", "add", "internal", "--token", "hsm", status=1).output
+
+
+def test_users_are_made_listed_and_forgotten(made: Path, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("Secret1234")
+    role = "XROAD_SECURITY_OFFICER"
+    run(made, "user", "add", "--role", role, "--password-file", str(password), "ana")
+    users = [json.loads(line) for line in run(made, "user", "list", "--json").output.splitlines()]
+    assert users == [{"name": "ana", "roles": [role], "clients": []}]
+    wrong = ("user", "add", "--role", "KING", "--password-file", str(password), "ana")
+    assert "roles desconocidos: KING" in run(made, *wrong, status=1, SACBE_LANG="es").output
+    run(made, "user", "remove", "ana")
+    assert run(made, "user", "list").output == ""
+
+
+def test_both_audit_logs_are_listed_verified_and_exported(made: Path) -> None:
+    rows = [json.loads(line) for line in run(made, "audit", "list", "--json").output.splitlines()]
+    seen = [(r["log"], r["event"], r["outcome"]) for r in rows]
+    assert ("calls", "LOGIN_USER", "refused") in seen
+    assert ("registry", "GENERATE_KEY", "done") in seen
+    assert [r["at"] for r in rows] == sorted(r["at"] for r in rows)
+    calls = run(made, "audit", "list", "--log", "calls", "--last", "1").output
+    assert ("leo" in calls, "ana" in calls) == (True, False)
+    verified = run(made, "audit", "verify").output.splitlines()
+    assert [line.partition(":")[0] for line in verified[::2]] == ["registry", "calls"]
+    head = verified[3]
+    run(made, "audit", "verify", "--log", "calls", "--head", head)
+    assert "--log registry or calls" in run(made, "audit", "verify", "--head", head, status=1).output
+    exported = run(made, "audit", "export", "--log", "calls").output.splitlines()
+    assert json.loads(exported[-1])["digest"] == head
+    registry = run(made, "audit", "export").output.splitlines()
+    assert json.loads(registry[0])["record"]["event"] == "GENERATE_KEY"
+
+
+def test_a_changed_record_of_either_log_is_found(made: Path, tmp_path: Path) -> None:
+    run(tmp_path / "data", "init", "--kind", "ec-p256")
+    logins = Logins(tmp_path / "data" / "admin.sqlite")
+    AuditLog(logins.database).append(AuditEntry(NOW, "ana", "", "LOGIN_USER", "done"))
+    with logins.database.transaction() as sql:
+        sql.execute("UPDATE audit SET record = replace(record, 'ana', 'eva')")
+    logins.close()
+    found = run(tmp_path / "data", "audit", "verify", status=1).output
+    assert "record 1 is not what was written" in found
+
+
+def test_no_instance_is_trusted_at_first(made: Path) -> None:
+    assert run(made, "trusted", "list", "--json").output == ""
