@@ -159,6 +159,12 @@ class Host:
             AuditEntry(utc_now(), "system", "SIGHUP", "SETTINGS_RELOAD", outcome, "", detail, changes)
         )
 
+    def _audit_refused(self, url: str, reason: str) -> None:
+        detail = {"reason": reason}
+        self.api.audit.append(
+            AuditEntry(utc_now(), "system", "", "CONFIGURATION_REFUSED", "refused", url, detail)
+        )
+
     async def _watch_settings(self) -> None:
         """Take what a command set, within the time that watching the server configuration takes too."""
         seen = self.live.revision()
@@ -269,6 +275,7 @@ class Host:
             signer_arguments=self._signer_arguments,
         )
         await gateway.start()
+        gateway.configuration_client.when_refused(self._audit_refused)
         self.gateway = gateway
         self._foundation = None
         if make_token_with is not None:

@@ -104,6 +104,9 @@ class ConfigurationClient:
         self._subscribers: list[Callable[[TrustedConfiguration], None]] = []
         self._working: dict[str, str] = {}
         self._etags: dict[str, str] = {}
+        self._offered_etag: str | None = None
+        self._refusals: dict[str, str] = {}
+        self._told_of_refusals: list[Callable[[str, str], None]] = []
         self.current: TrustedConfiguration | None = None
         self.last_failure: str | None = None
         # By how many seconds this clock was ahead of a source's, by its last answer, and which source that was.
@@ -125,6 +128,19 @@ class ConfigurationClient:
     def subscribe(self, callback: Callable[[TrustedConfiguration], None]) -> None:
         """Call ``callback`` with every configuration that comes into force."""
         self._subscribers.append(callback)
+
+    def when_refused(self, callback: Callable[[str, str], None]) -> None:
+        """Call ``callback`` with URL and reason when what came from a source was not proved; once a reason."""
+        self._told_of_refusals.append(callback)
+        for url, reason in self._refusals.items():
+            callback(url, reason)
+
+    def _refused(self, url: str, fault: Fault) -> None:
+        if fault.kind is Kind.GLOBAL_CONF_DOWNLOAD_FAILED or self._refusals.get(url) == fault.detail:
+            return
+        self._refusals[url] = fault.detail
+        for callback in self._told_of_refusals:
+            callback(url, fault.detail)
 
     async def load(self) -> None:
         """Take the stored configuration, if it can be read. An expired one is taken too: it says so itself when asked."""
@@ -206,9 +222,13 @@ class ConfigurationClient:
         failures = []
         for location in self._locations(anchor):
             try:
-                return await self._refresh_from(anchor.instance, location, own=own)
+                changed = await self._refresh_from(anchor.instance, location, own=own)
+                self._refusals.pop(location.url, None)
+                return changed
             except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
                 detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
+                if isinstance(err, Fault):
+                    self._refused(location.url, err)
                 failures.append(f"{location.url}: {detail}")
         raise NotTrusted(
             Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
@@ -233,10 +253,13 @@ class ConfigurationClient:
         raw = await self._get(url, 1024 * 1024, conditional=True)
         if raw is None:
             return False
+        etag = self._offered_etag
         directory = verify_directory(raw, location.certificates, self._clock())
         self._refuse_rollback(instance, directory)
         fetched = await self._fetch_parts(instance, url, directory, own=own)
         changed = await asyncio.to_thread(self._store, instance, fetched, own=own)
+        if etag is not None:
+            self._etags[url] = etag
         self._working[instance] = location.url
         return changed
 
@@ -273,9 +296,9 @@ class ConfigurationClient:
                 if len(body) > limit:
                     raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"more than {limit} bytes came")
             if conditional:
+                # Remembered once the configuration is in force: what was refused is asked for again in whole.
                 self._etags.pop(url, None)
-                if "ETag" in answer.headers:
-                    self._etags[url] = answer.headers["ETag"]
+                self._offered_etag = answer.headers.get("ETag")
             return bytes(body)
 
     def _refuse_rollback(self, instance: str, directory: Directory) -> None:

@@ -13,6 +13,7 @@ import argon2
 import openapi_spec_validator
 import pyrage
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -26,12 +27,15 @@ from central_server.admin.roles import (
 )
 from central_server.config import Publishing
 from central_server.datafolder import BACKUP_CONTENT
+from central_server.edges.federation import check_external_source
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.node import CentralNode
 from central_server.requests import MANUAL
 from central_server.store.records import CentralStore
+from central_server.store.sources import source_anchor
 from certs.certificates import der_of
 from schemas.faults import Kind, NotTrusted
+from schemas.faultxml import parse_soap_fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.identifiers import ClientId
 from schemas.management import ManagementRequest, ManagementService, parse_response
@@ -61,6 +65,8 @@ MONITORING = b"""<ns:conf xmlns:ns="http://x-road.eu/xsd/xroad.xsd"><monitoringC
 
 
 async def trust_nobody(anchor: Anchor, now: datetime) -> None:
+    if anchor.sources[0].download_url.startswith("http://127."):
+        await check_external_source(anchor, now)
     if anchor.instance == "BAD":
         raise NotTrusted(Kind.GLOBAL_CONF_SIGNATURE_FAILURE, "the signature does not hold")
 
@@ -268,6 +274,58 @@ async def test_a_replayed_request_is_refused_and_recorded(central: Central) -> N
     log = [json.loads(text) for _, text, _ in AuditLog(central.node.store.database).records()]
     assert log[-1]["outcome"] == "refused"
     assert log[-1]["detail"]["code"] == "management_request_replayed"
+
+
+async def test_a_forged_request_is_refused_and_recorded(central: Central) -> None:
+    await central.set_up()
+    owner = ClientId("MX", "GOB", "15-ISSEMYM")
+    auth = central.instance.auth(owner)
+    request = ManagementRequest(
+        ManagementService.AUTH_CERT_REG,
+        owner.server("SS1"),
+        address="ss1.mx",
+        auth_certificate=der_of(auth[1]),
+    )
+    content_type, body = central.instance.body(request, "id-1", auth=auth)
+    for forged in (body.replace(b">ss1.mx<", b">66s.mx<"), body.replace(b">SS1<", b">SS6<")):
+        assert forged != body
+        answer = await central.registration.post(
+            "/managementservice/", data=forged, headers={"Content-Type": content_type}
+        )
+        fault = parse_soap_fault(await answer.read())
+        assert fault is not None
+        assert (answer.status, fault.code.rpartition(".")[2]) == (500, "invalid_signature_value")
+        log = [json.loads(text) for _, text, _ in AuditLog(central.node.store.database).records()]
+        assert (log[-1]["outcome"], log[-1]["detail"]["code"]) == ("refused", fault.code)
+    assert (await central.call("GET", "/management-requests"))["items"] == []
+
+
+async def test_another_instance_s_unsigned_configuration_is_refused_and_recorded(central: Central) -> None:
+    await central.set_up()
+
+    async def unsigned(_request: web.Request) -> web.Response:
+        current = central.node.published.current
+        assert current is not None
+        return web.Response(
+            body=current.directories["external", 6].replace(b"instance='MX'", b"instance='GT'")
+        )
+
+    await central.node.publish_if_due(NOW)
+    app = web.Application()
+    app.router.add_get("/externalconf", unsigned)
+    found = source_anchor(central.node.store.read(), "external")
+    assert found is not None
+    certificates = parse_anchor(found[0]).sources[0].verification_certificates
+    async with TestServer(app) as server:
+        url = str(server.make_url("/externalconf"))
+        anchor = render_anchor(Anchor("GT", (AnchorSource(url, certificates),), NOW))
+        refused = await central.form("/trusted-anchors", {}, 400, anchor=anchor)
+    assert refused["error"]["code"] == "trusted_anchor_verification_failed"
+    assert "signature" in refused["error"]["metadata"][0]
+    assert await central.call("GET", "/trusted-anchors") == []
+    row = [json.loads(t) for _, t, _ in central.api.audit.records()][-1]
+    assert (row["event"], row["outcome"]) == ("ADD_TRUSTED_ANCHOR", "failed")
+    assert "trusted_anchor_verification_failed" in row["detail"]["error"]
 
 
 async def test_a_certificate_of_a_foreign_ca_is_refused_and_recorded(

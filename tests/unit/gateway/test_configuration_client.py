@@ -1,0 +1,131 @@
+"""The configuration client refuses what is not as it was signed, keeps what it has, and says so once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from central_server.config import Publishing
+from central_server.node import CentralNode
+from central_server.publish import add_routes
+from central_server.store import sources
+from central_server.store.loading import import_registry
+from central_server.store.records import Actor, CentralStore
+from gateway.edges.configuration import ConfigurationClient
+from schemas.faults import Fault
+from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
+from tests.instance import Instance
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from aiohttp.typedefs import Handler
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ANA = Actor("ana")
+
+
+def untouched(body: bytes) -> bytes:
+    return body
+
+
+@dataclass
+class Source:
+    """A central server whose answers somebody alters on the way, and a gateway's client of it."""
+
+    node: CentralNode
+    client: ConfigurationClient
+    directory: Callable[[bytes], bytes] = untouched
+    part: Callable[[bytes], bytes] = untouched
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    async def publish(self, now: datetime) -> None:
+        with self.node.store.change(ANA, now) as records:
+            records.set_parameter("timestamping_interval_s", str(now.second))
+        assert await self.node.publish_if_due(now)
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> AsyncIterator[Source]:
+    node = CentralNode(
+        tmp_path / "c",
+        CentralStore(tmp_path / "c" / "central.sqlite"),
+        Publishing(key_kind="ec-p256", minimum_version=6),
+    )
+    with node.store.change(ANA, NOW) as records:
+        import_registry(records, Instance(tmp_path, NOW).registry())
+    await node.keys.make_token("Secret1234")
+    keys = [await node.keys.make_signing_key(s, s, ANA, NOW) for s in sources.SOURCES]
+    assert await node.publish_if_due(NOW)
+
+    @web.middleware
+    async def alter(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        change = made.part if request.path.startswith("/V") else made.directory
+        if isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            answer.body = change(answer.body)
+        return answer
+
+    app = web.Application(middlewares=[alter])
+    add_routes(app, node.published)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = str(server.make_url("/internalconf"))
+        anchor = render_anchor(Anchor("MX", (AnchorSource(url, (keys[0].certificate,)),), NOW))
+        client = ConfigurationClient(anchor, tmp_path / "conf", session, clock=lambda: NOW)
+        made = Source(node, client)
+        client.when_refused(lambda url, reason: made.told.append((url, reason)))
+        yield made
+    await node.close()
+
+
+def changed_member(body: bytes) -> bytes:
+    return body.replace(b"00-ONIESS", b"66-ONIESS")
+
+
+@pytest.mark.parametrize(
+    ("directory", "part", "reason"),
+    [
+        (
+            lambda b: b.replace(b"Expire-date: 2026-01-01T12:1", b"Expire-date: 2036-01-01T12:1"),
+            untouched,
+            "sign",
+        ),
+        (lambda b: b[:-200], untouched, ""),
+        (untouched, changed_member, "digest"),
+        (untouched, lambda _: b"<unsigned/>", "digest"),
+    ],
+    ids=["altered directory", "cut signature", "altered part", "other part"],
+)
+async def test_what_is_not_as_it_was_signed_is_refused_and_told_once(
+    source: Source, directory: Callable[[bytes], bytes], part: Callable[[bytes], bytes], reason: str
+) -> None:
+    await source.client.refresh()
+    before = source.client.current
+    assert before is not None
+    assert source.told == []
+    source.directory, source.part = directory, part
+    await source.publish(NOW + timedelta(seconds=7))
+    for _ in range(2):
+        with pytest.raises(Fault):
+            await source.client.refresh()
+    assert source.client.current is before
+    ((url, said),) = source.told
+    assert url.endswith("/internalconf")
+    assert reason in said
+    source.directory, source.part = untouched, untouched
+    await source.client.refresh()
+    assert source.client.current is not before
+
+
+async def test_a_source_that_is_silent_is_no_refusal(source: Source) -> None:
+    source.node.published.current = None
+    with pytest.raises(Fault, match="503"):
+        await source.client.refresh()
+    assert source.told == []
