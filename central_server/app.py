@@ -44,12 +44,13 @@ from serving.devices import build_devices, build_signers
 from serving.keysafe import TOKEN_PURPOSE, KeySafe, Seal
 from serving.limits import RateLimit
 from serving.logins import Logins
+from serving.restoring import record_restore
 from serving.selfsigned import self_signed
 from serving.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from central_server.config import Settings
@@ -68,7 +69,12 @@ class CentralServer:
     """One running central server node."""
 
     def __init__(
-        self, data: Path, settings: Settings, pin: str | None = None, signer_arguments: Sequence[str] = ()
+        self,
+        data: Path,
+        settings: Settings,
+        pin: str | None = None,
+        signer_arguments: Sequence[str] = (),
+        restart: Callable[[], None] | None = None,
     ) -> None:
         load_profiles(data)
         self._safe = KeySafe(settings.seal.seals(os.environ))
@@ -98,6 +104,8 @@ class CentralServer:
             check_external_source,
             version("sacbe"),
         )
+        calls = AuditLog(self.logins.database)
+        record_restore(data, calls)
         backups = BackupDesk(
             data,
             BACKUP_CONTENT,
@@ -105,6 +113,9 @@ class CentralServer:
             lambda: self.node.store.read().instance,
             version("sacbe"),
             self._safe,
+            restart,
+            lambda: any(t.module and not t.pin.is_set for t in settings.keys.tokens),
+            calls.head,
         )
         self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic), backups)
         self._notifier = Notifier(self.node.store, settings.notices, utc_now, os.environ)

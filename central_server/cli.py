@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.datafolder import claim
+from serving.ending import Ending, start_anew
 from serving.language import tr
 from serving.safecommands import open_folder_safe
 from serving.signercommand import signer_command
@@ -207,13 +207,24 @@ def serve(
     port: int | None,
     https_port: int | None,
 ) -> None:
+    given: dict[str, object] = {"host": host, "http_port": port, "https_port": https_port}
+    ending = Ending()
+    # Held before anything in the folder is opened: what a restore left to be done is done now.
+    with claim(data.absolute()):
+        _serve(data, pin_file, settings, given, ending)
+    if ending.starts_anew:
+        start_anew()
+
+
+def _serve(
+    data: Path, pin_file: Path | None, settings: Path | None, given: dict[str, object], ending: Ending
+) -> None:
     import uvloop
 
     from central_server.app import CentralServer
     from serving import telemetry
 
     chosen = load(settings, os.environ)
-    given = {"host": host, "http_port": port, "https_port": https_port}
     listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
     chosen = msgspec.structs.replace(chosen, listen=listen)
     telemetry.configure(chosen.log_level)
@@ -223,14 +234,9 @@ def serve(
     arguments = [word for name, path in named.items() if path is not None for word in (name, str(path))]
 
     async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
         await server.start()
-        await stop.wait()
+        await ending.wait()
         await server.stop()
 
-    with claim(data):
-        server = CentralServer(data, chosen, pin, arguments)
-        uvloop.run(run())
+    server = CentralServer(data, chosen, pin, arguments, ending.restart)
+    uvloop.run(run())

@@ -36,6 +36,7 @@ from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.completion import completion_command
 from serving.datafolder import claim
+from serving.ending import Ending, start_anew
 from serving.signercommand import signer_command
 from serving.usercommands import audit_commands, user_commands
 
@@ -137,6 +138,15 @@ def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
 @said
 def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
     """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
+    ending = Ending()
+    # Held before anything in the folder is opened: what a restore left to be done is done now.
+    with claim(data.absolute()):
+        _serve(data, pin_file, settings_file, ending)
+    if ending.starts_anew:
+        start_anew()
+
+
+def _serve(data: Path, pin_file: Path | None, settings_file: Path | None, ending: Ending) -> None:
     import uvloop
 
     from gateway import livesettings
@@ -164,23 +174,19 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None
         environ=os.environ,
         signer_arguments=arguments,
         settings_file=settings_file,
+        restart=ending.restart,
     )
 
     async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
         await gateway.start()
-        loop.add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
         # What is here now stays for good; without this every full collection walks over all of it again.
         gc.collect()
         gc.freeze()
-        await stop.wait()
+        await ending.wait()
         await gateway.stop()
 
-    with claim(data.absolute()):
-        uvloop.run(run())
+    uvloop.run(run())
 
 
 @main.command()

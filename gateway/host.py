@@ -31,17 +31,18 @@ from gateway.portions import configuration_settings
 from gateway.running import note_running, note_stopped
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault
-from serving.audit import AuditEntry
+from serving.audit import AuditEntry, AuditLog
 from serving.authentication import Clock
 from serving.backupkey import settle_backup_key
 from serving.keysafe import KeySafe
 from serving.logins import Logins
+from serving.restoring import record_restore
 from serving.selfsigned import self_signed
 from serving.settings import BadSettings
 from serving.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
@@ -77,6 +78,7 @@ class Host:
         environ: Mapping[str, str] | None = None,
         signer_arguments: Sequence[str] = (),
         settings_file: Path | None = None,
+        restart: Callable[[], None] | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -90,6 +92,9 @@ class Host:
         self.gateway: Gateway | None = None
         self._foundation: ConfigurationClient | None = None
         self.logins = Logins(folder.root / "admin.sqlite")
+        # Ends this process in order and starts it anew; None: it cannot.
+        self.start_anew = restart
+        record_restore(folder.root, AuditLog(self.logins.database))
         self._admin = _with_host(settings)
         clock = Clock(utc_now, time.monotonic)
         self.api = make_api(self, self._admin, self.logins, clock, self._environ)

@@ -129,6 +129,11 @@ class AuditLog:
             yield from ((int(n), str(t), str(d)) for n, t, d in rows)
             after = rows[-1][0]
 
+    def head(self) -> str:
+        """The digest the chain ends with."""
+        rows = self._database.query("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
+        return str(rows[0][0]) if rows else FIRST
+
     def verify(self, head: str | None = None) -> tuple[int, str]:
         """How many records there are and the last digest, the chain being whole. Raises `AuditBroken`.
 

@@ -241,15 +241,22 @@ def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, 
     manifest, files = open_backup(data, content, opener)
     folder = folder.absolute()
     with claim(folder):
-        fresh = folder.with_name(f".{folder.name}.restored-{secrets.token_hex(4)}")
-        try:
-            _write_out(fresh, manifest, files)
-            _check_databases(fresh, manifest)  # 5
-            stamp = now.strftime("%Y%m%d-%H%M%S")
-            exchange(folder, fresh, folder.with_name(f"{folder.name}.before-{stamp}"), content.keep)  # 6
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        fresh = lay_out_backup(folder, manifest, files)
+        stamp = now.strftime("%Y%m%d-%H%M%S")
+        exchange(folder, fresh, folder.with_name(f"{folder.name}.before-{stamp}"), content.keep)  # 6
     return manifest
+
+
+def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) -> Path:
+    """Step 5: the backup's files in a folder beside ``folder``. Raises `BackupProblem`, and then nothing is left."""
+    fresh = folder.with_name(f".{folder.name}.restored-{secrets.token_hex(4)}")
+    try:
+        _write_out(fresh, manifest, files)
+        _check_databases(fresh, manifest)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return fresh
 
 
 def _decrypt(data: bytes, opener: Opener) -> bytes:

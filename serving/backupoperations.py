@@ -1,7 +1,7 @@
 """Backups over an admin API: made, listed, uploaded, downloaded, deleted. They lie in a folder, encrypted, as they travel.
 
-A server encrypts to the recipients of its settings and holds no key that opens a backup again, so restoring is done at the
-command line, with the server stopped; the operation says so. File names are the only thing that comes from a caller and
+A server encrypts to the recipients of its settings and holds no key that opens a backup again: whoever restores gives the
+age identity, or the passphrase, in the body of the call. It is used once and kept nowhere. File names are the only thing that comes from a caller and
 reaches the disk: one plain name that ends in ``.age``.
 """
 
@@ -11,15 +11,16 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
-from serving.backup import Content, Lock, make_backup
-from serving.backupkey import backup_key
+from serving.backup import BackupProblem, Content, Lock, Opener, fingerprint, make_backup
+from serving.backupkey import backup_key, public_backup_key
 from serving.operations import Call, Download, Form, Operation
 from serving.problems import Caution, bad_request, check_warnings, conflict, failed, not_found
+from serving.restoring import RestoreNote, stage_restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +45,22 @@ class UploadQuery(msgspec.Struct, frozen=True):
     ignore_warnings: bool = False
 
 
+class RestoreBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What opens the backup: an age identity or a passphrase; and the fingerprint of the key that must have signed it."""
+
+    identity: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^AGE-SECRET-KEY-1[A-Z0-9]+$")] | None = (
+        None
+    )
+    passphrase: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    signer: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^SHA256:[0-9a-f]{64}$")] | None = None
+
+
+class TokensLoggedOut(msgspec.Struct, frozen=True):
+    """Whether somebody must log in to a hardware token after the restore."""
+
+    hsm_tokens_logged_out: bool
+
+
 @dataclass(slots=True)
 class BackupDesk:
     """What the operations work on."""
@@ -56,6 +73,14 @@ class BackupDesk:
     server_name: Callable[[], str]
     software: str
     safe: KeySafe
+    # Ends this server in order and starts it anew; None: it cannot.
+    restart: Callable[[], None] | None = None
+    # Whether a hardware token will wait for somebody to log in.
+    hardware_waits: Callable[[], bool] = lambda: False
+    # The digest the log of calls ends with.
+    audit_head: Callable[[], str] = lambda: ""
+    # Why no more changes are taken; None: they are.
+    closed: str | None = None
     # Since when a backup is being made; None: none is.
     running_since: datetime | None = None
 
@@ -78,8 +103,9 @@ class BackupDesk:
                       tag="backups"),
             Operation("GET", f"{one}/download", self.download, "Download a backup", may,
                       answer="application/octet-stream", tag="backups"),
-            Operation("PUT", f"{one}/restore", self.restore, "Says how to restore: the server must be stopped",
-                      ("RESTORE_CONFIGURATION",), event="RESTORE_BACKUP", tag="backups"),
+            Operation("PUT", f"{one}/restore", self.restore, "Restore a backup; the server starts anew",
+                      ("RESTORE_CONFIGURATION",), body=RestoreBody, body_optional=True, answer=TokensLoggedOut,
+                      event="RESTORE_BACKUP", tag="backups"),
         )  # fmt: skip
 
     async def all(self, _call: Call) -> list[BackupView]:
@@ -131,14 +157,39 @@ class BackupDesk:
         path = self._find(call)
         return Download(path.read_bytes(), "application/octet-stream", path.name)
 
-    async def restore(self, call: Call) -> None:
-        """Refuse, and say how it is done."""
-        path = self._find(call)
-        raise conflict(
-            "action_not_possible",
-            f"stop this server and run 'backup restore --identity FILE --signer FINGERPRINT {path}': "
-            "the key that opens it is not here",
+    async def restore(self, call: Call) -> TokensLoggedOut:
+        """Prove a backup, lay it out, and start anew with it. Nothing changes when it is refused."""
+        path, opener = self._find(call), self._opener(call.body_as(RestoreBody))
+        if self.restart is None:
+            raise conflict(
+                "action_not_possible", "this server cannot start itself anew; use 'backup restore'"
+            )
+        call.note(file=path.name)
+        note = RestoreNote(call.principal.name, call.address, path.name, "", "", self.audit_head())
+        try:
+            manifest = await asyncio.to_thread(
+                stage_restore, self.data, path.read_bytes(), self.content, opener, note, call.now
+            )
+        except BackupProblem as err:
+            raise bad_request("restore_process_failed", str(err)) from err
+        self.closed = (
+            f"the backup {path.name} of {manifest.made_at} is being restored; the server starts anew"
         )
+        self.restart()
+        return TokensLoggedOut(self.hardware_waits())
+
+    def _opener(self, body: RestoreBody) -> Opener:
+        if body.passphrase is not None and body.identity is None:
+            return Opener(passphrase=body.passphrase, signer=body.signer)
+        if body.identity is None or body.passphrase is not None:
+            raise conflict(
+                "backup_identity_needed",
+                'this server keeps no key that opens a backup: give either the age identity ({"identity": '
+                '"AGE-SECRET-KEY-1..."}) or the passphrase ({"passphrase": ...}); a backup of another server '
+                'needs that one\'s fingerprint too ({"signer": "SHA256:..."})',
+            )
+        signer = body.signer or fingerprint(public_backup_key(self.data, self.safe))
+        return Opener(identities=[body.identity], signer=signer)
 
     def _find(self, call: Call) -> Path:
         path = self.folder / _checked(call.path["filename"])

@@ -48,10 +48,15 @@ def exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str]) -> Non
 
     All three are neighbours. Call it within `claim`.
     """
+    announce_exchange(folder, fresh, aside, keep)
+    finish_exchange(folder)
+
+
+def announce_exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str]) -> None:
+    """Say that an exchange is to be made; the next claim of the folder makes it."""
     journal = {"fresh": fresh.name, "aside": aside.name, "keep": list(keep)}
     # From here on a crash is completed at the next claim; before, nothing has happened.
     write_whole(_journal(folder), json.dumps(journal).encode())
-    finish_exchange(folder)
 
 
 def finish_exchange(folder: Path) -> None:

@@ -32,5 +32,10 @@ def make_api(
     desk: Desk, settings: AdminSettings, logins: Logins, clock: Clock, backups: BackupDesk
 ) -> AdminApi:
     """The API, ready to listen."""
-    served = Served("Sacbé central server", desk.version, [*operations(desk), *backups.operations()])
+    served = Served(
+        "Sacbé central server",
+        desk.version,
+        [*operations(desk), *backups.operations()],
+        closed=lambda: backups.closed,
+    )
     return AdminApi(settings, logins, central_roles(), served, clock)

@@ -33,6 +33,7 @@ from gateway.datafolder import BACKUP_CONTENT
 from gateway.descriptions.fetching import fetch_description
 from gateway.descriptions.register import DescriptionRegister
 from serving.adminapi import AdminApi, Served
+from serving.audit import AuditLog
 from serving.backupoperations import BackupDesk
 
 if TYPE_CHECKING:
@@ -47,9 +48,23 @@ if TYPE_CHECKING:
     from serving.operations import Operation
 
 
-def operations(process: Process) -> Sequence[Operation]:
+def _backup_desk(process: Process) -> BackupDesk:
+    return BackupDesk(
+        process.folder.root,
+        BACKUP_CONTENT,
+        lambda: process.settings.backup.recipients,
+        lambda: process.store.server_id().path(),
+        version("sacbe"),
+        process.safe,
+        process.start_anew,
+        lambda: any(t.module and not t.pin.is_set for t in process.settings.keys.tokens),
+        lambda: AuditLog(process.logins.database).head(),
+    )
+
+
+def operations(process: Process, backups: BackupDesk | None = None) -> Sequence[Operation]:
     """Every row."""
-    desk = Desk(process)
+    desk, backups = Desk(process), backups or _backup_desk(process)
 
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:
         return await fetch_description(process.settings.descriptions.policy(), url, trusted)
@@ -63,14 +78,6 @@ def operations(process: Process) -> Sequence[Operation]:
         desk.send_certificate_request,
         lambda: process.settings.trust.ocsp_order.name,
         GatewayOrders(desk),
-    )
-    backups = BackupDesk(
-        process.folder.root,
-        BACKUP_CONTENT,
-        lambda: process.settings.backup.recipients,
-        lambda: desk.server_id().path(),
-        version("sacbe"),
-        process.safe,
     )
     return [
         *Beginning(desk).rows(),
@@ -111,5 +118,7 @@ def make_api(
 
         return after
 
-    served = Served("Sacbé gateway", version("sacbe"), operations(process), watch)
+    backups = _backup_desk(process)
+    rows = operations(process, backups)
+    served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed)
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.management import SentRequest
     from gateway.serverconf.tables import Tables
     from serving.keysafe import KeySafe
+    from serving.logins import Logins
 
     Handler = Callable[[Call], Awaitable[object]]
 
@@ -113,6 +114,8 @@ class Process(Protocol):
     live: LiveSettings
     gateway: Gateway | None
     safe: KeySafe
+    logins: Logins
+    start_anew: Callable[[], None] | None
 
     def take_settings(self) -> Reloaded:
         """Read the settings again and go on with what may change while running. Raises `BadSettings`."""

@@ -527,7 +527,7 @@ async def test_a_backup_is_made_for_its_recipient_listed_downloaded_and_deleted(
         path.read_bytes(), BACKUP_CONTENT, Opener(identities=[str(IDENTITY)], signer=signer)
     )
     assert manifest.server == "MX"
-    await central.refused("PUT", f"/backups/{name}/restore", 409, "action_not_possible")
+    await central.refused("PUT", f"/backups/{name}/restore", 409, "backup_identity_needed")
     await central.call("DELETE", f"/backups/{name}", status=204)
     await central.refused("GET", f"/backups/{name}/download", 404, "backup_file_not_found")
     await central.refused("GET", "/backups/a.b.age/download", 400, "double_file_extension")

@@ -1,0 +1,32 @@
+"""How a server's process ends: for good, or to start anew with the same command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+
+class Ending:
+    """Waits until the process is told to end, by a signal or by itself."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+        self.starts_anew = False
+
+    def restart(self) -> None:
+        """End, and start anew afterwards."""
+        self.starts_anew = True
+        self._told.set()
+
+    async def wait(self) -> None:
+        """Until SIGINT, SIGTERM or `restart`."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, self._told.set)
+        await self._told.wait()
+
+
+def start_anew() -> None:
+    """Replace this process by a new one with the same command line. Does not return."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  our own command line
