@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.payload import AsyncIterablePayload
 from yarl import URL
 
 from certs.tls import peer_certificates
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -197,7 +199,7 @@ class PeerClient:
             return await self._session.post(
                 _url(server.address, self._port),
                 headers=list(headers),
-                data=drawn.chunks(),
+                data=_Together(drawn.chunks()),
                 allow_redirects=False,
                 ssl=self._tls(),
                 timeout=aiohttp.ClientTimeout(
@@ -279,6 +281,23 @@ class _Drawn:
         except Fault as fault:
             self.fault = fault
             raise
+
+
+class _Together(AsyncIterablePayload):
+    """A body that leaves with its HTTP head, and with its end, in one write when it is a single chunk."""
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Draw the chunks and write them. The length of a message is never known before it is drawn."""
+        del content_length
+        chunks = aiter(self._value)
+        first, second = await anext(chunks, b""), await anext(chunks, None)
+        if second is None:
+            await writer.write_eof(first)
+            return
+        await writer.write(first)
+        await writer.write(second)
+        async for chunk in chunks:
+            await writer.write(chunk)
 
 
 async def _answer_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

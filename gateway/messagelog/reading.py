@@ -13,6 +13,7 @@ from gateway.messagelog.record import (
     FIRST_CHAIN_VALUE,
     Form,
     Links,
+    Unstamped,
     chain_value,
     record_digest,
     sealed_label,
@@ -20,6 +21,7 @@ from gateway.messagelog.record import (
 from gateway.messagelog.sealing import open_sealed
 from gateway.messagelog.spool import read_sealed
 from schemas.faults import Fault, Kind, LogFailed
+from schemas.message import digest_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from gateway.messagelog.keys import LogKeys
     from gateway.messagelog.record import LoggedAttachment, LogRecord
     from schemas.identifiers import ClientId
+
+_TOGETHER = 100
 
 
 class LogReader:
@@ -55,9 +59,28 @@ class LogReader:
             where += f" AND is_response = {int(is_response)}"
         return await asyncio.to_thread(self._records, where, parameters)
 
-    async def untimestamped(self, limit: int) -> list[LogRecord]:
-        """The oldest records without a timestamp."""
-        return await asyncio.to_thread(self._records, "stamped.record_id IS NULL", [], limit)
+    async def untimestamped(self, limit: int, among: Sequence[int] = ()) -> list[Unstamped]:
+        """The oldest records without a timestamp, of all or of some."""
+        return await asyncio.to_thread(self._untimestamped, limit, among)
+
+    def _untimestamped(self, limit: int, among: Sequence[int]) -> list[Unstamped]:
+        # A few signatures at a time: a full round of them would be tens of mebibytes.
+        found: list[Unstamped] = []
+        where = f"AND record.id IN ({', '.join('?' * len(among))})" if among else ""
+        while len(found) < limit:
+            some = self.query(
+                "SELECT record.id, record.at_ms, record.signature FROM record "  # noqa: S608  a clause of ours
+                "LEFT JOIN stamped ON stamped.record_id = record.id "
+                f"WHERE stamped.record_id IS NULL AND record.id > ? {where} ORDER BY record.id LIMIT ?",
+                [found[-1].id if found else 0, *among, min(_TOGETHER, limit - len(found))],
+            )
+            found += [
+                Unstamped(int(str(number)), rows.to_moment(at), digest_of(bytes(signature)))  # type: ignore[call-overload]
+                for number, at, signature in some
+            ]
+            if len(some) < _TOGETHER:
+                break
+        return found
 
     def oldest_untimestamped(self) -> datetime | None:
         """When the oldest record without a timestamp was written."""

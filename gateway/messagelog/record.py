@@ -86,6 +86,15 @@ class LoggedAttachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Unstamped:
+    """What a timestamp needs of a record that has none: the digest of its signature document."""
+
+    id: int
+    at: datetime
+    signature_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LogRecord:
     """A message in the log. ``signature`` has the timestamp in it when it was stamped alone.
 

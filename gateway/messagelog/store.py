@@ -36,6 +36,7 @@ from gateway.messagelog.record import (
     LogEntry,
     LogRecord,
     Side,
+    Unstamped,
     chain_value,
     record_digest,
     sealed_label,
@@ -308,9 +309,9 @@ class MessageLog:
         """A client's records of a message id, oldest first."""
         return await self.reader.find(owner, message_id, is_response=is_response)
 
-    async def untimestamped(self, limit: int) -> list[LogRecord]:
-        """The oldest records without a timestamp."""
-        return await self.reader.untimestamped(limit)
+    async def untimestamped(self, limit: int, among: Sequence[int] = ()) -> list[Unstamped]:
+        """The oldest records without a timestamp, of all or of some."""
+        return await self.reader.untimestamped(limit, among)
 
     async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
         """Records by their ids."""

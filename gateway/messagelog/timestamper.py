@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     import aiohttp
 
     from certs.configuration import TrustedConfiguration
-    from gateway.messagelog.record import LogRecord
+    from gateway.messagelog.record import LogRecord, Unstamped
     from schemas.globalconf.shared import ApprovedTsa
 
 log = logging.getLogger("gateway.timestamper")
 
-LARGEST_ROUND = 10_000
+LARGEST_ROUND = 4_096  # the chains of a round stand in memory together: some 10 MiB
 SIGNATURES_URI = "/META-INF/signatures.xml"
 SHORTEST_INTERVAL_S = 60
 LONGEST_INTERVAL_S = 86_400
@@ -186,13 +186,16 @@ class Timestamper:
     async def force(self, ids: Sequence[int]) -> None:
         """Stamp given records now, those among them that have no timestamp yet."""
         async with self._round:
-            records = [r for r in await self._log.by_ids(ids) if not r.is_timestamped]
+            records = await self._log.untimestamped(len(ids), ids) if ids else []
             if records:
                 await self._stamp(records)
 
-    async def _stamp(self, records: Sequence[LogRecord]) -> None:
+    async def _stamp(self, records: Sequence[Unstamped]) -> None:
         try:
-            stamp = await (self._stamp_one(records[0]) if len(records) == 1 else self._stamp_batch(records))
+            if len(records) == 1:
+                stamp = await self._stamp_one(await asyncio.to_thread(self._log.reader.record, records[0].id))
+            else:
+                stamp = await self._stamp_batch(records)
         except Fault as fault:
             # Counted from the oldest message that has no timestamp, so a restart in between grants no new time.
             self._failing_since = self._failing_since or min(self._now(), records[0].at)
@@ -209,10 +212,10 @@ class Timestamper:
         signature = xades.insert_timestamp(record.signature, token)
         return Stamp(token, None, proved.at, _authority(proved), [(record.id, None, signature)])
 
-    async def _stamp_batch(self, records: Sequence[LogRecord]) -> Stamp:
+    async def _stamp_batch(self, records: Sequence[Unstamped]) -> Stamp:
         built = await asyncio.to_thread(
             hashchain.build,
-            [[(SIGNATURES_URI, digest_of(r.signature))] for r in records],
+            [[(SIGNATURES_URI, r.signature_digest)] for r in records],
             result_uri=hashchain.TIMESTAMP_CHAIN_URI,
         )
         token, proved = await self._ask(digest_of(built.result))
