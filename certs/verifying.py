@@ -10,7 +10,7 @@ The steps of `verify_message_signature`, in X-Road's order with ours in between:
 5. The signature value and all references hold.
 6. The path leads to an approved CA, and an OCSP response in the document says the certificate was good.
 
-A document already proved is remembered by its digest (a batch has one for many messages); step 2 is done for each message.
+A document already proved is remembered by its bytes (a batch has one for many messages); step 2 is done for each message.
 What steps 3, 4 and 6 say of a certificate with its OCSP responses is remembered for exactly these bytes under exactly this
 configuration. Both for a minute at the most, and never beyond what certificates and OCSP responses allow.
 
@@ -19,7 +19,6 @@ Spec: PR-SIGDOC; PR-MESSTRANSP 5; X-Road 7.8's SignatureVerifier.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,7 +107,7 @@ def verify_message_signature(
     See the module for the steps. The caller adds the step ``signature_verification``.
     """
     key = (
-        hashlib.sha512(signature).digest(),
+        signature,
         configuration.generation,
         expected_member.instance,
         policy,

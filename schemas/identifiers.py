@@ -13,6 +13,7 @@ Spec: PR-GCONF 2.1, PR-MESS 2.2 (XML form), PR-REST 4.3 (path form).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
@@ -73,7 +74,9 @@ class ClientId:
     @property
     def member(self) -> ClientId:
         """The member itself, without its subsystem."""
-        return self if self.subsystem_code is None else ClientId(*self.components[:3])
+        if self.subsystem_code is None:
+            return self
+        return _member(self.instance, self.member_class, self.member_code)
 
     def subsystem(self, code: str) -> ClientId:
         """A subsystem of this member."""
@@ -100,6 +103,11 @@ class ClientId:
 
     def __str__(self) -> str:
         return f"{self.object_type}:{self.path()}"
+
+
+@lru_cache(maxsize=1024)
+def _member(instance: str, member_class: str, member_code: str) -> ClientId:
+    return ClientId(instance, member_class, member_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,7 @@ def quote_path(components: Iterable[str]) -> str:
     return "/".join(quote(c, safe="-._~!$&'()*+,;=:@") for c in components)
 
 
+@lru_cache(maxsize=1024)
 def unquote_segments(text: str) -> tuple[str, ...]:
     """Split on ``/`` first, then percent-decode each segment as UTF-8.
 
@@ -266,6 +275,7 @@ def _unquote_segment(segment: str) -> str:
         raise BadMessage(Kind.BAD_REQUEST, "an identifier's percent-encoded bytes are not UTF-8") from None
 
 
+@lru_cache(maxsize=1024)
 def parse_client_path(text: str) -> ClientId:
     """Read ``instance/class/code[/subsystem]``, percent-encoded, as ``X-Road-Client`` carries it."""
     segments = unquote_segments(text)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -66,8 +67,9 @@ USER_ID = "x-road-userid"
 ISSUE = "x-road-issue"
 REPRESENTED_PARTY = "x-road-represented-party"
 
-_REQUEST_OWN = frozenset((REQUEST_ID, REQUEST_HASH))
-_RESPONSE_OWN = frozenset((ID, CLIENT, REQUEST_ID, REQUEST_HASH))
+
+_NOT_KEPT_OF_REQUEST = HOP_HEADERS | {REQUEST_ID, REQUEST_HASH}
+_NOT_KEPT_OF_RESPONSE = HOP_HEADERS | {ID, CLIENT, REQUEST_ID, REQUEST_HASH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def build_request(
     ``target`` is the raw request target. ``x-road-request-id`` is always new; ``x-road-id`` is kept, or made as
     ``<instance>-<uuid>``. Raises `BadMessage`.
     """
-    kept = [(n, v) for n, v in headers if n.lower() not in HOP_HEADERS and n.lower() not in _REQUEST_OWN]
+    kept = [(n, v) for n, v in headers if n.lower() not in _NOT_KEPT_OF_REQUEST]
     _check_same_client(kept)
     request_id = new_id()
     kept.append((REQUEST_ID, request_id))
@@ -186,7 +188,7 @@ def build_response(
     request_hash: str,
 ) -> RestResponse:
     """The message of a provider's HTTP answer, bound to its request."""
-    kept = [(n, v) for n, v in headers if n.lower() not in HOP_HEADERS and n.lower() not in _RESPONSE_OWN]
+    kept = [(n, v) for n, v in headers if n.lower() not in _NOT_KEPT_OF_RESPONSE]
     kept += [
         (ID, request.message_id),
         (CLIENT, quote_path(request.client.components)),
@@ -399,7 +401,8 @@ def _service_of(path: str) -> ServiceId:
     return _service_from(segments)
 
 
-def _service_from(segments: Sequence[str]) -> ServiceId:
+@lru_cache(maxsize=1024)
+def _service_from(segments: tuple[str, ...]) -> ServiceId:
     return ServiceId(ClientId(*segments[:4]), segments[4])
 
 

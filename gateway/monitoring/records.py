@@ -46,7 +46,8 @@ def build_record(
 ) -> dict[str, Value]:
     """The record's fields as they are kept, without ``monitoringDataTs``."""
     fields: dict[str, Value] = {"securityServerInternalIp": internal_ip, "xRoadVersion": _own_version()}
-    fields |= {name: record.fields[name] for name in _COPIED if name in record.fields}
+    noted = record.fields
+    fields |= {name: noted[name] for name in _COPIED if name in noted}
     head = record.head
     if head is not None:
         fields |= _client_fields("client", head.client) | _client_fields("service", head.service.client)
@@ -61,7 +62,10 @@ def build_record(
         fields |= _message_fields(head, is_producer=fields["securityServerType"] == PRODUCER)
     if record.response is not None:
         fields |= _size_fields("response", record.response)
-    return {name: _cut(name, value) for name, value in fields.items() if value != ""}
+    for name, value in fields.items():
+        if isinstance(value, str) and len(value) > _SHORT:
+            fields[name] = value[: _LONG if name == "faultString" else _SHORT]
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 def _client_fields(prefix: str, client: ClientId) -> dict[str, Value]:
@@ -119,7 +123,3 @@ def _path_after_service(target: str) -> str:
     """The path below the service, without its query: instance, class, member, subsystem and code are said elsewhere."""
     segments = target.partition("?")[0].lstrip("/").split("/")
     return "/" + "/".join(segments[6:])
-
-
-def _cut(name: str, value: Value) -> Value:
-    return value[: _LONG if name == "faultString" else _SHORT] if isinstance(value, str) else value
