@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 VERDICT_LIFETIME = timedelta(seconds=60)
 # A batch comes within moments; a parsed document holds some 20 KB, so more would only fill memory.
-_REMEMBERED = 256
+_REMEMBERED = 64
+_REMEMBERED_SIGNERS = 1024
 _STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)
 
 
@@ -157,7 +158,7 @@ def verify_document(
     _check_member(member, expected_member)
     check_signature_value(document, certificate)  # 5
     status, until = _check_path(document, certificate, instance, configuration, at, policy)  # 6
-    if len(_signers) >= _REMEMBERED:
+    if len(_signers) >= _REMEMBERED_SIGNERS:
         _signers.clear()
     _signers[key] = _Signer(member, certificate, status, at, until)
     return VerifiedSigner(member, certificate, status, document.signing_time, until)

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import jsonschema_rs
-
 from gateway.descriptions.openapi import METHODS, read_openapi, resolve
 from gateway.serverconf.records import Refusal
 
@@ -142,6 +140,8 @@ class RestChecks:
     def _compile(self, schema: dict[str, Any]) -> Any:
         old = self.document["openapi"].startswith("3.0")
         whole = {**schema, "components": self.document.get("components", {})}
+        import jsonschema_rs  # 3 MiB that a gateway without such a service never touches
+
         kind: Any = jsonschema_rs.Draft4Validator if old else jsonschema_rs.Draft202012Validator
         return kind(_with_nulls(whole) if old else whole, mask=_MASK)
 
