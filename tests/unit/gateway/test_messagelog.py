@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.messagelog.spool import SpoolFolder
-from gateway.messagelog.store import LogSettings
+from gateway.messagelog.store import LogSettings, Stamp
 from schemas.faults import Kind, LogFailed
+from schemas.message import digest_of
+from tests import worlds
 from tests.logs import OWNER, entry, open_log
 
 if TYPE_CHECKING:
@@ -51,6 +53,21 @@ async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "messages.sqlite") as writer:
         writer.execute("UPDATE record SET message = x'00' WHERE id = 2")
     assert await log.verify_chain() == 2
+    await log.close()
+
+
+async def test_what_waits_for_a_timestamp_is_told_oldest_first_and_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    await asyncio.gather(*(log.append(entry(f"m{n}")) for n in range(250)))
+    await log.keep_stamp(
+        Stamp(b"token", b"result", worlds.NOW, "tsa", [(n, b"chain", None) for n in (2, 140)])
+    )
+    waiting = [n for n in range(1, 251) if n not in (2, 140)]
+    assert [u.id for u in await log.untimestamped(1000)] == waiting
+    assert [u.id for u in await log.untimestamped(120)] == waiting[:120]
+    assert [u.id for u in await log.untimestamped(1000, [1, 2, 140, 250])] == [1, 250]
+    first = (await log.untimestamped(1))[0]
+    assert first.signature_digest == digest_of(log.reader.record(1).signature)
     await log.close()
 
 
