@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, send_answer
+from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
@@ -133,7 +133,7 @@ class ConsumerListener:
             check_fresh(self._road.configuration(), self._road.now())
             self._check_may_read(request, query)
             download = await self._asic(query)
-        answer = web.StreamResponse(
+        answer = Answer(
             headers={
                 "Content-Type": download.content_type,
                 "Content-Disposition": f'attachment; filename="{download.file_name}"',
@@ -252,7 +252,7 @@ def _connection(request: RawRequest) -> ConsumerConnection:
 
 
 async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=answer.headers)
+    response = Answer(status=answer.status, reason=answer.reason, headers=answer.headers)
     try:
         if answer.chunks is None:
             return await _send_empty(request, response)
@@ -261,7 +261,7 @@ async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> 
         discard_all(answer.bodies)
 
 
-async def _send_empty(request: RawRequest, response: web.StreamResponse) -> web.StreamResponse:
+async def _send_empty(request: RawRequest, response: Answer) -> web.StreamResponse:
     if request.method != "HEAD" and response.status not in (204, 304):
         response.content_length = 0
     await response.prepare(request)

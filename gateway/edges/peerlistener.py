@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from certs.tls import peer_certificates
-from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, send_answer
+from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.exchange import provider, wire
 from gateway.exchange.record import ExchangeRecord
@@ -116,6 +116,4 @@ async def _send(request: RawRequest, answered: provider.PeerResponse) -> web.Str
     headers = {"content-type": answered.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM}
     if answered.original_content_type:
         headers[wire.ORIGINAL_CONTENT_TYPE_HEADER] = answered.original_content_type
-    return await send_answer(
-        request, web.StreamResponse(status=200, headers=headers), answered.chunks, stall_s=IDLE_S
-    )
+    return await send_answer(request, Answer(status=200, headers=headers), answered.chunks, stall_s=IDLE_S)
