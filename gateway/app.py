@@ -77,6 +77,7 @@ from serving.devices import build_devices, build_signers
 from serving.pace import Pace
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Coroutine, Mapping, Sequence
 
     from aiohttp import web
@@ -357,6 +358,11 @@ class Gateway:
         return self._tls.internal
 
     @property
+    def provider_tls(self) -> ssl.SSLContext:
+        """How this server calls providers' systems over TLS; what they show is compared after the handshake."""
+        return self._tls.provider
+
+    @property
     def configuration_client(self) -> ConfigurationClient:
         """What keeps the global configuration up to date."""
         return self._configuration
@@ -573,9 +579,9 @@ class Gateway:
     def _wanted_authorities(self) -> list[tuple[str, str]]:
         return [(t.name, t.url) for t in self._store.view.timestamping.all()]
 
-    def problems(self) -> list[str]:
+    async def problems(self) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""
-        return self._condition.problems(utc_now())
+        return await self._condition.problems(utc_now())
 
 
 def _alert(fields: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 
+TOKEN_ANSWERS_S = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Looks at the parts that exchanges rest on. ``ended`` names a loop that ended, which none should."""
@@ -40,8 +44,25 @@ class Condition:
     timestamper: Timestamper
     ended: Callable[[], str | None]
 
-    def problems(self, now: datetime) -> list[str]:
+    async def problems(self, now: datetime) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""
+        return [*await self._closed_tokens(), *self._missing_proofs(now)]
+
+    async def _closed_tokens(self) -> list[str]:
+        """Tokens that hold a key in use and cannot be used themselves."""
+        used = {c.key_id for c in self.keyconf.certificates() if c.active}
+        found: list[str] = []
+        for token_id in sorted({k.token_id for k in self.keyconf.list_keys() if k.id in used}):
+            try:
+                async with asyncio.timeout(TOKEN_ANSWERS_S):
+                    failure = await self.tokens.failure(token_id)
+            except TimeoutError:
+                failure = f"the token {token_id} has not said within {TOKEN_ANSWERS_S:g} s how it stands"
+            if failure is not None:
+                found.append(failure)
+        return found
+
+    def _missing_proofs(self, now: datetime) -> list[str]:
         configuration = self.configuration.current
         if configuration is None:
             return [f"no global configuration yet: {self.configuration.last_failure or 'not fetched so far'}"]

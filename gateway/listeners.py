@@ -38,12 +38,12 @@ async def serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
 
 
 def health_app(
-    problems: Callable[[], Sequence[str]], diagnosis: Callable[[], Awaitable[Diagnosis]]
+    problems: Callable[[], Awaitable[Sequence[str]]], diagnosis: Callable[[], Awaitable[Diagnosis]]
 ) -> web.Application:
     """What tells whether messages can be exchanged now, and what will stop them."""
 
     async def give_health(_request: web.Request) -> web.Response:
-        found = list(problems())
+        found = list(await problems())
         return web.json_response(
             {"status": "up" if not found else "down", "problems": found}, status=200 if not found else 503
         )

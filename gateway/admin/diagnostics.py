@@ -171,7 +171,8 @@ class Diagnostics:
         return BackupEncryption(bool(recipients), list(recipients))
 
     async def log(self, _call: Call) -> LogEncryption:
-        return LogEncryption(False, False, self.desk.process.settings.log.archive_grouping.value)
+        # The log itself is never written in clear; archives hold containers as an auditor opens them.
+        return LogEncryption(False, True, self.desk.process.settings.log.archive_grouping.value)
 
     async def memory(self, _call: Call) -> MemoryStatus:
         found = read_memory()

@@ -9,10 +9,12 @@ import msgspec
 
 from gateway.admin.desk import Desk, client_id, instant, number_of, row
 from gateway.admin.values import IgnoreWarnings, Text, Url
+from gateway.descriptions.described import check_url
 from gateway.descriptions.register import DescriptionRegister, ServiceSettings, Source
+from gateway.edges.providertls import try_provider_tls
 from gateway.serverconf.model import ServiceType
 from gateway.serverconf.records import DescriptionRecord, EndpointRecord, ServiceRecord
-from serving.problems import bad_request, not_found
+from serving.problems import Caution, bad_request, check_warnings, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,9 +221,22 @@ class Services:
             asked.timeout_all,
             asked.ssl_auth_all,
         )
+        check_url(asked.url)
+        if asked.ssl_auth:
+            await self._check_tls(found, asked)
         changed = self.register.set_service(found.id, settings)
         self.desk.gateway.reload()
         return self._service_view(changed)
+
+    async def _check_tls(self, service: ServiceRecord, asked: ServiceUpdate) -> None:
+        """Verification is asked for: the address must be one where it can be, and what fails now is a warning."""
+        if not asked.url.lower().startswith("https://"):
+            raise bad_request("invalid_https_url", asked.url)
+        if asked.ignore_warnings:
+            return
+        certificates = {c.der for c in self.desk.view.clients.certificates(service.id.client)}
+        code = await try_provider_tls(asked.url, certificates, self.desk.gateway.provider_tls)
+        check_warnings([] if code is None else [Caution(code, (asked.url,))], ignore=False)
 
     async def add_endpoint(self, call: Call) -> Endpoint:
         found, asked = self._service(call), call.body_as(Endpoint)
