@@ -58,7 +58,12 @@ def settings(keys: Keys) -> GatewaySettings:
 
 @contextlib.contextmanager
 def hosted(
-    folder: Path, pin: str | None = PIN, keys: Keys | None = None, signer_arguments: Sequence[str] = ()
+    folder: Path,
+    pin: str | None = PIN,
+    keys: Keys | None = None,
+    signer_arguments: Sequence[str] = (),
+    *,
+    chosen: GatewaySettings | None = None,
 ) -> Iterator[tuple[str, Host]]:
     """The URL of a running host's admin API, and the host, which runs in a thread of its own."""
     started = threading.Event()
@@ -67,7 +72,8 @@ def hosted(
     problem: list[BaseException] = []
 
     async def run() -> None:
-        host = Host(DataFolder(folder), settings(keys or Keys()), pin, signer_arguments=signer_arguments)
+        used = chosen or settings(keys or Keys())
+        host = Host(DataFolder(folder), used, pin, signer_arguments=signer_arguments)
         await host.start()
         await host.api.start_with(None)
         address, port = host.api.addresses[0]
