@@ -117,7 +117,8 @@ class CentralServer:
             lambda: any(t.module and not t.pin.is_set for t in settings.keys.tokens),
             calls.head,
         )
-        self.admin = make_api(desk, settings.admin, self.logins, Clock(utc_now, time.monotonic), backups)
+        clock = Clock(utc_now, time.monotonic)
+        self.admin = make_api(desk, settings.admin, self.logins, clock, backups, os.environ)
         self._notifier = Notifier(self.node.store, settings.notices, utc_now, os.environ)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []

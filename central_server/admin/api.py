@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
@@ -9,7 +10,7 @@ from central_server.admin.roles import central_roles
 from serving.adminapi import AdminApi, Served
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from central_server.admin.desk import Desk
     from serving.adminsettings import AdminSettings
@@ -29,7 +30,12 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 def make_api(
-    desk: Desk, settings: AdminSettings, logins: Logins, clock: Clock, backups: BackupDesk
+    desk: Desk,
+    settings: AdminSettings,
+    logins: Logins,
+    clock: Clock,
+    backups: BackupDesk,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> AdminApi:
     """The API, ready to listen."""
     served = Served(
@@ -38,4 +44,4 @@ def make_api(
         [*operations(desk), *backups.operations()],
         closed=lambda: backups.closed,
     )
-    return AdminApi(settings, logins, central_roles(), served, clock)
+    return AdminApi(settings, logins, central_roles(), served, clock, environ)
