@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,16 @@ class Following:
     asked: list[int] = field(default_factory=list)
 
     def observe(self, configuration: TrustedConfiguration) -> None:
-        """Take what a configuration settles; the owner of this server may be another now."""
+        """Take what a configuration settles; the owner of this server may be another now.
+
+        What cannot be written down now is so at the next look.
+        """
+        try:
+            self._observe(configuration)
+        except (DatabaseConflict, sqlite3.Error) as err:
+            log.warning("requests not settled", extra={"event": "management_request", "reason": str(err)})
+
+    def _observe(self, configuration: TrustedConfiguration) -> None:
         self._follow_owner(configuration)
         server = configuration.server(self.store.server_id())
         listed = frozenset() if server is None else server.clients | {server.id.owner}
@@ -125,8 +135,8 @@ class Following:
             await asyncio.sleep(self.ask_s)
             try:
                 await self.ask()
-            except DatabaseConflict:
-                continue  # another node was first
+            except (DatabaseConflict, sqlite3.Error) as err:  # another node was first, or the disk is full
+                log.warning("requests not settled", extra={"event": "management_request", "reason": str(err)})
 
     async def ask(self) -> None:
         """Ask what became of every request that waits; one that was refused waits no longer."""

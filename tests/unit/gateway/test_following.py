@@ -254,6 +254,17 @@ async def test_disabled_client_is_not_asked_about(stage: Stage) -> None:
     assert stage.status is ClientStatus.DISABLED
 
 
+def test_what_cannot_be_written_down_now_is_settled_at_the_next_look(stage: Stage) -> None:
+    stage.send(K.CLIENT_REGISTRATION)
+    stage.central.lists(CLIENT)
+    stage.store.database.query("PRAGMA query_only = 1")
+    stage.observe()
+    stage.store.database.query("PRAGMA query_only = 0")
+    assert stage.waiting == [K.CLIENT_REGISTRATION]
+    stage.observe()
+    assert stage.waiting == []
+
+
 async def test_many_requests_are_asked_about_in_turn(stage: Stage) -> None:
     for number in range(1, 13):
         stage.send(K.CLIENT_REGISTRATION, f"MX/GOB/1/S{number}", number=number)
