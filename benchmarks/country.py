@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import secrets
 import socket
 import time
 import urllib.error
@@ -170,12 +171,15 @@ class Country:
     def set_up(self) -> None:
         """Make keys, certificates, registry, configurations and the synthetic persons; nothing twice."""
         self.federation.set_up()
-        seed.seed_registry(self.system_folder(REGISTRY))
+        secret = self.passphrase()
+        seed.seed_registry(self.system_folder(REGISTRY), secret.read_text("ascii"))
         for code in self.systems():
             if code == ONIESS:
                 seed.seed_oniess(self.system_folder(code))
             elif code != REGISTRY:
-                seed.seed_institute(self.system_folder(code), code, self.system_folder(REGISTRY))
+                seed.seed_institute(
+                    self.system_folder(code), code, self.system_folder(REGISTRY), secret.read_text("ascii")
+                )
         self.governing.publish(self)
         for code in self.systems():
             lines = [
@@ -186,8 +190,19 @@ class Country:
                 f'gateway = "http://{self.address(code)}:8080"',
                 self._system_settings.get("", ""),
                 self._system_settings.get(code, ""),
+                "[keys_secret]",
+                f'file = "{secret}"',
             ]
             (self.system_folder(code) / "settings.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def passphrase(self) -> Path:
+        """The file with the passphrase that seals the keys of every system here; made once."""
+        file = self.folder / "frase"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(secrets.token_urlsafe(18), encoding="ascii")
+            file.chmod(0o600)
+        return file
 
     def start(self) -> None:
         """Start every process and wait until messages can be exchanged."""

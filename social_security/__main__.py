@@ -10,6 +10,7 @@ import click
 from aiohttp import web
 
 from serving import telemetry
+from serving.secret import SecretSource
 from serving.settings import BadSettings
 from social_security import app, config, seed
 from social_security.officers import officer
@@ -36,23 +37,35 @@ def serve(data: Path, settings: Path | None) -> None:
         click.echo(str(err), err=True)
         sys.exit(2)
     telemetry.configure(told.log_level)
-    web.run_app(app.build(data, told), host=told.host, port=told.port, print=None, access_log=None)
+    try:
+        system = app.build(data, told)
+    except ValueError as err:  # keys that do not open, or a passphrase that cannot be had
+        click.echo(str(err), err=True)
+        sys.exit(2)
+    web.run_app(system, host=told.host, port=told.port, print=None, access_log=None)
 
 
 @main.command("seed")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the system")
 @click.option("--member", required=True, help="member code, as 15-ISSEMYM")
 @click.option("--registry", type=click.Path(path_type=Path), help="the registry's folder, for an institute")
-def seed_command(data: Path, member: str, registry: Path | None) -> None:
+@click.option(
+    "--secret-file", type=click.Path(path_type=Path), help="file with the passphrase that seals the keys"
+)
+def seed_command(data: Path, member: str, registry: Path | None, secret_file: Path | None) -> None:
     """Fill a folder with the synthetic persons of the fixture; a seeded folder stays as it is."""
-    if member == app.REGISTRY:
-        seed.seed_registry(data)
-    elif member == app.ONIESS:
+    if member == app.ONIESS:
         seed.seed_oniess(data)
+        return
+    if secret_file is None:
+        raise click.UsageError("--secret-file is needed: the keys made here are sealed by a passphrase")
+    secret = SecretSource(file=str(secret_file)).read({})
+    if member == app.REGISTRY:
+        seed.seed_registry(data, secret)
     elif registry is None:
         raise click.UsageError("an institute needs --registry: the registry learns its public key")
     else:
-        seed.seed_institute(data, member, registry)
+        seed.seed_institute(data, member, registry, secret)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -54,7 +55,7 @@ def build(folder: Path, settings: Settings, road: Road | None = None) -> web.App
 
 def build_registry(folder: Path, settings: Settings, road: Road) -> web.Application:
     """The registry's services, and the sending of its notices."""
-    keys = load_registry_keys(folder / "keys.json")
+    keys = load_registry_keys(folder / "keys.json", settings.keys_secret.read(os.environ))
     member = members()[REGISTRY]
     desk = RegistryDesk(
         member.path,
@@ -76,7 +77,7 @@ def build_institute(folder: Path, settings: Settings, road: Road) -> web.Applica
     desk = InstituteDesk(
         member.path,
         open_database(folder / "institute.sqlite", STEPS),
-        load_institute_keys(folder / "keys.json"),
+        load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
         _clock(settings),
         load_calendar(settings.member),
         settings.policy,

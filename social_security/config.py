@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from serving.secret import SecretSource
 from serving.settings import load_settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     # How often ONIESS reads what members publish, and takes measures, in seconds.
     collect_s: float = 3600.0
     log_level: str = "info"
+    # The passphrase that opens keys.json; ONIESS has none to open.
+    keys_secret: SecretSource = SecretSource()
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:

@@ -1,18 +1,17 @@
-"""The secret keys of a system, in one file that only its owner may read.
+"""The secret keys of a system, in one file that only its passphrase opens (`social_security.sealedfile`).
 
-They are made by `new_registry_keys` and `new_institute_keys` and never change place; a hardware token would hold them
-instead, see README of the domain pack.
+The registry's are made by `new_registry_keys`. They are in the memory of the system while it runs. Most of them cannot be
+behind a signing device: pseudonyms and the blind index are keyed digests, stored CURPs are encrypted.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from social_security import tokens
+from social_security.sealedfile import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +47,9 @@ def new_registry_keys(*, pid: bytes | None = None, index: bytes | None = None) -
     )
 
 
-def save_registry_keys(path: Path, keys: RegistryKeys) -> None:
-    """Write the file; it must not exist."""
-    _write(
+def save_registry_keys(path: Path, keys: RegistryKeys, secret: str) -> None:
+    """Write the file, sealed; it must not exist."""
+    write_sealed(
         path,
         {
             "pid": keys.pid.hex(),
@@ -59,12 +58,13 @@ def save_registry_keys(path: Path, keys: RegistryKeys) -> None:
             "version": keys.version,
             "signing": keys.signing,
         },
+        secret,
     )
 
 
-def load_registry_keys(path: Path) -> RegistryKeys:
-    """Read the file."""
-    value = json.loads(path.read_text(encoding="ascii"))
+def load_registry_keys(path: Path, secret: str) -> RegistryKeys:
+    """Read the file. Raises `NotOpened`."""
+    value = read_sealed(path, secret)
     return RegistryKeys(
         bytes.fromhex(value["pid"]),
         bytes.fromhex(value["index"]),
@@ -74,18 +74,12 @@ def load_registry_keys(path: Path) -> RegistryKeys:
     )
 
 
-def save_institute_keys(path: Path, keys: InstituteKeys) -> None:
-    """Write the file; it must not exist."""
-    _write(path, {"own": keys.own, "registry": keys.registry})
+def save_institute_keys(path: Path, keys: InstituteKeys, secret: str) -> None:
+    """Write the file, sealed; it must not exist."""
+    write_sealed(path, {"own": keys.own, "registry": keys.registry}, secret)
 
 
-def load_institute_keys(path: Path) -> InstituteKeys:
-    """Read the file."""
-    value = json.loads(path.read_text(encoding="ascii"))
+def load_institute_keys(path: Path, secret: str) -> InstituteKeys:
+    """Read the file. Raises `NotOpened`."""
+    value = read_sealed(path, secret)
     return InstituteKeys(value["own"], value["registry"])
-
-
-def _write(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        json.dump(value, file)

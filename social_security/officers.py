@@ -6,6 +6,7 @@ A CURP comes on standard input, never as an argument: arguments are seen by ever
 from __future__ import annotations
 
 import json
+import os
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 import click
 
 from serving.database import open_database
-from social_security import pack
+from social_security import config, pack
 from social_security.curp import parse_curp
 from social_security.faults import DomainError
 from social_security.institute.publication import period_of
@@ -128,7 +129,16 @@ def cost(data: Path, month: str, pesos: int) -> None:
 
 
 def _registry(data: Path) -> RegistryStore:
-    return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json"))
+    return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json", _secret(data)))
+
+
+def _secret(data: Path) -> str:
+    """The passphrase that the system's own settings name (settings.toml in its folder, or the environment)."""
+    file = data / "settings.toml"
+    try:
+        return config.load(file if file.exists() else None, os.environ).keys_secret.read(os.environ)
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
 
 
 def _two_curps(now: datetime) -> tuple[str, str]:

@@ -39,11 +39,11 @@ ENROLLED = date(2026, 1, 5)
 CERTIFIED = datetime(2026, 1, 5, 18, tzinfo=UTC)
 
 
-def seed_registry(folder: Path) -> RegistryKeys:
+def seed_registry(folder: Path, secret: str) -> RegistryKeys:
     """Make the registry's keys and persons; the keys, also when they were there."""
     keys_file = folder / "keys.json"
     if keys_file.exists():
-        return load_registry_keys(keys_file)
+        return load_registry_keys(keys_file, secret)
     fixture = pack.persons()
     keys = new_registry_keys(
         pid=bytes.fromhex(fixture["registry_key"]), index=bytes.fromhex(fixture["index_key"])
@@ -58,16 +58,16 @@ def seed_registry(folder: Path) -> RegistryKeys:
         store.link(rid_of(entry["person"]), member, ENROLLED, has_history=True)
     store.add_notices(all_notices())
     store.close()
-    save_registry_keys(keys_file, keys)
+    save_registry_keys(keys_file, keys, secret)
     return keys
 
 
-def seed_institute(folder: Path, code: str, registry_folder: Path) -> None:
+def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) -> None:
     """Make an institute's key, tell the registry its public part, and enter its persons of the fixture."""
     keys_file = folder / "keys.json"
     if keys_file.exists():
         return
-    registry_keys = load_registry_keys(registry_folder / "keys.json")
+    registry_keys = load_registry_keys(registry_folder / "keys.json", secret)
     member = pack.members()[code].path
     own = tokens.new_key()
     registry = RegistryStore(registry_folder / "registry.sqlite", registry_keys)
@@ -96,7 +96,7 @@ def seed_institute(folder: Path, code: str, registry_folder: Path) -> None:
             retirees.set(pid, entry["name"], entry["monthly_cents"])
     database.close()
     registry.close()
-    save_institute_keys(keys_file, InstituteKeys(own, tokens.public_key(registry_keys.signing)))
+    save_institute_keys(keys_file, InstituteKeys(own, tokens.public_key(registry_keys.signing)), secret)
 
 
 def seed_oniess(folder: Path) -> None:

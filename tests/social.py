@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
+from serving.secret import SecretSource
 from social_security import app, config, pack, seed
 from social_security.notices import notice_of
 from social_security.road import Heard, Road
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "30-IPE")
+SECRET = "una frase de prueba"
 CLOCK = "2026-03-02T09:00:00-06:00"
 
 
@@ -130,10 +132,12 @@ def seeded() -> Path:
     """A folder with the systems as they are seeded, made once a run."""
     folder = Path(tempfile.mkdtemp(prefix="sacbe-social-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    seed.seed_registry(folder / "00-RNSS")
+    seed.seed_registry(folder / "00-RNSS", SECRET)
+    (folder / "secret").write_text(SECRET, encoding="ascii")
+    (folder / "secret").chmod(0o600)
     seed.seed_oniess(folder / "00-ONIESS")
     for code in CODES[2:]:
-        seed.seed_institute(folder / code, code, folder / "00-RNSS")
+        seed.seed_institute(folder / code, code, folder / "00-RNSS", SECRET)
     return folder
 
 
@@ -147,7 +151,11 @@ async def small_country(folder: Path) -> AsyncIterator[SmallCountry]:
     async with contextlib.AsyncExitStack() as stack:
         for code in CODES:
             made.roads[code] = LocalRoad(pack.members()[code].path, made)
-            settings = config.Settings(member=code, clock_file=str(folder / "clock"))
+            settings = config.Settings(
+                member=code,
+                clock_file=str(folder / "clock"),
+                keys_secret=SecretSource(file=str(seeded() / "secret")),
+            )
             system: web.Application = app.build(folder / code, settings, made.roads[code])
             server = TestServer(system)
             jar = aiohttp.DummyCookieJar()

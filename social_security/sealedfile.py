@@ -1,0 +1,67 @@
+"""A file that only a passphrase opens: argon2id over a salt of its own, then AES-256-GCM bound to the file's name.
+
+Written whole, readable by its owner only. What does not open says so, and never what was in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT: Final = "sacbe-sealed/1"
+SHORTEST: Final = 8
+# RFC 9106's second choice for machines without much memory to spare.
+_ROUNDS, _MEMORY_KIB, _LANES = 3, 64 * 1024, 4
+
+
+class NotOpened(ValueError):  # noqa: N818  said to the operator
+    """The file cannot be sealed or opened; the text says why and what to do."""
+
+
+def write_sealed(path: Path, value: object, secret: str) -> None:
+    """Write a new file; one that is there is left alone (FileExistsError)."""
+    if len(secret) < SHORTEST:
+        raise NotOpened(f"a passphrase that seals keys has at least {SHORTEST} characters")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    clear = json.dumps(value).encode()
+    sealed = nonce + AESGCM(_stretch(secret, salt)).encrypt(nonce, clear, path.name.encode())
+    record = {"format": FORMAT, "salt": _text(salt), "sealed": _text(sealed)}
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        json.dump(record, file)
+
+
+def read_sealed(path: Path, secret: str) -> Any:
+    """What was sealed. Raises `NotOpened`."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError) as err:
+        raise NotOpened(f"{path} cannot be read: {type(err).__name__}") from err
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise NotOpened(f"{path} is not sealed by a passphrase ({FORMAT}); make the system's keys anew")
+    try:
+        salt, sealed = (base64.b64decode(record[n], validate=True) for n in ("salt", "sealed"))
+        clear = AESGCM(_stretch(secret, salt)).decrypt(sealed[:12], sealed[12:], path.name.encode())
+    except (InvalidTag, KeyError, TypeError, ValueError) as err:
+        raise NotOpened(
+            f"{path} does not open: the passphrase is another one, or the file is damaged (keys_secret in the settings)"
+        ) from err
+    return json.loads(clear)
+
+
+def _stretch(secret: str, salt: bytes) -> bytes:
+    return hash_secret_raw(secret.encode(), salt, _ROUNDS, _MEMORY_KIB, _LANES, 32, Type.ID)
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
