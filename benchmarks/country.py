@@ -129,6 +129,7 @@ class Country:
         # More settings of systems, as lines of TOML: by member, or for all of them under "".
         self._system_settings = system_settings or {}
         self.governing = Governing(folder / "gobierno")
+        self._applicants: set[str] = set()
         self._specs = {c: self._spec(c, gateway_settings) for c in self.codes}
         self.federation = Federation(folder, list(self._specs.values()), base=base)
 
@@ -180,6 +181,9 @@ class Country:
                 seed.seed_institute(
                     self.system_folder(code), code, self.system_folder(REGISTRY), secret.read_text("ascii")
                 )
+        if (self.system_folder(ONIESS) / "oniess.sqlite").exists():
+            issuers = (self.folder / "trust" / "intermediate.pem").read_bytes()
+            (self.system_folder(ONIESS) / "server-authorities.pem").write_bytes(issuers)
         self.governing.publish(self)
         for code in self.systems():
             lines = [
@@ -213,19 +217,22 @@ class Country:
             self.federation.wait_for(f"http://{self.address(code)}:{SYSTEM_PORT}/estado")
 
     def add(self, code: str) -> None:
-        """Let another member in while all others run: each of them grants rights, nothing else changes for them."""
+        """Register another member while all others run, and start its gateway and system. Nobody grants it anything yet."""
         self.codes = (*self.codes, code)
-        for other in self.codes:
-            spec = self._spec(other, self._gateway_settings)
-            if other in self._specs:
-                self._specs[other].wanted = spec.wanted
-            else:
-                self._specs[other] = spec
+        self._applicants = {code}
+        self._specs[code] = self._spec(code, self._gateway_settings)
         self.federation.gateways = list(self._specs.values())
         self.set_up()
         self.start_system(code)
         self.federation.start_gateway(self._specs[code])
         self.federation.wait_for(f"http://{self.address(code)}:{SYSTEM_PORT}/estado")
+
+    def grant(self, code: str) -> None:
+        """Let each other member grant the new one its rights; nothing else changes for them."""
+        self._applicants.discard(code)
+        for other in self.codes:
+            self._specs[other].wanted = self._spec(other, self._gateway_settings).wanted
+        self.federation.set_up()
 
     def systems(self) -> list[str]:
         """The members that have a system of their own: all but the guarantors."""
@@ -251,6 +258,10 @@ class Country:
     def restart_gateway(self, code: str) -> None:
         """End a member's gateway as a crash would, and start it again."""
         self.federation.kill(code)
+        self.start_gateway(code)
+
+    def start_gateway(self, code: str) -> None:
+        """Start a member's gateway."""
         self.federation.start_gateway(self._specs[code])
 
     def stop(self) -> None:
@@ -448,7 +459,11 @@ class Country:
         return [("POST", "/medidas")] if subsystem == "SUPERV" else []
 
     def _callers(self, code: str, subsystem: str) -> list[str]:
-        institutes = [c for c in self.codes if not c.startswith("00-") and not is_guarantor(c)]
+        institutes = [
+            c
+            for c in self.codes
+            if not c.startswith("00-") and not is_guarantor(c) and (c == code or c not in self._applicants)
+        ]
         callers = [
             f"{member_path(c)}/{calling}" for c in institutes for calling in CALLERS.get(subsystem, ())
         ]

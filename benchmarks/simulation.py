@@ -37,7 +37,7 @@ from social_security.curp import Curp, check_digit, parse_curp
 from social_security.indicators import compute
 from social_security.keys import new_registry_keys
 from social_security.notices import notice_of
-from social_security.oniess.desk import OniessDesk
+from social_security.oniess.desk import OniessDesk, Trusted
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
 from social_security.policydocument import build_policy
@@ -97,7 +97,7 @@ def _onboarding(size: Size, folder: Path) -> list[Figure]:
     store = OniessStore(database)
     calendar = load_calendar("00-ONIESS")
     zone, road = ZoneInfo(calendar.zone), Road("", "MX/GOB/00-ONIESS", "1.0.0")
-    desk = OniessDesk("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, zone, "1.0.0", (), road)
+    desk = OniessDesk("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, zone, "1.0.0", Trusted(), road)
     started = time.monotonic()
     for number in range(size.parties):
         case = f"ALTA-00-2026-{number:08d}"

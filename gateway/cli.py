@@ -29,6 +29,7 @@ from gateway.diagnose_cli import diagnose
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_safe, open_store, read_pin, token
 from gateway.log_cli import message_log
 from gateway.policy_cli import policy
+from gateway.preflight_cli import preflight
 from gateway.services_cli import service
 from gateway.settings_cli import settings
 from schemas.identifiers import ServerId
@@ -69,6 +70,7 @@ main.add_command(
     )
 )
 main.add_command(policy)
+main.add_command(preflight)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
 main.add_command(signer_command("gateway-data", _tokens))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,8 +15,11 @@ from serving import telemetry
 from serving.secret import SecretSource
 from serving.settings import BadSettings
 from social_security import app, config, seed
+from social_security.conformance import SUITE, TESTS, run_suite
 from social_security.officers import officer
+from social_security.pack import members
 from social_security.portal.commands import portal
+from social_security.road import Road
 
 
 @click.group()
@@ -66,6 +71,34 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
         raise click.UsageError("an institute needs --registry: the registry learns its public key")
     else:
         seed.seed_institute(data, member, registry, secret)
+
+
+@main.command()
+@click.option(
+    "--settings", required=True, type=click.Path(path_type=Path, exists=True), help="of this member's system"
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="where the report goes, as ONIESS's gate takes it"
+)
+def conformance(settings: Path, out: Path | None) -> None:
+    """Run the conformance suite against this member's own services, through its gateway; exit 1 when a test fails."""
+    told = config.load(settings, os.environ)
+    member = members()[told.member].path
+
+    async def run() -> dict[str, bool]:
+        road = Road(told.gateway, member, told.policy)
+        try:
+            return await run_suite(road, member, told.policy)
+        finally:
+            await road.close()
+
+    outcomes = asyncio.run(run())
+    for test in TESTS:
+        click.echo(f"{'ok    ' if outcomes[test.id] else 'FAILED'}  {test.id}  {test.expected}  {test.what}")
+    if out is not None:
+        made = app.clock_of(told)().date().isoformat()
+        out.write_text(json.dumps({"suite": SUITE, "fecha": made, "pruebas": outcomes}), encoding="utf-8")
+    sys.exit(0 if all(outcomes.values()) else 1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.institute.database import STEPS
 from social_security.institute.desk import InstituteDesk
 from social_security.keys import load_institute_keys, load_registry_keys
-from social_security.oniess.desk import OniessDesk
+from social_security.oniess.desk import OniessDesk, Trusted
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
 from social_security.pack import members
@@ -61,7 +61,7 @@ def build_registry(folder: Path, settings: Settings, road: Road) -> web.Applicat
         member.path,
         RegistryStore(folder / "registry.sqlite", keys),
         keys,
-        _clock(settings),
+        clock_of(settings),
         load_calendar(REGISTRY),
         settings.policy,
         road,
@@ -78,7 +78,7 @@ def build_institute(folder: Path, settings: Settings, road: Road) -> web.Applica
         member.path,
         open_database(folder / "institute.sqlite", STEPS),
         load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
-        _clock(settings),
+        clock_of(settings),
         load_calendar(settings.member),
         settings.policy,
         road,
@@ -96,15 +96,18 @@ def build_institute(folder: Path, settings: Settings, road: Road) -> web.Applica
 def build_oniess(folder: Path, settings: Settings, road: Road) -> web.Application:
     """ONIESS's services and public readings."""
     member = members()[ONIESS]
-    authorities = folder / "authorities.pem"
+    authorities, servers = folder / "authorities.pem", folder / "server-authorities.pem"
     desk = OniessDesk(
         member.path,
         OniessStore(open_database(folder / "oniess.sqlite", ONIESS_STEPS)),
-        _clock(settings),
+        clock_of(settings),
         load_calendar(ONIESS),
         ZoneInfo(member.zone),
         settings.policy,
-        x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
+        Trusted(
+            x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
+            x509.load_pem_x509_certificates(servers.read_bytes()) if servers.exists() else (),
+        ),
         road,
     )
 
@@ -136,5 +139,6 @@ def _beside(
     return app
 
 
-def _clock(settings: Settings) -> Callable[[], datetime]:
+def clock_of(settings: Settings) -> Callable[[], datetime]:
+    """The clock a system goes by."""
     return exercise_clock(Path(settings.clock_file)) if settings.clock_file else machine_clock

@@ -18,6 +18,9 @@ from serving.database import open_database
 from social_security import config, pack
 from social_security.curp import parse_curp
 from social_security.faults import DomainError
+from social_security.institute.breach import BreachStore, open_with, parse_breach
+from social_security.institute.database import STEPS as INSTITUTE_STEPS
+from social_security.institute.portability import CaseStore
 from social_security.institute.publication import period_of
 from social_security.keys import load_registry_keys
 from social_security.oniess.store import STEPS as ONIESS_STEPS
@@ -126,6 +129,29 @@ def cost(data: Path, month: str, pesos: int) -> None:
     database = open_database(data / "oniess.sqlite", ONIESS_STEPS)
     OniessStore(database).set_cost(period_of({"periodo": month}), pesos * 100)
     database.close()
+
+
+@officer.command("breach")
+@_DATA
+@click.option("--member", required=True, help="this institute, as 15-ISSEMYM")
+@click.option("--about", help="a member whose open cases are to be listed, as MX/GOB/30-IPE")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def breach(data: Path, member: str, about: str | None, file: Path) -> None:
+    """Record a breach (JSON: fecha, motivo, naturaleza, datos, recomendaciones, medidas, contacto), with its notices."""
+    database = open_database(data / "institute.sqlite", INSTITUTE_STEPS)
+    try:
+        found = parse_breach(json.loads(file.read_text(encoding="utf-8")))
+        store = BreachStore(database)
+        number = store.add(found, f"MX/GAR/{member[:2]}-GARANTE", datetime.now(UTC))
+        click.echo(
+            f"breach {number}: {len(store.notices(number))} notices, to the authority and every person here"
+        )
+        for case in open_with(CaseStore(database).all(), about or ""):
+            click.echo(f"open with {about}: {case.case}, {case.state}, due {case.deadline or 'no date'}")
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        database.close()
 
 
 def _registry(data: Path) -> RegistryStore:

@@ -6,6 +6,9 @@ import base64
 import csv
 import io
 import json
+import sqlite3
+import subprocess
+import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +19,11 @@ from benchmarks.country import Call, member_path
 from benchmarks.federation import run_command
 from benchmarks.governing import EFFECTIVE
 from benchmarks.scenarios.rights import query
-from benchmarks.scenarios.stage import Stage, evidence_folder, pid_of
+from benchmarks.scenarios.stage import PortCase, Stage, evidence_folder, pid_of
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.evidence import verify_container
 from gateway.cli import main as gateway_command
-from social_security import pack
+from social_security import eventchain, pack
 from social_security.oniess.enforcement import trace
 from social_security.policydocument import build_policy, build_suspension
 
@@ -60,10 +63,7 @@ def s01(stage: Stage) -> None:
     open_gate = activate(stage, "2026-04-13")
     stage.refused(open_gate, "SS-600", "gate conformidad is open")
     stage.expect("conformidad" in open_gate.body["mensaje"], "the open gate is named")
-    failed = {"suite": "sacbe-1", "fecha": "2026-04-10", "pruebas": {"T01": True, "T02": False}}
-    stage.refused(gate(stage, "conformidad", reporte=failed), "SS-602", "a failed conformance test")
-    passed = failed | {"pruebas": {"T01": True, "T02": True}}
-    stage.done(gate(stage, "conformidad", reporte=passed), "conformidad")
+    _conform(stage)
     governing = stage.country.governing
     now = datetime(2026, 4, 13, 16, tzinfo=UTC)
     right = governing.policy_hash()
@@ -78,8 +78,47 @@ def s01(stage: Stage) -> None:
     active = activate(stage, "2026-04-13")
     stage.expect(stage.done(active, "activarAlta")["estado"] == "ACTIVA", "ACTIVA")
     stage.prove([open_gate, active])
-    stage.country.add("14-IPEJAL")
+    stage.country.grant("14-IPEJAL")
     _first_answers(stage)
+
+
+def _conform(stage: Stage) -> None:
+    """The candidate's machine and services: registered and running, preflight and suite by their commands, signed."""
+    country, code = stage.country, "14-IPEJAL"
+    country.add(code)
+    failed = {"suite": "OSS-CONF 1.0", "fecha": "2026-04-10", "pruebas": {"C-01": True, "C-02": False}}
+    stage.refused(gate(stage, "conformidad", reporte=failed), "SS-602", "a failed conformance test")
+    out, folder = country.folder / "conformidad.json", country.system_folder(code)
+    ran = _run("social_security", "conformance", "--settings", folder / "settings.toml", "--out", out)
+    stage.need(ran.returncode == 0, f"the conformance suite passes: {ran.stdout[-600:]} {ran.stderr[-300:]}")
+    report = json.loads(out.read_text())
+    stage.refused(gate(stage, "conformidad", reporte=report), "SS-602", "no preflight report")
+    targets = country.folder / "objetivos.toml"
+    targets.write_text("cores = 1\nmemory_mib = 500\ndisk_mib = 200\n", encoding="ascii")
+    signed, data = country.folder / "preflight.json", country.folder / code
+    ran = _run(
+        "gateway", "preflight", "--data", data, "--pin-file", country.folder / "pin", "--settings",
+        data / "settings.toml", "--url", f"http://{country.address(code)}:5588/", "--targets", targets, "--out", signed,
+    )  # fmt: skip
+    stage.need(ran.returncode == 0, f"preflight passes: {ran.stdout[-900:]} {ran.stderr[-300:]}")
+    preflight = json.loads(signed.read_text())
+    document = base64.b64decode(preflight["document"]).replace(b"14-IPEJAL", b"15-ISSEMYM")
+    forged = preflight | {"document": base64.b64encode(document).decode()}
+    stage.refused(
+        gate(stage, "conformidad", reporte=report, preflight=forged), "SS-602", "a forged preflight report"
+    )
+    stage.done(gate(stage, "conformidad", reporte=report, preflight=preflight), "conformidad")
+
+
+def _run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """One of the project's commands, as a candidate's engineer runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def _first_answers(stage: Stage) -> None:
@@ -284,7 +323,10 @@ def s14(stage: Stage) -> None:
     stage.prove([kept])
     _tamper(stage)
     _outage(stage, why, ask)
+    _authorities_down(stage, why, ask)
+    _day_without(stage)
     _suspend(stage, why, ask)
+    _breach(stage)
     stage.prove([kept])
 
 
@@ -335,6 +377,97 @@ def _outage(stage: Stage, why: Call, ask: dict[str, str]) -> None:
     country.start_system("00-RNSS")
     country.federation.wait_for(f"http://{country.address('00-RNSS')}:9000/estado")
     stage.done(stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why), "it is back")
+
+
+def _authorities_down(stage: Stage, why: Call, ask: dict[str, str]) -> None:
+    """With the timestamping authority down messages go on and queue for their timestamps; later they have them."""
+    country = stage.country
+    country.federation.kill("trust")
+    reply = stage.ask("30-IPE/AFIL", "00-RNSS", "buscarBeneficiario", ask, why)
+    stage.done(reply, "an exchange without timestamping authority")
+    stage.expect(not _stamped(stage, "30-IPE", reply), "its record waits for a timestamp")
+    country.federation.start_trust()
+    stage.wait("it is timestamped once the authority is back", lambda: _stamped(stage, "30-IPE", reply), 120)
+    stage.prove([reply])
+
+
+def _stamped(stage: Stage, code: str, reply: Reply) -> bool:
+    """Whether every record of a message has its timestamp in a gateway's log."""
+    file = stage.country.folder / code / "log" / "messages.sqlite"
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
+    try:
+        rows = connection.execute(
+            "SELECT stamped.record_id FROM record LEFT JOIN stamped ON stamped.record_id = record.id "
+            "WHERE record.message_id = ?",
+            (reply.message_id,),
+        ).fetchall()
+    finally:
+        connection.close()
+    return bool(rows) and all(r[0] is not None for r in rows)
+
+
+def _day_without(stage: Stage) -> None:
+    """A day without ISSSTESON, system and gateway: the case finishes without loss, duplicates or broken chains.
+
+    The day passes on the systems' clock; the gateways go by the machine's.
+    """
+    country, away = stage.country, "26-ISSSTESON"
+    stage.at("2026-05-12T09:00:00-06:00")
+    case = PortCase(stage, "PORT-15-2026-00000014", "15-ISSEMYM", [away], "CONV-DEMO-2025-01", "VEJEZ")
+    pid = pid_of("ana", "15-ISSEMYM")
+    case.present(pid)
+    case.cause("15-ISSEMYM", "ADMITIR", "ADMITIDA")
+    country.federation.kill(f"{away}-sistema")
+    country.federation.kill(away)
+    event = case.event("SOLICITAR_HISTORIA", "HISTORIA_SOLICITADA")
+    here = stage.done(case.post("15-ISSEMYM", "15-ISSEMYM", event), "the responsible notes its event")
+    lost = case.post("15-ISSEMYM", away, event)
+    stage.expect(lost.error is not None, f"the other side is away: {lost.error} {lost.body}")
+    stage.at("2026-05-13T09:00:00-06:00")
+    country.start_system(away)
+    country.start_gateway(away)
+    country.federation.wait_for(f"http://{country.address(away)}:9000/estado")
+    stage.wait(
+        "a day later it takes the event", lambda: case.post("15-ISSEMYM", away, event).body == here, 60
+    )
+    stage.expect(case.post("15-ISSEMYM", away, event).body == here, "and taking it again changes nothing")
+    case.take(event)
+    why = case.why()
+    testigo = stage.token("15-ISSEMYM/PORT", pid, away, why)
+    history = stage.ask("15-ISSEMYM/PORT", away, "consultarHistoria", {"testigo": testigo}, why)
+    case.deliver(away, stage.done(history, "its history"), "HISTORIA_RECIBIDA")
+    stage.prove()
+    last = eventchain.check_chain(case.chain)
+    for code in ("15-ISSEMYM", away):
+        sql = f"SELECT count(*), count(DISTINCT sequence) FROM port_event WHERE case_id = '{case.case}'"
+        stage.expect(query(stage, code, sql) == [(4, 4)], f"{code} holds each event once")
+        stage.expect(case.seen_by(code)["ultimoHash"] == last, f"{code} holds the whole chain")
+
+
+def _breach(stage: Stage) -> None:
+    """A lost key: the record with its notices, and the open cases with the suspended member."""
+    file = stage.country.folder / "vulneracion.json"
+    told = {
+        "fecha": "2026-05-12",
+        "motivo": "Pérdida de un equipo con la llave de firma de 30-IPE",
+        "naturaleza": "Una llave de firma pudo quedar en manos de terceros.",
+        "datos": "Ninguno consta; se revisan los accesos de la última semana.",
+        "recomendaciones": "Revise quién consultó sus datos.",
+        "medidas": "La llave fue revocada y el miembro, suspendido.",
+        "contacto": "https://issemym.example/incidentes",
+    }
+    file.write_text(json.dumps(told | {"medidas": ""}), encoding="utf-8")
+    arguments = ("breach", "--member", "26-ISSSTESON", "--about", "MX/GOB/30-IPE", str(file))
+    lacking = stage.officer("26-ISSSTESON", *arguments)
+    stage.expect(lacking.returncode != 0 and "medidas" in lacking.stderr, f"no measures: {lacking.stderr}")
+    file.write_text(json.dumps(told), encoding="utf-8")
+    done = stage.officer("26-ISSSTESON", *arguments)
+    stage.expect(
+        "breach 1: 4 notices" in done.stdout, f"authority and three persons: {done.stdout} {done.stderr}"
+    )
+    stage.expect(
+        "PORT-26-2026-00000008, HISTORIA_SOLICITADA" in done.stdout, f"the open case is listed: {done.stdout}"
+    )
 
 
 def _suspend(stage: Stage, why: Call, ask: dict[str, str]) -> None:

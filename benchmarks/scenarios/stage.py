@@ -234,6 +234,10 @@ class PortCase:
             historiaSha256=[eventchain.history_digest(history)],
         )
 
+    def take(self, event: dict[str, Any]) -> None:
+        """Go on from an event that every participant has taken."""
+        self._append(event)
+
     def seen_by(self, code: str) -> dict[str, Any]:
         """The case as a participant holds it."""
         reply = self._stage.ask(f"{code}/PORT", code, "verCaso", None, self.why(), caso=self.case)

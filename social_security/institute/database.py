@@ -5,6 +5,7 @@ from __future__ import annotations
 from social_security.gatewayrefusals import REFUSALS_STEP
 from social_security.institute import store
 from social_security.institute.arcostore import ARCO_STEP
+from social_security.institute.breach import BREACH_STEP
 from social_security.institute.external import ADMISSION_STEP, ADMISSION_TIMES_STEP
 from social_security.institute.history import HISTORY_STEP
 from social_security.institute.measures import MEASURE_STEP
@@ -29,4 +30,5 @@ STEPS = (
     REFUSALS_STEP,
     OPPOSITION_STEP,
     MEASURE_STEP,
+    BREACH_STEP,
 )

@@ -41,19 +41,20 @@ def check_adoption(
         raise _refused(
             "el certificado o la firma no se entienden", "certificate or signature are not understood"
         ) from None
-    if not any(_issued(certificate, authority) for authority in authorities):  # 2
+    if not any(is_issued(certificate, authority) for authority in authorities):  # 2
         raise _refused(
             "la autoridad del certificado no es de confianza", "the certificate's authority is not trusted"
         )
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:  # 3
         raise _refused("el certificado no está vigente", "the certificate is not valid now")
     try:
-        _verify(certificate, signature, bytes.fromhex(policy_sha256))  # 4
+        verify_over(certificate, signature, bytes.fromhex(policy_sha256), hashes.SHA256())  # 4
     except InvalidSignature:
         raise _refused("la firma no corresponde", "the signature does not hold") from None
 
 
-def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def is_issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority's key signed a certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -61,12 +62,15 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     return True
 
 
-def _verify(certificate: x509.Certificate, signature: bytes, signed: bytes) -> None:
+def verify_over(
+    certificate: x509.Certificate, signature: bytes, signed: bytes, digest: hashes.HashAlgorithm
+) -> None:
+    """Whether the certificate's key signed these bytes. Raises `InvalidSignature`."""
     key = certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+        key.verify(signature, signed, ec.ECDSA(digest))
     elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+        key.verify(signature, signed, padding.PKCS1v15(), digest)
     else:
         raise InvalidSignature
 

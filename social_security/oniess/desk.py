@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,13 @@ from aiohttp import web
 
 from social_security import machines, pack
 from social_security.benefits import render_catalogue
+from social_security.clock import machine_clock
 from social_security.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
 from social_security.oniess import readings
 from social_security.oniess.adoption import check_adoption
 from social_security.oniess.collecting import REGISTRY, Collector
 from social_security.oniess.escalation import add_up, escalate
+from social_security.oniess.preflightreport import check_preflight
 from social_security.oniess.store import Application, OniessStore
 from social_security.outbox import Notice, Outbox
 from social_security.road import Road, Why
@@ -43,6 +45,14 @@ IMPACT_DAYS = 30
 REPORT_DAYS = timedelta(days=30)
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Authorities whose certificates count: those that heads sign with, and those of members' servers."""
+
+    heads: Sequence[x509.Certificate] = ()
+    servers: Sequence[x509.Certificate] = ()
+
+
 class OniessDesk:
     """ONIESS's operations over its store."""
 
@@ -54,7 +64,7 @@ class OniessDesk:
         calendar: Calendar,
         zone: ZoneInfo,
         policy: str,
-        authorities: Sequence[x509.Certificate],
+        trusted: Trusted,
         road: Road,
     ) -> None:
         self.member = member
@@ -66,7 +76,7 @@ class OniessDesk:
         self._road = road
         self._clock = clock
         self._calendar = calendar
-        self._authorities = authorities
+        self._trusted = trusted
 
     def now(self) -> datetime:
         """The time."""
@@ -158,10 +168,11 @@ class OniessDesk:
                 after = replace(after, operation_from=self._calendar.add(filed, IMPACT_DAYS))
             elif gate == "conformidad":
                 self._check_report(asked)
+                self._check_preflight(asked, application)
             elif gate == "titular":
                 if "adopcion" not in body:
                     raise DomainError("SS-604", field="adopcion")
-                check_adoption(body["adopcion"], self._policy_hash(), self._authorities, asked.now)
+                check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, asked.now)
         gates = {
             **application.gates,
             gate: {
@@ -220,6 +231,20 @@ class OniessDesk:
                 f"failed: {', '.join(failed)[:100]}",
                 field="reporte",
             )
+
+    def _check_preflight(self, asked: Asked, application: Application) -> None:
+        signed = asked.body.get("preflight")
+        if signed is None:
+            raise DomainError(
+                "SS-602",
+                "se requiere el reporte de preflight firmado por el miembro",
+                "the preflight report signed by the member is needed",
+                field="preflight",
+            )
+        body = application.request
+        member = f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"
+        # Gateways go by the machine's clock, in an exercise too.
+        check_preflight(signed, member, self._trusted.servers, machine_clock())
 
     def _policy_hash(self) -> str:
         """The hash of the policy in force, as heads sign it: of the document, not of its signed form."""

@@ -1,0 +1,129 @@
+"""What is published without login, and what ONIESS does about violations."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serving.database import Database
+from social_security.benefits import UNKNOWN, benefits, check_requirements, find_benefit, measures
+from social_security.calendars import load_calendar
+from social_security.history import parse_rules
+from social_security.indicators import INDICATORS, Count, add_up, render_count
+from social_security.oniess.collecting import Gathered
+from social_security.oniess.escalation import add_up as add_up_violations
+from social_security.oniess.escalation import escalate
+from social_security.oniess.store import STEPS, OniessStore
+from social_security.pack import document
+from tests.social import SmallCountry, small_country
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+RULES = parse_rules(document("benefits.json")["rules"])
+NOW = datetime(2026, 4, 20, 16, tzinfo=UTC)
+IPE = "MX/GOB/30-IPE"
+
+
+@pytest.fixture
+async def country(tmp_path: Path) -> AsyncIterator[SmallCountry]:
+    async with small_country(tmp_path) as made:
+        yield made
+
+
+async def test_retirees_are_published_by_name_and_amount_with_the_silent_members_named(
+    country: SmallCountry,
+) -> None:
+    found = await country.read("00-ONIESS", "/jubilados")
+    assert found["jubilados"] == [
+        {"instituto": IPE, "nombre": "María Inés Ñandú Ensayo", "montoCentavos": 1245050}
+    ]
+    assert found["silenciosos"] == ["MX/EXT/22-MQRO", "MX/GOB/26-ISSSTESON"]
+    text = await country.read("00-ONIESS", "/jubilados?formato=csv")
+    assert next(csv.DictReader(io.StringIO(text)))["nombre"] == "María Inés Ñandú Ensayo"
+
+
+async def test_member_that_is_silent_is_named_and_its_last_reading_stands_in(country: SmallCountry) -> None:
+    await country.read("00-ONIESS", "/jubilados")
+    country.roads["00-ONIESS"].down.add("30-IPE")
+    found = await country.read("00-ONIESS", "/jubilados")
+    assert IPE in found["silenciosos"]
+    assert [r["instituto"] for r in found["jubilados"]] == [IPE]
+
+
+async def test_every_indicator_is_answered_and_says_its_source(country: SmallCountry) -> None:
+    rows = {r["id"]: r for r in await country.read("00-ONIESS", "/indicadores?periodo=2026-03")}
+    assert list(rows) == [i.id for i in INDICATORS]
+    assert (rows["IND-13"]["valor"], rows["IND-01"]["numerador"]) == (0.31, 5)
+    assert rows["IND-02"]["suprimido"]
+    assert rows["IND-11"]["fuente"] == "sin fuente"
+    assert "22-MQRO" in rows["IND-07"]["fuente"]
+
+
+@pytest.mark.parametrize("path", ["/indicadores?periodo=2026", "/jubilados?formato=pdf"])
+async def test_reading_that_is_not_understood_is_refused(country: SmallCountry, path: str) -> None:
+    assert (await country.read("00-ONIESS", path))["codigo"] == "SS-100"
+
+
+def test_counts_of_members_add_up_and_small_cells_are_suppressed() -> None:
+    whole = add_up(
+        [{"IND-07": {"numerador": 4, "denominador": 5}}, {"IND-07": {"numerador": 4, "denominador": 5}}]
+    )
+    indicators = {i.id: i for i in INDICATORS}
+    assert render_count(indicators["IND-07"], "2026-04", whole["IND-07"], "m")["valor"] == 0.8
+    assert render_count(indicators["IND-08"], "2026-04", Count(3), "m")["suprimido"] is True
+    assert render_count(indicators["IND-04"], "2026-04", Count(values=[1, 9, 5, 7, 3]), "m")["valor"] == 5
+    assert render_count(indicators["IND-04"], "2026-04", Count(values=[1, 9]), "m")["suprimido"] is True
+
+
+def test_measure_nobody_knows_makes_a_requirement_unknown_never_unmet() -> None:
+    benefit = find_benefit(IPE, "VEJEZ")
+    assert benefit is not None
+    found = check_requirements(benefit, measures(9059, None, RULES))
+    assert (found["resultado"], [r["resultado"] for r in found["requisitos"]]) == (
+        UNKNOWN,
+        [UNKNOWN, "CUMPLE"],
+    )
+    assert "tiene" not in found["requisitos"][0]
+    assert check_requirements(benefit, measures(100, 70, RULES))["resultado"] == "NO_CUMPLE"
+
+
+def test_every_benefit_of_the_catalogue_names_requirements_evidence_and_law() -> None:
+    for benefit in benefits():
+        assert benefit.requirements
+        assert benefit.evidence
+        assert benefit.basis.startswith("mx:")
+        assert benefit.time.startswith("P")
+
+
+def violations(cases: int) -> Gathered:
+    row = {"miembro": IPE, "regla": "oss:no-curp", "codigo": "SS-105", "casos": cases}
+    return Gathered({"MX/GOB/15-ISSEMYM": {"violaciones": [row]}}, ())
+
+
+def test_each_measure_is_taken_once_and_the_third_lays_an_order_before_the_governing_body(
+    tmp_path: Path,
+) -> None:
+    store, calendar = OniessStore(Database(tmp_path / "oniess.sqlite", STEPS)), load_calendar("00-ONIESS")
+    store.add_members([IPE])
+
+    def rounds(cases: int) -> list[Any]:
+        return escalate(store, add_up_violations(violations(cases)), NOW, calendar)
+
+    assert rounds(1) == [IPE]
+    assert rounds(1) == []
+    assert store.proposed_orders() == {}
+    assert rounds(4) == [IPE, IPE]
+    sent = store.database.query("SELECT member, body FROM outbox ORDER BY id")
+    assert [("APERCIBIMIENTO" in b, "PLAN" in b, "SUSPENSION" in b) for _, b in sent] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+    assert b'"member": "MX/GOB/30-IPE"' in store.proposed_orders()[IPE]
+    store.database.close()
