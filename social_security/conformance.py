@@ -46,7 +46,7 @@ TESTS: Final = (
     Test("C-03", "a CURP in the address", "SS-105", query=f"?curp={_SPECIMEN}"),
     Test("C-04", "a CURP in a header", "SS-105", headers={"X-OSS-Sistema": _SPECIMEN}),
     Test("C-05", "nobody who acts", "SS-200", headers={"X-Road-UserId": ""}),
-    Test("C-06", "a purpose of another service", "SS-201", headers={"X-OSS-Proposito": "PUR-HIST"}),
+    Test("C-06", "a purpose of another service", "SS-201", headers={"X-OSS-Proposito": "PUR-ALTA"}),
     Test("C-07", "another legal basis", "SS-202", headers={"X-OSS-Fundamento": "mx:LGPDPPSO-45"}),
     Test("C-08", "another policy version", "SS-203", headers={"X-OSS-Politica": "0.0.1"}),
     Test("C-09", "another privacy notice", "SS-204", headers={"X-OSS-Aviso": f"https://x.example/a;sha256={'0' * 64}"}),

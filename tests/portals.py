@@ -31,6 +31,7 @@ from aiohttp.test_utils import TestServer
 
 from benchmarks.governing import Governing
 from serving.database import open_database
+from serving.secret import SecretSource
 from social_security import app, seed
 from social_security.config import Settings
 from social_security.oniess.store import STEPS, OniessStore
@@ -41,6 +42,7 @@ from social_security.portal.settings import PortalSettings
 
 INSTITUTES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
 NOW = "2026-04-20T09:00:00-06:00"
+SECRET = "una frase de prueba"
 # Passwords here guard nothing.
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PIDS = {
@@ -163,7 +165,12 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         world.gateway = str(server.make_url("")).rstrip("/")
         await asyncio.to_thread(shutil.copytree, _seeded(), folder / "systems")
         for code in (app.REGISTRY, app.ONIESS, *INSTITUTES):
-            told = Settings(member=code, clock_file=str(world.clock_file), gateway=world.gateway)
+            told = Settings(
+                member=code,
+                clock_file=str(world.clock_file),
+                gateway=world.gateway,
+                keys_secret=SecretSource(file=str(_seeded() / "secret")),
+            )
             await world._start(code, app.build(world.system_folder(code), told))
         yield world
 
@@ -174,9 +181,11 @@ def _seeded() -> Path:
     kept = tempfile.TemporaryDirectory()
     atexit.register(kept.cleanup)
     folder = Path(kept.name)
-    seed.seed_registry(folder / app.REGISTRY)
+    (folder / "secret").write_text(SECRET, encoding="ascii")
+    (folder / "secret").chmod(0o600)
+    seed.seed_registry(folder / app.REGISTRY, SECRET)
     for code in INSTITUTES:
-        seed.seed_institute(folder / code, code, folder / app.REGISTRY)
+        seed.seed_institute(folder / code, code, folder / app.REGISTRY, SECRET)
     seed.seed_oniess(folder / app.ONIESS)
     with concurrent.futures.ThreadPoolExecutor(1) as apart:
         # A loop of its own signs; the test's is running.
