@@ -58,6 +58,17 @@ def load(data: Path, files: tuple[Path, ...]) -> None:
 
 @policy.command()
 @DATA
+@click.option("--policy", "policy_id", required=True, help="the policy's id")
+@click.option("--off", is_flag=True, help="no longer")
+def precheck(data: Path, policy_id: str, off: bool) -> None:
+    """Hold this gateway's own clients' requests against a policy before they leave, to fail early."""
+    store = open_store(data)
+    PolicyStore(store.database).precheck(policy_id, is_on=not off)
+    store.close()
+
+
+@policy.command()
+@DATA
 @click.option("--service", "services", multiple=True, required=True, help="as MX/GOB/15-ISSEMYM/HIST/oss-v1")
 @click.option("--policy", "policy_id", help="the policy's id; left out: no policy")
 @click.option(

@@ -121,6 +121,14 @@ def strip_answer(granted: Granted, status: int, body: bytes) -> bytes | None:
     return json.dumps(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
 
 
+def describes(policy: Policy, subsystem: str, service_code: str) -> bool:
+    """Whether a policy says anything of a service."""
+    wanted = (subsystem, service_code)
+    return any((p.subsystem, p.service_code) == wanted for p in policy.permissions) or any(
+        (p.subsystem, p.service_code) == wanted for p in policy.public
+    )
+
+
 def told_of(policy: Policy, asked: Asked) -> dict[str, str]:
     """What a request says of itself: the headers that the policy names and its subject fields, nothing forbidden."""
     vocabulary = policy.vocabulary

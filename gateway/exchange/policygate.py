@@ -23,6 +23,7 @@ from gateway.exchange.policy import (
     Refused,
     decide_answer,
     decide_request,
+    describes,
     needs_body,
     strip_answer,
     told_of,
@@ -70,6 +71,8 @@ class BoundPolicies:
     bindings: Mapping[tuple[ClientId, str], Binding] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     suspensions: tuple[Suspension, ...] = ()
+    # Policies that requests of this gateway's own clients are held against before they leave, by id.
+    prechecked: frozenset[str] = frozenset()
 
     def in_force(self, policy_id: str, now: datetime) -> Policy | None:
         """The highest version of a policy that is in force."""
@@ -143,6 +146,44 @@ class PolicyGate:
         """Take another snapshot; calls under way keep theirs."""
         self._bound = bound
 
+    async def check_leaving(self, call: ServiceCall) -> None:
+        """Refuse a request that its provider's gateway would refuse, as far as a policy known here tells.
+
+        A courtesy: what is not described here goes on, quotas are the provider's to count, and the provider decides again.
+        Nothing has left, so nothing is signed or logged as evidence. Raises `NotAllowed`.
+        """
+        bound, now, service = self._bound, self._now(), call.message.service
+        for policy_id in sorted(bound.prechecked):
+            policy = bound.in_force(policy_id, now)
+            if policy is None or not describes(
+                policy, service.client.subsystem_code or "", service.service_code
+            ):
+                continue
+            asked = await _asked(service, call)
+            if asked.body is None:
+                continue
+            decision = decide_request(policy, asked)
+            if isinstance(decision, Refused):
+                self._alert(
+                    {
+                        "event": "policy_held",
+                        "reason": decision.reason,
+                        "rule": decision.rule,
+                        "policy": policy.version,
+                        "client": call.message.client.path(),
+                        "service": service.path(),
+                        "messageId": call.message.message_id,
+                    }
+                )
+                said = " / ".join(
+                    str(v) for v in policy.refusals[decision.reason].body.values() if isinstance(v, str)
+                )
+                raise NotAllowed(
+                    Kind.ACCESS_DENIED,
+                    f"policy {policy.version} refuses this request, so it was not sent: {said} "
+                    f"(rule {decision.rule}{', ' + decision.field if decision.field else ''})",
+                )
+
     def guard(self, service: Service, target: Target) -> Target:
         """The service behind its policy; as it is when it is bound to none."""
         binding = self._bound.bindings.get((service.id.client, service.id.service_code))
@@ -167,7 +208,7 @@ class PolicyGate:
                 f"service {service.id.path()} is under a policy, and policies are evaluated on REST messages only; "
                 "offer it over REST, or take it out with 'gateway policy bind'",
             )
-        asked = await _asked(service, call)
+        asked = await _asked(service.id, call)
         told = told_of(policy, asked)
         if bound.suspension(call.message.client, now) is not None:
             yield await self._refused(Refused("suspended", "suspension", policy), service, call, told)
@@ -268,13 +309,13 @@ class PolicyGate:
         )
 
 
-async def _asked(service: Service, call: ServiceCall) -> Asked:
+async def _asked(service: ServiceId, call: ServiceCall) -> Asked:
     """What a policy looks at; a body larger than it looks into is None."""
     body = b"" if call.chunks is None else await _read(call.chunks())
     return Asked(
         call.message.client.path(),
-        service.id.client.subsystem_code or "",
-        service.id.service_code,
+        service.client.subsystem_code or "",
+        service.service_code,
         call.method,
         call.target or "/",
         {name.lower(): value for name, value in call.headers},

@@ -167,7 +167,11 @@ class NoLocalServices:
 
 
 class Policies(Protocol):
-    """The data policies that services of this gateway are bound to."""
+    """The data policies that services of this gateway are bound to, or that its clients' requests are held against."""
+
+    async def check_leaving(self, call: ServiceCall) -> None:
+        """Refuse a client's request before it leaves. Raises `NotAllowed`."""
+        ...
 
     def guard(
         self, service: Service, target: Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]
@@ -178,6 +182,9 @@ class Policies(Protocol):
 
 class NoPolicies:
     """A gateway whose services are bound to no policy."""
+
+    async def check_leaving(self, call: ServiceCall) -> None:
+        """Everything may leave."""
 
     def guard(
         self, service: Service, target: Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]

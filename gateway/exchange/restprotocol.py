@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
-from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
+from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of, discard_all
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
 from schemas.message import Message, Protocol
@@ -43,11 +43,21 @@ class RestConsumer:
         """The one body, if a byte of it came."""
         spool = None if asked.body is None else await _spool_request(road, asked.body)
         bodies = () if spool is None else (Body(spool),)
-        return Outgoing(
-            request.to_message(attachments_of(bodies)),
+        message = request.to_message(attachments_of(bodies))
+        leaving = ServiceCall(
+            message,
+            request.method,
+            rest.service_target(request),
+            rest.service_headers(request),
+            None if spool is None else spool.chunks,
             bodies,
-            original_content_type=asked.header("content-type") or "",
         )
+        try:
+            await road.policies.check_leaving(leaving)
+        except BaseException:
+            discard_all(bodies)
+            raise
+        return Outgoing(message, bodies, original_content_type=asked.header("content-type") or "")
 
     def discard(self, request: rest.RestRequest) -> None:
         """Nothing is spooled before the body is complete."""

@@ -45,3 +45,8 @@ LEDGER_STEP = """
     );
     CREATE INDEX policy_refusal_owner ON policy_refusal (owner, number);
 """
+PRECHECK_STEP = """
+    CREATE TABLE policy_precheck (
+        policy_id TEXT PRIMARY KEY
+    );
+"""

@@ -94,6 +94,18 @@ class PolicyStore:
                 )
             connection.execute("UPDATE server SET generation = generation + 1")
 
+    def precheck(self, policy_id: str, *, is_on: bool) -> None:
+        """Hold requests of this gateway's own clients against a policy before they leave, or no longer."""
+        with self._database.transaction() as connection:
+            if is_on:
+                connection.execute(
+                    "INSERT INTO policy_precheck (policy_id) VALUES (?) ON CONFLICT (policy_id) DO NOTHING",
+                    (policy_id,),
+                )
+            else:
+                connection.execute("DELETE FROM policy_precheck WHERE policy_id = ?", (policy_id,))
+            connection.execute("UPDATE server SET generation = generation + 1")
+
     def documents(self) -> list[Loaded]:
         """Every document, with what is wrong with it."""
         found: list[Loaded] = []
@@ -118,6 +130,7 @@ class PolicyStore:
             },
             tuple(d for d in documents if isinstance(d, Policy)),
             tuple(d for d in documents if isinstance(d, Suspension)),
+            frozenset(str(r[0]) for r in self._database.query("SELECT policy_id FROM policy_precheck")),
         )
 
     def _verify(self, signed: bytes) -> Policy | Suspension:

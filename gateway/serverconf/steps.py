@@ -7,7 +7,7 @@ engine, so both engines give the same ones and none is ever used twice. Instants
 from __future__ import annotations
 
 from gateway.keyconf.steps import KEYCONF_STEP
-from gateway.policies.steps import LEDGER_STEP, POLICY_STEP
+from gateway.policies.steps import LEDGER_STEP, POLICY_STEP, PRECHECK_STEP
 
 FIRST = """
     CREATE TABLE server (
@@ -202,4 +202,4 @@ SETTINGS = """
     )
 """
 
-STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP, POLICY_STEP, LEDGER_STEP, FOLLOWING, SETTINGS)
+STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP, POLICY_STEP, LEDGER_STEP, FOLLOWING, SETTINGS, PRECHECK_STEP)

@@ -293,6 +293,46 @@ async def test_quota_of_an_account_is_refused_beyond_its_number() -> None:
     assert (await gate.ask(with_header("x-road-userid", "MX-30-IPE:emp-2")))[0] == 200
 
 
+async def leave(asked: Asked, *, is_on: bool = True, code: str = "oss-v1") -> None:
+    gate = PolicyGate(lambda: NOW, lambda _fields: None)
+    gate.swap(BoundPolicies({}, (policy(),), (), frozenset((POLICY_ID,) if is_on else ())))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield asked.body or b""
+
+    message = Message(
+        Protocol.REST,
+        is_response=False,
+        raw=b"",
+        digest=b"",
+        client=CLIENT,
+        service=replace(SERVICE.id, service_code=code),
+        message_id="m-1",
+        request_id="r-1",
+    )
+    await gate.check_leaving(
+        ServiceCall(message, asked.method, asked.target, tuple(asked.headers.items()), body)
+    )
+
+
+async def test_consumers_gateway_refuses_early_what_the_policy_refuses_and_says_why_in_both_languages() -> (
+    None
+):
+    with pytest.raises(NotAllowed) as refused:
+        await leave(with_header("x-oss-rol", "AUDITOR"))
+    detail = refused.value.detail
+    assert "was not sent" in detail
+    assert "SS-210 / El rol del solicitante no está permitido" in detail
+    assert "The requester's role is not allowed" in detail
+    assert "rule oss:perm-consultarHistoria, X-OSS-Rol" in detail
+
+
+async def test_consumers_gateway_lets_go_what_is_granted_not_described_or_not_prechecked() -> None:
+    await leave(ASKED)
+    await leave(with_header("x-oss-rol", "AUDITOR"), code="another")
+    await leave(with_header("x-oss-rol", "AUDITOR"), is_on=False)
+
+
 async def test_soap_service_under_a_policy_is_not_called() -> None:
     gate = Gate(ANSWER)
     soap = replace(SERVICE, type=ServiceType.WSDL)
