@@ -26,6 +26,7 @@ from certs.edges.configurationfiles import load_configuration_folder
 from certs.evidence import verify_container
 from social_security import pack, seed
 from social_security.notices import notice_of
+from social_security.wsdl import services_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,7 +241,11 @@ class Country:
 
     def services_of(self, code: str) -> list[str]:
         """The services of a member by identifier."""
-        return [f"{member_path(code)}/{subsystem}/oss-v1" for subsystem in subsystems_of(code)]
+        rest = [f"{member_path(code)}/{subsystem}/oss-v1" for subsystem in subsystems_of(code)]
+        if code == ONIESS:
+            return rest
+        soap = [f"{member_path(code)}/{s}/{name}" for s in subsystems_of(code) for name in services_of(s)]
+        return [*rest, *soap]
 
     def start_system(self, code: str) -> None:
         """Start a member's information system."""
@@ -435,6 +440,8 @@ class Country:
                         lines += _allow(caller, "GET", entry["path"])
                 for operation in operations:
                     lines += _allow(caller, operation.method, _pattern(operation.path))
+            if code != ONIESS:
+                lines += self._soap_services(code, subsystem)
             for method, path in self._for_oniess(code, subsystem):
                 lines += _allow(f"{member_path(ONIESS)}/GOBIERNO", method, path)
             if (code, subsystem) == (REGISTRY, "IDENT"):
@@ -444,6 +451,16 @@ class Country:
                 for caller in self._callers(code, subsystem):
                     lines += _allow(caller, "POST", "/registry/sync/search")
         return "\n".join(lines) + "\n"
+
+    def _soap_services(self, code: str, subsystem: str) -> list[str]:
+        """The subsystem's services over SOAP; rights to them are whole."""
+        lines: list[str] = []
+        for name in services_of(subsystem):
+            lines += ["[[client.service]]", f'code = "{name}"', 'version = "v1"', 'type = "WSDL"']
+            lines += [f'url = "http://{self.address(code)}:{SYSTEM_PORT}/soap"']
+            for caller in self._callers(code, subsystem):
+                lines += ["[[client.service.allow]]", f'subject = "{caller}"']
+        return lines
 
     @staticmethod
     def _for_oniess(code: str, subsystem: str) -> list[tuple[str, str]]:

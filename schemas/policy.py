@@ -116,6 +116,20 @@ class Public(_Struct, frozen=True):
     path: str
 
 
+class SoapForm(_Struct, frozen=True):
+    """Where SOAP messages say what REST says in headers, and what a refusal looks like in them.
+
+    ``element`` of ``namespace`` is the SOAP header that holds the context; ``context`` gives each header of the vocabulary
+    as a template over its parts, as ``{avisoPrivacidad.uri};sha256={avisoPrivacidad.sha256}``. ``error`` are the fields of
+    a refusal's body, in the order of the error element. Permissions for SOAP have the method ``SOAP``.
+    """
+
+    namespace: str
+    element: str
+    context: dict[str, str]
+    error: tuple[str, ...]
+
+
 class Policy(_Struct, frozen=True):
     """A whole policy. ``previous`` is the SHA-256 of the version before it, in hex."""
 
@@ -136,6 +150,7 @@ class Policy(_Struct, frozen=True):
     # Fields of a request that name whom it is about, by pseudonym: kept with a refusal, so that she can be told of it.
     subject_fields: tuple[str, ...] = ()
     public: tuple[Public, ...] = ()
+    soap: SoapForm | None = None
 
     @property
     def order(self) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from social_security.registry.desk import RegistryDesk
 from social_security.registry.store import RegistryStore
 from social_security.road import Road
 from social_security.service import Services
+from social_security.soapservice import add_soap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -66,8 +67,10 @@ def build_registry(folder: Path, settings: Settings, road: Road) -> web.Applicat
         settings.policy,
         road,
     )
-    app = Services(desk, desk.acts(), desk.readings()).app()
+    services = Services(desk, desk.acts(), desk.readings())
+    app = services.app()
     add_dci(app, desk)
+    add_soap(app, services)
     return _beside(app, road, desk.outbox.run)
 
 
@@ -90,7 +93,10 @@ def build_institute(folder: Path, settings: Settings, road: Road) -> web.Applica
             desk.tick()
             await asyncio.sleep(TICK_S)
 
-    return _beside(Services(desk, desk.acts(), desk.readings()).app(), road, desk.outbox.run, routine)
+    services = Services(desk, desk.acts(), desk.readings())
+    app = services.app()
+    add_soap(app, services)
+    return _beside(app, road, desk.outbox.run, routine)
 
 
 def build_oniess(folder: Path, settings: Settings, road: Road) -> web.Application:

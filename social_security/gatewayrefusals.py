@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security import pack
+from social_security import pack, soapwords
 from social_security.faults import DomainError
 from social_security.policydocument import REFUSAL_CODES
 
@@ -65,7 +65,8 @@ class GatewayRefusal:
     @property
     def action(self) -> str:
         """What was asked for, in plain Spanish."""
-        operation = pack.operations().get(self.rule.removeprefix("oss:perm-"))
+        name = self.rule.removeprefix("oss:perm-").removeprefix("oss:soap-")
+        operation = pack.operations().get(soapwords.OPERATIONS.get(name, name))
         return "Solicitud rechazada por la pasarela" if operation is None else operation.es
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from social_security import pack
+from social_security import pack, soapwords
 from social_security.curp import LEAK
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ _CONTEXT = {
     "X-OSS-Sistema": r".{1,200}",
     "X-OSS-Aviso": r"https://[^ ;]+;sha256=[0-9a-f]{64}",
 }
+# Where a SOAP message says what REST says in headers.
+_SOAP_CONTEXT = {
+    "X-OSS-Proposito": "{proposito}",
+    "X-OSS-Fundamento": "{fundamento}",
+    "X-OSS-Rol": "{rolSolicitante}",
+    "X-OSS-Motivo": "{motivo}",
+    "X-OSS-Sistema": "{sistema}",
+    "X-OSS-Politica": "{versionPolitica}",
+    "X-OSS-Aviso": "{avisoPrivacidad.uri};sha256={avisoPrivacidad.sha256}",
+}
+_SOAP_ERROR = ("codigo", "mensaje", "campo", "reintentable")
 _ERROR_FIELDS = (
     *("codigo", "mensaje", "message", "campo", "reintentable", "regla"),
     *("fundamento", "motivacion", "medioImpugnacion", "autoridad", "limiteImpugnacion", "causa"),
@@ -76,18 +87,25 @@ def build_policy(
             {
                 "id": "oss:no-curp",
                 "pattern": LEAK.pattern,
-                "except_permissions": ["oss:perm-buscarBeneficiario"],
-                "except_fields": ["curp"],
+                "except_permissions": ["oss:perm-buscarBeneficiario", "oss:soap-buscarBeneficiario"],
+                "except_fields": ["curp", "persona.curp"],
             }
         ],
         "forbidden_fields": services["forbidden_fields"],
         "error_fields": list(_ERROR_FIELDS),
-        "subject_fields": ["pid", "testigo"],
+        "subject_fields": ["pid", "testigo", "persona.pid", "persona.testigo"],
+        "soap": {
+            "namespace": soapwords.NS,
+            "element": "contexto",
+            "context": _SOAP_CONTEXT,
+            "error": _SOAP_ERROR,
+        },
         "public": [{**entry, "service_code": code} for entry in services["public"]],
         "permissions": [
             _permission(o, code, (more_answer_fields or {}).get(o.name, ()))
             for o in pack.operations().values()
-        ],
+        ]
+        + [_soap_permission(entry) for entry in services["soap"]],
         "refusals": {reason: _refusal(row) for reason, row in REFUSAL_CODES.items()},
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
@@ -125,6 +143,19 @@ def _permission(operation: pack.Operation, code: str, more: tuple[str, ...]) -> 
         "daily_quota": operation.daily_quota,
         "retention": operation.retention,
         "category": operation.category,
+    }
+
+
+def _soap_permission(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The permission of a service over SOAP: that of its operation, with the fields as the XML schema names them."""
+    operation = pack.operations()[soapwords.OPERATIONS[entry["service"]]]
+    return _permission(operation, entry["service"], ()) | {
+        "id": f"oss:soap-{entry['service']}",
+        "method": "SOAP",
+        "path": "/",
+        "request_fields": entry["request_fields"],
+        "answer_fields": [*entry["answer_fields"], "error.*", "negativa.*"],
+        "conditional": entry.get("conditional_fields", []),
     }
 
 

@@ -55,6 +55,15 @@ class Answer:
     categories: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to: a body, and the status and media type it has over HTTP."""
+
+    body: Mapping[str, Any]
+    status: int
+    content_type: str
+
+
 class Desk(Protocol):
     """What the wrapper needs of a system: which member it is, its clock, and who is told of each outcome."""
 
@@ -118,51 +127,80 @@ class Services:
 
     def _handler(self, operation: Operation) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
-            asked: Asked | None = None
+            body: dict[str, Any] | DomainError
             try:
-                asked = self._asked(operation, request, await _read_body(request))
-                self.desk.tick()
-                self.desk.admit(asked)
-                given = self.acts[operation.name](asked)
-                answer = given if isinstance(given, Answer) else await given
-                self.desk.record(asked, answer, None)
-                return _json(answer.body, answer.status, "application/json")
-            except DomainError as came:
-                today = self.desk.now().astimezone(self.desk.zone).date()
-                error = formal(came, self.desk.appeal(today))
-                if asked is not None:
-                    self.desk.record(asked, None, error)
-                log.info(
-                    "refused", extra={"event": "refused", "operation": operation.name, "code": error.code}
-                )
-                return _json(error.to_json(), error.status, error.content_type)
-            except Exception as err:
-                # Neither text nor traceback: both may hold what was asked.
-                fault_id = str(uuid.uuid4())
-                log.error(
-                    "unexpected",
-                    extra={
-                        "event": "internal_error",
-                        "operation": operation.name,
-                        "fault_id": fault_id,
-                        "reason": type(err).__name__,
-                        "line": _where(err),
-                    },
-                )
-                internal = DomainError("SS-900", f"folio {fault_id}", f"reference {fault_id}")
-                return _json(internal.to_json(), internal.status, internal.content_type)
+                body = await _read_body(request)
+            except DomainError as error:
+                body = error
+            outcome = await self.carry_out(
+                operation, dict(request.headers), request.path_qs, dict(request.match_info), body
+            )
+            return _json(outcome.body, outcome.status, outcome.content_type)
 
         return handle
 
-    def _asked(self, operation: Operation, request: web.Request, body: dict[str, Any]) -> Asked:
-        _check_leaks(operation, request, body)
-        context = parse_context(dict(request.headers))
+    async def carry_out(
+        self,
+        operation: Operation,
+        headers: Mapping[str, str],
+        address: str,
+        path: Mapping[str, str],
+        body: dict[str, Any] | DomainError,
+        check: Callable[[date], None] | None = None,
+    ) -> Outcome:
+        """One request through every check, its operation and its record; ``check`` is the form's own look at the body."""
+        asked: Asked | None = None
+        try:
+            if isinstance(body, DomainError):
+                raise body
+            asked = self._asked(operation, headers, address, path, body, check)
+            self.desk.tick()
+            self.desk.admit(asked)
+            given = self.acts[operation.name](asked)
+            answer = given if isinstance(given, Answer) else await given
+            self.desk.record(asked, answer, None)
+            return Outcome(answer.body, answer.status, "application/json")
+        except DomainError as came:
+            today = self.desk.now().astimezone(self.desk.zone).date()
+            error = formal(came, self.desk.appeal(today))
+            if asked is not None:
+                self.desk.record(asked, None, error)
+            log.info("refused", extra={"event": "refused", "operation": operation.name, "code": error.code})
+            return Outcome(error.to_json(), error.status, error.content_type)
+        except Exception as err:
+            # Neither text nor traceback: both may hold what was asked.
+            fault_id = str(uuid.uuid4())
+            log.error(
+                "unexpected",
+                extra={
+                    "event": "internal_error",
+                    "operation": operation.name,
+                    "fault_id": fault_id,
+                    "reason": type(err).__name__,
+                    "line": _where(err),
+                },
+            )
+            internal = DomainError("SS-900", f"folio {fault_id}", f"reference {fault_id}")
+            return Outcome(internal.to_json(), internal.status, internal.content_type)
+
+    def _asked(
+        self,
+        operation: Operation,
+        headers: Mapping[str, str],
+        address: str,
+        path: Mapping[str, str],
+        body: dict[str, Any],
+        check: Callable[[date], None] | None,
+    ) -> Asked:
+        _check_leaks(operation, headers, address, body)
+        context = parse_context(headers)
         now = self.desk.now()
         today = now.astimezone(self.desk.zone).date()
         wireschema.check_values(body, today, takes_curp=operation.name == "buscarBeneficiario")
+        if check is not None:
+            check(today)
         wireschema.check_request(operation, body)
         check_context(operation, context, self.desk.policy)
-        path = dict(request.match_info)
         named = path.get("caso") or path.get("folio")
         if named is not None and named != context.case:
             raise DomainError(
@@ -188,11 +226,13 @@ async def _read_body(request: web.Request) -> dict[str, Any]:
     return value
 
 
-def _check_leaks(operation: Operation, request: web.Request, body: dict[str, Any]) -> None:
+def _check_leaks(
+    operation: Operation, headers: Mapping[str, str], address: str, body: dict[str, Any]
+) -> None:
     """No CURP in the address, in a header, or in the body of any service but the registry's look-up."""
-    if find_curp(request.path_qs):
+    if find_curp(address):
         raise DomainError("SS-105", field="URL")
-    for name, value in request.headers.items():
+    for name, value in headers.items():
         if find_curp(value):
             raise DomainError("SS-105", field=name)
     for name, value in wireschema.strings(body):
@@ -213,9 +253,12 @@ def _reading(reading: Reading) -> Callable[[web.Request], Any]:
     return handle
 
 
-def _json(body: dict[str, Any], status: int, content_type: str) -> web.Response:
+def _json(body: Mapping[str, Any], status: int, content_type: str) -> web.Response:
     return web.Response(
-        text=json.dumps(body, ensure_ascii=False), status=status, content_type=content_type, charset="utf-8"
+        text=json.dumps(dict(body), ensure_ascii=False),
+        status=status,
+        content_type=content_type,
+        charset="utf-8",
     )
 
 

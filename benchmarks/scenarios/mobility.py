@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.country import Call
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
+from benchmarks.soapcalls import soap_call
 from social_security import eventchain
 from social_security.history import Period, parse_rules, share, total
 
@@ -89,6 +90,30 @@ def s02(stage: Stage) -> None:
     stage.expect(back.body.get("pidPar") == "AJNFRDKTSHCHQJJSAS142ESQYGQ", "direction matters")
     _tokens(stage)
     stage.prove([first, in_url])
+    _over_soap(stage)
+
+
+def _over_soap(stage: Stage) -> None:
+    """The same look-up and the same refusals over SOAP: signed answers, never faults."""
+    why = Call("PUR-IDENT", "CONS-15-2026-00000003", "ANALISTA_AFILIACION", "Alta de trabajadora")
+
+    def find(who: str, call: Call) -> Reply:
+        content = f"<ss:persona>{who}</ss:persona>"
+        return soap_call(stage.country, "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", content, call)
+
+    found = find(f"<ss:curp>{curp_of('ana')}</ss:curp>", why)
+    stage.expect(
+        found.body == {"resultado": "COINCIDE", "pid": pid_of("ana", "15-ISSEMYM")},
+        f"over SOAP: {found.body}",
+    )
+    wrong = find("<ss:curp>EEPA780514MMCJRN94</ss:curp>", why)
+    stage.expect((wrong.error, wrong.body.get("codigo")) == (None, "SS-102"), f"the registry's: {wrong.body}")
+    purpose = Call("PUR-HIST", why.case, why.role, why.reason)
+    refused = find(f"<ss:pid>{pid_of('ana', '15-ISSEMYM')}</ss:pid>", purpose)
+    stage.expect(
+        (refused.error, refused.body.get("codigo")) == (None, "SS-201"), f"the gateway's: {refused.body}"
+    )
+    stage.prove([found, wrong, refused])
 
 
 def _tokens(stage: Stage) -> None:

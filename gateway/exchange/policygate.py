@@ -1,8 +1,8 @@
 """Policies in the path: a service behind its policy, so that what is refused never reaches it and never leaves.
 
-`PolicyGate` wraps the call of a service. A refusal is an ordinary answer of the provider: the exchange signs and logs it
-like any other. Every answer of a bound service carries ``X-Sacbe-Policy`` with version, rule and decision, inside the
-signature. A bound service without a policy in force is not called at all.
+`PolicyGate` wraps the call of a service, over REST or SOAP. A refusal is an ordinary answer of the provider: the exchange
+signs and logs it like any other. Every REST answer of a bound service carries ``X-Sacbe-Policy`` with version, rule and
+decision, inside the signature. A bound service without a policy in force is not called at all.
 
 Quotas are counted, and refusals noted, in a `Ledger` that outlives the process. What is noted of a refusal names the
 persons only as the policy's ``subject_fields`` do, and nothing that the policy forbids.
@@ -28,6 +28,7 @@ from gateway.exchange.policy import (
     strip_answer,
     told_of,
 )
+from gateway.exchange.policysoap import soap_answer, soap_asked, soap_refusal
 from gateway.exchange.ports import ServiceAnswer
 from schemas.faults import Kind, NotAllowed
 
@@ -202,13 +203,17 @@ class PolicyGate:
                 Kind.ACCESS_DENIED,
                 f"service {service.id.path()} is under policy {binding.policy_id}, and no version of it is in force here",
             )
-        if not service.type.is_rest:
+        if not service.type.is_rest and policy.soap is None:
             raise NotAllowed(
                 Kind.ACCESS_DENIED,
-                f"service {service.id.path()} is under a policy, and policies are evaluated on REST messages only; "
+                f"service {service.id.path()} is under a policy that says nothing of SOAP; "
                 "offer it over REST, or take it out with 'gateway policy bind'",
             )
-        asked = await _asked(service.id, call)
+        asked = (
+            await _asked(service.id, call)
+            if service.type.is_rest or policy.soap is None
+            else soap_asked(policy, policy.soap, service.id, call.message)
+        )
         told = told_of(policy, asked)
         if bound.suspension(call.message.client, now) is not None:
             yield await self._refused(Refused("suspended", "suspension", policy), service, call, told)
@@ -242,16 +247,18 @@ class PolicyGate:
         if not needs_body(granted):
             return ServiceAnswer(answered.status, answered.reason, (*answered.headers, tag), answered.chunks)
         body = await _read(answered.chunks)
+        shown = body if service.type.is_rest else _shown(answered, body)
         refused = (
             Refused("answer_fields", granted.rule, granted.policy)
-            if body is None
-            else decide_answer(granted, answered.status, body)
+            if shown is None
+            else decide_answer(granted, answered.status, shown)
         )
         if refused is None:
             return ServiceAnswer(
                 answered.status, answered.reason, (*answered.headers, tag), _one(body or b"")
             )
-        if binding.excess is Excess.STRIP and body is not None:
+        # An envelope is not taken apart and put together again: SOAP answers are refused whole.
+        if binding.excess is Excess.STRIP and body is not None and service.type.is_rest:
             stripped = strip_answer(granted, answered.status, body)
             if stripped is not None and decide_answer(granted, answered.status, stripped) is None:
                 await self._tell("policy_stripped", refused, service, call, told)
@@ -269,6 +276,9 @@ class PolicyGate:
         body = {**answer.body, "regla": refused.rule}
         if refused.field:
             body["campo"] = refused.field
+        if not service.type.is_rest and refused.policy.soap is not None:
+            envelope = soap_refusal(refused.policy.soap, call.message, body)
+            return ServiceAnswer(200, "OK", (("Content-Type", "text/xml; charset=utf-8"),), _one(envelope))
         return ServiceAnswer(
             answer.status,
             "Refused by policy",
@@ -307,6 +317,13 @@ class PolicyGate:
                 told,
             )
         )
+
+
+def _shown(answered: ServiceAnswer, body: bytes | None) -> bytes | None:
+    """What a policy sees of a SOAP answer; None for attachments and what cannot be looked into."""
+    if body is None or not (answered.header("content-type") or "").lower().startswith("text/xml"):
+        return None
+    return soap_answer(body)
 
 
 async def _asked(service: ServiceId, call: ServiceCall) -> Asked:

@@ -40,7 +40,8 @@ async def take_refusals(desk: InstituteDesk) -> None:
 
 def _subject(desk: InstituteDesk, refusal: GatewayRefusal) -> Pid | None:
     """The person's own PID here; None when the attempt names nobody this institute knows."""
-    told = refusal.told
+    # Over SOAP the same stands below ``persona``.
+    told = {name.removeprefix("persona."): value for name, value in refusal.told.items()}
     if "testigo" in told:
         return desk.subject_of_token(told["testigo"], refusal.at)
     try:

@@ -333,9 +333,11 @@ async def test_consumers_gateway_lets_go_what_is_granted_not_described_or_not_pr
     await leave(with_header("x-oss-rol", "AUDITOR"), is_on=False)
 
 
-async def test_soap_service_under_a_policy_is_not_called() -> None:
-    gate = Gate(ANSWER)
+async def test_soap_service_under_a_policy_that_says_nothing_of_soap_is_not_called() -> None:
+    document = json.loads(build_policy("1.0.0", NOW - timedelta(days=1)))
+    del document["soap"]
+    gate = Gate(ANSWER, Excess.REFUSE, parse_document(json.dumps(document).encode()))
     soap = replace(SERVICE, type=ServiceType.WSDL)
-    with pytest.raises(NotAllowed, match="REST messages only"):
+    with pytest.raises(NotAllowed, match="says nothing of SOAP"):
         await gate.ask(service=soap)
     assert gate.system.calls == 0
