@@ -440,8 +440,6 @@ class Country:
                         lines += _allow(caller, "GET", entry["path"])
                 for operation in operations:
                     lines += _allow(caller, operation.method, _pattern(operation.path))
-            if code != ONIESS:
-                lines += self._soap_services(code, subsystem)
             for method, path in self._for_oniess(code, subsystem):
                 lines += _allow(f"{member_path(ONIESS)}/GOBIERNO", method, path)
             if (code, subsystem) == (REGISTRY, "IDENT"):
@@ -450,6 +448,8 @@ class Country:
                 lines += [f'url = "http://{self.address(code)}:{SYSTEM_PORT}"']
                 for caller in self._callers(code, subsystem):
                     lines += _allow(caller, "POST", "/registry/sync/search")
+            if code != ONIESS:
+                lines += self._soap_services(code, subsystem)
         return "\n".join(lines) + "\n"
 
     def _soap_services(self, code: str, subsystem: str) -> list[str]:
