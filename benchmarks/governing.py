@@ -116,6 +116,11 @@ class Governing:
         """Policy 1.0.0."""
         return build_policy("1.0.0", EFFECTIVE)
 
+    @staticmethod
+    def policy_id() -> str:
+        """The policy's name, whatever its version."""
+        return POLICY_ID
+
     def policy_hash(self) -> str:
         """The SHA-256 that heads adopt and the next version names."""
         return hashlib.sha256(self.policy()).hexdigest()

@@ -190,6 +190,7 @@ def s10(stage: Stage) -> None:
     stage.prove([stage.replies[0], in_path])
     _quota(stage)
     _rogue(stage)
+    _held_at_home(stage, pair, port)
     stage.expect(len(trace()) == len(pack.operations()), "the matrix from law to evidence has no gap")
     _escalated(stage, pair)
 
@@ -278,6 +279,22 @@ def _rogue(stage: Stage) -> None:
     country.start_system("22-MQRO")
     country.federation.wait_for(f"http://{country.address('22-MQRO')}:9000/estado")
     time.sleep(max(0.0, (now + timedelta(seconds=12.5) - datetime.now(UTC)).total_seconds()))
+
+
+def _held_at_home(stage: Stage, pair: dict[str, str], port: Call) -> None:
+    """With a pre-check IPE's own gateway refuses early what the provider's would, and says the rule."""
+    data = str(stage.country.folder / "30-IPE")
+    before = stage.country.governing.policy_id()
+
+    def error() -> str | None:
+        call = _with(port, "X-OSS-Rol", "AUDITOR")
+        return stage.ask("30-IPE/PORT", "15-ISSEMYM", "consultarHistoria", pair, call).error
+
+    run_command(gateway_command, "policy", "precheck", "--data", data, "--policy", before)
+    stage.wait("a pre-check holds the request at home", lambda: error() == "server.clientproxy.access_denied")
+    run_command(gateway_command, "policy", "precheck", "--data", data, "--policy", before, "--off")
+    stage.wait("without it the provider refuses, signed", lambda: error() is None)
+    stage.prove()
 
 
 def _escalated(stage: Stage, pair: dict[str, str]) -> None:

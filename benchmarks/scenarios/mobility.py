@@ -6,11 +6,12 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.country import Call
+from benchmarks.country import DCI, Call
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
 from benchmarks.soapcalls import soap_call
 from social_security import eventchain
 from social_security.history import Period, parse_rules, share, total
+from social_security.notices import notice_of
 
 if TYPE_CHECKING:
     from benchmarks.country import Reply
@@ -91,6 +92,62 @@ def s02(stage: Stage) -> None:
     _tokens(stage)
     stage.prove([first, in_url])
     _over_soap(stage)
+    _over_dci(stage)
+
+
+def _over_dci(stage: Stage) -> None:
+    """A DCI speaker finds the same person, and an expression finds nobody."""
+    country, at = stage.country, "2026-03-02T09:00:00-06:00"
+    uri, digest = notice_of("15-ISSEMYM")
+
+    def search(**criteria: Any) -> Reply:
+        entry = {
+            "reference_id": "r-1",
+            "timestamp": at,
+            "search_criteria": {
+                "query_type": "idtype-value",
+                "query": {"type": "MX-PID", "value": pid_of("ana", "15-ISSEMYM")},
+                "consent": {
+                    "purpose": {"code": "PUR-IDENT", "text": "Alta", "ref_uri": f"{uri};sha256={digest}"}
+                },
+                "authorize": {
+                    "purpose": {
+                        "code": "CONS-15-2026-00000004",
+                        "text": "ANALISTA_AFILIACION",
+                        "ref_uri": "mx:LGPDPPSO-16-I",
+                    }
+                },
+                **criteria,
+            },
+        }
+        header = {
+            "version": "1.0.0",
+            "message_id": "1",
+            "message_ts": at,
+            "action": "search",
+            "total_count": 1,
+        }
+        body = {"signature": "", "header": header, "message": {"search_request": [entry]}}
+        return country.send(
+            "15-ISSEMYM/AFIL",
+            "MX/GOB/00-RNSS/IDENT",
+            "POST",
+            "/registry/sync/search",
+            body,
+            {"X-Road-UserId": "MX-15-ISSEMYM:emp-1", "Content-Type": "application/json"},
+            service=DCI,
+        )
+
+    found = search()
+    records = [r["data"]["reg_records"] for r in found.body.get("message", {}).get("search_response", [])]
+    stage.expect(
+        records == [[{"pid": pid_of("ana", "15-ISSEMYM"), "nivel": "LOA2", "estadoVital": "VIVA"}]],
+        f"over DCI: {found.error} {found.body}",
+    )
+    fished = search(query_type="expression", query={"sex": "F"})
+    codes = [r["status_reason_code"] for r in fished.body.get("message", {}).get("search_response", [])]
+    stage.expect(codes == ["rjct.search_criteria.invalid"], f"nobody fishes: {fished.body}")
+    stage.prove([found])
 
 
 def _over_soap(stage: Stage) -> None:
