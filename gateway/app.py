@@ -50,6 +50,7 @@ from gateway.listeners import health_app, open_exchange_listeners, serve
 from gateway.management import ManagementSender
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.spool import SpoolFolder
+from gateway.messagelog.telling import EvidenceTelling
 from gateway.metaservices.answering import Metaservices
 from gateway.monitoring.answering import Monitoring
 from gateway.monitoring.environment import machine_metrics, version_metric
@@ -222,7 +223,14 @@ class Gateway:
             own_certificates=lambda: (der_of(self._tls.own.chain[0]),),
             max_body_bytes=settings.limits.body_bytes,
             policies=self._policies,
-            local_services=Several((self._metaservices(), self._monitoring(), PolicyTelling(self._ledger))),
+            local_services=Several(
+                (
+                    self._metaservices(),
+                    self._monitoring(),
+                    PolicyTelling(self._ledger),
+                    EvidenceTelling(self._log.reader, utc_now),
+                )
+            ),
             observe=self._observe,
         )
 

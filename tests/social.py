@@ -54,6 +54,8 @@ class LocalRoad(Road):
                 return Heard(0, {})
             after = int(place.rpartition("=")[2])
             return Heard(200, {"refusals": [r for r in self.refusals if r["number"] > after]})
+        if "getEvidenceStatistics" in place:
+            return Heard(200, {"month": "2026-03", "messages": 40, "timestampedInTime": 38})
         if code in self.down or code not in self._country.clients:
             return Heard(0, {})
         async with self._country.clients[code].request(method, path, headers=headers, json=body) as answer:

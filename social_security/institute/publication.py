@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from social_security.faults import DomainError
-from social_security.indicators import SMALL_CELL
+from social_security.indicators import SMALL_CELL, Count
 from social_security.institute.counting import count_month
 from social_security.institute.refusedattempts import take_refusals
 
@@ -92,7 +92,19 @@ async def read_indicators(desk: InstituteDesk, query: Mapping[str, str]) -> web.
     period = period_of(query)
     await take_refusals(desk)
     counts = count_month(desk, period)
+    evidence = await _evidence(desk, period)
+    if evidence is not None:
+        counts["IND-11"] = evidence.to_json()
     return web.json_response({"periodo": period, "miembro": desk.member, "conteos": counts})
+
+
+async def _evidence(desk: InstituteDesk, period: str) -> Count | None:
+    """Messages of the month in this institute's gateway that were timestamped in time; None when it does not tell."""
+    if not desk.road.is_set:
+        return None
+    place = f"BITACORA/getEvidenceStatistics?month={period}"
+    heard = await desk.road.read("BITACORA", desk.member, place)
+    return Count(heard.body["timestampedInTime"], heard.body["messages"]) if heard.is_done else None
 
 
 async def read_violations(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:

@@ -121,8 +121,9 @@ def apply_event(desk: InstituteDesk, asked: Asked) -> Answer:
         undone = desk.vital.before(body.get("anula", ""))
         if undone is None:
             raise DomainError("SS-400", "no hay tal evento", "there is no such event", field="anula")
-        desk.persons.save_affiliation(replace(affiliation, state=undone[0]))
+        # Payments first: whoever sees the state restored sees what is owed too.
         owed = desk.vital.resume_payments(subject.pid, body["fechaEvento"])
+        desk.persons.save_affiliation(replace(affiliation, state=undone[0]))
         if owed is not None:
             answer["adeudos"] = owed
     desk.vital.add(subject.pid, body, affiliation.state, asked.now.isoformat())

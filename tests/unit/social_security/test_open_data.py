@@ -61,7 +61,7 @@ async def test_every_indicator_is_answered_and_says_its_source(country: SmallCou
     assert list(rows) == [i.id for i in INDICATORS]
     assert (rows["IND-13"]["valor"], rows["IND-01"]["numerador"]) == (0.31, 5)
     assert rows["IND-02"]["suprimido"]
-    assert rows["IND-11"]["fuente"] == "sin fuente"
+    assert (rows["IND-11"]["valor"], rows["IND-16"]["fuente"]) == (0.95, "sin fuente")
     assert "22-MQRO" in rows["IND-07"]["fuente"]
 
 
