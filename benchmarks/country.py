@@ -121,6 +121,7 @@ class Country:
         clock: bool = False,
         gateway_settings: str = "",
         system_settings: dict[str, str] | None = None,
+        quota: int | None = None,
     ) -> None:
         self.folder = folder
         self.base = base
@@ -129,7 +130,9 @@ class Country:
         self._gateway_settings = gateway_settings
         # More settings of systems, as lines of TOML: by member, or for all of them under "".
         self._system_settings = system_settings or {}
-        self.governing = Governing(folder / "gobierno")
+        # Look-ups of an account and day, where the policy is to say another number than the pack.
+        self.quota = quota or pack.operations()["buscarBeneficiario"].daily_quota or 0
+        self.governing = Governing(folder / "gobierno", quota)
         self._applicants: set[str] = set()
         self._specs = {c: self._spec(c, gateway_settings) for c in self.codes}
         self.federation = Federation(folder, list(self._specs.values()), base=base)

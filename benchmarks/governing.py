@@ -56,8 +56,9 @@ class _Key:
 class Governing:
     """Three governing keys under one folder; a policy needs all three."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quota: int | None = None) -> None:
         self._folder = folder
+        self._quota = quota
 
     def _keys(self) -> list[_Key]:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,7 @@ class Governing:
 
     def policy(self) -> bytes:
         """Policy 1.0.0."""
-        return build_policy("1.0.0", EFFECTIVE)
+        return build_policy("1.0.0", EFFECTIVE, daily_quota=self._quota)
 
     @staticmethod
     def policy_id() -> str:

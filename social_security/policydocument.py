@@ -61,8 +61,12 @@ def build_policy(
     effective_until: datetime | None = None,
     previous: str | None = None,
     more_answer_fields: Mapping[str, tuple[str, ...]] | None = None,
+    daily_quota: int | None = None,
 ) -> bytes:
-    """The policy's bytes. ``more_answer_fields`` grants fields to operations by name: it needs a new version."""
+    """The policy's bytes. ``more_answer_fields`` grants fields to operations by name: it needs a new version.
+
+    ``daily_quota`` is another number for the operations that have one: quotas are the policy's to set.
+    """
     services = pack.services()
     code = services["service_code"]
     document: dict[str, Any] = {
@@ -108,6 +112,9 @@ def build_policy(
         + [_soap_permission(entry) for entry in services["soap"]],
         "refusals": {reason: _refusal(row) for reason, row in REFUSAL_CODES.items()},
     }
+    if daily_quota is not None:
+        for permission in document["permissions"]:
+            permission["daily_quota"] = permission["daily_quota"] and daily_quota
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
 
 

@@ -51,13 +51,14 @@ def main() -> None:
     sys.exit(1 if any(o.failures for o in outcomes) else 0)
 
 
-def run(folder: Path, base: str, names: list[str]) -> list[Outcome]:
-    """The outcomes, each printed as it comes."""
+def run(folder: Path, base: str, names: list[str], *, quota: int | None = None) -> list[Outcome]:
+    """The outcomes, each printed as it comes. ``quota``: another number of look-ups a day than the pack's 2,000."""
     country = Country(
         folder,
         CODES,
         base,
         clock=True,
+        quota=quota,
         system_settings={
             "": f'platform = "http://{base}.12:{PLATFORM_PORT}/registros"',
             "00-ONIESS": "collect_s = 10",

@@ -1,7 +1,6 @@
 """The leakage test: after a whole run no CURP stands in a log line, a metric, an address, or a database in the clear.
 
-What may hold one: the signed record of a look-up in the two message logs it went through, and the containers made of it.
-Those are named here, counted, and nothing else is let pass.
+Message logs are no exception: what they hold of a message is sealed. Only a container that somebody downloads holds it open.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
 
     from benchmarks.country import Country
 
-# Tables that hold whole messages as they were signed.
-MESSAGE_TABLES = frozenset(("record", "attachment", "message", "body"))
-
 
 def scan(country: Country) -> Outcome:
     """Look through everything the processes wrote."""
-    outcome = Outcome("SCAN", "No CURP in logs and databases outside the signed messages")
+    outcome = Outcome("SCAN", "No CURP in logs and databases, message logs included")
     started = time.monotonic()
     for file in sorted(country.folder.glob("*.log")):
         outcome.checks += 1
@@ -35,8 +31,6 @@ def scan(country: Country) -> Outcome:
     for file in sorted(country.folder.rglob("*.sqlite")):
         for table, column in _columns(file):
             outcome.checks += 1
-            if table in MESSAGE_TABLES:
-                continue
             if _leaks(file, table, column):
                 outcome.failures.append(
                     f"{file.relative_to(country.folder)}: {table}.{column} holds a CURP pattern"

@@ -117,7 +117,7 @@ class Stage:
                 self.outcome.containers += 1
                 self.expect(evidence.verdict.is_valid, f"{evidence.file.name}: {evidence.verdict.code}")
 
-    def wait(self, what: str, held: Callable[[], bool], limit_s: float = 15.0) -> None:
+    def wait(self, what: str, held: Callable[[], bool], limit_s: float = 60.0) -> None:
         """Wait until something that happens by itself has happened."""
         deadline = time.monotonic() + limit_s
         while not held():
