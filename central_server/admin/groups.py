@@ -9,10 +9,10 @@ import msgspec
 from central_server.admin.desk import row
 from central_server.admin.values import (
     ClientIdView,
-    Code,
-    Description,
+    CodeAndDescription,
     Encoded,
     Limit,
+    NewDescription,
     Offset,
     PagingMetadata,
     client_id_view,
@@ -31,19 +31,6 @@ if TYPE_CHECKING:
     from central_server.admin.desk import Desk
     from central_server.store.groups import KeptGroup, KeptGroupMember
     from serving.operations import Call, Operation
-
-
-class NewGroup(msgspec.Struct, frozen=True):
-    """A group to be."""
-
-    code: Code
-    description: Description
-
-
-class GroupDescription(msgspec.Struct, frozen=True):
-    """A group's new description."""
-
-    description: Description
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -115,10 +102,10 @@ def operations(desk: Desk) -> Sequence[Operation]:
     return (
         row("GET", "/global-groups", api.all, "All global groups", "VIEW_GLOBAL_GROUPS", answer=list[GroupView]),
         row("POST", "/global-groups", api.add, "Create a group", "ADD_GLOBAL_GROUP",
-            body=NewGroup, answer=GroupView, status=201, event="ADD_GLOBAL_GROUP"),
+            body=CodeAndDescription, answer=GroupView, status=201, event="ADD_GLOBAL_GROUP"),
         row("GET", one, api.one, "One group", "VIEW_GROUP_DETAILS", answer=GroupView),
         row("PATCH", one, api.describe, "Edit a group's description", "EDIT_GROUP_DESCRIPTION",
-            body=GroupDescription, answer=GroupView, event="EDIT_GLOBAL_GROUP_DESCRIPTION"),
+            body=NewDescription, answer=GroupView, event="EDIT_GLOBAL_GROUP_DESCRIPTION"),
         row("DELETE", one, api.delete, "Delete a group", "DELETE_GROUP", status=204, event="DELETE_GLOBAL_GROUP"),
         row("GET", f"{one}/members/filter-model", api.filter_model, "Values for filters", "VIEW_GROUP_DETAILS",
             answer=FilterModel),
@@ -139,7 +126,7 @@ class _Groups:
         return [_view(g) for g in groups.list_groups(self._desk.read())]
 
     async def add(self, call: Call) -> GroupView:
-        asked = call.body_as(NewGroup)
+        asked = call.body_as(CodeAndDescription)
         with self._desk.change(call) as records:
             return _view(groups.add_group(records, asked.code, asked.description))
 
@@ -147,7 +134,7 @@ class _Groups:
         return _view(groups.need_group(self._desk.read(), call.path["group_code"]))
 
     async def describe(self, call: Call) -> GroupView:
-        asked = call.body_as(GroupDescription)
+        asked = call.body_as(NewDescription)
         with self._desk.change(call) as records:
             return _view(groups.describe_group(records, call.path["group_code"], asked.description))
 

@@ -11,8 +11,9 @@ from central_server.admin.values import (
     ClientIdView,
     ClientView,
     Code,
-    Description,
+    CodeAndDescription,
     Limit,
+    NewDescription,
     Offset,
     PagingMetadata,
     ServerView,
@@ -39,19 +40,6 @@ if TYPE_CHECKING:
     from central_server.store.members import KeptClient
     from central_server.store.records import Records
     from serving.operations import Call, Operation
-
-
-class MemberClass(msgspec.Struct, frozen=True):
-    """A class of members."""
-
-    code: Code
-    description: Description
-
-
-class MemberClassDescription(msgspec.Struct, frozen=True):
-    """A class's new description."""
-
-    description: Description
 
 
 class NewMemberId(msgspec.Struct, frozen=True):
@@ -149,11 +137,11 @@ def operations(desk: Desk) -> Sequence[Operation]:
     """The rows."""
     api = _Members(desk)
     return (
-        row("GET", "/member-classes", api.classes, "Member classes", "VIEW_MEMBER_CLASSES", answer=list[MemberClass]),
+        row("GET", "/member-classes", api.classes, "Member classes", "VIEW_MEMBER_CLASSES", answer=list[CodeAndDescription]),
         row("POST", "/member-classes", api.add_class, "Create a member class", "ADD_MEMBER_CLASS",
-            body=MemberClass, answer=MemberClass, status=201, event="ADD_MEMBER_CLASS"),
+            body=CodeAndDescription, answer=CodeAndDescription, status=201, event="ADD_MEMBER_CLASS"),
         row("PATCH", "/member-classes/{code}", api.edit_class, "Edit a class's description", "EDIT_MEMBER_CLASS",
-            body=MemberClassDescription, answer=MemberClass, event="EDIT_MEMBER_CLASS"),
+            body=NewDescription, answer=CodeAndDescription, event="EDIT_MEMBER_CLASS"),
         row("DELETE", "/member-classes/{code}", api.delete_class, "Delete a class", "DELETE_MEMBER_CLASS",
             status=204, event="DELETE_MEMBER_CLASS"),
         row("POST", "/members", api.add, "Add a member", "ADD_NEW_MEMBER",
@@ -193,20 +181,20 @@ class _Members:
 
     # Classes
 
-    async def classes(self, _call: Call) -> list[MemberClass]:
-        return [MemberClass(*found) for found in members.list_member_classes(self._desk.read())]
+    async def classes(self, _call: Call) -> list[CodeAndDescription]:
+        return [CodeAndDescription(*found) for found in members.list_member_classes(self._desk.read())]
 
-    async def add_class(self, call: Call) -> MemberClass:
-        asked = call.body_as(MemberClass)
+    async def add_class(self, call: Call) -> CodeAndDescription:
+        asked = call.body_as(CodeAndDescription)
         with self._desk.change(call) as records:
             members.add_member_class(records, asked.code, asked.description)
         return asked
 
-    async def edit_class(self, call: Call) -> MemberClass:
-        asked, code = call.body_as(MemberClassDescription), call.path["code"]
+    async def edit_class(self, call: Call) -> CodeAndDescription:
+        asked, code = call.body_as(NewDescription), call.path["code"]
         with self._desk.change(call) as records:
             members.describe_member_class(records, code, asked.description)
-        return MemberClass(code, asked.description)
+        return CodeAndDescription(code, asked.description)
 
     async def delete_class(self, call: Call) -> None:
         with self._desk.change(call) as records:

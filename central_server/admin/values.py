@@ -32,6 +32,19 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _CERTIFICATE_FILES = (".der", ".crt", ".pem", ".cer")
 
 
+class CodeAndDescription(msgspec.Struct, frozen=True):
+    """A member class, or a group to be made."""
+
+    code: Code
+    description: Description
+
+
+class NewDescription(msgspec.Struct, frozen=True):
+    """Another description for a member class or a group."""
+
+    description: Description
+
+
 class ClientIdView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A member or subsystem."""
 
