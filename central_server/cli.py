@@ -161,7 +161,19 @@ def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> 
 
 
 def _instance_of(data: Path) -> str:
-    return CentralStore(data / "central.sqlite").read().instance
+    """The instance, for a backup's manifest; from the shared database where the folder's settings name one."""
+    named = data / "settings.toml"
+    chosen = load(named if named.exists() else None, os.environ)
+    if not chosen.node.database and not (data / "central.sqlite").exists():
+        raise ValueError(
+            tr(
+                f"no hay servidor central en {data}; si los nodos comparten una base, nómbrela en {named} "
+                "o en SACBE_CENTRAL_NODE_DATABASE",
+                f"there is no central server in {data}; where nodes share a database, name it in {named} "
+                "or in SACBE_CENTRAL_NODE_DATABASE",
+            )
+        )
+    return open_store(data, chosen).read().instance
 
 
 def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:

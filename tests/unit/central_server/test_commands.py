@@ -107,3 +107,10 @@ def test_a_changed_record_of_either_log_is_found(made: Path, tmp_path: Path) -> 
 
 def test_no_instance_is_trusted_at_first(made: Path) -> None:
     assert run(made, "trusted", "list", "--json").output == ""
+
+
+def test_a_backup_of_an_empty_folder_is_refused_and_nothing_is_made_there(tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text("una frase de paso")
+    words = ("backup", "create", "--passphrase-file", str(tmp_path / "passphrase"), str(tmp_path / "b.age"))
+    assert "there is no central server" in run(tmp_path / "data", *words, status=1).output
+    assert not (tmp_path / "data" / "central.sqlite").exists()
