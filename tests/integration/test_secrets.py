@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from serving.selfsigned import self_signed
 from tests.keyscan import forms, found_below, found_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -185,8 +186,14 @@ def test_a_backup_holds_no_key_in_clear_whoever_opens_it(federation: Federation,
 
 
 def shown(address: str) -> bytes:
-    """The certificate of an admin listener."""
-    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 4000)))
+    """The certificate of an admin listener, which begins after the rest of its process."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 4000)))
+        except ConnectionError:
+            assert time.monotonic() < deadline, "nobody listens for administrators"
+            time.sleep(0.1)
 
 
 def test_administrators_see_the_same_certificate_after_an_unattended_restart(federation: Federation) -> None:
@@ -199,6 +206,37 @@ def test_administrators_see_the_same_certificate_after_an_unattended_restart(fed
         federation.start_gateway(spec)
     after = [shown(address) for address in (federation.central_address, APART.address, PROVIDER.address)]
     assert after == before
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something another process does."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+
+
+def test_a_start_that_waits_for_its_pin_shows_the_kept_certificate_once_somebody_came(
+    federation: Federation,
+) -> None:
+    kept, data = shown(PROVIDER.address), federation.data(PROVIDER)
+    federation.kill(PROVIDER.key)
+    settings = str(data / "settings.toml")
+    federation.start(PROVIDER.key, "gateway", "serve", "--data", str(data), "--settings", settings)
+    assert shown(PROVIDER.address) != kept
+    # The command trusts the certificate of now, whatever it is.
+    run_command(
+        gateway_command,
+        "token",
+        "login",
+        "--data",
+        str(data),
+        "--password-file",
+        str(federation.folder / "pin"),
+        "0",
+    )
+    until(lambda: shown(PROVIDER.address) == kept)
+    federation.wait_for(f"http://{PROVIDER.address}:5588/")
 
 
 def test_a_clear_key_that_an_earlier_version_left_is_sealed_at_the_next_start(federation: Federation) -> None:
