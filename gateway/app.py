@@ -43,8 +43,9 @@ from gateway.exchange.policygate import PolicyGate
 from gateway.exchange.ports import Road, Several
 from gateway.internaltls import open_internal_tls
 from gateway.keyconf.model import CertificateStatus
-from gateway.keyconf.operations import KeyOperations, Surroundings
+from gateway.keyconf.operations import KeyOperations
 from gateway.keyconf.store import KeyConfStore
+from gateway.keyconf.surroundings import Surroundings
 from gateway.keyconf.tokens import Tokens
 from gateway.listeners import health_app, open_exchange_listeners, serve
 from gateway.management import ManagementSender

@@ -83,8 +83,9 @@ async def _opened(
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
     from certs.tokens import SOFTWARE_TOKEN_ID
-    from gateway.keyconf.operations import KeyOperations, Surroundings
+    from gateway.keyconf.operations import KeyOperations
     from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.surroundings import Surroundings
     from gateway.keyconf.tokens import Tokens
 
     store = open_store(data)
@@ -217,7 +218,7 @@ def csr(
     from certs import csr as requests
     from certs import delegated
     from certs.profiles import profile_named
-    from gateway.keyconf.operations import render_request
+    from gateway.keyconf.requesting import render_request
 
     async def run() -> bytes:
         async with _opened(data, lambda: read_pin(pin_file)) as (operations, tokens):

@@ -10,7 +10,7 @@ from gateway.admin.keydesk import KeyDesk, check_may_request, member_of, row, us
 from gateway.admin.keyviews import KeyView, csr_actions, key_actions, key_view
 from gateway.admin.tokens import CsrGenerate, NameBody
 from gateway.keyconf.model import CertificateStatus, KeyRefused, KeyUsage
-from gateway.keyconf.operations import render_request
+from gateway.keyconf.requesting import render_request
 from schemas.faults import Fault
 from schemas.management import ManagementRequest, ManagementService
 from serving.operations import Answer, Download

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from certs.certificates import parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
 from gateway.keyconf.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
-from gateway.keyconf.operations import Orders
+from gateway.keyconf.surroundings import Orders
 from schemas.faults import Fault
 
 if TYPE_CHECKING:

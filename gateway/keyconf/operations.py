@@ -9,17 +9,13 @@ Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAn
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
-from certs import csr, delegated
 from certs.certificates import der_of, parse_certificate
 from certs.edges.devices import public_bytes
-from certs.profiles import profile_named
 from certs.tokens import KeyId, TokenStatus
 from gateway.keyconf import actions
 from gateway.keyconf.model import (
@@ -33,61 +29,21 @@ from gateway.keyconf.model import (
     SigningRequest,
     move,
 )
+from gateway.keyconf.requesting import FieldDescription, Requesting
 from gateway.keyconf.tokens import usage_by_extension
 from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Mapping
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
-    from certs.profiles import CertificateProfile
     from gateway.keyconf.model import Token
     from gateway.keyconf.store import KeyConfStore
+    from gateway.keyconf.surroundings import Orders, Surroundings
     from gateway.keyconf.tokens import Tokens
     from schemas.globalconf.shared import ApprovedCa
     from schemas.identifiers import ClientId, ServerId
-
-
-_KINDS: Mapping[KeyUsage | None, str] = {
-    KeyUsage.SIGNING: "rsa-2048",
-    KeyUsage.AUTHENTICATION: "rsa-2048",
-    None: "rsa-2048",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What operations ask of the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
-
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
-    server_id: Callable[[], ServerId]
-    configuration: Callable[[], TrustedConfiguration | None]
-    is_local_member: Callable[[ClientId], bool]
-    verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
-    key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
-
-
-class Orders(Protocol):
-    """Orders certificates from CAs."""
-
-    async def order(
-        self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
-    ) -> bytes:
-        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FieldDescription:
-    """A subject field as the admin API describes it."""
-
-    id: str
-    label_key: str
-    default_value: str
-    read_only: bool
-    required: bool
 
 
 class KeyOperations:
@@ -97,6 +53,7 @@ class KeyOperations:
         self._store = store
         self._tokens = tokens
         self._around = surroundings
+        self._requesting = Requesting(tokens, lambda: self._around)
 
     def take_key_kinds(self, kinds: Mapping[KeyUsage | None, str]) -> None:
         """Make new keys of other kinds from now on."""
@@ -197,13 +154,11 @@ class KeyOperations:
         self, ca_name: str, usage: KeyUsage, member: ClientId | None
     ) -> tuple[FieldDescription, ...]:
         """The fields a CA's profile wants in a request. Raises `KeyRefused`."""
-        ca = self.approved_ca(ca_name)
-        profile, requester = self._profile(ca), self._requester(usage, member)
-        values = requester.values()
-        return tuple(
-            FieldDescription(f.id, f.label, f.template.format_map(values), f.read_only, f.required)
-            for f in profile.fields(usage.value)
-        )
+        return self._requesting.subject_fields(ca_name, usage, member)
+
+    def approved_ca(self, name: str) -> ApprovedCa:
+        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        return self._requesting.approved_ca(name)
 
     async def create_request(
         self,
@@ -223,8 +178,8 @@ class KeyOperations:
             else PossibleAction.GENERATE_AUTH_CSR
         )
         actions.require(wanted, actions.key_actions(token, key))
-        request = self._new_request(key.id, usage, ca_name, member, values)
-        await self._signed(request, key)  # a request that cannot be signed is not kept
+        request = self._requesting.new_request(key.id, usage, ca_name, member, values)
+        await self._requesting.sign(request, key)  # a request that cannot be signed is not kept
         self._store.set_usage(key.id, usage)
         self._store.add_request(request)
         return request
@@ -239,7 +194,7 @@ class KeyOperations:
         values: Mapping[str, str],
     ) -> tuple[Key, SigningRequest]:
         """Make a key and a request for it, or neither."""
-        self._new_request(KeyId(""), usage, ca_name, member, values)  # refuse before a key is made
+        self._requesting.new_request(KeyId(""), usage, ca_name, member, values)  # refuse before a key is made
         key = await self.generate_key(token_id, label, usage)
         try:
             request = await self.create_request(key.id, usage, ca_name, member, values)
@@ -251,7 +206,7 @@ class KeyOperations:
     async def request_der(self, key_id: str, request_id: str) -> bytes:
         """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""
         _, key = await self.key(key_id)
-        return await self._signed(self._request(key, request_id), key)
+        return await self._requesting.sign(self._request(key, request_id), key)
 
     async def delete_request(self, key_id: str, request_id: str) -> None:
         """Drop a kept request."""
@@ -373,10 +328,10 @@ class KeyOperations:
         """Order the certificate for a kept request from its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
         _, key = await self.key(key_id)
         request = self._request(key, request_id)
-        ca = self.approved_ca(request.ca_name)
+        ca = self._requesting.approved_ca(request.ca_name)
         if ca.acme_server is None:
             raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
-        der = await self._signed(request, key)
+        der = await self._requesting.sign(request, key)
         return await self.import_certificate(await orders.order(ca, request.usage, request.member, der))
 
     async def renew_certificate(self, digest: str, orders: Orders) -> KeyCertificate:
@@ -389,8 +344,8 @@ class KeyOperations:
         parsed = parse_certificate(old.der)
         made: Key | None = None
         try:
-            ca = self._issuer_of(parsed)
-            values = _subject_values(parsed, self._profile(ca), old.usage)
+            ca = self._requesting.issuer_of(parsed)
+            values = self._requesting.values_of(parsed, ca, old.usage)
             made, request = await self.generate_key_with_request(
                 token.id, key.label, old.usage, ca.name, old.member, values
             )
@@ -403,92 +358,6 @@ class KeyOperations:
             raise
         self._store.change_certificate(old, renewed_hash=new.hash, renewal_error=None)
         return new
-
-    def _issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
-        configuration = self._around.configuration()
-        if configuration is None:
-            raise KeyRefused(
-                "global_conf_outdated", "there is no valid global configuration to take CAs from"
-            )
-        entries = configuration.approved_ca_entries(certificate.issuer, configuration.instance)
-        if not entries:
-            name = certificate.issuer.rfc4514_string()
-            raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name}", name)
-        return entries[0][0]
-
-    # What is asked of the configuration
-
-    def approved_ca(self, name: str) -> ApprovedCa:
-        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
-        configuration = self._around.configuration()
-        if configuration is None:
-            raise KeyRefused(
-                "global_conf_outdated", "there is no valid global configuration to take CAs from"
-            )
-        for ca in configuration.own.shared.approved_cas:
-            if ca.name == name:
-                return ca
-        raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name!r}", name)
-
-    def _profile(self, ca: ApprovedCa) -> CertificateProfile:
-        try:
-            return profile_named(ca.profile)
-        except Fault as fault:
-            raise KeyRefused("certificate_profile_instantiation_failure", fault.detail) from fault
-
-    def _requester(self, usage: KeyUsage, member: ClientId | None) -> csr.Requester:
-        server = self._around.server_id()
-        if usage is KeyUsage.SIGNING and member is None:
-            raise KeyRefused(
-                "memberId_required_for_sign_csr", "a signing certificate is for a member: say which"
-            )
-        holder = server.owner if member is None or usage is KeyUsage.AUTHENTICATION else member.member
-        if usage is KeyUsage.SIGNING and not self._around.is_local_member(holder):
-            raise KeyRefused("client_not_found", f"{holder.path()} is not a client here", holder.path())
-        configuration = self._around.configuration()
-        name = configuration.member_name(holder) if configuration else None
-        found = configuration.server(server) if configuration else None
-        address = (found.address or "") if found else ""
-        return csr.Requester(holder, server, name or holder.member_code, address, country="")
-
-    def _new_request(
-        self,
-        key_id: KeyId,
-        usage: KeyUsage,
-        ca_name: str,
-        member: ClientId | None,
-        values: Mapping[str, str],
-    ) -> SigningRequest:
-        ca = self.approved_ca(ca_name)
-        if usage is KeyUsage.SIGNING and ca.authentication_only:
-            raise KeyRefused(
-                "certificate_authority_not_found",
-                f"{ca_name} issues authentication certificates only",
-                ca_name,
-            )
-        requester = self._requester(usage, member)
-        try:
-            checked = csr.check_values(self._profile(ca), requester, usage.value, values)
-            csr.build_request_of(checked)
-        except (ValueError, TypeError) as err:
-            if isinstance(err, KeyRefused):
-                raise
-            raise KeyRefused("invalid_dn_parameter", str(err)) from err
-        holder = None if usage is KeyUsage.AUTHENTICATION else requester.member
-        return SigningRequest(
-            self._around.new_id(),
-            key_id,
-            usage,
-            holder,
-            ca_name,
-            ca.profile,
-            tuple(checked.items()),
-            self._around.now(),
-        )
-
-    async def _signed(self, request: SigningRequest, key: Key) -> bytes:
-        builder = csr.build_request_of(dict(request.values))
-        return await delegated.sign_request(builder, key.id, _public_key(key), self._tokens)
 
     def _request(self, key: Key, request_id: str) -> SigningRequest:
         found = next((r for r in key.requests if r.id == request_id), None)
@@ -566,11 +435,6 @@ def usage_of(certificate: x509.Certificate) -> KeyUsage:
     return usage
 
 
-def render_request(der: bytes, form: str) -> bytes:
-    """A request as ``DER`` or ``PEM``."""
-    return der if form.upper() == "DER" else x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
-
-
 def check_pin(pin: str) -> None:
     """Refuse a PIN that a token could not take. Raises `KeyRefused`."""
     if not pin.isascii() or not pin.isprintable():
@@ -589,29 +453,3 @@ async def _pin(attempt: Awaitable[None]) -> None:
         if fault.kind is Kind.TOKEN_NOT_ACTIVE:
             raise KeyRefused("action_not_possible", fault.detail) from fault
         raise
-
-
-def _public_key(key: Key) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
-    public_key = load_der_public_key(key.public_key)
-    if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise KeyRefused("action_not_possible", f"the key {key.id} is neither RSA nor EC")
-    return public_key
-
-
-def _subject_values(
-    certificate: x509.Certificate, profile: CertificateProfile, usage: KeyUsage
-) -> dict[str, str]:
-    """What the operator chose in the old request, read from the certificate that came of it."""
-    values: dict[str, str] = {}
-    for found in profile.fields(usage.value):
-        if found.read_only:
-            continue
-        if found.oid is None:
-            with contextlib.suppress(x509.ExtensionNotFound):
-                names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-                values[found.id] = ", ".join(str(n.value) for n in names)
-        else:
-            attributes = certificate.subject.get_attributes_for_oid(found.oid)
-            if attributes:
-                values[found.id] = str(attributes[0].value)
-    return values

@@ -29,8 +29,9 @@ from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_no
 from gateway.edges.identities import OwnIdentities
 from gateway.edges.revocation import OwnRevocation
 from gateway.keyconf.model import KeyCertificate, KeyRefused, KeyUsage
-from gateway.keyconf.operations import KeyOperations, Surroundings
+from gateway.keyconf.operations import KeyOperations
 from gateway.keyconf.store import KeyConfStore
+from gateway.keyconf.surroundings import Surroundings
 from gateway.keyconf.tokens import Tokens
 from gateway.serverconf.store import ServerConfStore
 from schemas.faults import Fault, Kind, TokenFailed

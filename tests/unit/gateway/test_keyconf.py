@@ -28,8 +28,10 @@ from gateway.keyconf.model import (
     KeyUsage,
     PossibleAction,
 )
-from gateway.keyconf.operations import KeyOperations, Surroundings, observe, render_request
+from gateway.keyconf.operations import KeyOperations, observe
+from gateway.keyconf.requesting import render_request
 from gateway.keyconf.store import KeyConfStore
+from gateway.keyconf.surroundings import Surroundings
 from gateway.keyconf.tokens import Tokens
 from gateway.serverconf.store import STEPS, ServerConfStore
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
