@@ -10,13 +10,14 @@ Spec: X-Road admin API contract (ports, cookies, headers, limits as X-Road 7.8 s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
 import uuid
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
@@ -36,17 +37,18 @@ from serving.operations import Bytes, Call, Download, Form, Operation, Principal
 from serving.problems import Problem, forbidden
 from serving.requestbodies import address_of, read_bytes, read_form, read_query
 from serving.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
-from serving.validation import parse_body
+from serving.validation import checked, parse_body
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from aiohttp.typedefs import Handler
 
     from serving.adminsettings import AdminSettings
     from serving.logins import Logins, Roles
 
+T = TypeVar("T")
 log = logging.getLogger("admin")
 
 CORRELATION_HEADER = "x-road-ui-correlation-id"
@@ -69,6 +71,8 @@ class Served:
     watch: Callable[[], Callable[[], Sequence[str]]] = watch_nothing
     # Why no changes are taken now (a restore is running, say), or None.
     closed: Callable[[], str | None] = lambda: None
+    # Adds the operators' pages to the application; None: there are none.
+    pages: Callable[[AdminApi, web.Application], None] | None = None
     # The page at ``/``, with ``{nonce}`` where a script's or style's nonce goes; None: a short one.
     page: str | None = None
 
@@ -122,6 +126,8 @@ class AdminApi:
             app.router.add_route(operation.method, f"/api/v1{operation.path}", self._dispatcher(operation))
         app.router.add_route("*", "/api/v1{tail:(/.*)?}", self._unknown)
         app.router.add_route("GET", "/", self._page)
+        if self._served.pages is not None:
+            self._served.pages(self, app)
         return app
 
     async def start(self, credentials: TlsCredentials, app: web.Application | None = None) -> None:
@@ -143,6 +149,36 @@ class AdminApi:
         """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    # For pages
+
+    @property
+    def has_oidc(self) -> bool:
+        """Whether an identity provider lets people in."""
+        return self._oidc is not None
+
+    async def run(
+        self,
+        name: str,
+        request: web.Request,
+        principal: Principal,
+        path: dict[str, str],
+        query: dict[str, str],
+    ) -> object:
+        """What the row of that id answers to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
+        operation = next(o for o in self.operations if o.id == name)
+        call = Call(principal, path, self._clock.now(), request[REQUEST_ID], address_of(request))
+        if operation.query is not None:
+            call.query = checked(operation.query, query, strict=False)
+
+        async def carry_out() -> object:
+            with _problems():
+                self._check_allowed(operation, request, call)
+                return await operation.handler(call)
+
+        if operation.event is None:
+            return await carry_out()
+        return await self._change(operation, request, call, carry_out)
 
     # What holds for every answer
 
@@ -235,25 +271,33 @@ class AdminApi:
                 request[REQUEST_ID],
                 address_of(request),
             )
-            if operation.event is None:
+
+            async def perform() -> web.StreamResponse:
                 return await self._perform(operation, request, call)
-            return await self._change(operation, request, call)
+
+            if operation.event is None:
+                return await perform()
+            return await self._change(operation, request, call, perform)
 
         return dispatch
 
-    async def _change(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
+    async def _change(
+        self, operation: Operation, request: web.Request, call: Call, perform: Callable[[], Awaitable[T]]
+    ) -> T:
         if operation.exclusive:
             async with self._changing:
-                return await self._change_now(operation, request, call)
-        return await self._change_now(operation, request, call)
+                return await self._change_now(operation, request, call, perform)
+        return await self._change_now(operation, request, call, perform)
 
-    async def _change_now(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
+    async def _change_now(
+        self, operation: Operation, request: web.Request, call: Call, perform: Callable[[], Awaitable[T]]
+    ) -> T:
         difference = self._served.watch()
         try:
             closed = self._served.closed()
             if closed is not None:
                 raise Problem(503, "closed_for_changes", [closed])
-            answer = await self._perform(operation, request, call)
+            answer = await perform()
         except Problem as problem:
             self._record(operation, request, call, _outcome(problem), difference(), problem)
             raise
@@ -264,14 +308,10 @@ class AdminApi:
         return answer
 
     async def _perform(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
-        try:
+        with _problems():
             self._check_allowed(operation, request, call)
             await self._read_input(operation, request, call)
             return operation_answer(operation, await operation.handler(call))
-        except Fault as fault:
-            raise fault_problem(fault) from fault
-        except DatabaseConflict as conflict:
-            raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
         reason = None
@@ -351,12 +391,23 @@ class AdminApi:
             self.audit.append(entry)
 
 
+@contextlib.contextmanager
+def _problems() -> Iterator[None]:
+    """What the layers below refuse becomes an answer."""
+    try:
+        yield
+    except Fault as fault:
+        raise fault_problem(fault) from fault
+    except DatabaseConflict as conflict:
+        raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
+
+
 def _outcome(problem: Problem) -> str:
     return "refused" if problem.status in (401, 403) else "failed"
 
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
-<body><h1>{title}</h1><p>The API is described at <a href="/api/v1/openapi.yaml">/api/v1/openapi.yaml</a>.</p>
+<body><h1>{title}</h1><p>The pages for operators are at <a href="/consola/">/consola/</a>.</p><p>The API is described at <a href="/api/v1/openapi.yaml">/api/v1/openapi.yaml</a>.</p>
 </body></html>
 """

@@ -98,6 +98,20 @@ class Authentication:
         self._sessions.end(token)
         self._record("LOGOUT_USER", "done", principal.name, address)
 
+    def visitor(self, request: web.Request) -> tuple[Session, Principal] | None:
+        """The live session of a page's request and who it is. What a form changes needs the session's CSRF value beside."""
+        token = request.cookies.get(SESSION_COOKIE)
+        found = None if token is None else self._live_session(token, prolong=True)
+        return None if found is None else (found[0], self.principal_of(found[1], "session"))
+
+    def end(self, request: web.Request, address: str) -> None:
+        """End the session of a page's request."""
+        token = request.cookies.get(SESSION_COOKIE)
+        found = self.visitor(request)
+        if token is not None and found is not None:
+            self._sessions.end(token)
+            self._record("LOGOUT_USER", "done", found[1].name, address)
+
     def session_is_valid(self, request: web.Request) -> bool:
         """Whether the request's session lives; asking does not prolong it."""
         token = request.cookies.get(SESSION_COOKIE)

@@ -243,15 +243,15 @@ def redirect(place: str) -> web.Response:
     return web.Response(status=303, headers={"Location": place})
 
 
-def check_same_site(request: web.Request, origin: str) -> None:
-    """Refuse a form that another site sent. ``origin`` is ours, as ``https://portal.example``.
+def check_same_site(request: web.Request, *origins: str) -> None:
+    """Refuse a form that another site sent. ``origins`` are ours, as ``https://portal.example``.
 
     Browsers say where a form came from in ``Sec-Fetch-Site``, older ones in ``Origin``; a program that is no browser says
     neither, and has no session of anybody's to misuse. Sessions have a CSRF value beside this.
     """
     came_from = request.headers.get("Sec-Fetch-Site")
     sent_by = request.headers.get("Origin")
-    if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by != origin):
+    if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
         raise PageProblem(
             403,
             "El formulario se envió desde otro sitio, así que no se hizo nada. Vuelva a empezar desde esta página.",

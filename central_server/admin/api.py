@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
+from central_server.admin.pages import add_pages
 from central_server.admin.roles import central_roles
 from serving.adminapi import AdminApi, Served
 
@@ -43,5 +44,6 @@ def make_api(
         desk.version,
         [*operations(desk), *backups.operations()],
         closed=lambda: backups.closed,
+        pages=add_pages,
     )
     return AdminApi(settings, logins, central_roles(), served, clock, environ)

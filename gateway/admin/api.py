@@ -20,6 +20,7 @@ from gateway.admin.keydesk import KeyDesk
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
 from gateway.admin.orders import GatewayOrders
+from gateway.admin.pages import add_pages
 from gateway.admin.registry import Registry
 from gateway.admin.rights import Rights
 from gateway.admin.roles import gateway_roles
@@ -120,5 +121,5 @@ def make_api(
 
     backups = _backup_desk(process)
     rows = operations(process, backups)
-    served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed)
+    served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed, add_pages)
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ)

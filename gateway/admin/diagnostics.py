@@ -25,6 +25,33 @@ if TYPE_CHECKING:
     from serving.operations import Call, Operation
 
 
+class FindingTexts(msgspec.Struct, frozen=True):
+    """What is wrong, and what to do."""
+
+    what: str
+    do: str
+
+
+class FindingView(msgspec.Struct, frozen=True):
+    """One thing that is wrong; ``stops_at`` is when traffic stops by it."""
+
+    code: str
+    severity: str
+    subject: str
+    values: dict[str, str]
+    es: FindingTexts
+    en: FindingTexts
+    stops_at: str | None = None
+
+
+class DiagnosisView(msgspec.Struct, frozen=True):
+    """What was found, worst first."""
+
+    at: str
+    findings: list[FindingView]
+    stops_at: str | None = None
+
+
 class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the last look for a global configuration went."""
 
@@ -106,6 +133,8 @@ class Diagnostics:
         """Their rows."""
         base, may = "/diagnostics", "DIAGNOSTICS"
         return [
+            row("GET", base + "/findings", self.findings, "What is wrong, when traffic stops, what to do", may,
+                answer=DiagnosisView),
             row("GET", base + "/globalconf", self.globalconf, "The global configuration", may,
                 answer=GlobalConfDiagnostics),
             row("GET", base + "/ocsp-responders", self.responders, "OCSP responders", may,
@@ -121,6 +150,9 @@ class Diagnostics:
             row("GET", base + "/info/download", self.report, "A report as a file", "DOWNLOAD_DIAGNOSTICS_REPORT",
                 answer="application/json"),
         ]  # fmt: skip
+
+    async def findings(self, _call: Call) -> DiagnosisView:
+        return msgspec.convert(as_json(await self.desk.gateway.diagnosis()), DiagnosisView)
 
     async def globalconf(self, call: Call) -> GlobalConfDiagnostics:
         configuration = self.desk.process.configuration()

@@ -175,7 +175,8 @@ class Central:
 
 
 @pytest.fixture
-async def central(tmp_path: Path) -> AsyncIterator[Central]:
+async def central(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Central]:
+    policy = getattr(request, "param", MANUAL)
     instance = Instance(tmp_path, NOW)
     node = CentralNode(
         tmp_path / "data", CentralStore(tmp_path / "data" / "central.sqlite"), Publishing(key_kind="ec-p256")
@@ -184,10 +185,10 @@ async def central(tmp_path: Path) -> AsyncIterator[Central]:
     logins.save_user("xrd", "secret", EVERYTHING)
     for name, role in (("so", SECURITY_OFFICER), ("ro", REGISTRATION_OFFICER), ("sy", SYSTEM_ADMINISTRATOR)):
         logins.save_user(name, "secret", [role])
-    keeper = StoreKeeper(node.store, lambda: MANUAL)
+    keeper = StoreKeeper(node.store, lambda: policy)
     clock = Clock(lambda: NOW, lambda: 0.0)
     api = make_api(
-        Desk(node, lambda: MANUAL, keeper.trusted, trust_nobody, "test"),
+        Desk(node, lambda: policy, keeper.trusted, trust_nobody, "test"),
         AdminSettings(requests_per_second=0, requests_per_minute=0),
         logins,
         clock,

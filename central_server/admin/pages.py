@@ -1,0 +1,105 @@
+"""The operators' pages of a central server: requests to be decided, members, catalogue. Rows of the API, shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from central_server.store.requests import OPEN, RequestType
+from serving.console import ROOT, Console, Told
+from serving.pages import Link, PageProblem, Site
+
+if TYPE_CHECKING:
+    from serving.adminapi import AdminApi
+    from serving.console import Asking, Form
+
+MOST = 100
+MOST_REQUESTS = 50
+LINKS = (
+    Link(f"{ROOT}/", "Solicitudes", "Requests"),
+    Link(f"{ROOT}/miembros", "Miembros", "Members"),
+    Link(f"{ROOT}/catalogo", "Catálogo", "Catalogue"),
+)
+KINDS = {
+    RequestType.AUTH_CERT_REGISTRATION.value: (
+        "registrar un certificado de autenticación",
+        "register an authentication certificate",
+    ),
+    RequestType.CLIENT_REGISTRATION.value: ("registrar un cliente", "register a client"),
+    RequestType.OWNER_CHANGE.value: ("cambiar de propietario", "change the owner"),
+}
+STATES = {
+    "WAITING": ("espera la otra mitad", "waits for its other half"),
+    "SUBMITTED FOR APPROVAL": ("por decidir", "to be decided"),
+}
+_ONE = "management_requests_management_request_id"
+SITE = Site(
+    "Servidor central",
+    "Central server",
+    Path(__file__).parent / "templates",
+    root=ROOT,
+    names={"kinds": KINDS, "states": STATES},
+)
+
+
+def add_pages(api: AdminApi, app: web.Application) -> None:
+    """Serve them beside the API."""
+    console = Console(api, SITE, LINKS)
+    console.add_to(app)
+    console.add_page(app, "/", "central/requests.html", _requests)
+    console.add_page(app, "/solicitudes", "central/requests.html", _requests)
+    console.add_act(app, "/solicitudes", _decide)
+    console.add_page(app, "/miembros", "central/members.html", _members)
+    console.add_page(app, "/catalogo", "central/catalogue.html", _catalogue)
+    console.add_file(app, "/catalogo.jsonld", "get_service_catalogue_export")
+    console.add_rest(app)
+
+
+async def _requests(asking: Asking, _request: web.Request) -> dict[str, Any]:
+    found, more = [], False
+    for state in OPEN:
+        query = {"status": state.value, "limit": str(MOST_REQUESTS)}
+        told = await asking.tell("get_management_requests", query=query)
+        if told.why is not None:
+            return {"requests": told, "more": False}
+        found += told.value.items
+        more = more or told.value.paging_metadata.total_items > len(told.value.items)
+    shown = [
+        await asking.do(f"get_{_ONE}", {"management_request_id": str(r.id)})
+        for r in sorted(found, key=lambda r: r.id)
+    ]
+    return {"requests": Told(shown), "more": more}
+
+
+async def _decide(asking: Asking, form: Form) -> None:
+    path = {"management_request_id": form.get("numero", "")}
+    if form.get("accion") == "aprobar":
+        await asking.do(f"post_{_ONE}_approval", path)
+    elif form.get("accion") == "rechazar":
+        reason = form.get("motivo", "").strip()
+        if not reason:
+            raise PageProblem(
+                400, "Diga el motivo: se le dice al instituto.", "Say why: the institute is told."
+            )
+        await asking.do(f"delete_{_ONE}", path, {"comments": reason[:255]})
+    else:
+        raise PageProblem(400, "Elija aprobar o rechazar.", "Choose to approve or to decline.")
+
+
+async def _members(asking: Asking, request: web.Request) -> dict[str, Any]:
+    q = request.query.get("q", "").strip()[:200]
+    query = {"limit": str(MOST), **({"q": q} if q else {})}
+    return {"q": q, "members": await asking.tell("get_clients", query=query)}
+
+
+async def _catalogue(asking: Asking, request: web.Request) -> dict[str, Any]:
+    names = ("q", "member", "data_set", "purpose")
+    asked = {n: request.query.get(n, "").strip()[:200] for n in names}
+    query = {"limit": str(MOST), **{n: v for n, v in asked.items() if v}}
+    return {
+        "asked": asked,
+        "found": await asking.tell("get_service_catalogue", query=query),
+        "unreachable": await asking.tell("get_service_catalogue_unreachable"),
+    }

@@ -1,0 +1,109 @@
+"""Operators' pages at a running gateway, and both servers' in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
+from gateway.config import Settings
+from gateway.datafolder import DataFolder
+from gateway.host import Host
+from tests.accessibility import faults_of
+from tests.chromium import open_tab
+from tests.integration.hosting import hosted, prepare
+from tests.operators import Operator
+from tests.unit.central_server import test_admin
+from tests.unit.central_server.test_admin import Central
+
+central = test_admin.central
+GATEWAY = ("/consola/", "/consola/clientes", "/consola/cliente?id=MX:GOB:15-ISSEMYM:AFIL")
+CENTRAL = ("/consola/", "/consola/miembros", "/consola/catalogo", "/consola/no-hay-tal")
+
+
+async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> None:
+    host = Host(DataFolder(tmp_path), Settings(), None)
+    host.logins.save_user("ana", "secret", gateway_roles().of_people())
+    async with TestClient(TestServer(host.api.app())) as client:
+        operator = Operator(client)
+        await operator.log_in("ana", "secret")
+        assert operator.status == 200
+        assert 'role="alert"' in operator.page.source
+        for path in GATEWAY:
+            await operator.get(path)
+            assert operator.status == 200
+    host.logins.close()
+    host.store.close()
+
+
+class Remote:
+    """A listening server as `Operator` calls it."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.request = session.request
+
+
+async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with hosted(tmp_path) as (address, host):
+        host.logins.save_user("ana", "secret", gateway_roles().of_people())
+        host.logins.save_user("eva", "secret", [SERVICE_ADMINISTRATOR])
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(address, cookie_jar=jar) as session:
+            operator = Operator(Remote(session))  # type: ignore[arg-type]
+            await operator.log_in("ana", "secret")
+            assert "Diagnóstico" in operator.page.text
+            assert "Qué hacer:" in operator.page.text
+            await operator.get("/consola/clientes")
+            named = next(
+                link for link in operator.page.links if "consola/cliente?" in link and "AFIL" in link
+            )
+            await operator.get(named)
+            assert "Este cliente no ofrece servicios." in operator.page.text
+            await operator.get("/consola/cliente?id=MX:GOB:NADIE:X&lang=en")
+            assert "does not exist" in operator.page.text.lower() or "not accepted" in operator.page.text
+            await operator.get("/consola/cliente?id=<script>alert(1)</script>")
+            assert "<script" not in operator.page.source
+            other = Operator(Remote(session), "en")  # type: ignore[arg-type]
+            await other.log_in("eva", "secret")
+            assert "Your account may not do that" in other.page.text
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("language", ["es", "en"])
+async def test_both_servers_pages_hold_for_everybodys_eyes(
+    central: Central, tmp_path: Path, language: str
+) -> None:
+    await central.set_up()
+    number = await central.register_server()
+    wrong: dict[str, list[str]] = {}
+    folder = tmp_path / "gateway"
+    prepare(folder)
+    with hosted(folder) as (gateway, host):
+        host.logins.save_user("xrd", "secret", gateway_roles().of_people())
+        async with open_tab(language) as tab:
+            for address, pages in (
+                (str(central.client.make_url("")).rstrip("/"), CENTRAL),
+                (gateway, GATEWAY),
+            ):
+                await tab.open(f"{address}/consola/entrar")
+                wrong[f"{address}/consola/entrar"] = await faults_of(tab)
+                await tab.type("#cuenta", "xrd")
+                await tab.type("#clave", "secret")
+                await tab.click("main button")
+                for path in pages:
+                    tab.complaints.clear()
+                    await tab.open(address + path)
+                    wrong[address + path] = await faults_of(tab)
+                    assert await tab.ask("document.documentElement.lang") == language
+                    assert [c for c in tab.complaints if "404" not in c] == [], path
+            await tab.open(f"{str(central.client.make_url('')).rstrip('/')}/consola/")
+            await tab.type(f"#motivo-{number}", "Falta el oficio")
+            await tab.click(".reject button")
+            assert str(number) not in await tab.text()
+    assert {page: found for page, found in wrong.items() if found} == {}
+    assert (await central.call("GET", f"/management-requests/{number}"))["status"] == "DECLINED"
