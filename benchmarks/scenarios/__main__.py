@@ -104,6 +104,8 @@ def _print(o: Outcome) -> None:
         f"{o.name}  {state:6}  {o.checks:3} checks  {o.containers:3} containers verified  {o.took_s:5.1f} s  {o.title}",
         flush=True,
     )
+    for figure in o.figures:
+        print(f"        {figure}", flush=True)
     for failure in o.failures:
         print(f"        {failure[:400]}", flush=True)
 

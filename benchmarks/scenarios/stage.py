@@ -42,6 +42,8 @@ class Outcome:
     title: str
     checks: int = 0
     failures: list[str] = field(default_factory=list)
+    # What was measured beside: said, never held against the scenario.
+    figures: list[str] = field(default_factory=list)
     containers: int = 0
     took_s: float = 0.0
 
