@@ -1,4 +1,4 @@
-"""The demo's pages: a citizen's portal at ISSEMYM and the guarantor's, over the real gateways, and who may see what there.
+"""The demo's pages: a citizen's portal at ISSEMYM, the guarantor's and ONIESS's, over the real gateways, and who may see what there.
 
 Accounts are made afresh at each run; their proofs are printed, because everything here is synthetic.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.country import Country
     from benchmarks.demo import Show
 
-PERSON, GUARANTOR = "15-ISSEMYM", "15-GARANTE"
+PERSON, GUARANTOR, PUBLIC = "15-ISSEMYM", "15-GARANTE", "00-ONIESS"
 ANA_AT_ISSEMYM = "C77536HD0CYA1RRC9HFC4CF1SRC"
 NAMES = {PERSON: "ana", GUARANTOR: "garante"}
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
@@ -32,7 +32,7 @@ PSEUDONYM = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{25}[048CGMRW][0-9A-Z]\b")
 
 @dataclass
 class Portals:
-    """The two portals and the accounts to enter them."""
+    """The three portals, and the accounts to enter two of them."""
 
     country: Country
     issued: dict[str, Issued] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Portals:
 
     def start(self) -> None:
         """Issue the accounts, start the processes, wait until they answer."""
-        for code, name in NAMES.items():
+        for code in (*NAMES, PUBLIC):
             folder = self.country.folder / "portals" / code
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "portal.toml").write_text(
@@ -53,10 +53,11 @@ class Portals:
                 f'clock_file = "{self.country.clock_file or ""}"\n',
                 encoding="utf-8",
             )
-            accounts = Accounts(folder)
-            pid = ANA_AT_ISSEMYM if code == PERSON else None
-            self.issued[code] = accounts.issue(name, pid, f"Sacbé {code}")
-            accounts.close()
+            if code in NAMES:
+                accounts = Accounts(folder)
+                pid = ANA_AT_ISSEMYM if code == PERSON else None
+                self.issued[code] = accounts.issue(NAMES[code], pid, f"Sacbé {code}")
+                accounts.close()
             self.country.federation.start(
                 f"{code}-portal",
                 "social_security",
@@ -67,8 +68,8 @@ class Portals:
                 "--settings",
                 str(folder / "portal.toml"),
             )
-        for code in NAMES:
-            self.country.federation.wait_for(f"{self.address(code)}/entrar")
+        for code in (*NAMES, PUBLIC):
+            self.country.federation.wait_for(f"{self.address(code)}/aviso")
 
     def enter(self, code: str) -> Visit:
         """Log in with the password and the next printed code."""
@@ -85,6 +86,10 @@ class Portals:
     def say(self, show: Show) -> None:
         """Addresses, accounts, and who may see what."""
         show.say("\nPáginas (en español o inglés):", "\nPages (in Spanish or English):")
+        show.say(
+            f"   {self.address(PUBLIC)}   ONIESS, para todos y sin cuenta; ningún dato de personas",
+            f"   {self.address(PUBLIC)}   ONIESS, for everybody without an account; no person's data",
+        )
         for code, es, en in (
             (
                 PERSON,
@@ -191,6 +196,17 @@ def look(show: Show, country: Country, portals: Portals, container: Path) -> Non
         "Completa" not in stranger.page and "clave" in stranger.page,
         "sin cuenta sólo hay la puerta",
         "without an account there is only the door",
+    )
+    show.step(
+        f"Cualquiera abre la plataforma de ONIESS, {portals.address(PUBLIC)}",
+        f"Anybody opens ONIESS's platform, {portals.address(PUBLIC)}",
+    )
+    anybody = Visit(portals.address(PUBLIC))
+    platform = anybody.get("/")
+    show.expect(
+        "CONV-DEMO-2025-01" in platform and "IND-13" in platform and not PSEUDONYM.search(platform),
+        "ve política, altas, convenios, indicadores y negativas; a ninguna persona",
+        "sees policy, applications, conventions, indicators and refusals; no person",
     )
     show.step(
         f"La autoridad garante entra a la suya, {portals.address(GUARANTOR)}",

@@ -93,7 +93,7 @@ class Road:
         )
 
     async def read(self, subsystem: str, provider: str, place: str) -> Heard:
-        """A public reading of another member, as ``GOBIERNO/oss-v1/convenios``."""
+        """A public reading of another member, as ``GOBIERNO/oss-v1/convenios``; a list comes under ``filas``."""
         headers = {"X-Road-Client": f"{self._member}/{subsystem}", "X-Road-Id": f"MX-{uuid.uuid4()}"}
         return await self._send("GET", f"{provider}/{place}", headers, None)
 
@@ -118,6 +118,8 @@ class Road:
                 json=None if body is None else dict(body),
             ) as answer:
                 value = json.loads(await answer.read() or b"{}")
+                if isinstance(value, list):
+                    return Heard(answer.status, {"filas": value})
                 return Heard(answer.status, value if isinstance(value, dict) else {})
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return Heard(0, {})

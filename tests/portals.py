@@ -137,7 +137,10 @@ class World:
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
             session.request(
-                request.method, self._systems[code] + path, headers=headers, data=message.body
+                request.method,
+                f"{self._systems[code]}{path}?{request.query_string}",
+                headers=headers,
+                data=message.body,
             ) as answer,
         ):
             return web.Response(

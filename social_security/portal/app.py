@@ -19,10 +19,11 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.notices import notice_of, notice_text
 from social_security.portal import words
 from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
-from social_security.portal.asking import Asking, Supervising
+from social_security.portal.asking import ONIESS, Asking, Supervising
 from social_security.portal.core import Portal
 from social_security.portal.guarantor import GuarantorPages
 from social_security.portal.person import PersonPages
+from social_security.portal.public import PublicPages
 from social_security.road import Road
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from social_security.portal.settings import PortalSettings
 
+PUBLIC = "00-ONIESS"
 TEMPLATES = Path(__file__).parent / "templates"
 FOOTER = (
     Link("/aviso", "Aviso de privacidad", "Privacy notice"),
@@ -48,7 +50,7 @@ def is_guarantor(code: str) -> bool:
 def make_site(settings: PortalSettings) -> Site:
     """What all pages of the portal share."""
     found = pack.members()[settings.member]
-    name = found.name if is_guarantor(settings.member) else f"Portal · {found.name}"
+    name = found.name if found.path == ONIESS or is_guarantor(settings.member) else f"Portal · {found.name}"
     return Site(
         name,
         name,
@@ -63,6 +65,7 @@ def make_site(settings: PortalSettings) -> Site:
             "member_name": words.member_name,
             "cause": words.cause,
             "error": words.error,
+            "indicator_name": words.indicator_name,
             "rights": words.RIGHTS,
             "data": words.DATA,
             "opposable": words.OPPOSABLE,
@@ -82,12 +85,15 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic))
     app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
     portal.frame.add_static(app.router)
-    app.router.add_get("/entrar", portal.door)
-    app.router.add_post("/entrar", portal.log_in)
-    app.router.add_post("/salir", portal.log_out)
+    if member != ONIESS:
+        app.router.add_get("/entrar", portal.door)
+        app.router.add_post("/entrar", portal.log_in)
+        app.router.add_post("/salir", portal.log_out)
     app.router.add_get("/aviso", _told(portal, "notice.html", settings))
     app.router.add_get("/accesibilidad", _told(portal, "accessibility.html", settings))
-    if is_guarantor(settings.member):
+    if member == ONIESS:
+        app.router.add_get("/", PublicPages(portal, road, now).platform)
+    elif is_guarantor(settings.member):
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(road, now), settings, folder, now))
     else:
         _add_person(app, portal, PersonPages(portal, Asking(road, member, now), now))

@@ -67,6 +67,10 @@ def account() -> None:
 def issue(data: Path, settings: Path, pid: str | None, name: str) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
     told = _told(settings)
+    if told.member == app.PUBLIC:
+        raise click.UsageError(
+            tr("las páginas de ONIESS no llevan cuentas", "ONIESS's pages have no accounts")
+        )
     if (pid is None) is not app.is_guarantor(told.member):
         raise click.UsageError(
             tr(

@@ -9,10 +9,7 @@ Spec: F17, F19, F26; the domain reference 5.7 (SUPERV).
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import json
 import logging
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +20,7 @@ from serving.evidence import NoConfiguration, save_configuration, verify_upload
 from serving.pages import PageProblem
 from social_security import pack
 from social_security.portal.asking import explain
+from social_security.portal.policytext import describe_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +104,7 @@ class GuarantorPages:
                 {"member": m, "version": h.body.get("policy"), "why": None if h.is_done else explain(h)}
                 for m, h in zip(self._members, standing, strict=True)
             ],
-            published=_policy(published.body) if published.is_done else None,
+            published=describe_policy(published.body) if published.is_done else None,
             why=None if published.is_done else explain(published),
         )
 
@@ -184,40 +182,3 @@ def _range(request: web.Request, today: date) -> tuple[date, date, tuple[str, st
     if first > last:
         return last, first, None
     return first, last, None
-
-
-def _policy(signed: dict[str, Any]) -> dict[str, Any] | None:
-    """What a page says of a signed policy: version, days, digest, who signed, and what each permission says."""
-    raw = _document(signed)
-    if raw is None:
-        return None
-    document: dict[str, Any] = json.loads(raw)
-    return {
-        "id": document.get("id"),
-        "version": document.get("version"),
-        "from": document.get("effective_from"),
-        "until": document.get("effective_until"),
-        "sha256": hashlib.sha256(raw).hexdigest(),
-        "signatures": len(signed.get("signatures", [])),
-        "permissions": [_permission(p) for p in document.get("permissions", [])],
-    }
-
-
-def _permission(permission: dict[str, Any]) -> dict[str, Any]:
-    name = str(permission.get("id", "")).removeprefix("oss:perm-")
-    known = pack.operations().get(name)
-    return {
-        "name": name,
-        "title": (name, name) if known is None else (known.es, known.en),
-        "purposes": permission.get("purposes", []),
-        "roles": permission.get("roles", []),
-        "fields": permission.get("answer_fields", []),
-        "retention": permission.get("retention"),
-    }
-
-
-def _document(signed: dict[str, Any]) -> bytes | None:
-    try:
-        return base64.b64decode(signed["document"], validate=True)
-    except (KeyError, TypeError, binascii.Error):
-        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from social_security import pack
+from social_security.indicators import INDICATORS
 
 Words = tuple[str, str]
 
@@ -136,3 +137,8 @@ def member_name(path: str) -> str:
 def cause(numeral: str) -> str:
     """A cause of refusal in words; the pack has them in Spanish, the law's language."""
     return str(pack.codes()["arco_causes"].get(numeral, numeral))
+
+
+def indicator_name(code: str) -> str:
+    """What an indicator counts; in Spanish, as it is decreed."""
+    return next((i.es for i in INDICATORS if i.id == code), "")

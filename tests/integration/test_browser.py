@@ -121,7 +121,11 @@ async def test_every_page_holds_for_everybodys_eyes(world: World, language: str)
     guarantor, others = await world.portal("15-GARANTE")
     garante = others.issue("garante", None, "Portal")
     wrong: dict[str, list[str]] = {}
+    platform, _ = await world.portal("00-ONIESS")
     async with open_tab(language) as tab:
+        await tab.open(f"{platform}/")
+        wrong[platform] = await faults_of(tab)
+        assert tab.complaints == []
         for address, name, issued, pages in (
             (person, "ana", ana, PERSON),
             (guarantor, "garante", garante, GUARANTOR),

@@ -1,0 +1,48 @@
+"""A signed policy in the terms of a page: version, days, digest, how many signed, and what each permission says. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+from social_security import pack
+
+
+def describe_policy(signed: dict[str, Any]) -> dict[str, Any] | None:
+    """What a page says of a signed policy: version, days, digest, who signed, and what each permission says."""
+    raw = _document(signed)
+    if raw is None:
+        return None
+    document: dict[str, Any] = json.loads(raw)
+    return {
+        "id": document.get("id"),
+        "version": document.get("version"),
+        "from": document.get("effective_from"),
+        "until": document.get("effective_until"),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "signatures": len(signed.get("signatures", [])),
+        "permissions": [_permission(p) for p in document.get("permissions", [])],
+    }
+
+
+def _permission(permission: dict[str, Any]) -> dict[str, Any]:
+    name = str(permission.get("id", "")).removeprefix("oss:perm-")
+    known = pack.operations().get(name)
+    return {
+        "name": name,
+        "title": (name, name) if known is None else (known.es, known.en),
+        "purposes": permission.get("purposes", []),
+        "roles": permission.get("roles", []),
+        "fields": permission.get("answer_fields", []),
+        "retention": permission.get("retention"),
+    }
+
+
+def _document(signed: dict[str, Any]) -> bytes | None:
+    try:
+        return base64.b64decode(signed["document"], validate=True)
+    except (KeyError, TypeError, binascii.Error):
+        return None

@@ -1,0 +1,72 @@
+"""ONIESS's page for everybody: policy in force, members on their way in, conventions, indicators, refusals. No login.
+
+Every part is a public reading, asked through ONIESS's gateway as the page is opened; no person's data is in any of them, and
+small cells come suppressed. A part that does not answer says so.
+
+Spec: F03, F18, F25.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+from social_security.faults import DomainError
+from social_security.portal.asking import ONIESS, explain
+from social_security.portal.policytext import describe_policy
+from social_security.road import Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from aiohttp import web
+
+    from social_security.portal.core import Portal
+    from social_security.road import Road
+
+_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+GATES = 9
+
+
+class PublicPages:
+    """The pages that need no account."""
+
+    def __init__(self, portal: Portal, road: Road, now: Callable[[], datetime]) -> None:
+        self._portal = portal
+        self._road = road
+        self._now = now
+
+    async def platform(self, request: web.Request) -> web.StreamResponse:
+        """``/``: the platform as it stands; ``?periodo=2026-04`` chooses the month of the indicators."""
+        today = self._now().astimezone(self._portal.zone).date()
+        asked = request.query.get("periodo", "")
+        period = asked if _MONTH.fullmatch(asked) else f"{today:%Y-%m}"
+        console, policy, indicators, refusals = await asyncio.gather(
+            self._read("consola"),
+            self._read("politica"),
+            self._read(f"indicadores?periodo={period}"),
+            self._read(f"negativas?periodo={period}"),
+        )
+        return self._portal.render(
+            request,
+            "public/platform.html",
+            None,
+            period=period,
+            console=_part(console),
+            policy=_part(policy) | {"text": describe_policy(policy.body) if policy.is_done else None},
+            indicators=_part(indicators),
+            refusals=_part(refusals),
+            gates=GATES,
+        )
+
+    async def _read(self, name: str) -> Heard:
+        try:
+            return await self._road.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
+        except DomainError as error:
+            return Heard(0, dict(error.to_json()))
+
+
+def _part(heard: Heard) -> dict[str, Any]:
+    return {"body": heard.body, "why": None if heard.is_done else explain(heard)}
