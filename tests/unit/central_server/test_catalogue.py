@@ -277,9 +277,12 @@ async def test_the_page_and_the_export_show_strangers_texts_as_text(
     gateway.openapi = OPENAPI.replace("Periodos cotizados", "<script>alert(1)</script>")
     await gather(gatherer)
     async with TestClient(TestServer(catalogue_app(store))) as client:
-        page = await (await client.get("/catalogo?words=historia")).text()
+        answer = await client.get("/catalogo?words=historia")
+        page = await answer.text()
         english = await (await client.get("/catalogo?lang=en")).text()
         graph = await (await client.get("/catalogo.jsonld")).json()
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert 'href="/catalogo.jsonld"' in page
     assert "<script>" not in page
     assert "Historia de cotización" in page
     assert "No" not in english.split("<h1>")[0]
