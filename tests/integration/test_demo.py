@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.federation import free_base
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 PATIENCE_S = 240.0
 
 
