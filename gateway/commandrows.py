@@ -161,6 +161,7 @@ ACTS = (
     Act("registry servers", "GET", "/security-servers", "Servidores de seguridad.", "Security servers."),
     Act("registry server", "GET", "/security-servers/{id}", "Uno de ellos.", "One of them."),
     Act("registry instances", "GET", "/xroad-instances", "Instancias conocidas.", "Known instances."),
+    Act("diagnostics findings", "GET", "/diagnostics/findings", "Qué está mal, cuándo se detiene el tráfico, qué hacer.", "What is wrong, when traffic stops, what to do."),
     Act("diagnostics globalconf", "GET", "/diagnostics/globalconf", "La configuración global.", "The global configuration."),
     Act("diagnostics ocsp", "GET", "/diagnostics/ocsp-responders", "Servidores OCSP.", "OCSP responders."),
     Act("diagnostics timestamping", "GET", "/diagnostics/timestamping-services", "Autoridades de sellado.", "Timestamping authorities."),
