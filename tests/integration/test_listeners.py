@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.federation import Federation, GatewaySpec, free_base
+from benchmarks.federation import Federation, free_base
 from benchmarks.processes import cost_of
 from certs.tls import peer_client_context
 from tests.integration.calling import AFIL, call, until
 from tests.integration.middle import credentials
+from tests.integration.pair import consumer, provider, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,23 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 SHORT = "[limits]\nconsumer_idle_s = 1.0\nkeepalive_s = 2.0\nconnections = 100\n"
-CONSUMER = GatewaySpec(
-    "15-ISSEMYM",
-    "ISSEMYM",
-    f"{BASE}.15",
-    ["AFIL"],
-    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
-    settings=SHORT,
-)
-PROVIDER = GatewaySpec(
-    "00-RNSS",
-    "RNSS",
-    f"{BASE}.10",
-    ["INDICE"],
-    f'[[client]]\nid = "MX/GOB/00-RNSS/INDICE"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
-    f'url = "http://{BASE}.10:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/15-ISSEMYM/AFIL"\n',
-    settings=SHORT,
-)
+CONSUMER = consumer(BASE, SHORT)
+PROVIDER = provider(BASE, SHORT)
 AT = CONSUMER.address
 PATH = "/r1/MX/GOB/00-RNSS/INDICE/echo"
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Road-Client: {AFIL}\r\n".encode()
@@ -47,15 +33,8 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Road-Client: {AFIL}\r\n".encode()
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    made = Federation(tmp_path_factory.mktemp("listeners"), [CONSUMER, PROVIDER], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        made.start_all()
-        made.wait_for(f"http://{PROVIDER.address}:9000/")
+    with running(Federation(tmp_path_factory.mktemp("listeners"), [CONSUMER, PROVIDER], base=BASE)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(autouse=True)

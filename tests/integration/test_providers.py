@@ -7,41 +7,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.federation import Federation, GatewaySpec, free_base
+from benchmarks.federation import Federation, free_base
 from tests.integration.calling import call, works
+from tests.integration.pair import consumer, provider, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.processes
 BASE = free_base()
-WANTED = (
-    f'[[client]]\nid = "MX/GOB/00-RNSS/INDICE"\nconnection = "HTTP"\n[[client.service]]\ncode = "echo"\n'
-    f'url = "http://{BASE}.10:9000"\n[[client.service.allow]]\nsubject = "MX/GOB/15-ISSEMYM/AFIL"\n'
-)
-CONSUMER = GatewaySpec(
-    "15-ISSEMYM",
-    "ISSEMYM",
-    f"{BASE}.15",
-    ["AFIL"],
-    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
-)
-FIRST = GatewaySpec("00-RNSS", "RNSS", f"{BASE}.10", ["INDICE"], WANTED)
-SECOND = GatewaySpec("00-RNSS", "RNSS", f"{BASE}.11", ["INDICE"], WANTED, server_code="SS2")
+CONSUMER = consumer(BASE)
+FIRST = provider(BASE)
+SECOND = provider(BASE, number=11, server_code="SS2")
 AT = CONSUMER.address
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    made = Federation(tmp_path_factory.mktemp("providers"), [CONSUMER, FIRST, SECOND], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", FIRST.address)
-        made.start_all()
-        made.wait_for(f"http://{FIRST.address}:9000/")
+    with running(
+        Federation(tmp_path_factory.mktemp("providers"), [CONSUMER, FIRST, SECOND], base=BASE)
+    ) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def served(federation: Federation) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from benchmarks.federation import Federation, GatewaySpec, free_base, run_comman
 from central_server.cli import main as central_command
 from gateway.cli import main as gateway_command
 from tests.integration.calling import Answer, call
+from tests.integration.pair import consumer, provider, running, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,45 +26,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 QUICK = "[keys]\nauthentication_settle_s = 8\n[trust]\nocsp_fetch_s = 2\nocsp_retry_s = 1"
-CONSUMER = GatewaySpec(
-    "15-ISSEMYM",
-    "ISSEMYM",
-    f"{BASE}.15",
-    ["AFIL"],
-    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
-    settings=QUICK,
-)
-PROVIDER = GatewaySpec(
-    "00-RNSS",
-    "RNSS",
-    f"{BASE}.10",
-    ["INDICE"],
-    f"""
-[[client]]
-id = "MX/GOB/00-RNSS/INDICE"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{BASE}.10:9000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-""",
-    settings=QUICK,
-)
+CONSUMER = consumer(BASE, QUICK)
+PROVIDER = provider(BASE, QUICK)
 LIFE_S = 18
 
 
 @pytest.fixture
 def federation(tmp_path: Path) -> Iterator[Federation]:
-    made = Federation(tmp_path / "f", [CONSUMER, PROVIDER], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        made.start_all()
-        made.wait_for(f"http://{PROVIDER.address}:9000/")
+    with running(Federation(tmp_path / "f", [CONSUMER, PROVIDER], base=BASE)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def faketime() -> str:
@@ -75,36 +46,32 @@ def faketime() -> str:
 
 
 def test_a_certificate_that_ends_at_noon_is_used_until_noon_and_not_after(tmp_path: Path) -> None:
-    """Every process lives on a clock that shows 11:59:36 at first; the only signing certificate ends at 12:00:00."""
-    real = datetime.now(UTC)
-    noon = (real + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
-    offset = noon - timedelta(seconds=24) - real
+    """Every process lives on a clock that shows 11:59:15 at first; the only signing certificate ends at 12:00:00."""
+    noon = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
     federation = Federation(tmp_path / "noon", [CONSUMER, PROVIDER], base=BASE)
     federation.set_up()
     assert federation.pki is not None
     pem = federation.folder / f"{CONSUMER.key}-sign.pem"
     old = x509.load_pem_x509_certificate(pem.read_bytes())
-    start = noon - timedelta(days=1)
+    yesterday = noon - timedelta(days=1)
     ending = federation.pki.issue_sign(
         old.public_key(),  # type: ignore[arg-type]
         federation.member(CONSUMER),
         days=1,
-        now=start + timedelta(minutes=5),
+        now=yesterday + timedelta(minutes=5),
     )
     assert ending.not_valid_after_utc == noon
     (federation.folder / "noon.pem").write_bytes(ending.public_bytes(Encoding.PEM))
     command(federation, CONSUMER, "certificate", "import", str(federation.folder / "noon.pem"))
     command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "sign")[0])
+    end = datetime.now(UTC) + timedelta(seconds=45)  # noon, on the clock of the processes
     federation.environment = {
         "LD_PRELOAD": faketime(),
-        "FAKETIME": f"+{offset.total_seconds():.0f}s",
+        "FAKETIME": f"+{(noon - end).total_seconds():.0f}s",
         "DONT_FAKE_MONOTONIC": "1",
     }
     try:
-        federation.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        federation.start_all()
-        federation.wait_for(f"http://{PROVIDER.address}:9000/")
-        end = real + timedelta(seconds=24)  # noon, on this clock
+        start(federation)
         with Load() as load:
             time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 3)
     finally:
