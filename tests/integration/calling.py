@@ -65,7 +65,7 @@ def call(
         return Answer(err.code, {k.lower(): v for k, v in err.headers.items()}, err.read())
 
 
-def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 15) -> T:
+def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 40) -> T:
     """What ``act`` gives once it is ``good``; connections that fail on the way are tried again."""
     deadline = time.monotonic() + within_s
     last: object = None
@@ -81,7 +81,7 @@ def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 15)
         time.sleep(0.1)
 
 
-def works(address: str, within_s: float = 15) -> Answer:
+def works(address: str, within_s: float = 40) -> Answer:
     """Wait until an exchange works again."""
     return until(lambda: call(address), lambda a: a.status == 200, within_s)
 
