@@ -17,6 +17,7 @@ from central_server.config import load
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.folder_cli import DATA, PIN, SETTINGS, WHERE, open_node, read_pin, utc_now
 from central_server.keys_cli import key
+from central_server.members_cli import member, request
 from central_server.node import open_store
 from central_server.refusals import Refused
 from central_server.registry import parse_registry
@@ -28,6 +29,7 @@ from certs.certificates import to_der
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.backupcommands import backup_commands
 from serving.commands import said
+from serving.completion import completion_command
 from serving.datafolder import claim
 from serving.ending import Ending, start_anew
 from serving.language import tr
@@ -189,6 +191,9 @@ def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
 main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _safe))
 main.add_command(key)
 main.add_command(trusted)
+main.add_command(member)
+main.add_command(request)
+main.add_command(completion_command(main, "central-server"))
 main.add_command(user_commands(central_roles(), WHERE))
 main.add_command(audit_commands(WHERE))
 main.add_command(signer_command("central-data", _tokens))

@@ -26,13 +26,14 @@ from gateway.connections_cli import client, tls
 from gateway.container_cli import container
 from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.diagnose_cli import diagnose
+from gateway.init_cli import init
+from gateway.join_cli import join
 from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_safe, open_store, read_pin, token
 from gateway.log_cli import message_log
 from gateway.policy_cli import policy
 from gateway.preflight_cli import preflight
 from gateway.services_cli import service
 from gateway.settings_cli import settings
-from schemas.identifiers import ServerId
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.completion import completion_command
@@ -74,40 +75,10 @@ main.add_command(preflight)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
 main.add_command(signer_command("gateway-data", _tokens))
-for command in (key, csr, certificate, token, diagnose, settings, api_key):
+for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join):
     main.add_command(command)
 add_actions(main)
 main.add_command(completion_command(main, "gateway"))
-
-
-@main.command()
-@DATA
-@PIN
-@click.option(
-    "--server", required=True, help="instance/class/code/server, the identifier of this security server"
-)
-@click.option(
-    "--anchor", required=True, type=click.Path(path_type=Path, exists=True), help="configuration anchor"
-)
-@said
-def init(data: Path, pin_file: Path | None, server: str, anchor: Path) -> None:
-    """Make a new gateway in a folder."""
-    from certs.edges.tokenfiles import TokenFolder
-    from certs.softtoken import SoftToken
-    from schemas.globalconf.anchor import parse_anchor
-
-    raw = anchor.read_bytes()
-    parsed = parse_anchor(raw)
-    server_id = ServerId(*server.split("/"))
-    if parsed.instance != server_id.instance:
-        raise ValueError(f"the anchor is of instance {parsed.instance}, the server of {server_id.instance}")
-    store = open_store(data)
-    if store.is_initialised():
-        raise ValueError(f"{data} holds a gateway already ({store.server_id().path()})")
-    SoftToken.create(TokenFolder(data / "token"), read_pin(pin_file)).close()
-    store.initialise(server_id, raw)
-    click.echo(f"{server_id.path()} made in {data}. Compare the anchor's hash with the central operator:")
-    click.echo(parsed.hash_text())
 
 
 @main.command()

@@ -75,7 +75,7 @@ def stored_configuration(data: Path) -> TrustedConfiguration | None:
 
 
 @contextlib.asynccontextmanager
-async def _opened(
+async def opened(
     data: Path, pin: Callable[[], str] | None = None
 ) -> AsyncIterator[tuple[KeyOperations, Tokens]]:
     """The operations over a data folder, with the software token logged in when a PIN is given."""
@@ -120,7 +120,7 @@ def list_tokens(data: Path) -> None:
     """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
 
     async def run() -> None:
-        async with _opened(data) as (operations, _):
+        async with opened(data) as (operations, _):
             for found in await operations.tokens():
                 click.echo(f"{found.id}  {found.type}  {found.status}  {len(found.keys)} keys  {found.name}")
 
@@ -144,7 +144,7 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> 
     )
 
     async def run() -> None:
-        async with _opened(data, lambda: old) as (operations, _):
+        async with opened(data, lambda: old) as (operations, _):
             await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
 
     asyncio.run(run())
@@ -173,7 +173,7 @@ def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: st
     from gateway.keyconf.model import KeyUsage
 
     async def run() -> None:
-        async with _opened(data, lambda: read_pin(pin_file)) as (operations, _):
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
             made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
             click.echo(made.id)
 
@@ -221,7 +221,7 @@ def csr(
     from gateway.keyconf.requesting import render_request
 
     async def run() -> bytes:
-        async with _opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
             found = next((k for t in await operations.tokens() for k in t.keys if k.id == key_id), None)
             if found is None:
                 raise ValueError(f"there is no key {key_id}; 'gateway key list' shows them")
@@ -244,19 +244,20 @@ def certificate() -> None:
 @certificate.command("import")
 @DATA
 @PIN
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
 @said
-def import_certificate(data: Path, pin_file: Path | None, file: Path) -> None:
-    """Take a certificate for one of the token's keys into use."""
+def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...]) -> None:
+    """Take certificates for the token's keys into use."""
     from certs.certificates import parse_certificate
 
-    given = file.read_bytes()
+    given = [file.read_bytes() for file in files]
 
     async def run() -> None:
-        async with _opened(data, lambda: read_pin(pin_file)) as (operations, _):
-            imported = await operations.import_certificate(given, activate_auth=True, any_member=True)
-            subject = parse_certificate(imported.der).subject.rfc4514_string()
-            click.echo(f"{imported.usage} certificate imported: {subject}")
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
+            for content in given:
+                imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
+                subject = parse_certificate(imported.der).subject.rfc4514_string()
+                click.echo(f"{imported.usage} certificate imported: {subject}")
 
     asyncio.run(run())
 
@@ -281,7 +282,7 @@ def list_certificates(data: Path) -> None:
 
 def _change(data: Path, digest: str, operation: str) -> None:
     async def run() -> None:
-        async with _opened(data) as (operations, _):
+        async with opened(data) as (operations, _):
             await getattr(operations, operation)(digest)
 
     asyncio.run(run())

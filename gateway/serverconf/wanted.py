@@ -241,8 +241,15 @@ def _media_type(name: str, kind: ServiceType) -> str:
 
 
 def settle(now: ServerConf, wanted: ServerConf) -> ServerConf:
-    """``wanted``, with what it leaves open about a service's description taken from what is there."""
-    return replace(wanted, services=tuple(_settled(now.service(s.id), s) for s in wanted.services))
+    """``wanted``, with what it leaves open taken from what is there: a service's description, and this server's owner.
+
+    The owner stays a client whether the file speaks of it or not: management requests are sent in its name.
+    """
+    owner = now.client(now.server_id.owner)
+    unnamed = owner is not None and wanted.client(now.server_id.owner) is None
+    clients = (owner, *wanted.clients) if owner is not None and unnamed else wanted.clients
+    services = tuple(_settled(now.service(s.id), s) for s in wanted.services)
+    return replace(wanted, clients=clients, services=services)
 
 
 def _settled(there: Service | None, service: Service) -> Service:
