@@ -1,21 +1,55 @@
-"""Applying one file to a gateway's configuration: read, compare, change in one transaction."""
+"""Applying one file to a gateway's configuration: read, compare, prepare, change in one transaction.
+
+Order and crashes: a key for a wanted certificate is made on its token first, where alone it changes nothing and is found
+again by its label; then everything the file asks for is changed in one transaction, signing requests included; then
+requests are written as files and certificates ordered, which the next `apply` does when a crash or a CA came between.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from certs.certificates import to_der
-from gateway.serverconf.wanted import compare, compare_timestamping, parse_wanted, settle
+from certs.certificates import parse_certificate, to_der
+from gateway.keyconf.store import KeyConfStore
+from gateway.serverconf.wanted import WantedProblem, compare, compare_timestamping, parse_wanted, settle
+from gateway.serverconf.wantedcertificates import Missing, find_missing, read_certificates
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
-    from pathlib import Path
 
+    from certs.configuration import TrustedConfiguration
+    from gateway.keyconf.model import KeyCertificate, SigningRequest
     from gateway.serverconf.store import ServerConfStore
 
 
-def apply_file(store: ServerConfStore, file: Path, now: datetime, *, dry_run: bool = False) -> list[str]:
+class CertificateWork(Protocol):
+    """What only keys can do."""
+
+    def prepare(self, missing: Sequence[Missing]) -> tuple[SigningRequest, ...]:
+        """Requests, not kept yet, with their keys on their tokens. Raises before anything is changed."""
+        ...
+
+    def finish(self, missing: Sequence[Missing], folder: Path) -> None:
+        """Write the requests' files, and order what is ordered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What certificates are judged by, and who can make them; without ``work`` a file may want none that is missing."""
+
+    configuration: TrustedConfiguration | None = None
+    work: CertificateWork | None = None
+
+
+def apply_file(
+    store: ServerConfStore, file: Path, now: datetime, *, dry_run: bool = False, around: Around | None = None
+) -> list[str]:
     """Make the configuration what ``file`` asks for; the changes in words, none when all was so already."""
+    around = around or Around()
 
     def read_certificate(name: str) -> bytes:
         return to_der(read(name))
@@ -34,6 +68,63 @@ def apply_file(store: ServerConfStore, file: Path, now: datetime, *, dry_run: bo
     conf = settle(there, wanted.conf)
     changes = compare(there, conf)
     changes += compare_timestamping(store.view.timestamping.all(), wanted.timestamping)
-    if changes and not dry_run:
-        store.replace(conf, now, wanted.documents, wanted.timestamping)
+    missing: tuple[Missing, ...] = ()
+    if wanted.certificates:
+        approved = (
+            []
+            if around.configuration is None
+            else [c.name for c in around.configuration.own.shared.approved_cas]
+        )
+        try:
+            asked = read_certificates(wanted.certificates, there.server_id, approved)
+        except ValueError as err:
+            raise WantedProblem(str(err)) from err
+        keys = KeyConfStore(store.database).list_keys()
+        found = find_missing(asked, keys, lambda c, ca: _is_good(c, ca, around.configuration, now))
+        missing = tuple(m for m in found if _needs_work(m, file.parent))
+        changes += [f"+ {m.wanted.line()}" for m in missing]
+    if not changes or dry_run:
+        return changes
+    new = [m for m in missing if m.request is None]
+    work = _work(around) if missing else None
+    requests = work.prepare(new) if work is not None and new else ()
+    # On the tokens now: keys that nothing speaks of. A crash here leaves the old configuration; the keys are found again.
+    store.replace(conf, now, wanted.documents, wanted.timestamping, requests)
+    # On the disk now: everything the file asks for. What a crash leaves undone below is done by the next `apply`.
+    if work is not None:
+        made = {(r.usage, r.member, r.ca_name): r for r in requests}
+        work.finish(
+            [
+                Missing(m.wanted, m.request or made[m.wanted.usage, m.wanted.member, m.wanted.ca])
+                for m in missing
+            ],
+            file.parent,
+        )
     return changes
+
+
+def _work(around: Around) -> CertificateWork:
+    if around.work is None or around.configuration is None:
+        raise WantedProblem(
+            "certificates are wanted, and there is no global configuration yet to take CAs from"
+        )
+    return around.work
+
+
+def _needs_work(missing: Missing, folder: Path) -> bool:
+    """A request that waits, with its file written, is all that can be done; an order is tried again."""
+    waits = missing.request is not None and (folder / missing.wanted.file).exists()
+    return missing.wanted.by_acme or not waits
+
+
+def _is_good(
+    certificate: KeyCertificate, ca: str, configuration: TrustedConfiguration | None, now: datetime
+) -> bool:
+    """Whether a certificate is valid in time and, where that can be told, of the named CA."""
+    parsed = parse_certificate(certificate.der)
+    if not parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc:
+        return False
+    if configuration is None:
+        return True
+    entries = configuration.approved_ca_entries(parsed.issuer, configuration.instance)
+    return any(entry[0].name == ca for entry in entries)

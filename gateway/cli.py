@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -28,7 +29,19 @@ from gateway.datafolder import BACKUP_CONTENT, DataFolder
 from gateway.diagnose_cli import diagnose
 from gateway.init_cli import init
 from gateway.join_cli import join
-from gateway.keys_cli import DATA, PIN, certificate, csr, key, open_safe, open_store, read_pin, token
+from gateway.keys_cli import (
+    DATA,
+    PIN,
+    certificate,
+    csr,
+    key,
+    open_safe,
+    open_store,
+    read_pin,
+    stored_configuration,
+    token,
+)
+from gateway.localaudit import audited
 from gateway.log_cli import message_log
 from gateway.policy_cli import policy
 from gateway.preflight_cli import preflight
@@ -39,8 +52,9 @@ from serving.commands import said
 from serving.completion import completion_command
 from serving.datafolder import claim
 from serving.ending import Ending, start_anew
+from serving.language import tr
 from serving.signercommand import signer_command
-from serving.usercommands import audit_commands, user_commands
+from serving.usercommands import JSON, audit_commands, user_commands
 
 if TYPE_CHECKING:
     from serving.tokensettings import TokenKeeping
@@ -81,19 +95,45 @@ add_actions(main)
 main.add_command(completion_command(main, "gateway"))
 
 
-@main.command()
+@main.command(
+    help=tr(
+        "Deja clientes, servicios, derechos, grupos, sellado y certificados como dice FILE; una pasarela en marcha lo toma.",
+        "Make clients, services, rights, groups, timestamping and certificates what FILE says; a running gateway takes it.",
+    )
+)
 @DATA
-@click.option("--dry-run", is_flag=True, help="only say what would change")
+@PIN
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option("--dry-run", is_flag=True, help=tr("sólo dice qué cambiaría", "only say what would change"))
+@JSON
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @said
-def apply(data: Path, dry_run: bool, file: Path) -> None:
-    """Make clients, services and access rights what FILE says; a running gateway takes them at once."""
-    from gateway.apply import apply_file
+@audited("APPLY")
+def apply(
+    data: Path, pin_file: Path | None, settings_file: Path | None, dry_run: bool, as_json: bool, file: Path
+) -> None:
+    """One file."""
+    from gateway import livesettings
+    from gateway.apply import Around, apply_file
+    from gateway.certificatework import FolderWork
 
-    changes = apply_file(open_store(data), file, datetime.now(UTC), dry_run=dry_run)
+    store = open_store(data)
+    found = livesettings.settings_file(data, settings_file)
+    settings = livesettings.LiveSettings(store.database, found, os.environ).load()
+    around = Around(
+        stored_configuration(data), FolderWork(data, settings, functools.cache(lambda: read_pin(pin_file)))
+    )
+    changes = apply_file(store, file, datetime.now(UTC), dry_run=dry_run, around=around)
+    store.close()
+    if as_json:
+        click.echo(
+            json.dumps({"changes": changes, "applied": bool(changes) and not dry_run}, ensure_ascii=False)
+        )
+        return
     for line in changes:
         click.echo(line)
-    click.echo("nothing to change" if not changes else "not applied (dry run)" if dry_run else "applied")
+    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
+    click.echo(done if changes else tr("nada que cambiar", "nothing to change"))
 
 
 def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:

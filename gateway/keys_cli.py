@@ -17,9 +17,10 @@ from schemas.identifiers import ClientId
 from serving.commands import said
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from certs.configuration import TrustedConfiguration
+    from certs.edges.devices import Device
     from gateway.keyconf.operations import KeyOperations
     from gateway.keyconf.tokens import Tokens
     from gateway.serverconf.store import ServerConfStore
@@ -76,9 +77,12 @@ def stored_configuration(data: Path) -> TrustedConfiguration | None:
 
 @contextlib.asynccontextmanager
 async def opened(
-    data: Path, pin: Callable[[], str] | None = None
+    data: Path, pin: Callable[[], str] | None = None, *, devices: Sequence[Device] | None = None
 ) -> AsyncIterator[tuple[KeyOperations, Tokens]]:
-    """The operations over a data folder, with the software token logged in when a PIN is given."""
+    """The operations over a data folder, with the software token logged in when a PIN is given.
+
+    ``devices`` are the tokens, where the software token is not the only one.
+    """
     from certs.edges.devices import SoftwareDevice
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
@@ -92,7 +96,8 @@ async def opened(
     configuration = stored_configuration(data)
     try:
         keyconf = KeyConfStore(store.database)
-        tokens = Tokens(keyconf, [SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))])
+        software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))
+        tokens = Tokens(keyconf, [software] if devices is None else devices)
         around = Surroundings(
             now=lambda: datetime.now(UTC).replace(microsecond=0),
             new_id=lambda: secrets.token_hex(20),

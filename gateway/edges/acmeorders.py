@@ -77,7 +77,9 @@ class AcmeOrders:
             secret = settings.account_secret.read(self._environ)
             kid, mac_key = self._binding(ca, member)
         except ValueError as err:
-            raise KeyRefused("acme.account_keystore_password_missing", str(err)) from err
+            raise KeyRefused(
+                "acme.account_keystore_password_missing", f"setting acme.account_secret: {err}"
+            ) from err
         who = hashlib.sha256(f"{server.directory_url} {kid}".encode()).hexdigest()[:16]
         account = Account(self._folder / who, secret, settings.contact, kid, mac_key)
         return AcmeClient(server.directory_url, account, self.board, trusted_ca=settings.trusted_ca)

@@ -203,6 +203,12 @@ class KeyOperations:
             raise
         return (await self.key(key.id))[1], request
 
+    def draft_request(
+        self, key_id: str, usage: KeyUsage, ca_name: str, member: ClientId | None, values: Mapping[str, str]
+    ) -> SigningRequest:
+        """A request that is not kept yet, its values checked. Raises `KeyRefused`."""
+        return self._new_request(KeyId(key_id), usage, ca_name, member, values)
+
     async def request_der(self, key_id: str, request_id: str) -> bytes:
         """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""
         _, key = await self.key(key_id)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from serving.database import AnyDatabase
+    from serving.database import AnyDatabase, Transaction
 
 _CERTIFICATE = (
     "der, key_id, usage, active, status, member, imported_at, registered_at, activation_error, renewed_hash, "
@@ -166,20 +166,7 @@ class KeyConfStore:
     def add_request(self, request: SigningRequest) -> None:
         """Keep a signing request."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO signing_request (request_id, key_id, usage, member, ca_name, profile, subject, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    request.id,
-                    request.key_id,
-                    request.usage.value,
-                    request.member.path() if request.member else None,
-                    request.ca_name,
-                    request.profile,
-                    json.dumps(request.values, ensure_ascii=False),
-                    seconds(request.created_at),
-                ),
-            )
+            insert_request(connection, request)
 
     def remove_request(self, request_id: str) -> None:
         """Forget a signing request."""
@@ -240,6 +227,24 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM own_certificate WHERE der = ?", (der,))
             _changed(connection)
+
+
+def insert_request(transaction: Transaction, request: SigningRequest) -> None:
+    """Keep a signing request, in a transaction of the caller's."""
+    transaction.execute(
+        "INSERT INTO signing_request (request_id, key_id, usage, member, ca_name, profile, subject, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            request.id,
+            request.key_id,
+            request.usage.value,
+            request.member.path() if request.member else None,
+            request.ca_name,
+            request.profile,
+            json.dumps(request.values, ensure_ascii=False),
+            seconds(request.created_at),
+        ),
+    )
 
 
 def _changed(connection: Any) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from gateway.keyconf.store import insert_request
 from gateway.serverconf.clients import Clients, Requests, TimestampingServices
 from gateway.serverconf.descriptions import Descriptions
 from gateway.serverconf.model import ConnectionType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from gateway.keyconf.model import SigningRequest
     from gateway.serverconf.model import ServerConf
     from gateway.serverconf.records import Document, TimestampingService
     from gateway.serverconf.rows import Run
@@ -128,15 +130,21 @@ class ServerConfStore:
         now: datetime,
         documents: Mapping[str, Document] | None = None,
         timestamping: Sequence[TimestampingService] | None = None,
+        requests: Sequence[SigningRequest] = (),
     ) -> None:
         """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction.
 
-        What stays keeps its ids and dates. ``documents`` are the descriptions' documents, by digest.
+        What stays keeps its ids and dates. ``documents`` are the descriptions' documents, by digest; ``requests`` are new
+        signing requests to keep.
         """
-        with self.change() as tables:
+        with self._database.transaction() as connection:
+            tables = _tables(_runner(connection))
             replace_all(tables, wanted, documents or {}, now)
             if timestamping is not None:
                 tables.timestamping.set_all(timestamping, now)
+            for request in requests:
+                insert_request(connection, request)
+            connection.execute("UPDATE server SET generation = generation + 1")
 
 
 def _runner(transaction: Transaction) -> Run:

@@ -29,6 +29,7 @@ what applying the file would change. The format is TOML::
     name = "TSA"
     url = "http://tsa.example/tsa"
 
+Certificates wanted (``[[certificate]]``) are in `gateway.serverconf.wantedcertificates`.
 The same names and nesting in YAML are read from a file that ends in ``.yaml`` or ``.yml``.
 """
 
@@ -58,6 +59,7 @@ from gateway.serverconf.model import (
     Validation,
 )
 from gateway.serverconf.records import Document, TimestampingService
+from gateway.serverconf.wantedcertificates import CertificateEntry
 from schemas.faults import Fault
 from schemas.identifiers import (
     ClientId,
@@ -117,6 +119,7 @@ class _Timestamping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     client: tuple[_Client, ...] = ()
     timestamping: tuple[_Timestamping, ...] | None = None
+    certificate: tuple[CertificateEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class Wanted:
     documents: dict[str, Document]
     # None: the file does not speak of timestamping.
     timestamping: tuple[TimestampingService, ...] | None = None
+    # Read further where the approved CAs are known: `gateway.serverconf.wantedcertificates`.
+    certificates: tuple[CertificateEntry, ...] = ()
 
 
 def parse_wanted(
@@ -187,7 +192,7 @@ def parse_wanted(
         timestamping = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in wanted.timestamping)
         if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in timestamping)):
             raise WantedProblem("\n".join(found))
-    return Wanted(conf, documents.found, timestamping)
+    return Wanted(conf, documents.found, timestamping, wanted.certificate)
 
 
 def _from_yaml(text: str) -> object:
