@@ -19,6 +19,7 @@ from gateway.messagelog.sealedarchive import SUFFIX, is_sealed, open_archive, ve
 from schemas.faults import Fault
 from serving.commands import said
 from serving.language import tr
+from serving.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def verify(
     key = None if data is None else opened_keys(data, settings_file, pin_file).record_key
     expected = "" if first else previous
     worst = 0
-    for file in files:
+    for file in counted(files, tr("comprobando archivos", "verifying archives")):
         try:
             result = _check(file, expected, trusted, key)
         except OSError as err:
@@ -101,7 +102,7 @@ def open_sealed(
     """Open sealed archives."""
     keys = opened_keys(data, settings_file, pin_file)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in files:
+    for file in counted(files, tr("abriendo archivos", "opening archives")):
         target = out / file.name.removesuffix(SUFFIX)
         with file.open("rb") as source, target.open("xb") as opened:
             target.chmod(0o600)

@@ -11,7 +11,7 @@ from certs.edges.tokenfiles import write_whole
 from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.edges.acmeorders import AcmeOrders
 from gateway.keyconf.model import KeyUsage
-from gateway.keyconf.operations import render_request
+from gateway.keyconf.requesting import render_request
 from gateway.keys_cli import opened
 from gateway.listeners import serve
 from gateway.running import NotRunning, local_client
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from gateway.config import Settings
     from gateway.keyconf.model import Key, SigningRequest
-    from gateway.keyconf.operations import FieldDescription, KeyOperations
+    from gateway.keyconf.operations import KeyOperations
+    from gateway.keyconf.requesting import FieldDescription
     from gateway.serverconf.wantedcertificates import WantedCertificate
 
 

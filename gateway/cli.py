@@ -47,6 +47,7 @@ from gateway.policy_cli import policy
 from gateway.preflight_cli import preflight
 from gateway.services_cli import service
 from gateway.settings_cli import settings
+from gateway.spanish import in_spanish
 from serving.backupcommands import backup_commands
 from serving.commands import said
 from serving.completion import completion_command
@@ -221,3 +222,6 @@ def health(url: str) -> None:
     for problem in state["problems"]:
         click.echo(f"- {problem}")
     sys.exit(0 if state["status"] == "up" else 1)
+
+
+in_spanish(main)

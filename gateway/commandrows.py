@@ -184,7 +184,7 @@ ACTS = (
     Act("backup upload", "POST", "/backups/upload", "Sube uno.", "Upload one."),
     Act("backup download", "GET", "/backups/{filename}/download", "Descarga uno.", "Download one."),
     Act("backup delete", "DELETE", "/backups/{filename}", "Borra uno.", "Delete one."),
-    Act("backup how-to-restore", "PUT", "/backups/{filename}/restore", "Dice cómo restaurarlo.", "Say how to restore it."),
+    Act("backup restore-here", "PUT", "/backups/{filename}/restore", "Lo restaura en la pasarela en marcha, que arranca de nuevo.", "Restore it into the running gateway, which starts anew."),
     Act("settings reload", "POST", "/settings/reload", "Vuelve a leer el archivo.", "Read the file again."),
     Act("whoami show", "GET", "/user", "Quién soy.", "Who I am."),
     Act("whoami roles", "GET", "/user/roles", "Mis roles.", "My roles."),

@@ -12,10 +12,14 @@ import click
 from gateway.datafolder import DataFolder
 from gateway.internaltls import export_certificate, kept_chain, replace_kept_chain
 from gateway.keys_cli import DATA, PIN, SETTINGS, open_safe, open_store
+from gateway.localaudit import audited
 from gateway.serverconf.model import ConnectionType
 from schemas.identifiers import ClientId
 from serving.commands import said
 from serving.keysafe import KeySafe
+from serving.language import tr
+from serving.printing import tell
+from serving.usercommands import JSON
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -45,10 +49,11 @@ def make(data: Path, pin_file: Path | None, settings_file: Path | None, address:
 
 @tls.command()
 @DATA
+@JSON
 @said
-def show(data: Path) -> None:
+def show(data: Path, as_json: bool) -> None:
     """The certificate in use."""
-    _say(kept_chain(DataFolder(data).tls)[0])
+    tell(_shown(kept_chain(DataFolder(data).tls)[0]), as_json=as_json)
 
 
 @tls.command()
@@ -61,7 +66,7 @@ def show(data: Path) -> None:
 def request(data: Path, pin_file: Path | None, settings_file: Path | None, name: str, out: Path) -> None:
     """Write a signing request (DER) for the internal TLS key."""
     out.write_bytes(_internal(data, settings_file, pin_file).request(name))
-    click.echo(f"request written to {out}")
+    click.echo(tr(f"solicitud escrita en {out}", f"request written to {out}"))
 
 
 @tls.command("import")
@@ -82,7 +87,7 @@ def import_certificate(data: Path, file: Path) -> None:
 def export(data: Path, out: Path) -> None:
     """Write the certificate as .tar.gz (PEM and DER), for the systems' trust stores."""
     out.write_bytes(export_certificate(kept_chain(DataFolder(data).tls)[0], datetime.now(UTC)))
-    click.echo(f"certificate written to {out}")
+    click.echo(tr(f"certificado escrito en {out}", f"certificate written to {out}"))
 
 
 @click.group()
@@ -92,16 +97,26 @@ def client() -> None:
 
 @client.command("list")
 @DATA
+@JSON
 @said
-def list_clients(data: Path) -> None:
+def list_clients(data: Path, as_json: bool) -> None:
     """Every client with its connection type and the certificates its systems may show."""
     from certs.certificates import parse_certificate
 
     view = open_store(data).view
-    for record in view.clients.all():
-        click.echo(f"{record.id.path()} {record.connection}")
-        for certificate in view.clients.certificates(record.id):
-            _say(parse_certificate(certificate.der), indent="  ")
+    tell(
+        [
+            {
+                "id": record.id.path(),
+                "connection": record.connection.value,
+                "certificates": [
+                    _shown(parse_certificate(c.der)) for c in view.clients.certificates(record.id)
+                ],
+            }
+            for record in view.clients.all()
+        ],
+        as_json=as_json,
+    )
 
 
 @client.command()
@@ -109,6 +124,7 @@ def list_clients(data: Path) -> None:
 @click.argument("client_id")
 @click.argument("connection", type=click.Choice([c.value for c in ConnectionType]))
 @said
+@audited("SET_CONNECTION_TYPE")
 def connect(data: Path, client_id: str, connection: str) -> None:
     """Let CLIENT_ID's systems connect by HTTP, HTTPS_NO_AUTH or HTTPS (with a certificate)."""
     with open_store(data).change() as tables:
@@ -121,13 +137,14 @@ def connect(data: Path, client_id: str, connection: str) -> None:
 @click.argument("client_id")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @said
+@audited("ADD_INTERNAL_CERT")
 def trust(data: Path, client_id: str, file: Path) -> None:
     """Let CLIENT_ID's systems show the certificate in FILE, as consumers and as providers."""
     from certs.certificates import to_der
 
     with open_store(data).change() as tables:
         tables.clients.add_certificate(_client(client_id), to_der(file.read_bytes()), datetime.now(UTC))
-    click.echo(f"{client_id}: {file} trusted")
+    click.echo(tr(f"{client_id}: se confía en {file}", f"{client_id}: {file} trusted"))
 
 
 @client.command()
@@ -135,13 +152,14 @@ def trust(data: Path, client_id: str, file: Path) -> None:
 @click.argument("client_id")
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @said
+@audited("DELETE_INTERNAL_CERT")
 def distrust(data: Path, client_id: str, file: Path) -> None:
     """Take the certificate in FILE back."""
     from certs.certificates import to_der
 
     with open_store(data).change() as tables:
         tables.clients.remove_certificate(_client(client_id), to_der(file.read_bytes()))
-    click.echo(f"{client_id}: {file} no longer trusted")
+    click.echo(tr(f"{client_id}: ya no se confía en {file}", f"{client_id}: {file} no longer trusted"))
 
 
 def _internal(data: Path, settings_file: Path | None, pin_file: Path | None) -> InternalTls:
@@ -167,9 +185,15 @@ def _client(text: str) -> ClientId:
     return ClientId(*parts)
 
 
-def _say(certificate: x509.Certificate, indent: str = "") -> None:
+def _say(certificate: x509.Certificate) -> None:
+    tell(_shown(certificate), as_json=False)
+
+
+def _shown(certificate: x509.Certificate) -> dict[str, str]:
     from cryptography.hazmat.primitives import hashes
 
-    digest = certificate.fingerprint(hashes.SHA256()).hex().upper()
-    until = certificate.not_valid_after_utc.date().isoformat()
-    click.echo(f"{indent}{certificate.subject.rfc4514_string()} until {until} SHA-256 {digest}")
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "until": certificate.not_valid_after_utc.date().isoformat(),
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex().upper(),
+    }

@@ -19,7 +19,7 @@ from certs.tokens import SOFTWARE_TOKEN_ID
 from gateway.config import Settings
 from gateway.edges.configuration import ConfigurationClient
 from gateway.keyconf.model import KeyUsage
-from gateway.keyconf.operations import render_request
+from gateway.keyconf.requesting import render_request
 from gateway.keys_cli import opened, stored_configuration
 from gateway.portions import configuration_settings
 from gateway.serverconf.store import ServerConfStore
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from gateway.keyconf.operations import FieldDescription, KeyOperations
+    from gateway.keyconf.operations import KeyOperations
+    from gateway.keyconf.requesting import FieldDescription
     from schemas.identifiers import ServerId
 
 REQUESTS = "requests"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 from datetime import UTC, datetime
@@ -12,9 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from serving.commands import said
+from serving.language import tr
+from serving.printing import tell
+from serving.usercommands import JSON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -120,14 +125,27 @@ def token() -> None:
 
 @token.command("list")
 @DATA
+@JSON
 @said
-def list_tokens(data: Path) -> None:
+def list_tokens(data: Path, as_json: bool) -> None:
     """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
 
     async def run() -> None:
         async with opened(data) as (operations, _):
-            for found in await operations.tokens():
-                click.echo(f"{found.id}  {found.type}  {found.status}  {len(found.keys)} keys  {found.name}")
+            tokens = await operations.tokens()
+            tell(
+                [
+                    {
+                        "id": t.id,
+                        "type": t.type.value,
+                        "status": t.status.value,
+                        "keys": len(t.keys),
+                        "name": t.name,
+                    }
+                    for t in tokens
+                ],
+                as_json=as_json,
+            )
 
     asyncio.run(run())
 
@@ -153,7 +171,12 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> 
             await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
 
     asyncio.run(run())
-    click.echo("the PIN is changed; change it wherever the gateway reads it from too")
+    click.echo(
+        tr(
+            "el PIN cambió; cámbielo también donde lo lee la pasarela",
+            "the PIN is changed; change it wherever the gateway reads it from too",
+        )
+    )
 
 
 @click.group()
@@ -171,8 +194,10 @@ def key() -> None:
     default="rsa-2048",
 )
 @click.option("--label", default="")
+@JSON
 @said
-def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str) -> None:
+@audited("GENERATE_KEY")
+def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str, as_json: bool) -> None:
     """Make a key; prints its id."""
     from certs.tokens import SOFTWARE_TOKEN_ID
     from gateway.keyconf.model import KeyUsage
@@ -180,21 +205,22 @@ def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: st
     async def run() -> None:
         async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
             made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
-            click.echo(made.id)
+            click.echo(json.dumps({"id": made.id}) if as_json else made.id)
 
     asyncio.run(run())
 
 
 @key.command("list")
 @DATA
+@JSON
 @said
-def list_keys(data: Path) -> None:
+def list_keys(data: Path, as_json: bool) -> None:
     """Every key: id, kind, usage, label."""
     from certs.edges.tokenfiles import TokenFolder
     from certs.softtoken import SoftToken
 
-    for info in SoftToken(TokenFolder(data / "token")).key_infos():
-        click.echo(f"{info.id}  {info.kind:<9} {info.usage:<5} {info.label}")
+    infos = SoftToken(TokenFolder(data / "token")).key_infos()
+    tell([{"id": i.id, "kind": i.kind, "usage": i.usage, "label": i.label} for i in infos], as_json=as_json)
 
 
 @click.command()
@@ -229,7 +255,12 @@ def csr(
         async with opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
             found = next((k for t in await operations.tokens() for k in t.keys if k.id == key_id), None)
             if found is None:
-                raise ValueError(f"there is no key {key_id}; 'gateway key list' shows them")
+                raise ValueError(
+                    tr(
+                        f"no hay llave {key_id}; 'gateway key list' las muestra",
+                        f"there is no key {key_id}; 'gateway key list' shows them",
+                    )
+                )
             server = open_store(data).server_id()
             requester = requests.Requester(ClientId(*member.split("/")), server, name, address)
             builder = requests.build_request(profile_named(profile), requester, found.usage or "sign")
@@ -238,7 +269,7 @@ def csr(
             return render_request(der, "DER" if out.suffix == ".der" else "PEM")
 
     out.write_bytes(asyncio.run(run()))
-    click.echo(f"request written to {out}")
+    click.echo(tr(f"solicitud escrita en {out}", f"request written to {out}"))
 
 
 @click.group()
@@ -250,8 +281,10 @@ def certificate() -> None:
 @DATA
 @PIN
 @click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@JSON
 @said
-def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...]) -> None:
+@audited("IMPORT_CERTIFICATE")
+def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
     """Take certificates for the token's keys into use."""
     from certs.certificates import parse_certificate
 
@@ -262,27 +295,42 @@ def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...
             for content in given:
                 imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
                 subject = parse_certificate(imported.der).subject.rfc4514_string()
-                click.echo(f"{imported.usage} certificate imported: {subject}")
+                told = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
+                line = tr(
+                    f"certificado de {imported.usage} importado: {subject}",
+                    f"{imported.usage} certificate imported: {subject}",
+                )
+                click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
 
     asyncio.run(run())
 
 
 @certificate.command("list")
 @DATA
+@JSON
 @said
-def list_certificates(data: Path) -> None:
+def list_certificates(data: Path, as_json: bool) -> None:
     """Every certificate: hash, usage, status, whether active, end of validity, subject."""
     from certs.certificates import parse_certificate
     from gateway.keyconf.store import KeyConfStore
 
     store = open_store(data)
-    for found in KeyConfStore(store.database).certificates():
-        parsed = parse_certificate(found.der)
-        click.echo(
-            f"{found.hash}  {found.usage:<4}  {found.status}  {'active' if found.active else 'disabled'}  "
-            f"until {parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC  {parsed.subject.rfc4514_string()}"
-        )
+    found = [(c, parse_certificate(c.der)) for c in KeyConfStore(store.database).certificates()]
     store.close()
+    tell(
+        [
+            {
+                "hash": own.hash,
+                "usage": own.usage.value,
+                "status": own.status.value,
+                "active": own.active,
+                "until": f"{parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+                "subject": parsed.subject.rfc4514_string(),
+            }
+            for own, parsed in found
+        ],
+        as_json=as_json,
+    )
 
 
 def _change(data: Path, digest: str, operation: str) -> None:
@@ -297,6 +345,7 @@ def _change(data: Path, digest: str, operation: str) -> None:
 @DATA
 @click.argument("digest")
 @said
+@audited("ACTIVATE_CERTIFICATE")
 def activate(data: Path, digest: str) -> None:
     """Let a certificate be used, by its hash."""
     _change(data, digest, "activate")
@@ -306,6 +355,7 @@ def activate(data: Path, digest: str) -> None:
 @DATA
 @click.argument("digest")
 @said
+@audited("DISABLE_CERTIFICATE")
 def disable(data: Path, digest: str) -> None:
     """Let a certificate be used no more, by its hash."""
     _change(data, digest, "disable")
@@ -315,6 +365,7 @@ def disable(data: Path, digest: str) -> None:
 @DATA
 @click.argument("digest")
 @said
+@audited("DELETE_CERTIFICATE")
 def delete(data: Path, digest: str) -> None:
     """Forget a certificate, by its hash."""
     _change(data, digest, "delete_certificate")

@@ -45,16 +45,19 @@ def audited(event: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def record(data: Path, event: str, outcome: str, changes: Sequence[str] = ()) -> None:
     """Append what somebody did at this machine."""
     from serving.audit import AuditEntry, AuditLog
-    from serving.logins import Logins
+    from serving.database import open_database
+    from serving.logins import LOGIN_STEPS
 
     words = " ".join(["gateway", *sys.argv[1:3]])
-    logins = Logins(data / "admin.sqlite")
+    path = data / "admin.sqlite"
+    database = open_database(path, LOGIN_STEPS)
+    path.chmod(0o600)
     try:
         who = f"local:{getpass.getuser()}"
         entry = AuditEntry(datetime.now(UTC), who, "command", event, outcome, words, changes=tuple(changes))
-        AuditLog(logins.database).append(entry)
+        AuditLog(database).append(entry)
     finally:
-        logins.close()
+        database.close()
 
 
 def _state(data: Path) -> State:

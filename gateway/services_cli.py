@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.keys_cli import DATA, open_store
+from gateway.localaudit import audited
 from gateway.serverconf.model import Endpoint, ServiceType, Validation
 from schemas.identifiers import ClientId
 from serving.commands import said
+from serving.language import tr
+from serving.printing import tell
+from serving.usercommands import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -48,6 +52,7 @@ def service() -> None:
 @click.option("--url", help="where the WSDL or OpenAPI document is, or a REST service itself")
 @click.option("--code", help="service code of a REST or OPENAPI3 service; a WSDL names its own")
 @said
+@audited("ADD_SERVICE_DESCRIPTION")
 def add(
     data: Path,
     settings_file: Path | None,
@@ -70,16 +75,26 @@ def add(
         register.add(_client(client), source, code, datetime.now(UTC), ignore_warnings=ignore_warnings)
     )
     _say(added)
-    click.echo(f"switched off; switch on with: gateway service enable {added.id}")
+    click.echo(
+        tr(
+            f"apagada; se enciende con: gateway service enable {added.id}",
+            f"switched off; switch on with: gateway service enable {added.id}",
+        )
+    )
 
 
 @service.command("list")
 @DATA
 @click.option("--client", help="only this provider's")
+@JSON
 @said
-def list_descriptions(data: Path, client: str | None) -> None:
+def list_descriptions(data: Path, client: str | None, as_json: bool) -> None:
     """Every description with its services, endpoints and rights."""
     view = open_store(data).view
+    if as_json:
+        chosen = view.descriptions.all(None if client is None else _client(client))
+        tell([_described(view, record) for record in chosen], as_json=True)
+        return
     for record in view.descriptions.all(None if client is None else _client(client)):
         _say(record)
         for code in dict.fromkeys(s.id.service_code for s in record.services):
@@ -100,6 +115,7 @@ def list_descriptions(data: Path, client: str | None) -> None:
 @FILE
 @click.argument("number", type=int)
 @said
+@audited("REFRESH_SERVICE_DESCRIPTION")
 def refresh(
     data: Path, settings_file: Path | None, ignore_warnings: bool, file: Path | None, number: int
 ) -> None:
@@ -118,6 +134,7 @@ def refresh(
 @DATA
 @click.argument("number", type=int)
 @said
+@audited("ENABLE_SERVICE_DESCRIPTION")
 def enable(data: Path, number: int) -> None:
     """Switch the services of description NUMBER on."""
     store = open_store(data)
@@ -130,6 +147,7 @@ def enable(data: Path, number: int) -> None:
 @click.argument("number", type=int)
 @click.option("--notice", default="Out of order", show_default=True, help="what callers are told")
 @said
+@audited("DISABLE_SERVICE_DESCRIPTION")
 def disable(data: Path, number: int, notice: str) -> None:
     """Switch the services of description NUMBER off, with a notice for callers."""
     store = open_store(data)
@@ -141,10 +159,11 @@ def disable(data: Path, number: int, notice: str) -> None:
 @DATA
 @click.argument("number", type=int)
 @said
+@audited("DELETE_SERVICE_DESCRIPTION")
 def remove(data: Path, number: int) -> None:
     """Delete description NUMBER with its services, endpoints and rights."""
     _register(open_store(data), None).remove(number)
-    click.echo(f"description {number} deleted")
+    click.echo(tr(f"descripción {number} borrada", f"description {number} deleted"))
 
 
 @service.command("set")
@@ -156,6 +175,7 @@ def remove(data: Path, number: int) -> None:
 @click.option("--verify-tls/--no-verify-tls", default=None, help="compare the service's TLS certificate")
 @click.option("--validation", type=click.Choice([v.value for v in Validation]), help="check messages")
 @said
+@audited("EDIT_SERVICE_PARAMS")
 def set_service(
     data: Path,
     client: str,
@@ -190,6 +210,7 @@ def set_service(
 @click.argument("method")
 @click.argument("path")
 @said
+@audited("ADD_ENDPOINT")
 def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None:
     """Add an endpoint to a REST service: METHOD or *, and a PATH pattern with * and **."""
     store = open_store(data)
@@ -206,6 +227,7 @@ def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None
 @click.option("--method", default="*", show_default=True)
 @click.option("--path", default="**", show_default=True)
 @said
+@audited("ADD_ACCESS_RIGHTS")
 def allow(data: Path, client: str, code: str, subject: str, method: str, path: str) -> None:
     """Let SUBJECT call a service: a client, group:instance/code or local:code; whole, or one endpoint of it."""
     with open_store(data).change() as tables:
@@ -215,7 +237,8 @@ def allow(data: Path, client: str, code: str, subject: str, method: str, path: s
                 f"service {code} has no endpoint {method} {path}; add it with 'service endpoint'"
             )
         tables.rights.grant(found, _subject(subject), datetime.now(UTC))
-    click.echo(f"{subject} may call {code}{'' if (method, path) == ('*', '**') else f' {method} {path}'}")
+    what = code if (method, path) == ("*", "**") else f"{code} {method} {path}"
+    click.echo(tr(f"{subject} puede llamar a {what}", f"{subject} may call {what}"))
 
 
 @service.command()
@@ -226,6 +249,7 @@ def allow(data: Path, client: str, code: str, subject: str, method: str, path: s
 @click.option("--method", default="*", show_default=True)
 @click.option("--path", default="**", show_default=True)
 @said
+@audited("REMOVE_ACCESS_RIGHTS")
 def deny(data: Path, client: str, code: str, subject: str, method: str, path: str) -> None:
     """Take back what `allow` granted."""
     with open_store(data).change() as tables:
@@ -233,7 +257,7 @@ def deny(data: Path, client: str, code: str, subject: str, method: str, path: st
         if found is None:
             raise ValueError(f"service {code} has no endpoint {method} {path}")
         tables.rights.revoke(found, _subject(subject))
-    click.echo(f"{subject} may no longer call {code}")
+    click.echo(tr(f"{subject} ya no puede llamar a {code}", f"{subject} may no longer call {code}"))
 
 
 def _register(store: ServerConfStore, settings_file: Path | None) -> DescriptionRegister:
@@ -254,7 +278,13 @@ def _judged(act: Coroutine[object, object, DescriptionRecord]) -> DescriptionRec
     except WarningsFound as found:
         for warning in found.warnings:
             click.echo(f"{warning.code}: {', '.join(warning.metadata)}")
-        click.echo("nothing was changed; to change it all the same, add --ignore-warnings", err=True)
+        click.echo(
+            tr(
+                "nada cambió; para cambiarlo de todos modos, agregue --ignore-warnings",
+                "nothing was changed; to change it all the same, add --ignore-warnings",
+            ),
+            err=True,
+        )
         sys.exit(3)
 
 
@@ -285,6 +315,41 @@ def _service(tables: Tables, client: str, code: str) -> ServiceRecord:
     if found is None:
         raise ValueError(f"{client} has no service {code}")
     return found
+
+
+def _described(view: Tables, record: DescriptionRecord) -> dict[str, object]:
+    """A description with its services and who may call them."""
+    codes = dict.fromkeys(s.id.service_code for s in record.services)
+    rights = [
+        {
+            "service": code,
+            "method": endpoint.endpoint.method,
+            "path": endpoint.endpoint.path,
+            "subject": str(right.subject),
+        }
+        for code in codes
+        for endpoint in view.endpoints.all(record.client, code)
+        for right in view.rights.all(record.client, endpoint_id=endpoint.id)
+    ]
+    return {
+        "number": record.id,
+        "client": record.client.path(),
+        "type": record.type.value,
+        "url": record.url,
+        "disabled": record.disabled,
+        "notice": record.notice,
+        "services": [
+            {
+                "code": s.full_code,
+                "url": s.url,
+                "timeout_s": s.timeout_s,
+                "verify_tls": s.ssl_auth,
+                "validation": s.validation.value,
+            }
+            for s in record.services
+        ],
+        "rights": rights,
+    }
 
 
 def _say(record: DescriptionRecord) -> None:

@@ -25,6 +25,7 @@ from serving.backupkey import PUBLIC, backup_key, public_backup_key
 from serving.commands import said
 from serving.keysafe import KeySafe
 from serving.language import tr
+from serving.progress import working
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,8 @@ def backup_commands(
             raise click.ClickException(
                 tr(f"{out} ya existe; elija otro nombre", f"{out} exists already; choose another name")
             )
-        made = make_backup(data, content, server_name(data), lock, datetime.now(UTC), version("sacbe"))
+        with working(tr("haciendo el respaldo", "making the backup")):
+            made = make_backup(data, content, server_name(data), lock, datetime.now(UTC), version("sacbe"))
         write_whole(out, made)
         click.echo(
             tr(f"respaldo escrito: {out} ({len(made)} bytes)", f"backup written: {out} ({len(made)} bytes)")
@@ -129,7 +131,9 @@ def backup_commands(
     def inspect(
         passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
     ) -> None:
-        manifest, _ = open_backup(file.read_bytes(), content, _opener(passphrase_file, identity_file, signer))
+        opener = _opener(passphrase_file, identity_file, signer)
+        with working(tr("comprobando el respaldo", "checking the backup")):
+            manifest, _ = open_backup(file.read_bytes(), content, opener)
         _show(manifest)
 
     @group.command(
@@ -148,7 +152,8 @@ def backup_commands(
         data: Path, passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
     ) -> None:
         opener = _opener(passphrase_file, identity_file, signer)
-        manifest = restore_backup(data, file.read_bytes(), content, opener, datetime.now(UTC))
+        with working(tr("restaurando", "restoring")):
+            manifest = restore_backup(data, file.read_bytes(), content, opener, datetime.now(UTC))
         _show(manifest)
         click.echo(
             tr(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,3 +67,11 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_text(v) for v in value)
     return "" if value is None else str(value)
+
+
+def tell(values: object, *, as_json: bool) -> None:
+    """An answer for programs, or for a person."""
+    if as_json:
+        click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print_value(values)

@@ -207,7 +207,7 @@ class KeyOperations:
         self, key_id: str, usage: KeyUsage, ca_name: str, member: ClientId | None, values: Mapping[str, str]
     ) -> SigningRequest:
         """A request that is not kept yet, its values checked. Raises `KeyRefused`."""
-        return self._new_request(KeyId(key_id), usage, ca_name, member, values)
+        return self._requesting.new_request(KeyId(key_id), usage, ca_name, member, values)
 
     async def request_der(self, key_id: str, request_id: str) -> bytes:
         """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.federation import Federation, GatewaySpec, free_base
+from central_server.cli import main as central_command
 from gateway.cli import main
 from gateway.keyconf.store import KeyConfStore
 from gateway.serverconf.store import ServerConfStore
@@ -152,6 +155,7 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
                 shell.run(command, f"step-{number}")
         assert "joined" in shell.text(f"step-{stays[1]}")
         check_again(shell, commands)
+        check_registry(federation)
     finally:
         for process in running.values():
             process.terminate()
@@ -163,6 +167,20 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
 def exchange() -> Answer:
     """The new institute's call: the provider's gateway learns of it within seconds."""
     return call(NEW, "00-RNSS/INDICE/echo/hola", client="MX/GOB/30-NUEVO/AFIL")
+
+
+def check_registry(federation: Federation) -> None:
+    """What the central operator sees afterwards; what is settled cannot be declined any more."""
+    data = ["--data", str(federation.folder / "central")]
+    run = CliRunner().invoke
+    waiting = run(central_command, ["request", "list", "--json", *data])
+    assert json.loads(waiting.output) == []
+    every = json.loads(run(central_command, ["request", "list", "--all", "--json", *data]).output)
+    assert [r["state"] for r in every] == ["APPROVED", "APPROVED"]
+    declined = run(central_command, ["request", "decline", str(every[0]["number"]), *data])
+    assert declined.exit_code == 1
+    members = json.loads(run(central_command, ["member", "list", "--json", *data]).output)
+    assert {"id": "MX/GOB/30-NUEVO", "name": "Instituto Nuevo"} in members
 
 
 def check_again(shell: Shell, commands: dict[int, str]) -> None:
@@ -202,3 +220,34 @@ def test_init_makes_what_it_can_without_a_configuration_and_keeps_secrets_privat
     wrong = CliRunner().invoke(main, ["init", "--data", str(tmp_path / "x"), "--anchor", str(made.anchor)])
     assert wrong.exit_code == 1
     assert "--server" in wrong.output
+
+
+def test_init_asks_at_a_terminal_for_what_was_not_said(tmp_path: Path) -> None:
+    made = Federation(tmp_path / "federation", [PROVIDER], base=free_base())
+    made.set_up()
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{made.anchor}\nGOB/30-NUEVO/SS1\n".encode())
+        asked = [
+            "init",
+            "--data",
+            str(tmp_path / "nuevo"),
+            "--pin-file",
+            str(tmp_path / "pin"),
+            "--no-requests",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *asked],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    store = ServerConfStore(tmp_path / "nuevo" / "serverconf.sqlite")
+    assert store.server_id().path() == "MX/GOB/30-NUEVO/SS1"
+    store.close()

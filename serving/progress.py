@@ -1,0 +1,38 @@
+"""Progress of long work, shown to a person at a terminal and to nobody else: pipes and logs get not a byte of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that something of unknown length goes on, with the time it has taken."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415  loaded where somebody looks
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
+def counted(items: Sequence[T], text: str) -> Iterator[T]:
+    """The items one after another, with a bar that says how many are done."""
+    if not sys.stderr.isatty() or len(items) < 2:
+        yield from items
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import track  # noqa: PLC0415
+
+    yield from track(items, text, console=Console(stderr=True), transient=True)
