@@ -16,6 +16,7 @@ Spec: PR-SIGDOC; X-Road 7.8's AsicContainerVerifier.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 SIGNATURES_URI = "/META-INF/signatures.xml"
 _XROAD = "{http://x-road.eu/xsd/xroad.xsd}"
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_REST_MESSAGE = re.compile(rb"(?:[A-Z]{3,7}\r\n/r1/|[1-9][0-9]{2}\r\n)")
 _OLD_STAMPS = timestamps.TimestampPolicy(check_purpose=False)
 
 
@@ -233,8 +235,29 @@ def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str
         hashchain.verify(
             result, chain, {"/message.xml": None, **digests}, resolve=resolve, algorithm_uri=None
         )
+    _check_one_message(container)
     said = f"{len(digests)} are what was signed"
     return said + (f"; not included: {', '.join(missing)}" if missing else "")
+
+
+def _check_one_message(container: asic.Container) -> None:
+    """Refuse one message and a body that may as well be two messages, signed together.
+
+    In X-Road's hash tree two messages of one part each are hashed as one message and its body are, so whoever holds both can
+    pass the second off as the body of the first. No body of a message between systems begins as such a message does.
+    """
+    if len(container.attachments) == 1 and any(_is_message(b) for b in container.beginnings.values()):
+        raise NotProved(
+            Kind.MALFORMED_SIGNATURE,
+            "the body is itself a message between security servers: the signature holds for two messages that were signed "
+            "together as well, and does not tell which it was",
+        )
+
+
+def _is_message(beginning: bytes) -> bool:
+    if _REST_MESSAGE.match(beginning):
+        return b"x-road-" in beginning.lower()
+    return b"Envelope" in beginning and b"http://x-road.eu/xsd/xroad.xsd" in beginning
 
 
 def _check_timestamp(

@@ -62,6 +62,7 @@ ZIP_ERRORS = (
 )
 _LARGEST_ENTRY = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
+_BEGINNING = 4096
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -80,6 +81,8 @@ class Container:
     ts_hash_chain: bytes | None = None
     timestamp: bytes | None = None
     attachments: Mapping[str, bytes] = field(default_factory=dict)
+    # How each attachment begins, as far as is needed to tell what it is.
+    beginnings: Mapping[str, bytes] = field(default_factory=dict)
     withheld: Withheld | None = None
 
     def signed_parts(self) -> tuple[tuple[str, bytes], ...]:
@@ -201,6 +204,7 @@ def _read(archive: zipfile.ZipFile) -> Container:
         ts_hash_chain=entry(_TS_CHAIN),
         timestamp=entry(TIMESTAMP),
         attachments={name: _digest(archive, name) for name in names if is_body(name)},
+        beginnings={name: _beginning(archive, name) for name in names if is_body(name)},
         withheld=withheld,
     )
     strange = [name for name in names if name not in _FILES | _META and not is_body(name)]
@@ -218,6 +222,11 @@ def _read(archive: zipfile.ZipFile) -> Container:
             kind = Kind.ASIC_HASH_CHAIN_RESULT_NOT_FOUND if result is None else Kind.ASIC_HASH_CHAIN_NOT_FOUND
             raise BadMessage(kind, "the container has a hash chain or its result, but not both")
     return container
+
+
+def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as file:
+        return file.read(_BEGINNING)
 
 
 def _digest(archive: zipfile.ZipFile, name: str) -> bytes:

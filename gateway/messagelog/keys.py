@@ -143,6 +143,17 @@ class LogKeys:
                     return tree.key(record_id)
         raise Destroyed(record_id)
 
+    def new_keys(self, record_id: int, moments: Sequence[datetime]) -> list[bytes]:
+        """Keys for records that are to be written, from a number on, each at its moment. Raises `LogFailed`."""
+        with self._lock:
+            self._refresh()
+            found = []
+            for number, now in enumerate(moments, record_id):
+                if not self._trees or not self._serves(self._trees[-1], number, now):
+                    self.prepare(number, now)
+                found.append(self._trees[-1].key(number))
+        return found
+
     def prepare(self, record_id: int, now: datetime) -> None:
         """Have a key for a record that is to be written: a new tree begins when the last one is full or its period over."""
         with self._lock:

@@ -30,6 +30,13 @@ class Destroyed(LookupError):  # noqa: N818  a state, told to whoever asks for a
     """The key of a record was destroyed on an order."""
 
 
+@dataclass(slots=True)
+class _Way:
+    leaf: int = 0
+    top: int = 0
+    keys: list[bytes] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyTree:
     """The keys of the records from ``first`` on, up to the next tree's first or 2^24 of them."""
@@ -37,8 +44,8 @@ class KeyTree:
     first: int
     made_at: datetime
     nodes: Mapping[Place, bytes]
-    # The way to the key derived last: the next record's is mostly the same.
-    _way: list[tuple[Place, bytes]] = field(default_factory=list, compare=False)
+    # The way to the key derived last, from a kept node down: the next record's is mostly the same.
+    _way: _Way = field(default_factory=_Way, compare=False)
 
     @property
     def end(self) -> int:
@@ -48,24 +55,24 @@ class KeyTree:
     def key(self, record_id: int) -> bytes:
         """A record's 32 bytes. Raises `Destroyed`."""
         leaf = record_id - self.first
-        way = self._known_way(leaf)
-        (depth, _), key = way[-1]
-        while depth < BITS:
-            depth += 1
-            index = leaf >> (BITS - depth)
-            key = _child(key, index & 1)
-            way.append(((depth, index), key))
-        self._way[:] = way
-        return key
+        way = self._way
+        # Both ways are the same down to where the leaves' numbers first differ.
+        shared = BITS - (leaf ^ way.leaf).bit_length() - way.top + 1 if way.keys else 0
+        if shared > 0:
+            keys = way.keys[:shared]
+        else:
+            way.top, key = self._kept_above(leaf)
+            keys = [key]
+        for depth in range(way.top + len(keys), BITS + 1):
+            keys.append(_child(keys[-1], (leaf >> (BITS - depth)) & 1))
+        way.leaf, way.keys = leaf, keys
+        return keys[-1]
 
-    def _known_way(self, leaf: int) -> list[tuple[Place, bytes]]:
-        shared = [(place, key) for place, key in self._way if leaf >> (BITS - place[0]) == place[1]]
-        if shared:
-            return shared
+    def _kept_above(self, leaf: int) -> tuple[int, bytes]:
         for depth in range(BITS + 1):
-            place = (depth, leaf >> (BITS - depth))
-            if place in self.nodes:
-                return [(place, self.nodes[place])]
+            key = self.nodes.get((depth, leaf >> (BITS - depth)))
+            if key is not None:
+                return depth, key
         raise Destroyed(leaf + self.first)
 
     def without(self, ranges: Sequence[tuple[int, int]]) -> KeyTree:

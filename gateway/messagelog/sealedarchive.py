@@ -125,7 +125,8 @@ class _Sealing(io.RawIOBase):
 
     def write(self, data: Buffer, /) -> int:
         raw = bytes(data)
-        self._out.write(self._sealer.feed(raw))
+        for sealed in self._sealer.feed(raw):
+            self._out.write(sealed)
         return len(raw)
 
     def finish(self) -> None:

@@ -48,22 +48,29 @@ class StreamSealer:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
         self._number = 0
-        self._waiting = bytearray()
+        # Pieces as they came, joined once for each chunk: bytes are copied no more than that.
+        self._waiting: list[bytes] = []
+        self._size = 0
 
-    def feed(self, data: bytes) -> bytes:
-        """Take bytes; the chunks that are complete now, sealed."""
-        self._waiting += data
-        out = bytearray()
-        while len(self._waiting) > CHUNK:
-            out += self._seal(bytes(self._waiting[:CHUNK]), is_last=False)
-            del self._waiting[:CHUNK]
-        return bytes(out)
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes, that nobody changes after; the chunks that are complete now, sealed."""
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size <= CHUNK:
+            return []
+        joined = memoryview(b"".join(self._waiting))
+        out = []
+        while len(joined) > CHUNK:
+            out.append(self._seal(joined[:CHUNK], is_last=False))
+            joined = joined[CHUNK:]
+        self._waiting, self._size = [bytes(joined)], len(joined)
+        return out
 
     def finish(self) -> bytes:
         """The last chunk, sealed; nothing may follow."""
-        return self._seal(bytes(self._waiting), is_last=True)
+        return self._seal(b"".join(self._waiting), is_last=True)
 
-    def _seal(self, clear: bytes, *, is_last: bool) -> bytes:
+    def _seal(self, clear: bytes | memoryview, *, is_last: bool) -> bytes:
         nonce = _nonce(self._number, is_last=is_last)
         self._number += 1
         return self._aead.encrypt(nonce, clear, None)

@@ -90,7 +90,8 @@ class Spool:
                     self._sealer = StreamSealer(self._key)
                     data = bytes(self._memory or b"") + data
                     self._memory = None
-                _write_all(self._file, self._sealer.feed(data))
+                for sealed in self._sealer.feed(bytes(data)):
+                    _write_all(self._file, sealed)
         except OSError as err:
             raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
@@ -172,7 +173,8 @@ def write_sealed(path: Path, chunks: Iterable[bytes]) -> bytes:
     with path.open("wb", buffering=0) as file:
         os.fchmod(file.fileno(), 0o600)
         for chunk in chunks:
-            _write_all(file, sealer.feed(chunk))
+            for sealed in sealer.feed(chunk):
+                _write_all(file, sealed)
         _write_all(file, sealer.finish())
         os.fsync(file.fileno())
     return key
@@ -193,7 +195,8 @@ class SealedTemporary(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         """Append; how many bytes were taken: all."""
         raw = bytes(data)
-        _write_all(self._file, self._sealer.feed(raw))
+        for sealed in self._sealer.feed(raw):
+            _write_all(self._file, sealed)
         return len(raw)
 
     def draw(self) -> Iterator[bytes]:

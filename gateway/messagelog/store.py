@@ -255,10 +255,9 @@ class MessageLog:
         )
         records: list[list[rows.Field]] = []
         attachments: list[list[rows.Field]] = []
-        for entry, bodies in zip(entries, kept, strict=True):
+        keys = self.keys.new_keys(number + 1, [e.at for e in entries])
+        for entry, bodies, key in zip(entries, kept, keys, strict=True):
             number += 1
-            self.keys.prepare(number, entry.at)
-            key = self.keys.record_key(number)
             digests = [b.digest for b in bodies]
             row = rows.digested_row(entry, entry.message.digest)
             chain = chain_value(chain, record_digest([*row, *digests]))
