@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import os
 import timeit
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ from certs import verifying
 from certs.algorithms import SignatureAlgorithm
 from certs.signing import MessageSigner
 from certs.tokens import KeyId, SigningIdentity
+from gateway.messagelog.keytree import new_tree
+from gateway.messagelog.record import sealed_label
+from gateway.messagelog.sealing import NONCE_BYTES, StreamSealer, seal
 from schemas import asic, hashchain, rest, transport, xades
 from schemas.identifiers import ClientId
 from schemas.message import digest_of
@@ -136,7 +140,32 @@ def main() -> None:
         "container written",
         lambda: asic.write_container(io.BytesIO(), container, NOW, [("attachment1", (BODY,))]),
     )
+    measure_log(request.raw)
     loop.close()
+
+
+def measure_log(message: bytes) -> None:
+    """What sealing costs the message log: keys, a message with its body, and a large body, whose digest is for comparing."""
+    tree = new_tree(1, NOW, os.urandom(32))
+    numbers = itertools.count(1)
+    mebibyte = os.urandom(1 << 20)
+
+    def seal_record() -> None:
+        number = next(numbers)
+        key = tree.key(number)
+        for content, what in ((message, "message"), (BODY, "attachment 1")):
+            seal(key, os.urandom(NONCE_BYTES), content, sealed_label(number, what))
+
+    def seal_body() -> None:
+        sealer = StreamSealer(bytes(32))
+        for start in range(0, len(mebibyte), 65536):
+            sealer.feed(mebibyte[start : start + 65536])
+        sealer.finish()
+
+    measure("log record: its key derived", lambda: tree.key(next(numbers)))
+    measure("log record: key, message and body sealed", seal_record)
+    measure("a mebibyte of body sealed", seal_body)
+    measure("a mebibyte of body digested (SHA-512)", lambda: digest_of(mebibyte))
 
 
 if __name__ == "__main__":
