@@ -203,8 +203,8 @@ class Diagnostics:
         return BackupEncryption(bool(recipients), list(recipients))
 
     async def log(self, _call: Call) -> LogEncryption:
-        # The log itself is never written in clear; archives hold containers as an auditor opens them.
-        return LogEncryption(False, True, self.desk.process.settings.log.archive_grouping.value)
+        chosen = self.desk.process.settings.log
+        return LogEncryption(chosen.seal_archives, True, chosen.archive_grouping.value)
 
     async def memory(self, _call: Call) -> MemoryStatus:
         found = read_memory()

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.config import TABLE
+from gateway.portions import body_rules
 from serving.audit import AuditLog
 from serving.logins import Logins
 from tests.integration.calling import call, logged, until
@@ -77,6 +78,13 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
         assert host.gateway is not None
         assert host.gateway.failed_task() is None
         check_handed_on(host)
+        shown = requests.get(
+            f"{url}/api/v1/diagnostics/message-log-encryption-status", headers=headers, timeout=30
+        ).json()
+        assert (
+            shown["message_log_database_encryption_status"],
+            shown["message_log_archive_encryption_status"],
+        ) == (True, host.settings.log.seal_archives)
 
 
 def check_handed_on(host: Host) -> None:
@@ -89,6 +97,8 @@ def check_handed_on(host: Host) -> None:
     assert gateway._peers._times.connect_s == settings.limits.peer_connect_s
     assert gateway._timestamper._settings.race == settings.log.timestamp_race
     assert gateway._retention._settings.keep_days == settings.log.keep_records_days
+    assert gateway._retention._settings.seal == settings.log.seal_archives
+    assert gateway._log._settings.bodies == body_rules(settings)
     assert gateway._records._settings.write_s == settings.monitoring.write_s
     assert gateway._log._settings.queue_length == settings.log.queue_length
     assert gateway._servers[0]._kwargs["keepalive_timeout"] == settings.limits.keepalive_s
