@@ -193,6 +193,8 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     archive_file_bytes: int = 32 * 1024 * 1024
     # Days an archived record stays in the log.
     keep_records_days: int = 30
+    # Days after which the keys of records that left the log are destroyed: their sealed archives open no more. 0 never does.
+    destroy_keys_days: int = 0
 
 
 class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

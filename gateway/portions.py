@@ -63,6 +63,7 @@ def retention_settings(settings: Settings) -> RetentionSettings:
         log.archive_file_bytes,
         log.keep_records_days,
         log.seal_archives,
+        log.destroy_keys_days,
     )
 
 

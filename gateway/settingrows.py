@@ -84,6 +84,7 @@ ROWS = (
     Row("log.archive_grouping", "Una cadena de archivos para todos, por miembro o por subsistema.", "One chain of archives for all, a member or a subsystem.", True),
     Row("log.archive_file_bytes", "Tamaño a partir del cual empieza otro archivo.", "Size beyond which another archive begins.", True, 1024, 1024 * GIB),
     Row("log.keep_records_days", "Días que un registro archivado sigue en la bitácora de mensajes.", "Days an archived record stays in the message log.", True, 0, 36_500),
+    Row("log.destroy_keys_days", "Días tras los cuales se destruyen las llaves de registros que salieron de la bitácora: sus archivos ya no se abren; 0 nunca.", "Days after which keys of records that left the log are destroyed: their archives open no more; 0 never.", True, 0, 36_500),
     Row("monitoring.keep_days", "Días que se guardan los registros de operación.", "Days operational records are kept.", True, 1, 36_500),
     Row("monitoring.write_s", "Cada cuánto se escriben.", "How often they are written.", True, 0.1, 3600),
     Row("monitoring.buffer_length", "Cuántos pueden esperar a escribirse.", "How many may wait to be written.", True, 1, 10_000_000),

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.archive import FIRST, ArchiveWriter, Grouping, Link
 from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.steps import DATABASE
 from schemas.faults import Fault, Kind, LogFailed
@@ -47,13 +48,14 @@ _WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RetentionSettings:
-    """Seconds, bytes and days; ``interval_s`` 0 neither archives nor removes."""
+    """Seconds, bytes and days; ``interval_s`` 0 neither archives nor removes, ``destroy_keys_days`` 0 destroys no key."""
 
     interval_s: float = 21_600.0
     grouping: Grouping = Grouping.NONE
     file_bytes: int = 32 * 1024 * 1024
     keep_days: int = 30
     seal: bool = True
+    destroy_keys_days: int = 0
 
 
 class Retention:
@@ -93,6 +95,7 @@ class Retention:
             try:
                 await self.archive()
                 await self.remove_old()
+                await self.destroy_old_keys()
             except (Fault, sqlite3.Error, OSError) as err:
                 reason = err.detail if isinstance(err, Fault) else str(err)
                 log.error(
@@ -253,14 +256,14 @@ class Retention:
 
     def _remove_some(self, connection: sqlite3.Connection, before_ms: int) -> int:
         rows = connection.execute(
-            "SELECT record.id, record.chain, record.at_ms < ? AND archived.record_id IS NOT NULL FROM record "
+            "SELECT record.id, record.chain, record.at_ms < ? AND archived.record_id IS NOT NULL, record.at_ms FROM record "
             "LEFT JOIN archived ON archived.record_id = record.id ORDER BY record.id LIMIT ?",
             (before_ms, REMOVED_TOGETHER),
         ).fetchall()
         old = list(itertools.takewhile(lambda row: row[2], rows))
         if not old:
             return 0
-        last, chain, _ = old[-1]
+        last, chain, _, at_ms = old[-1]
         files = connection.execute(
             "SELECT file_name FROM attachment WHERE record_id <= ? AND file_name IS NOT NULL", (last,)
         ).fetchall()
@@ -271,6 +274,9 @@ class Retention:
             connection.execute("DELETE FROM record WHERE id <= ?", (last,))
             connection.execute("DELETE FROM removed")
             connection.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))
+            connection.execute(
+                "INSERT INTO emptied (id, at_ms, is_destroyed) VALUES (?, ?, 0)", (last, at_ms)
+            )
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -280,6 +286,47 @@ class Retention:
         for (name,) in files:
             (self._log.bodies / name).unlink(missing_ok=True)
         return len(old)
+
+    # The end of archives
+
+    async def destroy_old_keys(self) -> int:
+        """Destroy the keys of removed records that are past the end of retention; the last one's number, 0 for none.
+
+        Their sealed containers, in every copy of every archive, can be opened no more; what they prove stays. Raises `LogFailed`.
+        """
+        return await asyncio.to_thread(self._destroy_old_keys)
+
+    def _destroy_old_keys(self) -> int:
+        days = self._settings.destroy_keys_days
+        if not days:
+            return 0
+        now = self._now()
+        before_ms = to_milliseconds(now - timedelta(days=days))
+        connection = connect(self._database)
+        try:
+            (last,) = connection.execute(
+                "SELECT coalesce(max(id), 0) FROM emptied WHERE at_ms < ? AND is_destroyed = 0", (before_ms,)
+            ).fetchone()
+            if last:
+                self._log.keys.destroy(
+                    [(0, last)]
+                )  # a crash here: the next round does it again, to no effect
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE emptied SET is_destroyed = 1 WHERE id <= ?", (last,))
+                connection.execute(
+                    "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 1)",
+                    (
+                        f"records to {last}",
+                        f"log.destroy_keys_days {days}",
+                        "retention",
+                        to_milliseconds(now),
+                    ),
+                )
+                connection.execute("COMMIT")
+                log.info("keys destroyed", extra={"event": "keys_destroyed", "last_record": last})
+        finally:
+            connection.close()
+        return int(last)
 
 
 def _last_archive(connection: sqlite3.Connection, group: str) -> Link:

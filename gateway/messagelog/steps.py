@@ -100,4 +100,12 @@ STEPS = (
         at_ms INTEGER NOT NULL
     );
     """,
+    # Up to which record the log was emptied, when that one had been written, and whether the keys up to it are destroyed.
+    """
+    CREATE TABLE emptied (
+        id INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        is_destroyed INTEGER NOT NULL
+    );
+    """,
 )

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -265,6 +266,30 @@ async def test_erasing_reaches_archives_of_records_that_left_the_log(tmp_path: P
             states.append((one.is_proved, one.is_valid))
     assert states == [(True, False), (True, False), (True, True)]
     assert await append_signed(log, tmp_path) == 4
+    await log.close()
+
+
+async def test_keys_go_at_the_end_of_retention_and_not_before(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log")
+    path = await archived(log, tmp_path, 3)
+    await append_signed(log, tmp_path)
+    folder = tmp_path / "log"
+
+    def keeper(days_later: int, *, destroy: int) -> Retention:
+        settings = RetentionSettings(destroy_keys_days=destroy)
+        return Retention(log, folder, lambda: NOW + timedelta(days=days_later), settings)
+
+    assert await keeper(0, destroy=30).destroy_old_keys() == 0  # still in the log
+    assert await keeper(0, destroy=0).remove_old() == 3
+    for days_later, destroy in ((10_000, 0), (59, 100)):
+        assert await keeper(days_later, destroy=destroy).destroy_old_keys() == 0
+    assert await keeper(61, destroy=100).destroy_old_keys() == 3
+    assert await keeper(61, destroy=100).destroy_old_keys() == 0
+    with path.open("rb") as file:
+        verdict = verify_sealed_archive(file, "", None, log.keys.record_key)
+    assert verdict.erased == verdict.containers
+    assert log.reader.open_message(log.reader.record(4)).startswith(b"POST")
+    assert await log.verify_chain() is None
     await log.close()
 
 
