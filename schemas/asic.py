@@ -82,7 +82,7 @@ class Container:
     timestamp: bytes | None = None
     attachments: Mapping[str, bytes] = field(default_factory=dict)
     # How each attachment begins, as far as is needed to tell what it is.
-    beginnings: Mapping[str, bytes] = field(default_factory=dict)
+    beginnings: Mapping[str, bytes] = field(default_factory=dict, compare=False)
     withheld: Withheld | None = None
 
     def signed_parts(self) -> tuple[tuple[str, bytes], ...]:
