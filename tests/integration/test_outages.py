@@ -24,14 +24,14 @@ pytestmark = pytest.mark.processes
 BASE = free_base()
 SHORT = """
 [trust]
-configuration_poll_s = 0.5
-configuration_conditional_poll_s = 0.3
+configuration_poll_s = 1
+configuration_conditional_poll_s = 0.5
 ocsp_fetch_s = 0.5
-ocsp_retry_s = 0.3
+ocsp_retry_s = 0.5
 ocsp_timeout_s = 1
 [log]
 timestamp_interval_s = 0.5
-timestamp_retry_s = 0.3
+timestamp_retry_s = 0.5
 timestamp_timeout_s = 1
 acceptable_timestamp_failure_s = 8
 """
@@ -183,7 +183,7 @@ def test_a_configuration_that_was_rolled_back_is_refused(federation: Federation)
     fresh = until(
         lambda: urllib.request.urlopen(f"{central}{path}", timeout=5).read(), lambda new: new != old
     )
-    time.sleep(1.0)  # both gateways look three times a second
+    time.sleep(1.5)  # both gateways look twice a second
     federation.kill("central")
     server = ThreadingHTTPServer((federation.central_address, 8080), Stale)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
