@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,9 +17,10 @@ from central_server.store.loading import import_registry
 from central_server.store.records import OPERATOR
 from serving.adminsettings import AdminSettings
 from tests.instance import Instance
+from tests.integration.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 PIN = "Secret1234"
@@ -53,47 +52,20 @@ async def initialise(server: CentralServer, folder: Path) -> None:
 @contextlib.contextmanager
 def hosted(folder: Path, chosen: Settings, *, initialised: bool) -> Iterator[tuple[str, CentralServer]]:
     """The URL of a running central server's admin API, and the server."""
-    started = threading.Event()
-    found: list[tuple[str, CentralServer]] = []
-    stop: list[asyncio.Event] = []
-    problem: list[BaseException] = []
 
-    async def run() -> None:
+    @contextlib.asynccontextmanager
+    async def serve() -> AsyncIterator[tuple[str, CentralServer]]:
         server = CentralServer(folder / "central", chosen)
         if initialised:
             await initialise(server, folder)
         await server.start()
         await server.admin.start_with(None)
         address, port = server.admin.addresses[0]
-        found.append((f"http://{address}:{port}", server))
-        stop.append(asyncio.Event())
-        started.set()
-        await stop[0].wait()
+        yield f"http://{address}:{port}", server
         await server.stop()
 
-    def work() -> None:
-        try:
-            loop.run_until_complete(run())
-        except BaseException as err:
-            problem.append(err)
-        finally:
-            started.set()
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        started.wait(30)
-        if problem:
-            raise problem[0]
-        yield found[0]
-    finally:
-        if stop:
-            loop.call_soon_threadsafe(stop[0].set)
-        thread.join(30)
-        loop.close()
-    if problem:
-        raise problem[0]
+    with in_thread(serve) as found:
+        yield found
 
 
 def api_key(server: CentralServer) -> dict[str, str]:

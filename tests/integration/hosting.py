@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,10 +19,11 @@ from gateway.serverconf.store import ServerConfStore
 from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
 from schemas.globalconf.shared import render_shared
 from serving.adminsettings import AdminSettings
+from tests.integration.threads import in_thread
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN, world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from gateway.config import Settings as GatewaySettings
@@ -66,46 +65,19 @@ def hosted(
     chosen: GatewaySettings | None = None,
 ) -> Iterator[tuple[str, Host]]:
     """The URL of a running host's admin API, and the host, which runs in a thread of its own."""
-    started = threading.Event()
-    found: list[tuple[str, Host]] = []
-    stop: list[asyncio.Event] = []
-    problem: list[BaseException] = []
 
-    async def run() -> None:
+    @contextlib.asynccontextmanager
+    async def serve() -> AsyncIterator[tuple[str, Host]]:
         used = chosen or settings(keys or Keys())
         host = Host(DataFolder(folder), used, pin, signer_arguments=signer_arguments)
         await host.start()
         await host.api.start_with(None)
         address, port = host.api.addresses[0]
-        found.append((f"http://{address}:{port}", host))
-        stop.append(asyncio.Event())
-        started.set()
-        await stop[0].wait()
+        yield f"http://{address}:{port}", host
         await host.stop()
 
-    def work() -> None:
-        try:
-            loop.run_until_complete(run())
-        except BaseException as err:
-            problem.append(err)
-        finally:
-            started.set()
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        started.wait(30)
-        if problem:
-            raise problem[0]
-        yield found[0]
-    finally:
-        if stop:
-            loop.call_soon_threadsafe(stop[0].set)
-        thread.join(30)
-        loop.close()
-    if problem:
-        raise problem[0]
+    with in_thread(serve) as found:
+        yield found
 
 
 def api_key(host: Host) -> dict[str, str]:

@@ -33,8 +33,6 @@ from tests.vectors.test_certificates import load
 CASES = json.loads((VECTORS / "cases.json").read_text(encoding="utf-8"))["cases"]
 QUERY_ID = "q-2020"
 BOM = b"\xef\xbb\xbf"
-# Cases that wait for something, with what they wait for.
-WAITING: dict[str, str] = {}
 
 
 # What setups mean
@@ -300,9 +298,7 @@ ALSO: dict[str, Callable[[dict[str, Any], Result], bool]] = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
-def test_case(case: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    if case["name"] in WAITING:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=WAITING[case["name"]]))
+def test_case(case: dict[str, Any]) -> None:
     result = asyncio.run(run_case(case))
     expected = case["expect"]
     if expected["outcome"] == "success":
