@@ -23,16 +23,17 @@ from urllib.parse import quote, urlencode
 from benchmarks.federation import Federation, GatewaySpec
 from benchmarks.governing import Governing
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.evidence import verify_container
-from social_security import pack, seed
-from social_security.notices import notice_of
-from social_security.wsdl import services_of
+from certs.verify.container import verify_container
+from social_security.commands import seed
+from social_security.domain import pack
+from social_security.domain.notices import notice_of
+from social_security.wire.wsdl import services_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from certs.evidence import Verdict
+    from certs.verify.container import Verdict
 
 REGISTRY = "00-RNSS"
 SYSTEM_PORT = 9000

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.country import PORTAL_PORT
-from social_security.portal.accounts import Accounts, Issued
+from social_security.portal.accounts import Accounts, NewAccount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ class Portals:
     """The three portals, and the accounts to enter two of them."""
 
     country: Country
-    issued: dict[str, Issued] = field(default_factory=dict)
+    issued: dict[str, NewAccount] = field(default_factory=dict)
     _used: dict[str, int] = field(default_factory=dict)
 
     def address(self, code: str) -> str:

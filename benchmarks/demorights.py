@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from benchmarks.country import Call, member_path
-from social_security.calendars import load_calendar
+from social_security.domain.calendars import load_calendar
 
 if TYPE_CHECKING:
     from benchmarks.country import Country, Reply

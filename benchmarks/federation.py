@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from central_server.cli import main as central_command
+from central_server.cli.main import main as central_command
 from certs.dev.authority import DevPki
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.cli import main as gateway_command
-from gateway.serverconf.store import ServerConfStore
+from certs.tokens.soft import SoftToken
+from gateway.cli.main import main as gateway_command
+from gateway.clients.store import ServerConfStore
 from schemas.identifiers import ClientId, ServerId
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ class Federation:
                 run_command(
                     gateway_command, "certificate", "import", "--data", str(data), "--pin-file", pin, str(pem)
                 )
-        (data / "wanted.toml").write_text(spec.wanted, encoding="utf-8")
-        run_command(gateway_command, "apply", "--data", str(data), str(data / "wanted.toml"))
+        (data / "gateway.toml").write_text(spec.wanted, encoding="utf-8")
+        run_command(gateway_command, "apply", "--data", str(data), str(data / "gateway.toml"))
         (data / "settings.toml").write_text(
             f'{spec.settings}\n[listen]\nconsumer_host = "{spec.address}"\npeer_host = "{spec.address}"\n'
             f'health_host = "{spec.address}"\n',

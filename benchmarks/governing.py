@@ -24,14 +24,14 @@ from benchmarks.federation import run_command
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.policies import sign_policy
-from certs.tokens import KeyId
-from gateway.cli import main as gateway_command
+from certs.tokens.port import KeyId
+from gateway.cli.main import main as gateway_command
 from schemas.policy import SignedDocument, render_signed
-from serving.database import Database
-from serving.selfsigned import self_signed
+from serving.storage.database import Database
+from serving.storage.selfsigned import self_signed
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
-from social_security.policydocument import POLICY_ID, build_policy
+from social_security.wire.policydocument import POLICY_ID, build_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.processes import machine
-from certs import verifying
 from certs.algorithms import SignatureAlgorithm
 from certs.signing import MessageSigner
-from certs.tokens import KeyId, SigningIdentity
+from certs.tokens.port import KeyId, SigningIdentity
+from certs.verify import signature as verifying
 from gateway.messagelog.keytree import new_tree
 from gateway.messagelog.record import sealed_label
 from gateway.messagelog.sealing import NONCE_BYTES, StreamSealer, seal
-from schemas import asic, hashchain, rest, transport, xades
+from schemas import hashchain, rest, transport, xades
+from schemas.asic import container as asic
 from schemas.identifiers import ClientId
 from schemas.message import digest_of
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

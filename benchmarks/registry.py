@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from central_server.config import Publishing
-from central_server.node import CentralNode
-from central_server.publish import generate
-from central_server.registry import OWNERS_DESCRIPTION, OWNERS_GROUP, RegisteredServer, Registry
+from central_server.publication.node import CentralNode
+from central_server.publication.publish import generate
+from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP, RegisteredServer, Registry
 from central_server.store.loading import import_registry, load_registry
 from central_server.store.records import OPERATOR, CentralStore
 from certs.certificates import der_of

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from certs.algorithms import SignatureAlgorithm
 from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.config import Keys
-from serving.devices import build_devices, build_signers
-from serving.tokensettings import TokenSettings
+from certs.tokens.soft import SoftToken
+from gateway.settings.config import KeySettings
+from serving.config.tokensettings import TokenSettings
+from serving.process.devices import build_devices, build_signers
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def rate(device: Device, kind: str) -> float:
 
 async def measure(folder: Path, name: str, token: TokenSettings) -> None:
     """Both kinds of key with one way of holding them."""
-    keys = Keys(tokens=(token,))
+    keys = KeySettings(tokens=(token,))
     device = next(d for d in build_devices(keys, folder) if d.token_id == token.id)
     settings = folder / "settings.toml"
     lines = [f'[[keys.tokens]]\nid = "{token.id}"\nprocesses = {token.processes}']

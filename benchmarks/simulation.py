@@ -22,29 +22,29 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from gateway.clients.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
 from gateway.exchange.access import check_access
-from gateway.exchange.policy import Asked as PolicyAsked
-from gateway.exchange.policy import Granted, decide_request
-from gateway.serverconf.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
+from gateway.policies.decision import Permit, decide_request
+from gateway.policies.decision import PolicyInput as PolicyAsked
 from schemas.faults import NotAllowed
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
 from schemas.policy import Policy, parse_document
-from serving.database import Database
-from social_security import pack
-from social_security.calendars import load_calendar
-from social_security.context import Context, Notice
-from social_security.curp import Curp, check_digit, parse_curp
-from social_security.indicators import compute
+from serving.storage.database import Database
+from social_security.domain import pack
+from social_security.domain.calendars import load_calendar
+from social_security.domain.curp import Curp, check_digit, parse_curp
+from social_security.domain.indicators import compute
+from social_security.domain.notices import notice_of
+from social_security.domain.pseudonyms import Rid
 from social_security.keys import new_registry_keys
-from social_security.notices import notice_of
-from social_security.oniess.desk import OniessDesk, Trusted
+from social_security.oniess.services import OniessServices, Trusted
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
-from social_security.policydocument import build_policy
-from social_security.pseudonyms import Rid
 from social_security.registry.store import RegistryStore
-from social_security.road import Road
-from social_security.service import Asked
+from social_security.wire.context import MessageContext, PrivacyNotice
+from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.policydocument import build_policy
+from social_security.wire.service import DomainRequest
 
 INSTITUTES = 22
 CHUNK = 5_000
@@ -96,8 +96,8 @@ def _onboarding(size: Size, folder: Path) -> list[Figure]:
     database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
     store = OniessStore(database)
     calendar = load_calendar("00-ONIESS")
-    zone, road = ZoneInfo(calendar.zone), Road("", "MX/GOB/00-ONIESS", "1.0.0")
-    desk = OniessDesk("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, zone, "1.0.0", Trusted(), road)
+    zone, road = ZoneInfo(calendar.zone), GatewayClient("", "MX/GOB/00-ONIESS", "1.0.0")
+    desk = OniessServices("MX/GOB/00-ONIESS", store, lambda: NOW, calendar, zone, "1.0.0", Trusted(), road)
     started = time.monotonic()
     for number in range(size.parties):
         case = f"ALTA-00-2026-{number:08d}"
@@ -120,9 +120,9 @@ def _onboarding(size: Size, folder: Path) -> list[Figure]:
     ]
 
 
-def _asked(operation: str, case: str, body: dict[str, object], **path: str) -> Asked:
+def _asked(operation: str, case: str, body: dict[str, object], **path: str) -> DomainRequest:
     uri, digest = notice_of("00-ONIESS")
-    context = Context(
+    context = MessageContext(
         "MX/GOB/00-ONIESS",
         "ALTA",
         f"m-{case}",
@@ -133,10 +133,10 @@ def _asked(operation: str, case: str, body: dict[str, object], **path: str) -> A
         "Incorporación",
         "simulación",
         "OPERADOR_ALTA",
-        Notice(uri, digest),
+        PrivacyNotice(uri, digest),
         "1.0.0",
     )
-    return Asked(pack.operations()[operation], context, {"caso": case, **path}, body, NOW, TODAY)
+    return DomainRequest(pack.operations()[operation], context, {"caso": case, **path}, body, NOW, TODAY)
 
 
 def _application(number: int) -> dict[str, object]:
@@ -319,7 +319,7 @@ def _decided(policy: Policy, number: int, chosen: random.Random) -> bool:
     asked = PolicyAsked(
         "MX/GOB/15-ISSEMYM/AFIL", "AFIL", "oss-v1", "POST", "/afiliaciones/consultar", headers, b'{"pid":"x"}'
     )
-    return isinstance(decide_request(policy, asked), Granted)
+    return isinstance(decide_request(policy, asked), Permit)
 
 
 def _count(counts: dict[str, list[int]], chosen: random.Random, granted: bool) -> None:

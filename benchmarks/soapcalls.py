@@ -12,9 +12,10 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from benchmarks.country import Call, Country, Reply, member_path
-from social_security import pack, soapwords
-from social_security.notices import notice_of
-from social_security.soapface import IDENTIFIERS, NS, SOAP, XROAD
+from social_security.domain import pack
+from social_security.domain.notices import notice_of
+from social_security.wire import soapwords
+from social_security.wire.soapface import IDENTIFIERS, NS, SOAP, XROAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,41 +19,41 @@ from aiohttp import web
 from cryptography import x509
 
 from central_server.admin.api import make_api
-from central_server.admin.desk import Desk
+from central_server.admin.context import CentralAdminContext
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.federation import check_external_source
 from central_server.edges.gatherer import Gatherer
 from central_server.edges.management import ManagementEdge, StoreKeeper
-from central_server.edges.notifier import Notifier
+from central_server.edges.notifier import RequestNotifier
 from central_server.edges.tokens import open_tokens
 from central_server.edges.wsdl import add_wsdl_route
-from central_server.generate import host_of
-from central_server.node import CentralNode, open_store
-from central_server.publish import add_routes
+from central_server.publication.generate import host_of
+from central_server.publication.node import CentralNode, open_store
+from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
 from certs.certificates import to_der
 from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from schemas.faults import Fault
-from serving.audit import AuditLog
-from serving.authentication import Clock
-from serving.backupkey import settle_backup_key
-from serving.backupoperations import BackupDesk
-from serving.devices import build_devices, build_signers
-from serving.keysafe import TOKEN_PURPOSE, KeySafe, Seal
-from serving.limits import RateLimit
-from serving.logins import Logins
-from serving.restoring import record_restore
-from serving.selfsigned import self_signed
-from serving.tlsfiles import KeptCredentials
+from serving.api.authentication import Clock
+from serving.api.backupoperations import BackupResource
+from serving.api.limits import RateLimit
+from serving.login.users import Logins
+from serving.process.devices import build_devices, build_signers
+from serving.storage.audit import AuditLog
+from serving.storage.backupkey import settle_backup_key
+from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
+from serving.storage.restoring import record_restore
+from serving.storage.selfsigned import self_signed
+from serving.storage.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from central_server.config import Settings
+    from central_server.config import CentralSettings
 
 log = logging.getLogger("central_server")
 
@@ -71,7 +71,7 @@ class CentralServer:
     def __init__(
         self,
         data: Path,
-        settings: Settings,
+        settings: CentralSettings,
         pin: str | None = None,
         signer_arguments: Sequence[str] = (),
         restart: Callable[[], None] | None = None,
@@ -97,7 +97,7 @@ class CentralServer:
             self._pinned,
         )
         self.logins = Logins(settings.node.database or data / "admin.sqlite")
-        desk = Desk(
+        context = CentralAdminContext(
             self.node,
             settings.approval.policy,
             keeper.trusted,
@@ -106,7 +106,7 @@ class CentralServer:
         )
         calls = AuditLog(self.logins.database)
         record_restore(data, calls)
-        backups = BackupDesk(
+        backups = BackupResource(
             data,
             BACKUP_CONTENT,
             lambda: settings.backup.recipients,
@@ -118,8 +118,8 @@ class CentralServer:
             calls.head,
         )
         clock = Clock(utc_now, time.monotonic)
-        self.admin = make_api(desk, settings.admin, self.logins, clock, backups, os.environ)
-        self._notifier = Notifier(self.node.store, settings.notices, utc_now, os.environ)
+        self.admin = make_api(context, settings.admin, self.logins, clock, backups, os.environ)
+        self._notifier = RequestNotifier(self.node.store, settings.notices, utc_now, os.environ)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[web.AppRunner] = []
         self._tasks: list[asyncio.Task[None]] = []

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from central_server.requests import ApprovalPolicy
-from serving.adminsettings import AdminSettings
-from serving.keysafe import SealSettings
-from serving.secret import SecretSource
-from serving.settings import load_settings
-from serving.tokensettings import TokenKeeping
+from central_server.management.requests import ApprovalPolicy
+from serving.config.adminsettings import AdminSettings
+from serving.config.secret import SecretSource
+from serving.config.settings import load_settings
+from serving.config.tokensettings import TokenKeeping
+from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     database: str = ""
 
 
-class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Addresses and ports; the ports are X-Road's. 0 listens nowhere."""
 
     host: str = "0.0.0.0"  # noqa: S104  gateways must reach it
@@ -86,11 +86,11 @@ class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     key_kind: str = "rsa-2048"
 
 
-class Keys(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralKeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Tokens: signing keys of the configuration may be on any of them; the TLS key is on the software token."""
 
 
-class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralNoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How institutes are told what became of their requests."""
 
     # Empty: no mail is sent.
@@ -115,30 +115,30 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     port: int = 0
 
 
-class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralBackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Backups made over the admin API."""
 
     # age recipients (age1...) every backup is encrypted to; their identities are kept elsewhere.
     recipients: tuple[str, ...] = ()
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a central server is told from outside its database."""
 
     node: Node = Node()
-    listen: Listen = Listen()
+    listen: CentralListenSettings = CentralListenSettings()
     admin: AdminSettings = AdminSettings()
     approval: Approval = Approval()
     management: Management = Management()
     publishing: Publishing = Publishing()
-    keys: Keys = Keys()
-    notices: Notices = Notices()
+    keys: CentralKeySettings = CentralKeySettings()
+    notices: CentralNoticeSettings = CentralNoticeSettings()
     catalogue: Catalogue = Catalogue()
-    backup: Backup = Backup()
+    backup: CentralBackupSettings = CentralBackupSettings()
     seal: SealSettings = SealSettings()
     log_level: str = "info"
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str]) -> CentralSettings:
     """The settings of a TOML file (none: all defaults), overridden by the environment."""
-    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)
+    return load_settings(CentralSettings, path, environ, ENVIRONMENT_PREFIX)

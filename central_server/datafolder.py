@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from serving.backup import Content
-from serving.backupkey import CLEAR, PUBLIC, SEALED
+from serving.storage.backup import Content
+from serving.storage.backupkey import CLEAR, PUBLIC, SEALED
 
 BACKUP_CONTENT = Content(
     kind="central-server",

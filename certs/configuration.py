@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.tokens import KeyId, Signer
+    from certs.tokens.port import KeyId, Signer
     from schemas.globalconf.shared import (
         ApprovedCa,
         ApprovedTsa,

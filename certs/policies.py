@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.tokens import KeyId, Signer
+    from certs.tokens.port import KeyId, Signer
 
 
 async def sign_policy(

@@ -58,14 +58,14 @@ class _Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     instance: _Source | None = None
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: list[_Profile]
 
 
 def parse_profiles(text: str) -> tuple[CertificateProfile, ...]:
     """The profiles of a TOML text. Raises ValueError saying what is wrong where."""
     try:
-        return tuple(_profile(p) for p in msgspec.convert(tomllib.loads(text), _File).profile)
+        return tuple(_profile(p) for p in msgspec.convert(tomllib.loads(text), _ProfileFile).profile)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, re.error) as err:
         raise ValueError(f"the certificate profiles cannot be read: {err}") from err
 

@@ -12,7 +12,7 @@ import struct
 
 import msgspec
 
-from certs.tokens import KeyId
+from certs.tokens.port import KeyId
 from schemas.faults import Kind, TokenFailed
 
 LARGEST_FRAME = 1024 * 1024
@@ -37,7 +37,7 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     purpose: str = ""
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class TokenState(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the token stands. ``status`` is the admin API's word."""
 
     status: str
@@ -60,13 +60,13 @@ class KeyOnToken(msgspec.Struct, frozen=True):
     public_key: bytes
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class SignerAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """An answer: what was asked for, or why not."""
 
     id: int
     signature: bytes = b""
     secret: bytes = b""
-    state: State | None = None
+    state: TokenState | None = None
     keys: list[KeyOnToken] | None = None
     certificates: list[bytes] | None = None
     fault: str = ""
@@ -74,7 +74,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     # The token was lost in this; another process will take this one's place.
     lost: bool = False
 
-    def check(self) -> Answer:
+    def check(self) -> SignerAnswer:
         """The answer itself, unless it is a fault. Raises `TokenFailed`."""
         if not self.fault:
             return self
@@ -91,11 +91,11 @@ def key_id(text: str) -> KeyId:
 
 
 _ask_decoder = msgspec.msgpack.Decoder(Ask)
-_answer_decoder = msgspec.msgpack.Decoder(Answer)
+_answer_decoder = msgspec.msgpack.Decoder(SignerAnswer)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def frame(value: Ask | Answer) -> bytes:
+def frame(value: Ask | SignerAnswer) -> bytes:
     """A value as it goes over the socket."""
     body = _encoder.encode(value)
     return _LENGTH.pack(len(body)) + body
@@ -131,7 +131,7 @@ def read_ask(body: bytes) -> Ask:
         raise ValueError(f"what came over the signer's socket is no request: {err}") from err
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> SignerAnswer:
     """An answer off the wire. Raises ValueError."""
     try:
         return _answer_decoder.decode(body)

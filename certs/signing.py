@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from certs.tokens import KeyId, Signer, SigningIdentity
+    from certs.tokens.port import KeyId, Signer, SigningIdentity
 
 LARGEST_BATCH = 64
 Part = tuple[str, bytes]
@@ -45,7 +45,7 @@ class MessageSignature:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingSignature:
     identity: SigningIdentity
     ocsp_responses: tuple[bytes, ...]
     parts: Sequence[Part]
@@ -59,7 +59,7 @@ class MessageSigner:
     def __init__(self, signer: Signer, *, largest_batch: int = LARGEST_BATCH) -> None:
         self._signer = signer
         self._largest = largest_batch
-        self._queues: dict[_Key, list[_Waiting]] = {}
+        self._queues: dict[_Key, list[_WaitingSignature]] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
     async def sign(
@@ -76,7 +76,7 @@ class MessageSigner:
         if not ocsp_responses:
             raise TokenFailed(Kind.CANNOT_SIGN, "there is no OCSP response to put into the signature")
         key = (identity.key_id, der_of(identity.certificate))
-        waiting = _Waiting(
+        waiting = _WaitingSignature(
             identity, tuple(ocsp_responses), parts, now, asyncio.get_running_loop().create_future()
         )
         self._queues.setdefault(key, []).append(waiting)
@@ -99,7 +99,7 @@ class MessageSigner:
                 if not waiting.done.done():
                     waiting.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
 
-    async def _sign_batch(self, batch: list[_Waiting]) -> None:
+    async def _sign_batch(self, batch: list[_WaitingSignature]) -> None:
         try:
             signatures = await self._signatures(batch)
         except Fault as fault:
@@ -116,7 +116,7 @@ class MessageSigner:
             if not waiting.done.done():
                 waiting.done.set_result(signature)
 
-    async def _signatures(self, batch: list[_Waiting]) -> list[MessageSignature]:
+    async def _signatures(self, batch: list[_WaitingSignature]) -> list[MessageSignature]:
         first = batch[0]
         if len(batch) == 1 and len(first.parts) == 1:
             document = await self._document(first, xades.MESSAGE_URI, first.parts[0][1])
@@ -125,7 +125,7 @@ class MessageSigner:
         document = await self._document(first, xades.HASH_CHAIN_RESULT_URI, digest_of(built.result))
         return [MessageSignature(document, built.result, chain) for chain in built.chains]
 
-    async def _document(self, waiting: _Waiting, uri: str, digest: bytes) -> bytes:
+    async def _document(self, waiting: _WaitingSignature, uri: str, digest: bytes) -> bytes:
         identity = waiting.identity
         algorithm = identity.algorithm
         moment = waiting.now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{waiting.now.microsecond // 1000:03d}Z"

@@ -46,7 +46,7 @@ _LIMITS = XmlLimits(size_bytes=LARGEST_BODY, depth=24)
 _ENVELOPE, _HEADER, _BODY = (f"{{{SOAP_NS}}}{name}" for name in ("Envelope", "Header", "Body"))
 
 
-class ManagementService(enum.StrEnum):
+class ManagementServiceCode(enum.StrEnum):
     """The service codes of the management services."""
 
     AUTH_CERT_REG = "authCertReg"
@@ -64,22 +64,22 @@ class ManagementService(enum.StrEnum):
     @property
     def is_signed(self) -> bool:
         """Whether the request carries signatures; the deletions rely on the transport alone."""
-        return self not in (ManagementService.CLIENT_DELETION, ManagementService.AUTH_CERT_DELETION)
+        return self not in (ManagementServiceCode.CLIENT_DELETION, ManagementServiceCode.AUTH_CERT_DELETION)
 
 
 # What each body holds after ``server``: element, and whether it may be left out.
-_CHILDREN: dict[ManagementService, tuple[tuple[str, bool], ...]] = {
-    ManagementService.AUTH_CERT_REG: (("address", True), ("authCert", False), ("dryRun", True)),
-    ManagementService.AUTH_CERT_DELETION: (("authCert", False),),
-    ManagementService.CLIENT_REG: (("client", False), ("subsystemName", True)),
-    ManagementService.CLIENT_DELETION: (("client", False),),
-    ManagementService.CLIENT_DISABLE: (("client", False),),
-    ManagementService.CLIENT_ENABLE: (("client", False),),
-    ManagementService.CLIENT_RENAME: (("client", False), ("subsystemName", False)),
-    ManagementService.OWNER_CHANGE: (("client", False),),
-    ManagementService.ADDRESS_CHANGE: (("address", False),),
-    ManagementService.MAINTENANCE_ENABLE: (("message", True),),
-    ManagementService.MAINTENANCE_DISABLE: (),
+_CHILDREN: dict[ManagementServiceCode, tuple[tuple[str, bool], ...]] = {
+    ManagementServiceCode.AUTH_CERT_REG: (("address", True), ("authCert", False), ("dryRun", True)),
+    ManagementServiceCode.AUTH_CERT_DELETION: (("authCert", False),),
+    ManagementServiceCode.CLIENT_REG: (("client", False), ("subsystemName", True)),
+    ManagementServiceCode.CLIENT_DELETION: (("client", False),),
+    ManagementServiceCode.CLIENT_DISABLE: (("client", False),),
+    ManagementServiceCode.CLIENT_ENABLE: (("client", False),),
+    ManagementServiceCode.CLIENT_RENAME: (("client", False), ("subsystemName", False)),
+    ManagementServiceCode.OWNER_CHANGE: (("client", False),),
+    ManagementServiceCode.ADDRESS_CHANGE: (("address", False),),
+    ManagementServiceCode.MAINTENANCE_ENABLE: (("message", True),),
+    ManagementServiceCode.MAINTENANCE_DISABLE: (),
 }
 
 
@@ -87,7 +87,7 @@ _CHILDREN: dict[ManagementService, tuple[tuple[str, bool], ...]] = {
 class ManagementRequest:
     """What is asked; which fields count depends on the service."""
 
-    service: ManagementService
+    service: ManagementServiceCode
     server: ServerId
     client: ClientId | None = None
     address: str | None = None
@@ -138,7 +138,7 @@ class RequestParts:
     attachments: tuple[bytes, ...] = ()
 
 
-def children_of(service: ManagementService) -> tuple[tuple[str, bool], ...]:
+def children_of(service: ManagementServiceCode) -> tuple[tuple[str, bool], ...]:
     """The elements of a body after ``server``, and whether each may be left out."""
     return _CHILDREN[service]
 
@@ -210,7 +210,7 @@ def _split(raw: bytes) -> tuple[etree._Element, etree._Element]:
 def _request(body: etree._Element) -> ManagementRequest:
     name = etree.QName(body)
     try:
-        service = ManagementService(name.localname if name.namespace == XROAD_NS else "")
+        service = ManagementServiceCode(name.localname if name.namespace == XROAD_NS else "")
     except ValueError:
         raise _bad(f"{body.tag!s:.100} is no management request that is known here") from None
     found: dict[str, etree._Element] = {}
@@ -267,7 +267,7 @@ def render_response(raw_request: bytes, request_id: int) -> bytes:
     return raw
 
 
-def parse_response(raw: bytes, service: ManagementService) -> int:
+def parse_response(raw: bytes, service: ManagementServiceCode) -> int:
     """The number a request is kept under. Raises `PeerFault` with what the central server refused, or `BadMessage`."""
     fault = parse_soap_fault(raw)
     if fault is not None:
@@ -396,12 +396,12 @@ def _assemble(parts: list[tuple[PartStart, bytes]]) -> RequestParts:
     return RequestParts(parts[0][1], tuple(signatures), tuple(attachments))
 
 
-def check_parts(parts: RequestParts, service: ManagementService) -> None:
+def check_parts(parts: RequestParts, service: ManagementServiceCode) -> None:
     """Refuse a request with another number of signatures and attachments than its service has."""
     if not service.is_signed:
         expected = (0, 0)
     else:
-        expected = (2, 3) if service is ManagementService.AUTH_CERT_REG else (1, 2)
+        expected = (2, 3) if service is ManagementServiceCode.AUTH_CERT_REG else (1, 2)
     came = (len(parts.signatures), len(parts.attachments))
     if came != expected:
         raise _bad(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MESSAGE_URI = "/message.xml"
 
 
-class Protocol(enum.StrEnum):
+class MessageProtocol(enum.StrEnum):
     """The message protocol a consumer system spoke."""
 
     REST = "REST"
@@ -39,7 +39,7 @@ class Attachment:
 class Message:
     """One request or response, in either protocol."""
 
-    protocol: Protocol
+    protocol: MessageProtocol
     is_response: bool
     raw: bytes
     digest: bytes

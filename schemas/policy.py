@@ -42,7 +42,7 @@ class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pass
 
 
-class Refusal(_Struct, frozen=True):
+class RefusalTemplate(_Struct, frozen=True):
     """How a refusal is answered: HTTP status and a body, to which the gateway adds ``regla`` and ``campo``."""
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)]
@@ -65,7 +65,7 @@ class Vocabulary(_Struct, frozen=True):
     account: str
 
 
-class Context(_Struct, frozen=True):
+class HeaderRule(_Struct, frozen=True):
     """A header every request must have, whole and of this form."""
 
     header: str
@@ -140,10 +140,10 @@ class Policy(_Struct, frozen=True):
     vocabulary: Vocabulary
     purposes: dict[str, Purpose]
     permissions: tuple[Permission, ...]
-    refusals: dict[str, Refusal]
+    refusals: dict[str, RefusalTemplate]
     effective_until: datetime | None = None
     previous: str | None = None
-    context: tuple[Context, ...] = ()
+    context: tuple[HeaderRule, ...] = ()
     forbidden: tuple[Forbidden, ...] = ()
     forbidden_fields: tuple[str, ...] = ()
     error_fields: tuple[str, ...] = ()

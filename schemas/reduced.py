@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from schemas.faultxml import SOAP_NS
 from schemas.identifiers import ID_NS, render_identifier_parts
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 from schemas.soap import PROTOCOL_VERSION
 from schemas.soapenvelope import REPRESENTATION_NS, XROAD_NS
 
@@ -26,7 +26,7 @@ _SERVICE_SEGMENTS = 7
 
 def reduce_message(message: Message) -> bytes:
     """The headers of a message as bytes of its own protocol."""
-    return _reduced_soap(message) if message.protocol is Protocol.SOAP else _reduced_rest(message.raw)
+    return _reduced_soap(message) if message.protocol is MessageProtocol.SOAP else _reduced_rest(message.raw)
 
 
 def _reduced_rest(raw: bytes) -> bytes:

@@ -30,7 +30,7 @@ from schemas.identifiers import (
     quote_path,
     unquote_segments,
 )
-from schemas.message import Attachment, Message, Protocol, digest_of
+from schemas.message import Attachment, Message, MessageProtocol, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -94,7 +94,7 @@ class RestRequest:
     def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
         """The protocol-neutral message, with the digest of its body if it has one."""
         return Message(
-            Protocol.REST,
+            MessageProtocol.REST,
             is_response=False,
             raw=self.raw,
             digest=digest_of(self.raw),
@@ -127,7 +127,7 @@ class RestResponse:
     def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
         """The protocol-neutral message, with the digest of its body if it has one."""
         return Message(
-            Protocol.REST,
+            MessageProtocol.REST,
             is_response=True,
             raw=self.raw,
             digest=digest_of(self.raw),

@@ -28,7 +28,7 @@ from schemas.identifiers import (
     ServiceId,
     render_identifier_parts,
 )
-from schemas.message import Message, Protocol, digest_of
+from schemas.message import Message, MessageProtocol, digest_of
 from schemas.multipart import parse_content_type
 from schemas.soapenvelope import DEFAULT_LIMITS, ENCODINGS, XROAD_NS, Places, SoapLimits, scan_envelope
 
@@ -69,7 +69,7 @@ class SoapMessage:
     def to_message(self, request_id: str, *, is_response: bool) -> Message:
         """The protocol-neutral message, still without attachments."""
         return Message(
-            Protocol.SOAP,
+            MessageProtocol.SOAP,
             is_response=is_response,
             raw=self.raw,
             digest=digest_of(self.raw),

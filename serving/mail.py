@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import EmailMessage
 
-    from serving.secret import SecretSource
+    from serving.config.secret import SecretSource
 
 TIMEOUT_S = 20
 # What `deliver` raises when the mail was not taken.

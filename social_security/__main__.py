@@ -11,15 +11,16 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from serving import telemetry
-from serving.secret import SecretSource
-from serving.settings import BadSettings
-from social_security import app, config, seed
-from social_security.conformance import SUITE, TESTS, run_suite
-from social_security.officers import officer
-from social_security.pack import members
+from serving.config.secret import SecretSource
+from serving.config.settings import BadSettings
+from serving.process import telemetry
+from social_security import app, config
+from social_security.commands import seed
+from social_security.commands.conformance import SUITE, TESTS, run_suite
+from social_security.commands.officers import officer
+from social_security.domain.pack import members
 from social_security.portal.commands import portal
-from social_security.road import Road
+from social_security.wire.gatewayclient import GatewayClient
 
 
 @click.group()
@@ -86,11 +87,11 @@ def conformance(settings: Path, out: Path | None) -> None:
     member = members()[told.member].path
 
     async def run() -> dict[str, bool]:
-        road = Road(told.gateway, member, told.policy)
+        gateway = GatewayClient(told.gateway, member, told.policy)
         try:
-            return await run_suite(road, member, told.policy)
+            return await run_suite(gateway, member, told.policy)
         finally:
-            await road.close()
+            await gateway.close()
 
     outcomes = asyncio.run(run())
     for test in TESTS:

@@ -12,23 +12,23 @@ from zoneinfo import ZoneInfo
 
 from cryptography import x509
 
-from serving.database import open_database
-from social_security.calendars import load_calendar
+from serving.storage.database import open_database
 from social_security.clock import exercise_clock, machine_clock
+from social_security.domain.calendars import load_calendar
+from social_security.domain.pack import members
 from social_security.institute.database import STEPS
-from social_security.institute.desk import InstituteDesk
+from social_security.institute.services import InstituteServices
 from social_security.keys import load_institute_keys, load_registry_keys
-from social_security.oniess.desk import OniessDesk, Trusted
+from social_security.oniess.services import OniessServices, Trusted
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
-from social_security.pack import members
-from social_security.platform import open_platform
 from social_security.registry.dci import add_dci
-from social_security.registry.desk import RegistryDesk
+from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
-from social_security.road import Road
-from social_security.service import Services
-from social_security.soapservice import add_soap
+from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.platform import open_platform
+from social_security.wire.service import SystemOperations
+from social_security.wire.soapservice import add_soap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from social_security.config import Settings
+    from social_security.config import SystemSettings
 
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
@@ -44,9 +44,9 @@ TICK_S = 1.0
 log = logging.getLogger("social_security")
 
 
-def build(folder: Path, settings: Settings, road: Road | None = None) -> web.Application:
-    """The application of the member that the settings name; it asks others through ``road``, or through its gateway."""
-    way = road or Road(settings.gateway, members()[settings.member].path, settings.policy)
+def build(folder: Path, settings: SystemSettings, gateway: GatewayClient | None = None) -> web.Application:
+    """The application of the member that the settings name; it asks others through ``gateway``, or through its gateway."""
+    way = gateway or GatewayClient(settings.gateway, members()[settings.member].path, settings.policy)
     if settings.member == REGISTRY:
         return build_registry(folder, settings, way)
     if settings.member == ONIESS:
@@ -54,56 +54,56 @@ def build(folder: Path, settings: Settings, road: Road | None = None) -> web.App
     return build_institute(folder, settings, way)
 
 
-def build_registry(folder: Path, settings: Settings, road: Road) -> web.Application:
+def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """The registry's services, and the sending of its notices."""
     keys = load_registry_keys(folder / "keys.json", settings.keys_secret.read(os.environ))
     member = members()[REGISTRY]
-    desk = RegistryDesk(
+    system = RegistryServices(
         member.path,
         RegistryStore(folder / "registry.sqlite", keys),
         keys,
         clock_of(settings),
         load_calendar(REGISTRY),
         settings.policy,
-        road,
+        gateway,
     )
-    services = Services(desk, desk.acts(), desk.readings())
+    services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
-    add_dci(app, desk)
+    add_dci(app, system)
     add_soap(app, services)
-    return _beside(app, road, desk.outbox.run)
+    return _beside(app, gateway, system.outbox.run)
 
 
-def build_institute(folder: Path, settings: Settings, road: Road) -> web.Application:
+def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """An institute's services, its daily routine, and the sending of its notices."""
     member = members()[settings.member]
-    desk = InstituteDesk(
+    system = InstituteServices(
         member.path,
         open_database(folder / "institute.sqlite", STEPS),
         load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
         clock_of(settings),
         load_calendar(settings.member),
         settings.policy,
-        road,
+        gateway,
         open_platform(settings.platform),
     )
 
     async def routine() -> None:
         while True:
-            desk.tick()
+            system.tick()
             await asyncio.sleep(TICK_S)
 
-    services = Services(desk, desk.acts(), desk.readings())
+    services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
     add_soap(app, services)
-    return _beside(app, road, desk.outbox.run, routine)
+    return _beside(app, gateway, system.outbox.run, routine)
 
 
-def build_oniess(folder: Path, settings: Settings, road: Road) -> web.Application:
+def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """ONIESS's services and public readings."""
     member = members()[ONIESS]
     authorities, servers = folder / "authorities.pem", folder / "server-authorities.pem"
-    desk = OniessDesk(
+    system = OniessServices(
         member.path,
         OniessStore(open_database(folder / "oniess.sqlite", ONIESS_STEPS)),
         clock_of(settings),
@@ -114,22 +114,24 @@ def build_oniess(folder: Path, settings: Settings, road: Road) -> web.Applicatio
             x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
             x509.load_pem_x509_certificates(servers.read_bytes()) if servers.exists() else (),
         ),
-        road,
+        gateway,
     )
 
     async def rounds() -> None:
         while True:
             await asyncio.sleep(settings.collect_s)
             try:
-                await desk.round()
+                await system.round()
             except Exception as err:  # the next round may go well; nothing of a member's answer is logged
                 log.error("round", extra={"event": "round_failed", "reason": type(err).__name__})
 
-    return _beside(Services(desk, desk.acts(), desk.readings()).app(), road, desk.outbox.run, rounds)
+    return _beside(
+        SystemOperations(system, system.acts(), system.readings()).app(), gateway, system.outbox.run, rounds
+    )
 
 
 def _beside(
-    app: web.Application, road: Road, *loops: Callable[[], Coroutine[None, None, None]]
+    app: web.Application, gateway: GatewayClient, *loops: Callable[[], Coroutine[None, None, None]]
 ) -> web.Application:
     async def run(_app: web.Application) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(loop()) for loop in loops]
@@ -139,12 +141,12 @@ def _beside(
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await road.close()
+        await gateway.close()
 
     app.cleanup_ctx.append(run)
     return app
 
 
-def clock_of(settings: Settings) -> Callable[[], datetime]:
+def clock_of(settings: SystemSettings) -> Callable[[], datetime]:
     """The clock a system goes by."""
     return exercise_clock(Path(settings.clock_file)) if settings.clock_file else machine_clock

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from serving.secret import SecretSource
-from serving.settings import load_settings
+from serving.config.secret import SecretSource
+from serving.config.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ENVIRONMENT_PREFIX = "SACBE_SS"
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a system is told from outside its database."""
 
     # Which member's system this is: its code in the fixture, as 15-ISSEMYM.
@@ -39,6 +39,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     keys_secret: SecretSource = SecretSource()
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str]) -> SystemSettings:
     """The settings of a TOML file, overridden by the environment."""
-    return load_settings(Settings, path, environ, ENVIRONMENT_PREFIX)
+    return load_settings(SystemSettings, path, environ, ENVIRONMENT_PREFIX)

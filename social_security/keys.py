@@ -10,8 +10,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from social_security import tokens
 from social_security.sealedfile import read_sealed, write_sealed
+from social_security.wire import tokens
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from certs.algorithms import SignatureAlgorithm
     from certs.signing import MessageSignature
-    from certs.tokens import KeyId, Signer, SigningIdentity
+    from certs.tokens.port import KeyId, Signer, SigningIdentity
+    from gateway.clients.model import Service
     from gateway.exchange.ports import ServiceCall, Signing
     from gateway.messagelog.record import LogEntry
-    from gateway.serverconf.model import Service
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId
 

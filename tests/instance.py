@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from central_server.registry import OWNERS_DESCRIPTION, OWNERS_GROUP, RegisteredServer, Registry
-from certs import ocsp
+from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP, RegisteredServer, Registry
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.dev.authority import DevPki
 from certs.dev.responder import ocsp_reply
+from certs.verify import ocsp
 from schemas.globalconf.shared import (
     ApprovedCa,
     ApprovedTsa,
@@ -28,7 +28,7 @@ from schemas.globalconf.shared import (
 from schemas.identifiers import ClientId, GlobalGroupId
 from schemas.management import (
     ManagementRequest,
-    ManagementService,
+    ManagementServiceCode,
     RequestHeader,
     RequestParts,
     RequestSignature,
@@ -138,7 +138,7 @@ class Instance:
         member = request.client.member if about_client and request.client else request.server.owner
         key, certificate = signer or self.signer(member)
         own, status = signature_over(key, soap), self.ocsp_of(certificate)
-        if request.service is not ManagementService.AUTH_CERT_REG:
+        if request.service is not ManagementServiceCode.AUTH_CERT_REG:
             return RequestParts(soap, (own,), (der_of(certificate), status))
         auth_key, auth_certificate = auth or self.auth(request.server.owner)
         return RequestParts(

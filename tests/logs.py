@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.datafolder import DataFolder
+from certs.tokens.soft import SoftToken
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.record import LogEntry, Side
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog, Stamp
+from gateway.settings.datafolder import DataFolder
 from schemas import soap, xades
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Attachment, Message, Protocol, digest_of
+from schemas.message import Attachment, Message, MessageProtocol, digest_of
 from tests import worlds
 from tests.worlds import CONSUMER, PROVIDER
 
@@ -58,7 +58,7 @@ def entry(
     """A request of `OWNER` to be logged; its bytes are its id unless given."""
     content = message_id.encode() if raw is None else raw
     message = Message(
-        Protocol.REST,
+        MessageProtocol.REST,
         is_response=False,
         raw=content,
         digest=hashlib.sha512(content).digest(),

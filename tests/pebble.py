@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,14 +30,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from benchmarks.governing import Governing
-from serving.database import open_database
-from serving.secret import SecretSource
-from social_security import app, seed
-from social_security.config import Settings
+from serving.config.secret import SecretSource
+from serving.storage.database import open_database
+from social_security import app
+from social_security.commands import seed
+from social_security.config import SystemSettings
 from social_security.oniess.store import STEPS, OniessStore
 from social_security.portal import app as portal_app
 from social_security.portal import onetime
-from social_security.portal.accounts import Accounts, Issued
+from social_security.portal.accounts import Accounts, NewAccount
 from social_security.portal.settings import PortalSettings
 
 INSTITUTES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
@@ -168,7 +169,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         world.gateway = str(server.make_url("")).rstrip("/")
         await asyncio.to_thread(shutil.copytree, _seeded(), folder / "systems")
         for code in (app.REGISTRY, app.ONIESS, *INSTITUTES):
-            told = Settings(
+            told = SystemSettings(
                 member=code,
                 clock_file=str(world.clock_file),
                 gateway=world.gateway,
@@ -252,7 +253,7 @@ class Browser:
         data = [("csrf", self.page.csrf), *(fields or [])]
         return await self.post(path, aiohttp.FormData(data), **options)
 
-    async def log_in(self, name: str, issued: Issued, *, code: str | None = None) -> Page:
+    async def log_in(self, name: str, issued: NewAccount, *, code: str | None = None) -> Page:
         await self.get("/entrar")
         data = {"cuenta": name, "clave": issued.password, "codigo": code or issued.codes[0]}
         return await self.post("/entrar", data)
@@ -289,7 +290,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self._words).split())
 
 
-def code_now(issued: Issued, offset: int = 0) -> str:
+def code_now(issued: NewAccount, offset: int = 0) -> str:
     """What the person's telephone shows now (or some steps off)."""
     secret = parse_qs(urlsplit(issued.uri).query)["secret"][0]
     raw = base64.b32decode(secret + "=" * (-len(secret) % 8))

@@ -10,16 +10,7 @@ from pathlib import Path
 from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
 from certs.signing import MessageSigner
-from gateway.exchange.authentication import ConsumerConnection
-from gateway.exchange.consumer import exchange
-from gateway.exchange.peertrust import PeerProver
-from gateway.exchange.ports import Road
-from gateway.exchange.protocols import ConsumerRequest, PeerRequest
-from gateway.exchange.provider import serve
-from gateway.exchange.record import ExchangeRecord
-from gateway.exchange.restprotocol import RestConsumer
-from gateway.messagelog.spool import SpoolFolder
-from gateway.serverconf.model import (
+from gateway.clients.model import (
     AccessRight,
     Client,
     ConnectionType,
@@ -28,6 +19,15 @@ from gateway.serverconf.model import (
     Service,
     ServiceType,
 )
+from gateway.exchange.authentication import ConsumerConnection
+from gateway.exchange.consumer import exchange
+from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.ports import ExchangeContext
+from gateway.exchange.protocols import ConsumerRequest, PeerRequest
+from gateway.exchange.provider import serve
+from gateway.exchange.record import ExchangeRecord
+from gateway.exchange.restprotocol import RestConsumer
+from gateway.messagelog.spool import SpoolFolder
 from schemas.faults import Fault, Spelling
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ServiceId
@@ -81,22 +81,22 @@ class Roads:
     def _identities(self, server: worlds.ServerId) -> MemoryIdentities:
         return MemoryIdentities(self.world.identities, self.world.auth[server], self.world.ocsp)
 
-    def consumer_road(self) -> Road:
+    def consumer_road(self) -> ExchangeContext:
         """What the consumer side is given."""
-        return self._road(
+        return self._context(
             self.consumer_conf, self.consumer_identities, self.consumer_signing, self.consumer_log
         )
 
-    def provider_road(self) -> Road:
+    def provider_road(self) -> ExchangeContext:
         """What the provider side is given."""
-        return self._road(
+        return self._context(
             self.provider_conf, self.provider_identities, self.provider_signing, self.provider_log
         )
 
-    def _road(
+    def _context(
         self, conf: ServerConf, identities: MemoryIdentities, signing: TroubledSigning, log: MemoryLog
-    ) -> Road:
-        return Road(
+    ) -> ExchangeContext:
+        return ExchangeContext(
             now=lambda: NOW,
             new_id=self.new_id,
             configuration=lambda: self.configuration,

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
-from serving.secret import SecretSource
-from social_security import app, config, pack, seed
-from social_security.notices import notice_of
-from social_security.road import Heard, Road
+from serving.config.secret import SecretSource
+from social_security import app, config
+from social_security.commands import seed
+from social_security.domain import pack
+from social_security.domain.notices import notice_of
+from social_security.wire.gatewayclient import GatewayClient, Heard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -34,7 +36,7 @@ SECRET = "una frase de prueba"
 CLOCK = "2026-03-02T09:00:00-06:00"
 
 
-class LocalRoad(Road):
+class LocalRoad(GatewayClient):
     """Hands a request to the system it is for. ``refusals`` is what this member's gateway would tell of."""
 
     def __init__(self, member: str, country: SmallCountry) -> None:
@@ -153,7 +155,7 @@ async def small_country(folder: Path) -> AsyncIterator[SmallCountry]:
     async with contextlib.AsyncExitStack() as stack:
         for code in CODES:
             made.roads[code] = LocalRoad(pack.members()[code].path, made)
-            settings = config.Settings(
+            settings = config.SystemSettings(
                 member=code,
                 clock_file=str(folder / "clock"),
                 keys_secret=SecretSource(file=str(seeded() / "secret")),

@@ -37,28 +37,28 @@ PURE = (
     "schemas",
     "certs",
     "gateway/exchange",
-    "gateway/serverconf/model.py",
-    "gateway/serverconf/records.py",
+    "gateway/clients/model.py",
+    "gateway/clients/records.py",
     "gateway/descriptions",
     "gateway/metaservices/listing.py",
     "gateway/metaservices/catalogue.py",
-    "gateway/validation/soapchecks.py",
-    "gateway/validation/restchecks.py",
-    "central_server/registry.py",
-    "central_server/generate.py",
-    "central_server/requests.py",
-    "central_server/verification.py",
-    "central_server/trusted.py",
+    "gateway/clients/validation/soapchecks.py",
+    "gateway/clients/validation/restchecks.py",
+    "central_server/registry/model.py",
+    "central_server/publication/generate.py",
+    "central_server/management/requests.py",
+    "central_server/management/verification.py",
+    "central_server/management/trusted.py",
 )
 NOT_PURE = (
-    "gateway/descriptions/fetching.py",
-    "gateway/descriptions/register.py",
+    "gateway/clients/descriptions/fetching.py",
+    "gateway/clients/registration.py",
     "certs/edges",
     "certs/dev",
     "certs/tls.py",  # contexts read their key from a sealed file: OpenSSL offers no other way
-    "certs/hardtoken.py",  # a device, behind its vendor's library
+    "certs/tokens/hardware.py",  # a device, behind its vendor's library
     "certs/sealing.py",  # makes nonces
-    "certs/softtoken.py",  # makes keys and salts, and signs with RSA in threads
+    "certs/tokens/soft.py",  # makes keys and salts, and signs with RSA in threads
     "certs/signing.py",  # gathers waiting messages in the event loop
 )
 

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 from cryptography import x509
 
-from certs import ocsp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
@@ -28,10 +27,12 @@ from certs.dev.authority import DevPki
 from certs.dev.responder import ocsp_reply
 from certs.dev.timestamping import timestamp_reply
 from certs.signing import MessageSignature, MessageSigner
-from certs.softtoken import KeyKind, SoftToken
-from certs.timestamps import build_request, check_reply
-from certs.tokens import SigningIdentity
-from schemas import asic, hashchain, rest, xades
+from certs.tokens.port import SigningIdentity
+from certs.tokens.soft import KeyKind, SoftToken
+from certs.verify import ocsp
+from certs.verify.timestamp import build_request, check_reply
+from schemas import hashchain, rest, xades
+from schemas.asic import container as asic
 from schemas.globalconf.shared import (
     ApprovedCa,
     ApprovedTsa,

@@ -22,11 +22,11 @@ from benchmarks.governing import EFFECTIVE
 from benchmarks.scenarios.rights import query
 from benchmarks.scenarios.stage import PortCase, Stage, evidence_folder, pid_of
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.evidence import verify_container
-from gateway.cli import main as gateway_command
-from social_security import eventchain, pack
+from certs.verify.container import verify_container
+from gateway.cli.main import main as gateway_command
+from social_security.domain import eventchain, pack
 from social_security.oniess.enforcement import trace
-from social_security.policydocument import build_policy, build_suspension
+from social_security.wire.policydocument import build_policy, build_suspension
 
 if TYPE_CHECKING:
     from collections.abc import Callable

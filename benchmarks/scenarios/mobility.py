@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.country import DCI, Call
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
 from benchmarks.soapcalls import soap_call
-from social_security import eventchain
-from social_security.history import Period, parse_rules, share, total
-from social_security.notices import notice_of
+from social_security.domain import eventchain
+from social_security.domain.history import Period, parse_rules, share, total
+from social_security.domain.notices import notice_of
 
 if TYPE_CHECKING:
     from benchmarks.country import Reply

@@ -9,12 +9,12 @@ from typing import Any
 from benchmarks.country import Call
 from benchmarks.scenarios.mobility import RULES
 from benchmarks.scenarios.stage import PortCase, Stage, pid_of
-from serving.database import open_database
-from social_security.eventchain import history_digest
-from social_security.history import check_history, total
+from serving.storage.database import open_database
+from social_security.domain.eventchain import history_digest
+from social_security.domain.history import check_history, total
+from social_security.domain.pseudonyms import Pid
 from social_security.institute.database import STEPS
 from social_security.institute.store import Access, PersonStore
-from social_security.pseudonyms import Pid
 
 HASH = "0" * 63 + "1"
 MANY_ROWS = 10_000

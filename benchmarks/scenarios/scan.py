@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from benchmarks.scenarios.stage import PERSONS, Outcome
-from social_security.curp import LEAK, STATES
+from social_security.domain.curp import LEAK, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

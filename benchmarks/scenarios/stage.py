@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.country import Call, Country, member_path
-from social_security import eventchain, pack
+from social_security.domain import eventchain, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,41 +8,41 @@ from typing import TYPE_CHECKING
 from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
 from central_server.admin.pages import add_pages
 from central_server.admin.roles import central_roles
-from serving.adminapi import AdminApi, Served
+from serving.api.server import AdminApi, Served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from central_server.admin.desk import Desk
-    from serving.adminsettings import AdminSettings
-    from serving.authentication import Clock
-    from serving.backupoperations import BackupDesk
-    from serving.logins import Logins
-    from serving.operations import Operation
+    from central_server.admin.context import CentralAdminContext
+    from serving.api.authentication import Clock
+    from serving.api.backupoperations import BackupResource
+    from serving.api.operations import Operation
+    from serving.config.adminsettings import AdminSettings
+    from serving.login.users import Logins
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """Every row."""
     return [
         o
         for module in (system, members, servers, groups, trust, sources, tokens, requests, catalogue)
-        for o in module.operations(desk)
+        for o in module.operations(context)
     ]
 
 
 def make_api(
-    desk: Desk,
+    context: CentralAdminContext,
     settings: AdminSettings,
     logins: Logins,
     clock: Clock,
-    backups: BackupDesk,
+    backups: BackupResource,
     environ: Mapping[str, str] = MappingProxyType({}),
 ) -> AdminApi:
     """The API, ready to listen."""
     served = Served(
         "Sacbé central server",
-        desk.version,
-        [*operations(desk), *backups.operations()],
+        context.version,
+        [*operations(context), *backups.operations()],
         closed=lambda: backups.closed,
         pages=add_pages,
     )

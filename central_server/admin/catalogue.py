@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from central_server.admin.desk import row
+from central_server.admin.context import row
 from central_server.admin.values import Limit, Offset, PagingMetadata, number_of, page_of
-from central_server.catalogue import export_jsonld
-from central_server.refusals import refuse
+from central_server.registry.catalogue import export_jsonld
+from central_server.registry.refusals import refuse
 from central_server.store.services import (
     CatalogueQuery,
     search_services,
@@ -17,14 +17,14 @@ from central_server.store.services import (
     versions_of,
 )
 from central_server.store.sources import node_address
-from serving.operations import Download
+from serving.api.operations import Download
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
-    from central_server.catalogue import CatalogueEntry
-    from serving.operations import Call, Operation
+    from central_server.admin.context import CentralAdminContext
+    from central_server.registry.catalogue import CatalogueEntry
+    from serving.api.operations import Call, Operation
 
 
 class CatalogueSearch(msgspec.Struct, frozen=True):
@@ -83,9 +83,9 @@ class UnreachableView(msgspec.Struct, frozen=True):
     problem: str
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Catalogue(desk)
+    api = _Catalogue(context)
     may, base = "VIEW_SERVICE_CATALOGUE", "/service-catalogue"
     return (
         row("GET", base, api.search, "Search the service catalogue", may, query=CatalogueSearch, answer=PagedServices,
@@ -102,14 +102,14 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _Catalogue:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def search(self, call: Call) -> PagedServices:
         asked = call.query_as(CatalogueSearch)
         query = CatalogueQuery(asked.q, asked.member, asked.data_set, asked.purpose, asked.unreachable)
         found, paging = page_of(
-            search_services(self._desk.read(), query),
+            search_services(self._context.read(), query),
             asked,
             {
                 "service_id": lambda e: e.service.components,
@@ -122,23 +122,23 @@ class _Catalogue:
         return PagedServices([_view(e) for e in found], paging)
 
     async def export(self, _call: Call) -> Download:
-        records = self._desk.read()
+        records = self._context.read()
         base = f"http://{node_address(records) or 'localhost'}"
         graph = export_jsonld(base, records.instance, search_services(records, CatalogueQuery()))
         return Download(msgspec.json.encode(graph), "application/ld+json", "catalogo.jsonld")
 
     async def unreachable(self, _call: Call) -> list[UnreachableView]:
-        found = unreachable_providers(self._desk.read())
+        found = unreachable_providers(self._context.read())
         return [UnreachableView(c.replace("/", ":"), since, problem) for c, since, problem in found]
 
     async def versions(self, call: Call) -> list[VersionView]:
-        found = versions_of(self._desk.read(), number_of(call, "id", "service_not_found"))
+        found = versions_of(self._context.read(), number_of(call, "id", "service_not_found"))
         return [VersionView(v.number, v.digest, v.media_type, v.seen_at) for v in found]
 
     async def description(self, call: Call) -> Download:
         service = number_of(call, "id", "service_not_found")
         wanted = number_of(call, "number", "service_not_found")
-        for version in versions_of(self._desk.read(), service):
+        for version in versions_of(self._context.read(), service):
             if version.number == wanted:
                 # Never as HTML or XML: it is a stranger's file.
                 return Download(version.raw, "application/octet-stream", f"service-{service}-{wanted}")

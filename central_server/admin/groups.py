@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from central_server.admin.desk import row
+from central_server.admin.context import row
 from central_server.admin.values import (
     ClientIdView,
     CodeAndDescription,
@@ -20,17 +20,17 @@ from central_server.admin.values import (
     matches,
     page_of,
 )
-from central_server.refusals import refuse
-from central_server.registry import OWNERS_GROUP
+from central_server.registry.model import OWNERS_GROUP
+from central_server.registry.refusals import refuse
 from central_server.store import groups
 from central_server.store.members import names_of_members, need_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
+    from central_server.admin.context import CentralAdminContext
     from central_server.store.groups import KeptGroup, KeptGroupMember
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class GroupView(msgspec.Struct, frozen=True):
     member_count: int
 
 
-class Members(msgspec.Struct, frozen=True):
+class GroupMemberIds(msgspec.Struct, frozen=True):
     """Identifiers of members and subsystems."""
 
     items: Annotated[list[Encoded], msgspec.Meta(min_length=1, max_length=1000)]
@@ -95,9 +95,9 @@ class FilterModel(msgspec.Struct, frozen=True):
     subsystems: list[str]
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Groups(desk)
+    api = _Groups(context)
     one, edit = "/global-groups/{group_code}", "ADD_AND_REMOVE_GROUP_MEMBERS"
     return (
         row("GET", "/global-groups", api.all, "All global groups", "VIEW_GLOBAL_GROUPS", answer=list[GroupView]),
@@ -112,34 +112,34 @@ def operations(desk: Desk) -> Sequence[Operation]:
         row("POST", f"{one}/members", api.search, "Search members", "VIEW_GROUP_DETAILS",
             body=MembersFilter, body_optional=True, answer=PagedGroupMembers, errors=(409,)),
         row("POST", f"{one}/members/add", api.add_members, "Add members and subsystems", edit,
-            body=Members, answer=Members, status=201, event="ADD_GLOBAL_GROUP_MEMBERS"),
+            body=GroupMemberIds, answer=GroupMemberIds, status=201, event="ADD_GLOBAL_GROUP_MEMBERS"),
         row("DELETE", f"{one}/members/{{client_id}}", api.remove, "Remove one", edit,
             status=204, event="DELETE_GLOBAL_GROUP_MEMBER"),
     )  # fmt: skip
 
 
 class _Groups:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def all(self, _call: Call) -> list[GroupView]:
-        return [_view(g) for g in groups.list_groups(self._desk.read())]
+        return [_view(g) for g in groups.list_groups(self._context.read())]
 
     async def add(self, call: Call) -> GroupView:
         asked = call.body_as(CodeAndDescription)
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             return _view(groups.add_group(records, asked.code, asked.description))
 
     async def one(self, call: Call) -> GroupView:
-        return _view(groups.need_group(self._desk.read(), call.path["group_code"]))
+        return _view(groups.need_group(self._context.read(), call.path["group_code"]))
 
     async def describe(self, call: Call) -> GroupView:
         asked = call.body_as(NewDescription)
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             return _view(groups.describe_group(records, call.path["group_code"], asked.description))
 
     async def delete(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             groups.delete_group(records, call.path["group_code"])
 
     async def filter_model(self, call: Call) -> FilterModel:
@@ -153,7 +153,7 @@ class _Groups:
 
     async def search(self, call: Call) -> PagedGroupMembers:
         asked = call.body_as(MembersFilter)
-        names = names_of_members(self._desk.read())
+        names = names_of_members(self._context.read())
 
         def name(found: KeptGroupMember) -> str:
             return names[found.client.id.member]
@@ -179,11 +179,11 @@ class _Groups:
             paging,
         )
 
-    async def add_members(self, call: Call) -> Members:
-        asked, code = call.body_as(Members), call.path["group_code"]
+    async def add_members(self, call: Call) -> GroupMemberIds:
+        asked, code = call.body_as(GroupMemberIds), call.path["group_code"]
         if code == OWNERS_GROUP:
             raise refuse("cannot_add_member_to_owners_group")
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             for encoded in asked.items:
                 if not groups.add_group_member(records, code, client_of(encoded)):
                     raise refuse("global_group_member_exists", encoded)
@@ -193,14 +193,14 @@ class _Groups:
         code, client = call.path["group_code"], client_of(call.path["client_id"])
         if code == OWNERS_GROUP:
             raise refuse("owners_global_group_member_cannot_be_deleted")
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             groups.need_group(records, code)
             need_client(records, client)
             if not groups.remove_group_member(records, code, client):
                 raise refuse("member_not_found", client.encoded())
 
     def _members(self, call: Call) -> list[KeptGroupMember]:
-        records = self._desk.read()
+        records = self._context.read()
         return groups.group_members(records, groups.need_group(records, call.path["group_code"]))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from central_server.admin.desk import row
+from central_server.admin.context import row
 from central_server.admin.values import (
     ClientIdView,
     ClientView,
@@ -27,8 +27,8 @@ from central_server.admin.values import (
     server_view,
     subsystem_of,
 )
-from central_server.refusals import refuse
-from central_server.requests import add_request
+from central_server.management.requests import add_request
+from central_server.registry.refusals import refuse
 from central_server.store import groups, members, servers
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from schemas.identifiers import ClientId
@@ -36,10 +36,10 @@ from schemas.identifiers import ClientId
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
+    from central_server.admin.context import CentralAdminContext
     from central_server.store.members import KeptClient
     from central_server.store.records import Records
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class NewMemberId(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class MemberAdd(msgspec.Struct, frozen=True):
     member_name: Text | None = None
 
 
-class MemberName(msgspec.Struct, frozen=True):
+class NewMemberName(msgspec.Struct, frozen=True):
     """A member's new name."""
 
     member_name: Text
@@ -133,9 +133,9 @@ class PagedClients(msgspec.Struct, frozen=True):
     paging_metadata: PagingMetadata
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Members(desk)
+    api = _Members(context)
     return (
         row("GET", "/member-classes", api.classes, "Member classes", "VIEW_MEMBER_CLASSES", answer=list[CodeAndDescription]),
         row("POST", "/member-classes", api.add_class, "Create a member class", "ADD_MEMBER_CLASS",
@@ -148,7 +148,7 @@ def operations(desk: Desk) -> Sequence[Operation]:
             body=MemberAdd, answer=ClientView, status=201, event="ADD_MEMBER", errors=(404,)),
         row("GET", "/members/{member_id}", api.one, "One member", "VIEW_MEMBER_DETAILS", answer=ClientView),
         row("PATCH", "/members/{member_id}", api.rename, "Rename a member", "EDIT_MEMBER_NAME",
-            body=MemberName, answer=ClientView, event="EDIT_MEMBER_NAME"),
+            body=NewMemberName, answer=ClientView, event="EDIT_MEMBER_NAME"),
         row("DELETE", "/members/{member_id}", api.delete, "Delete a member with its subsystems and servers",
             "DELETE_MEMBER", status=204, event="DELETE_MEMBER"),
         row("GET", "/members/{member_id}/subsystems", api.subsystems, "A member's subsystems",
@@ -176,52 +176,52 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _Members:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     # Classes
 
     async def classes(self, _call: Call) -> list[CodeAndDescription]:
-        return [CodeAndDescription(*found) for found in members.list_member_classes(self._desk.read())]
+        return [CodeAndDescription(*found) for found in members.list_member_classes(self._context.read())]
 
     async def add_class(self, call: Call) -> CodeAndDescription:
         asked = call.body_as(CodeAndDescription)
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.add_member_class(records, asked.code, asked.description)
         return asked
 
     async def edit_class(self, call: Call) -> CodeAndDescription:
         asked, code = call.body_as(NewDescription), call.path["code"]
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.describe_member_class(records, code, asked.description)
         return CodeAndDescription(code, asked.description)
 
     async def delete_class(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.delete_member_class(records, call.path["code"])
 
     # Members
 
     async def add(self, call: Call) -> ClientView:
         asked = call.body_as(MemberAdd)
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             member = ClientId(records.instance, asked.member_id.member_class, asked.member_id.member_code)
             made = members.add_member(records, member, asked.member_name or member.member_code)
         return client_view(made.id, made.name)
 
     async def one(self, call: Call) -> ClientView:
-        found = members.need_client(self._desk.read(), member_of(call.path["member_id"]))
+        found = members.need_client(self._context.read(), member_of(call.path["member_id"]))
         return client_view(found.id, found.name)
 
     async def rename(self, call: Call) -> ClientView:
         member = member_of(call.path["member_id"])
-        with self._desk.change(call) as records:
-            found = members.rename_client(records, member, call.body_as(MemberName).member_name)
+        with self._context.change(call) as records:
+            found = members.rename_client(records, member, call.body_as(NewMemberName).member_name)
         return client_view(found.id, found.name)
 
     async def delete(self, call: Call) -> None:
         member = member_of(call.path["member_id"])
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.need_client(records, member)
             for owned in servers.servers_owned_by(records, member):
                 servers.delete_server(records, owned.id)
@@ -231,21 +231,21 @@ class _Members:
             members.delete_member_rows(records, member)
 
     async def subsystems(self, call: Call) -> list[SubsystemView]:
-        records, member = self._desk.read(), member_of(call.path["member_id"])
+        records, member = self._context.read(), member_of(call.path["member_id"])
         members.need_client(records, member)
         return [_subsystem_view(records, s) for s in members.subsystems_of(records, member)]
 
     async def groups(self, call: Call) -> list[MemberGlobalGroup]:
-        records, member = self._desk.read(), member_of(call.path["member_id"])
+        records, member = self._context.read(), member_of(call.path["member_id"])
         members.need_client(records, member)
         return [MemberGlobalGroup(g, at, s) for g, s, at in groups.groups_of(records, member)]
 
     async def owned(self, call: Call) -> list[ServerView]:
-        found = servers.servers_owned_by(self._desk.read(), member_of(call.path["member_id"]))
+        found = servers.servers_owned_by(self._context.read(), member_of(call.path["member_id"]))
         return [server_view(s) for s in found]
 
     async def used(self, call: Call) -> list[ServerView]:
-        found = servers.servers_used_by(self._desk.read(), member_of(call.path["member_id"]))
+        found = servers.servers_used_by(self._context.read(), member_of(call.path["member_id"]))
         return [server_view(s) for s in found]
 
     async def detach_member(self, call: Call) -> None:
@@ -256,7 +256,7 @@ class _Members:
     async def add_subsystem(self, call: Call) -> ClientView:
         asked = call.body_as(SubsystemAdd)
         wanted = asked.subsystem_id
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             subsystem = ClientId(
                 records.instance, wanted.member_class, wanted.member_code, wanted.subsystem_code
             )
@@ -266,13 +266,13 @@ class _Members:
 
     async def rename_subsystem(self, call: Call) -> ClientView:
         subsystem = subsystem_of(call.path["subsystem_id"])
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             found = members.rename_client(records, subsystem, call.body_as(SubsystemName).subsystem_name)
             owner = members.need_client(records, subsystem.member)
         return client_view(found.id, found.name, owner.name)
 
     async def delete_subsystem(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.delete_subsystem(records, subsystem_of(call.path["subsystem_id"]))
 
     async def detach_subsystem(self, call: Call) -> None:
@@ -281,7 +281,7 @@ class _Members:
 
     def _detach(self, call: Call, client: ClientId, code: str) -> None:
         server = server_of(call.path["server_id"])
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.need_client(records, client)
             found = servers.need_server(records, server)
             if servers.find_server_client(records, found, client) is None:
@@ -292,7 +292,7 @@ class _Members:
     # Search
 
     async def search(self, call: Call) -> PagedClients:
-        query, records = call.query_as(ClientsQuery), self._desk.read()
+        query, records = call.query_as(ClientsQuery), self._context.read()
         names = members.names_of_members(records)
         wanted = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
         if query.security_server is not None:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from central_server.store.requests import OPEN, RequestType
-from serving.console import ROOT, Console, Told
-from serving.pages import Link, PageProblem, Site
+from serving.web.console import ROOT, Console, ConsoleOutcome
+from serving.web.pages import NavigationLink, PageProblem, Site
 
 if TYPE_CHECKING:
-    from serving.adminapi import AdminApi
-    from serving.console import Asking, Form
+    from serving.api.server import AdminApi
+    from serving.web.console import ConsoleRequest, Form
 
 MOST = 100
 MOST_REQUESTS = 50
 LINKS = (
-    Link(f"{ROOT}/", "Solicitudes", "Requests"),
-    Link(f"{ROOT}/miembros", "Miembros", "Members"),
-    Link(f"{ROOT}/catalogo", "Catálogo", "Catalogue"),
+    NavigationLink(f"{ROOT}/", "Solicitudes", "Requests"),
+    NavigationLink(f"{ROOT}/miembros", "Miembros", "Members"),
+    NavigationLink(f"{ROOT}/catalogo", "Catálogo", "Catalogue"),
 )
 KINDS = {
     RequestType.AUTH_CERT_REGISTRATION.value: (
@@ -57,7 +57,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_rest(app)
 
 
-async def _requests(asking: Asking, _request: web.Request) -> dict[str, Any]:
+async def _requests(asking: ConsoleRequest, _request: web.Request) -> dict[str, Any]:
     found, more = [], False
     for state in OPEN:
         query = {"status": state.value, "limit": str(MOST_REQUESTS)}
@@ -70,10 +70,10 @@ async def _requests(asking: Asking, _request: web.Request) -> dict[str, Any]:
         await asking.do(f"get_{_ONE}", {"management_request_id": str(r.id)})
         for r in sorted(found, key=lambda r: r.id)
     ]
-    return {"requests": Told(shown), "more": more}
+    return {"requests": ConsoleOutcome(shown), "more": more}
 
 
-async def _decide(asking: Asking, form: Form) -> None:
+async def _decide(asking: ConsoleRequest, form: Form) -> None:
     path = {"management_request_id": form.get("numero", "")}
     if form.get("accion") == "aprobar":
         await asking.do(f"post_{_ONE}_approval", path)
@@ -88,13 +88,13 @@ async def _decide(asking: Asking, form: Form) -> None:
         raise PageProblem(400, "Elija aprobar o rechazar.", "Choose to approve or to decline.")
 
 
-async def _members(asking: Asking, request: web.Request) -> dict[str, Any]:
+async def _members(asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
     q = request.query.get("q", "").strip()[:200]
     query = {"limit": str(MOST), **({"q": q} if q else {})}
     return {"q": q, "members": await asking.tell("get_clients", query=query)}
 
 
-async def _catalogue(asking: Asking, request: web.Request) -> dict[str, Any]:
+async def _catalogue(asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
     names = ("q", "member", "data_set", "purpose")
     asked = {n: request.query.get(n, "").strip()[:200] for n in names}
     query = {"limit": str(MOST), **{n: v for n, v in asked.items() if v}}

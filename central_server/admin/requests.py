@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from central_server import requests as rules
-from central_server.admin.desk import row
+from central_server.admin.context import row
 from central_server.admin.values import (
     ClientIdView,
     Encoded,
@@ -25,23 +24,24 @@ from central_server.admin.values import (
     server_id_view,
     server_of,
 )
-from central_server.refusals import refuse
+from central_server.management import requests as rules
+from central_server.management.trusted import is_auth_certificate
+from central_server.registry.refusals import refuse
 from central_server.store import requests as kept
 from central_server.store.members import find_client, names_of_members
 from central_server.store.requests import KeptRequest, NewRequest, RequestOrigin, RequestType
-from central_server.trusted import is_auth_certificate
 from certs.certificates import to_der
 from schemas.faults import Fault
-from serving.certificateview import CertificateDetails, certificate_details
-from serving.operations import Answer
-from serving.problems import Problem
+from serving.api.certificateview import CertificateDetails, certificate_details
+from serving.api.operations import ApiAnswer
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
+    from central_server.admin.context import CentralAdminContext
     from schemas.identifiers import ClientId
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 _DECIDED = {
     RequestType.AUTH_CERT_REGISTRATION: "AUTH_CERT_REGISTRATION_REQUEST",
@@ -133,9 +133,9 @@ class DeclineQuery(msgspec.Struct, frozen=True):
     comments: str | None = None
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Requests(desk)
+    api = _Requests(context)
     one = "/management-requests/{management_request_id}"
     return (
         row("GET", "/management-requests", api.all, "Management requests", "VIEW_MANAGEMENT_REQUESTS",
@@ -154,11 +154,11 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _Requests:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def all(self, call: Call) -> PagedRequests:
-        query, records = call.query_as(RequestsQuery), self._desk.read()
+        query, records = call.query_as(RequestsQuery), self._context.read()
         names = names_of_members(records)
 
         def owner(found: KeptRequest) -> str:
@@ -180,15 +180,15 @@ class _Requests:
         )
         return PagedRequests([RequestListItem(**self._item(r, names)) for r in found], paging)  # type: ignore[arg-type]
 
-    async def add(self, call: Call) -> Answer:
+    async def add(self, call: Call) -> ApiAnswer:
         wanted = self._wanted(call)
-        with self._desk.change(call) as records:
-            made = rules.add_request(records, wanted, self._desk.policy())
+        with self._context.change(call) as records:
+            made = rules.add_request(records, wanted, self._context.policy())
         status = 202 if made.state in kept.OPEN else 201
-        return Answer(self._view(made), status)
+        return ApiAnswer(self._view(made), status)
 
     async def one(self, call: Call) -> RequestDetails:
-        records = self._desk.read()
+        records = self._context.read()
         found = kept.need_request(records, _number(call))
         certificate = found.asked.certificate
         return RequestDetails(
@@ -199,14 +199,14 @@ class _Requests:
         )
 
     async def end(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             self._check_decides(call, kept.need_request(records, _number(call)), "REVOKE")
             rules.end_request(records, _number(call), call.query_as(DeclineQuery).comments)
 
     async def approve(self, call: Call) -> RequestView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             self._check_decides(call, kept.need_request(records, _number(call)), "APPROVE")
-            return self._view(rules.approve_request(records, _number(call), self._desk.policy()))
+            return self._view(rules.approve_request(records, _number(call), self._context.policy()))
 
     def _check_decides(self, call: Call, found: KeptRequest, verb: str) -> None:
         name = _DECIDED.get(found.asked.type)
@@ -242,14 +242,14 @@ class _Requests:
         except (Fault, binascii.Error, ValueError):
             raise refuse("management_request_invalid_auth_certificate") from None
         if kind is RequestType.AUTH_CERT_REGISTRATION and not is_auth_certificate(
-            self._desk.trusted(), der, call.now
+            self._context.trusted(), der, call.now
         ):
             raise refuse("management_request_invalid_auth_certificate")
         return der
 
     def _view(self, found: KeptRequest) -> RequestView:
         asked = found.asked
-        names = names_of_members(self._desk.read())
+        names = names_of_members(self._context.read())
         return RequestView(
             id=found.number,
             type=asked.type.value,
@@ -268,7 +268,7 @@ class _Requests:
         asked, client = found.asked, found.asked.client
         subsystem_name = asked.subsystem_name
         if subsystem_name is None and client is not None and not client.is_member:
-            there = find_client(self._desk.read(), client)
+            there = find_client(self._context.read(), client)
             subsystem_name = None if there is None else there.name
         return {
             "id": found.number,

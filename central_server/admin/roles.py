@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.logins import Roles
+from serving.login.users import Roles
 
 SECURITY_OFFICER = "XROAD_SECURITY_OFFICER"
 REGISTRATION_OFFICER = "XROAD_REGISTRATION_OFFICER"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from central_server.admin.desk import row
+from central_server.admin.context import row
 from central_server.admin.values import (
     ClientView,
     Paging,
@@ -20,18 +20,18 @@ from central_server.admin.values import (
     server_of,
     server_view,
 )
-from central_server.refusals import refuse
-from central_server.requests import add_request
+from central_server.management.requests import add_request
+from central_server.registry.refusals import refuse
 from central_server.store import servers
 from central_server.store.members import names_of_members
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
-from serving.certificateview import CertificateDetails, certificate_details
+from serving.api.certificateview import CertificateDetails, certificate_details
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
-    from serving.operations import Call, Operation
+    from central_server.admin.context import CentralAdminContext
+    from serving.api.operations import Call, Operation
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
@@ -53,9 +53,9 @@ class PagedServers(msgspec.Struct, frozen=True):
     paging_metadata: PagingMetadata
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Servers(desk)
+    api = _Servers(context)
     details = "VIEW_SECURITY_SERVER_DETAILS"
     one = "/security-servers/{server_id}"
     return (
@@ -76,12 +76,12 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _Servers:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def all(self, call: Call) -> PagedServers:
         query = call.query_as(Paging)
-        everything = servers.list_servers(self._desk.read())
+        everything = servers.list_servers(self._context.read())
         wanted = [s for s in everything if matches(query.q, s.owner_name, *s.id.components, s.address)]
         found, paging = page_of(
             wanted,
@@ -98,10 +98,10 @@ class _Servers:
         return PagedServers([server_view(s) for s in found], paging)
 
     async def one(self, call: Call) -> ServerView:
-        return server_view(servers.need_server(self._desk.read(), server_of(call.path["server_id"])))
+        return server_view(servers.need_server(self._context.read(), server_of(call.path["server_id"])))
 
     async def move(self, call: Call) -> ServerView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             found = servers.set_address(
                 records, server_of(call.path["server_id"]), call.body_as(ServerAddress).server_address
             )
@@ -109,7 +109,7 @@ class _Servers:
 
     async def delete(self, call: Call) -> None:
         server_id = server_of(call.path["server_id"])
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             server = servers.need_server(records, server_id)
             for certificate in servers.certificates_of(records, server):
                 add_request(
@@ -129,7 +129,7 @@ class _Servers:
             servers.delete_server(records, server_id)
 
     async def certificates(self, call: Call) -> list[AuthCertificate]:
-        records = self._desk.read()
+        records = self._context.read()
         server = servers.need_server(records, server_of(call.path["server_id"]))
         return [
             AuthCertificate(id=c.number, **msgspec.structs.asdict(certificate_details(c.der)))
@@ -139,7 +139,7 @@ class _Servers:
     async def delete_certificate(self, call: Call) -> None:
         server_id = server_of(call.path["server_id"])
         number = number_of(call, "certificate_id", "ss_auth_certificate_not_found")
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             server = servers.need_server(records, server_id)
             for certificate in servers.certificates_of(records, server):
                 if certificate.number == number:
@@ -154,7 +154,7 @@ class _Servers:
             raise refuse("ss_auth_certificate_not_found", number)
 
     async def clients(self, call: Call) -> list[ClientView]:
-        records = self._desk.read()
+        records = self._context.read()
         server = servers.need_server(records, server_of(call.path["server_id"]))
         names = names_of_members(records)
         return [client_view(c.id, c.name, names[c.id.member]) for c in servers.clients_of(records, server)]

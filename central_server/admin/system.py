@@ -13,35 +13,35 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from central_server import notices
-from central_server.admin.desk import actor_of, certificate_of, row
+from central_server.admin.context import actor_of, certificate_of, row
 from central_server.admin.values import Encoded, certificate_file, check_url, client_of, member_of, server_of
-from central_server.anchors import remake_anchors
-from central_server.generate import host_of
-from central_server.refusals import refuse
-from central_server.registry import OWNERS_GROUP
-from central_server.requests import MANUAL, add_request, approve_request
+from central_server.management import notices
+from central_server.management.requests import MANUAL, add_request, approve_request
+from central_server.publication.anchors import remake_anchors
+from central_server.publication.generate import host_of
+from central_server.registry.model import OWNERS_GROUP
+from central_server.registry.refusals import refuse
 from central_server.store import members, servers, sources
 from central_server.store.loading import provider, set_provider
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
 from certs.certificates import parse_certificate
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import suspicious_characters
-from serving.audit import AuditLog
-from serving.certificateview import CertificateDetails, certificate_details
-from serving.operations import Download, Form
-from serving.problems import Problem
+from serving.api.certificateview import CertificateDetails, certificate_details
+from serving.api.operations import Download, MultipartForm
+from serving.api.problems import Problem
+from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
-    from serving.operations import Call, Operation
+    from central_server.admin.context import CentralAdminContext
+    from serving.api.operations import Call, Operation
 
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9.:\-\[\]]+$")]
 
 
-class InitialServerConf(msgspec.Struct, frozen=True):
+class InitialCentralServer(msgspec.Struct, frozen=True):
     """What a central server begins with."""
 
     instance_identifier: Annotated[
@@ -51,7 +51,7 @@ class InitialServerConf(msgspec.Struct, frozen=True):
     software_token_pin: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
-class InitializationStatus(msgspec.Struct, frozen=True):
+class CentralInitializationStatus(msgspec.Struct, frozen=True):
     """How far initialisation has come."""
 
     instance_identifier: str
@@ -69,7 +69,7 @@ class HighAvailabilityStatus(msgspec.Struct, frozen=True):
 class SystemStatus(msgspec.Struct, frozen=True):
     """Initialisation and nodes."""
 
-    initialization_status: InitializationStatus
+    initialization_status: CentralInitializationStatus
     high_availability_status: HighAvailabilityStatus
 
 
@@ -126,7 +126,7 @@ class RegisterProvider(msgspec.Struct, frozen=True):
     security_server_id: Encoded
 
 
-class DistinguishedName(msgspec.Struct, frozen=True):
+class RequestSubjectName(msgspec.Struct, frozen=True):
     """The subject of a signing request."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
@@ -155,15 +155,15 @@ class ContactView(msgspec.Struct, frozen=True, omit_defaults=True):
     webhook_secret: str | None = None
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    system, services, ours = _System(desk), _Services(desk), _Ours(desk)
+    system, services, ours = _System(context), _Services(context), _Ours(context)
     base = "/management-services-configuration"
     return (
         row("POST", "/initialization", system.initialise, "Give the central server instance, address and PIN",
-            "INIT_CONFIG", body=InitialServerConf, event="INIT_CENTRAL_SERVER"),
+            "INIT_CONFIG", body=InitialCentralServer, event="INIT_CENTRAL_SERVER"),
         row("GET", "/initialization/status", system.initialisation, "How far initialisation has come",
-            answer=InitializationStatus),
+            answer=CentralInitializationStatus),
         row("PUT", "/system/server-address", system.move, "Change this node's public address",
             "EDIT_CENTRAL_SERVER_ADDRESS", body=CentralServerAddress, answer=SystemStatus,
             event="EDIT_CENTRAL_SERVER_ADDRESS"),
@@ -187,10 +187,10 @@ def operations(desk: Desk) -> Sequence[Operation]:
             "GENERATE_MANAGEMENT_SERVICE_TLS_KEY_CERT", status=201,
             event="GENERATE_MANAGEMENT_SERVICE_TLS_KEY_CERT", errors=(500,)),
         row("POST", f"{base}/generate-csr", services.make_csr, "Certificate signing request",
-            "GENERATE_MANAGEMENT_SERVICE_TLS_CSR", body=DistinguishedName, answer="application/octet-stream",
+            "GENERATE_MANAGEMENT_SERVICE_TLS_CSR", body=RequestSubjectName, answer="application/octet-stream",
             event="GENERATE_MANAGEMENT_SERVICE_TLS_CSR"),
         row("POST", f"{base}/upload-certificate", services.upload, "Install a certificate",
-            "UPLOAD_MANAGEMENT_SERVICE_TLS_CERT", body=Form({}, {"certificate": True}), answer=CertificateDetails,
+            "UPLOAD_MANAGEMENT_SERVICE_TLS_CERT", body=MultipartForm({}, {"certificate": True}), answer=CertificateDetails,
             event="UPLOAD_MANAGEMENT_SERVICE_TLS_CERT"),
         row("GET", "/members/{member_id}/contact", ours.contact, "How a member is told of decisions",
             "VIEW_CONTACT", answer=ContactView),
@@ -203,17 +203,17 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _System:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def initialise(self, call: Call) -> None:
-        asked = call.body_as(InitialServerConf)
+        asked = call.body_as(InitialCentralServer)
         if suspicious_characters(asked.instance_identifier):
             raise Problem(400, "init_invalid_params", ["instance_identifier"])
         if not asked.software_token_pin.isascii() or not asked.software_token_pin.isprintable():
             raise Problem(400, "token_invalid_characters")
         try:
-            await self._desk.node.initialise(
+            await self._context.node.initialise(
                 asked.instance_identifier,
                 asked.central_server_address,
                 asked.software_token_pin,
@@ -224,29 +224,29 @@ class _System:
             code = "token_weak_pin" if fault.kind is Kind.INVALID_REQUEST else "init_invalid_params"
             raise Problem(400, code, [fault.detail]) from fault
 
-    async def initialisation(self, _call: Call) -> InitializationStatus:
-        records = self._desk.read()
-        return InitializationStatus(
+    async def initialisation(self, _call: Call) -> CentralInitializationStatus:
+        records = self._context.read()
+        return CentralInitializationStatus(
             records.parameter("instance") or "",
             sources.node_address(records) or "",
-            "INITIALIZED" if await self._desk.node.keys.is_made() else "NOT_INITIALIZED",
+            "INITIALIZED" if await self._context.node.keys.is_made() else "NOT_INITIALIZED",
         )
 
     async def move(self, call: Call) -> SystemStatus:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             sources.set_node_address(records, call.body_as(CentralServerAddress).central_server_address)
             remake_anchors(records)
         return await self.status(call)
 
     async def status(self, call: Call) -> SystemStatus:
-        nodes = sources.list_nodes(self._desk.read())
+        nodes = sources.list_nodes(self._context.read())
         return SystemStatus(
             await self.initialisation(call),
-            HighAvailabilityStatus(len(nodes) > 1, self._desk.node.store.node),
+            HighAvailabilityStatus(len(nodes) > 1, self._context.node.store.node),
         )
 
     async def alerts(self, _call: Call) -> list[Alert]:
-        node, records = self._desk.node, self._desk.read()
+        node, records = self._context.node, self._context.read()
         found = []
         if node.problem is not None:
             found.append(Alert("status.global_conf_generation.failing", [node.problem]))
@@ -259,12 +259,12 @@ class _System:
         return found
 
     async def version(self, _call: Call) -> Version:
-        return Version(self._desk.version)
+        return Version(self._context.version)
 
     async def cluster(self, call: Call) -> ClusterStatus:
-        nodes = [_node(*found, call.now) for found in sources.list_nodes(self._desk.read())]
+        nodes = [_node(*found, call.now) for found in sources.list_nodes(self._context.read())]
         return ClusterStatus(
-            len(nodes) > 1, self._desk.node.store.node, nodes, all(n.status == "OK" for n in nodes)
+            len(nodes) > 1, self._context.node.store.node, nodes, all(n.status == "OK" for n in nodes)
         )
 
 
@@ -279,11 +279,11 @@ def _node(name: str, address: str, published_at: str | None, now: datetime) -> C
 
 
 class _Services:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def one(self, _call: Call) -> ServicesConfiguration:
-        records = self._desk.read()
+        records = self._context.read()
         chosen = provider(records)
         found = None if chosen is None else members.find_client(records, chosen)
         at = [] if chosen is None or found is None else servers.servers_used_by(records, chosen)
@@ -304,13 +304,13 @@ class _Services:
         client = client_of(call.body_as(ServiceProviderId).service_provider_id, "invalid_service_provider_id")
         if client.is_member:
             raise refuse("invalid_service_provider_id", client.encoded())
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             set_provider(records, client)
         return await self.one(call)
 
     async def register(self, call: Call) -> ServicesConfiguration:
         server_id = server_of(call.body_as(RegisterProvider).security_server_id)
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             chosen = provider(records)
             if chosen is None:
                 raise refuse("management_service_provider_not_set")
@@ -324,7 +324,7 @@ class _Services:
         return await self.one(call)
 
     def _der(self) -> bytes:
-        found = sources.tls_certificate(self._desk.read())
+        found = sources.tls_certificate(self._context.read())
         if found is None:
             raise refuse("configuration_not_found", "no TLS certificate has been made yet")
         return found[1]
@@ -344,35 +344,35 @@ class _Services:
         return Download(gzip.compress(out.getvalue()), "application/gzip", "certs.tar.gz")
 
     async def make_certificate(self, call: Call) -> None:
-        await self._desk.node.keys.make_tls_certificate(actor_of(call), call.now)
+        await self._context.node.keys.make_tls_certificate(actor_of(call), call.now)
 
     async def make_csr(self, call: Call) -> Download:
         try:
-            name = x509.Name.from_rfc4514_string(call.body_as(DistinguishedName).name)
+            name = x509.Name.from_rfc4514_string(call.body_as(RequestSubjectName).name)
         except ValueError as err:
             raise Problem(400, "invalid_distinguished_name", [str(err)]) from err
-        request = x509.load_der_x509_csr(await self._desk.node.keys.tls_request(name))
+        request = x509.load_der_x509_csr(await self._context.node.keys.tls_request(name))
         return Download(request.public_bytes(Encoding.PEM), "application/octet-stream", "request.csr")
 
     async def upload(self, call: Call) -> CertificateDetails:
         der = certificate_of(certificate_file(call.parts["certificate"]))
-        found = sources.tls_certificate(self._desk.read())
-        if found is None or not await self._desk.node.keys.is_open():
+        found = sources.tls_certificate(self._context.read())
+        if found is None or not await self._context.node.keys.is_open():
             raise Problem(400, "key_not_found", ["the token is locked or has no TLS key"])
         if found[1] == der:
             raise Problem(400, "certificate_already_exists")
         if parse_certificate(der).public_key() != parse_certificate(found[1]).public_key():
             raise Problem(400, "key_not_found", ["the certificate is of another key"])
-        await self._desk.node.keys.keep_tls_certificate(found[0], der, actor_of(call), call.now)
+        await self._context.node.keys.keep_tls_certificate(found[0], der, actor_of(call), call.now)
         return certificate_details(der)
 
 
 class _Ours:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def contact(self, call: Call) -> ContactView:
-        records, member = self._desk.read(), member_of(call.path["member_id"])
+        records, member = self._context.read(), member_of(call.path["member_id"])
         members.need_client(records, member)
         found = notices.find_contact(records, member) or notices.Contact(member)
         return ContactView(member.encoded(), found.mail, found.webhook)
@@ -381,12 +381,12 @@ class _Ours:
         asked, member = call.body_as(ContactBody), member_of(call.path["member_id"])
         secret = secrets.token_urlsafe(24) if asked.webhook else None
         webhook = check_url(asked.webhook) if asked.webhook else None
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             members.need_client(records, member)
             notices.keep_contact(records, notices.Contact(member, asked.mail, webhook, secret))
         return ContactView(member.encoded(), asked.mail, webhook, secret)
 
     async def audit(self, _call: Call) -> Download:
-        log = AuditLog(self._desk.node.store.database)
+        log = AuditLog(self._context.node.store.database)
         log.verify()
         return Download(b"".join(log.export()), "application/jsonl", "audit.jsonl")

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from central_server.admin.desk import actor_of, row
+from central_server.admin.context import actor_of, row
 from central_server.admin.sources import SOURCE, VIEW, source_of
 from central_server.admin.values import Text
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from central_server.store import sources
 from certs.certificates import parse_certificate
-from certs.tokens import SOFTWARE_TOKEN_ID
+from certs.tokens.port import SOFTWARE_TOKEN_ID
 from schemas.faults import Kind, TokenFailed
-from serving.problems import Problem
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
+    from central_server.admin.context import CentralAdminContext
     from certs.edges.devices import DeviceState
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class SigningKeyAdd(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class TokenPassword(msgspec.Struct, frozen=True):
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
-class TokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class CentralTokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A token with its signing keys; ``problem`` is ours: what keeps it from being available."""
 
     id: str
@@ -67,9 +67,9 @@ class TokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     problem: str | None = None
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    keys = _Keys(desk)
+    keys = _SigningKeyHandlers(context)
     return (
         row("POST", f"{SOURCE}/signing-keys", keys.add, "Make a signing key", "GENERATE_SIGNING_KEY",
             body=SigningKeyAdd, answer=SigningKeyView, event="GENERATE_KEY", errors=(500,)),
@@ -77,38 +77,38 @@ def operations(desk: Desk) -> Sequence[Operation]:
             status=204, event="DELETE_SIGNING_KEY"),
         row("PUT", "/signing-keys/{sign_key_id}/activate", keys.activate, "Sign with this key", "ACTIVATE_SIGNING_KEY",
             status=204, event="ACTIVATE_SIGNING_KEY"),
-        row("GET", "/tokens", keys.tokens, "Tokens with signing keys", *VIEW, answer=list[TokenView]),
+        row("GET", "/tokens", keys.tokens, "Tokens with signing keys", *VIEW, answer=list[CentralTokenView]),
         row("PUT", "/tokens/{token_id}/login", keys.log_in, "Enter a token's PIN", "ACTIVATE_TOKEN",
-            body=TokenPassword, answer=TokenView, event="LOGIN_TOKEN", errors=(500,)),
+            body=TokenPassword, answer=CentralTokenView, event="LOGIN_TOKEN", errors=(500,)),
         row("PUT", "/tokens/{token_id}/logout", keys.log_out, "Lock a token", "DEACTIVATE_TOKEN",
-            answer=TokenView, event="LOGOUT_TOKEN", errors=(500,)),
+            answer=CentralTokenView, event="LOGOUT_TOKEN", errors=(500,)),
     )  # fmt: skip
 
 
-class _Keys:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+class _SigningKeyHandlers:
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def add(self, call: Call) -> SigningKeyView:
         asked = call.body_as(SigningKeyAdd)
-        made = await self._desk.node.keys.make_signing_key(
+        made = await self._context.node.keys.make_signing_key(
             source_of(call), asked.key_label, actor_of(call), call.now, str(asked.token_id)
         )
         return _key_view(made, open_=True)
 
     async def activate(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             sources.activate_signing_key(records, call.path["sign_key_id"])
 
     async def delete(self, call: Call) -> None:
-        await self._desk.node.keys.delete_signing_key(call.path["sign_key_id"], actor_of(call), call.now)
+        await self._context.node.keys.delete_signing_key(call.path["sign_key_id"], actor_of(call), call.now)
 
-    async def tokens(self, _call: Call) -> list[TokenView]:
-        keys = self._desk.node.keys
+    async def tokens(self, _call: Call) -> list[CentralTokenView]:
+        keys = self._context.node.keys
         return [self._token(i, await keys.state(i)) for i in keys.token_ids]
 
-    async def log_in(self, call: Call) -> TokenView:
-        token_id, keys = call.path["token_id"], self._desk.node.keys
+    async def log_in(self, call: Call) -> CentralTokenView:
+        token_id, keys = call.path["token_id"], self._context.node.keys
         await self._check_token(token_id)
         try:
             await keys.log_in(call.body_as(TokenPassword).password, actor_of(call), call.now, token_id)
@@ -119,8 +119,8 @@ class _Keys:
             raise Problem(400, code, [fault.detail]) from fault
         return self._token(token_id, await keys.state(token_id))
 
-    async def log_out(self, call: Call) -> TokenView:
-        token_id, keys = call.path["token_id"], self._desk.node.keys
+    async def log_out(self, call: Call) -> CentralTokenView:
+        token_id, keys = call.path["token_id"], self._context.node.keys
         await self._check_token(token_id)
         if not await keys.is_open(token_id):
             raise refuse("token_action_not_possible", "the token is locked already")
@@ -128,12 +128,12 @@ class _Keys:
         return self._token(token_id, await keys.state(token_id))
 
     async def _check_token(self, token_id: str) -> None:
-        keys = self._desk.node.keys
+        keys = self._context.node.keys
         if await keys.state(token_id) is None or (token_id == SOFTWARE_TOKEN_ID and not await keys.is_made()):
             raise refuse("token_not_found", token_id)
 
-    def _token(self, token_id: str, state: DeviceState | None) -> TokenView:
-        records = self._desk.read()
+    def _token(self, token_id: str, state: DeviceState | None) -> CentralTokenView:
+        records = self._context.read()
         keys = [k for s in sources.SOURCES for k in sources.signing_keys(records, s)]
         open_ = state is not None and state.logged_in
         actions = [] if state is None else ["LOGOUT"] if open_ else ["LOGIN"]
@@ -141,7 +141,7 @@ class _Keys:
             for source in sources.SOURCES:
                 if sum(k.source == source for k in keys) < sources.MOST_KEYS:
                     actions.append(f"GENERATE_{source.upper()}_KEY")
-        return TokenView(
+        return CentralTokenView(
             id=token_id,
             name=f"softToken-{token_id}" if token_id == SOFTWARE_TOKEN_ID else token_id,
             active=open_,

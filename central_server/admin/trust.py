@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from central_server.admin.desk import certificate_of, row
+from central_server.admin.context import certificate_of, row
 from central_server.admin.values import (
     certificate_file,
     check_url,
@@ -17,21 +17,21 @@ from central_server.admin.values import (
     text_part,
     url_part,
 )
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from central_server.store import trust
 from central_server.store.loading import number_parameter
 from certs.certificates import parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
 from schemas.faults import Fault
-from serving.certificateview import CertificateDetails, certificate_details, common_name
-from serving.operations import Form
-from serving.problems import Problem
+from serving.api.certificateview import CertificateDetails, certificate_details, common_name
+from serving.api.operations import MultipartForm
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from central_server.admin.desk import Desk
-    from serving.operations import Call, Operation
+    from central_server.admin.context import CentralAdminContext
+    from serving.api.operations import Call, Operation
 
 _SETTINGS = {
     "certificate_profile_info": False,
@@ -42,12 +42,12 @@ _SETTINGS = {
     "authentication_certificate_profile_id": False,
     "signing_certificate_profile_id": False,
 }
-_CA_FORM = Form(_SETTINGS | {"certificate_profile_info": True}, {"certificate": True})
-_RESPONDER_FORM = Form({"url": True, "cost_type": False}, {"certificate": False})
-_RESPONDER_EDIT = Form({"url": False, "cost_type": False}, {"certificate": False})
-_TSA_FORM = Form({"url": True, "cost_type": False}, {"certificate": True})
-_TSA_EDIT = Form({"url": False, "cost_type": False}, {"certificate": False})
-_INTERMEDIATE_FORM = Form({}, {"certificate": True})
+_CA_FORM = MultipartForm(_SETTINGS | {"certificate_profile_info": True}, {"certificate": True})
+_RESPONDER_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": False})
+_RESPONDER_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False})
+_TSA_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": True})
+_TSA_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False})
+_INTERMEDIATE_FORM = MultipartForm({}, {"certificate": True})
 
 
 class CaListItem(msgspec.Struct, frozen=True):
@@ -116,10 +116,10 @@ class TsaView(msgspec.Struct, frozen=True):
     certificate: CertificateDetails
 
 
-def operations(desk: Desk) -> Sequence[Operation]:
+def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api, below = _Cas(desk), _Below(desk)
-    tsas = _Tsas(desk)
+    api, below = _Cas(context), _Below(context)
+    tsas = _Tsas(context)
     view, details, add, edit = (
         "VIEW_APPROVED_CAS",
         "VIEW_APPROVED_CA_DETAILS",
@@ -184,11 +184,11 @@ def operations(desk: Desk) -> Sequence[Operation]:
 
 
 class _Cas:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def all(self, _call: Call) -> list[CaListItem]:
-        found = [_ca_view(ca) for ca in trust.list_cas(self._desk.read())]
+        found = [_ca_view(ca) for ca in trust.list_cas(self._context.read())]
         return [CaListItem(ca.id, ca.name, ca.not_before, ca.not_after) for ca in found]
 
     async def add(self, call: Call) -> CaView:
@@ -198,7 +198,7 @@ class _Cas:
         )
         subject = parse_certificate(certificate).subject
         name = common_name(subject) or subject.rfc4514_string()
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             return _ca_view(trust.add_ca(records, name, certificate, settings))
 
     async def one(self, call: Call) -> CaView:
@@ -207,50 +207,50 @@ class _Cas:
     async def edit(self, call: Call) -> CaView:
         found = self._find(call)
         settings = _settings(found.settings, call.body_as(CaSettingsBody))
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             return _ca_view(trust.set_ca(records, found.number, settings))
 
     async def delete(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             trust.delete_ca(records, _ca_number(call))
 
     async def certificate(self, call: Call) -> CertificateDetails:
         return certificate_details(self._find(call).certificate)
 
     def _find(self, call: Call) -> trust.KeptCa:
-        return trust.need_ca(self._desk.read(), _ca_number(call))
+        return trust.need_ca(self._context.read(), _ca_number(call))
 
 
 class _Below:
     """Intermediate CAs and OCSP responders."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def of_ca(self, call: Call) -> list[IntermediateView]:
-        return [_intermediate_view(i) for i in trust.intermediates_of(self._desk.read(), _ca_number(call))]
+        return [_intermediate_view(i) for i in trust.intermediates_of(self._context.read(), _ca_number(call))]
 
     async def add(self, call: Call) -> IntermediateView:
         certificate = certificate_of(certificate_file(call.parts["certificate"]))
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             return _intermediate_view(trust.add_intermediate(records, _ca_number(call), certificate))
 
     async def one(self, call: Call) -> IntermediateView:
-        return _intermediate_view(trust.need_intermediate(self._desk.read(), _intermediate_number(call)))
+        return _intermediate_view(trust.need_intermediate(self._context.read(), _intermediate_number(call)))
 
     async def delete(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             trust.delete_intermediate(records, _intermediate_number(call))
 
     # Responders
 
     async def ca_responders(self, call: Call) -> list[ResponderView]:
-        records = self._desk.read()
+        records = self._context.read()
         ca = trust.need_ca(records, _ca_number(call))
         return [_responder_view(r) for r in trust.responders_of(records, ca=ca.number)]
 
     async def add_ca_responder(self, call: Call) -> ResponderView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             ca = trust.need_ca(records, _ca_number(call))
             added = trust.add_responder(
                 records, url_part(call, "url"), cost_part(call), _optional_certificate(call), ca=ca.number
@@ -258,12 +258,12 @@ class _Below:
         return _responder_view(added)
 
     async def responders(self, call: Call) -> list[ResponderView]:
-        records = self._desk.read()
+        records = self._context.read()
         found = trust.need_intermediate(records, _intermediate_number(call))
         return [_responder_view(r) for r in trust.responders_of(records, intermediate=found.number)]
 
     async def add_responder(self, call: Call) -> ResponderView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             found = trust.need_intermediate(records, _intermediate_number(call))
             added = trust.add_responder(
                 records,
@@ -275,10 +275,10 @@ class _Below:
         return _responder_view(added)
 
     async def responder(self, call: Call) -> ResponderView:
-        return _responder_view(trust.need_responder(self._desk.read(), _responder_number(call)))
+        return _responder_view(trust.need_responder(self._context.read(), _responder_number(call)))
 
     async def edit_responder(self, call: Call) -> ResponderView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             old = trust.need_responder(records, _responder_number(call))
             changed = trust.set_responder(
                 records,
@@ -290,39 +290,39 @@ class _Below:
         return _responder_view(changed)
 
     async def delete_responder(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             found = trust.need_responder(records, _responder_number(call))
             if "intermediate_ca_id" in call.path and found.intermediate != _intermediate_number(call):
                 raise refuse("ocsp_responder_not_found", found.number)
             trust.delete_responder(records, found.number)
 
     async def responder_certificate(self, call: Call) -> CertificateDetails:
-        found = trust.need_responder(self._desk.read(), _responder_number(call))
+        found = trust.need_responder(self._context.read(), _responder_number(call))
         if found.certificate is None:
             raise refuse("ocsp_responder_not_found", found.number)
         return certificate_details(found.certificate)
 
 
 class _Tsas:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CentralAdminContext) -> None:
+        self._context = context
 
     async def all(self, _call: Call) -> list[TsaView]:
-        return [self._view(t) for t in trust.list_tsas(self._desk.read())]
+        return [self._view(t) for t in trust.list_tsas(self._context.read())]
 
     async def add(self, call: Call) -> TsaView:
         certificate = certificate_of(certificate_file(call.parts["certificate"]))
         subject = parse_certificate(certificate).subject
         name = common_name(subject) or subject.rfc4514_string()
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             added = trust.add_tsa(records, name, url_part(call, "url"), cost_part(call), certificate)
         return self._view(added)
 
     async def one(self, call: Call) -> TsaView:
-        return self._view(trust.need_tsa(self._desk.read(), _tsa_number(call)))
+        return self._view(trust.need_tsa(self._context.read(), _tsa_number(call)))
 
     async def edit(self, call: Call) -> TsaView:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             old = trust.need_tsa(records, _tsa_number(call))
             changed = trust.set_tsa(
                 records,
@@ -334,11 +334,11 @@ class _Tsas:
         return self._view(changed)
 
     async def delete(self, call: Call) -> None:
-        with self._desk.change(call) as records:
+        with self._context.change(call) as records:
             trust.delete_tsa(records, _tsa_number(call))
 
     def _view(self, tsa: trust.KeptTsa) -> TsaView:
-        interval = number_parameter(self._desk.read(), "timestamping_interval_s")
+        interval = number_parameter(self._context.read(), "timestamping_interval_s")
         return TsaView(
             tsa.number,
             tsa.name,

@@ -8,17 +8,17 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from schemas.faults import BadMessage
 from schemas.globalconf.shared import CostType
 from schemas.identifiers import ClientId, ServerId
-from serving.problems import Problem
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from central_server.store.servers import KeptServer
-    from serving.operations import Call, Part
+    from serving.api.operations import Call, Part
 
 T = TypeVar("T")
 

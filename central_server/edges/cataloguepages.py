@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
-from central_server.catalogue import export_jsonld
+from central_server.registry.catalogue import export_jsonld
 from central_server.store.services import (
     CatalogueQuery,
     search_services,
     unreachable_providers,
     versions_of,
 )
-from serving.pages import PAGE_HEADERS, Frame, Site, redirect
+from serving.web.pages import PAGE_HEADERS, Frame, Site, redirect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

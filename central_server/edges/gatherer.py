@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from central_server.descriptions import without_persons
-from central_server.edges.consumerroad import ConsumerRoad
+from central_server.edges.gatewayclient import CatalogueGatewayClient
+from central_server.registry.descriptions import without_persons
 from central_server.store.loading import load_registry
 from central_server.store.records import Actor
 from central_server.store.services import FoundService, latest_digests, record_provider, record_unreachable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from schemas.catalogue import CatalogueService
     from schemas.identifiers import ClientId
 
-log = logging.getLogger("central_server.catalogue")
+log = logging.getLogger("central_server.registry.catalogue")
 
 AT_ONCE = 8
 ACTOR = Actor("service catalogue")
@@ -70,21 +70,21 @@ class Gatherer:
 
     async def gather(self, session: aiohttp.ClientSession) -> tuple[int, int]:
         """Ask every provider once; how many were reached and how many were not."""
-        road = ConsumerRoad(session, self.settings.gateway, self.settings.client)
+        client = CatalogueGatewayClient(session, self.settings.gateway, self.settings.client)
         registry = load_registry(self.store.read())
         providers = sorted({c for s in registry.servers for c in (*s.clients, s.id.owner)})
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(provider: ClientId) -> bool:
             async with gate:
-                return await self._ask(road, provider)
+                return await self._ask(client, provider)
 
         reached = await asyncio.gather(*(ask(p) for p in providers))
         return sum(reached), len(reached) - sum(reached)
 
-    async def _ask(self, road: ConsumerRoad, provider: ClientId) -> bool:
+    async def _ask(self, client: CatalogueGatewayClient, provider: ClientId) -> bool:
         try:
-            found = await self._services_of(road, provider)
+            found = await self._services_of(client, provider)
         except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
             with self.store.change(ACTOR, self.clock(), publishes=False) as records:
@@ -94,21 +94,21 @@ class Gatherer:
             record_provider(records, provider, found)
         return True
 
-    async def _services_of(self, road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
+    async def _services_of(self, client: CatalogueGatewayClient, provider: ClientId) -> list[FoundService]:
         if provider.is_member:  # a member itself has SOAP services only
-            return await _soap_services(road, provider)
+            return await _soap_services(client, provider)
         try:
-            _, raw = await road.get(provider, GET_CATALOGUE)
+            _, raw = await client.get(provider, GET_CATALOGUE)
         except PeerFault as fault:
             if fault.kind not in _NO_CATALOGUE:
                 raise
-            return [*await _rest_services(road, provider), *await _soap_services(road, provider)]
+            return [*await _rest_services(client, provider), *await _soap_services(client, provider)]
         known = latest_digests(self.store.read(), provider)
-        return [await _described(road, provider, s, known) for s in parse_catalogue(raw, provider)]
+        return [await _described(client, provider, s, known) for s in parse_catalogue(raw, provider)]
 
 
 async def _described(
-    road: ConsumerRoad, provider: ClientId, offered: CatalogueService, known: dict[str, str]
+    client: CatalogueGatewayClient, provider: ClientId, offered: CatalogueService, known: dict[str, str]
 ) -> FoundService:
     service = ServiceId(provider, offered.service_code, offered.service_version)
     words = " ".join(f"{e.method} {e.path}" for e in offered.endpoints)
@@ -121,7 +121,7 @@ async def _described(
     if offered.service_version is not None:
         query["serviceVersion"] = offered.service_version
     try:
-        media_type, raw = await road.get(provider, GET_CATALOGUE, f"?{urlencode(query)}")
+        media_type, raw = await client.get(provider, GET_CATALOGUE, f"?{urlencode(query)}")
     except PeerFault as fault:
         _without(service, fault)
         return found
@@ -133,15 +133,15 @@ async def _described(
 # Gateways without getCatalogue
 
 
-async def _rest_services(road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
-    _, raw = await road.get(provider, metadata.LIST_METHODS)
+async def _rest_services(client: CatalogueGatewayClient, provider: ClientId) -> list[FoundService]:
+    _, raw = await client.get(provider, metadata.LIST_METHODS)
     found = []
     for listed in metadata.parse_services_json(raw):
         service = FoundService(listed.id, "OPENAPI" if listed.type == "OPENAPI" else "REST")
         if listed.type == "OPENAPI":
             query = f"?{urlencode({'serviceCode': listed.id.service_code})}"
             try:
-                _, description = await road.get(provider, metadata.GET_OPENAPI, query)
+                _, description = await client.get(provider, metadata.GET_OPENAPI, query)
                 service = service.with_description(*without_persons("OPENAPI", description))
             except PeerFault as fault:
                 _without(listed.id, fault)
@@ -149,15 +149,15 @@ async def _rest_services(road: ConsumerRoad, provider: ClientId) -> list[FoundSe
     return found
 
 
-async def _soap_services(road: ConsumerRoad, provider: ClientId) -> list[FoundService]:
+async def _soap_services(client: CatalogueGatewayClient, provider: ClientId) -> list[FoundService]:
     body = f'<xroad:{metadata.LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
-    _, raw = await road.post(ServiceId(provider, metadata.LIST_METHODS), body)
+    _, raw = await client.post(ServiceId(provider, metadata.LIST_METHODS), body)
     found = []
     for service in metadata.parse_services_body(raw):
         wanted = metadata.render_get_wsdl_body(service.service_code, service.service_version)
         attachments: list[bytes] = []
         try:
-            attachments, _ = await road.post(ServiceId(provider, metadata.GET_WSDL), wanted)
+            attachments, _ = await client.post(ServiceId(provider, metadata.GET_WSDL), wanted)
         except PeerFault as fault:
             _without(service, fault)
         kept = FoundService(service, "WSDL")

@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
-from central_server import requests as rules
-from central_server.refusals import Refused, refuse
+from central_server.management import requests as rules
+from central_server.management.trusted import trusted_configuration
+from central_server.management.verification import verify_request
+from central_server.registry.refusals import RegistryRefused, refuse
 from central_server.store.loading import load_registry
 from central_server.store.records import Actor
 from central_server.store.requests import need_request, remember_message
-from central_server.trusted import trusted_configuration
-from central_server.verification import verify_request
 from certs.tls import peer_certificates
 from schemas.faults import BadMessage, Fault, Kind, NotAllowed
 from schemas.faultxml import render_soap_fault
 from schemas.management import (
     LARGEST_BODY,
     SOAP_CONTENT_TYPE,
-    ManagementService,
+    ManagementServiceCode,
     RequestStatus,
     parse_parts,
     parse_request,
     render_response,
     render_status,
 )
-from serving.audit import AuditEntry
+from serving.storage.audit import AuditEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from central_server.store.requests import NewRequest
     from certs.configuration import TrustedConfiguration
     from schemas.management import ManagementMessage
-    from serving.audit import AuditLog
-    from serving.limits import RateLimit
+    from serving.api.limits import RateLimit
+    from serving.storage.audit import AuditLog
 
 log = logging.getLogger("central_server.management")
 
@@ -59,15 +59,15 @@ class RequestKeeper(Protocol):
     """Where proved requests go."""
 
     def trusted(self) -> TrustedConfiguration:
-        """What requests are judged by. Raises `Refused` while there is no configuration."""
+        """What requests are judged by. Raises `RegistryRefused` while there is no configuration."""
         ...
 
     def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
-        """Keep a proved request; its number, 0 for a dry run. Raises `Refused`."""
+        """Keep a proved request; its number, 0 for a dry run. Raises `RegistryRefused`."""
         ...
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        """Where a request stands, for whoever knows its message's id. Raises `Refused`."""
+        """Where a request stands, for whoever knows its message's id. Raises `RegistryRefused`."""
         ...
 
 
@@ -80,7 +80,7 @@ class StoreKeeper:
     _trusted: tuple[int, TrustedConfiguration] | None = None
 
     def trusted(self) -> TrustedConfiguration:
-        """The registry as a configuration to verify by. Raises `Refused` while none can be made."""
+        """The registry as a configuration to verify by. Raises `RegistryRefused` while none can be made."""
         generation = self.store.generation()
         if self._trusted is None or self._trusted[0] != generation:
             self._trusted = (generation, trusted_configuration(load_registry(self.store.read())))
@@ -153,7 +153,7 @@ class ManagementEdge:
         except Fault as fault:
             self._refused(address, fault.code, fault.detail)
             return _fault(fault.code, fault.detail, fault.id)
-        except Refused as refusal:
+        except RegistryRefused as refusal:
             text = f"the central server refuses: {refusal}"
             self._refused(address, refusal.code, text)
             return _fault(refusal.code, text)
@@ -178,7 +178,7 @@ class ManagementEdge:
         parts = parse_parts(content_type, body)
         message = parse_request(parts.soap)
         asked = message.request
-        if registration is not (asked.service is ManagementService.AUTH_CERT_REG):
+        if registration is not (asked.service is ManagementServiceCode.AUTH_CERT_REG):
             raise BadMessage(Kind.INVALID_REQUEST, f"{asked.service.value} is not taken at this address")
         now = self.clock()
         wanted = verify_request(parts, message, self.keeper.trusted(), now)
@@ -203,7 +203,7 @@ class ManagementEdge:
             return web.Response(status=429, headers={"Connection": "close"})
         try:
             found = self.keeper.find(int(request.match_info["number"]), request.match_info["message_id"])
-        except Refused:
+        except RegistryRefused:
             return web.json_response({"status": 404}, status=404)
         return web.Response(body=render_status(found), content_type="application/json")
 

@@ -13,31 +13,31 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from central_server.notices import due_notices, next_try, sign_body
-from central_server.noticetexts import render_mail
+from central_server.management.notices import due_notices, next_try, sign_body
+from central_server.management.noticetexts import render_mail
 from serving.mail import MAIL_ERRORS, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from central_server.config import Notices
-    from central_server.notices import Notice
+    from central_server.config import CentralNoticeSettings
+    from central_server.management.notices import RequestNotice
     from central_server.store.records import CentralStore
 
-log = logging.getLogger("central_server.notices")
+log = logging.getLogger("central_server.management.notices")
 
 TIMEOUT = aiohttp.ClientTimeout(total=20)
 SIGNATURE_HEADER = "X-Sacbe-Signature"
 
 
-class Notifier:
+class RequestNotifier:
     """The outbox's sender."""
 
     def __init__(
         self,
         store: CentralStore,
-        settings: Notices,
+        settings: CentralNoticeSettings,
         clock: Callable[[], datetime],
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -70,7 +70,7 @@ class Notifier:
             sent += 1
         return sent
 
-    def _failed(self, notice: Notice, problem: str) -> None:
+    def _failed(self, notice: RequestNotice, problem: str) -> None:
         log.warning(
             "an institute was not told",
             extra={"event": "notice_failed", "member": notice.contact.member.path(), "reason": problem},
@@ -82,7 +82,7 @@ class Notifier:
                 (notice.tries + 1, at, problem[:500], notice.number),
             )
 
-    def _mail(self, notice: Notice) -> None:
+    def _mail(self, notice: RequestNotice) -> None:
         if not self._settings.smtp_host or not notice.contact.mail:
             raise ValueError("no mail server is set (notices.smtp_host)")
         message = EmailMessage()
@@ -94,7 +94,7 @@ class Notifier:
         deliver(self._settings, self._environ, message)
 
 
-async def _call_webhook(session: aiohttp.ClientSession, notice: Notice) -> None:
+async def _call_webhook(session: aiohttp.ClientSession, notice: RequestNotice) -> None:
     url = notice.contact.webhook or ""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and (parts.hostname or "").startswith("127.")):

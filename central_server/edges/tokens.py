@@ -7,14 +7,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from central_server.store.records import OPERATOR
-from certs.tokens import SOFTWARE_TOKEN_ID
+from certs.tokens.port import SOFTWARE_TOKEN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from central_server.nodekeys import NodeKeys
-    from serving.tokensettings import TokenKeeping
+    from central_server.publication.nodekeys import NodeKeys
+    from serving.config.tokensettings import TokenKeeping
 
 log = logging.getLogger("central_server.tokens")
 

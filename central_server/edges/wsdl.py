@@ -13,7 +13,7 @@ from aiohttp import web
 from lxml import etree
 
 from schemas.identifiers import ID_NS
-from schemas.management import XROAD_NS, ManagementService, children_of
+from schemas.management import XROAD_NS, ManagementServiceCode, children_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def render_wsdl() -> bytes:
     )
     root.set("name", "centralservice")
     root.set("targetNamespace", _TNS)
-    services = [s for s in ManagementService if s is not ManagementService.AUTH_CERT_REG]
+    services = [s for s in ManagementServiceCode if s is not ManagementServiceCode.AUTH_CERT_REG]
     types = _wsdl(root, "types")
     _identifiers(types)
     _bodies(types, services)
@@ -99,7 +99,7 @@ def _identifiers(types: etree._Element) -> None:
     _xsd(schema, "attribute", name="objectType", type="xsd:string")
 
 
-def _bodies(types: etree._Element, services: Sequence[ManagementService]) -> None:
+def _bodies(types: etree._Element, services: Sequence[ManagementServiceCode]) -> None:
     schema = _xsd(types, "schema", targetNamespace=XROAD_NS, elementFormDefault="qualified")
     _xsd(schema, "import", namespace=ID_NS)
     for name in _HEADERS:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
-from central_server.registry import OWNERS_DESCRIPTION, OWNERS_GROUP
+from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP
+from central_server.registry.refusals import refuse
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
-from central_server.registry import RegisteredServer, Registry
+from central_server.registry.model import RegisteredServer, Registry
+from central_server.registry.refusals import refuse
 from central_server.store import groups, members, servers, sources, trust
 from schemas.globalconf.shared import (
     AcmeServer,

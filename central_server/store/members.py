@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from central_server.store.steps import STEPS
-from serving.audit import AuditEntry, append_text
-from serving.database import open_database
+from serving.storage.audit import AuditEntry, append_text
+from serving.storage.database import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
 
 DEFAULT_NODE = "node_0"
 

@@ -1,4 +1,4 @@
-"""Management requests as kept: what was asked, by whom, and where it stands. The rules are in `central_server.requests`."""
+"""Management requests as kept: what was asked, by whom, and where it stands. The rules are in `central_server.management.requests`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from schemas.identifiers import ClientId, ServerId
 
 if TYPE_CHECKING:

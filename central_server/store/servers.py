@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
-from central_server.registry import OWNERS_GROUP
+from central_server.registry.model import OWNERS_GROUP
+from central_server.registry.refusals import refuse
 from central_server.store.groups import add_group_member, find_group, remove_group_member
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 from schemas.identifiers import ClientId, ServerId

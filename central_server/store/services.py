@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from central_server.catalogue import CatalogueEntry, Described, describe
+from central_server.registry.catalogue import CatalogueEntry, DescriptionSummary, describe
 from central_server.store.members import names_of_members
 from schemas.identifiers import ClientId, ServiceId
 
@@ -176,7 +176,9 @@ def search_services(records: Records, query: CatalogueQuery) -> list[CatalogueEn
     for row in records.rows(f"{_SELECT} ORDER BY s.service"):
         client = ClientId(*row[2].split("/"))
         service = _service_of(client, row[1])
-        said = Described(row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8])
+        said = DescriptionSummary(
+            row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8]
+        )
         name = names.get(client.member, client.member_code)
         entry = CatalogueEntry(
             int(row[0]), service, name, row[3], said, int(row[9]), row[10], row[11], row[12], row[13]

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
-from certs.tokens import KeyId
+from central_server.registry.refusals import refuse
+from certs.tokens.port import KeyId
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.shared import Source
 

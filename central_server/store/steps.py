@@ -1,4 +1,4 @@
-"""The tables of a central server, in the dialect both engines run (see `serving.database`).
+"""The tables of a central server, in the dialect both engines run (see `serving.storage.database`).
 
 Members and subsystems are rows of ``client``; a member has no subsystem code (the empty text). What belongs to one node
 of several (its address, its signing keys, its TLS certificate) carries the node's name; all else is shared.
@@ -6,7 +6,7 @@ of several (its address, its signing keys, its TLS certificate) carries the node
 
 from __future__ import annotations
 
-from serving.audit import AUDIT_STEP
+from serving.storage.audit import AUDIT_STEP
 
 STEPS = (
     """

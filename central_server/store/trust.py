@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from central_server.refusals import refuse
+from central_server.registry.refusals import refuse
 from central_server.store.servers import certificate_digest
 from schemas.globalconf.shared import CostType
 

@@ -36,7 +36,7 @@ _ROLES = ("root", "intermediate", "ocsp", "tsa")
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedCertificate:
     """A certificate of the authority with its key."""
 
     certificate: x509.Certificate
@@ -46,7 +46,7 @@ class Issued:
 class DevPki:
     """A whole trust service in one folder."""
 
-    def __init__(self, folder: Path, roles: dict[str, Issued], revoked: set[int]) -> None:
+    def __init__(self, folder: Path, roles: dict[str, IssuedCertificate], revoked: set[int]) -> None:
         self._folder = folder
         self._roles = roles
         self._revoked = revoked
@@ -58,14 +58,14 @@ class DevPki:
         """Make a new authority; ``algorithm`` is ``ec`` (P-256) or ``rsa`` (2048). ``flat``: the root issues everything."""
         folder.mkdir(parents=True, exist_ok=True)
         start = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(hours=1)
-        roles: dict[str, Issued] = {}
+        roles: dict[str, IssuedCertificate] = {}
         for role in _ROLES:
             if flat and role == "intermediate":
                 roles[role] = roles["root"]
             else:
                 key = _new_key(algorithm)
                 issuer = roles.get("intermediate") or roles.get("root")
-                roles[role] = Issued(_role_certificate(role, key, issuer, start), key)
+                roles[role] = IssuedCertificate(_role_certificate(role, key, issuer, start), key)
             _write(folder / f"{role}.key", _key_pem(roles[role].key))
             _write(folder / f"{role}.pem", roles[role].certificate.public_bytes(Encoding.PEM))
         pki = cls(folder, roles, set())
@@ -80,7 +80,9 @@ class DevPki:
             key = serialization.load_pem_private_key((folder / f"{role}.key").read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
                 raise TypeError(f"the key of {role} is of an unexpected type")
-            roles[role] = Issued(x509.load_pem_x509_certificate((folder / f"{role}.pem").read_bytes()), key)
+            roles[role] = IssuedCertificate(
+                x509.load_pem_x509_certificate((folder / f"{role}.pem").read_bytes()), key
+            )
         return cls(folder, roles, set(json.loads((folder / "revoked.json").read_text())))
 
     @classmethod
@@ -271,11 +273,13 @@ def _builder(
     )
 
 
-def _issued_by(issuer: Issued) -> x509.AuthorityKeyIdentifier:
+def _issued_by(issuer: IssuedCertificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(_key_of(issuer.certificate.public_key()))
 
 
-def _role_certificate(role: str, key: PrivateKey, issuer: Issued | None, start: datetime) -> x509.Certificate:
+def _role_certificate(
+    role: str, key: PrivateKey, issuer: IssuedCertificate | None, start: datetime
+) -> x509.Certificate:
     names = {"root": "Dev Root CA", "intermediate": "Dev CA", "ocsp": "Dev OCSP", "tsa": "Dev TSA"}
     subject = x509.Name(
         [

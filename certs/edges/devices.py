@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.softtoken import WRONG_PINS_ALLOWED
-from certs.tokens import TokenStatus, TokenType
+from certs.tokens.port import TokenStatus, TokenType
+from certs.tokens.soft import WRONG_PINS_ALLOWED
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
     from certs.algorithms import SignatureAlgorithm
-    from certs.softtoken import SoftToken
     from certs.tls import TlsPrivateKey
-    from certs.tokens import KeyId
+    from certs.tokens.port import KeyId
+    from certs.tokens.soft import SoftToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs import signerwire
 from certs.algorithms import SignatureAlgorithm
-from certs.signerwire import Answer, Ask, KeyOnToken, State
-from certs.softtoken import WRONG_PINS_ALLOWED, SoftToken
+from certs.signerwire import Ask, KeyOnToken, SignerAnswer, TokenState
+from certs.tokens.soft import WRONG_PINS_ALLOWED, SoftToken
 from schemas.faults import Fault, Kind, TokenFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certs.hardtoken import HardToken
-    from certs.tokens import KeyId
+    from certs.tokens.hardware import HardToken
+    from certs.tokens.port import KeyId
 
 log = logging.getLogger("signer")
 
@@ -36,7 +36,7 @@ TOKEN_LOST = 3
 class Held(Protocol):
     """A token as this process holds it."""
 
-    def state(self) -> State:
+    def state(self) -> TokenState:
         """How it stands."""
         ...
 
@@ -90,12 +90,12 @@ class HeldSoftware:
         self.make, self.sign, self.remove = token.make, token.sign, token.remove_key
         self.derive_secret = token.derive_secret
 
-    def state(self) -> State:
+    def state(self) -> TokenState:
         """How it stands."""
         if not self._token.is_made:
-            return State("NOT_INITIALIZED", logged_in=False, hardware=False)
+            return TokenState("NOT_INITIALIZED", logged_in=False, hardware=False)
         left = WRONG_PINS_ALLOWED - self._token.wrong_pins()
-        return State(_pin_word(left), logged_in=self._token.is_unlocked, hardware=False)
+        return TokenState(_pin_word(left), logged_in=self._token.is_unlocked, hardware=False)
 
     def keys(self) -> list[KeyOnToken]:
         """Its keys."""
@@ -122,7 +122,7 @@ class HeldHardware:
         self.unlock, self.lock, self.change_pin = token.unlock, token.lock, token.change_pin
         self.remove = token.remove_key
 
-    def state(self) -> State:
+    def state(self) -> TokenState:
         """How it stands, by the flags the token shows."""
         shown = self._token.state()
         status = (
@@ -136,7 +136,7 @@ class HeldHardware:
             if shown.pin_count_low
             else "OK"
         )
-        return State(
+        return TokenState(
             status,
             logged_in=self._token.is_unlocked,
             hardware=True,
@@ -217,30 +217,30 @@ class SignerServer:
         try:
             answer = await self._do(ask)
         except Fault as fault:
-            answer = Answer(ask.id, fault=fault.kind.value, detail=fault.detail, lost=is_lost(fault))
+            answer = SignerAnswer(ask.id, fault=fault.kind.value, detail=fault.detail, lost=is_lost(fault))
             if answer.lost:
                 log.error("token lost", extra={"event": "token_lost", "reason": fault.detail})
                 self.lost.set()
         except ValueError as err:
-            answer = Answer(ask.id, fault=Kind.INVALID_REQUEST.value, detail=str(err))
+            answer = SignerAnswer(ask.id, fault=Kind.INVALID_REQUEST.value, detail=str(err))
         with contextlib.suppress(ConnectionError):
             writer.write(signerwire.frame(answer))
             await writer.drain()
 
-    async def _do(self, ask: Ask) -> Answer:
+    async def _do(self, ask: Ask) -> SignerAnswer:
         held, key_id = self._held, signerwire.key_id(ask.key)
         match ask.do:
             case "sign":
                 algorithm = SignatureAlgorithm.from_jca_name(ask.algorithm)
-                return Answer(ask.id, signature=await held.sign(key_id, ask.digest, algorithm))
+                return SignerAnswer(ask.id, signature=await held.sign(key_id, ask.digest, algorithm))
             case "state":
-                return Answer(ask.id, state=held.state())
+                return SignerAnswer(ask.id, state=held.state())
             case "keys":
-                return Answer(ask.id, keys=held.keys())
+                return SignerAnswer(ask.id, keys=held.keys())
             case "certificates":
-                return Answer(ask.id, certificates=held.certificates())
+                return SignerAnswer(ask.id, certificates=held.certificates())
             case "generate":
-                return Answer(ask.id, keys=[held.generate(ask.kind, ask.label, ask.usage)])
+                return SignerAnswer(ask.id, keys=[held.generate(ask.kind, ask.label, ask.usage)])
             case "remove":
                 held.remove(key_id)
             case "make":
@@ -250,12 +250,12 @@ class SignerServer:
             case "lock":
                 held.lock()
             case "derive":
-                return Answer(ask.id, secret=held.derive_secret(ask.purpose))
+                return SignerAnswer(ask.id, secret=held.derive_secret(ask.purpose))
             case "change_pin":
                 held.change_pin(ask.pin, ask.new_pin)
             case _:
                 raise ValueError(f"{ask.do!r} is nothing a signer does")
-        return Answer(ask.id)
+        return SignerAnswer(ask.id)
 
 
 def is_lost(fault: Fault) -> bool:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from certs import signerwire
-from certs.signerwire import Answer, Ask
+from certs.signerwire import Ask, SignerAnswer
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class BlockingSigner:
         with self._lock:
             self._drop()
 
-    def _ask(self, ask: Ask) -> Answer:
+    def _ask(self, ask: Ask) -> SignerAnswer:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(TIMEOUT_S)

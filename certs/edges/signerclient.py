@@ -19,8 +19,8 @@ from certs import signerwire
 from certs.edges.devices import DeviceKey, DeviceState
 from certs.edges.signerblocking import BlockingSigner
 from certs.remotetls import RemoteTlsKey
-from certs.signerwire import Answer, Ask
-from certs.tokens import KeyId, TokenStatus, TokenType
+from certs.signerwire import Ask, SignerAnswer
+from certs.tokens.port import KeyId, TokenStatus, TokenType
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
@@ -44,16 +44,16 @@ class _Connection:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[SignerAnswer]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
-    async def ask(self, do: str, timeout_s: float, **fields: object) -> Answer:
+    async def ask(self, do: str, timeout_s: float, **fields: object) -> SignerAnswer:
         """The answer to a question; raises `_Lost` when the process is not there or goes away."""
         await self._open()
         number = next(self._numbers)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[SignerAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
             assert self._writer is not None  # noqa: S101  opened above
@@ -213,10 +213,10 @@ class RemoteDevice:
         for connection in self._connections:
             await connection.close()
 
-    async def _ask_first(self, do: str, **fields: object) -> Answer:
+    async def _ask_first(self, do: str, **fields: object) -> SignerAnswer:
         return (await self._once(self._connections[0], do, **fields)).check()
 
-    async def _once(self, connection: _Connection, do: str, **fields: object) -> Answer:
+    async def _once(self, connection: _Connection, do: str, **fields: object) -> SignerAnswer:
         try:
             return await connection.ask(do, ANSWER_TIMEOUT_S, **fields)
         except (_Lost, TimeoutError) as err:

@@ -6,51 +6,51 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
 from gateway.admin import authorities, certificates, keys, tokens
+from gateway.admin.address_and_maintenance import AddressAndMaintenance
 from gateway.admin.backups import Backups
-from gateway.admin.beginning import Beginning
 from gateway.admin.clientcertificates import ClientCertificates
 from gateway.admin.clientrequests import ClientRequests
-from gateway.admin.clients import Clients
+from gateway.admin.clients import ClientResource
 from gateway.admin.connections import Connections
-from gateway.admin.desk import Desk, LaterKeys
+from gateway.admin.context import AdminContext, LaterKeys
 from gateway.admin.diagnostics import Diagnostics
+from gateway.admin.initialization import InitializationResource
 from gateway.admin.interface import Interface
 from gateway.admin.internalcertificate import InternalCertificate
-from gateway.admin.keydesk import KeyDesk
+from gateway.admin.keycontext import KeyAdminContext
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
 from gateway.admin.orders import GatewayOrders
 from gateway.admin.pages import add_pages
-from gateway.admin.registry import Registry
-from gateway.admin.rights import Rights
+from gateway.admin.registry import RegistryResource
+from gateway.admin.rights import RightResource
 from gateway.admin.roles import gateway_roles
-from gateway.admin.services import Services
-from gateway.admin.settings import SettingDesk
-from gateway.admin.standing import Standing
+from gateway.admin.services import ServiceResource
+from gateway.admin.settings import SettingResource
 from gateway.admin.system import System
 from gateway.admin.traffic import Traffic
-from gateway.changelines import difference, state_of
-from gateway.datafolder import BACKUP_CONTENT
-from gateway.descriptions.fetching import fetch_description
-from gateway.descriptions.register import DescriptionRegister
-from serving.adminapi import AdminApi, Served
-from serving.audit import AuditLog
-from serving.backupoperations import BackupDesk
+from gateway.clients.descriptions.fetching import fetch_description
+from gateway.clients.registration import DescriptionRegister
+from gateway.desired.changelines import difference, state_of
+from gateway.settings.datafolder import BACKUP_CONTENT
+from serving.api.backupoperations import BackupResource
+from serving.api.server import AdminApi, Served
+from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from gateway.admin.desk import Process
-    from gateway.keyconf.operations import KeyOperations
-    from gateway.serverconf.records import Document
-    from serving.adminsettings import AdminSettings
-    from serving.authentication import Clock
-    from serving.logins import Logins
-    from serving.operations import Operation
+    from gateway.admin.context import Process
+    from gateway.clients.records import Document
+    from gateway.keys.operations import KeyOperations
+    from serving.api.authentication import Clock
+    from serving.api.operations import Operation
+    from serving.config.adminsettings import AdminSettings
+    from serving.login.users import Logins
 
 
-def _backup_desk(process: Process) -> BackupDesk:
-    return BackupDesk(
+def _backup_desk(process: Process) -> BackupResource:
+    return BackupResource(
         process.folder.root,
         BACKUP_CONTENT,
         lambda: process.settings.backup.recipients,
@@ -63,43 +63,43 @@ def _backup_desk(process: Process) -> BackupDesk:
     )
 
 
-def operations(process: Process, backups: BackupDesk | None = None) -> Sequence[Operation]:
+def operations(process: Process, backups: BackupResource | None = None) -> Sequence[Operation]:
     """Every row."""
-    desk, backups = Desk(process), backups or _backup_desk(process)
+    context, backups = AdminContext(process), backups or _backup_desk(process)
 
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:
         return await fetch_description(process.settings.descriptions.policy(), url, trusted)
 
     register = DescriptionRegister(process.store, fetch)
-    key_desk = KeyDesk(
-        cast("KeyOperations", LaterKeys(desk)),
-        desk.server_id,
+    key_desk = KeyAdminContext(
+        cast("KeyOperations", LaterKeys(context)),
+        context.server_id,
         process.configuration,
-        lambda certificate, now: desk.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
-        desk.send_certificate_request,
+        lambda certificate, now: context.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
+        context.send_certificate_request,
         lambda: process.settings.trust.ocsp_order.name,
-        GatewayOrders(desk),
+        GatewayOrders(context),
     )
     return [
-        *Beginning(desk).rows(),
-        *InternalCertificate(desk).rows(),
-        *Standing(desk).rows(),
-        *System(desk).rows(),
-        *Clients(desk, key_desk).rows(),
-        *ClientRequests(desk).rows(),
-        *ClientCertificates(desk).rows(),
-        *LocalGroups(desk).rows(),
-        *Services(desk, register).rows(),
-        *Rights(desk).rows(),
+        *InitializationResource(context).rows(),
+        *InternalCertificate(context).rows(),
+        *AddressAndMaintenance(context).rows(),
+        *System(context).rows(),
+        *ClientResource(context, key_desk).rows(),
+        *ClientRequests(context).rows(),
+        *ClientCertificates(context).rows(),
+        *LocalGroups(context).rows(),
+        *ServiceResource(context, register).rows(),
+        *RightResource(context).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_desk)),
-        *Registry(desk).rows(),
-        *Diagnostics(desk).rows(),
-        *Connections(desk).rows(),
-        *Traffic(desk).rows(),
-        *Mail(desk).rows(),
-        *Interface(desk, backups).rows(),
+        *RegistryResource(context).rows(),
+        *Diagnostics(context).rows(),
+        *Connections(context).rows(),
+        *Traffic(context).rows(),
+        *Mail(context).rows(),
+        *Interface(context, backups).rows(),
         *Backups(backups).rows(),
-        *SettingDesk(desk).rows(),
+        *SettingResource(context).rows(),
     ]
 
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from certs.certificates import parse_certificate
-from gateway.admin.keydesk import KeyDesk, check_may_request, member_of, row, usage_of
-from gateway.keyconf.model import KeyRefused, KeyUsage
+from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
+from gateway.keys.model import KeyRefused, KeyUsage
 from schemas.faults import Fault
-from serving.certificateview import common_name
-from serving.problems import bad_request
+from serving.api.certificateview import common_name
+from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from schemas.globalconf.shared import ApprovedCa, CaInfo
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 _ASK = ("GENERATE_AUTH_CERT_REQ", "GENERATE_SIGN_CERT_REQ")
 _IMPORT = ("IMPORT_AUTH_CERT", "IMPORT_SIGN_CERT")
@@ -26,7 +26,7 @@ _VIEW = "VIEW_APPROVED_CERTIFICATE_AUTHORITIES"
 Usage = Annotated[str, msgspec.Meta(pattern="^(AUTHENTICATION|SIGNING)$")]
 
 
-class ResponderView(msgspec.Struct, frozen=True):
+class OcspResponderView(msgspec.Struct, frozen=True):
     """An OCSP responder of a CA."""
 
     url: str
@@ -48,7 +48,7 @@ class AuthorityView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     default_csr_format: str | None = None
     acme_capable: bool | None = None
     acme_server_ip_addresses: list[str] | None = None
-    ocsp_responders: list[ResponderView] | None = None
+    ocsp_responders: list[OcspResponderView] | None = None
 
 
 class FieldView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -100,9 +100,9 @@ class OrderBody(msgspec.Struct, frozen=True):
     key_usage_type: Usage
 
 
-def operations(desk: KeyDesk) -> Sequence[Operation]:
+def operations(context: KeyAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Authorities(desk)
+    api = _Authorities(context)
     one = "/certificate-authorities/{ca_name}"
     return (
         row("GET", "/certificate-authorities", api.all, "Approved CAs", _VIEW, *_ASK,
@@ -119,8 +119,8 @@ def operations(desk: KeyDesk) -> Sequence[Operation]:
 
 
 class _Authorities:
-    def __init__(self, desk: KeyDesk) -> None:
-        self._desk = desk
+    def __init__(self, context: KeyAdminContext) -> None:
+        self._context = context
 
     async def all(self, call: Call) -> list[AuthorityView]:
         query = call.query_as(ListQuery)
@@ -134,7 +134,7 @@ class _Authorities:
         return found
 
     async def strategy(self, _call: Call) -> str:
-        return self._desk.ocsp_strategy()
+        return self._context.ocsp_strategy()
 
     async def fields(self, call: Call) -> list[FieldView]:
         query = call.query_as(FieldsQuery)
@@ -143,10 +143,10 @@ class _Authorities:
         if usage is KeyUsage.SIGNING and member is None:
             raise bad_request("memberId_required_for_sign_csr", "say for which member: member_id")
         if query.key_id is not None:
-            _, key = await self._desk.keys.key(query.key_id)
+            _, key = await self._context.keys.key(query.key_id)
             if key.usage not in (None, usage):
                 raise KeyRefused("wrong_key_usage", f"the key is for {key.usage}", key.id)
-        described = self._desk.keys.subject_fields(call.path["ca_name"], usage, member)
+        described = self._context.keys.subject_fields(call.path["ca_name"], usage, member)
         return [
             FieldView(
                 id=f.id,
@@ -161,26 +161,26 @@ class _Authorities:
 
     async def account(self, call: Call) -> EabView:
         query = call.query_as(AccountQuery)
-        ca = self._desk.keys.approved_ca(call.path["ca_name"])
+        ca = self._context.keys.approved_ca(call.path["ca_name"])
         if ca.acme_server is None:
             return EabView(acme_eab_required=False, has_acme_external_account_credentials=False)
-        return EabView(*await self._desk.orders.account_state(ca.name, member_of(query.member_id)))
+        return EabView(*await self._context.orders.account_state(ca.name, member_of(query.member_id)))
 
     async def order(self, call: Call) -> None:
         body = call.body_as(OrderBody)
         usage = usage_of(body.key_usage_type)
         call.check_may("IMPORT_AUTH_CERT" if usage is KeyUsage.AUTHENTICATION else "IMPORT_SIGN_CERT")
-        ca = self._desk.keys.approved_ca(call.path["ca_name"])
-        for token in await self._desk.keys.tokens():
+        ca = self._context.keys.approved_ca(call.path["ca_name"])
+        for token in await self._context.keys.tokens():
             for key in token.keys:
                 for request in key.requests:
                     if request.id == body.csr_id and request.usage is usage and request.ca_name == ca.name:
-                        await self._desk.orders.order(key.id, request.id)
+                        await self._context.orders.order(key.id, request.id)
                         return
         raise KeyRefused("csr_not_found", f"there is no request {body.csr_id!r} of this usage to {ca.name}")
 
     def _approved(self) -> tuple[ApprovedCa, ...]:
-        configuration = self._desk.configuration()
+        configuration = self._context.configuration()
         if configuration is None:
             raise KeyRefused(
                 "global_conf_outdated", "there is no valid global configuration to take CAs from"
@@ -210,7 +210,7 @@ class _Authorities:
             default_csr_format=ca.default_csr_format,
             acme_capable=ca.acme_server is not None,
             acme_server_ip_addresses=_addresses(ca),
-            ocsp_responders=[ResponderView(o.url, (o.cost_type or "UNDEFINED")) for o in info.ocsp],
+            ocsp_responders=[OcspResponderView(o.url, (o.cost_type or "UNDEFINED")) for o in info.ocsp],
         )
 
     def _ocsp(self, info: CaInfo, now: datetime, *, top: bool) -> str:
@@ -218,7 +218,7 @@ class _Authorities:
         if top:
             return "NOT_AVAILABLE"
         try:
-            self._desk.ocsp_status(parse_certificate(info.certificate), now)
+            self._context.ocsp_status(parse_certificate(info.certificate), now)
         except Fault as fault:
             return "OCSP_RESPONSE_REVOKED" if "revoked" in fault.detail.lower() else "NOT_AVAILABLE"
         return "OCSP_RESPONSE_GOOD"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.admin.desk import row
+from gateway.admin.context import row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.backupoperations import BackupDesk
-    from serving.operations import Call, Operation
+    from serving.api.backupoperations import BackupResource
+    from serving.api.operations import Call, Operation
 
 LOCAL_SETTINGS = "settings.toml"
 
@@ -30,17 +30,19 @@ class BackupExt(msgspec.Struct, frozen=True):
 class Backups:
     """The handlers."""
 
-    desk: BackupDesk
+    context: BackupResource
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
         return [
-            *self.desk.operations(),
+            *self.context.operations(),
             row("POST", "/backups/ext", self.make, "Make a backup, and say whether settings are in it",
                 "BACKUP_CONFIGURATION", answer=BackupExt, status=201, event="BACKUP", errors=(500,)),
         ]  # fmt: skip
 
     async def make(self, call: Call) -> BackupExt:
-        made = await self.desk.make(call)
-        present = LOCAL_SETTINGS in self.desk.content.files and (self.desk.data / LOCAL_SETTINGS).is_file()
+        made = await self.context.make(call)
+        present = (
+            LOCAL_SETTINGS in self.context.content.files and (self.context.data / LOCAL_SETTINGS).is_file()
+        )
         return BackupExt(made.filename, made.created_at, present)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from gateway.admin.keydesk import KeyDesk, row
+from gateway.admin.keycontext import KeyAdminContext, row
 from gateway.admin.keys import unregister
 from gateway.admin.keyviews import CertificateView, certificate_actions, certificate_view
-from gateway.keyconf import actions
-from gateway.keyconf.model import KeyRefused, KeyUsage, PossibleAction
+from gateway.keys import actions
+from gateway.keys.model import KeyRefused, KeyUsage, PossibleAction
 from schemas.faults import Fault
-from schemas.management import ManagementRequest, ManagementService
-from serving.operations import Bytes
-from serving.problems import conflict, failed, not_found
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.api.operations import Bytes
+from serving.api.problems import conflict, failed, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from gateway.keyconf.model import KeyCertificate
-    from serving.operations import Call, Operation
+    from gateway.keys.model import KeyCertificate
+    from serving.api.operations import Call, Operation
 
 _IMPORT = ("IMPORT_AUTH_CERT", "IMPORT_SIGN_CERT")
 _SWITCH = ("ACTIVATE_DISABLE_AUTH_CERT", "ACTIVATE_DISABLE_SIGN_CERT")
@@ -34,9 +34,9 @@ class AddressBody(msgspec.Struct, frozen=True):
     address: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
-def operations(desk: KeyDesk) -> Sequence[Operation]:
+def operations(context: KeyAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Certificates(desk)
+    api = _Certificates(context)
     one = "/token-certificates/{hash}"
     return (
         row("POST", "/token-certificates", api.add, "Import a certificate", *_IMPORT,
@@ -61,9 +61,9 @@ def operations(desk: KeyDesk) -> Sequence[Operation]:
 
 
 class _Certificates:
-    def __init__(self, desk: KeyDesk) -> None:
-        self._desk = desk
-        self._keys = desk.keys
+    def __init__(self, context: KeyAdminContext) -> None:
+        self._context = context
+        self._keys = context.keys
 
     async def add(self, call: Call) -> CertificateView:
         return await self._imported(call, self._keys.import_certificate(call.file()))
@@ -79,10 +79,10 @@ class _Certificates:
                 raise conflict("certificate_already_exists") from refused
             raise
         call.note(certificate=certificate.hash)
-        return certificate_view(certificate, self._desk, call)
+        return certificate_view(certificate, self._context, call)
 
     async def one(self, call: Call) -> CertificateView:
-        return certificate_view(await self._keys.find_certificate(call.path["hash"]), self._desk, call)
+        return certificate_view(await self._keys.find_certificate(call.path["hash"]), self._context, call)
 
     async def actions(self, call: Call) -> list[str]:
         return certificate_actions(await self._keys.find_certificate(call.path["hash"]), call)
@@ -103,13 +103,13 @@ class _Certificates:
         certificate = self._certificate(call)
         actions.require(PossibleAction.REGISTER, actions.certificate_actions(certificate))
         request = ManagementRequest(
-            ManagementService.AUTH_CERT_REG,
-            self._desk.server_id(),
+            ManagementServiceCode.AUTH_CERT_REG,
+            self._context.server_id(),
             address=call.body_as(AddressBody).address,
             auth_certificate=certificate.der,
         )
         try:
-            sent = await self._desk.send(request, certificate.key_id)
+            sent = await self._context.send(request, certificate.key_id)
         except Fault as fault:
             raise failed("management_request_sending_failed", fault.detail) from fault
         self._keys.mark_registration_sent(certificate.hash)
@@ -118,7 +118,7 @@ class _Certificates:
     async def unregister(self, call: Call) -> None:
         certificate = self._certificate(call)
         actions.require(PossibleAction.UNREGISTER, actions.certificate_actions(certificate))
-        await unregister(self._desk, certificate)
+        await unregister(self._context, certificate)
 
     async def mark_for_deletion(self, call: Call) -> None:
         self._keys.mark_deletion_sent(self._certificate(call).hash)

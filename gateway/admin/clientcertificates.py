@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certs.certificates import der_of, parse_certificate
-from gateway.admin.desk import Desk, row
+from gateway.admin.context import AdminContext, row
 from schemas.faults import Fault
-from serving.certificateview import CertificateDetails, certificate_details
-from serving.operations import Bytes
-from serving.problems import bad_request, not_found
+from serving.api.certificateview import CertificateDetails, certificate_details
+from serving.api.operations import Bytes
+from serving.api.problems import bad_request, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.identifiers import ClientId
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificates:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -40,16 +40,16 @@ class ClientCertificates:
         ]  # fmt: skip
 
     async def certificates(self, call: Call) -> list[CertificateDetails]:
-        client = self.desk.client(call)
-        return [certificate_details(c.der) for c in self.desk.view.clients.certificates(client.id)]
+        client = self.context.client(call)
+        return [certificate_details(c.der) for c in self.context.view.clients.certificates(client.id)]
 
     async def add_certificate(self, call: Call) -> CertificateDetails:
-        client = self.desk.client(call)
+        client = self.context.client(call)
         try:
             der = der_of(parse_certificate(call.file()))
         except (Fault, ValueError) as err:
             raise bad_request("invalid_certificate") from err
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             tables.clients.add_certificate(client.id, der, call.now)
         return certificate_details(der)
 
@@ -58,12 +58,12 @@ class ClientCertificates:
 
     async def delete_certificate(self, call: Call) -> None:
         client, der = self._certificate(call)
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             tables.clients.remove_certificate(client, der)
 
     def _certificate(self, call: Call) -> tuple[ClientId, bytes]:
-        client, wanted = self.desk.client(call), call.path["hash"].upper()
-        for found in self.desk.view.clients.certificates(client.id):
+        client, wanted = self.context.client(call), call.path["hash"].upper()
+        for found in self.context.view.clients.certificates(client.id):
             if certificate_details(found.der).hash == wanted:
                 return client.id, found.der
         raise not_found("certificate_not_found", wanted)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.admin.clients import check_status
-from gateway.admin.desk import Desk, client_id, row
+from gateway.admin.context import AdminContext, client_id, row
 from gateway.admin.values import Text
-from gateway.keyconf.model import KeyUsage
-from gateway.serverconf.records import ClientRecord, ClientStatus, RenameStatus, RequestKind
-from schemas.management import ManagementRequest, ManagementService
-from serving.problems import bad_request, conflict, not_found
+from gateway.clients.records import ClientRecord, ClientStatus, RenameStatus, RequestKind
+from gateway.keys.model import KeyUsage
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.api.problems import bad_request, conflict, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.identifiers import ClientId
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class ClientName(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class OrphanInformation(msgspec.Struct, frozen=True):
 class ClientRequests:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -63,46 +63,46 @@ class ClientRequests:
         ]  # fmt: skip
 
     async def register(self, call: Call) -> None:
-        client = self.desk.client(call)
-        server = self.desk.server_id()
+        client = self.context.client(call)
+        server = self.context.server_id()
         if client.id == server.owner:
             raise bad_request("cannot_register_owner")
-        check_status(self.desk, client, ClientStatus.SAVED)
+        check_status(self.context, client, ClientStatus.SAVED)
         await self._ask(
-            call, client, RequestKind.CLIENT_REGISTRATION, ManagementService.CLIENT_REG, client.name
+            call, client, RequestKind.CLIENT_REGISTRATION, ManagementServiceCode.CLIENT_REG, client.name
         )
 
     async def unregister(self, call: Call) -> None:
-        client = self.desk.client(call)
-        if client.id == self.desk.server_id().owner:
+        client = self.context.client(call)
+        if client.id == self.context.server_id().owner:
             raise conflict("cannot_unregister_owner")
-        check_status(self.desk, client, ClientStatus.REGISTERED, ClientStatus.REGISTRATION_IN_PROGRESS)
-        await self._ask(call, client, RequestKind.CLIENT_DELETION, ManagementService.CLIENT_DELETION)
+        check_status(self.context, client, ClientStatus.REGISTERED, ClientStatus.REGISTRATION_IN_PROGRESS)
+        await self._ask(call, client, RequestKind.CLIENT_DELETION, ManagementServiceCode.CLIENT_DELETION)
 
     async def make_owner(self, call: Call) -> None:
-        client = self.desk.client(call)
-        if client.id == self.desk.server_id().owner:
+        client = self.context.client(call)
+        if client.id == self.context.server_id().owner:
             raise bad_request("member_already_owner")
         if not client.id.is_member:
             raise conflict("action_not_possible", "only a member can own a security server")
-        check_status(self.desk, client, ClientStatus.REGISTERED)
-        await self._ask(call, client, RequestKind.OWNER_CHANGE, ManagementService.OWNER_CHANGE)
+        check_status(self.context, client, ClientStatus.REGISTERED)
+        await self._ask(call, client, RequestKind.OWNER_CHANGE, ManagementServiceCode.OWNER_CHANGE)
 
     async def disable(self, call: Call) -> None:
-        client = self.desk.client(call)
-        private = self.desk.configuration().private
+        client = self.context.client(call)
+        private = self.context.configuration().private
         if private is not None and private.management_service.provider == client.id:
             raise conflict("forbidden_disable_management_service_client")
-        check_status(self.desk, client, ClientStatus.REGISTERED)
-        await self._ask(call, client, RequestKind.CLIENT_DISABLE, ManagementService.CLIENT_DISABLE)
+        check_status(self.context, client, ClientStatus.REGISTERED)
+        await self._ask(call, client, RequestKind.CLIENT_DISABLE, ManagementServiceCode.CLIENT_DISABLE)
 
     async def enable(self, call: Call) -> None:
-        client = self.desk.client(call)
-        check_status(self.desk, client, ClientStatus.DISABLED)
-        await self._ask(call, client, RequestKind.CLIENT_ENABLE, ManagementService.CLIENT_ENABLE)
+        client = self.context.client(call)
+        check_status(self.context, client, ClientStatus.DISABLED)
+        await self._ask(call, client, RequestKind.CLIENT_ENABLE, ManagementServiceCode.CLIENT_ENABLE)
 
     async def rename(self, call: Call) -> None:
-        client = self.desk.client(call)
+        client = self.context.client(call)
         name = call.body_as(ClientName).client_name
         if client.id.is_member:
             raise conflict("action_not_possible", "only subsystems have a name of their own here")
@@ -110,10 +110,12 @@ class ClientRequests:
             raise conflict("client_rename_already_submitted")
         if name == (client.name or self._name_of(client.id)):
             raise conflict("invalid_client_name", name)
-        submitted = self.desk.status(client) is ClientStatus.REGISTERED
+        submitted = self.context.status(client) is ClientStatus.REGISTERED
         if submitted:
-            await self._ask(call, client, RequestKind.CLIENT_RENAME, ManagementService.CLIENT_RENAME, name)
-        with self.desk.change() as tables:
+            await self._ask(
+                call, client, RequestKind.CLIENT_RENAME, ManagementServiceCode.CLIENT_RENAME, name
+            )
+        with self.context.change() as tables:
             rename = RenameStatus.NAME_SUBMITTED if submitted else RenameStatus.NAME_SET
             tables.clients.set_name(client.id, name, rename)
 
@@ -123,17 +125,17 @@ class ClientRequests:
 
     async def delete_orphans(self, call: Call) -> None:
         for key_id in await self._orphans(call):
-            await self.desk.keys.delete_key(key_id)
-        self.desk.gateway.reload()
+            await self.context.keys.delete_key(key_id)
+        self.context.gateway.reload()
 
     # Parts of the above
 
     async def _orphans(self, call: Call) -> list[str]:
         client = client_id(call.path["id"])
-        members = {c.id.member for c in self.desk.view.clients.all()}
+        members = {c.id.member for c in self.context.view.clients.all()}
         found = [
             str(key.id)
-            for token in await self.desk.keys.tokens()
+            for token in await self.context.keys.tokens()
             for key in token.keys
             if key.usage is KeyUsage.SIGNING
             and {*(c.member for c in key.certificates if c.saved), *(r.member for r in key.requests)}
@@ -148,12 +150,12 @@ class ClientRequests:
         call: Call,
         client: ClientRecord,
         kind: RequestKind,
-        service: ManagementService,
+        service: ManagementServiceCode,
         name: str | None = None,
     ) -> None:
-        request = ManagementRequest(service, self.desk.server_id(), client.id, subsystem_name=name)
-        await self.desk.ask(call, kind, request, client.id.path(), name or "")
+        request = ManagementRequest(service, self.context.server_id(), client.id, subsystem_name=name)
+        await self.context.ask(call, kind, request, client.id.path(), name or "")
 
     def _name_of(self, client: ClientId) -> str | None:
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         return None if configuration is None else configuration.member_name(client)

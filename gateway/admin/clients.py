@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gateway.admin.desk import Desk, client_id, row
-from gateway.admin.keydesk import KeyDesk
+from gateway.admin.context import AdminContext, client_id, row
+from gateway.admin.keycontext import KeyAdminContext
 from gateway.admin.keyviews import CertificateView, certificate_view
-from gateway.admin.values import Identifier, SecurityServer, Text, server_view
-from gateway.keyconf.model import KeyUsage
-from gateway.serverconf.model import ConnectionType
-from gateway.serverconf.records import ClientRecord, ClientStatus
+from gateway.admin.values import Identifier, SecurityServerView, Text, server_view
+from gateway.clients.model import ConnectionType
+from gateway.clients.records import ClientRecord, ClientStatus
+from gateway.keys.model import KeyUsage
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
-from serving.operations import Answer
-from serving.problems import Caution, Problem, bad_request, check_warnings, conflict
+from serving.api.operations import ApiAnswer
+from serving.api.problems import Caution, Problem, bad_request, check_warnings, conflict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 Connection = Literal["HTTP", "HTTPS", "HTTPS_NO_AUTH"]
 
 
-class ClientView(msgspec.Struct, frozen=True, omit_defaults=True):
+class GatewayClientView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A client, or a member or subsystem of the global configuration."""
 
     id: str
@@ -45,7 +45,7 @@ class ClientView(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str | None = None
 
 
-class Client(msgspec.Struct, frozen=True):
+class NewClient(msgspec.Struct, frozen=True):
     """A client to be added."""
 
     member_class: Identifier
@@ -58,7 +58,7 @@ class Client(msgspec.Struct, frozen=True):
 class ClientAdd(msgspec.Struct, frozen=True):
     """A client to be added, and whether warnings are accepted."""
 
-    client: Client
+    client: NewClient
     ignore_warnings: bool = False
 
 
@@ -84,53 +84,53 @@ class ClientQuery(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
+class ClientResource:
     """The handlers."""
 
-    desk: Desk
-    keys: KeyDesk
+    context: AdminContext
+    keys: KeyAdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
         base, one = "/clients", "/clients/{id}"
         return [
-            row("GET", base, self.every, "Search clients", "VIEW_CLIENTS", query=ClientQuery, answer=list[ClientView]),
-            row("POST", base, self.add, "Add a client", "ADD_CLIENT", body=ClientAdd, answer=ClientView, status=201,
+            row("GET", base, self.every, "Search clients", "VIEW_CLIENTS", query=ClientQuery, answer=list[GatewayClientView]),
+            row("POST", base, self.add, "Add a client", "ADD_CLIENT", body=ClientAdd, answer=GatewayClientView, status=201,
                 event="ADD_CLIENT", scoped=True),
-            row("GET", one, self.one, "One client", "VIEW_CLIENT_DETAILS", answer=ClientView),
+            row("GET", one, self.one, "One client", "VIEW_CLIENT_DETAILS", answer=GatewayClientView),
             row("PATCH", one, self.set_connection, "Change the connection type",
-                "EDIT_CLIENT_INTERNAL_CONNECTION_TYPE", body=ConnectionTypeWrapper, answer=ClientView,
+                "EDIT_CLIENT_INTERNAL_CONNECTION_TYPE", body=ConnectionTypeWrapper, answer=GatewayClientView,
                 event="SET_CONNECTION_TYPE", scoped=True),
             row("DELETE", one, self.delete, "Delete a client", "DELETE_CLIENT", status=204, event="DELETE_CLIENT",
                 scoped=True),
             row("GET", one + "/security-servers", self.servers, "Servers it is registered on",
-                "VIEW_SECURITY_SERVERS", answer=list[SecurityServer]),
+                "VIEW_SECURITY_SERVERS", answer=list[SecurityServerView]),
             row("GET", one + "/sign-certificates", self.sign_certificates, "Signing certificates of its member",
                 "VIEW_CLIENT_DETAILS", answer=list[CertificateView]),
         ]  # fmt: skip
 
     # Reading
 
-    async def every(self, call: Call) -> list[ClientView]:
+    async def every(self, call: Call) -> list[GatewayClientView]:
         asked = call.query_as(ClientQuery)
-        local = {c.id: c for c in self.desk.view.clients.all()}
+        local = {c.id: c for c in self.context.view.clients.all()}
         views = [] if asked.exclude_local else [self._view(c) for c in local.values()]
         if not asked.internal_search:
             views += [v for i, v in self._foreign() if i not in local]
         return sorted((v for v in views if _matches(v, asked)), key=lambda v: v.id)
 
-    async def one(self, call: Call) -> ClientView:
-        return self._view(self.desk.client(call))
+    async def one(self, call: Call) -> GatewayClientView:
+        return self._view(self.context.client(call))
 
-    async def servers(self, call: Call) -> list[SecurityServer]:
+    async def servers(self, call: Call) -> list[SecurityServerView]:
         client = client_id(call.path["id"])
-        return [server_view(s.id, s.address) for s in self.desk.configuration().servers_of(client)]
+        return [server_view(s.id, s.address) for s in self.context.configuration().servers_of(client)]
 
     async def sign_certificates(self, call: Call) -> list[CertificateView]:
-        member = self.desk.client(call).id.member
+        member = self.context.client(call).id.member
         return [
             certificate_view(c, self.keys, call)
-            for token in await self.desk.keys.tokens()
+            for token in await self.context.keys.tokens()
             for key in token.keys
             for c in key.certificates
             if c.usage is KeyUsage.SIGNING and c.member == member
@@ -138,17 +138,17 @@ class Clients:
 
     # Changing
 
-    async def add(self, call: Call) -> Answer:
+    async def add(self, call: Call) -> ApiAnswer:
         asked = call.body_as(ClientAdd)
-        server = self.desk.server_id()
+        server = self.context.server_id()
         wanted = asked.client
         identifier = ClientId(server.instance, wanted.member_class, wanted.member_code, wanted.subsystem_code)
         call.check_scope(identifier.encoded())
         connection = _connection(wanted.connection_type, "invalid_connection_type")
-        configuration = self.desk.configuration()
+        configuration = self.context.configuration()
         if wanted.member_class not in {c.code for c in configuration.own.shared.member_classes}:
             raise bad_request("invalid_member_class", wanted.member_class)
-        clients = self.desk.view.clients
+        clients = self.context.view.clients
         if clients.find(identifier) is not None:
             raise conflict("client_already_exists", identifier.encoded())
         members = [c.id for c in clients.all() if c.id.is_member and c.id != server.owner]
@@ -159,26 +159,26 @@ class Clients:
             [] if known else [Caution("unregistered_member", (identifier.member.encoded(),))],
             ignore=asked.ignore_warnings,
         )
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             record = tables.clients.add(identifier, connection, call.now, wanted.subsystem_name)
-        return Answer(self._view(record), headers={"Location": f"/api/clients/{identifier.encoded()}"})
+        return ApiAnswer(self._view(record), headers={"Location": f"/api/clients/{identifier.encoded()}"})
 
-    async def set_connection(self, call: Call) -> ClientView:
-        client = self.desk.client(call)
+    async def set_connection(self, call: Call) -> GatewayClientView:
+        client = self.context.client(call)
         connection = _connection(
             call.body_as(ConnectionTypeWrapper).connection_type, "connection_type_required"
         )
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             tables.clients.set_connection(client.id, connection)
-        return self._view(self.desk.client(call))
+        return self._view(self.context.client(call))
 
     async def delete(self, call: Call) -> None:
-        client = self.desk.client(call)
-        if client.id == self.desk.server_id().owner:
+        client = self.context.client(call)
+        if client.id == self.context.server_id().owner:
             raise conflict("cannot_delete_owner")
         allowed = (ClientStatus.SAVED, ClientStatus.DELETION_IN_PROGRESS, ClientStatus.GLOBAL_ERROR)
-        check_status(self.desk, client, *allowed)
-        with self.desk.change() as tables:
+        check_status(self.context, client, *allowed)
+        with self.context.change() as tables:
             for request in tables.requests.all():
                 if request.subject == client.id.path():
                     tables.requests.remove(request.kind, request.subject)
@@ -187,14 +187,14 @@ class Clients:
     # Parts of the above
 
     def _member_name(self, client: ClientId) -> str | None:
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         return None if configuration is None else configuration.member_name(client)
 
-    def _view(self, client: ClientRecord) -> ClientView:
+    def _view(self, client: ClientRecord) -> GatewayClientView:
         identifier = client.id
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         private = None if configuration is None else configuration.private
-        return ClientView(
+        return GatewayClientView(
             identifier.encoded(),
             identifier.instance,
             identifier.member_class,
@@ -202,29 +202,29 @@ class Clients:
             self._member_name(identifier.member),
             identifier.subsystem_code,
             None if identifier.is_member else client.name or self._member_name(identifier),
-            identifier == self.desk.server_id().owner,
+            identifier == self.context.server_id().owner,
             self._can_sign(identifier),
             private is not None and private.management_service.provider == identifier,
             client.rename.value if client.rename else None,
             client.connection.value,
-            self.desk.status(client).value,
+            self.context.status(client).value,
         )
 
     def _can_sign(self, client: ClientId) -> bool:
         try:
-            self.desk.gateway.identities.signing(client.member, self.desk.gateway.now())
+            self.context.gateway.identities.signing(client.member, self.context.gateway.now())
         except (Fault, Problem):
             return False
         return True
 
-    def _foreign(self) -> list[tuple[ClientId, ClientView]]:
-        configuration = self.desk.process.configuration()
-        found: list[tuple[ClientId, ClientView]] = []
+    def _foreign(self) -> list[tuple[ClientId, GatewayClientView]]:
+        configuration = self.context.process.configuration()
+        found: list[tuple[ClientId, GatewayClientView]] = []
         for instance in () if configuration is None else configuration.instances.values():
             for client, name in instance.names.items():
                 member = instance.names.get(client.member)
                 subsystem = None if client.is_member else name
-                view = ClientView(
+                view = GatewayClientView(
                     client.encoded(), client.instance, client.member_class, client.member_code, member,
                     client.subsystem_code, subsystem,
                 )  # fmt: skip
@@ -232,9 +232,9 @@ class Clients:
         return found
 
 
-def check_status(desk: Desk, client: ClientRecord, *allowed: ClientStatus) -> None:
+def check_status(context: AdminContext, client: ClientRecord, *allowed: ClientStatus) -> None:
     """Refuse what is not possible for a client that stands as this one does."""
-    status = desk.status(client)
+    status = context.status(client)
     if status not in allowed:
         raise conflict(
             "action_not_possible",
@@ -251,7 +251,7 @@ def _connection(text: str | None, missing: str) -> ConnectionType:
         raise bad_request("invalid_connection_type", text) from err
 
 
-def _matches(view: ClientView, asked: ClientQuery) -> bool:
+def _matches(view: GatewayClientView, asked: ClientQuery) -> bool:
     if not asked.show_members and view.subsystem_code is None:
         return False
     if (

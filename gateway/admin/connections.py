@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Literal
 import aiohttp
 import msgspec
 
-from gateway.admin.desk import Desk, client_id, row
-from gateway.admin.values import CodeWithDetails, EncodedId
+from gateway.admin.context import AdminContext, client_id, row
+from gateway.admin.values import CodeWithMetadata, EncodedId
 from gateway.edges.probing import Probe, probe_rest, probe_soap
 from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ServerId
-from serving.problems import bad_request
+from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 CHECK_S = 10.0
 
@@ -30,7 +30,7 @@ class ConnectionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether something can be reached."""
 
     status_class: str
-    error: CodeWithDetails | None = None
+    error: CodeWithMetadata | None = None
 
 
 class GlobalConfConnection(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class OtherServerQuery(msgspec.Struct, frozen=True):
 class Connections:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -68,12 +68,12 @@ class Connections:
         ]  # fmt: skip
 
     async def registration(self, _call: Call) -> ConnectionStatus:
-        private = self.desk.configuration().private
+        private = self.context.configuration().private
         service = None if private is None else private.management_service
         if service is None or service.registration_certificate is None:
             return failure("the global configuration names no registration service")
         try:
-            await self.desk.gateway.management.road.get_pinned(
+            await self.context.gateway.management.channel.get_pinned(
                 service.registration_address, service.registration_certificate
             )
         except Fault as fault:
@@ -81,7 +81,7 @@ class Connections:
         return ConnectionStatus("OK")
 
     async def sources(self, _call: Call) -> list[GlobalConfConnection]:
-        raw = self.desk.process.anchor()
+        raw = self.context.process.anchor()
         urls = [s.download_url for s in parse_anchor(raw).sources] if raw else []
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as session:
             states = await asyncio.gather(*(_reach(session, url) for url in urls))
@@ -91,15 +91,15 @@ class Connections:
         asked = call.query_as(OtherServerQuery)
         server = server_of(asked.security_server_id)
         probe = Probe(client_id(asked.client_id), client_id(asked.target_client_id), server)
-        road = self.desk.gateway.management.road
+        channel = self.context.gateway.management.channel
         found = await (
-            probe_rest(road, probe)
+            probe_rest(channel, probe)
             if asked.protocol_type == "REST"
-            else probe_soap(road, probe, str(uuid.uuid4()))
+            else probe_soap(channel, probe, str(uuid.uuid4()))
         )
         if found is None:
             return ConnectionStatus("OK")
-        return ConnectionStatus("FAIL", CodeWithDetails(found.code, [found.detail]))
+        return ConnectionStatus("FAIL", CodeWithMetadata(found.code, [found.detail]))
 
 
 def server_of(text: str) -> ServerId:
@@ -112,7 +112,7 @@ def server_of(text: str) -> ServerId:
 
 def failure(text: str) -> ConnectionStatus:
     """It was not reached, and why."""
-    return ConnectionStatus("FAIL", CodeWithDetails("diagnostic_failure", [text]))
+    return ConnectionStatus("FAIL", CodeWithMetadata("diagnostic_failure", [text]))
 
 
 async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import orjson
 
-from gateway.admin.desk import Desk, instant, row
-from gateway.admin.values import CodeWithDetails
-from gateway.edges.diagnosing import as_json
+from gateway.admin.context import AdminContext, instant, row
+from gateway.admin.values import CodeWithMetadata
+from gateway.health.diagnosing import as_json
 from gateway.monitoring.memory import ALERT_PERCENT, read_memory
 from schemas.globalconf.shared import CostType
-from serving.operations import Download
+from serving.api.operations import Download
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.timestamper import AuthorityState
     from schemas.globalconf.shared import ApprovedTsa
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class FindingTexts(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
     prev_update_at: str | None = None
     next_update_at: str | None = None
     last_successful_url: str | None = None
-    error: CodeWithDetails | None = None
+    error: CodeWithMetadata | None = None
 
 
 class OcspResponderDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,7 +70,7 @@ class OcspResponderDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
     status_class: str
     prev_update_at: str | None = None
     next_update_at: str | None = None
-    error: CodeWithDetails | None = None
+    error: CodeWithMetadata | None = None
 
 
 class CaOcspDiagnostics(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class TimestampingDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_type: str
     status_class: str
     prev_update_at: str | None = None
-    error: CodeWithDetails | None = None
+    error: CodeWithMetadata | None = None
 
 
 class AddOnStatus(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ class MemoryStatus(msgspec.Struct, frozen=True):
 class Diagnostics:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -152,11 +152,11 @@ class Diagnostics:
         ]  # fmt: skip
 
     async def findings(self, _call: Call) -> DiagnosisView:
-        return msgspec.convert(as_json(await self.desk.gateway.diagnosis()), DiagnosisView)
+        return msgspec.convert(as_json(await self.context.gateway.diagnosis()), DiagnosisView)
 
     async def globalconf(self, call: Call) -> GlobalConfDiagnostics:
-        configuration = self.desk.process.configuration()
-        client = self.desk.gateway.configuration_client
+        configuration = self.context.process.configuration()
+        client = self.context.gateway.configuration_client
         failure = client.last_failure
         if configuration is not None and configuration.expires_at <= call.now:
             expired = f"the configuration in force expired at {instant(configuration.expires_at)}"
@@ -172,11 +172,11 @@ class Diagnostics:
                 certificate.subject.rfc4514_string(),
                 [self._responder(o.url, (o.cost_type or CostType.UNDEFINED).value) for o in info.ocsp],
             )
-            for _, info, certificate in self.desk.configuration().own.ca_infos
+            for _, info, certificate in self.context.configuration().own.ca_infos
         ]
 
     def _responder(self, url: str, cost_type: str) -> OcspResponderDiagnostics:
-        revocation = self.desk.gateway.revocation
+        revocation = self.context.gateway.revocation
         state, following = revocation.responder(url), _at(revocation.next_round_at)
         if state is None:
             return OcspResponderDiagnostics(url, cost_type, "WAITING", None, following)
@@ -185,13 +185,13 @@ class Diagnostics:
         )
 
     async def timestamping(self, _call: Call) -> list[TimestampingDiagnostics]:
-        used = self.desk.gateway.timestamper.used()
+        used = self.context.gateway.timestamper.used()
         found = [_authority(authority, state) for authority, state in used]
         urls = {authority.url for authority, _ in used}
         refused = _error("the global configuration approves this authority no longer")
         return found + [
             TimestampingDiagnostics(t.url, t.cost_type, "FAIL", None, refused)
-            for t in self.desk.view.timestamping.all()
+            for t in self.context.view.timestamping.all()
             if t.url not in urls and t.name not in {authority.name for authority, _ in used}
         ]
 
@@ -199,11 +199,11 @@ class Diagnostics:
         return AddOnStatus(True, True)
 
     async def backups(self, _call: Call) -> BackupEncryption:
-        recipients = self.desk.process.settings.backup.recipients
+        recipients = self.context.process.settings.backup.recipients
         return BackupEncryption(bool(recipients), list(recipients))
 
     async def log(self, _call: Call) -> LogEncryption:
-        chosen = self.desk.process.settings.log
+        chosen = self.context.process.settings.log
         return LogEncryption(chosen.seal_archives, True, chosen.archive_grouping.value)
 
     async def memory(self, _call: Call) -> MemoryStatus:
@@ -211,12 +211,12 @@ class Diagnostics:
         return MemoryStatus(found.most, found.held, found.used, ALERT_PERCENT, found.percent, found.is_tight)
 
     async def report(self, call: Call) -> Download:
-        diagnosis = as_json(await self.desk.gateway.diagnosis())
+        diagnosis = as_json(await self.context.gateway.diagnosis())
         facts = {
             "at": instant(call.now),
             "software": f"Sacbé gateway {version('sacbe')}",
-            "server": self.desk.server_id().encoded(),
-            "clients": [c.id.encoded() for c in self.desk.view.clients.all()],
+            "server": self.context.server_id().encoded(),
+            "clients": [c.id.encoded() for c in self.context.view.clients.all()],
             "diagnosis": diagnosis,
         }
         return Download(orjson.dumps(facts, default=str), "application/json", "diagnostics.json")
@@ -239,5 +239,5 @@ def _at(at: datetime | None) -> str | None:
     return None if at is None else instant(at)
 
 
-def _error(text: str | None) -> CodeWithDetails | None:
-    return CodeWithDetails("diagnostic_failure", [text]) if text else None
+def _error(text: str | None) -> CodeWithMetadata | None:
+    return CodeWithMetadata("diagnostic_failure", [text]) if text else None

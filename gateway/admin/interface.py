@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from certs.tokens import SOFTWARE_TOKEN_ID
-from gateway.admin.desk import Desk, instant, row
-from gateway.keyconf.model import KeyUsage
-from gateway.keyconf.store import KeyConfStore
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from gateway.admin.context import AdminContext, instant, row
+from gateway.keys.model import KeyUsage
+from gateway.keys.store import KeyConfStore
+from serving.api.operations import ApiAnswer
+from serving.api.problems import not_found
 from serving.language import LANGUAGES
-from serving.operations import Answer
-from serving.problems import not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.backupoperations import BackupDesk
-    from serving.operations import Call, Operation
+    from serving.api.backupoperations import BackupResource
+    from serving.api.operations import Call, Operation
 
 LANGUAGE_COOKIE = "language"
 
@@ -38,7 +38,7 @@ class Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
     backup_restore_running_since: str | None = None
 
 
-class Language(msgspec.Struct, frozen=True):
+class LanguageView(msgspec.Struct, frozen=True):
     """The language of the pages."""
 
     id: str
@@ -48,8 +48,8 @@ class Language(msgspec.Struct, frozen=True):
 class Interface:
     """The handlers."""
 
-    desk: Desk
-    backups: BackupDesk
+    context: AdminContext
+    backups: BackupResource
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -58,15 +58,15 @@ class Interface:
             row("PUT", "/notifications/alerts/reset", self.reset, "Forget that a backup or restore is running",
                 "BACKUP_CONFIGURATION", "RESTORE_CONFIGURATION", status=204, event="RESET_ALERTS", exclusive=False),
             row("PUT", "/language/{code}", self.language, "The language of the pages, kept in a cookie",
-                answer=Language),
+                answer=LanguageView),
         ]  # fmt: skip
 
     async def alerts(self, call: Call) -> Alerts:
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         token = None
-        if self.desk.process.gateway is not None:
-            token = await self.desk.keys.token(SOFTWARE_TOKEN_ID)
-        store = KeyConfStore(self.desk.process.store.database)
+        if self.context.process.gateway is not None:
+            token = await self.context.keys.token(SOFTWARE_TOKEN_ID)
+        store = KeyConfStore(self.context.process.store.database)
         wrong = [c for c in store.certificates() if c.renewal_error] if token is not None else []
         running = self.backups.running_since
         return Alerts(
@@ -84,9 +84,9 @@ class Interface:
     async def reset(self, _call: Call) -> None:
         self.backups.running_since = None
 
-    async def language(self, call: Call) -> Answer:
+    async def language(self, call: Call) -> ApiAnswer:
         code = call.path["code"]
         if code not in LANGUAGES:
             raise not_found("language_not_found", code, *LANGUAGES)
         cookie = f"{LANGUAGE_COOKIE}={code}; Path=/; Secure; SameSite=Strict"
-        return Answer(Language(code), headers={"Set-Cookie": cookie})
+        return ApiAnswer(LanguageView(code), headers={"Set-Cookie": cookie})

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from certs.certificates import der_of
-from gateway.admin.desk import Desk, row
-from gateway.internaltls import export_certificate
-from serving.certificateview import CertificateDetails, certificate_details
-from serving.operations import Bytes, Download
-from serving.problems import Problem
+from gateway.admin.context import AdminContext, row
+from gateway.edges.internaltls import export_certificate
+from serving.api.certificateview import CertificateDetails, certificate_details
+from serving.api.operations import Bytes, Download
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
-class DistinguishedName(msgspec.Struct, frozen=True):
+class InternalSubjectName(msgspec.Struct, frozen=True):
     """A name such as ``CN=gw.example,O=Institute``."""
 
     name: Annotated[str, msgspec.Meta(max_length=255)] = ""
@@ -30,7 +30,7 @@ class DistinguishedName(msgspec.Struct, frozen=True):
 class InternalCertificate:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -43,7 +43,7 @@ class InternalCertificate:
             row("GET", tls + "/export", self.export_certificate, "The internal certificate as an archive",
                 "EXPORT_INTERNAL_TLS_CERT", answer="application/gzip"),
             row("POST", tls + "/csr", self.certificate_request, "A request for the internal key",
-                "GENERATE_INTERNAL_TLS_CSR", body=DistinguishedName, answer="application/octet-stream",
+                "GENERATE_INTERNAL_TLS_CSR", body=InternalSubjectName, answer="application/octet-stream",
                 event="GENERATE_INTERNAL_TLS_CSR"),
             row("POST", tls + "/import", self.import_certificate, "Install an internal certificate",
                 "IMPORT_INTERNAL_TLS_CERT", body=Bytes(), answer=CertificateDetails,
@@ -51,27 +51,27 @@ class InternalCertificate:
         ]  # fmt: skip
 
     async def certificate(self, _call: Call) -> CertificateDetails:
-        return certificate_details(der_of(self.desk.gateway.internal_tls.current.chain[0]))
+        return certificate_details(der_of(self.context.gateway.internal_tls.current.chain[0]))
 
     async def make_certificate(self, call: Call) -> None:
-        address = self.desk.process.settings.systems.tls_address
-        self.desk.gateway.internal_tls.make(address, call.now)
-        self.desk.gateway.reload()
+        address = self.context.process.settings.systems.tls_address
+        self.context.gateway.internal_tls.make(address, call.now)
+        self.context.gateway.reload()
 
     async def export_certificate(self, call: Call) -> Download:
-        shown = self.desk.gateway.internal_tls.current.chain[0]
+        shown = self.context.gateway.internal_tls.current.chain[0]
         return Download(export_certificate(shown, call.now), "application/gzip", "certs.tar.gz")
 
     async def certificate_request(self, call: Call) -> Download:
-        der = self.desk.gateway.internal_tls.request(call.body_as(DistinguishedName).name)
+        der = self.context.gateway.internal_tls.request(call.body_as(InternalSubjectName).name)
         return Download(der, "application/octet-stream", "request.csr")
 
     async def import_certificate(self, call: Call) -> CertificateDetails:
         try:
-            found = self.desk.gateway.internal_tls.import_certificate(call.file())
+            found = self.context.gateway.internal_tls.import_certificate(call.file())
         except ValueError as err:
             code = getattr(err, "code", "invalid_certificate")
             is_conflict = code in ("certificate_already_exists", "action_not_possible")
             raise Problem(409 if is_conflict else 400, code, [str(err)]) from err
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
         return certificate_details(der_of(found))

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from gateway.admin.keydesk import KeyDesk, check_may_request, member_of, row, usage_of
+from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
 from gateway.admin.keyviews import KeyView, csr_actions, key_actions, key_view
 from gateway.admin.tokens import CsrGenerate, NameBody
-from gateway.keyconf.model import CertificateStatus, KeyRefused, KeyUsage
-from gateway.keyconf.requesting import render_request
+from gateway.keys.model import CertificateStatus, KeyRefused, KeyUsage
+from gateway.keys.requesting import render_request
 from schemas.faults import Fault
-from schemas.management import ManagementRequest, ManagementService
-from serving.operations import Answer, Download
-from serving.problems import Caution, Problem, failed
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.api.operations import ApiAnswer, Download
+from serving.api.problems import Caution, Problem, failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.keyconf.model import KeyCertificate, SigningRequest
-    from serving.operations import Call, Operation
+    from gateway.keys.model import KeyCertificate, SigningRequest
+    from serving.api.operations import Call, Operation
 
 _MEDIA_TYPE = "application/octet-stream"
 _ASK = ("GENERATE_AUTH_CERT_REQ", "GENERATE_SIGN_CERT_REQ")
@@ -38,9 +38,9 @@ class FormatQuery(msgspec.Struct, frozen=True):
     csr_format: Annotated[str, msgspec.Meta(pattern="^(PEM|DER)$")] = "DER"
 
 
-def operations(desk: KeyDesk) -> Sequence[Operation]:
+def operations(context: KeyAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Keys(desk)
+    api = _KeyHandlers(context)
     one, csr = "/keys/{id}", "/keys/{id}/csrs/{csr_id}"
     return (
         row("GET", one, api.one, "A key with its certificates and requests", "VIEW_KEYS", answer=KeyView),
@@ -59,18 +59,18 @@ def operations(desk: KeyDesk) -> Sequence[Operation]:
     )  # fmt: skip
 
 
-class _Keys:
-    def __init__(self, desk: KeyDesk) -> None:
-        self._desk = desk
-        self._keys = desk.keys
+class _KeyHandlers:
+    def __init__(self, context: KeyAdminContext) -> None:
+        self._context = context
+        self._keys = context.keys
 
     async def one(self, call: Call) -> KeyView:
         token, key = await self._keys.key(call.path["id"])
-        return key_view(token, key, self._desk, call)
+        return key_view(token, key, self._context, call)
 
     async def rename(self, call: Call) -> KeyView:
         key = await self._keys.rename_key(call.path["id"], call.body_as(NameBody).name)
-        return key_view(await self._keys.token(key.token_id), key, self._desk, call)
+        return key_view(await self._keys.token(key.token_id), key, self._context, call)
 
     async def actions(self, call: Call) -> list[str]:
         return key_actions(*await self._keys.key(call.path["id"]), call)
@@ -84,7 +84,7 @@ class _Keys:
             caution = Caution("auth_key_with_registered_cert_warning", (key.id,))
             raise Problem(400, "warnings_detected", warnings=[caution])
         for certificate in registered:
-            await unregister(self._desk, certificate)
+            await unregister(self._context, certificate)
         await self._keys.delete_key(key.id)
 
     async def add_csr(self, call: Call) -> object:
@@ -97,8 +97,8 @@ class _Keys:
         )
         call.note(csr_id=request.id, subject=dict(request.values))
         if body.acme_order:
-            await self._desk.orders.order(key_id, request.id)
-            return Answer(status=204)
+            await self._context.orders.order(key_id, request.id)
+            return ApiAnswer(status=204)
         der = await self._keys.request_der(key_id, request.id)
         return self._download(der, request, body.csr_format)
 
@@ -121,7 +121,7 @@ class _Keys:
 
     def _download(self, der: bytes, request: SigningRequest, form: str) -> Download:
         day = request.created_at.strftime("%Y%m%d")
-        server = self._desk.server_id().path().replace("/", "_")
+        server = self._context.server_id().path().replace("/", "_")
         name = (
             f"auth_csr_{day}_securityserver_{server}"
             if request.member is None
@@ -135,13 +135,13 @@ def _is_known_above(certificate: KeyCertificate) -> bool:
     return certificate.usage is KeyUsage.AUTHENTICATION and certificate.status in waiting
 
 
-async def unregister(desk: KeyDesk, certificate: KeyCertificate) -> None:
+async def unregister(context: KeyAdminContext, certificate: KeyCertificate) -> None:
     """Ask the central server to delete an authentication certificate; what it refuses becomes the answer."""
     request = ManagementRequest(
-        ManagementService.AUTH_CERT_DELETION, desk.server_id(), auth_certificate=certificate.der
+        ManagementServiceCode.AUTH_CERT_DELETION, context.server_id(), auth_certificate=certificate.der
     )
     try:
-        await desk.send(request, None)
+        await context.send(request, None)
     except Fault as fault:
         raise failed("management_request_sending_failed", fault.detail) from fault
-    desk.keys.mark_deletion_sent(certificate.hash)
+    context.keys.mark_deletion_sent(certificate.hash)

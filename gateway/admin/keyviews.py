@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from certs.certificates import parse_certificate
-from gateway.admin.keydesk import encoded
-from gateway.keyconf import actions
-from gateway.keyconf.model import KeyUsage, PossibleAction
+from gateway.admin.keycontext import encoded
+from gateway.keys import actions
+from gateway.keys.model import KeyUsage, PossibleAction
 from schemas.faults import Fault
-from serving.certificateview import CertificateDetails, certificate_details
+from serving.api.certificateview import CertificateDetails, certificate_details
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from gateway.admin.keydesk import KeyDesk
-    from gateway.keyconf.model import Key, KeyCertificate, SigningRequest, Token
-    from serving.operations import Call
+    from gateway.admin.keycontext import KeyAdminContext
+    from gateway.keys.model import Key, KeyCertificate, SigningRequest, Token
+    from serving.api.operations import Call
 
 _A = PossibleAction
 _KINDS = {KeyUsage.AUTHENTICATION: "AUTH", KeyUsage.SIGNING: "SIGN", None: "UNKNOWN"}
@@ -92,13 +92,13 @@ class TokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     possible_actions: list[str]
 
 
-def token_view(token: Token, desk: KeyDesk, call: Call) -> TokenView:
+def token_view(token: Token, context: KeyAdminContext, call: Call) -> TokenView:
     """A token as this caller may see it."""
     return TokenView(
         id=token.id,
         name=token.name,
         type=token.type,
-        keys=[key_view(token, key, desk, call) for key in token.keys],
+        keys=[key_view(token, key, context, call) for key in token.keys],
         status=token.status,
         logged_in=token.logged_in,
         available=token.available,
@@ -110,14 +110,14 @@ def token_view(token: Token, desk: KeyDesk, call: Call) -> TokenView:
     )
 
 
-def key_view(token: Token, key: Key, desk: KeyDesk, call: Call) -> KeyView:
+def key_view(token: Token, key: Key, context: KeyAdminContext, call: Call) -> KeyView:
     """A key as this caller may see it."""
     return KeyView(
         id=key.id,
         name=key.name,
         label=key.label,
-        certificates=[certificate_view(c, desk, call) for c in key.certificates],
-        certificate_signing_requests=[csr_view(token, r, desk, call) for r in key.requests],
+        certificates=[certificate_view(c, context, call) for c in key.certificates],
+        certificate_signing_requests=[csr_view(token, r, context, call) for r in key.requests],
         usage=None if key.usage is None else key.usage.name,
         available=key.available,
         saved_to_configuration=key.is_saved,
@@ -126,9 +126,9 @@ def key_view(token: Token, key: Key, desk: KeyDesk, call: Call) -> KeyView:
     )
 
 
-def csr_view(token: Token, request: SigningRequest, desk: KeyDesk, call: Call) -> CsrView:
+def csr_view(token: Token, request: SigningRequest, context: KeyAdminContext, call: Call) -> CsrView:
     """A signing request as this caller may see it."""
-    owner = desk.server_id().owner if request.member is None else request.member
+    owner = context.server_id().owner if request.member is None else request.member
     return CsrView(
         id=request.id,
         owner_id=encoded(owner),
@@ -137,12 +137,12 @@ def csr_view(token: Token, request: SigningRequest, desk: KeyDesk, call: Call) -
     )
 
 
-def certificate_view(certificate: KeyCertificate, desk: KeyDesk, call: Call) -> CertificateView:
+def certificate_view(certificate: KeyCertificate, context: KeyAdminContext, call: Call) -> CertificateView:
     """A certificate as this caller may see it."""
-    owner = desk.server_id().owner if certificate.member is None else certificate.member
+    owner = context.server_id().owner if certificate.member is None else certificate.member
     renewal = certificate.renewal_at
     return CertificateView(
-        ocsp_status=ocsp_word(certificate, desk, call.now),
+        ocsp_status=ocsp_word(certificate, context, call.now),
         owner_id=encoded(owner),
         active=certificate.active,
         saved_to_configuration=certificate.saved,
@@ -156,7 +156,7 @@ def certificate_view(certificate: KeyCertificate, desk: KeyDesk, call: Call) -> 
     )
 
 
-def ocsp_word(certificate: KeyCertificate, desk: KeyDesk, now: datetime) -> str:
+def ocsp_word(certificate: KeyCertificate, context: KeyAdminContext, now: datetime) -> str:
     """How a certificate stands: ``DISABLED``, ``EXPIRED`` or what its OCSP response says."""
     if not certificate.active:
         return "DISABLED"
@@ -164,7 +164,7 @@ def ocsp_word(certificate: KeyCertificate, desk: KeyDesk, now: datetime) -> str:
     if not parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc:
         return "EXPIRED"
     try:
-        desk.ocsp_status(parsed, now)
+        context.ocsp_status(parsed, now)
     except Fault as fault:
         told = fault.detail.lower()
         if "hold" in told or "suspended" in told:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from gateway.admin.desk import Desk, row
+from gateway.admin.context import AdminContext, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 # X-Road's words for what this server tells of by mail; a failed activation is told as a finding of the diagnosis.
 TOLD = (
@@ -50,7 +50,7 @@ class TestMailResponse(msgspec.Struct, frozen=True):
 class Mail:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -62,14 +62,14 @@ class Mail:
         ]  # fmt: skip
 
     async def status(self, _call: Call) -> MailNotificationStatus:
-        recipients = list(self.desk.process.settings.notices.recipients)
+        recipients = list(self.context.process.settings.notices.recipients)
         return MailNotificationStatus(list(TOLD) if recipients else [], bool(recipients), recipients)
 
     async def send(self, call: Call) -> TestMailResponse:
         recipient = call.body_as(MailRecipient).mail_address
         call.note(recipient=recipient)
         try:
-            await self.desk.gateway.notifier.send_test_mail(recipient)
+            await self.context.gateway.notifier.send_test_mail(recipient)
         except (OSError, smtplib.SMTPException, ValueError) as err:
             return TestMailResponse("error", f"Error: {err or type(err).__name__}")
         return TestMailResponse("success", "Success!")

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.admin.desk import Desk
+    from gateway.admin.context import AdminContext
     from schemas.identifiers import ClientId
 
 
 class GatewayOrders:
-    """`gateway.admin.keydesk.CertificateOrders` of whichever gateway runs when it is called."""
+    """`gateway.admin.keycontext.CertificateOrders` of whichever gateway runs when it is called."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
 
     async def order(self, key_id: str, request_id: str) -> None:
         """Have a kept request's certificate issued by its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
-        await self._desk.keys.order_certificate(key_id, request_id, self._desk.gateway.acme)
+        await self._context.keys.order_certificate(key_id, request_id, self._context.gateway.acme)
 
     async def account_state(self, ca_name: str, member: ClientId | None) -> tuple[bool, bool]:
         """Whether the CA binds accounts to outside ones, and whether the settings name one for the member."""
-        ca = self._desk.keys.approved_ca(ca_name)
-        return await self._desk.gateway.acme.account_state(ca, member)
+        ca = self._context.keys.approved_ca(ca_name)
+        return await self._context.gateway.acme.account_state(ca, member)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.console import ROOT, Console
-from serving.pages import Link, Site
+from serving.web.console import ROOT, Console
+from serving.web.pages import NavigationLink, Site
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from serving.adminapi import AdminApi
-    from serving.console import Asking
+    from serving.api.server import AdminApi
+    from serving.web.console import ConsoleRequest
 
 LINKS = (
-    Link(f"{ROOT}/", "Diagnóstico", "Diagnosis"),
-    Link(f"{ROOT}/clientes", "Clientes, servicios y permisos", "Clients, services and access rights"),
+    NavigationLink(f"{ROOT}/", "Diagnóstico", "Diagnosis"),
+    NavigationLink(
+        f"{ROOT}/clientes", "Clientes, servicios y permisos", "Clients, services and access rights"
+    ),
 )
 SITE = Site("Pasarela", "Gateway", Path(__file__).parent / "templates", root=ROOT)
 
@@ -31,7 +33,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_rest(app)
 
 
-async def _diagnosis(asking: Asking, _request: web.Request) -> dict[str, Any]:
+async def _diagnosis(asking: ConsoleRequest, _request: web.Request) -> dict[str, Any]:
     tokens = await asking.tell("get_tokens")
     return {
         "diagnosis": await asking.tell("get_diagnostics_findings"),
@@ -58,12 +60,12 @@ def _certificates(tokens: Any) -> list[dict[str, Any]]:
     return sorted(found, key=lambda c: str(c["expires"]))
 
 
-async def _clients(asking: Asking, _request: web.Request) -> dict[str, Any]:
+async def _clients(asking: ConsoleRequest, _request: web.Request) -> dict[str, Any]:
     query = {"internal_search": "true", "show_members": "true"}
     return {"clients": await asking.tell("get_clients", query=query)}
 
 
-async def _client(asking: Asking, request: web.Request) -> dict[str, Any]:
+async def _client(asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
     client = request.query.get("id", "")[:1000]
     descriptions = await asking.tell("get_clients_id_service_descriptions", {"id": client})
     services = [

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.admin.desk import Desk, row
-from gateway.admin.values import SecurityServer, Text, TimestampingService, server_view
+from gateway.admin.context import AdminContext, row
+from gateway.admin.values import SecurityServerView, Text, TimestampingServiceView, server_view
 from schemas.globalconf.shared import CostType
-from serving.problems import not_found
+from serving.api.problems import not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class MemberName(msgspec.Struct, frozen=True):
@@ -51,10 +51,10 @@ class MemberNameQuery(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class RegistryResource:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -66,17 +66,17 @@ class Registry:
             row("GET", "/member-names", self.member_name, "A member's name", "INIT_CONFIG", query=MemberNameQuery,
                 answer=MemberName),
             row("GET", "/security-servers", self.servers, "Security servers", "VIEW_SECURITY_SERVERS",
-                query=CurrentServerQuery, answer=list[SecurityServer]),
+                query=CurrentServerQuery, answer=list[SecurityServerView]),
             row("GET", "/security-servers/{id}", self.server, "One security server", "INIT_CONFIG",
-                answer=SecurityServer),
+                answer=SecurityServerView),
             row("GET", "/timestamping-services", self.authorities_of_time, "Approved timestamping authorities",
-                "VIEW_TSPS", answer=list[TimestampingService]),
+                "VIEW_TSPS", answer=list[TimestampingServiceView]),
             row("GET", "/xroad-instances", self.instances, "Known instances", "VIEW_XROAD_INSTANCES",
                 answer=list[Instance]),
         ]  # fmt: skip
 
     async def classes(self, call: Call) -> list[str]:
-        configuration = self.desk.configuration()
+        configuration = self.context.configuration()
         chosen = (
             [configuration.own]
             if call.query_as(CurrentInstanceQuery).current_instance
@@ -85,42 +85,42 @@ class Registry:
         return sorted({c.code for i in chosen for c in i.shared.member_classes})
 
     async def classes_of(self, call: Call) -> list[str]:
-        shared = self.desk.configuration().shared(call.path["id"])
+        shared = self.context.configuration().shared(call.path["id"])
         if shared is None:
             raise not_found("instance_identifier_not_found", call.path["id"])
         return sorted(c.code for c in shared.member_classes)
 
     async def member_name(self, call: Call) -> MemberName:
         asked = call.query_as(MemberNameQuery)
-        for member in self.desk.configuration().own.shared.members:
+        for member in self.context.configuration().own.shared.members:
             if (member.id.member_class, member.id.member_code) == (asked.member_class, asked.member_code):
                 return MemberName(member.name)
         raise not_found("member_name_not_found")
 
-    async def servers(self, call: Call) -> list[SecurityServer]:
+    async def servers(self, call: Call) -> list[SecurityServerView]:
         if call.query_as(CurrentServerQuery).current_server:
-            server = self.desk.server_id()
-            known = self.desk.configuration().server(server)
+            server = self.context.server_id()
+            known = self.context.configuration().server(server)
             return [server_view(server, known.address if known else None)]
         return [
             server_view(s.id, s.address)
-            for i in self.desk.configuration().instances.values()
+            for i in self.context.configuration().instances.values()
             for s in i.shared.security_servers
         ]
 
-    async def server(self, call: Call) -> SecurityServer:
-        for instance in self.desk.configuration().instances.values():
+    async def server(self, call: Call) -> SecurityServerView:
+        for instance in self.context.configuration().instances.values():
             for server in instance.shared.security_servers:
                 if server.id.encoded() == call.path["id"]:
                     return server_view(server.id, server.address)
         raise not_found("security_server_not_found", call.path["id"])
 
-    async def authorities_of_time(self, _call: Call) -> list[TimestampingService]:
+    async def authorities_of_time(self, _call: Call) -> list[TimestampingServiceView]:
         return [
-            TimestampingService(t.name, t.url, (t.cost_type or CostType.UNDEFINED).value)
-            for t in self.desk.configuration().approved_tsas
+            TimestampingServiceView(t.name, t.url, (t.cost_type or CostType.UNDEFINED).value)
+            for t in self.context.configuration().approved_tsas
         ]
 
     async def instances(self, _call: Call) -> list[Instance]:
-        configuration = self.desk.configuration()
+        configuration = self.context.configuration()
         return [Instance(name, name == configuration.instance) for name in configuration.instances]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gateway.admin.desk import Desk, client_id, instant, number_of, row
+from gateway.admin.context import AdminContext, client_id, instant, number_of, row
 from gateway.admin.services import find_service
 from gateway.admin.values import EncodedId, ServiceClient, Text
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
-from serving.problems import Problem, bad_request, conflict, not_found
+from serving.api.problems import Problem, bad_request, conflict, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gateway.serverconf.model import Subject
-    from gateway.serverconf.records import EndpointRecord, RightRecord
-    from serving.operations import Call, Operation
+    from gateway.clients.model import Subject
+    from gateway.clients.records import EndpointRecord, RightRecord
+    from serving.api.operations import Call, Operation
 
 Kind = Literal["GLOBALGROUP", "LOCALGROUP", "SUBSYSTEM"]
 
@@ -37,7 +37,7 @@ class ServiceClients(msgspec.Struct, frozen=True):
     items: list[ServiceClientItem]
 
 
-class AccessRight(msgspec.Struct, frozen=True, omit_defaults=True):
+class AccessRightView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A service that is open to somebody."""
 
     service_code: str
@@ -69,10 +69,10 @@ class CandidateQuery(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class RightResource:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -88,9 +88,9 @@ class Rights:
             row("GET", "/clients/{id}/service-client-candidates", self.candidates, "Who could be granted access",
                 "VIEW_CLIENT_ACL_SUBJECTS", query=CandidateQuery, answer=clients),
             row("GET", opened, self.opened, "Services open to one", "VIEW_ACL_SUBJECT_OPEN_SERVICES",
-                answer=list[AccessRight]),
+                answer=list[AccessRightView]),
             row("POST", opened, self.open, "Open services to one", "EDIT_ACL_SUBJECT_OPEN_SERVICES",
-                body=AccessRights, answer=list[AccessRight], status=201, event="ADD_SERVICE_CLIENT_ACCESS_RIGHTS",
+                body=AccessRights, answer=list[AccessRightView], status=201, event="ADD_SERVICE_CLIENT_ACCESS_RIGHTS",
                 scoped=True),
             row("POST", opened + "/delete", self.close, "Close services to one", "EDIT_ACL_SUBJECT_OPEN_SERVICES",
                 body=AccessRights, status=204, event="REMOVE_SERVICE_CLIENT_ACCESS_RIGHTS", scoped=True),
@@ -109,41 +109,41 @@ class Rights:
     # From a client
 
     async def of_client(self, call: Call) -> list[ServiceClient]:
-        client = self.desk.client(call).id
+        client = self.context.client(call).id
         first: dict[Subject, RightRecord] = {}
-        for right in self.desk.view.rights.all(client):
+        for right in self.context.view.rights.all(client):
             known = first.get(right.subject)
             if known is None or right.granted_at < known.granted_at:
                 first[right.subject] = right
         return [self.view(client, s, instant(r.granted_at)) for s, r in first.items()]
 
     async def one_of_client(self, call: Call) -> ServiceClient:
-        wanted = self._subject(self.desk.client(call).id, call.path["sc_id"])
+        wanted = self._subject(self.context.client(call).id, call.path["sc_id"])
         for found in await self.of_client(call):
-            if found.id == self._id(self.desk.client(call).id, wanted):
+            if found.id == self._id(self.context.client(call).id, wanted):
                 return found
         raise not_found("service_client_not_found", call.path["sc_id"])
 
-    async def opened(self, call: Call) -> list[AccessRight]:
-        client = self.desk.client(call).id
+    async def opened(self, call: Call) -> list[AccessRightView]:
+        client = self.context.client(call).id
         return self._opened(client, self._subject(client, call.path["sc_id"]))
 
-    async def open(self, call: Call) -> list[AccessRight]:
-        client = self.desk.client(call).id
+    async def open(self, call: Call) -> list[AccessRightView]:
+        client = self.context.client(call).id
         subject = self._known_subject(client, call.path["sc_id"])
         codes = [i.service_code for i in call.body_as(AccessRights).items]
         self._check_codes(client, codes)
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             for code in codes:
                 tables.rights.grant(tables.endpoints.base(client, code), subject, call.now)
         return [r for r in self._opened(client, subject) if r.service_code in codes]
 
     async def close(self, call: Call) -> None:
-        client = self.desk.client(call).id
+        client = self.context.client(call).id
         subject = self._subject(client, call.path["sc_id"])
         codes = [i.service_code for i in call.body_as(AccessRights).items]
         self._check_codes(client, codes)
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             for code in codes:
                 endpoint = tables.endpoints.base(client, code)
                 if not tables.rights.all(subject=subject, endpoint_id=endpoint.id):
@@ -151,7 +151,7 @@ class Rights:
                 tables.rights.revoke(endpoint, subject)
 
     async def candidates(self, call: Call) -> list[ServiceClient]:
-        client, asked = self.desk.client(call).id, call.query_as(CandidateQuery)
+        client, asked = self.context.client(call).id, call.query_as(CandidateQuery)
         found = [self.view(client, s) for s in self._every_subject(client)]
         return [v for v in found if _matches(v, asked)]
 
@@ -176,29 +176,29 @@ class Rights:
         self._revoke(call, self._endpoint(call))
 
     def _base(self, call: Call) -> EndpointRecord:
-        service = find_service(self.desk, call.path["id"]).id
-        self.desk.check_client(call, service.client)
-        return self.desk.view.endpoints.base(service.client, service.service_code)
+        service = find_service(self.context, call.path["id"]).id
+        self.context.check_client(call, service.client)
+        return self.context.view.endpoints.base(service.client, service.service_code)
 
     def _endpoint(self, call: Call) -> EndpointRecord:
-        found = self.desk.view.endpoints.get(number_of(call.path["id"], "endpoint_not_found"))
-        self.desk.check_client(call, found.client)
+        found = self.context.view.endpoints.get(number_of(call.path["id"], "endpoint_not_found"))
+        self.context.check_client(call, found.client)
         return found
 
     def _of_endpoint(self, endpoint: EndpointRecord) -> list[ServiceClient]:
-        rights = self.desk.view.rights.all(endpoint_id=endpoint.id)
+        rights = self.context.view.rights.all(endpoint_id=endpoint.id)
         return [self.view(endpoint.client, r.subject, instant(r.granted_at)) for r in rights]
 
     def _grant(self, call: Call, endpoint: EndpointRecord) -> list[ServiceClient]:
         subjects = self._body_subjects(call, endpoint.client)
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             for subject in subjects:
                 tables.rights.grant(endpoint, subject, call.now)
         return self._of_endpoint(endpoint)
 
     def _revoke(self, call: Call, endpoint: EndpointRecord) -> None:
         subjects = [self._subject(endpoint.client, i.id, i.service_client_type) for i in _items(call)]
-        with self.desk.change() as tables:
+        with self.context.change() as tables:
             for subject in subjects:
                 tables.rights.revoke(endpoint, subject)
 
@@ -222,7 +222,7 @@ class Rights:
             and text.isdigit()
             and len(text) < 19
         ):
-            group = next((g for g in self.desk.view.groups.all(client) if g.id == int(text)), None)
+            group = next((g for g in self.context.view.groups.all(client) if g.id == int(text)), None)
             if group is None:
                 raise not_found("service_client_not_found", text)
             return LocalGroupId(group.code)
@@ -235,11 +235,11 @@ class Rights:
     def _known_subject(self, client: ClientId, text: str, kind: str | None = None) -> Subject:
         """The same, being there: nobody is granted rights by a misspelt name."""
         subject = self._subject(client, text, kind)
-        configuration = self.desk.configuration()
+        configuration = self.context.configuration()
         if isinstance(subject, GlobalGroupId):
             known = configuration.global_group(subject) is not None
         elif isinstance(subject, ClientId):
-            known = configuration.known_member(subject) or self.desk.view.clients.find(subject) is not None
+            known = configuration.known_member(subject) or self.context.view.clients.find(subject) is not None
         else:
             known = True
         if not known:
@@ -247,24 +247,28 @@ class Rights:
         return subject
 
     def _every_subject(self, client: ClientId) -> Iterable[Subject]:
-        configuration = self.desk.configuration()
+        configuration = self.context.configuration()
         for instance in configuration.instances.values():
             yield from (c for c in instance.names if not c.is_member)
             yield from instance.groups
-        yield from (LocalGroupId(g.code) for g in self.desk.view.groups.all(client))
+        yield from (LocalGroupId(g.code) for g in self.context.view.groups.all(client))
 
     def _id(self, client: ClientId, subject: Subject) -> str:
         if isinstance(subject, LocalGroupId):
-            found = next((g for g in self.desk.view.groups.all(client) if g.code == subject.group_code), None)
+            found = next(
+                (g for g in self.context.view.groups.all(client) if g.code == subject.group_code), None
+            )
             return str(found.id) if found else subject.group_code
         return subject.encoded()
 
     def view(self, client: ClientId, subject: Subject, since: str | None = None) -> ServiceClient:
         """A subject as the API shows it."""
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         identifier = self._id(client, subject)
         if isinstance(subject, LocalGroupId):
-            group = next((g for g in self.desk.view.groups.all(client) if g.code == subject.group_code), None)
+            group = next(
+                (g for g in self.context.view.groups.all(client) if g.code == subject.group_code), None
+            )
             name = group.description if group else None
             return ServiceClient(identifier, name, subject.group_code, "LOCALGROUP", since)
         if isinstance(subject, GlobalGroupId):
@@ -274,16 +278,16 @@ class Rights:
         return ServiceClient(identifier, name, None, "SUBSYSTEM", since)
 
     def _check_codes(self, client: ClientId, codes: Sequence[str]) -> None:
-        known = {s.id.service_code for s in self.desk.view.descriptions.services(client)}
+        known = {s.id.service_code for s in self.context.view.descriptions.services(client)}
         missing = [c for c in codes if c not in known]
         if missing:
             raise bad_request("service_not_found", *missing)
 
-    def _opened(self, client: ClientId, subject: Subject) -> list[AccessRight]:
-        titles = {s.id.service_code: s.title for s in self.desk.view.descriptions.services(client)}
+    def _opened(self, client: ClientId, subject: Subject) -> list[AccessRightView]:
+        titles = {s.id.service_code: s.title for s in self.context.view.descriptions.services(client)}
         return [
-            AccessRight(code, titles.get(code) or None, instant(r.granted_at))
-            for r in self.desk.view.rights.all(client, subject=subject)
+            AccessRightView(code, titles.get(code) or None, instant(r.granted_at))
+            for r in self.context.view.rights.all(client, subject=subject)
             if r.endpoint.endpoint.is_base
             for code in (r.endpoint.endpoint.service_code,)
         ]

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from gateway.admin.desk import Desk, client_id, instant, number_of, row
+from gateway.admin.context import AdminContext, client_id, instant, number_of, row
 from gateway.admin.values import IgnoreWarnings, Text, Url
-from gateway.descriptions.described import check_url
-from gateway.descriptions.register import DescriptionRegister, ServiceSettings, Source
+from gateway.clients.descriptions.described import check_url
+from gateway.clients.model import ServiceType
+from gateway.clients.records import DescriptionRecord, EndpointRecord, ServiceRecord
+from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
 from gateway.edges.providertls import try_provider_tls
-from gateway.serverconf.model import ServiceType
-from gateway.serverconf.records import DescriptionRecord, EndpointRecord, ServiceRecord
-from serving.problems import Caution, bad_request, check_warnings, not_found
+from serving.api.problems import Caution, bad_request, check_warnings, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 Method = Literal["*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"]
 
 
-class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+class EndpointView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A method and path of a service."""
 
     service_code: Text
@@ -41,7 +41,7 @@ class EndpointUpdate(msgspec.Struct, frozen=True):
     path: Text
 
 
-class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+class GatewayServiceView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A service."""
 
     id: str
@@ -51,7 +51,7 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     url: str
     ssl_auth: bool
     subjects_count: int
-    endpoints: list[Endpoint]
+    endpoints: list[EndpointView]
     title: str | None = None
 
 
@@ -64,7 +64,7 @@ class ServiceDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     disabled: bool
     disabled_notice: str
     refreshed_at: str
-    services: list[Service]
+    services: list[GatewayServiceView]
     client_id: str
 
 
@@ -106,10 +106,10 @@ class ServiceUpdate(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ServiceResource:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
     register: DescriptionRegister
 
     def rows(self) -> Sequence[Operation]:
@@ -137,15 +137,15 @@ class Services:
                 body_optional=True, answer=ServiceDescription, event="REFRESH_SERVICE_DESCRIPTION", scoped=True,
                 errors=(500,)),
             row("GET", one + "/services", self.services, "Services of a description", "VIEW_CLIENT_SERVICES",
-                answer=list[Service]),
-            row("GET", service, self.service, "One service", "VIEW_CLIENT_SERVICES", answer=Service),
+                answer=list[GatewayServiceView]),
+            row("GET", service, self.service, "One service", "VIEW_CLIENT_SERVICES", answer=GatewayServiceView),
             row("PATCH", service, self.set_service, "Address, timeout, TLS verification", "EDIT_SERVICE_PARAMS",
-                body=ServiceUpdate, answer=Service, event="EDIT_SERVICE_PARAMS", scoped=True),
+                body=ServiceUpdate, answer=GatewayServiceView, event="EDIT_SERVICE_PARAMS", scoped=True),
             row("POST", service + "/endpoints", self.add_endpoint, "Add an endpoint", "ADD_OPENAPI3_ENDPOINT",
-                body=Endpoint, answer=Endpoint, status=201, event="ADD_REST_ENDPOINT", scoped=True),
-            row("GET", endpoint, self.endpoint, "One endpoint", "VIEW_ENDPOINT", answer=Endpoint),
+                body=EndpointView, answer=EndpointView, status=201, event="ADD_REST_ENDPOINT", scoped=True),
+            row("GET", endpoint, self.endpoint, "One endpoint", "VIEW_ENDPOINT", answer=EndpointView),
             row("PATCH", endpoint, self.set_endpoint, "Change an endpoint", "EDIT_OPENAPI3_ENDPOINT",
-                body=EndpointUpdate, answer=Endpoint, event="EDIT_REST_ENDPOINT", scoped=True),
+                body=EndpointUpdate, answer=EndpointView, event="EDIT_REST_ENDPOINT", scoped=True),
             row("DELETE", endpoint, self.delete_endpoint, "Delete an endpoint", "DELETE_ENDPOINT", status=204,
                 event="DELETE_REST_ENDPOINT", scoped=True),
         ]  # fmt: skip
@@ -153,14 +153,14 @@ class Services:
     # Descriptions
 
     async def every(self, call: Call) -> list[ServiceDescription]:
-        client = self.desk.client(call)
-        return [self.view(d) for d in self.desk.view.descriptions.all(client.id)]
+        client = self.context.client(call)
+        return [self.view(d) for d in self.context.view.descriptions.all(client.id)]
 
     async def add(self, call: Call) -> ServiceDescription:
-        client, asked = self.desk.client(call), call.body_as(ServiceDescriptionAdd)
+        client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
         made = await self.register.add(
             client.id,
-            Source(_type(asked.type), asked.url),
+            DescriptionSource(_type(asked.type), asked.url),
             asked.rest_service_code,
             call.now,
             ignore_warnings=asked.ignore_warnings,
@@ -177,7 +177,7 @@ class Services:
             raise bad_request("missing_parameter", "rest_service_code")
         changed = await self.register.update(
             found.id,
-            Source(kind, asked.url),
+            DescriptionSource(kind, asked.url),
             asked.new_rest_service_code or (None if kind is ServiceType.WSDL else asked.rest_service_code),
             call.now,
             ignore_warnings=asked.ignore_warnings,
@@ -186,31 +186,31 @@ class Services:
 
     async def delete(self, call: Call) -> None:
         self.register.remove(self._description(call).id)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
 
     async def disable(self, call: Call) -> None:
         notice = call.body_as(DisabledNotice).disabled_notice
         self.register.set_disabled(self._description(call).id, notice or "")
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
 
     async def enable(self, call: Call) -> None:
         self.register.set_disabled(self._description(call).id, None)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
 
     async def refresh(self, call: Call) -> ServiceDescription:
         ignore = call.body_as(IgnoreWarnings).ignore_warnings
         changed = await self.register.refresh(self._description(call).id, call.now, ignore_warnings=ignore)
         return self._taken(changed)
 
-    async def services(self, call: Call) -> list[Service]:
+    async def services(self, call: Call) -> list[GatewayServiceView]:
         return self.view(self._description(call)).services
 
     # Services and endpoints
 
-    async def service(self, call: Call) -> Service:
+    async def service(self, call: Call) -> GatewayServiceView:
         return self._service_view(self._service(call))
 
-    async def set_service(self, call: Call) -> Service:
+    async def set_service(self, call: Call) -> GatewayServiceView:
         found, asked = self._service(call), call.body_as(ServiceUpdate)
         settings = ServiceSettings(
             asked.url,
@@ -225,7 +225,7 @@ class Services:
         if asked.ssl_auth:
             await self._check_tls(found, asked)
         changed = self.register.set_service(found.id, settings)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
         return self._service_view(changed)
 
     async def _check_tls(self, service: ServiceRecord, asked: ServiceUpdate) -> None:
@@ -234,51 +234,51 @@ class Services:
             raise bad_request("invalid_https_url", asked.url)
         if asked.ignore_warnings:
             return
-        certificates = {c.der for c in self.desk.view.clients.certificates(service.id.client)}
-        code = await try_provider_tls(asked.url, certificates, self.desk.gateway.provider_tls)
+        certificates = {c.der for c in self.context.view.clients.certificates(service.id.client)}
+        code = await try_provider_tls(asked.url, certificates, self.context.gateway.provider_tls)
         check_warnings([] if code is None else [Caution(code, (asked.url,))], ignore=False)
 
-    async def add_endpoint(self, call: Call) -> Endpoint:
-        found, asked = self._service(call), call.body_as(Endpoint)
+    async def add_endpoint(self, call: Call) -> EndpointView:
+        found, asked = self._service(call), call.body_as(EndpointView)
         if asked.id is not None:
             raise bad_request("endpoint_id_should_not_be_provided", asked.id)
         made = self.register.add_endpoint(found.id, asked.method, asked.path)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
         return endpoint_view(made)
 
-    async def endpoint(self, call: Call) -> Endpoint:
+    async def endpoint(self, call: Call) -> EndpointView:
         return endpoint_view(self._endpoint(call))
 
-    async def set_endpoint(self, call: Call) -> Endpoint:
+    async def set_endpoint(self, call: Call) -> EndpointView:
         found, asked = self._endpoint(call), call.body_as(EndpointUpdate)
         changed = self.register.update_endpoint(found.id, asked.method, asked.path)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
         return endpoint_view(changed)
 
     async def delete_endpoint(self, call: Call) -> None:
         self.register.remove_endpoint(self._endpoint(call).id)
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
 
     # Parts of the above
 
     def _taken(self, record: DescriptionRecord) -> ServiceDescription:
-        self.desk.gateway.reload()
+        self.context.gateway.reload()
         return self.view(record)
 
     def _description(self, call: Call) -> DescriptionRecord:
         number = number_of(call.path["id"], "service_description_not_found")
-        found = self.desk.view.descriptions.get(number)
-        self.desk.check_client(call, found.client)
+        found = self.context.view.descriptions.get(number)
+        self.context.check_client(call, found.client)
         return found
 
     def _service(self, call: Call) -> ServiceRecord:
-        found = find_service(self.desk, call.path["id"])
-        self.desk.check_client(call, found.id.client)
+        found = find_service(self.context, call.path["id"])
+        self.context.check_client(call, found.id.client)
         return found
 
     def _endpoint(self, call: Call) -> EndpointRecord:
-        found = self.desk.view.endpoints.get(number_of(call.path["id"], "endpoint_not_found"))
-        self.desk.check_client(call, found.client)
+        found = self.context.view.endpoints.get(number_of(call.path["id"], "endpoint_not_found"))
+        self.context.check_client(call, found.client)
         return found
 
     def view(self, record: DescriptionRecord) -> ServiceDescription:
@@ -295,11 +295,11 @@ class Services:
             record.client.encoded(),
         )
 
-    def _service_view(self, service: ServiceRecord) -> Service:
+    def _service_view(self, service: ServiceRecord) -> GatewayServiceView:
         client, code = service.id.client, service.id.service_code
-        rights = self.desk.view.rights.all(client)
+        rights = self.context.view.rights.all(client)
         base = [r for r in rights if r.endpoint.endpoint.service_code == code and r.endpoint.endpoint.is_base]
-        return Service(
+        return GatewayServiceView(
             f"{client.encoded()}:{service.full_code}",
             service.full_code,
             code,
@@ -307,25 +307,25 @@ class Services:
             service.url,
             service.ssl_auth,
             len(base),
-            [endpoint_view(e) for e in self.desk.view.endpoints.all(client, code)],
+            [endpoint_view(e) for e in self.context.view.endpoints.all(client, code)],
             service.title or None,
         )
 
 
-def endpoint_view(record: EndpointRecord) -> Endpoint:
+def endpoint_view(record: EndpointRecord) -> EndpointView:
     """An endpoint as the API shows it."""
     found = record.endpoint
-    return Endpoint(found.service_code, found.method, found.path, str(record.id), record.generated)  # type: ignore[arg-type]
+    return EndpointView(found.service_code, found.method, found.path, str(record.id), record.generated)  # type: ignore[arg-type]
 
 
-def find_service(desk: Desk, text: str) -> ServiceRecord:
+def find_service(context: AdminContext, text: str) -> ServiceRecord:
     """The service of ``<client>:<code>[.version]``. Refused (``service_not_found``)."""
     client_text, _, full_code = text.rpartition(":")
     if not client_text or not full_code:
         raise bad_request("invalid_encoded_id", text)
     client = client_id(client_text)
-    desk.view.clients.get(client)
-    for service in desk.view.descriptions.services(client):
+    context.view.clients.get(client)
+    for service in context.view.descriptions.services(client):
         if service.full_code == full_code:
             return service
     raise not_found("service_not_found", text)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from gateway.admin.desk import Desk, row
-from gateway.config import TABLE
-from serving.problems import bad_request, conflict, not_found
-from serving.settings import BadSettings
-from serving.settingtable import shown
+from gateway.admin.context import AdminContext, row
+from gateway.settings.config import TABLE
+from serving.api.problems import bad_request, conflict, not_found
+from serving.config.settings import BadSettings
+from serving.config.settingtable import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 VIEW, CHANGE = "VIEW_SYS_PARAMS", "CHANGE_SETTINGS"
 
@@ -55,10 +55,10 @@ class SettingsReloaded(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class SettingDesk:
+class SettingResource:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -82,20 +82,20 @@ class SettingDesk:
     async def set(self, call: Call) -> SettingView:
         name = self._name(call)
         with _refused():
-            self.desk.process.live.set(name, call.body_as(SettingValue).value)
-            self.desk.process.take_settings()
+            self.context.process.live.set(name, call.body_as(SettingValue).value)
+            self.context.process.reconfigure()
         return self._view(name)
 
     async def unset(self, call: Call) -> SettingView:
         name = self._name(call)
         with _refused():
-            self.desk.process.live.unset(name)
-            self.desk.process.take_settings()
+            self.context.process.live.unset(name)
+            self.context.process.reconfigure()
         return self._view(name)
 
     async def reload(self, call: Call) -> SettingsReloaded:
         with _refused():
-            found = self.desk.process.take_settings()
+            found = self.context.process.reconfigure()
         call.note(taken=[c.line() for c in found.taken])
         return SettingsReloaded([c.line() for c in found.taken], [c.line() for c in found.waiting])
 
@@ -106,12 +106,12 @@ class SettingDesk:
         return name
 
     def _view(self, name: str) -> SettingView:
-        live = self.desk.process.live
+        live = self.context.process.live
         with _refused(conflicting=True):
             wanted = TABLE.flatten(live.load())[name]
             source = live.source(name)
         row_ = TABLE.row(name)
-        running = TABLE.flatten(self.desk.process.settings)[name]
+        running = TABLE.flatten(self.context.process.settings)[name]
         return SettingView(
             name,
             shown(running),

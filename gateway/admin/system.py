@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.admin.desk import Desk, row
-from gateway.admin.values import TimestampingService
-from gateway.serverconf.records import TimestampingService as UsedService
+from gateway.admin.context import AdminContext, row
+from gateway.admin.values import TimestampingServiceView
+from gateway.clients.records import TimestampingService as UsedService
 from schemas.globalconf.shared import CURRENT_VERSION, CostType
-from serving.problems import bad_request
+from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 
 class NodeType(msgspec.Struct, frozen=True):
@@ -44,18 +44,18 @@ class VersionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 class System:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
         tsa = "/system/timestamping-services"
         return [
             row("GET", tsa, self.timestamping, "Timestamping authorities in use", "VIEW_TSPS",
-                answer=list[TimestampingService]),
+                answer=list[TimestampingServiceView]),
             row("POST", tsa, self.add_timestamping, "Use an approved authority", "ADD_TSP",
-                body=TimestampingService, answer=TimestampingService, status=201, event="ADD_TSP"),
+                body=TimestampingServiceView, answer=TimestampingServiceView, status=201, event="ADD_TSP"),
             row("POST", tsa + "/delete", self.delete_timestamping, "Stop using one", "DELETE_TSP",
-                body=TimestampingService, status=204, event="DELETE_TSP"),
+                body=TimestampingServiceView, status=204, event="DELETE_TSP"),
             row("GET", tsa + "/prioritization-strategy", self.timestamp_order, "Order of those that cost",
                 "VIEW_TSPS", answer=str),
             row("GET", "/system/node-type", self.node_type, "How this server runs", "VIEW_NODE_TYPE",
@@ -63,27 +63,27 @@ class System:
             row("GET", "/system/version", self.version, "Versions", "VIEW_VERSION", answer=VersionInfo),
         ]  # fmt: skip
 
-    async def timestamping(self, _call: Call) -> list[TimestampingService]:
-        return [_service(s) for s in self.desk.view.timestamping.all()]
+    async def timestamping(self, _call: Call) -> list[TimestampingServiceView]:
+        return [_service(s) for s in self.context.view.timestamping.all()]
 
-    async def add_timestamping(self, call: Call) -> TimestampingService:
-        asked = call.body_as(TimestampingService)
-        for approved in self.desk.configuration().approved_tsas:
+    async def add_timestamping(self, call: Call) -> TimestampingServiceView:
+        asked = call.body_as(TimestampingServiceView)
+        for approved in self.context.configuration().approved_tsas:
             if (approved.name, approved.url) == (asked.name, asked.url):
                 cost = (approved.cost_type or CostType.UNDEFINED).value
                 used = UsedService(approved.name, approved.url, cost)
-                with self.desk.change() as tables:
+                with self.context.change() as tables:
                     tables.timestamping.add(used, call.now)
                 return _service(used)
         raise bad_request("timestamping_service_not_found", asked.name, asked.url)
 
     async def delete_timestamping(self, call: Call) -> None:
-        asked = call.body_as(TimestampingService)
-        with self.desk.change() as tables:
+        asked = call.body_as(TimestampingServiceView)
+        with self.context.change() as tables:
             tables.timestamping.remove(asked.name, asked.url)
 
     async def timestamp_order(self, _call: Call) -> str:
-        return self.desk.process.settings.log.timestamp_order.name
+        return self.context.process.settings.log.timestamp_order.name
 
     # About this server
 
@@ -91,7 +91,7 @@ class System:
         return NodeType("STANDALONE")
 
     async def version(self, _call: Call) -> VersionInfo:
-        configuration = self.desk.process.configuration()
+        configuration = self.context.process.configuration()
         python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
         return VersionInfo(
             f"Sacbé gateway {package_version('sacbe')} (Python {python})",
@@ -105,7 +105,7 @@ class System:
         )
 
 
-def _service(used: UsedService) -> TimestampingService:
+def _service(used: UsedService) -> TimestampingServiceView:
     return msgspec.convert(
-        {"name": used.name, "url": used.url, "cost_type": used.cost_type}, TimestampingService
+        {"name": used.name, "url": used.url, "cost_type": used.cost_type}, TimestampingServiceView
     )

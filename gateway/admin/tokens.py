@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from gateway.admin.keydesk import check_may_request, member_of, row, usage_of
+from gateway.admin.keycontext import check_may_request, member_of, row, usage_of
 from gateway.admin.keyviews import KeyView, TokenView, key_view, token_view
-from serving.problems import bad_request
+from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.admin.keydesk import KeyDesk
-    from serving.operations import Call, Operation
+    from gateway.admin.keycontext import KeyAdminContext
+    from serving.api.operations import Call, Operation
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
@@ -69,9 +69,9 @@ class KeyWithCsrId(msgspec.Struct, frozen=True):
     csr_id: str
 
 
-def operations(desk: KeyDesk) -> Sequence[Operation]:
+def operations(context: KeyAdminContext) -> Sequence[Operation]:
     """The rows."""
-    api = _Tokens(desk)
+    api = _TokenHandlers(context)
     one, login = "/tokens/{id}", "ACTIVATE_DEACTIVATE_TOKEN"
     return (
         row("GET", "/tokens", api.all, "Tokens with keys, certificates and requests", "VIEW_KEYS", answer=list[TokenView]),
@@ -92,20 +92,20 @@ def operations(desk: KeyDesk) -> Sequence[Operation]:
     )  # fmt: skip
 
 
-class _Tokens:
-    def __init__(self, desk: KeyDesk) -> None:
-        self._desk = desk
-        self._keys = desk.keys
+class _TokenHandlers:
+    def __init__(self, context: KeyAdminContext) -> None:
+        self._context = context
+        self._keys = context.keys
 
     async def all(self, call: Call) -> list[TokenView]:
-        return [token_view(token, self._desk, call) for token in await self._keys.tokens()]
+        return [token_view(token, self._context, call) for token in await self._keys.tokens()]
 
     async def one(self, call: Call) -> TokenView:
-        return token_view(await self._keys.token(call.path["id"]), self._desk, call)
+        return token_view(await self._keys.token(call.path["id"]), self._context, call)
 
     async def rename(self, call: Call) -> TokenView:
         name = call.body_as(NameBody).name
-        return token_view(await self._keys.rename_token(call.path["id"], name), self._desk, call)
+        return token_view(await self._keys.rename_token(call.path["id"], name), self._context, call)
 
     async def delete(self, call: Call) -> None:
         await self._keys.delete_token(call.path["id"])
@@ -114,10 +114,10 @@ class _Tokens:
         password = call.body_as(LoginBody).password
         if not password:
             raise bad_request("missing_token_password", "the member 'password' is expected")
-        return token_view(await self._keys.login(call.path["id"], password), self._desk, call)
+        return token_view(await self._keys.login(call.path["id"], password), self._context, call)
 
     async def logout(self, call: Call) -> TokenView:
-        return token_view(await self._keys.logout(call.path["id"]), self._desk, call)
+        return token_view(await self._keys.logout(call.path["id"]), self._context, call)
 
     async def change_pin(self, call: Call) -> None:
         body = call.body_as(PinBody)
@@ -126,7 +126,7 @@ class _Tokens:
     async def add_key(self, call: Call) -> KeyView:
         key = await self._keys.generate_key(call.path["id"], call.body_as(LabelBody).label or "")
         call.note(key_id=key.id)
-        return key_view(await self._keys.token(key.token_id), key, self._desk, call)
+        return key_view(await self._keys.token(key.token_id), key, self._context, call)
 
     async def add_key_with_csr(self, call: Call) -> KeyWithCsrId:
         body = call.body_as(KeyLabelWithCsrGenerate)
@@ -142,7 +142,7 @@ class _Tokens:
             asked.subject_field_values,
         )
         if asked.acme_order:
-            await self._desk.orders.order(key.id, request.id)
+            await self._context.orders.order(key.id, request.id)
         token, key = await self._keys.key(key.id)
         call.note(key_id=key.id, csr_id=request.id, subject=dict(request.values))
-        return KeyWithCsrId(key_view(token, key, self._desk, call), request.id)
+        return KeyWithCsrId(key_view(token, key, self._context, call), request.id)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from gateway.admin.desk import Desk, client_id, instant, row
+from gateway.admin.context import AdminContext, client_id, instant, row
 from gateway.admin.values import EncodedId
-from gateway.monitoring.store import Wanted
+from gateway.monitoring.store import RecordFilter
 from schemas.identifiers import ServiceId
-from serving.problems import bad_request
+from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.operations import Call, Operation
+    from serving.api.operations import Call, Operation
 
 MOST_SPANS = 5000
 
@@ -46,7 +46,7 @@ class OperationalDataInterval(msgspec.Struct, frozen=True):
 class Traffic:
     """The handlers."""
 
-    desk: Desk
+    context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
         """Their rows."""
@@ -66,12 +66,12 @@ class Traffic:
                 "invalid_interval",
                 f"records_to must follow records_from by at most {MOST_SPANS} intervals; {spans} were asked for",
             )
-        wanted = Wanted(
+        wanted = RecordFilter(
             asked.security_server_type,
             client_id(asked.member_id) if asked.member_id else None,
             _service(asked.service_id) if asked.service_id else None,
         )
-        found = await asyncio.to_thread(self.desk.gateway.records.count, begin_ms, spans, span_ms, wanted)
+        found = await asyncio.to_thread(self.context.gateway.records.count, begin_ms, spans, span_ms, wanted)
         return [
             OperationalDataInterval(
                 instant(datetime.fromtimestamp(c.begin_ms / 1000, UTC)), c.succeeded, c.failed

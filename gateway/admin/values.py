@@ -21,7 +21,7 @@ CostType = Literal["FREE", "PAID", "UNDEFINED"]
 Usage = Literal["AUTHENTICATION", "SIGNING"]
 
 
-class CodeWithDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+class CodeWithMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """A code with positional details."""
 
     code: str
@@ -34,7 +34,7 @@ class IgnoreWarnings(msgspec.Struct, frozen=True):
     ignore_warnings: bool = False
 
 
-class SecurityServer(msgspec.Struct, frozen=True, omit_defaults=True):
+class SecurityServerView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A security server of the global configuration."""
 
     id: str
@@ -45,9 +45,9 @@ class SecurityServer(msgspec.Struct, frozen=True, omit_defaults=True):
     server_address: str | None = None
 
 
-def server_view(server: ServerId, address: str | None) -> SecurityServer:
+def server_view(server: ServerId, address: str | None) -> SecurityServerView:
     """A security server as the API shows it."""
-    return SecurityServer(
+    return SecurityServerView(
         server.encoded(),
         server.instance,
         server.member_class,
@@ -67,7 +67,7 @@ class ServiceClient(msgspec.Struct, frozen=True, omit_defaults=True):
     rights_given_at: str | None = None
 
 
-class TimestampingService(msgspec.Struct, frozen=True, omit_defaults=True):
+class TimestampingServiceView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A timestamping authority. Without a cost type the approved one's is taken."""
 
     name: Text

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.edges.tokenfiles import write_whole
-from gateway.keyconf.model import KeyRefused
+from gateway.keys.model import KeyRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

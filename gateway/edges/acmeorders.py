@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from certs.certificates import parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
-from gateway.keyconf.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
-from gateway.keyconf.surroundings import Orders
+from gateway.keys.context import Orders
+from gateway.keys.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
-    from gateway.config import Acme
-    from gateway.keyconf.operations import KeyOperations
-    from gateway.keyconf.store import KeyConfStore
+    from gateway.keys.operations import KeyOperations
+    from gateway.keys.store import KeyConfStore
+    from gateway.settings.config import Acme
     from schemas.globalconf.shared import AcmeServer, ApprovedCa
     from schemas.identifiers import ClientId
-    from serving.pace import Pace
+    from serving.process.pace import Pace
 
 log = logging.getLogger("gateway.acme")
 
@@ -50,7 +50,7 @@ class AcmeOrders:
         self._environ = environ
         self.board = ChallengeBoard()
 
-    def take_settings(self, settings: Acme) -> None:
+    def reconfigure(self, settings: Acme) -> None:
         """Order with other contacts from now on."""
         self._settings = settings
 

@@ -44,7 +44,7 @@ from schemas.globalconf.parts import (
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
-from serving.pace import Pace
+from serving.process.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +120,7 @@ class ConfigurationClient:
         """Where the own instance's configuration came from the last time it came."""
         return self._working.get(self._anchor.instance)
 
-    def take_settings(self, settings: ConfigurationSettings) -> None:
+    def reconfigure(self, settings: ConfigurationSettings) -> None:
         """Go on with other intervals."""
         self._settings = settings
         self._pace.changed()

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, send_answer
+from gateway.edges.http import Bounds, DataPlaneServer, ListenerAnswer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
@@ -35,11 +35,11 @@ from schemas.metadata import render_clients_json, render_clients_xml
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.exchange.ports import Road
+    from gateway.exchange.ports import ExchangeContext
     from gateway.exchange.protocols import A, ConsumerProtocol, Q
-    from gateway.messagelog.export import Download
+    from gateway.messagelog.export import EvidenceFile
 
-    AsicDownload = Callable[[dict[str, str]], Awaitable[Download]]
+    AsicDownload = Callable[[dict[str, str]], Awaitable[EvidenceFile]]
     VerificationConf = Callable[[], bytes]
 
 log = logging.getLogger("gateway.consumers")
@@ -50,7 +50,7 @@ class ConsumerListener:
 
     def __init__(
         self,
-        road: Road,
+        context: ExchangeContext,
         spelling: Spelling,
         asic: AsicDownload,
         verificationconf: VerificationConf,
@@ -58,14 +58,14 @@ class ConsumerListener:
         idle_s: float = 30.0,
     ) -> None:
         self._idle_s = idle_s
-        self._road = road
+        self._context = context
         self._spelling = spelling
         self._asic = asic
         self._verificationconf = verificationconf
 
-    def take_settings(self, road: Road, spelling: Spelling, idle_s: float) -> None:
+    def reconfigure(self, context: ExchangeContext, spelling: Spelling, idle_s: float) -> None:
         """Serve the requests that come from now on otherwise; those under way keep what they began with."""
-        self._road, self._spelling, self._idle_s = road, spelling, idle_s
+        self._context, self._spelling, self._idle_s = context, spelling, idle_s
 
     def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
@@ -100,7 +100,7 @@ class ConsumerListener:
         protocol: ConsumerProtocol[Q, A],
         render_fault: Callable[[RawRequest, Fault], web.Response],
     ) -> web.StreamResponse:
-        record = ExchangeRecord("Client", self._road.now())
+        record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         asked = ConsumerRequest(
             request.method,
@@ -110,7 +110,7 @@ class ConsumerListener:
             _connection(request),
         )
         try:
-            answer = await exchange(self._road, asked, protocol, record)
+            answer = await exchange(self._context, asked, protocol, record)
             return await _send(request, answer, self._idle_s)
         except Fault as err:
             fault = err
@@ -123,17 +123,17 @@ class ConsumerListener:
                 "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
             )
         finally:
-            report_exchange(log, record.finish(self._road.now(), fault))
-            self._road.observe(record)
+            report_exchange(log, record.finish(self._context.now(), fault))
+            self._context.observe(record)
         return render_fault(request, fault)
 
     async def _give_containers(self, request: RawRequest) -> web.StreamResponse:
         query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
         with origin(Origin.CLIENT_PROXY):
-            check_fresh(self._road.configuration(), self._road.now())
+            check_fresh(self._context.configuration(), self._context.now())
             self._check_may_read(request, query)
             download = await self._asic(query)
-        answer = Answer(
+        answer = ListenerAnswer(
             headers={
                 "Content-Type": download.content_type,
                 "Content-Disposition": f'attachment; filename="{download.file_name}"',
@@ -152,20 +152,20 @@ class ConsumerListener:
             query["memberCode"],
             query.get("subsystemCode") or None,
         )
-        client = self._road.serverconf().client(client_id)
+        client = self._context.serverconf().client(client_id)
         if client is None:
             raise BadMessage(
                 Kind.NOT_FOUND,
                 f"{client_id.path()} is not a client of this security server; it has no records here",
             )
-        check_consumer_system(client, _connection(request), self._road.own_certificates())
+        check_consumer_system(client, _connection(request), self._context.own_certificates())
 
     def _give_clients(self, request: RawRequest, *, as_json: bool) -> web.Response:
         """Who is there: XML, or JSON where it is accepted; the path GovStack names gives JSON."""
         query = dict(parse_qsl(request.target.partition("?")[2]))
         try:
             with origin(Origin.CLIENT_PROXY):
-                configuration = check_fresh(self._road.configuration(), self._road.now())
+                configuration = check_fresh(self._context.configuration(), self._context.now())
             with origin(Origin.CLIENT):
                 clients = list_clients(configuration, query.get("xRoadInstance"))
         except Fault as fault:
@@ -177,22 +177,22 @@ class ConsumerListener:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _give_wsdl(self, request: RawRequest) -> web.Response:
-        record = ExchangeRecord("Client", self._road.now())
+        record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         query = dict(parse_qsl(request.target.partition("?")[2]))
         try:
             with origin(Origin.CLIENT_PROXY):
-                body = await fetch_wsdl(self._road, query, record)
+                body = await fetch_wsdl(self._context, query, record)
         except Fault as err:
             fault = err
             raise
         finally:
-            report_exchange(log, record.finish(self._road.now(), fault))
+            report_exchange(log, record.finish(self._context.now(), fault))
         return web.Response(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
 
     def _give_verificationconf(self) -> web.Response:
         with origin(Origin.CLIENT_PROXY):
-            check_fresh(self._road.configuration(), self._road.now())
+            check_fresh(self._context.configuration(), self._context.now())
         return web.Response(
             body=self._verificationconf(),
             headers={
@@ -252,7 +252,7 @@ def _connection(request: RawRequest) -> ConsumerConnection:
 
 
 async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> web.StreamResponse:
-    response = Answer(status=answer.status, reason=answer.reason, headers=answer.headers)
+    response = ListenerAnswer(status=answer.status, reason=answer.reason, headers=answer.headers)
     try:
         if answer.chunks is None:
             return await _send_empty(request, response)
@@ -261,7 +261,7 @@ async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> 
         discard_all(answer.bodies)
 
 
-async def _send_empty(request: RawRequest, response: Answer) -> web.StreamResponse:
+async def _send_empty(request: RawRequest, response: ListenerAnswer) -> web.StreamResponse:
     if request.method != "HEAD" and response.status not in (204, 304):
         response.content_length = 0
     await response.prepare(request)

@@ -86,7 +86,7 @@ class RawRequest(web.BaseRequest):
             yield chunk
 
 
-class Answer(web.StreamResponse):
+class ListenerAnswer(web.StreamResponse):
     """An answer whose head leaves with the first bytes of its body: one system call, and over TLS one record, less."""
 
     _send_headers_immediately = False
@@ -94,7 +94,7 @@ class Answer(web.StreamResponse):
 
 async def send_answer(
     request: RawRequest,
-    answer: Answer,
+    answer: ListenerAnswer,
     chunks: AsyncIterator[bytes],
     *,
     stall_s: float = STALL_S,

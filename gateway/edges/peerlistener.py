@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from certs.tls import peer_certificates
-from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, send_answer
+from gateway.edges.http import Bounds, DataPlaneServer, ListenerAnswer, RawRequest, send_answer
 from gateway.edges.report import report_exchange
 from gateway.exchange import provider, wire
 from gateway.exchange.record import ExchangeRecord
@@ -23,7 +23,7 @@ from schemas.faults import Fault, Kind, Origin, PeerFault, Spelling
 from schemas.faultxml import render_soap_fault
 
 if TYPE_CHECKING:
-    from gateway.exchange.ports import Road
+    from gateway.exchange.ports import ExchangeContext
 
 log = logging.getLogger("gateway.peers")
 
@@ -34,13 +34,13 @@ IDLE_S = 60.0
 class PeerListener:
     """Serves security servers."""
 
-    def __init__(self, road: Road, spelling: Spelling) -> None:
-        self._road = road
+    def __init__(self, context: ExchangeContext, spelling: Spelling) -> None:
+        self._context = context
         self._spelling = spelling
 
-    def take_settings(self, road: Road, spelling: Spelling) -> None:
+    def reconfigure(self, context: ExchangeContext, spelling: Spelling) -> None:
         """Serve the messages that come from now on otherwise."""
-        self._road, self._spelling = road, spelling
+        self._context, self._spelling = context, spelling
 
     def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
@@ -48,7 +48,7 @@ class PeerListener:
 
     async def handle(self, request: RawRequest) -> web.StreamResponse:
         """One message of a peer."""
-        record = ExchangeRecord("Producer", self._road.now())
+        record = ExchangeRecord("Producer", self._context.now())
         fault: Fault | None = None
         try:
             return await self._serve(request, record)
@@ -64,8 +64,8 @@ class PeerListener:
                 "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
             )
         finally:
-            report_exchange(log, record.finish(self._road.now(), fault))
-            self._road.observe(record)
+            report_exchange(log, record.finish(self._context.now(), fault))
+            self._context.observe(record)
         return self._fault_answer(fault)
 
     async def _serve(self, request: RawRequest, record: ExchangeRecord) -> web.StreamResponse:
@@ -82,7 +82,7 @@ class PeerListener:
             chunks=request.arriving(IDLE_S),
             certificates=() if ssl_object is None else peer_certificates(ssl_object),
         )
-        answered = await provider.serve(self._road, came, record)
+        answered = await provider.serve(self._context, came, record)
         try:
             return await _send(request, answered)
         finally:
@@ -98,7 +98,7 @@ class PeerListener:
 
     def _passed_on(self, raw: bytes) -> web.Response:
         """A fault of the provider's system, as X-Road passes it on: the only part of an unsigned message."""
-        writer = transport.ProxyMessageWriter(wire.new_boundary(self._road.new_id()))
+        writer = transport.ProxyMessageWriter(wire.new_boundary(self._context.new_id()))
         return web.Response(
             status=200,
             body=writer.fault(raw) + writer.close(),
@@ -116,4 +116,6 @@ async def _send(request: RawRequest, answered: provider.PeerResponse) -> web.Str
     headers = {"content-type": answered.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM}
     if answered.original_content_type:
         headers[wire.ORIGINAL_CONTENT_TYPE_HEADER] = answered.original_content_type
-    return await send_answer(request, Answer(status=200, headers=headers), answered.chunks, stall_s=IDLE_S)
+    return await send_answer(
+        request, ListenerAnswer(status=200, headers=headers), answered.chunks, stall_s=IDLE_S
+    )

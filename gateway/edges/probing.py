@@ -18,7 +18,7 @@ from schemas.identifiers import ServiceId
 from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
-    from gateway.management import ManagementRoad
+    from gateway.management.requests import ManagementChannel
     from schemas.identifiers import ClientId, ServerId
 
 LIST_METHODS = "listMethods"
@@ -41,7 +41,7 @@ class Failed:
     detail: str
 
 
-async def probe_rest(road: ManagementRoad, probe: Probe) -> Failed | None:
+async def probe_rest(channel: ManagementChannel, probe: Probe) -> Failed | None:
     """Ask over REST; None when the answer was good."""
     path = "/r1/" + "/".join(quote(part, safe="") for part in (*probe.target.components, LIST_METHODS))
     headers = {
@@ -50,7 +50,7 @@ async def probe_rest(road: ManagementRoad, probe: Probe) -> Failed | None:
         "X-Road-Security-Server": _header(probe.server.components),
     }
     try:
-        status, body = await road.ask_own(path, headers)
+        status, body = await channel.ask_own(path, headers)
     except Fault as fault:
         return Failed(fault.code, fault.detail)
     if status == 200:
@@ -62,13 +62,13 @@ async def probe_rest(road: ManagementRoad, probe: Probe) -> Failed | None:
         return Failed("network_error", f"HTTP {status} where 200 was expected")
 
 
-async def probe_soap(road: ManagementRoad, probe: Probe, message_id: str) -> Failed | None:
+async def probe_soap(channel: ManagementChannel, probe: Probe, message_id: str) -> Failed | None:
     """Ask over SOAP; None when the answer was good."""
     body = f'<xroad:{LIST_METHODS} xmlns:xroad="{XROAD_NS}"/>'
     service = ServiceId(probe.target, LIST_METHODS)
     raw = soap.render_request(probe.client, service, message_id, body, security_server=probe.server)
     try:
-        _, answer = await road.send_message(soap.CONTENT_TYPE, raw)
+        _, answer = await channel.send_message(soap.CONTENT_TYPE, raw)
         found = parse_soap_fault(answer)
     except Fault as fault:
         return Failed(fault.code, fault.detail)

@@ -24,10 +24,10 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from certs import ocsp
 from certs.certificates import der_of
 from certs.edges.fetch import fetch_ocsp
 from certs.edges.tokenfiles import write_whole
+from certs.verify import ocsp
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
@@ -155,7 +155,7 @@ class OwnRevocation:
                 return self._responses.get(_sha1(certificate))
         return None
 
-    def take_settings(self, fetch_s: float, retry_s: float, timeout_s: float, order: CostOrder) -> None:
+    def reconfigure(self, fetch_s: float, retry_s: float, timeout_s: float, order: CostOrder) -> None:
         """Go on with other intervals; the next round begins at once."""
         if (fetch_s, retry_s, timeout_s, order) == (
             self._fetch_s,

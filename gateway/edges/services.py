@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+    from gateway.clients.model import ServerConf, Service
     from gateway.exchange.ports import ServiceCall
-    from gateway.serverconf.model import ServerConf, Service
 
 CONNECT_TIMEOUT_S = 30.0
 _AUTO_HEADERS = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)

@@ -20,13 +20,13 @@ from schemas.identifiers import ClientId, ServiceId
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from gateway.exchange.ports import Road
+    from gateway.exchange.ports import ExchangeContext
     from gateway.exchange.record import ExchangeRecord
 
 LARGEST = 32 * 1024 * 1024
 
 
-async def fetch_wsdl(road: Road, query: Mapping[str, str], record: ExchangeRecord) -> bytes:
+async def fetch_wsdl(context: ExchangeContext, query: Mapping[str, str], record: ExchangeRecord) -> bytes:
     """The description of the service that a query names. Raises `Fault` as any exchange does."""
     missing = [n for n in ("xRoadInstance", "memberClass", "memberCode", "serviceCode") if not query.get(n)]
     if missing:
@@ -39,9 +39,9 @@ async def fetch_wsdl(road: Road, query: Mapping[str, str], record: ExchangeRecor
     )
     body = metadata.render_get_wsdl_body(query["serviceCode"], query.get("version") or None)
     raw = soap.render_request(
-        _asking(road), ServiceId(provider, metadata.GET_WSDL), f"wsdl-{road.new_id()}", body
+        _asking(context), ServiceId(provider, metadata.GET_WSDL), f"wsdl-{context.new_id()}", body
     )
-    own = next(iter(road.own_certificates()), None)
+    own = next(iter(context.own_certificates()), None)
     asked = ConsumerRequest(
         "POST",
         "/",
@@ -49,7 +49,7 @@ async def fetch_wsdl(road: Road, query: Mapping[str, str], record: ExchangeRecor
         _once(raw),
         ConsumerConnection(over_tls=True, certificate=own),
     )
-    answer = await exchange(road, asked, SoapConsumer(), record)
+    answer = await exchange(context, asked, SoapConsumer(), record)
     try:
         if not answer.bodies or answer.bodies[0].spool.size > LARGEST:
             raise BadMessage(
@@ -60,8 +60,8 @@ async def fetch_wsdl(road: Road, query: Mapping[str, str], record: ExchangeRecor
         discard_all(answer.bodies)
 
 
-def _asking(road: Road) -> ClientId:
-    serverconf = road.serverconf()
+def _asking(context: ExchangeContext) -> ClientId:
+    serverconf = context.serverconf()
     owner = serverconf.server_id.owner
     clients = sorted((c.id for c in serverconf.clients), key=lambda c: (c.member != owner, c))
     if not clients:

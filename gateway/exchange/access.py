@@ -15,10 +15,10 @@ from schemas.faults import Kind, NotAllowed
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
 
 if TYPE_CHECKING:
-    from gateway.serverconf.model import AccessRight, Endpoint, ServerConf, Service
+    from gateway.clients.model import AccessRight, Endpoint, ServerConf, Service
 
 
-class Groups(Protocol):
+class GlobalGroups(Protocol):
     """What the decision asks of the global configuration."""
 
     def in_global_group(self, client: ClientId, group: GlobalGroupId) -> bool:
@@ -41,7 +41,7 @@ def find_service(serverconf: ServerConf, service_id: ServiceId, *, over_rest: bo
 
 def check_access(
     serverconf: ServerConf,
-    groups: Groups,
+    groups: GlobalGroups,
     client: ClientId,
     service: Service,
     *,
@@ -66,7 +66,7 @@ def check_access(
 
 
 def endpoints_granted(
-    serverconf: ServerConf, groups: Groups, client: ClientId, provider: ClientId, service_code: str
+    serverconf: ServerConf, groups: GlobalGroups, client: ClientId, provider: ClientId, service_code: str
 ) -> tuple[Endpoint, ...]:
     """The endpoints of a service that a client's rights cover; the base endpoint covers every one."""
     rights = serverconf.rights_of(provider, service_code)
@@ -110,7 +110,7 @@ def _covers(endpoint: Endpoint, method: str | None, path: str | None) -> bool:
     return method is not None and path is not None and endpoint.matches(method, path)
 
 
-def _is_subject(serverconf: ServerConf, groups: Groups, client: ClientId, right: AccessRight) -> bool:
+def _is_subject(serverconf: ServerConf, groups: GlobalGroups, client: ClientId, right: AccessRight) -> bool:
     subject = right.subject
     if isinstance(subject, ClientId):
         return subject == client

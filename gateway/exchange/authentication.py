@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.serverconf.model import Client, ConnectionType
+from gateway.clients.model import Client, ConnectionType
 from schemas.faults import Kind, NotAllowed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from certs.verifying import verify_message_signature
+from certs.verify.signature import verify_message_signature
 from gateway.exchange import wire
 from gateway.exchange.authentication import check_consumer_system
 from gateway.exchange.protocols import ConsumerAnswer, ConsumerRequest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.exchange.authentication import ConsumerConnection
-    from gateway.exchange.ports import PeerAnswer, Road
+    from gateway.exchange.ports import ExchangeContext, PeerAnswer
     from gateway.exchange.protocols import A, ConsumerProtocol, Q
     from gateway.exchange.record import ExchangeRecord
     from schemas.identifiers import ClientId
@@ -36,42 +36,44 @@ PROXY_VERSION = "7.8.0"
 
 
 async def exchange(
-    road: Road, asked: ConsumerRequest, protocol: ConsumerProtocol[Q, A], record: ExchangeRecord
+    context: ExchangeContext, asked: ConsumerRequest, protocol: ConsumerProtocol[Q, A], record: ExchangeRecord
 ) -> ConsumerAnswer:
     """Carry one request to its provider and bring the proved answer back.
 
     Raises `Fault` with its origin said; `PeerFault` is the other side's own word, unsigned and passed on as it came.
     """
     with origin(Origin.CLIENT_PROXY):
-        configuration = check_fresh(road.configuration(), road.now())  # 1
-        request = await protocol.read_request(road, asked, configuration.instance)
+        configuration = check_fresh(context.configuration(), context.now())  # 1
+        request = await protocol.read_request(context, asked, configuration.instance)
         try:
             head = protocol.message_of(request)
             record.message(head)
-            _check_client(road, configuration, head, asked.connection)  # 2, 3
+            _check_client(context, configuration, head, asked.connection)  # 2, 3
             servers = choose_servers(configuration, head.service.client, head.security_server)  # 4
-            sent = await protocol.read_bodies(road, asked, request)
+            sent = await protocol.read_bodies(context, asked, request)
         except BaseException:
             protocol.discard(request)
             raise
         try:
-            outgoing = _Outgoing(road, sent)
+            outgoing = _Outgoing(context, sent)
             headers = (*outgoing.headers(), *protocol.headers(request))
             record.message(sent.message)
-            record.request_out(road.now())
-            async with road.peers.send(
+            record.request_out(context.now())
+            async with context.peers.send(
                 servers, head.service.client, headers, outgoing.chunks
             ) as answer:  # 5, 6, 7: the chunks are asked for only once the peer is proved
                 with step(Step.SERVICE_FAILED):
                     reader = wire.MessageReader(
                         answer.content_type,
                         answer.chunks,
-                        road.new_spool,
+                        context.new_spool,
                         is_response=True,
-                        max_body_bytes=road.max_body_bytes,
+                        max_body_bytes=context.max_body_bytes,
                     )
                 try:
-                    return await _take_answer(road, protocol, request, sent.message, answer, reader, record)
+                    return await _take_answer(
+                        context, protocol, request, sent.message, answer, reader, record
+                    )
                 except BaseException:
                     reader.discard()
                     raise
@@ -80,9 +82,12 @@ async def exchange(
 
 
 def _check_client(
-    road: Road, configuration: TrustedConfiguration, message: Message, connection: ConsumerConnection
+    context: ExchangeContext,
+    configuration: TrustedConfiguration,
+    message: Message,
+    connection: ConsumerConnection,
 ) -> None:
-    serverconf = road.serverconf()
+    serverconf = context.serverconf()
     client = serverconf.client(message.client)
     if client is None:
         raise BadMessage(
@@ -91,16 +96,16 @@ def _check_client(
             f"({serverconf.server_id.path()}); check the client that the request names",
         )
     check_registered_here(configuration, serverconf.server_id, message.client, "client", Kind.UNKNOWN_MEMBER)
-    check_consumer_system(client, connection, road.own_certificates())
+    check_consumer_system(client, connection, context.own_certificates())
 
 
 class _Outgoing:
     """The request on its way out. Its chunks are drawn by the connection, once, after the peer has been proved."""
 
-    def __init__(self, road: Road, sent: wire.Outgoing) -> None:
-        self._road = road
+    def __init__(self, context: ExchangeContext, sent: wire.Outgoing) -> None:
+        self._context = context
         self._sent = sent
-        self._writer = transport.ProxyMessageWriter(wire.new_boundary(road.new_id()))
+        self._writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The HTTP headers between gateways that every protocol has."""
@@ -114,19 +119,19 @@ class _Outgoing:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Sign, log, and only then give out the first byte."""
-        road, message = self._road, self._sent.message
-        now = road.now()
-        ocsp_responses = road.identities.authentication_ocsp(now)
-        identity, sign_ocsp = road.identities.signing(message.client, now)
+        context, message = self._context, self._sent.message
+        now = context.now()
+        ocsp_responses = context.identities.authentication_ocsp(now)
+        identity, sign_ocsp = context.identities.signing(message.client, now)
         with step(Step.CANNOT_CREATE_SIGNATURE):
-            signature = await road.signing.sign(identity, sign_ocsp, message.parts(), now)
-        await _log(road, message, message.client, signature, self._sent.bodies)  # 7: no log, no sending
+            signature = await context.signing.sign(identity, sign_ocsp, message.parts(), now)
+        await _log(context, message, message.client, signature, self._sent.bodies)  # 7: no log, no sending
         async for chunk in wire.write_message(self._writer, self._sent, signature, ocsp_responses):
             yield chunk
 
 
 async def _take_answer(
-    road: Road,
+    context: ExchangeContext,
     protocol: ConsumerProtocol[Q, A],
     request: Q,
     sent: Message,
@@ -143,7 +148,7 @@ async def _take_answer(
         answer = protocol.parse_answer(head, sent)
         received = await reader.read_rest()
         message = protocol.answer_message(answer, received.attachments)
-    record.response_in(road.now(), 200)
+    record.response_in(context.now(), 200)
     record.answer(message)
     proof = received.proof()
     with step(Step.SIGNATURE_VERIFICATION):  # 8
@@ -153,16 +158,16 @@ async def _take_answer(
             proof.hash_chain,
             message.parts(),
             sent.service.client.member,
-            check_fresh(road.configuration(), road.now()),
-            road.now(),
+            check_fresh(context.configuration(), context.now()),
+            context.now(),
         )
     protocol.check_answers(request, sent, answer)
-    await _log(road, message, sent.client, proof, received.attachments)  # 9
-    return protocol.render(road, answer, received.attachments, answered.original_content_type)  # 10
+    await _log(context, message, sent.client, proof, received.attachments)  # 9
+    return protocol.render(context, answer, received.attachments, answered.original_content_type)  # 10
 
 
 async def _log(
-    road: Road,
+    context: ExchangeContext,
     message: Message,
     owner: ClientId,
     signature: wire.SignatureLike,
@@ -176,7 +181,7 @@ async def _log(
         hash_chain_result=signature.hash_chain_result,
         hash_chain=signature.hash_chain,
         attachments=tuple(b.spool for b in bodies),
-        at=road.now(),
+        at=context.now(),
     )
     with step(Step.LOGGING_FAILED):
-        await road.log.append(entry)
+        await context.log.append(entry)

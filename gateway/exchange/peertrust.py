@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from certs import chains, ocsp
 from certs.certificates import parse_certificate
+from certs.verify import chain as chains
+from certs.verify import ocsp
 from schemas.faults import Fault, Kind, NotProved
 
 if TYPE_CHECKING:

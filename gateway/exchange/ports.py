@@ -1,6 +1,6 @@
 """What an exchange needs from outside, as ports: each is one honest question or one act.
 
-The consumer and the provider side receive one `Road`. Tests build it from doubles, the application from edges.
+The consumer and the provider side receive one `ExchangeContext`. Tests build it from doubles, the application from edges.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from certs.signing import MessageSignature
-    from certs.tokens import SigningIdentity
+    from certs.tokens.port import SigningIdentity
+    from gateway.clients.model import ServerConf, Service
     from gateway.exchange.record import ExchangeRecord
     from gateway.exchange.wire import Body
     from gateway.messagelog.spool import Spool
     from gateway.messagelog.store import LogEntry
-    from gateway.serverconf.model import ServerConf, Service
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId, ServiceId
-    from schemas.message import Message
-    from schemas.message import Protocol as MessageProtocol
+    from schemas.message import Message, MessageProtocol
 
 
 class Identities(Protocol):
@@ -53,7 +52,7 @@ class Signing(Protocol):
         ...
 
 
-class Log(Protocol):
+class MessageLogPort(Protocol):
     """The message log: returns once the record is durable, or raises `LogFailed`."""
 
     async def append(self, entry: LogEntry) -> int:
@@ -115,7 +114,7 @@ class ServiceAnswer:
         return next((v for n, v in self.headers if n.lower() == name), None)
 
 
-class Services(Protocol):
+class ProviderSystems(Protocol):
     """The providers' information systems."""
 
     def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
@@ -229,7 +228,7 @@ class PeerTrust(Protocol):
 
 
 @dataclass(frozen=True)
-class Road:
+class ExchangeContext:
     """Everything both sides of an exchange are given."""
 
     now: Callable[[], datetime]
@@ -238,9 +237,9 @@ class Road:
     serverconf: Callable[[], ServerConf]
     identities: Identities
     signing: Signing
-    log: Log
+    log: MessageLogPort
     peers: Peers
-    services: Services
+    services: ProviderSystems
     peer_trust: PeerTrust
     new_spool: NewSpool
     own_certificates: Callable[[], Collection[bytes]]

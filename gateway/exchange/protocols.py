@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from gateway.clients.model import ServerConf
     from gateway.exchange.authentication import ConsumerConnection
-    from gateway.exchange.ports import Road, ServiceAnswer, ServiceCall
+    from gateway.exchange.ports import ExchangeContext, ServiceAnswer, ServiceCall
     from gateway.exchange.record import ExchangeRecord
     from gateway.exchange.wire import Body, Outgoing
-    from gateway.serverconf.model import ServerConf
     from schemas.faults import Kind
-    from schemas.message import Message
-    from schemas.message import Protocol as MessageProtocol
+    from schemas.message import Message, MessageProtocol
     from schemas.multipart import Headers
     from schemas.transport import RestPart, SoapPart
 
@@ -79,7 +78,7 @@ class ConsumerProtocol(Protocol[Q, A]):
 
     missing: Kind
 
-    async def read_request(self, road: Road, asked: ConsumerRequest, instance: str) -> Q:
+    async def read_request(self, context: ExchangeContext, asked: ConsumerRequest, instance: str) -> Q:
         """The request's head. Bodies are still to be read."""
         ...
 
@@ -87,7 +86,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         """The request's message, without bodies."""
         ...
 
-    async def read_bodies(self, road: Road, asked: ConsumerRequest, request: Q) -> Outgoing:
+    async def read_bodies(self, context: ExchangeContext, asked: ConsumerRequest, request: Q) -> Outgoing:
         """The whole request, bodies spooled; whoever takes it discards them."""
         ...
 
@@ -112,14 +111,14 @@ class ConsumerProtocol(Protocol[Q, A]):
         ...
 
     def render(
-        self, road: Road, answer: A, bodies: Sequence[Body], original_content_type: str
+        self, context: ExchangeContext, answer: A, bodies: Sequence[Body], original_content_type: str
     ) -> ConsumerAnswer:
         """The answer for the consumer system."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ProvedRequest:
     """A proved request on its way to a service, with its bodies."""
 
     message: Message
@@ -132,11 +131,11 @@ class ProviderProtocol(Protocol[Q]):
     name: MessageProtocol
     missing: Kind
 
-    def check_headers(self, came: PeerRequest) -> None:
+    def check_headers(self, peer_request: PeerRequest) -> None:
         """Refuse HTTP headers between gateways that are wrong in this protocol."""
         ...
 
-    def parse_request(self, head: RestPart | SoapPart, came: PeerRequest) -> Q:
+    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> Q:
         """The request's head. Raises `BadMessage`."""
         ...
 
@@ -153,7 +152,12 @@ class ProviderProtocol(Protocol[Q]):
         ...
 
     async def call(
-        self, road: Road, target: Target, request: Q, carried: Carried, record: ExchangeRecord
+        self,
+        context: ExchangeContext,
+        target: Target,
+        request: Q,
+        carried: ProvedRequest,
+        record: ExchangeRecord,
     ) -> Outgoing:
         """Call the service and give its answer as a message, ready to be signed. A fault of the service's is raised."""
         ...

@@ -15,27 +15,27 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from certs.verifying import verify_message_signature
+from certs.verify.signature import verify_message_signature
 from gateway.exchange import access, wire
 from gateway.exchange.ports import ServiceAnswer
-from gateway.exchange.protocols import Carried, PeerRequest
+from gateway.exchange.protocols import PeerRequest, ProvedRequest
 from gateway.exchange.restprotocol import RestProvider
 from gateway.exchange.routing import check_fresh, check_registered_here
 from gateway.exchange.soapprotocol import SoapProvider
 from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, Step, origin, step
-from schemas.message import Protocol
+from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from certs.configuration import TrustedConfiguration
     from certs.signing import MessageSignature
-    from gateway.exchange.ports import LocalService, Road, ServiceCall
+    from gateway.clients.model import Service
+    from gateway.exchange.ports import ExchangeContext, LocalService, ServiceCall
     from gateway.exchange.protocols import ProviderProtocol, Q, Target
     from gateway.exchange.record import ExchangeRecord
-    from gateway.serverconf.model import Service
     from schemas.identifiers import ClientId
     from schemas.message import Message
 
@@ -56,53 +56,55 @@ class PeerResponse:
         wire.discard_all(self.bodies)
 
 
-async def serve(road: Road, came: PeerRequest, record: ExchangeRecord) -> PeerResponse:
+async def serve(context: ExchangeContext, peer_request: PeerRequest, record: ExchangeRecord) -> PeerResponse:
     """Prove, allow, log and carry out one request, and answer it signed. Raises `Fault` with its origin said."""
     with origin(Origin.SERVER_PROXY):
-        configuration = check_fresh(road.configuration(), road.now())  # 1
-        if came.headers.get(wire.MESSAGE_TYPE_HEADER) == "REST":
-            return await _serve(road, configuration, came, RestProvider(), record)
-        return await _serve(road, configuration, came, SoapProvider(), record)
+        configuration = check_fresh(context.configuration(), context.now())  # 1
+        if peer_request.headers.get(wire.MESSAGE_TYPE_HEADER) == "REST":
+            return await _serve(context, configuration, peer_request, RestProvider(), record)
+        return await _serve(context, configuration, peer_request, SoapProvider(), record)
 
 
 async def _serve(
-    road: Road,
+    context: ExchangeContext,
     configuration: TrustedConfiguration,
-    came: PeerRequest,
+    peer_request: PeerRequest,
     protocol: ProviderProtocol[Q],
     record: ExchangeRecord,
 ) -> PeerResponse:
-    protocol.check_headers(came)
+    protocol.check_headers(peer_request)
     with step(Step.SERVICE_FAILED):
-        reader = _reader(road, came)
+        reader = _reader(context, peer_request)
     try:
         with step(Step.SERVICE_FAILED):
             head = await reader.read_head()  # 1
         if head is None:
             raise BadMessage(protocol.missing, "the peer's request ended before its message")
         with step(Step.SERVICE_FAILED):
-            request = protocol.parse_request(head, came)
+            request = protocol.parse_request(head, peer_request)
             message = protocol.message_of(request)
             record.message(message)
-            protocol.check_target(request, road.serverconf())
-            _check_provider(road, configuration, message)  # 2
-            road.peer_trust.check_consumer_side(
-                configuration, came.certificates, reader.ocsp_responses, message.client, road.now()
+            protocol.check_target(request, context.serverconf())
+            _check_provider(context, configuration, message)  # 2
+            context.peer_trust.check_consumer_side(
+                configuration, peer_request.certificates, reader.ocsp_responses, message.client, context.now()
             )  # 3: before a byte of a body is read
             received = await reader.read_rest()
         proof = received.proof()
         message = message.with_attachments(wire.attachments_of(received.attachments))
         record.message(message)
-        target = _target(road, configuration, protocol, request, message)  # 4
-        _check_signature(proof, message, configuration, road)  # 5
-        await _log(road, message, message.service.client, proof, received.attachments)  # 6: no log, no call
-        record.request_out(road.now())
+        target = _target(context, configuration, protocol, request, message)  # 4
+        _check_signature(proof, message, configuration, context)  # 5
+        await _log(
+            context, message, message.service.client, proof, received.attachments
+        )  # 6: no log, no call
+        record.request_out(context.now())
         outgoing = await protocol.call(
-            road, target, request, Carried(message, received.attachments), record
+            context, target, request, ProvedRequest(message, received.attachments), record
         )  # 7
         record.answer(outgoing.message)
         try:
-            return await _answer(road, message, outgoing)  # 8, 9
+            return await _answer(context, message, outgoing)  # 8, 9
         except BaseException:
             wire.discard_all(outgoing.bodies)
             raise
@@ -110,22 +112,26 @@ async def _serve(
         reader.discard()
 
 
-def _reader(road: Road, came: PeerRequest) -> wire.MessageReader:
-    content_type = came.headers.get("content-type", "")
+def _reader(context: ExchangeContext, peer_request: PeerRequest) -> wire.MessageReader:
+    content_type = peer_request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/mixed"):
         raise BadMessage(
             Kind.INVALID_CONTENT_TYPE,
             f"security servers send multipart/mixed; this request's Content-Type is {content_type!r}",
         )
-    wire.check_hash_algorithm(came.headers.get("x-hash-algorithm"))
+    wire.check_hash_algorithm(peer_request.headers.get("x-hash-algorithm"))
     return wire.MessageReader(
-        content_type, came.chunks, road.new_spool, is_response=False, max_body_bytes=road.max_body_bytes
+        content_type,
+        peer_request.chunks,
+        context.new_spool,
+        is_response=False,
+        max_body_bytes=context.max_body_bytes,
     )
 
 
-def _check_provider(road: Road, configuration: TrustedConfiguration, message: Message) -> None:
+def _check_provider(context: ExchangeContext, configuration: TrustedConfiguration, message: Message) -> None:
     provider = message.service.client
-    serverconf = road.serverconf()
+    serverconf = context.serverconf()
     if serverconf.client(provider) is None:
         raise BadMessage(
             Kind.UNKNOWN_MEMBER,
@@ -135,28 +141,30 @@ def _check_provider(road: Road, configuration: TrustedConfiguration, message: Me
 
 
 def _target(
-    road: Road,
+    context: ExchangeContext,
     configuration: TrustedConfiguration,
     protocol: ProviderProtocol[Q],
     request: Q,
     message: Message,
 ) -> Target:
-    local = road.local_services.find(message.service, protocol.name)
+    local = context.local_services.find(message.service, protocol.name)
     if local is not None:
         return _local_target(local)
-    service = _allowed_service(road, configuration, protocol, request, message)
-    return road.policies.guard(service, lambda call: road.services.call(service, call))
+    service = _allowed_service(context, configuration, protocol, request, message)
+    return context.policies.guard(service, lambda call: context.services.call(service, call))
 
 
 def _allowed_service(
-    road: Road,
+    context: ExchangeContext,
     configuration: TrustedConfiguration,
     protocol: ProviderProtocol[Q],
     request: Q,
     message: Message,
 ) -> Service:
-    serverconf = road.serverconf()
-    service = access.find_service(serverconf, message.service, over_rest=protocol.name is Protocol.REST)
+    serverconf = context.serverconf()
+    service = access.find_service(
+        serverconf, message.service, over_rest=protocol.name is MessageProtocol.REST
+    )
     method, path = protocol.endpoint_of(request) or (None, None)
     access.check_access(serverconf, configuration, message.client, service, method=method, path=path)
     access.check_enabled(service)
@@ -179,7 +187,7 @@ async def _one(chunk: bytes) -> AsyncIterator[bytes]:
 
 
 def _check_signature(
-    proof: MessageSignature, message: Message, configuration: TrustedConfiguration, road: Road
+    proof: MessageSignature, message: Message, configuration: TrustedConfiguration, context: ExchangeContext
 ) -> None:
     with step(Step.SIGNATURE_VERIFICATION):
         verify_message_signature(
@@ -189,18 +197,18 @@ def _check_signature(
             message.parts(),
             message.client.member,
             configuration,
-            road.now(),
+            context.now(),
         )
 
 
-async def _answer(road: Road, request: Message, outgoing: wire.Outgoing) -> PeerResponse:
+async def _answer(context: ExchangeContext, request: Message, outgoing: wire.Outgoing) -> PeerResponse:
     answer, provider = outgoing.message, request.service.client
-    now = road.now()
+    now = context.now()
     with step(Step.CANNOT_CREATE_SIGNATURE):
-        identity, ocsp_responses = road.identities.signing(provider, now)
-        signature = await road.signing.sign(identity, ocsp_responses, answer.parts(), now)  # 8
-    await _log(road, answer, provider, signature, outgoing.bodies)  # 9: no log, no answer
-    writer = transport.ProxyMessageWriter(wire.new_boundary(road.new_id()))
+        identity, ocsp_responses = context.identities.signing(provider, now)
+        signature = await context.signing.sign(identity, ocsp_responses, answer.parts(), now)  # 8
+    await _log(context, answer, provider, signature, outgoing.bodies)  # 9: no log, no answer
+    writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
     return PeerResponse(
         writer.content_type,
         outgoing.original_content_type,
@@ -210,7 +218,7 @@ async def _answer(road: Road, request: Message, outgoing: wire.Outgoing) -> Peer
 
 
 async def _log(
-    road: Road,
+    context: ExchangeContext,
     message: Message,
     owner: ClientId,
     signature: wire.SignatureLike,
@@ -224,7 +232,7 @@ async def _log(
         hash_chain_result=signature.hash_chain_result,
         hash_chain=signature.hash_chain,
         attachments=tuple(b.spool for b in bodies),
-        at=road.now(),
+        at=context.now(),
     )
     with step(Step.LOGGING_FAILED):
-        await road.log.append(entry)
+        await context.log.append(entry)

@@ -9,17 +9,17 @@ from gateway.exchange.protocols import ConsumerAnswer
 from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of, discard_all
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 from schemas.transport import RestPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from gateway.exchange.ports import Road, ServiceAnswer
-    from gateway.exchange.protocols import Carried, ConsumerRequest, PeerRequest, Target
+    from gateway.clients.model import ServerConf
+    from gateway.exchange.ports import ExchangeContext, ServiceAnswer
+    from gateway.exchange.protocols import ConsumerRequest, PeerRequest, ProvedRequest, Target
     from gateway.exchange.record import ExchangeRecord
     from gateway.messagelog.spool import Spool
-    from gateway.serverconf.model import ServerConf
     from schemas.multipart import Headers
     from schemas.transport import SoapPart
 
@@ -29,19 +29,23 @@ class RestConsumer:
 
     missing = Kind.MISSING_REST
 
-    async def read_request(self, road: Road, asked: ConsumerRequest, instance: str) -> rest.RestRequest:
+    async def read_request(
+        self, context: ExchangeContext, asked: ConsumerRequest, instance: str
+    ) -> rest.RestRequest:
         """The message of the HTTP request."""
         return rest.build_request(
-            asked.method, asked.target, asked.headers, instance=instance, new_id=road.new_id
+            asked.method, asked.target, asked.headers, instance=instance, new_id=context.new_id
         )
 
     def message_of(self, request: rest.RestRequest) -> Message:
         """Its message."""
         return request.to_message()
 
-    async def read_bodies(self, road: Road, asked: ConsumerRequest, request: rest.RestRequest) -> Outgoing:
+    async def read_bodies(
+        self, context: ExchangeContext, asked: ConsumerRequest, request: rest.RestRequest
+    ) -> Outgoing:
         """The one body, if a byte of it came."""
-        spool = None if asked.body is None else await _spool_request(road, asked.body)
+        spool = None if asked.body is None else await _spool_request(context, asked.body)
         bodies = () if spool is None else (Body(spool),)
         message = request.to_message(attachments_of(bodies))
         leaving = ServiceCall(
@@ -53,7 +57,7 @@ class RestConsumer:
             bodies,
         )
         try:
-            await road.policies.check_leaving(leaving)
+            await context.policies.check_leaving(leaving)
         except BaseException:
             discard_all(bodies)
             raise
@@ -83,10 +87,14 @@ class RestConsumer:
         rest.check_answers(request, answer, _request_hash(sent))
 
     def render(
-        self, road: Road, answer: rest.RestResponse, bodies: Sequence[Body], original_content_type: str
+        self,
+        context: ExchangeContext,
+        answer: rest.RestResponse,
+        bodies: Sequence[Body],
+        original_content_type: str,
     ) -> ConsumerAnswer:
         """Status, headers and body as the provider gave them."""
-        del road, original_content_type
+        del context, original_content_type
         chunks = bodies[0].spool.chunks() if bodies else None
         return ConsumerAnswer(answer.status, answer.reason, rest.consumer_headers(answer), chunks, bodies)
 
@@ -94,15 +102,15 @@ class RestConsumer:
 class RestProvider:
     """REST on the provider side."""
 
-    name = Protocol.REST
+    name = MessageProtocol.REST
     missing = Kind.MISSING_REST
 
-    def check_headers(self, came: PeerRequest) -> None:
+    def check_headers(self, peer_request: PeerRequest) -> None:
         """REST has none of its own."""
 
-    def parse_request(self, head: RestPart | SoapPart, came: PeerRequest) -> rest.RestRequest:
+    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> rest.RestRequest:
         """The request part."""
-        del came
+        del peer_request
         if not isinstance(head, RestPart) or head.is_response:
             raise BadMessage(Kind.MISSING_REST, "the message has no REST request part")
         return rest.parse_request(head.raw)
@@ -120,10 +128,10 @@ class RestProvider:
 
     async def call(
         self,
-        road: Road,
+        context: ExchangeContext,
         target: Target,
         request: rest.RestRequest,
-        carried: Carried,
+        carried: ProvedRequest,
         record: ExchangeRecord,
     ) -> Outgoing:
         """The service's HTTP answer, whatever its status, as a response message."""
@@ -138,8 +146,8 @@ class RestProvider:
             carried.bodies,
         )
         async with target(asked) as answered:
-            spool = await _spool_answer(road, answered)
-        record.response_in(road.now(), answered.status)
+            spool = await _spool_answer(context, answered)
+        record.response_in(context.now(), answered.status)
         response = rest.build_response(
             answered.status, answered.reason, answered.headers, request, _request_hash(carried.message)
         )
@@ -158,32 +166,34 @@ def _one_body(bodies: Sequence[Body]) -> Sequence[Body]:
     return bodies
 
 
-async def _spool_request(road: Road, chunks: AsyncIterator[bytes]) -> Spool | None:
+async def _spool_request(context: ExchangeContext, chunks: AsyncIterator[bytes]) -> Spool | None:
     def too_large() -> Fault:
         return BadMessage(
             Kind.INVALID_REQUEST,
-            f"the request body is larger than the {road.max_body_bytes} bytes this gateway accepts",
+            f"the request body is larger than the {context.max_body_bytes} bytes this gateway accepts",
         )
 
-    return await _spool(road, chunks, too_large)
+    return await _spool(context, chunks, too_large)
 
 
-async def _spool_answer(road: Road, answered: ServiceAnswer) -> Spool | None:
+async def _spool_answer(context: ExchangeContext, answered: ServiceAnswer) -> Spool | None:
     def too_large() -> Fault:
         return ServiceFailed(
             Kind.INVALID_BODY,
-            f"the service's answer is larger than the {road.max_body_bytes} bytes this gateway accepts",
+            f"the service's answer is larger than the {context.max_body_bytes} bytes this gateway accepts",
         )
 
-    return await _spool(road, answered.chunks, too_large)
+    return await _spool(context, answered.chunks, too_large)
 
 
-async def _spool(road: Road, chunks: AsyncIterator[bytes], too_large: Callable[[], Fault]) -> Spool | None:
+async def _spool(
+    context: ExchangeContext, chunks: AsyncIterator[bytes], too_large: Callable[[], Fault]
+) -> Spool | None:
     """The body, digested on its way; None when no byte of it came."""
-    spool = road.new_spool()
+    spool = context.new_spool()
     try:
         async for chunk in chunks:
-            if spool.size + len(chunk) > road.max_body_bytes:
+            if spool.size + len(chunk) > context.max_body_bytes:
                 raise too_large()
             await spool.write(chunk)
         await spool.finish()

@@ -26,17 +26,17 @@ from gateway.exchange.wire import (
 )
 from schemas import soap
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, ServiceFailed, Step, step
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 from schemas.transport import SoapPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from gateway.exchange.ports import Road, ServiceAnswer
-    from gateway.exchange.protocols import Carried, ConsumerRequest, PeerRequest, Target
+    from gateway.clients.model import ServerConf
+    from gateway.exchange.ports import ExchangeContext, ServiceAnswer
+    from gateway.exchange.protocols import ConsumerRequest, PeerRequest, ProvedRequest, Target
     from gateway.exchange.record import ExchangeRecord
     from gateway.exchange.wire import Body
-    from gateway.serverconf.model import ServerConf
     from schemas.multipart import Headers
     from schemas.transport import RestPart
 
@@ -46,7 +46,7 @@ _BEFORE_THE_CALL = (Kind.SERVICE_MISSING_URL, Kind.SERVICE_MALFORMED_URL)
 
 
 @dataclass(frozen=True, slots=True)
-class SoapAsked:
+class SoapConsumerRequest:
     """A consumer system's request: its envelope read, its attachments still in ``reader``."""
 
     soap: soap.SoapMessage
@@ -72,7 +72,9 @@ class SoapConsumer:
 
     missing = Kind.MISSING_SOAP
 
-    async def read_request(self, road: Road, asked: ConsumerRequest, instance: str) -> SoapAsked:
+    async def read_request(
+        self, context: ExchangeContext, asked: ConsumerRequest, instance: str
+    ) -> SoapConsumerRequest:
         """The envelope, checked as far as it can be on its own."""
         del instance
         with _consumers_own():
@@ -85,7 +87,9 @@ class SoapConsumer:
                     Kind.INVALID_REQUEST,
                     "the request has no Content-Type; text/xml or multipart/related was expected",
                 )
-            reader = EntityReader(content_type, asked.body or _nothing(), road.new_spool, road.max_body_bytes)
+            reader = EntityReader(
+                content_type, asked.body or _nothing(), context.new_spool, context.max_body_bytes
+            )
             envelope = await reader.read_envelope()
             if envelope is None:
                 raise BadMessage(Kind.MISSING_SOAP, "the multipart request has no part; SOAP was expected")
@@ -93,16 +97,18 @@ class SoapConsumer:
             if isinstance(parsed, soap.SoapFault):
                 code = f"{Origin.CLIENT}.{parsed.wire.code.lower()}"
                 raise PeerFault(replace(parsed.wire, code=code))
-        message = parsed.to_message(road.new_id(), is_response=False)
-        return SoapAsked(parsed, envelope, message, action, reader)
+        message = parsed.to_message(context.new_id(), is_response=False)
+        return SoapConsumerRequest(parsed, envelope, message, action, reader)
 
-    def message_of(self, request: SoapAsked) -> Message:
+    def message_of(self, request: SoapConsumerRequest) -> Message:
         """Its message."""
         return request.message
 
-    async def read_bodies(self, road: Road, asked: ConsumerRequest, request: SoapAsked) -> Outgoing:
+    async def read_bodies(
+        self, context: ExchangeContext, asked: ConsumerRequest, request: SoapConsumerRequest
+    ) -> Outgoing:
         """The attachments."""
-        del road
+        del context
         with _consumers_own():
             bodies = await request.reader.read_bodies()
         return Outgoing(
@@ -113,11 +119,11 @@ class SoapConsumer:
             asked.header("content-type") or "",
         )
 
-    def discard(self, request: SoapAsked) -> None:
+    def discard(self, request: SoapConsumerRequest) -> None:
         """Let go of the attachments that have come."""
         request.reader.discard()
 
-    def headers(self, request: SoapAsked) -> Headers:
+    def headers(self, request: SoapConsumerRequest) -> Headers:
         """The SOAPAction, if there was one."""
         return () if request.soap_action is None else ((SOAP_ACTION_HEADER, request.soap_action),)
 
@@ -129,17 +135,21 @@ class SoapConsumer:
         """The answer as a message."""
         return answer.message.with_attachments(attachments_of(bodies))
 
-    def check_answers(self, request: SoapAsked, sent: Message, answer: SoapReceived) -> None:
+    def check_answers(self, request: SoapConsumerRequest, sent: Message, answer: SoapReceived) -> None:
         """Headers and the request hash are the request's."""
         with step(Step.SERVICE_FAILED):
             soap.check_consistent(request.soap, answer.soap)
         soap.check_request_hash(sent.digest, answer.soap)
 
     def render(
-        self, road: Road, answer: SoapReceived, bodies: Sequence[Body], original_content_type: str
+        self,
+        context: ExchangeContext,
+        answer: SoapReceived,
+        bodies: Sequence[Body],
+        original_content_type: str,
     ) -> ConsumerAnswer:
         """The envelope, in the provider's multipart where it was one."""
-        content_type = content_type_for(original_content_type, bodies, new_boundary(road.new_id()))
+        content_type = content_type_for(original_content_type, bodies, new_boundary(context.new_id()))
         chunks = write_entity(answer.envelope, bodies, content_type)
         return ConsumerAnswer(200, "OK", (("Content-Type", content_type),), chunks, bodies)
 
@@ -147,20 +157,20 @@ class SoapConsumer:
 class SoapProvider:
     """SOAP on the provider side."""
 
-    name = Protocol.SOAP
+    name = MessageProtocol.SOAP
     missing = Kind.MISSING_SOAP
 
-    def check_headers(self, came: PeerRequest) -> None:
+    def check_headers(self, peer_request: PeerRequest) -> None:
         """The SOAPAction is one."""
-        soap.check_soap_action(came.headers.get(SOAP_ACTION_HEADER))
+        soap.check_soap_action(peer_request.headers.get(SOAP_ACTION_HEADER))
 
-    def parse_request(self, head: RestPart | SoapPart, came: PeerRequest) -> SoapReceived:
+    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> SoapReceived:
         """The request's envelope."""
-        received = _parse_part(head, came.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
+        received = _parse_part(head, peer_request.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
         return replace(
             received,
-            original_content_type=came.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
-            soap_action=came.headers.get(SOAP_ACTION_HEADER),
+            original_content_type=peer_request.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
+            soap_action=peer_request.headers.get(SOAP_ACTION_HEADER),
         )
 
     def message_of(self, request: SoapReceived) -> Message:
@@ -181,15 +191,15 @@ class SoapProvider:
 
     async def call(
         self,
-        road: Road,
+        context: ExchangeContext,
         target: Target,
         request: SoapReceived,
-        carried: Carried,
+        carried: ProvedRequest,
         record: ExchangeRecord,
     ) -> Outgoing:
         """The service's answer with the request's hash put in."""
         original = request.original_content_type
-        content_type = content_type_for(original, carried.bodies, new_boundary(road.new_id()))
+        content_type = content_type_for(original, carried.bodies, new_boundary(context.new_id()))
         asked = ServiceCall(
             carried.message,
             "POST",
@@ -200,13 +210,17 @@ class SoapProvider:
         )
         with _services_own():
             async with target(asked) as answered:
-                return await _read_answer(road, request, carried, answered, record)
+                return await _read_answer(context, request, carried, answered, record)
 
 
 async def _read_answer(
-    road: Road, request: SoapReceived, carried: Carried, answered: ServiceAnswer, record: ExchangeRecord
+    context: ExchangeContext,
+    request: SoapReceived,
+    carried: ProvedRequest,
+    answered: ServiceAnswer,
+    record: ExchangeRecord,
 ) -> Outgoing:
-    record.response_in(road.now(), answered.status)
+    record.response_in(context.now(), answered.status)
     if answered.status not in _ANSWER_STATUS:
         raise ServiceFailed(
             Kind.HTTP_ERROR, f"the service answered HTTP {answered.status}; 200 or 500 was expected"
@@ -215,7 +229,7 @@ async def _read_answer(
     content_type = answered.header("content-type")
     if not content_type:
         raise ServiceFailed(Kind.INVALID_CONTENT_TYPE, "the service's answer has no Content-Type")
-    reader = EntityReader(content_type, answered.chunks, road.new_spool, road.max_body_bytes)
+    reader = EntityReader(content_type, answered.chunks, context.new_spool, context.max_body_bytes)
     try:
         envelope = await reader.read_envelope()
         if envelope is None:

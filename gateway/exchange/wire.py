@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from certs.signing import MessageSignature
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, PeerFault
-from schemas.message import Attachment
-from schemas.message import Protocol as MessageProtocol
+from schemas.message import Attachment, MessageProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

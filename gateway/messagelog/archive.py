@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 from certs.algorithms import DigestAlgorithm
-from schemas.asic import ZIP_ERRORS
+from schemas.asic.container import ZIP_ERRORS
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 
 if TYPE_CHECKING:
@@ -53,21 +53,21 @@ class Grouping(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ArchiveLink:
     """The end of an archive: its last digest in hex, and its file's name. Both empty before the first archive."""
 
     digest: str = ""
     file_name: str = ""
 
 
-FIRST = Link()
+FIRST = ArchiveLink()
 
 
 @dataclass(frozen=True, slots=True)
 class LinkingInfo:
     """What an archive says of itself: the archive before it and, in order, (digest of the chain, container's name)."""
 
-    previous: Link
+    previous: ArchiveLink
     algorithm: DigestAlgorithm
     entries: tuple[tuple[str, str], ...]
 
@@ -101,7 +101,9 @@ def parse_linking_info(raw: bytes) -> LinkingInfo:
     if len({n for _, n in entries}) != len(entries):
         raise malformed("the linking info names a container twice")
     return LinkingInfo(
-        Link("" if digest == "-" else digest, "" if file_name == "-" else file_name), algorithm, entries
+        ArchiveLink("" if digest == "-" else digest, "" if file_name == "-" else file_name),
+        algorithm,
+        entries,
     )
 
 
@@ -117,7 +119,7 @@ def archive_file_name(group: str, start: datetime, end: datetime, last_digest: s
 class ArchiveChain:
     """The linking info of an archive that is being written."""
 
-    def __init__(self, previous: Link, algorithm: DigestAlgorithm) -> None:
+    def __init__(self, previous: ArchiveLink, algorithm: DigestAlgorithm) -> None:
         self.algorithm = algorithm
         self._previous = previous
         self._entries: list[tuple[str, str]] = []
@@ -142,9 +144,9 @@ class ArchiveChain:
         """The linking info."""
         return render_linking_info(LinkingInfo(self._previous, self.algorithm, tuple(self._entries)))
 
-    def link(self, group: str) -> Link:
+    def link(self, group: str) -> ArchiveLink:
         """The link to the archive, with its file's name."""
-        return Link(
+        return ArchiveLink(
             self.last_digest, archive_file_name(group, min(self._times), max(self._times), self.last_digest)
         )
 
@@ -153,7 +155,7 @@ class ArchiveWriter:
     """Writes one archive: `add` containers, then `finish`."""
 
     def __init__(
-        self, out: IO[bytes], previous: Link, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
+        self, out: IO[bytes], previous: ArchiveLink, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
     ) -> None:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
         self._chain = ArchiveChain(previous, algorithm)
@@ -173,7 +175,7 @@ class ArchiveWriter:
         self.size_bytes += digesting.size
         self._chain.add(name, at, digesting.digest())
 
-    def finish(self, group: str) -> Link:
+    def finish(self, group: str) -> ArchiveLink:
         """Write the linking info and close the zip; the link to this archive, with its file's name."""
         self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
         self._zip.close()
@@ -218,7 +220,7 @@ class Digesting(io.RawIOBase):
 class ArchiveVerdict:
     """What an archive was found to be: its own link's digest, the archive before it, and its containers."""
 
-    previous: Link
+    previous: ArchiveLink
     last_digest: str
     containers: list[str] = field(default_factory=list)
     # Sealed archives only, looked into with the log's keys: whose key is destroyed.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from certs import timestamps
 from certs.edges.fetch import TIMEOUT_S, fetch_timestamp
+from certs.verify import timestamp as timestamps
 from schemas.faults import Kind, LogFailed, NotProved, Step, step
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 

@@ -16,11 +16,11 @@ from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote_plus
 
 from gateway.messagelog.spool import SealedTemporary
-from schemas import asic
-from schemas.asicmanifest import MIMETYPE
+from schemas.asic import container as asic
+from schemas.asic.manifest import MIMETYPE
+from schemas.asic.withheld import MESSAGE_URI, Order, Reason, Withheld, WithheldPart
 from schemas.faults import BadMessage, Kind, LogFailed
 from schemas.identifiers import ClientId
-from schemas.withheld import MESSAGE_URI, Order, Reason, Withheld, WithheldPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class EvidenceFile:
     """A file to give out; ``chunks`` may be drawn once."""
 
     content_type: str
@@ -42,7 +42,7 @@ class Download:
 
 async def asic_download(
     message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]
-) -> Download:
+) -> EvidenceFile:
     """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `LogFailed`."""
     only_request, only_response = "requestOnly" in query, "responseOnly" in query
     unique = "unique" in query
@@ -75,9 +75,9 @@ async def asic_download(
         _write, records, message_log.reader, unique=unique, digests_only="digestsOnly" in query
     )
     if unique:
-        return Download(MIMETYPE, container_name(records[0]), _chunks(file))
+        return EvidenceFile(MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
-    return Download("application/zip", f"{quote_plus(message_id)}{suffix}.zip", _chunks(file))
+    return EvidenceFile("application/zip", f"{quote_plus(message_id)}{suffix}.zip", _chunks(file))
 
 
 def container_name(record: LogRecord) -> str:

@@ -20,7 +20,7 @@ from gateway.messagelog.record import sealed_label
 from gateway.messagelog.rows import to_moment
 from gateway.messagelog.sealing import CHUNK, NONCE_BYTES, seal
 from gateway.messagelog.spool import write_sealed
-from serving.database import connect
+from serving.storage.database import connect
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,8 +11,8 @@ from gateway.messagelog import rows
 from gateway.messagelog.keytree import Destroyed
 from gateway.messagelog.record import (
     FIRST_CHAIN_VALUE,
-    Form,
     Links,
+    RecordForm,
     Unstamped,
     chain_value,
     record_digest,
@@ -116,7 +116,7 @@ class LogReader:
 
     def open_message(self, record: LogRecord) -> bytes:
         """The message as it is in the log. Raises `LogFailed` when it does not open, or was erased."""
-        if record.form is Form.CLEAR:
+        if record.form is RecordForm.CLEAR:
             return record.message
         return open_sealed(self._key(record), record.message, sealed_label(record.id, "message"))
 
@@ -180,7 +180,7 @@ class LogReader:
                 message = self.open_message(record)
             except Fault:
                 return None
-            whole = record.form is Form.SEALED and not record.is_reduced
+            whole = record.form is RecordForm.SEALED and not record.is_reduced
             if whole and hashlib.sha512(message).digest() != record.message_digest:
                 return None
             fields[rows.MESSAGE_PLACE] = message

@@ -45,7 +45,7 @@ class LogEntry:
     at: datetime
 
 
-class Form(enum.IntEnum):
+class RecordForm(enum.IntEnum):
     """How a record's content is kept."""
 
     CLEAR = 0  # by a version before this; sealed at the next start
@@ -115,7 +115,7 @@ class LogRecord:
     hash_chain_result: bytes | None
     hash_chain: bytes | None
     at: datetime
-    form: Form
+    form: RecordForm
     links: Links
     message_digest: bytes
     is_reduced: bool = False

@@ -20,15 +20,15 @@ from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder
-from gateway.messagelog.archive import FIRST, ArchiveWriter, Grouping, Link
+from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Grouping
 from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.steps import DATABASE
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.identifiers import ClientId
-from serving.database import connect
-from serving.pace import Pace
+from serving.process.pace import Pace
+from serving.storage.database import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ class Retention:
         self.folder = folder / "archive"
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
-    def take_settings(self, settings: RetentionSettings) -> None:
+    def reconfigure(self, settings: RetentionSettings) -> None:
         """Go on with another interval, grouping or age."""
         self._settings = settings
         self._pace.changed()
@@ -187,8 +187,8 @@ class Retention:
         return target, archived
 
     def _fill(
-        self, file: IO[bytes], previous: Link, group: str, record_ids: Sequence[int]
-    ) -> tuple[Link, int]:
+        self, file: IO[bytes], previous: ArchiveLink, group: str, record_ids: Sequence[int]
+    ) -> tuple[ArchiveLink, int]:
         """Write as many records as the archive takes; its link and how many they were."""
         writer = SealedArchiveWriter(file, previous) if self._settings.seal else ArchiveWriter(file, previous)
         archived = 0
@@ -214,7 +214,7 @@ class Retention:
         )
 
     def _mark(
-        self, connection: sqlite3.Connection, group: str, link: Link, record_ids: Sequence[int]
+        self, connection: sqlite3.Connection, group: str, link: ArchiveLink, record_ids: Sequence[int]
     ) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -329,8 +329,8 @@ class Retention:
         return int(last)
 
 
-def _last_archive(connection: sqlite3.Connection, group: str) -> Link:
+def _last_archive(connection: sqlite3.Connection, group: str) -> ArchiveLink:
     row = connection.execute(
         "SELECT digest, file_name FROM archive WHERE group_name = ? ORDER BY id DESC LIMIT 1", (group,)
     ).fetchone()
-    return FIRST if row is None else Link(*row)
+    return FIRST if row is None else ArchiveLink(*row)

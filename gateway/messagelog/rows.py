@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from gateway.messagelog.record import (
     ErasureOrder,
-    Form,
     Links,
     LogEntry,
     LoggedAttachment,
     LogRecord,
+    RecordForm,
     Side,
 )
 from schemas.identifiers import ClientId
@@ -102,7 +102,7 @@ def record_of(row: Sequence[object], attachments: Sequence[Sequence[object]]) ->
         hash_chain_result=_bytes(row[11]),
         hash_chain=_bytes(row[12]),
         at=to_moment(row[13]),
-        form=Form(int(str(row[14]))),
+        form=RecordForm(int(str(row[14]))),
         links=Links(int(str(row[15]))),
         message_digest=_bytes(row[16]) or b"",
         is_reduced=bool(row[17]),

@@ -1,6 +1,6 @@
 """Sealed archives: X-Road's archive of signed containers, each container sealed under its record's own key.
 
-``mlog-….zip.sealed`` is a zip of, for every container: ``NAME.asice``, by its digests alone (`schemas.withheld`), and
+``mlog-….zip.sealed`` is a zip of, for every container: ``NAME.asice``, by its digests alone (`schemas.asic.withheld`), and
 ``NAME.asice.sealed``, the whole container sealed; then ``linkinginfo``, word for word that of the archive as X-Road writes it,
 over the whole containers; then ``seals.json``, each container's digest and its sealed key. So the chain of archives and every
 signature can be verified without any key; with the log's keys `open_archive` gives the very archive that X-Road would have
@@ -25,9 +25,9 @@ from certs.algorithms import DigestAlgorithm
 from gateway.messagelog.archive import (
     LINKING_INFO,
     ArchiveChain,
+    ArchiveLink,
     ArchiveVerdict,
     Digesting,
-    Link,
     check_chain,
     check_previous,
     entry_of,
@@ -37,7 +37,7 @@ from gateway.messagelog.archive import (
 )
 from gateway.messagelog.keytree import Destroyed
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES, StreamSealer, open_sealed, open_stream, seal
-from schemas.asic import ZIP_ERRORS
+from schemas.asic.container import ZIP_ERRORS
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _SEALS = "seals.json"
 _CHUNK = 256 * 1024
 
 
-class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ArchiveSeal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One container: its record, its digest by the linking info's algorithm in hex, its sealed key; none: it was erased."""
 
     container: str
@@ -66,11 +66,11 @@ class SealedArchiveWriter:
     """Writes one sealed archive: `add` containers, then `finish`."""
 
     def __init__(
-        self, out: IO[bytes], previous: Link, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
+        self, out: IO[bytes], previous: ArchiveLink, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
     ) -> None:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
         self._chain = ArchiveChain(previous, algorithm)
-        self._seals: list[Seal] = []
+        self._seals: list[ArchiveSeal] = []
         self.size_bytes = 0
 
     def add(
@@ -102,10 +102,10 @@ class SealedArchiveWriter:
                 sealing.finish()
             digest = whole.digest()
             self.size_bytes += whole.size
-        self._seals.append(Seal(container=name, record=record_id, digest=digest.hex(), key=sealed_key))
+        self._seals.append(ArchiveSeal(container=name, record=record_id, digest=digest.hex(), key=sealed_key))
         self._chain.add(name, at, digest)
 
-    def finish(self, group: str) -> Link:
+    def finish(self, group: str) -> ArchiveLink:
         """Write linking info and seals and close the zip; the link to this archive as X-Road would name it."""
         self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
         self._zip.writestr(entry_of(_SEALS, self._chain.end), msgspec.json.encode(self._seals))
@@ -201,13 +201,13 @@ def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], 
     return erased
 
 
-def _read(archive: zipfile.ZipFile) -> tuple[LinkingInfo, list[Seal]]:
+def _read(archive: zipfile.ZipFile) -> tuple[LinkingInfo, list[ArchiveSeal]]:
     names = archive.namelist()
     for needed in (LINKING_INFO, _SEALS):
         if needed not in names:
             raise malformed(f"the sealed archive has no {needed}")
     try:
-        seals = msgspec.json.decode(read_bounded(archive, _SEALS), type=list[Seal])
+        seals = msgspec.json.decode(read_bounded(archive, _SEALS), type=list[ArchiveSeal])
         for found in seals:
             bytes.fromhex(found.digest)
     except (msgspec.DecodeError, ValueError) as err:
@@ -218,7 +218,7 @@ def _read(archive: zipfile.ZipFile) -> tuple[LinkingInfo, list[Seal]]:
     return parse_linking_info(read_bounded(archive, LINKING_INFO)), seals
 
 
-def _container_key(found: Seal, record_key: Callable[[int], bytes]) -> bytes | None:
+def _container_key(found: ArchiveSeal, record_key: Callable[[int], bytes]) -> bytes | None:
     if not found.key:
         return None
     try:
@@ -227,7 +227,7 @@ def _container_key(found: Seal, record_key: Callable[[int], bytes]) -> bytes | N
         return None
 
 
-def _chunks(archive: zipfile.ZipFile, found: Seal, key: bytes | None) -> Iterator[bytes]:
+def _chunks(archive: zipfile.ZipFile, found: ArchiveSeal, key: bytes | None) -> Iterator[bytes]:
     if key is None:
         with archive.open(found.container) as bare:
             while chunk := bare.read(_CHUNK):
@@ -238,7 +238,7 @@ def _chunks(archive: zipfile.ZipFile, found: Seal, key: bytes | None) -> Iterato
 
 
 def _check_opens(
-    archive: zipfile.ZipFile, found: Seal, info: LinkingInfo, record_key: Callable[[int], bytes]
+    archive: zipfile.ZipFile, found: ArchiveSeal, info: LinkingInfo, record_key: Callable[[int], bytes]
 ) -> bool:
     """Compare a container with its digest; whether it was erased after it was archived."""
     key = _container_key(found, record_key)

@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import migration, rows
+from gateway.messagelog.body_store import keep_bodies
 from gateway.messagelog.bodyrules import BodyRules
-from gateway.messagelog.erasing import finish_erasures
-from gateway.messagelog.keeping import keep_bodies
+from gateway.messagelog.erasure import finish_erasures
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import (
     FIRST_CHAIN_VALUE,
-    Form,
     Links,
     LogEntry,
     LogRecord,
+    RecordForm,
     Side,
     Unstamped,
     chain_value,
@@ -45,14 +45,14 @@ from gateway.messagelog.sealing import NONCE_BYTES, seal
 from gateway.messagelog.steps import DATABASE, STEPS
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.reduced import reduce_message
-from serving.database import apply_steps, connect
+from serving.storage.database import apply_steps, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from gateway.messagelog.keeping import KeptBody
+    from gateway.messagelog.body_store import KeptBody
     from gateway.messagelog.keys import KeySecret, LogKeys
     from schemas.identifiers import ClientId
 
@@ -73,7 +73,7 @@ class LogSettings:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingRecord:
     entry: LogEntry
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[int]
@@ -91,7 +91,7 @@ class MessageLog:
         self.keys = keys
         self._is_begun = False
         self._why_closed = "its keys open once the software token is logged in (or with log.secret)"
-        self._queue: queue.SimpleQueue[_Waiting | object] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_WaitingRecord | object] = queue.SimpleQueue()
         self._length = 0
         self._gate: Callable[[datetime], None] | None = None
         connection = connect(self._path)
@@ -133,7 +133,7 @@ class MessageLog:
         self._thread.start()
         self._is_begun = True
 
-    def take_settings(self, queue_length: int, bodies: BodyRules) -> None:
+    def reconfigure(self, queue_length: int, bodies: BodyRules) -> None:
         """Let another number of messages wait for the disk, and keep bodies by other rules."""
         self._settings = replace(self._settings, queue_length=queue_length, bodies=bodies)
 
@@ -161,7 +161,7 @@ class MessageLog:
         self.check_accepting(entry.at)
         self._settings.bodies.check(entry)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(entry, loop, loop.create_future())
+        waiting = _WaitingRecord(entry, loop, loop.create_future())
         self._length += 1
         self._queue.put(waiting)
         try:
@@ -193,13 +193,13 @@ class MessageLog:
                 connection.close()
                 return
 
-    def _take(self) -> tuple[list[_Waiting], bool]:
-        batch: list[_Waiting] = []
+    def _take(self) -> tuple[list[_WaitingRecord], bool]:
+        batch: list[_WaitingRecord] = []
         first = self._queue.get()
         while True:
             if first is _STOP:
                 return batch, True
-            if isinstance(first, _Waiting):
+            if isinstance(first, _WaitingRecord):
                 batch.append(first)
             if len(batch) >= self._settings.batch_length:
                 return batch, False
@@ -208,7 +208,7 @@ class MessageLog:
             except queue.Empty:
                 return batch, False
 
-    def _write_batch(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> None:
+    def _write_batch(self, connection: sqlite3.Connection, batch: list[_WaitingRecord]) -> None:
         linked: list[Path] = []
         try:
             kept = [keep_bodies(w.entry, self.bodies, self._settings.bodies, linked) for w in batch]
@@ -228,7 +228,7 @@ class MessageLog:
         else:
             self._answer(batch, ids, "")
 
-    def _answer(self, batch: list[_Waiting], ids: list[int] | None, text: str) -> None:
+    def _answer(self, batch: list[_WaitingRecord], ids: list[int] | None, text: str) -> None:
         """Wake everyone of a batch with one call into the event loop."""
 
         def answer() -> None:
@@ -265,7 +265,7 @@ class MessageLog:
             content = reduce_message(entry.message) if is_reduced else entry.message.raw
             row[rows.MESSAGE_PLACE] = _sealed(key, content, number, "message")
             state: list[rows.Field] = [
-                Form.SEALED,
+                RecordForm.SEALED,
                 Links.DIGEST,
                 entry.message.digest,
                 int(is_reduced),

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from certs import timestamps
+from certs.verify import timestamp as timestamps
 from gateway.messagelog.authorities import RoundSize, ask_authorities, choose_authorities
 from gateway.messagelog.store import MessageLog, Stamp
 from schemas import hashchain, xades
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
-from serving.pace import Pace
+from serving.process.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ class Timestamper:
         self._round = asyncio.Lock()
         message_log.guard(self.check)
 
-    def take_settings(self, settings: TimestampSettings) -> None:
+    def reconfigure(self, settings: TimestampSettings) -> None:
         """Go on with other intervals."""
         self._settings = settings
         self._pace.changed()

@@ -14,26 +14,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
-from gateway.descriptions.openapi import hide_servers
-from gateway.descriptions.wsdl import hide_addresses
+from gateway.clients.descriptions.openapi import hide_servers
+from gateway.clients.descriptions.wsdl import hide_addresses
+from gateway.clients.model import ServiceType
+from gateway.clients.records import ChangeRefused
 from gateway.exchange.ports import LocalAnswer
 from gateway.metaservices import listing
 from gateway.metaservices.catalogue import build_catalogue, publish
-from gateway.serverconf.model import ServiceType
-from gateway.serverconf.records import Refusal
 from schemas import metadata, soap
 from schemas.catalogue import GET_CATALOGUE, render_catalogue
 from schemas.faults import BadMessage, Fault, Kind, NotAllowed
 from schemas.identifiers import ServiceId
-from schemas.message import Protocol as MessageProtocol
+from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.exchange.access import Groups
+    from gateway.clients.model import ServerConf, Service
+    from gateway.clients.records import Document
+    from gateway.exchange.access import GlobalGroups
     from gateway.exchange.ports import LocalService, ServiceCall
-    from gateway.serverconf.model import ServerConf, Service
-    from gateway.serverconf.records import Document
     from schemas.identifiers import ClientId
 
 _JSON = "application/json"
@@ -52,7 +52,7 @@ class Metaservices:
     """Finds the metadata service behind an identifier."""
 
     serverconf: Callable[[], ServerConf]
-    groups: Callable[[], Groups | None]
+    groups: Callable[[], GlobalGroups | None]
     documents: Documents
     new_id: Callable[[], str]
 
@@ -60,11 +60,11 @@ class Metaservices:
         """The metadata service of that code in that protocol, or None. A version asked for makes no difference."""
         if protocol is MessageProtocol.REST:
             answer = _REST.get(service.service_code)
-            return None if answer is None else _Local(self, answer)
+            return None if answer is None else _MetaService(self, answer)
         answer = _SOAP.get(service.service_code)
-        return None if answer is None else _Local(self, answer)
+        return None if answer is None else _MetaService(self, answer)
 
-    def held_groups(self) -> Groups:
+    def held_groups(self) -> GlobalGroups:
         """The global configuration, which must be there."""
         groups = self.groups()
         if groups is None:
@@ -73,7 +73,7 @@ class Metaservices:
 
 
 @dataclass(frozen=True, slots=True)
-class _Local:
+class _MetaService:
     of: Metaservices
     how: Callable[[Metaservices, ServiceCall], LocalAnswer]
 
@@ -111,7 +111,7 @@ def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     document = _document(of, service)
     try:
         content, media_type = hide_servers(document.content, document.media_type, service.description)
-    except Refusal as refusal:
+    except ChangeRefused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     return LocalAnswer((("Content-Type", media_type),), content)
 
@@ -128,7 +128,7 @@ def _get_catalogue(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     service = _service(of, ServiceId(provider, code, query.get("serviceVersion")))
     try:
         published = publish(service, _document(of, service))
-    except Refusal as refusal:
+    except ChangeRefused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     return LocalAnswer((("Content-Type", published.media_type),), published.content)
 
@@ -166,7 +166,7 @@ def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
         raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
     try:
         wsdl = hide_addresses(_document(of, service).content)
-    except Refusal as refusal:
+    except ChangeRefused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     number = of.new_id()
     envelope = soap.render_answer(

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from lxml import etree
 
-from gateway.descriptions.openapi import hide_servers, load_document
-from gateway.descriptions.wsdl import hide_addresses, read_wsdl
-from gateway.serverconf.model import ServiceType
-from gateway.serverconf.records import Document, Refusal
+from gateway.clients.descriptions.openapi import hide_servers, load_document
+from gateway.clients.descriptions.wsdl import hide_addresses, read_wsdl
+from gateway.clients.model import ServiceType
+from gateway.clients.records import ChangeRefused, Document
 from schemas.catalogue import CatalogueEndpoint, CatalogueService, DescriptionType
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal, mask_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.serverconf.model import ServerConf, Service
+    from gateway.clients.model import ServerConf, Service
     from schemas.identifiers import ClientId, ServiceId
 
 
@@ -45,7 +45,7 @@ def _entry(serverconf: ServerConf, service: Service, document: Document | None) 
     if document is not None:
         try:
             published = publish(service, document)
-        except Refusal:
+        except ChangeRefused:
             published = None
     endpoints = serverconf.endpoints_of(service.id.client, service.id.service_code)
     return CatalogueService(

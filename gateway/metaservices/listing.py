@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.clients.model import ServiceType
 from gateway.exchange.access import endpoints_granted
-from gateway.serverconf.model import ServiceType
 from schemas.faults import BadMessage, Kind
 from schemas.metadata import ListedClient, ListedService
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
-    from gateway.exchange.access import Groups
-    from gateway.serverconf.model import Endpoint, ServerConf, Service
+    from gateway.clients.model import Endpoint, ServerConf, Service
+    from gateway.exchange.access import GlobalGroups
     from schemas.identifiers import ClientId, ServiceId
 
 _TYPE_NAMES = {ServiceType.REST: "REST", ServiceType.OPENAPI3: "OPENAPI"}
@@ -41,7 +41,7 @@ def list_soap_services(serverconf: ServerConf, provider: ClientId) -> tuple[Serv
 
 
 def allowed_soap_services(
-    serverconf: ServerConf, groups: Groups, provider: ClientId, client: ClientId
+    serverconf: ServerConf, groups: GlobalGroups, provider: ClientId, client: ClientId
 ) -> tuple[ServiceId, ...]:
     """The SOAP services that a client may call."""
     return tuple(
@@ -63,7 +63,7 @@ def list_rest_services(serverconf: ServerConf, provider: ClientId) -> tuple[List
 
 
 def allowed_rest_services(
-    serverconf: ServerConf, groups: Groups, provider: ClientId, client: ClientId
+    serverconf: ServerConf, groups: GlobalGroups, provider: ClientId, client: ClientId
 ) -> tuple[ListedService, ...]:
     """The REST services of which a client may call something, each with the endpoints its rights cover."""
     found: list[ListedService] = []

@@ -6,12 +6,12 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
+    from gateway.clients.model import ServerConf
     from gateway.exchange.record import ExchangeRecord
-    from gateway.serverconf.model import ServerConf
     from schemas.identifiers import ClientId
     from schemas.monitoring import Value
 
@@ -93,13 +93,13 @@ def _message_fields(message: Message, *, is_producer: bool) -> dict[str, Value]:
     fields: dict[str, Value] = {
         "messageUserId": message.user_id or "",
         "messageIssue": message.issue or "",
-        "messageProtocolVersion": "4.0" if message.protocol is Protocol.SOAP else "1",
+        "messageProtocolVersion": "4.0" if message.protocol is MessageProtocol.SOAP else "1",
     }
     if message.represented_party:
         party_class, _, code = message.represented_party.rpartition("/")
         fields |= {"representedPartyClass": party_class, "representedPartyCode": code}
     fields |= _size_fields("request", message)
-    if message.protocol is Protocol.SOAP:
+    if message.protocol is MessageProtocol.SOAP:
         return fields
     method, _, rest = message.raw.partition(b"\r\n")[0].decode("utf-8", "replace").partition(" ")
     fields["restMethod"] = method
@@ -110,7 +110,7 @@ def _message_fields(message: Message, *, is_producer: bool) -> dict[str, Value]:
 
 def _size_fields(prefix: str, message: Message) -> dict[str, Value]:
     bodies = sum(a.size_bytes for a in message.attachments)
-    if message.protocol is not Protocol.SOAP:
+    if message.protocol is not MessageProtocol.SOAP:
         return {f"{prefix}Size": len(message.raw) + bodies}
     fields: dict[str, Value] = {f"{prefix}Size": len(message.raw)}
     if message.attachments:

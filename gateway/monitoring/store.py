@@ -14,8 +14,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serving.database import Database
-from serving.pace import Pace
+from serving.process.pace import Pace
+from serving.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordFilter:
     """Which exchanges to count; None is no condition. ``party`` is client or provider, exactly."""
 
     side: str | None = None
@@ -140,7 +140,7 @@ class RecordStore:
             rows += self._database.query(f"{ask}{where} ORDER BY at, id", [last, last, *names])
         return [Stored(int(at), json.loads(fields)) for at, fields in rows]
 
-    def count(self, begin_ms: int, spans: int, span_ms: int, wanted: Wanted) -> list[Counted]:
+    def count(self, begin_ms: int, spans: int, span_ms: int, wanted: RecordFilter) -> list[Counted]:
         """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
         # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
         where = "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?"
@@ -158,7 +158,7 @@ class RecordStore:
         counts = [found.get(span, (0, 0)) for span in range(spans)]
         return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
 
-    def take_settings(self, settings: StoreSettings) -> None:
+    def reconfigure(self, settings: StoreSettings) -> None:
         """Go on with other times and sizes."""
         self._settings = settings
         self._pace.changed()
@@ -180,7 +180,7 @@ class RecordStore:
         self._database.close()
 
 
-def _conditions(wanted: Wanted) -> Iterator[tuple[str, list[int | str]]]:
+def _conditions(wanted: RecordFilter) -> Iterator[tuple[str, list[int | str]]]:
     if wanted.side is not None:
         yield "json_extract(fields, '$.securityServerType') = ?", [wanted.side]
     if wanted.party is not None:

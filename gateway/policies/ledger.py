@@ -1,7 +1,7 @@
 """What policies counted and refused, on disk: a restart neither resets a quota nor forgets a refusal.
 
 Counts are by day (UTC) and account; those of former days are removed with the first count of a day. Refusals stay: they are
-part of the evidence. `refusals` is what `gateway.policies.telling` answers from.
+part of the evidence. `refusals` is what `gateway.metaservices.policy_statistics` answers from.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gateway.exchange.policygate import Refusal
+from gateway.policies.gate import PolicyRefusalRecord
 from schemas.identifiers import ClientId, ServiceId
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
 
 
 class PolicyLedger:
@@ -30,11 +30,11 @@ class PolicyLedger:
         """Count one more request of an account; how many it is that day."""
         return await asyncio.to_thread(self._take, account, day.isoformat())
 
-    async def note(self, refusal: Refusal) -> None:
+    async def note(self, refusal: PolicyRefusalRecord) -> None:
         """Keep a refusal."""
         await asyncio.to_thread(self._note, refusal)
 
-    def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, Refusal]]:
+    def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, PolicyRefusalRecord]]:
         """Refusals at a member's services with a number above ``after``, oldest first."""
         rows = self._database.query(
             "SELECT number, at, event, reason, rule, policy, client, service, message_id, field, told "
@@ -44,7 +44,7 @@ class PolicyLedger:
         return [
             (
                 int(r[0]),
-                Refusal(
+                PolicyRefusalRecord(
                     datetime.fromisoformat(r[1]),
                     r[2],
                     r[3],
@@ -71,7 +71,7 @@ class PolicyLedger:
                 connection.execute("DELETE FROM policy_count WHERE day < ?", (day,))
         return int(count)
 
-    def _note(self, r: Refusal) -> None:
+    def _note(self, r: PolicyRefusalRecord) -> None:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO policy_refusal (at, event, reason, rule, policy, client, owner, service, message_id, "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certs.policies import verify_policy
-from gateway.exchange.policygate import Binding, BoundPolicies, Excess
+from gateway.policies.gate import Binding, BoundPolicies, Excess
 from schemas.faults import Kind, NotTrusted
 from schemas.identifiers import ClientId
 from schemas.policy import BadPolicy, Policy, Suspension, parse_document, parse_signed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,24 +11,24 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
+from social_security.domain.pack import members
 from social_security.institute.refusedattempts import take_refusals
-from social_security.pack import members
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
     from social_security.institute.store import Access
 
 MAX_ROWS = 1000
 
 
-async def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
+async def find_usage(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too."""
-    subject = desk.subject(asked)
-    await take_refusals(desk)
+    subject = services.subject(asked)
+    await take_refusals(services)
     body = asked.body
-    total, rows = desk.persons.accesses(
+    total, rows = services.persons.accesses(
         subject.pid,
         today=asked.today,
         start=_moment(body.get("periodStart")),
@@ -36,29 +36,31 @@ async def find_usage(desk: InstituteDesk, asked: Asked) -> Answer:
         offset=body.get("offset", 0),
         limit=body.get("limit", MAX_ROWS),
     )
-    return Answer({"totalUsages": total, "usages": [_usage(a) for a in rows]}, categories=("bitacora",))
+    return DomainAnswer({"totalUsages": total, "usages": [_usage(a) for a in rows]}, categories=("bitacora",))
 
 
-async def inspect(desk: InstituteDesk, asked: Asked) -> Answer:
+async def inspect(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only."""
     body = asked.body
-    if asked.context.member not in (desk.guarantor, "MX/GAR/00-SABG"):
+    if asked.context.member not in (services.guarantor, "MX/GAR/00-SABG"):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
     if body["caso"] != asked.context.case:
         raise DomainError(
             "SS-205", "sin caso no hay inspección", "no inspection without its case", field="caso"
         )
-    await take_refusals(desk)
+    await take_refusals(services)
     first, last = date.fromisoformat(body["desde"]), date.fromisoformat(body["hasta"])
-    rows = desk.persons.accesses_between(
-        datetime.combine(first, time.min, desk.zone),
-        datetime.combine(last + timedelta(days=1), time.min, desk.zone),
+    rows = services.persons.accesses_between(
+        datetime.combine(first, time.min, services.zone),
+        datetime.combine(last + timedelta(days=1), time.min, services.zone),
     )
     shown = [
         _usage(a) | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
         for a in rows[:MAX_ROWS]
     ]
-    return Answer({"caso": body["caso"], "total": len(rows), "registros": shown}, categories=("bitacora",))
+    return DomainAnswer(
+        {"caso": body["caso"], "total": len(rows), "registros": shown}, categories=("bitacora",)
+    )
 
 
 def _usage(a: Access) -> dict[str, Any]:

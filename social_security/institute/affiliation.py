@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from social_security.faults import DomainError
-from social_security.service import Answer, Asked
+from social_security.domain.faults import DomainError
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
 
 
-def consult_affiliation(desk: InstituteDesk, asked: Asked) -> Answer:
+def consult_affiliation(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """The affiliation. Raises SS-300 without one, SS-302 after death."""
-    found = desk.persons.affiliation(desk.subject(asked).pid)
+    found = services.persons.affiliation(services.subject(asked).pid)
     if found is None:
         raise DomainError("SS-300")
     if found.state == "FALLECIDA":
@@ -28,4 +28,4 @@ def consult_affiliation(desk: InstituteDesk, asked: Asked) -> Answer:
     }
     if found.until is not None:
         body["hasta"] = found.until.isoformat()
-    return Answer(body, categories=("afiliacion",))
+    return DomainAnswer(body, categories=("afiliacion",))

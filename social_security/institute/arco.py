@@ -12,16 +12,17 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security import eventchain, machines
-from social_security.faults import DomainError
+from social_security.domain import eventchain
+from social_security.domain import states as machines
+from social_security.domain.faults import DomainError
 from social_security.institute.arcogranted import build_package, execute
 from social_security.institute.arcostore import INFORMATION, ArcoRequest
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
 
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
 PREVENTION, CORRECTION, ANSWER, EXTENSION, EXECUTION, APPEAL = 5, 10, 20, 10, 15, 15
@@ -32,23 +33,23 @@ _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
 
 
-def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
+def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``presentarArco``: the request is received, and its terms begin on the local day."""
     body = asked.body
     folio = asked.context.case
     sent = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
-    known = desk.arco.request(folio)
+    known = services.arco.request(folio)
     if known is not None:
         # The same request again is answered again; another one never shows what that one says.
         said = {k: v for k, v in known.request.items() if k != "aclaracion"}
         if (known.member, said) != (asked.context.member, sent):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
-        return Answer(show(desk, known), 201, ("arco",))
-    if desk.member not in body["responsables"]:
-        raise not_competent(desk, asked)
+        return DomainAnswer(show(services, known), 201, ("arco",))
+    if services.member not in body["responsables"]:
+        raise not_competent(services, asked)
     _check_law(asked, "mx:LGPDPPSO-45")
-    subject = desk.subject(asked)
-    _check_identity(desk, asked)
+    subject = services.subject(asked)
+    _check_identity(services, asked)
     if body["derecho"] != "ACCESO" and not body.get("descripcion"):
         raise DomainError(
             "SS-100",
@@ -62,45 +63,45 @@ def file_request(desk: InstituteDesk, asked: Asked) -> Answer:
         asked.context.member,
         "RECIBIDA",
         sent,
-        first_terms(desk, datetime.fromisoformat(body["recibidaEl"])),
+        first_terms(services, datetime.fromisoformat(body["recibidaEl"])),
     )
-    desk.arco.save(request, asked.now, asked.context.member)
-    return Answer(show(desk, request), 201, ("arco",))
+    services.arco.save(request, asked.now, asked.context.member)
+    return DomainAnswer(show(services, request), 201, ("arco",))
 
 
-def first_terms(desk: InstituteDesk, received: datetime) -> dict[str, str]:
+def first_terms(services: InstituteServices, received: datetime) -> dict[str, str]:
     """The terms that begin with the local day of reception."""
-    start = desk.calendar.local_day(received)
-    answer = desk.calendar.add(start, ANSWER)
+    start = services.calendar.local_day(received)
+    answer = services.calendar.add(start, ANSWER)
     return {
         "dia0": start.isoformat(),
-        "limitePrevencion": desk.calendar.add(start, PREVENTION).isoformat(),
+        "limitePrevencion": services.calendar.add(start, PREVENTION).isoformat(),
         "limiteRespuesta": answer.isoformat(),
-        "limiteRecurso": desk.calendar.add(answer, APPEAL).isoformat(),
+        "limiteRecurso": services.calendar.add(answer, APPEAL).isoformat(),
     }
 
 
-def not_competent(desk: InstituteDesk, asked: Asked) -> DomainError:
+def not_competent(services: InstituteServices, asked: DomainRequest) -> DomainError:
     """The refusal of a request that is another member's to answer; it says whose (LGPDPPSO 47)."""
     who = ", ".join(asked.body["responsables"])
-    return desk.refusal(
+    return services.refusal(
         "SS-501",
         asked,
         "mx:LGPDPPSO-47",
-        f"{desk.member} no está entre los responsables: {who}",
-        f"{desk.member} is not among those who are asked: {who}",
+        f"{services.member} no está entre los responsables: {who}",
+        f"{services.member} is not among those who are asked: {who}",
     )
 
 
-def _check_law(asked: Asked, basis: str) -> None:
+def _check_law(asked: DomainRequest, basis: str) -> None:
     if basis not in asked.context.bases:
         raise DomainError("SS-202", f"se requiere {basis}", f"needed: {basis}", field="X-OSS-Fundamento")
 
 
-def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
+def _check_identity(services: InstituteServices, asked: DomainRequest) -> None:
     body = asked.body
     if body["nivelIdentidad"] not in ("LOA2", "LOA3"):
-        raise desk.refusal(
+        raise services.refusal(
             "SS-206",
             asked,
             "mx:LGPDPPSO-43",
@@ -108,7 +109,7 @@ def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
             "LOA2 is needed to exercise rights: come with a document, use Llave MX or e.firma",
         )
     if body["representante"] and "acreditacionSha256" not in body:
-        raise desk.refusal(
+        raise services.refusal(
             "SS-500",
             asked,
             "mx:LGPDPPSO-49-I",
@@ -117,7 +118,7 @@ def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
             cause="I",
         )
     if asked.context.role == "REPRESENTANTE" and not body["representante"]:
-        raise desk.refusal(
+        raise services.refusal(
             "SS-500",
             asked,
             "mx:LGPDPPSO-49-I",
@@ -127,45 +128,45 @@ def _check_identity(desk: InstituteDesk, asked: Asked) -> None:
         )
 
 
-async def see_request(desk: InstituteDesk, asked: Asked) -> Answer:
+async def see_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``verArco``: state and dates, and what has been granted once it takes effect."""
-    request = _known(desk, asked)
-    body = show(desk, request)
+    request = _known(services, asked)
+    body = show(services, request)
     if request.state == "EFECTIVA" and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
-        body["paquete"] = await build_package(desk, request, asked.today)
-        return Answer(body, categories=("arco", "historia", "bitacora"))
-    return Answer(body, categories=("arco",))
+        body["paquete"] = await build_package(services, request, asked.today)
+        return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
+    return DomainAnswer(body, categories=("arco",))
 
 
-def advance_request(desk: InstituteDesk, asked: Asked) -> Answer:
+def advance_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``avanzarArco``: one event, by whoever may cause it, within its term."""
-    request = _known(desk, asked)
+    request = _known(services, asked)
     body, to = asked.body, asked.body["estado"]
-    day = desk.calendar.local_day(datetime.fromisoformat(body["ocurridoEl"]))
-    _check_corrected(desk, asked, request, to)
+    day = services.calendar.local_day(datetime.fromisoformat(body["ocurridoEl"]))
+    _check_corrected(services, asked, request, to)
     if not (request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"):
         machines.check_follows(machines.ARCO, request.state, to)
-    _check_may(desk, asked, request, to)
+    _check_may(services, asked, request, to)
     _check_term(request, to, day)
-    after = replace(request, state=to, dates=_dates(desk, request, to, day, asked))
+    after = replace(request, state=to, dates=_dates(services, request, to, day, asked))
     if request.state == "PREVENIDA" and body.get("descripcion"):
         after = replace(after, request={**after.request, "aclaracion": body["descripcion"]})
     if to in ("IMPROCEDENTE", "INEXISTENCIA"):
-        after = _refused(desk, asked, after, day)
+        after = _refused(services, asked, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":
         _check_appeal(request, body)
     if to in ("RESUELTA_RR", "CONCILIACION"):
         after = replace(after, outcome=body.get("sentido"))
     if "entrega" in body:
         after = replace(after, request={**after.request, "entrega": body["entrega"]})
-    notices = execute(desk, asked, after) if to == "EFECTIVA" else []
-    desk.arco.save(after, asked.now, asked.context.member, notices)
-    return Answer(show(desk, after), categories=("arco",))
+    notices = execute(services, asked, after) if to == "EFECTIVA" else []
+    services.arco.save(after, asked.now, asked.context.member, notices)
+    return DomainAnswer(show(services, after), categories=("arco",))
 
 
-def tick(desk: InstituteDesk, now: datetime, today: date) -> None:
+def tick(services: InstituteServices, now: datetime, today: date) -> None:
     """What time alone does: silence of the institute, of the person, of the guarantor."""
-    for request in desk.arco.all():
+    for request in services.arco.all():
         answer, correction = request.day("limiteRespuesta"), request.day("limiteDesahogo")
         resolution = request.day("limiteResolucion")
         after: ArcoRequest | None = None
@@ -177,23 +178,25 @@ def tick(desk: InstituteDesk, now: datetime, today: date) -> None:
             # The guarantor's silence confirms the answer (LGPDPPSO 103).
             after = replace(request, state="RESUELTA_RR", outcome="CONFIRMAR_POR_SILENCIO")
         if after is not None:
-            desk.arco.save(after, now, "reloj")
+            services.arco.save(after, now, "reloj")
 
 
-def _known(desk: InstituteDesk, asked: Asked) -> ArcoRequest:
-    request = desk.arco.request(asked.path["folio"])
-    if request is None or asked.context.member not in (request.member, desk.member, desk.guarantor):
+def _known(services: InstituteServices, asked: DomainRequest) -> ArcoRequest:
+    request = services.arco.request(asked.path["folio"])
+    if request is None or asked.context.member not in (request.member, services.member, services.guarantor):
         raise DomainError("SS-300", field="folio")
     if request.pid:
-        desk.note_subject(asked, request.pid)
+        services.note_subject(asked, request.pid)
     return request
 
 
-def _check_corrected(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to: str) -> None:
+def _check_corrected(
+    services: InstituteServices, asked: DomainRequest, request: ArcoRequest, to: str
+) -> None:
     """While the person is asked for a correction, the request cannot be answered (SS-503)."""
     if request.state == "PREVENIDA" and to in ("AMPLIADA", "PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA"):
         last = request.dates.get("limiteDesahogo", "")
-        raise desk.refusal(
+        raise services.refusal(
             "SS-503",
             asked,
             "mx:LGPDPPSO-46",
@@ -202,7 +205,7 @@ def _check_corrected(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to
         )
 
 
-def _check_may(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to: str) -> None:
+def _check_may(services: InstituteServices, asked: DomainRequest, request: ArcoRequest, to: str) -> None:
     role, member = asked.context.role, asked.context.member
     by_person = to in _BY_PERSON or (request.state == "PREVENIDA" and to == "EN_TRAMITE")
     if asked.body.get("sentido") == "PRORROGA":
@@ -210,9 +213,9 @@ def _check_may(desk: InstituteDesk, asked: Asked, request: ArcoRequest, to: str)
     if by_person:
         allowed = role in _PERSON and member == request.member
     elif to in _BY_GUARANTOR or asked.body.get("sentido") == "PRORROGA":
-        allowed = role == "GARANTE" and member == desk.guarantor
+        allowed = role == "GARANTE" and member == services.guarantor
     else:
-        allowed = role in ("UNIDAD_TRANSPARENCIA", "COMITE_TRANSPARENCIA") and member == desk.member
+        allowed = role in ("UNIDAD_TRANSPARENCIA", "COMITE_TRANSPARENCIA") and member == services.member
     if not allowed:
         raise DomainError(
             "SS-210", f"{role} de {member} no puede pasar a {to}", f"{role} of {member} may not cause {to}"
@@ -235,9 +238,11 @@ def _check_term(request: ArcoRequest, to: str, day: date) -> None:
         raise DomainError("SS-404", f"venció el {last}", f"it ended on {last}", field="ocurridoEl")
 
 
-def _dates(desk: InstituteDesk, request: ArcoRequest, to: str, day: date, asked: Asked) -> dict[str, str]:
+def _dates(
+    services: InstituteServices, request: ArcoRequest, to: str, day: date, asked: DomainRequest
+) -> dict[str, str]:
     dates = dict(request.dates)
-    calendar = desk.calendar
+    calendar = services.calendar
     if to == "PREVENIDA":
         dates["limiteDesahogo"] = calendar.add(day, CORRECTION).isoformat()
     elif to == "EN_TRAMITE" and request.state == "PREVENIDA":
@@ -264,7 +269,7 @@ def _dates(desk: InstituteDesk, request: ArcoRequest, to: str, day: date, asked:
     return dates
 
 
-def _refused(desk: InstituteDesk, asked: Asked, after: ArcoRequest, day: date) -> ArcoRequest:
+def _refused(services: InstituteServices, asked: DomainRequest, after: ArcoRequest, day: date) -> ArcoRequest:
     """The formal refusal; without committee, or without cause where one is due, it cannot be sent."""
     body = asked.body
     if not body.get("resolucionComite"):
@@ -277,17 +282,17 @@ def _refused(desk: InstituteDesk, asked: Asked, after: ArcoRequest, day: date) -
     causes = body.get("causas", [])
     missing = after.state == "INEXISTENCIA"
     if after.request["derecho"] == INFORMATION:
-        return _information_refused(desk, body, after, day)
+        return _information_refused(services, body, after, day)
     if not missing and not causes:
         raise DomainError(
             "SS-400", "falta al menos una causa", "at least one cause is missing", field="causas"
         )
-    appeal = desk.appeal(day)
+    appeal = services.appeal(day)
     refusal: dict[str, Any] = {
         "codigo": "SS-502" if missing else "SS-500",
         "fundamento": "mx:LGPDPPSO-77" if missing else f"mx:LGPDPPSO-49-{causes[0]}",
         "motivacion": body.get("negativa", {}).get("motivacion")
-        or "Causas: " + ", ".join(desk.causes[c] for c in causes) + ".",
+        or "Causas: " + ", ".join(services.causes[c] for c in causes) + ".",
         "resolucionComite": body["resolucionComite"],
         "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículos 86 y 95 de la LGPDPPSO",
         "autoridad": appeal.authority,
@@ -299,7 +304,7 @@ def _refused(desk: InstituteDesk, asked: Asked, after: ArcoRequest, day: date) -
 
 
 def _information_refused(
-    desk: InstituteDesk, body: Mapping[str, Any], after: ArcoRequest, day: date
+    services: InstituteServices, body: Mapping[str, Any], after: ArcoRequest, day: date
 ) -> ArcoRequest:
     """A refusal under the transparency law: its article and its reasons are the unit's to say."""
     said = body.get("negativa", {})
@@ -310,7 +315,7 @@ def _information_refused(
             "a refusal of information carries an article of LGTAIP and reasons",
             field="negativa",
         )
-    appeal = desk.appeal(day)
+    appeal = services.appeal(day)
     refusal = {
         "codigo": "SS-502" if after.state == "INEXISTENCIA" else "SS-500",
         "fundamento": said["fundamento"],
@@ -341,14 +346,14 @@ def refusal_digest(refusal: dict[str, Any]) -> str:
     return eventchain.history_digest(refusal)
 
 
-def show(desk: InstituteDesk, request: ArcoRequest) -> dict[str, Any]:
+def show(services: InstituteServices, request: ArcoRequest) -> dict[str, Any]:
     """``EstadoArco`` of the service description."""
     body: dict[str, Any] = {
         "folio": request.folio,
         "estado": request.state,
         "derecho": request.request["derecho"],
         "recibidaEl": request.request["recibidaEl"],
-        "calendario": desk.calendar.name,
+        "calendario": services.calendar.name,
         **{n: d for n, d in request.dates.items() if n.startswith("limite")},
     }
     if request.refusal is not None:

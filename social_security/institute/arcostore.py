@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security.outbox import Notice, Outbox
-from social_security.pseudonyms import Pid
+from social_security.domain.pseudonyms import Pid
+from social_security.wire.outbox import Outbox, OutboxItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
 
 ARCO_STEP = """
     CREATE TABLE arco (
@@ -67,7 +67,9 @@ class ArcoStore:
     """The requests in the institute's database."""
 
     def __init__(
-        self, database: AnyDatabase, exports: Callable[[ArcoRequest, int], list[Notice]] = lambda _r, _n: []
+        self,
+        database: AnyDatabase,
+        exports: Callable[[ArcoRequest, int], list[OutboxItem]] = lambda _r, _n: [],
     ) -> None:
         self._database = database
         self._exports = exports
@@ -87,7 +89,9 @@ class ArcoStore:
         )
         return [_request(r) for r in rows]
 
-    def save(self, r: ArcoRequest, at: datetime, sender: str, notices: list[Notice] | None = None) -> None:
+    def save(
+        self, r: ArcoRequest, at: datetime, sender: str, notices: list[OutboxItem] | None = None
+    ) -> None:
         """Write the request's new state and the event that led to it, with what must be told to others."""
         with self._database.transaction() as connection:
             connection.execute(

@@ -13,17 +13,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from social_security import pack
-from social_security.eventchain import history_digest
-from social_security.faults import DomainError
-from social_security.history import check_history, parse_rules, total
+from social_security.domain import pack
+from social_security.domain.eventchain import history_digest
+from social_security.domain.faults import DomainError
+from social_security.domain.history import check_history, parse_rules, total
 from social_security.institute.history import build_history
-from social_security.road import Why
-from social_security.service import Answer, Asked
+from social_security.wire.gatewayclient import Why
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.desk import InstituteDesk
-    from social_security.road import Heard
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.gatewayclient import Heard
 
 REGISTRY = "MX/GOB/00-RNSS"
 # Answered, and holds nothing of hers: no reason to call the whole incomplete.
@@ -31,7 +31,7 @@ _NOTHING = "SS-300"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HolderAnswer:
     """What one holder answered: a history, a refusal's code, or neither when it was silent."""
 
     member: str
@@ -39,38 +39,40 @@ class Told:
     code: str | None = None
 
 
-async def assemble_history(desk: InstituteDesk, asked: Asked) -> Answer:
+async def assemble_history(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """Histories of every holder, with the completeness statement. Raises SS-405 for another member, SS-901 without registry."""
-    if asked.context.member != desk.member:
-        raise desk.not_participant(asked)
-    subject = desk.subject(asked)
+    if asked.context.member != services.member:
+        raise services.not_participant(asked)
+    subject = services.subject(asked)
     why = Why("PUR-HIST", asked.context.case, asked.context.role, asked.context.reason)
-    located = await desk.road.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
+    located = await services.gateway.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
     if not located.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
     holders: list[str] = located.body["institutos"]
-    told = await asyncio.gather(*(_ask(desk, asked, subject.pid, why, m) for m in holders))
-    return Answer(_statement(asked, told), categories=("historia",))
+    told = await asyncio.gather(*(_ask(services, asked, subject.pid, why, m) for m in holders))
+    return DomainAnswer(_statement(asked, told), categories=("historia",))
 
 
-async def _ask(desk: InstituteDesk, asked: Asked, pid: Any, why: Why, member: str) -> Told:
-    if member == desk.member:
+async def _ask(
+    services: InstituteServices, asked: DomainRequest, pid: Any, why: Why, member: str
+) -> HolderAnswer:
+    if member == services.member:
         try:
-            return Told(member, build_history(desk, pid, pid))
+            return HolderAnswer(member, build_history(services, pid, pid))
         except DomainError as error:
-            return Told(member, code=error.code)
-    sealed = await desk.road.ask("HIST", REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
+            return HolderAnswer(member, code=error.code)
+    sealed = await services.gateway.ask("HIST", REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
     if not sealed.is_done:
-        return Told(member, code=_code(sealed))
+        return HolderAnswer(member, code=_code(sealed))
     body = {"testigo": sealed.body["testigo"]}
-    heard = await desk.road.ask("HIST", member, "consultarHistoria", body, why)
+    heard = await services.gateway.ask("HIST", member, "consultarHistoria", body, why)
     if not heard.is_done:
-        return Told(member, code=_code(heard))
+        return HolderAnswer(member, code=_code(heard))
     try:
         check_history(heard.body)
     except DomainError as error:  # a certified statement whose days do not add up is not counted
-        return Told(member, code=error.code)
-    return Told(member, heard.body)
+        return HolderAnswer(member, code=error.code)
+    return HolderAnswer(member, heard.body)
 
 
 def _code(heard: Heard) -> str | None:
@@ -79,7 +81,7 @@ def _code(heard: Heard) -> str | None:
     return str(code) if code not in (None, "SS-900", "SS-901") else None
 
 
-def _statement(asked: Asked, told: list[Told]) -> dict[str, Any]:
+def _statement(asked: DomainRequest, told: list[HolderAnswer]) -> dict[str, Any]:
     histories = [t.history for t in told if t.history is not None]
     refused = [{"instituto": t.member, "codigo": t.code} for t in told if t.code is not None]
     silent = [t.member for t in told if t.history is None and t.code is None]

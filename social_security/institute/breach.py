@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
     from social_security.institute.portability import Case
 
 BREACH_STEP = """

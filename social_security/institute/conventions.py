@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from social_security.history import Rules, parse_rules
+from social_security.domain.history import Rules, parse_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from social_security.institute.desk import InstituteDesk
-    from social_security.service import Asked
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.service import DomainRequest
 
 ONIESS = "MX/GOB/00-ONIESS"
 
@@ -55,13 +55,13 @@ def parse_convention(value: dict[str, Any]) -> Convention:
 class Conventions:
     """The conventions, read anew for each decision; when ONIESS is silent, those read last."""
 
-    def __init__(self, desk: InstituteDesk) -> None:
-        self._desk = desk
+    def __init__(self, services: InstituteServices) -> None:
+        self._services = services
         self._known: list[Convention] = []
 
     async def read(self) -> list[Convention]:
         """The conventions as ONIESS publishes them."""
-        heard = await self._desk.road.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
+        heard = await self._services.gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
         if heard.is_done:
             self._known = [parse_convention(c) for c in heard.body.get("convenios", ())]
         return self._known
@@ -78,20 +78,20 @@ class Conventions:
         return None
 
 
-async def check_convention(desk: InstituteDesk, asked: Asked) -> None:
+async def check_convention(services: InstituteServices, asked: DomainRequest) -> None:
     """Refuse a request for portability from a member with whom no convention is in force (SS-403)."""
-    if asked.context.member == desk.member:
+    if asked.context.member == services.member:
         return
-    if await desk.conventions.find((asked.context.member, desk.member), asked.today) is None:
-        raise no_convention(desk, asked)
+    if await services.conventions.find((asked.context.member, services.member), asked.today) is None:
+        raise no_convention(services, asked)
 
 
-def no_convention(desk: InstituteDesk, asked: Asked) -> Exception:
+def no_convention(services: InstituteServices, asked: DomainRequest) -> Exception:
     """The refusal, with basis, reasons and remedy."""
-    return desk.refusal(
+    return services.refusal(
         "SS-403",
         asked,
         "mx:LGPDPPSO-60",
-        f"No existe instrumento escrito vigente entre {asked.context.member} y {desk.member} para esta transferencia",
-        f"No written instrument is in force between {asked.context.member} and {desk.member} for this transfer",
+        f"No existe instrumento escrito vigente entre {asked.context.member} y {services.member} para esta transferencia",
+        f"No written instrument is in force between {asked.context.member} and {services.member} for this transfer",
     )

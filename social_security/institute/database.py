@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from social_security.gatewayrefusals import REFUSALS_STEP
 from social_security.institute import store
 from social_security.institute.arcostore import ARCO_STEP
 from social_security.institute.breach import BREACH_STEP
@@ -13,7 +12,8 @@ from social_security.institute.portability import PORTABILITY_STEP, PORTABILITY_
 from social_security.institute.publication import RETIREE_STEP
 from social_security.institute.rights import OPPOSITION_STEP, RIGHTS_STEP
 from social_security.institute.vital import VITAL_STEP
-from social_security.outbox import OUTBOX_STEP
+from social_security.wire.gatewayrefusals import REFUSALS_STEP
+from social_security.wire.outbox import OUTBOX_STEP
 
 STEPS = (
     *store.STEPS,

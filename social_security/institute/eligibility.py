@@ -10,39 +10,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from social_security import pack
-from social_security.benefits import check_requirements, find_benefit, measures
-from social_security.faults import DomainError
-from social_security.history import parse_rules, total
+from social_security.domain import pack
+from social_security.domain.benefits import check_requirements, find_benefit, measures
+from social_security.domain.faults import DomainError
+from social_security.domain.history import parse_rules, total
 from social_security.institute.history import own_periods
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
 
 
-async def check_eligibility(desk: InstituteDesk, asked: Asked) -> Answer:
+async def check_eligibility(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """Each requirement met, unmet or unknown. Raises SS-100 for a benefit that is not offered here, SS-302 after death."""
     body = asked.body
-    benefit = find_benefit(desk.member, body["beneficio"])
+    benefit = find_benefit(services.member, body["beneficio"])
     if benefit is None:
         raise DomainError(
             "SS-100",
-            f"{desk.member} no ofrece {body['beneficio']}; vea /beneficios",
-            f"{desk.member} does not offer {body['beneficio']}; see /beneficios",
+            f"{services.member} no ofrece {body['beneficio']}; vea /beneficios",
+            f"{services.member} does not offer {body['beneficio']}; see /beneficios",
             field="beneficio",
         )
-    subject = desk.subject(asked)
-    affiliation = desk.persons.affiliation(subject.pid)
+    subject = services.subject(asked)
+    affiliation = services.persons.affiliation(subject.pid)
     if affiliation is not None and affiliation.state == "FALLECIDA":
         raise DomainError("SS-302")
     rules = parse_rules(pack.document("benefits.json")["rules"])
     if benefit.convention is not None:
-        known = {c.id: c for c in await desk.conventions.read()}
+        known = {c.id: c for c in await services.conventions.read()}
         rules = known[benefit.convention].rules if benefit.convention in known else rules
     days: int | None = body.get("totales", {}).get("diasUnion")
     if days is None and affiliation is not None:
-        days = total(own_periods(desk, subject.pid), rules).union_days
-    return Answer(
+        days = total(own_periods(services, subject.pid), rules).union_days
+    return DomainAnswer(
         check_requirements(benefit, measures(days, body.get("edad"), rules)), categories=("beneficio",)
     )

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from social_security import machines
-from social_security.faults import DomainError
-from social_security.pseudonyms import Pid
-from social_security.road import Why
-from social_security.service import Answer, Asked
+from social_security.domain import states as machines
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import Pid
+from social_security.wire.gatewayclient import Why
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from serving.database import AnyDatabase
-    from social_security.institute.desk import InstituteDesk
+    from serving.storage.database import AnyDatabase
+    from social_security.institute.services import InstituteServices
 
 ADMISSION_STEP = """
     CREATE TABLE admission (
@@ -116,12 +116,12 @@ class AdmissionStore:
             )
 
 
-async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
+async def apply(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``solicitarAdmision``: received, unless the same benefit is being asked for elsewhere."""
-    known = desk.admissions.admission(asked.context.case)
+    known = services.admissions.admission(asked.context.case)
     if known is not None:
-        return Answer(_show(known), 202, ("beneficio",))
-    if "pid" not in asked.body or asked.context.member != desk.member:
+        return DomainAnswer(_show(known), 202, ("beneficio",))
+    if "pid" not in asked.body or asked.context.member != services.member:
         raise DomainError(
             "SS-100",
             "se solicita ante el propio instituto, con su PID",
@@ -129,9 +129,9 @@ async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
             field="pid",
         )
     pid = asked.body["pid"]
-    level = await _level(desk, asked, pid)
+    level = await _level(services, asked, pid)
     if level < 2:
-        raise desk.refusal(
+        raise services.refusal(
             "SS-206",
             asked,
             "mx:LGPDPPSO-43",
@@ -139,7 +139,7 @@ async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
             "LOA2 is needed: come with a document, use Llave MX or e.firma",
         )
     why = Why("PUR-EXT", asked.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
-    heard = await desk.road.ask(
+    heard = await services.gateway.ask(
         "EXTERNOS",
         REGISTRY,
         "registrarCaso",
@@ -156,22 +156,22 @@ async def apply(desk: InstituteDesk, asked: Asked) -> Answer:
             f"there is a case for the same benefit: {other}",
             field="beneficio",
         )
-    desk.note_subject(asked, Pid(pid))
+    services.note_subject(asked, Pid(pid))
     made = Admission(
         asked.context.case,
         Pid(pid),
         asked.context.member,
         {k: v for k, v in asked.body.items() if k not in ("pid", "testigo")},
         "RECIBIDA",
-        desk.calendar.add(asked.today, DECISION_DAYS),
+        services.calendar.add(asked.today, DECISION_DAYS),
     )
-    desk.admissions.save(made, asked.now)
-    return Answer(_show(made), 202, ("beneficio",))
+    services.admissions.save(made, asked.now)
+    return DomainAnswer(_show(made), 202, ("beneficio",))
 
 
-async def _level(desk: InstituteDesk, asked: Asked, pid: str) -> int:
+async def _level(services: InstituteServices, asked: DomainRequest, pid: str) -> int:
     why = Why("PUR-IDENT", asked.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
-    heard = await desk.road.ask(
+    heard = await services.gateway.ask(
         "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel"]}, why
     )
     if not heard.is_done:
@@ -181,16 +181,16 @@ async def _level(desk: InstituteDesk, asked: Asked, pid: str) -> int:
     return int(str(heard.body["nivel"])[3:])
 
 
-def see(desk: InstituteDesk, asked: Asked) -> Answer:
+def see(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``verAdmision``: state, date, and what was decided."""
-    return Answer(_show(_known(desk, asked)), categories=("beneficio",))
+    return DomainAnswer(_show(_known(services, asked)), categories=("beneficio",))
 
 
-async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
+async def advance(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``avanzarAdmision``: the institute's own next step."""
-    admission, body = _known(desk, asked), asked.body
-    if asked.context.member != desk.member:
-        raise desk.not_participant(asked)
+    admission, body = _known(services, asked), asked.body
+    if asked.context.member != services.member:
+        raise services.not_participant(asked)
     to = body["estado"]
     machines.check_follows(machines.ADMISSION, admission.state, to)
     for evidence in body.get("evidencias", ()):
@@ -207,9 +207,9 @@ async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
             )
     after = replace(admission, state=to)
     if to == "VERIFICANDO_ORIGEN":
-        after = replace(after, deadline=desk.calendar.add(asked.today, ORIGIN_DAYS))
+        after = replace(after, deadline=services.calendar.add(asked.today, ORIGIN_DAYS))
     elif to == "ADMITIDA":
-        after = replace(after, receipt=_receipt(desk, admission, asked.now))
+        after = replace(after, receipt=_receipt(services, admission, asked.now))
     elif to == "ADMITIDA_PROVISIONAL":
         if admission.renewals > 1:
             raise DomainError("SS-400", "sólo se renueva una vez", "it is renewed once only")
@@ -217,10 +217,10 @@ async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
             after,
             deadline=asked.today + PROVISIONAL,
             renewals=admission.renewals + 1,
-            receipt=_receipt(desk, admission, asked.now),
+            receipt=_receipt(services, admission, asked.now),
         )
     elif to == "NEGADA":
-        refusal = desk.refusal(
+        refusal = services.refusal(
             "SS-403",
             asked,
             "mx:LGPDPPSO-16-I",
@@ -229,7 +229,7 @@ async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
         )
         after = replace(after, refusal=refusal.to_json())
     if to in ("ADMITIDA", "NEGADA"):
-        await desk.road.ask(
+        await services.gateway.ask(
             "EXTERNOS",
             REGISTRY,
             "registrarCaso",
@@ -240,55 +240,55 @@ async def advance(desk: InstituteDesk, asked: Asked) -> Answer:
             },
             Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión"),
         )
-    desk.admissions.save(after, asked.now)
-    return Answer(_show(after), categories=("beneficio",))
+    services.admissions.save(after, asked.now)
+    return DomainAnswer(_show(after), categories=("beneficio",))
 
 
-def confirm_period(desk: InstituteDesk, asked: Asked) -> Answer:
+def confirm_period(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``confirmarPeriodo``: the body where the person worked says whether the period is right; nothing else."""
-    subject = desk.subject(asked)
+    subject = services.subject(asked)
     body = asked.body
-    for period in desk.periods.served(subject.pid):
+    for period in services.periods.served(subject.pid):
         if (period.since.isoformat(), period.until and period.until.isoformat()) == (
             body["desde"],
             body["hasta"],
         ):
             weeks, rest = divmod(period.days, 7)
-            return Answer(
+            return DomainAnswer(
                 {"confirmado": True, "dias": period.days, "semanas": weeks, "diasRestantes": rest},
                 categories=("historia",),
             )
-    return Answer({"confirmado": False}, categories=("historia",))
+    return DomainAnswer({"confirmado": False}, categories=("historia",))
 
 
-def tick(desk: InstituteDesk, now: datetime, today: date) -> None:
+def tick(services: InstituteServices, now: datetime, today: date) -> None:
     """What time alone does: a provisional admission or an unanswered prevention lapses."""
-    for admission in desk.admissions.all():
+    for admission in services.admissions.all():
         if admission.state in ("ADMITIDA_PROVISIONAL", "PREVENIDA") and today > admission.deadline:
-            desk.admissions.save(replace(admission, state="CADUCADA"), now)
+            services.admissions.save(replace(admission, state="CADUCADA"), now)
 
 
-def _known(desk: InstituteDesk, asked: Asked) -> Admission:
-    admission = desk.admissions.admission(asked.path["caso"])
-    if admission is None or asked.context.member not in (admission.member, desk.member):
+def _known(services: InstituteServices, asked: DomainRequest) -> Admission:
+    admission = services.admissions.admission(asked.path["caso"])
+    if admission is None or asked.context.member not in (admission.member, services.member):
         raise DomainError("SS-300", field="caso")
-    desk.note_subject(asked, admission.pid)
+    services.note_subject(asked, admission.pid)
     return admission
 
 
-def _receipt(desk: InstituteDesk, admission: Admission, now: datetime) -> dict[str, Any]:
+def _receipt(services: InstituteServices, admission: Admission, now: datetime) -> dict[str, Any]:
     """The person's receipt: fields of ISO/IEC TS 27560 that apply; the principal is the case, not her."""
     return {
         "schema_version": "27560:2023",
         "record_id": f"{admission.case}:recibo",
         "pii_principal_id": admission.case,
-        "pii_controllers": [desk.member],
+        "pii_controllers": [services.member],
         "purpose": "PUR-EXT",
         "lawful_basis": "mx:LGPDPPSO-16-I",
         "pii_type": ["identidad", "historia"],
         "retention_period": "P10Y",
         "privacy_rights": "ARCO",
-        "authority_party": desk.guarantor,
+        "authority_party": services.guarantor,
         "event_time": now.isoformat(),
     }
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
-from social_security.history import Period
+from social_security.domain.faults import DomainError
+from social_security.domain.history import Period
+from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventions import check_convention
-from social_security.pseudonyms import Pid
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from serving.database import AnyDatabase
-    from social_security.institute.desk import InstituteDesk
+    from serving.storage.database import AnyDatabase
+    from social_security.institute.services import InstituteServices
 
 HISTORY_STEP = """
     CREATE TABLE period (
@@ -155,11 +155,16 @@ class PeriodStore:
 
 
 def build_history(
-    desk: InstituteDesk, pid: Pid, shown: Pid, *, with_pay: bool = False, asked: Asked | None = None
+    services: InstituteServices,
+    pid: Pid,
+    shown: Pid,
+    *,
+    with_pay: bool = False,
+    asked: DomainRequest | None = None,
 ) -> dict[str, Any]:
     """``Historia`` of a person under the pseudonym that the receiver knows. Raises SS-300 or SS-303."""
-    affiliation = desk.persons.affiliation(pid)
-    periods = desk.periods.served(pid)
+    affiliation = services.persons.affiliation(pid)
+    periods = services.periods.served(pid)
     if asked is not None:
         since, until = asked.body.get("desde", ""), asked.body.get("hasta", "9999")
         periods = [
@@ -171,7 +176,7 @@ def build_history(
         raise DomainError("SS-303")
     days = sum(p.days for p in periods)
     body: dict[str, Any] = {
-        "instituto": desk.member,
+        "instituto": services.member,
         "pid": shown,
         "regimen": affiliation.regime,
         "periodos": [p.to_json(with_pay=with_pay) for p in periods],
@@ -183,35 +188,37 @@ def build_history(
     return body
 
 
-def own_periods(desk: InstituteDesk, pid: Pid) -> list[Period]:
+def own_periods(services: InstituteServices, pid: Pid) -> list[Period]:
     """The closed periods of a person here, to be totalled."""
-    return [Period(desk.member, p.since, p.until) for p in desk.periods.served(pid) if p.until is not None]
+    return [
+        Period(services.member, p.since, p.until) for p in services.periods.served(pid) if p.until is not None
+    ]
 
 
-async def consult_history(desk: InstituteDesk, asked: Asked) -> Answer:
+async def consult_history(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """The certified history, for a case that stands where it may be asked for, or for the person herself."""
-    subject = desk.subject(asked)
+    subject = services.subject(asked)
     context = asked.context
     if context.purpose == "PUR-PORT":
-        await check_convention(desk, asked)
-        case = desk.cases.case(context.case)
+        await check_convention(services, asked)
+        case = services.cases.case(context.case)
         if case is None or case.state not in asked.operation.case_states:
             said = "no está abierto aquí" if case is None else f"está {case.state}"
             raise DomainError("SS-205", f"el caso {said}", "the case is not in a state that allows it")
         if context.member not in case.participants:
-            raise desk.not_participant(asked)
+            raise services.not_participant(asked)
     with_pay = asked.body.get("conSueldos", False) is True
     if with_pay and context.purpose != "PUR-PORT":
         raise DomainError(
             "SS-201", "los sueldos sólo salen en PUR-PORT", "pay leaves for PUR-PORT only", field="conSueldos"
         )
     if with_pay:
-        desk.check_opposition(asked, subject, "sueldos")
-    affiliation = desk.persons.affiliation(subject.pid)
+        services.check_opposition(asked, subject, "sueldos")
+    affiliation = services.persons.affiliation(subject.pid)
     if affiliation is not None and affiliation.state == "FALLECIDA" and context.purpose != "PUR-PORT":
         raise DomainError("SS-302")
-    body = build_history(desk, subject.pid, subject.shown, with_pay=with_pay, asked=asked)
-    return Answer(body, categories=("historia", "sueldos") if with_pay else ("historia",))
+    body = build_history(services, subject.pid, subject.shown, with_pay=with_pay, asked=asked)
+    return DomainAnswer(body, categories=("historia", "sueldos") if with_pay else ("historia",))
 
 
 def _row(p: Certified) -> tuple[object, ...]:

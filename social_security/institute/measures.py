@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
-from social_security.service import Answer, Asked
+from social_security.domain.faults import DomainError
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from serving.database import AnyDatabase
-    from social_security.institute.desk import InstituteDesk
+    from serving.storage.database import AnyDatabase
+    from social_security.institute.services import InstituteServices
 
 ONIESS = "MX/GOB/00-ONIESS"
 MEASURE_STEP = """
@@ -52,16 +52,16 @@ class MeasureStore:
         return [(str(r[0]), str(r[1]), int(r[2])) for r in rows]
 
 
-def take_measure(desk: InstituteDesk, asked: Asked) -> Answer:
+def take_measure(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``notificarMedida``: received. Raises SS-210 for anybody but ONIESS, SS-100 for another member's measure."""
     if asked.context.member != ONIESS:
         raise DomainError("SS-210", "sólo ONIESS notifica medidas", "only ONIESS gives notice of measures")
-    if asked.body["miembro"] != desk.member:
+    if asked.body["miembro"] != services.member:
         raise DomainError(
             "SS-100",
             "la medida es de otro miembro",
             "the measure is about another member",
             field="miembro",
         )
-    desk.measures.add(asked.body, asked.now)
-    return Answer({"recibida": True}, categories=("documento",))
+    services.measures.add(asked.body, asked.now)
+    return DomainAnswer({"recibida": True}, categories=("documento",))

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security import eventchain, machines
-from social_security.faults import DomainError
-from social_security.history import check_history, check_total, check_total_alone, total
+from social_security.domain import eventchain
+from social_security.domain import states as machines
+from social_security.domain.faults import DomainError
+from social_security.domain.history import check_history, check_total, check_total_alone, total
+from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventions import no_convention
 from social_security.institute.history import own_periods
-from social_security.pseudonyms import Pid
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from serving.database import AnyDatabase
-    from social_security.history import Period
-    from social_security.institute.desk import InstituteDesk
+    from serving.storage.database import AnyDatabase
+    from social_security.domain.history import Period
+    from social_security.institute.services import InstituteServices
 
 PORTABILITY_STEP = """
     CREATE TABLE port_case (
@@ -206,42 +207,42 @@ def first_event(asked_case: str, member: str, body: dict[str, Any]) -> dict[str,
     }
 
 
-async def open_case(desk: InstituteDesk, asked: Asked) -> Answer:
+async def open_case(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``abrirCaso``: the responsible institute opens the case at its own system."""
-    if asked.context.member != desk.member:
-        raise desk.not_participant(asked)
-    event = first_event(asked.context.case, desk.member, dict(asked.body)) | {"pid": asked.body["pid"]}
-    await _present(desk, asked, event)
-    case = desk.cases.case(asked.context.case)
+    if asked.context.member != services.member:
+        raise services.not_participant(asked)
+    event = first_event(asked.context.case, services.member, dict(asked.body)) | {"pid": asked.body["pid"]}
+    await _present(services, asked, event)
+    case = services.cases.case(asked.context.case)
     assert case is not None  # noqa: S101  just made
-    return Answer(case.to_json(), 201, ("historia",))
+    return DomainAnswer(case.to_json(), 201, ("historia",))
 
 
-def see_case(desk: InstituteDesk, asked: Asked) -> Answer:
+def see_case(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``verCaso``: the state, for a participant."""
-    case = desk.cases.case(asked.path["caso"])
+    case = services.cases.case(asked.path["caso"])
     if case is None:
         raise DomainError("SS-300", field="caso")
     if asked.context.member not in case.participants:
-        raise desk.not_participant(asked)
-    return Answer(case.to_json())
+        raise services.not_participant(asked)
+    return DomainAnswer(case.to_json())
 
 
-async def take_event(desk: InstituteDesk, asked: Asked) -> Answer:
+async def take_event(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``agregarEvento``: check an event against everything this participant knows, and append it."""
     event = dict(asked.body)
     if event["caso"] != asked.context.case:
         raise DomainError("SS-200", field="caso")
     eventchain.check_histories(event)
-    case = desk.cases.case(event["caso"])
+    case = services.cases.case(event["caso"])
     if case is None:
         if event["evento"] != "PRESENTAR":
             raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
-        return _acknowledged(await _present(desk, asked, event))
+        return _acknowledged(await _present(services, asked, event))
     digest = eventchain.event_hash(event)
-    chain = desk.cases.events(case.case)
+    chain = services.cases.events(case.case)
     if asked.context.member not in case.participants:
-        raise desk.not_participant(asked)
+        raise services.not_participant(asked)
     if event["secuencia"] <= len(chain):
         if chain[event["secuencia"] - 1].hash != digest:
             raise DomainError("SS-402", field="secuencia")
@@ -249,20 +250,20 @@ async def take_event(desk: InstituteDesk, asked: Asked) -> Answer:
     if event["hashAnterior"] != case.last_hash or event["secuencia"] != len(chain) + 1:
         raise DomainError("SS-401", field="hashAnterior")
     if event["evento"] == "TOTALIZAR":
-        await desk.conventions.read()
-    after = _after(desk, asked, case, chain, event)
-    _check_content(desk, asked, case, chain, event)
-    desk.note_subject(asked, case.pid)
-    desk.cases.append(after, event, digest, asked.context.member, asked.now)
+        await services.conventions.read()
+    after = _after(services, asked, case, chain, event)
+    _check_content(services, asked, case, chain, event)
+    services.note_subject(asked, case.pid)
+    services.cases.append(after, event, digest, asked.context.member, asked.now)
     return _acknowledged(digest)
 
 
-async def _present(desk: InstituteDesk, asked: Asked, event: dict[str, Any]) -> str:
-    if event["responsable"] != asked.context.member or desk.member not in (
+async def _present(services: InstituteServices, asked: DomainRequest, event: dict[str, Any]) -> str:
+    if event["responsable"] != asked.context.member or services.member not in (
         event["responsable"],
         *event["contraparte"],
     ):
-        raise desk.not_participant(asked)
+        raise services.not_participant(asked)
     expected = first_event(
         event["caso"],
         event["responsable"],
@@ -279,12 +280,12 @@ async def _present(desk: InstituteDesk, asked: Asked, event: dict[str, Any]) -> 
         raise DomainError(
             "SS-200", f"el caso debe llevar la entidad {entity}", f"the case must carry entity {entity}"
         )
-    subject = desk.subject(asked)
+    subject = services.subject(asked)
     members = (event["responsable"], *event["contraparte"])
-    convention = await desk.conventions.find(members, asked.today, event["convenio"])
+    convention = await services.conventions.find(members, asked.today, event["convenio"])
     if convention is None or event["beneficio"] not in convention.benefits:
-        raise no_convention(desk, asked)
-    for other in desk.cases.cases_of(subject.pid):
+        raise no_convention(services, asked)
+    for other in services.cases.cases_of(subject.pid):
         if other.is_open and other.benefit == event["beneficio"]:
             raise DomainError(
                 "SS-205",
@@ -304,15 +305,17 @@ async def _present(desk: InstituteDesk, asked: Asked, event: dict[str, Any]) -> 
         0,
         eventchain.START,
     )
-    desk.cases.append(case, event, digest, asked.context.member, asked.now)
+    services.cases.append(case, event, digest, asked.context.member, asked.now)
     return digest
 
 
-def _after(desk: InstituteDesk, asked: Asked, case: Case, chain: list[Logged], event: dict[str, Any]) -> Case:
+def _after(
+    services: InstituteServices, asked: DomainRequest, case: Case, chain: list[Logged], event: dict[str, Any]
+) -> Case:
     """The case after the event, whose states must be those that the table gives."""
     name = event["evento"]
     move = machines.portability_move(case.state, name)
-    _check_author(desk, asked, case, move.author)
+    _check_author(services, asked, case, move.author)
     to = move.to
     counterparties = case.counterparties
     if name == "INVALIDAR":
@@ -352,7 +355,9 @@ def _after(desk: InstituteDesk, asked: Asked, case: Case, chain: list[Logged], e
     )
 
 
-def _check_author(desk: InstituteDesk, asked: Asked, case: Case, author: machines.Author) -> None:
+def _check_author(
+    services: InstituteServices, asked: DomainRequest, case: Case, author: machines.Author
+) -> None:
     sender, role = asked.context.member, asked.context.role
     allowed = {
         machines.Author.ANY: True,
@@ -362,13 +367,13 @@ def _check_author(desk: InstituteDesk, asked: Asked, case: Case, author: machine
         machines.Author.CLOCK: role == "SISTEMA",
     }[author]
     if not allowed:
-        raise desk.not_participant(asked)
+        raise services.not_participant(asked)
     if author is machines.Author.CLOCK and (case.deadline is None or asked.today <= case.deadline):
         raise DomainError("SS-404", "el plazo no ha vencido", "the deadline has not passed")
 
 
 def _check_content(
-    desk: InstituteDesk, asked: Asked, case: Case, chain: list[Logged], event: dict[str, Any]
+    services: InstituteServices, asked: DomainRequest, case: Case, chain: list[Logged], event: dict[str, Any]
 ) -> None:
     for history in event.get("historia", ()):
         if history["instituto"] != asked.context.member:
@@ -378,23 +383,23 @@ def _check_content(
         check_history(history)
     if event["evento"] != "TOTALIZAR":
         return
-    convention = next((c for c in desk.conventions.known() if c.id == case.convention), None)
+    convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
     if convention is None or "totalizacion" not in event:
         raise DomainError("SS-406", "falta la totalización", "the total is missing", field="totalizacion")
-    if desk.member == case.responsible:
-        check_total(event["totalizacion"], total(all_periods(desk, case, chain), convention.rules))
+    if services.member == case.responsible:
+        check_total(event["totalizacion"], total(all_periods(services, case, chain), convention.rules))
     else:
         check_total_alone(event["totalizacion"], convention.rules)
 
 
-def all_periods(desk: InstituteDesk, case: Case, chain: list[Logged]) -> list[Period]:
+def all_periods(services: InstituteServices, case: Case, chain: list[Logged]) -> list[Period]:
     """Own periods and those delivered last by each counterparty."""
     delivered: dict[str, list[Period]] = {}
     for logged in chain:
         for history in logged.event.get("historia", ()):
             delivered[history["instituto"]] = check_history(history)
-    return [*own_periods(desk, case.pid), *(p for periods in delivered.values() for p in periods)]
+    return [*own_periods(services, case.pid), *(p for periods in delivered.values() for p in periods)]
 
 
-def _acknowledged(digest: str) -> Answer:
-    return Answer({"acuse": "ACK", "hash": digest})
+def _acknowledged(digest: str) -> DomainAnswer:
+    return DomainAnswer({"acuse": "ACK", "hash": digest})

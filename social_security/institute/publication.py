@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from social_security.faults import DomainError
-from social_security.indicators import SMALL_CELL, Count
+from social_security.domain.faults import DomainError
+from social_security.domain.indicators import SMALL_CELL, Count
 from social_security.institute.counting import count_month
 from social_security.institute.refusedattempts import take_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.database import AnyDatabase
-    from social_security.institute.desk import InstituteDesk
-    from social_security.pseudonyms import Pid
+    from serving.storage.database import AnyDatabase
+    from social_security.domain.pseudonyms import Pid
+    from social_security.institute.services import InstituteServices
 
 RETIREE_STEP = """
     CREATE TABLE retiree (
@@ -63,54 +63,54 @@ class RetireeStore:
         ]
 
 
-async def read_retirees(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+async def read_retirees(services: InstituteServices, query: Mapping[str, str]) -> web.Response:
     """``/jubilados``: as JSON, or with ``formato=csv`` as CSV."""
     rows = [
-        {"instituto": desk.member, "nombre": name, "montoCentavos": cents}
-        for name, cents in desk.retirees.paid()
+        {"instituto": services.member, "nombre": name, "montoCentavos": cents}
+        for name, cents in services.retirees.paid()
     ]
     return open_data(query, {"fundamento": BASIS, "jubilados": rows}, "jubilados")
 
 
-async def read_refusals(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+async def read_refusals(services: InstituteServices, query: Mapping[str, str]) -> web.Response:
     """``/negativas``: how many, by what was asked and by cause; never of whom."""
-    await take_refusals(desk)
+    await take_refusals(services)
     counts = {
-        **{("ARCO", c): n for c, n in desk.arco.refusals_by_cause("ARCO").items()},
-        **{("INFORMACION", c): n for c, n in desk.arco.refusals_by_cause("INFORMACION").items()},
-        **{("SERVICIO", c): n for c, n in desk.persons.refusals_by_code().items()},
+        **{("ARCO", c): n for c, n in services.arco.refusals_by_cause("ARCO").items()},
+        **{("INFORMACION", c): n for c, n in services.arco.refusals_by_cause("INFORMACION").items()},
+        **{("SERVICIO", c): n for c, n in services.persons.refusals_by_code().items()},
     }
     rows = [
-        {"miembro": desk.member, "ambito": scope, "causa": cause, **suppressed(number)}
+        {"miembro": services.member, "ambito": scope, "causa": cause, **suppressed(number)}
         for (scope, cause), number in sorted(counts.items())
     ]
     return open_data(query, {"negativas": rows}, "negativas")
 
 
-async def read_indicators(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+async def read_indicators(services: InstituteServices, query: Mapping[str, str]) -> web.Response:
     """``/indicadores``: this institute's counts of a month, as numerator and denominator, for ONIESS to add up."""
     period = period_of(query)
-    await take_refusals(desk)
-    counts = count_month(desk, period)
-    evidence = await _evidence(desk, period)
+    await take_refusals(services)
+    counts = count_month(services, period)
+    evidence = await _evidence(services, period)
     if evidence is not None:
         counts["IND-11"] = evidence.to_json()
-    return web.json_response({"periodo": period, "miembro": desk.member, "conteos": counts})
+    return web.json_response({"periodo": period, "miembro": services.member, "conteos": counts})
 
 
-async def _evidence(desk: InstituteDesk, period: str) -> Count | None:
+async def _evidence(services: InstituteServices, period: str) -> Count | None:
     """Messages of the month in this institute's gateway that were timestamped in time; None when it does not tell."""
-    if not desk.road.is_set:
+    if not services.gateway.is_set:
         return None
     place = f"BITACORA/getEvidenceStatistics?month={period}"
-    heard = await desk.road.read("BITACORA", desk.member, place)
+    heard = await services.gateway.read("BITACORA", services.member, place)
     return Count(heard.body["timestampedInTime"], heard.body["messages"]) if heard.is_done else None
 
 
-async def read_violations(desk: InstituteDesk, query: Mapping[str, str]) -> web.Response:
+async def read_violations(services: InstituteServices, query: Mapping[str, str]) -> web.Response:
     """``/violaciones``: blocked requests by member and rule."""
-    await take_refusals(desk)
-    return open_data(query, {"violaciones": desk.gateway_refusals.violations()}, "violaciones")
+    await take_refusals(services)
+    return open_data(query, {"violaciones": services.gateway_refusals.violations()}, "violaciones")
 
 
 def period_of(query: Mapping[str, str]) -> str:

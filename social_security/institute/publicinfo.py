@@ -12,30 +12,30 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import Pid
 from social_security.institute import arco
 from social_security.institute.arcostore import INFORMATION, ArcoRequest
-from social_security.pseudonyms import Pid
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
 
 BASIS = "mx:LGTAIP-134"
 NOBODY = Pid("")
 
 
-def file_information(desk: InstituteDesk, asked: Asked) -> Answer:
+def file_information(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``presentarInformacion``: received, with its terms. Raises SS-202 without the transparency law, SS-501 elsewhere."""
     if BASIS not in asked.context.bases:
         raise DomainError("SS-202", f"se requiere {BASIS}", f"needed: {BASIS}", field="X-OSS-Fundamento")
-    known = desk.arco.request(asked.context.case)
+    known = services.arco.request(asked.context.case)
     if known is not None:
         if known.request["derecho"] != INFORMATION:
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
-        return Answer(arco.show(desk, known), 201, ("documento",))
-    if desk.member not in asked.body["responsables"]:
-        raise arco.not_competent(desk, asked)
+        return DomainAnswer(arco.show(services, known), 201, ("documento",))
+    if services.member not in asked.body["responsables"]:
+        raise arco.not_competent(services, asked)
     received = datetime.fromisoformat(asked.body["recibidaEl"])
     request = ArcoRequest(
         asked.context.case,
@@ -43,7 +43,7 @@ def file_information(desk: InstituteDesk, asked: Asked) -> Answer:
         asked.context.member,
         "RECIBIDA",
         {**asked.body, "derecho": INFORMATION},
-        arco.first_terms(desk, received),
+        arco.first_terms(services, received),
     )
-    desk.arco.save(request, asked.now, asked.context.member)
-    return Answer(arco.show(desk, request), 201, ("documento",))
+    services.arco.save(request, asked.now, asked.context.member)
+    return DomainAnswer(arco.show(services, request), 201, ("documento",))

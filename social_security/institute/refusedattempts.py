@@ -11,46 +11,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from social_security import pack
-from social_security.faults import DomainError
+from social_security.domain import pack
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.institute.store import Access
-from social_security.pseudonyms import Pid, parse_pid
 
 if TYPE_CHECKING:
-    from serving.database import Transaction
-    from social_security.gatewayrefusals import GatewayRefusal
-    from social_security.institute.desk import InstituteDesk
+    from serving.storage.database import Transaction
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.gatewayrefusals import GatewayRefusal
 
 _SHORTEST = "no declarado"
 
 
-async def take_refusals(desk: InstituteDesk) -> None:
+async def take_refusals(services: InstituteServices) -> None:
     """Bring the access logs up to date with the gateway. Raises `DomainError` SS-901 when it does not tell."""
 
     def note(connection: Transaction, refusal: GatewayRefusal) -> None:
         if refusal.reason == "answer_fields":
-            desk.persons.hold_back(connection, refusal.message_id, refusal.code)
+            services.persons.hold_back(connection, refusal.message_id, refusal.code)
             return
-        pid = _subject(desk, refusal)
+        pid = _subject(services, refusal)
         if pid is not None:
-            desk.persons.add_access(_row(pid, refusal), connection)
+            services.persons.add_access(_row(pid, refusal), connection)
 
-    await desk.gateway_refusals.take(note)
+    await services.gateway_refusals.take(note)
 
 
-def _subject(desk: InstituteDesk, refusal: GatewayRefusal) -> Pid | None:
+def _subject(services: InstituteServices, refusal: GatewayRefusal) -> Pid | None:
     """The person's own PID here; None when the attempt names nobody this institute knows."""
     # Over SOAP the same stands below ``persona``.
     told = {name.removeprefix("persona."): value for name, value in refusal.told.items()}
     if "testigo" in told:
-        return desk.subject_of_token(told["testigo"], refusal.at)
+        return services.subject_of_token(told["testigo"], refusal.at)
     try:
         pid = parse_pid(told.get("pid", ""))
     except DomainError:
         return None
-    if refusal.member == desk.member:
-        return pid if desk.persons.affiliation(pid) is not None else None
-    return desk.persons.paired(pid, refusal.member)
+    if refusal.member == services.member:
+        return pid if services.persons.affiliation(pid) is not None else None
+    return services.persons.paired(pid, refusal.member)
 
 
 def _row(pid: Pid, refusal: GatewayRefusal) -> Access:

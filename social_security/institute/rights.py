@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.database import AnyDatabase
-    from social_security.pseudonyms import Pid
+    from serving.storage.database import AnyDatabase
+    from social_security.domain.pseudonyms import Pid
 
 RIGHTS_STEP = """
     CREATE TABLE opposition (

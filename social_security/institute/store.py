@@ -1,7 +1,7 @@
 """What an institute keeps of its persons under its own PID: affiliations, pair pseudonyms, seen tokens, access rows.
 
 File numbers are local and never leave. Cases of portability, admission and ARCO have stores of their own over the same
-database (`steps` of each module are applied in one list, see `social_security.institute.desk`).
+database (`steps` of each module are applied in one list, see `social_security.institute.services`).
 
 Spec: the domain reference 5.2 (Afiliacion, RegistroAcceso).
 """
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from social_security.pseudonyms import Pid
+from social_security.domain.pseudonyms import Pid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase, Transaction
 
 STEPS = (
     """

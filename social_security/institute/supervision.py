@@ -12,13 +12,13 @@ from collections import Counter
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
 from social_security.institute.refusedattempts import take_refusals
-from social_security.service import Answer, Asked
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from social_security.institute.arcostore import ArcoRequest
-    from social_security.institute.desk import InstituteDesk
+    from social_security.institute.services import InstituteServices
 
 FEDERAL = "MX/GAR/00-SABG"
 # State -> the term that is missed when its day has passed and the request is still in that state.
@@ -33,17 +33,17 @@ _RUNNING = {
 }
 
 
-async def statistics(desk: InstituteDesk, asked: Asked) -> Answer:
+async def statistics(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``estadisticaSupervision``: counts in a range of days, as of today."""
-    if asked.context.member not in (desk.guarantor, FEDERAL):
+    if asked.context.member not in (services.guarantor, FEDERAL):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
-    await take_refusals(desk)
+    await take_refusals(services)
     first, last = date.fromisoformat(asked.body["desde"]), date.fromisoformat(asked.body["hasta"])
-    requests = [r for r in desk.arco.all() if first <= (r.day("dia0") or first) <= last]
-    return Answer(
+    requests = [r for r in services.arco.all() if first <= (r.day("dia0") or first) <= last]
+    return DomainAnswer(
         {
-            "instituto": desk.member,
-            "politica": desk.policy,
+            "instituto": services.member,
+            "politica": services.policy,
             "alDia": asked.today.isoformat(),
             "desde": first.isoformat(),
             "hasta": last.isoformat(),
@@ -53,7 +53,7 @@ async def statistics(desk: InstituteDesk, asked: Asked) -> Answer:
                 "vencidas": missed(requests, asked.today),
             },
             "negativas": _counted(Counter(_cause(r) for r in requests if r.refusal is not None), "causa"),
-            "accesos": _accesses(desk, first, last),
+            "accesos": _accesses(services, first, last),
         }
     )
 
@@ -82,10 +82,10 @@ def _cause(request: ArcoRequest) -> str:
     return str(refusal.get("causa", refusal.get("codigo", "")))
 
 
-def _accesses(desk: InstituteDesk, first: date, last: date) -> list[dict[str, Any]]:
-    start = datetime.combine(first, time.min, desk.zone)
-    end = datetime.combine(last + timedelta(days=1), time.min, desk.zone)
-    counts = desk.persons.count_accesses(start, end)
+def _accesses(services: InstituteServices, first: date, last: date) -> list[dict[str, Any]]:
+    start = datetime.combine(first, time.min, services.zone)
+    end = datetime.combine(last + timedelta(days=1), time.min, services.zone)
+    counts = services.persons.count_accesses(start, end)
     return [
         {"proposito": purpose, "resultado": outcome, "receptor": receiver, "cuenta": count}
         for purpose, outcome, receiver, count in counts

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from social_security.faults import DomainError
-from social_security.service import Answer, Asked
+from social_security.domain.faults import DomainError
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from serving.database import AnyDatabase
-    from social_security.institute.desk import InstituteDesk
-    from social_security.pseudonyms import Pid
+    from serving.storage.database import AnyDatabase
+    from social_security.domain.pseudonyms import Pid
+    from social_security.institute.services import InstituteServices
 
 REGISTRY = "MX/GOB/00-RNSS"
 VITAL_STEP = """
@@ -96,17 +96,17 @@ class VitalStore:
         return str(rows[0][0]) if rows else None
 
 
-def apply_event(desk: InstituteDesk, asked: Asked) -> Answer:
+def apply_event(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """``notificarEvento``: apply it once; a second delivery changes nothing and says so."""
     if asked.context.member != REGISTRY:
         raise DomainError(
             "SS-210", "sólo el registro nacional avisa", "the national registry only gives notice"
         )
     body = dict(asked.body)
-    if desk.vital.is_applied(body["idEvento"]):
-        return Answer({"aplicado": True}, categories=("evento-vital",))
-    subject = desk.subject(asked)
-    affiliation = desk.persons.affiliation(subject.pid)
+    if services.vital.is_applied(body["idEvento"]):
+        return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
+    subject = services.subject(asked)
+    affiliation = services.persons.affiliation(subject.pid)
     if affiliation is None:
         raise DomainError("SS-300")
     if body["tipo"] == "FALLECIMIENTO" and body["fechaEvento"] > asked.today.isoformat():
@@ -114,17 +114,17 @@ def apply_event(desk: InstituteDesk, asked: Asked) -> Answer:
     answer: dict[str, object] = {"aplicado": True}
     if body["tipo"] == "FALLECIMIENTO":
         if affiliation.state == "PENSIONADA":
-            number = f"PORT-{desk.code[:2]}-{asked.today.year}-{90_000_000 + int(asked.now.timestamp()) % 10_000_000:08d}"
-            desk.vital.stop_payments(subject.pid, body["fechaEvento"], number)
-        desk.persons.save_affiliation(replace(affiliation, state="FALLECIDA"))
+            number = f"PORT-{services.code[:2]}-{asked.today.year}-{90_000_000 + int(asked.now.timestamp()) % 10_000_000:08d}"
+            services.vital.stop_payments(subject.pid, body["fechaEvento"], number)
+        services.persons.save_affiliation(replace(affiliation, state="FALLECIDA"))
     elif body["tipo"] == "ANULACION":
-        undone = desk.vital.before(body.get("anula", ""))
+        undone = services.vital.before(body.get("anula", ""))
         if undone is None:
             raise DomainError("SS-400", "no hay tal evento", "there is no such event", field="anula")
         # Payments first: whoever sees the state restored sees what is owed too.
-        owed = desk.vital.resume_payments(subject.pid, body["fechaEvento"])
-        desk.persons.save_affiliation(replace(affiliation, state=undone[0]))
+        owed = services.vital.resume_payments(subject.pid, body["fechaEvento"])
+        services.persons.save_affiliation(replace(affiliation, state=undone[0]))
         if owed is not None:
             answer["adeudos"] = owed
-    desk.vital.add(subject.pid, body, affiliation.state, asked.now.isoformat())
-    return Answer(answer, categories=("evento-vital",))
+    services.vital.add(subject.pid, body, affiliation.state, asked.now.isoformat())
+    return DomainAnswer(answer, categories=("evento-vital",))

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

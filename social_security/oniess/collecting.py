@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from social_security.oniess.store import OniessStore
-    from social_security.road import Road
+    from social_security.wire.gatewayclient import GatewayClient
 
 REGISTRY = "MX/GOB/00-RNSS"
 
@@ -36,14 +36,14 @@ class Gathered:
 class Collector:
     """Reads members through ONIESS's gateway."""
 
-    def __init__(self, store: OniessStore, road: Road) -> None:
+    def __init__(self, store: OniessStore, gateway: GatewayClient) -> None:
         self._store = store
-        self._road = road
+        self._gateway = gateway
 
     async def gather(self, what: str, query: str = "", *, members: Sequence[str] | None = None) -> Gathered:
         """One public reading of every member, as ``negativas``; without a gateway nobody answers."""
         asked = list(self._store.members() if members is None else members)
-        if not self._road.is_set:
+        if not self._gateway.is_set:
             return self._known(what, query, asked, {})
         answers = await asyncio.gather(*(self._read(m, f"{what}{query}") for m in asked))
         fresh = {m: body for m, body in zip(asked, answers, strict=True) if body is not None}
@@ -52,7 +52,7 @@ class Collector:
 
     async def probe(self, now: datetime) -> None:
         """Ask every member whether it is up, and keep the count of the month."""
-        if not self._road.is_set:
+        if not self._gateway.is_set:
             return
         asked = self._store.members()
         answers = await asyncio.gather(*(self._read(m, "estado") for m in asked))
@@ -68,5 +68,5 @@ class Collector:
 
     async def _read(self, member: str, place: str) -> dict[str, Any] | None:
         subsystem = "INDICE" if member == REGISTRY else "ARCO"
-        heard = await self._road.read("GOBIERNO", member, f"{subsystem}/oss-v1/{place}")
+        heard = await self._gateway.read("GOBIERNO", member, f"{subsystem}/oss-v1/{place}")
         return heard.body if heard.is_done else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import astuple, dataclass
 
-from social_security import pack
+from social_security.domain import pack
 
 
 class Measure(enum.StrEnum):
@@ -50,7 +50,7 @@ def trace() -> list[Trace]:
                 sorted({b for p in o.purposes for bases in pack.purposes()[p].legal_bases for b in bases})
             ),
             f"oss:perm-{o.name}",
-            f"gateway.exchange.policy: {len(o.request_fields)}+{len(o.answer_fields)} campos, {len(o.roles)} roles",
+            f"gateway.policies.decision: {len(o.request_fields)}+{len(o.answer_fields)} campos, {len(o.roles)} roles",
             "tests/unit/gateway/test_policy.py",
             f"X-Sacbe-Policy: …;oss:perm-{o.name};…",
         )

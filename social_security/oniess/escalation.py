@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from social_security.oniess.enforcement import Measure, measure_for
-from social_security.outbox import Notice
-from social_security.policydocument import build_suspension
+from social_security.wire.outbox import OutboxItem
+from social_security.wire.policydocument import build_suspension
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from social_security.calendars import Calendar
+    from social_security.domain.calendars import Calendar
     from social_security.oniess.collecting import Gathered
     from social_security.oniess.store import OniessStore
 
@@ -76,7 +76,7 @@ def escalate(
             if measure is Measure.SUSPENSION:
                 reason = f"{found.cases} violaciones: {', '.join(found.rules)}"
                 order = build_suspension(body["idMedida"], found.member, now, reason)
-            notice = Notice(body["idMedida"], found.member, "notificarMedida", body, case)
+            notice = OutboxItem(body["idMedida"], found.member, "notificarMedida", body, case)
             store.take_measure(found.member, measure, found.cases, now, notice, order)
             touched.append(found.member)
     return touched

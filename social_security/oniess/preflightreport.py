@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
 from social_security.oniess.adoption import is_issued, verify_over
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from social_security import pack
-from social_security.indicators import (
+from social_security.domain import pack
+from social_security.domain.indicators import (
     INDICATORS,
     OBJECTIVES,
     Count,
@@ -26,41 +26,43 @@ from social_security.institute.publication import BASIS, open_data, period_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from social_security.oniess.desk import OniessDesk
+    from social_security.oniess.services import OniessServices
     from social_security.oniess.store import Application, OniessStore
 
 
-async def read_retirees(desk: OniessDesk, query: Mapping[str, str]) -> web.Response:
+async def read_retirees(services: OniessServices, query: Mapping[str, str]) -> web.Response:
     """``/jubilados`` of every member."""
-    found = await desk.collector.gather("jubilados", members=desk.institutes())
+    found = await services.collector.gather("jubilados", members=services.institutes())
     body = {"fundamento": BASIS, "jubilados": found.rows("jubilados"), "silenciosos": list(found.silent)}
     return open_data(query, body, "jubilados")
 
 
-async def read_refusals(desk: OniessDesk, query: Mapping[str, str]) -> web.Response:
+async def read_refusals(services: OniessServices, query: Mapping[str, str]) -> web.Response:
     """``/negativas``: counts per cause and member; each member has suppressed its own small cells."""
-    found = await desk.collector.gather("negativas", members=desk.institutes())
+    found = await services.collector.gather("negativas", members=services.institutes())
     return open_data(
         query, {"negativas": found.rows("negativas"), "silenciosos": list(found.silent)}, "negativas"
     )
 
 
-async def read_violations(desk: OniessDesk, query: Mapping[str, str]) -> web.Response:
+async def read_violations(services: OniessServices, query: Mapping[str, str]) -> web.Response:
     """``/violaciones``: blocked requests by member and rule, and the measures taken."""
-    found = await desk.collector.gather("violaciones")
+    found = await services.collector.gather("violaciones")
     body = {
         "violaciones": found.rows("violaciones"),
-        "medidas": desk.store.all_measures(),
+        "medidas": services.store.all_measures(),
         "silenciosos": list(found.silent),
     }
     return open_data(query, body, "violaciones")
 
 
-async def read_indicators(desk: OniessDesk, query: Mapping[str, str]) -> web.Response:
+async def read_indicators(services: OniessServices, query: Mapping[str, str]) -> web.Response:
     """``/indicadores?periodo=``: every indicator; those of members are the sums of what they counted."""
     period = period_of(query)
-    found = await desk.collector.gather("indicadores", f"?periodo={period}")
-    rows = compute_month(desk.store, period, [body["conteos"] for body in found.told.values()], found.silent)
+    found = await services.collector.gather("indicadores", f"?periodo={period}")
+    rows = compute_month(
+        services.store, period, [body["conteos"] for body in found.told.values()], found.silent
+    )
     if query.get("formato") == "csv":
         return open_data(query, {"indicadores": rows}, "indicadores")
     return web.json_response(rows)

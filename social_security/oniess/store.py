@@ -11,12 +11,12 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.oniess.enforcement import Measure
-from social_security.outbox import OUTBOX_STEP, Notice, Outbox
+from social_security.wire.outbox import OUTBOX_STEP, Outbox, OutboxItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from serving.database import AnyDatabase
+    from serving.storage.database import AnyDatabase
 
 STEPS = (
     """
@@ -271,7 +271,7 @@ class OniessStore:
         measure: Measure,
         violations: int,
         at: datetime,
-        notice: Notice,
+        notice: OutboxItem,
         order: bytes | None,
     ) -> None:
         """Note a measure and queue what the member is told, in one transaction."""

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from serving.database import open_database
-from serving.logins import Logins
-from social_security.curp import find_curp
+from serving.login.users import Logins
+from serving.storage.database import open_database
+from social_security.domain.curp import find_curp
+from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.portal import onetime
-from social_security.pseudonyms import Pid, parse_pid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from argon2 import PasswordHasher
 
-    from serving.logins import User
+    from serving.login.users import User
 
 PERSON = "TITULAR"
 GUARANTOR = "GARANTE"
@@ -59,7 +59,7 @@ class BadAccount(ValueError):  # noqa: N818  said to the officer
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Issued:
+class NewAccount:
     """What the person takes home, shown this once."""
 
     password: str
@@ -91,7 +91,7 @@ class Accounts:
         self.logins.close()
         self._database.close()
 
-    def issue(self, name: str, pid: str | None, issuer: str) -> Issued:
+    def issue(self, name: str, pid: str | None, issuer: str) -> NewAccount:
         """A new account, or new proofs for one that is there: a person's with her PID, a guarantor's without."""
         if find_curp(name.upper()):
             raise BadAccount("an account name must not be a CURP: it would stand in logs")
@@ -113,7 +113,7 @@ class Accounts:
                 "INSERT INTO listed_code (digest, name) VALUES (?, ?)",
                 [(onetime.listed_digest(onetime.as_typed(c)), name) for c in codes],
             )
-        return Issued(password, onetime.enrolment_uri(secret, name, issuer), codes)
+        return NewAccount(password, onetime.enrolment_uri(secret, name, issuer), codes)
 
     def remove(self, name: str) -> None:
         """Forget an account and its proofs; sessions end. Folios stay, so that nobody gets one again."""

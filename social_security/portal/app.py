@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from serving.authentication import Clock
-from serving.pages import Link, Site
-from social_security import pack
+from serving.api.authentication import Clock
+from serving.web.pages import NavigationLink, Site
 from social_security.clock import exercise_clock, machine_clock
-from social_security.notices import notice_of, notice_text
+from social_security.domain import pack
+from social_security.domain.notices import notice_of, notice_text
 from social_security.portal import words
 from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
-from social_security.portal.asking import ONIESS, Asking, Supervising
+from social_security.portal.asking import ONIESS, PersonQueries, Supervising
 from social_security.portal.core import Portal
 from social_security.portal.guarantor import GuarantorPages
 from social_security.portal.person import PersonPages
 from social_security.portal.public import PublicPages
-from social_security.road import Road
+from social_security.wire.gatewayclient import GatewayClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 PUBLIC = "00-ONIESS"
 TEMPLATES = Path(__file__).parent / "templates"
 FOOTER = (
-    Link("/aviso", "Aviso de privacidad", "Privacy notice"),
-    Link("/accesibilidad", "Accesibilidad", "Accessibility"),
+    NavigationLink("/aviso", "Aviso de privacidad", "Privacy notice"),
+    NavigationLink("/accesibilidad", "Accesibilidad", "Accessibility"),
 )
 
 
@@ -80,7 +80,7 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     )
     accounts = Accounts(folder, hasher)
     member = pack.members()[settings.member].path
-    road = Road(settings.gateway, member, settings.policy)
+    gateway = GatewayClient(settings.gateway, member, settings.policy)
     # Logins live by the machine's clock whatever an exercise's shows: a telephone's codes follow it.
     portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic))
     app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
@@ -92,15 +92,15 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     app.router.add_get("/aviso", _told(portal, "notice.html", settings))
     app.router.add_get("/accesibilidad", _told(portal, "accessibility.html", settings))
     if member == ONIESS:
-        app.router.add_get("/", PublicPages(portal, road, now).platform)
+        app.router.add_get("/", PublicPages(portal, gateway, now).platform)
     elif is_guarantor(settings.member):
-        _add_guarantor(app, portal, GuarantorPages(portal, Supervising(road, now), settings, folder, now))
+        _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
     else:
-        _add_person(app, portal, PersonPages(portal, Asking(road, member, now), now))
+        _add_person(app, portal, PersonPages(portal, PersonQueries(gateway, member, now), now))
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
-        await road.close()
+        await gateway.close()
         accounts.close()
 
     app.cleanup_ctx.append(close)

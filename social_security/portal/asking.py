@@ -11,15 +11,15 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
-from social_security.road import Heard, Why
+from social_security.domain.faults import DomainError
+from social_security.wire.gatewayclient import Heard, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
-    from social_security.pseudonyms import Pid
-    from social_security.road import Road
+    from social_security.domain.pseudonyms import Pid
+    from social_security.wire.gatewayclient import GatewayClient
 
 REGISTRY = "MX/GOB/00-RNSS"
 ONIESS = "MX/GOB/00-ONIESS"
@@ -28,11 +28,11 @@ GUARANTOR_SYSTEM = "Portal del garante"
 MANY = 100_000_000
 
 
-class Asking:
+class PersonQueries:
     """A person's questions at one institute."""
 
-    def __init__(self, road: Road, member: str, now: Callable[[], datetime]) -> None:
-        self._road = road
+    def __init__(self, gateway: GatewayClient, member: str, now: Callable[[], datetime]) -> None:
+        self._gateway = gateway
         self._member = member
         self._code = member.rpartition("/")[2]
         self._now = now
@@ -114,14 +114,14 @@ class Asking:
     async def _ask(
         self, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
     ) -> Heard:
-        return await ask(self._road, subsystem, provider, operation, body, why)
+        return await ask(self._gateway, subsystem, provider, operation, body, why)
 
 
 class Supervising:
     """A guarantor's questions: counts without a case, single accesses only with one, policies in force."""
 
-    def __init__(self, road: Road, now: Callable[[], datetime]) -> None:
-        self._road = road
+    def __init__(self, gateway: GatewayClient, now: Callable[[], datetime]) -> None:
+        self._gateway = gateway
         self._now = now
 
     async def statistics(self, member: str, user: str, first: date, last: date) -> Heard:
@@ -130,7 +130,7 @@ class Supervising:
         case = f"CONS-{code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
         why = Why("PUR-SUPERV", case, "GARANTE", "Supervisión periódica", user, GUARANTOR_SYSTEM)
         body = {"desde": first.isoformat(), "hasta": last.isoformat()}
-        return await ask(self._road, "SUPERV", member, "estadisticaSupervision", body, why)
+        return await ask(self._gateway, "SUPERV", member, "estadisticaSupervision", body, why)
 
     async def standing(self, member: str) -> Heard:
         """Whether an institute's system answers, and under which policy version."""
@@ -144,17 +144,17 @@ class Supervising:
         provider, _, rest = place.partition(f"{member}/")
         del provider
         try:
-            return await self._road.read("SUPERV", member, rest)
+            return await self._gateway.read("SUPERV", member, rest)
         except DomainError as error:
             return Heard(0, error.to_json())
 
 
 async def ask(
-    road: Road, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
+    gateway: GatewayClient, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
 ) -> Heard:
     """One question; a gateway that this portal lacks is heard as silence."""
     try:
-        return await road.ask(subsystem, provider, operation, body, why)
+        return await gateway.ask(subsystem, provider, operation, body, why)
     except DomainError as error:
         return Heard(0, dict(error.to_json()))
 

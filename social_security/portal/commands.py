@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 from aiohttp import web
 
-from serving import telemetry
-from serving.keysafe import KeySafe
+from serving.config.settings import BadSettings
 from serving.language import tr
-from serving.logins import BadLogin
-from serving.settings import BadSettings
-from serving.tlsfiles import kept_context
-from social_security.faults import DomainError
+from serving.login.users import BadLogin
+from serving.process import telemetry
+from serving.storage.keysafe import KeySafe
+from serving.storage.tlsfiles import kept_context
+from social_security.domain.faults import DomainError
 from social_security.portal import app
 from social_security.portal.accounts import Accounts, BadAccount
 from social_security.portal.settings import load

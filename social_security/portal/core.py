@@ -14,19 +14,19 @@ from zoneinfo import ZoneInfo
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from serving.limits import RateLimit
-from serving.pages import Frame, Link, PageProblem, Person, check_same_site, redirect
-from social_security import pack
+from serving.api.limits import RateLimit
+from serving.web.pages import Frame, LoggedInUser, NavigationLink, PageProblem, check_same_site, redirect
+from social_security.domain import pack
 from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
 from social_security.portal.entrance import Entrance, address_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from serving.authentication import Clock
-    from serving.logins import User
-    from serving.pages import Site
-    from serving.sessions import Session
+    from serving.api.authentication import Clock
+    from serving.login.sessions import Session
+    from serving.login.users import User
+    from serving.web.pages import Site
     from social_security.portal.settings import PortalSettings
 
     Form = Mapping[str, list[str]]
@@ -38,15 +38,15 @@ FORM_BYTES = 64 * 1024
 UPLOAD_BYTES = 10 * 1024 * 1024
 LINKS = {
     PERSON: (
-        Link("/", "Mi expediente", "My file"),
-        Link("/historia", "Mi historia en todos los institutos", "My history at all institutes"),
-        Link("/accesos", "Quién consultó mis datos", "Who looked at my data"),
-        Link("/derechos", "Mis solicitudes ARCO", "My ARCO requests"),
+        NavigationLink("/", "Mi expediente", "My file"),
+        NavigationLink("/historia", "Mi historia en todos los institutos", "My history at all institutes"),
+        NavigationLink("/accesos", "Quién consultó mis datos", "Who looked at my data"),
+        NavigationLink("/derechos", "Mis solicitudes ARCO", "My ARCO requests"),
     ),
     GUARANTOR: (
-        Link("/", "Plazos y negativas", "Terms and refusals"),
-        Link("/evidencia", "Verificar evidencia", "Verify evidence"),
-        Link("/politicas", "Políticas vigentes", "Policies in force"),
+        NavigationLink("/", "Plazos y negativas", "Terms and refusals"),
+        NavigationLink("/evidencia", "Verificar evidencia", "Verify evidence"),
+        NavigationLink("/politicas", "Políticas vigentes", "Policies in force"),
     ),
 }
 
@@ -64,9 +64,9 @@ class Visitor:
         return next(iter(self.user.roles))
 
     @property
-    def person(self) -> Person:
+    def person(self) -> LoggedInUser:
         """As the layout shows her."""
-        return Person(self.user.name, self.session.csrf, LINKS[self.role])
+        return LoggedInUser(self.user.name, self.session.csrf, LINKS[self.role])
 
 
 class Portal:

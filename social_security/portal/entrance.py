@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from serving.audit import AuditEntry, AuditLog
-from serving.limits import LoginLock
-from serving.pages import PageProblem, redirect
-from serving.sessions import Session, Sessions
+from serving.api.limits import LoginLock
+from serving.login.sessions import Session, Sessions
+from serving.storage.audit import AuditEntry, AuditLog
+from serving.web.pages import PageProblem, redirect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.authentication import Clock
-    from serving.logins import User
+    from serving.api.authentication import Clock
+    from serving.login.users import User
     from social_security.portal.accounts import Accounts
     from social_security.portal.settings import PortalSettings
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from serving.evidence import NoConfiguration, save_configuration, verify_upload
-from serving.pages import PageProblem
-from social_security import pack
+from serving.api.evidence import NoConfiguration, save_configuration, verify_upload
+from serving.web.pages import PageProblem
+from social_security.domain import pack
 from social_security.portal.asking import explain
 from social_security.portal.policytext import describe_policy
 

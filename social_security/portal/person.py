@@ -12,14 +12,14 @@ import asyncio
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from serving.pages import PageProblem, redirect
-from social_security import eventchain, pack
-from social_security.calendars import load_calendar
-from social_security.faults import DomainError
+from serving.web.pages import PageProblem, redirect
+from social_security.domain import eventchain, pack
+from social_security.domain.calendars import load_calendar
+from social_security.domain.faults import DomainError
 from social_security.portal import words
 from social_security.portal.accounts import Filed, pid_of
-from social_security.portal.asking import Asking, explain
-from social_security.road import Heard
+from social_security.portal.asking import PersonQueries, explain
+from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ APPEALED_FROM = frozenset(("PROCEDENTE", "EFECTIVA", "IMPROCEDENTE", "INEXISTENC
 class PersonPages:
     """The pages of a person at her institute."""
 
-    def __init__(self, portal: Portal, asking: Asking, now: Callable[[], datetime]) -> None:
+    def __init__(self, portal: Portal, asking: PersonQueries, now: Callable[[], datetime]) -> None:
         self._portal = portal
         self._asking = asking
         self._now = now

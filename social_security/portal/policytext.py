@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from social_security import pack
+from social_security.domain import pack
 
 
 def describe_policy(signed: dict[str, Any]) -> dict[str, Any] | None:

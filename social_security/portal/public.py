@@ -12,10 +12,10 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
-from social_security.faults import DomainError
+from social_security.domain.faults import DomainError
 from social_security.portal.asking import ONIESS, explain
 from social_security.portal.policytext import describe_policy
-from social_security.road import Heard
+from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from social_security.portal.core import Portal
-    from social_security.road import Road
+    from social_security.wire.gatewayclient import GatewayClient
 
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 GATES = 9
@@ -33,9 +33,9 @@ GATES = 9
 class PublicPages:
     """The pages that need no account."""
 
-    def __init__(self, portal: Portal, road: Road, now: Callable[[], datetime]) -> None:
+    def __init__(self, portal: Portal, gateway: GatewayClient, now: Callable[[], datetime]) -> None:
         self._portal = portal
-        self._road = road
+        self._gateway = gateway
         self._now = now
 
     async def platform(self, request: web.Request) -> web.StreamResponse:
@@ -63,7 +63,7 @@ class PublicPages:
 
     async def _read(self, name: str) -> Heard:
         try:
-            return await self._road.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
+            return await self._gateway.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
         except DomainError as error:
             return Heard(0, dict(error.to_json()))
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.keysafe import SealSettings
-from serving.settings import BadSettings, load_settings
+from serving.config.settings import BadSettings, load_settings
+from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from social_security import pack
-from social_security.indicators import INDICATORS
+from social_security.domain import pack
+from social_security.domain.indicators import INDICATORS
 
 Words = tuple[str, str]
 

@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from social_security import pack, wireschema
-from social_security.context import check_context, parse_context
-from social_security.curp import find_curp
-from social_security.faults import DomainError
-from social_security.service import BODY_LIMIT, Asked
+from social_security.domain import pack
+from social_security.domain.curp import find_curp
+from social_security.domain.faults import DomainError
+from social_security.wire import wireschema
+from social_security.wire.context import check_context, parse_context
+from social_security.wire.service import BODY_LIMIT, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from social_security.registry.desk import RegistryDesk
+    from social_security.registry.services import RegistryServices
 
 PATH: Final = "/registry/sync/search"
 VERSION: Final = "1.0.0"
@@ -44,7 +45,7 @@ class Rejected(ValueError):  # noqa: N818  an answer
         self.code = code
 
 
-def add_dci(app: web.Application, desk: RegistryDesk) -> None:
+def add_dci(app: web.Application, services: RegistryServices) -> None:
     """Serve the adapter beside the registry's own operations."""
 
     async def search(request: web.Request) -> web.Response:
@@ -53,7 +54,7 @@ def add_dci(app: web.Application, desk: RegistryDesk) -> None:
             header, searches = _checked(envelope)
         except Rejected as err:
             return web.json_response(_reply({}, [], err), status=400)
-        results = [_search(desk, request.headers, entry) for entry in searches]
+        results = [_search(services, request.headers, entry) for entry in searches]
         return web.json_response(_reply(header, results, None))
 
     app.router.add_post(PATH, search)
@@ -90,13 +91,13 @@ def _checked(envelope: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     return header, searches
 
 
-def _search(desk: RegistryDesk, headers: Mapping[str, str], entry: Any) -> dict[str, Any]:
+def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "reference_id": entry.get("reference_id") if isinstance(entry, dict) else None,
-        "timestamp": desk.now().isoformat(),
+        "timestamp": services.now().isoformat(),
     }
     try:
-        answer = desk.find_person(_asked(desk, headers, entry)).body
+        answer = services.find_person(_asked(services, headers, entry)).body
     except Rejected as err:
         return found | {"status": "rjct", "status_reason_code": err.code, "status_reason_message": str(err)}
     except DomainError as error:
@@ -120,7 +121,7 @@ def _search(desk: RegistryDesk, headers: Mapping[str, str], entry: Any) -> dict[
     }
 
 
-def _asked(desk: RegistryDesk, headers: Mapping[str, str], entry: Any) -> Asked:
+def _asked(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> DomainRequest:
     """The search as the registry's own look-up, checked like one. Raises `Rejected` or `DomainError`."""
     if not isinstance(entry, dict) or not entry.get("reference_id"):
         raise Rejected("rjct.reference_id.invalid", "reference_id is missing")
@@ -136,21 +137,21 @@ def _asked(desk: RegistryDesk, headers: Mapping[str, str], entry: Any) -> Asked:
     if name is None or not isinstance(query, dict) or not isinstance(query.get("value"), str):
         raise Rejected("rjct.search_criteria.invalid", "query is {type: CURP or MX-PID, value}")
     body: dict[str, Any] = {name: query["value"], "atributos": ["nivel", "estadoVital"]}
-    context = parse_context(_context_headers(desk, headers, criteria))
+    context = parse_context(_context_headers(services, headers, criteria))
     if find_curp(json.dumps({k: v for k, v in criteria.items() if k != "query"})):
         raise DomainError("SS-105", field="search_criteria")
-    operation, now = pack.operations()["buscarBeneficiario"], desk.now()
-    today = now.astimezone(desk.zone).date()
+    operation, now = pack.operations()["buscarBeneficiario"], services.now()
+    today = now.astimezone(services.zone).date()
     wireschema.check_values(body, today, takes_curp=True)
     wireschema.check_request(operation, body)
-    check_context(operation, context, desk.policy)
-    asked = Asked(operation, context, {}, body, now, today)
-    desk.admit(asked)
+    check_context(operation, context, services.policy)
+    asked = DomainRequest(operation, context, {}, body, now, today)
+    services.admit(asked)
     return asked
 
 
 def _context_headers(
-    desk: RegistryDesk, headers: Mapping[str, str], criteria: Mapping[str, Any]
+    services: RegistryServices, headers: Mapping[str, str], criteria: Mapping[str, Any]
 ) -> dict[str, str]:
     consent = _part(criteria, "consent", "purpose")
     authorize = _part(criteria, "authorize", "purpose")
@@ -165,7 +166,7 @@ def _context_headers(
         "X-OSS-Aviso": str(consent.get("ref_uri", "")),
         "X-OSS-Sistema": "DCI",
         # A DCI speaker knows no policy version; the registry decides by the one in force here.
-        "X-OSS-Politica": desk.policy,
+        "X-OSS-Politica": services.policy,
     }
 
 

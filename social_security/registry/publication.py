@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from social_security.indicators import Count
+from social_security.domain.indicators import Count
 from social_security.institute.publication import open_data, period_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.database import Transaction
-    from social_security.gatewayrefusals import GatewayRefusal
-    from social_security.registry.desk import RegistryDesk
+    from serving.storage.database import Transaction
+    from social_security.registry.services import RegistryServices
+    from social_security.wire.gatewayrefusals import GatewayRefusal
 
 
-async def read_indicators(desk: RegistryDesk, query: Mapping[str, str]) -> web.Response:
+async def read_indicators(services: RegistryServices, query: Mapping[str, str]) -> web.Response:
     """``/indicadores``: look-ups without a case's outcome, and blocked requests, of a month."""
     period = period_of(query)
-    await desk.gateway_refusals.take(_keep_only)
-    without, lookups = desk.store.lookups_without_outcome(period)
-    counts = {"IND-12": Count(desk.gateway_refusals.counted(period)), "IND-15": Count(without, lookups)}
+    await services.gateway_refusals.take(_keep_only)
+    without, lookups = services.store.lookups_without_outcome(period)
+    counts = {"IND-12": Count(services.gateway_refusals.counted(period)), "IND-15": Count(without, lookups)}
     shown = {name: count.to_json() for name, count in counts.items()}
-    return web.json_response({"periodo": period, "miembro": desk.member, "conteos": shown})
+    return web.json_response({"periodo": period, "miembro": services.member, "conteos": shown})
 
 
-async def read_violations(desk: RegistryDesk, query: Mapping[str, str]) -> web.Response:
+async def read_violations(services: RegistryServices, query: Mapping[str, str]) -> web.Response:
     """``/violaciones``: blocked requests by member and rule."""
-    await desk.gateway_refusals.take(_keep_only)
-    return open_data(query, {"violaciones": desk.gateway_refusals.violations()}, "violaciones")
+    await services.gateway_refusals.take(_keep_only)
+    return open_data(query, {"violaciones": services.gateway_refusals.violations()}, "violaciones")
 
 
 def _keep_only(connection: Transaction, refusal: GatewayRefusal) -> None:

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from serving.database import Database
-from social_security.curp import parse_curp
-from social_security.gatewayrefusals import REFUSALS_STEP
-from social_security.outbox import OUTBOX_STEP, Outbox
-from social_security.pseudonyms import Pid, Rid, curp_index, institute_pid
+from serving.storage.database import Database
+from social_security.domain.curp import parse_curp
+from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
+from social_security.wire.gatewayrefusals import REFUSALS_STEP
+from social_security.wire.outbox import OUTBOX_STEP, Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from serving.database import AnyDatabase, Transaction
-    from social_security.curp import Curp
+    from serving.storage.database import AnyDatabase, Transaction
+    from social_security.domain.curp import Curp
     from social_security.keys import RegistryKeys
-    from social_security.outbox import Notice
+    from social_security.wire.outbox import OutboxItem
 
 NO_CURP_LIFE = timedelta(days=90)
 STEPS = (
@@ -265,7 +265,9 @@ class RegistryStore:
 
     # Events and reviews
 
-    def add_event(self, rid: Rid, body: dict[str, Any], state: str | None, notices: Sequence[Notice]) -> None:
+    def add_event(
+        self, rid: Rid, body: dict[str, Any], state: str | None, notices: Sequence[OutboxItem]
+    ) -> None:
         """Note a vital event, the state it leads to, and whom to tell, in one transaction."""
         with self._database.transaction() as connection:
             connection.execute(

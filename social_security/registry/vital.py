@@ -13,12 +13,12 @@ import uuid
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from social_security import tokens
-from social_security.faults import DomainError
-from social_security.outbox import Notice
-from social_security.pseudonyms import Rid, institute_pid, pair_pid
-from social_security.road import Road, Why
-from social_security.service import Answer, Asked
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import Rid, institute_pid, pair_pid
+from social_security.wire import tokens
+from social_security.wire.gatewayclient import GatewayClient, Why
+from social_security.wire.outbox import OutboxItem
+from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from social_security.keys import RegistryKeys
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PURPOSE = "PUR-VITAL"
 
 
-def report_event(store: RegistryStore, asked: Asked) -> Answer:
+def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
     """``notificarEvento`` at the registry: note the event and queue the notices. Twice is once."""
     body = asked.body
     if "pid" not in body:
@@ -41,7 +41,7 @@ def report_event(store: RegistryStore, asked: Asked) -> Answer:
     if person is None:
         raise DomainError("SS-300", field="pid")
     if store.event(body["idEvento"]) is not None:
-        return Answer({"aplicado": True}, categories=("evento-vital",))
+        return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
     day = date.fromisoformat(body["fechaEvento"])
     state = "FALLECIDA"
     if body["tipo"] == "FALLECIMIENTO":
@@ -60,7 +60,7 @@ def report_event(store: RegistryStore, asked: Asked) -> Answer:
             field="tipo",
         )
     note_event(store, person.rid, dict(body), state, asked.now)
-    return Answer({"aplicado": True}, categories=("evento-vital",))
+    return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
 
 
 def note_event(
@@ -70,14 +70,19 @@ def note_event(
     told = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     case = f"CONS-00-{now.year}-{int(now.timestamp()) % 100_000_000:08d}"
     notices = [
-        Notice(told["idEvento"], member, "notificarEvento", told | {"rid": rid.hex()}, case)
+        OutboxItem(told["idEvento"], member, "notificarEvento", told | {"rid": rid.hex()}, case)
         for member in store.linked(rid)
     ]
     store.add_event(rid, told, state, notices)
 
 
 async def deliver(
-    store: RegistryStore, keys: RegistryKeys, road: Road, member: str, notice: Notice, now: datetime
+    store: RegistryStore,
+    keys: RegistryKeys,
+    gateway: GatewayClient,
+    member: str,
+    notice: OutboxItem,
+    now: datetime,
 ) -> bool:
     """Tell one institute, with a token made for this try; whether it acknowledged."""
     body = dict(notice.body)
@@ -101,7 +106,7 @@ async def deliver(
     )
     body["testigo"] = tokens.seal(claims, keys.signing, json.loads(jwk))
     why = Why(PURPOSE, notice.case, "SISTEMA", "Evento vital")
-    heard = await road.ask("IDENT", notice.member, "notificarEvento", body, why)
+    heard = await gateway.ask("IDENT", notice.member, "notificarEvento", body, why)
     # Who has no file of hers has nothing to apply: told is told.
     return heard.is_done or heard.body.get("codigo") == "SS-300"
 

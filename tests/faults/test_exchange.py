@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.signing import MessageSignature
-from gateway.serverconf.model import Client, ConnectionType, Endpoint, ServerConf
+from gateway.clients.model import Client, ConnectionType, Endpoint, ServerConf
 from schemas import rest, transport
 from schemas.faults import (
     Fault,

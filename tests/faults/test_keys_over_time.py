@@ -20,20 +20,20 @@ from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
 from certs.edges.devices import DeviceKey, DeviceState, SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from certs.tokens import TokenStatus, TokenType
-from gateway.config import Acme
-from gateway.diagnosis import Diagnosis, Severity
+from certs.tokens.port import TokenStatus, TokenType
+from certs.tokens.soft import SoftToken
+from gateway.clients.store import ServerConfStore
 from gateway.edges.acmeorders import Renewing, renew_due
-from gateway.edges.diagnosing import Sources, Timestamping, as_json, diagnose_now
-from gateway.edges.identities import OwnIdentities
 from gateway.edges.revocation import OwnRevocation
-from gateway.keyconf.model import KeyCertificate, KeyRefused, KeyUsage
-from gateway.keyconf.operations import KeyOperations
-from gateway.keyconf.store import KeyConfStore
-from gateway.keyconf.surroundings import Surroundings
-from gateway.keyconf.tokens import Tokens
-from gateway.serverconf.store import ServerConfStore
+from gateway.health.diagnosing import Sources, Timestamping, as_json, diagnose_now
+from gateway.health.diagnosis import Diagnosis, Severity
+from gateway.keys.context import KeyContext
+from gateway.keys.identities import OwnIdentities
+from gateway.keys.model import KeyCertificate, KeyRefused, KeyUsage
+from gateway.keys.operations import KeyOperations
+from gateway.keys.store import KeyConfStore
+from gateway.keys.tokens import Tokens
+from gateway.settings.config import Acme
 from schemas.faults import Fault, Kind, TokenFailed
 from schemas.globalconf.shared import (
     AcmeServer,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from certs.algorithms import SignatureAlgorithm
     from certs.configuration import TrustedConfiguration
     from certs.tls import TlsPrivateKey
-    from certs.tokens import KeyId
+    from certs.tokens.port import KeyId
 
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
 SERVER = OWNER.server("SS1")
@@ -147,7 +147,7 @@ class Server:
         self.operations = KeyOperations(
             self.keyconf,
             self.tokens,
-            Surroundings(
+            KeyContext(
                 now=lambda: self.now,
                 new_id=lambda: f"id{next(ids)}",
                 server_id=lambda: SERVER,

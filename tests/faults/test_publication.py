@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from central_server.publish import (
+from central_server.publication.publish import (
     Publication,
     SourceKey,
     generate,
@@ -20,9 +20,9 @@ from central_server.publish import (
 )
 from certs.algorithms import SignatureAlgorithm
 from certs.configuration import verify_directory
-from certs.delegated import sign_certificate
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
+from certs.tokens.remote import sign_certificate
+from certs.tokens.soft import SoftToken
 from schemas.globalconf.shared import MemberClass
 from tests.instance import Instance
 

@@ -11,16 +11,18 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from certs import ocsp, timestamps
 from certs.certificates import der_of, parse_certificate
 from certs.configuration import TrustedConfiguration, verify_directory
 from certs.dev.timestamping import timestamp_reply as dev_reply
-from certs.evidence import expected_signer, verify_container
-from certs.verifying import FOREIGN_EVIDENCE, verify_document
+from certs.verify import ocsp
+from certs.verify import timestamp as timestamps
+from certs.verify.container import expected_signer, verify_container
+from certs.verify.signature import FOREIGN_EVIDENCE, verify_document
 from gateway.edges.revocation import read_responses
 from gateway.exchange.access import normalise_path
 from gateway.messagelog.archive import parse_linking_info, verify_archive
-from schemas import asic, hashchain, identifiers, management, metadata, rest, soap, xades
+from schemas import hashchain, identifiers, management, metadata, rest, soap, xades
+from schemas.asic import container as asic
 from schemas.faults import Fault
 from schemas.faultxml import parse_soap_fault
 from schemas.globalconf import parts

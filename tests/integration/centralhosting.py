@@ -11,11 +11,11 @@ import msgspec
 from benchmarks.federation import free_base
 from central_server.admin.roles import central_roles
 from central_server.app import CentralServer
-from central_server.config import Catalogue, Listen, Publishing, Settings
+from central_server.config import Catalogue, CentralListenSettings, CentralSettings, Publishing
 from central_server.store import sources
 from central_server.store.loading import import_registry
 from central_server.store.records import OPERATOR
-from serving.adminsettings import AdminSettings
+from serving.config.adminsettings import AdminSettings
 from tests.instance import Instance
 from tests.integration.threads import in_thread
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 PIN = "Secret1234"
 
 
-def settings() -> Settings:
+def settings() -> CentralSettings:
     """Nothing listens by itself."""
-    listen = Listen(http_port=0, https_port=0, registration_port=0, management_port=0)
+    listen = CentralListenSettings(http_port=0, https_port=0, registration_port=0, management_port=0)
     return msgspec.structs.replace(
-        Settings(),
+        CentralSettings(),
         listen=listen,
         admin=AdminSettings(host=f"{free_base()}.1", port=0, requests_per_second=0, requests_per_minute=0),
         publishing=Publishing(minimum_version=6, key_kind="ec-p256"),
@@ -50,7 +50,9 @@ async def initialise(server: CentralServer, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def hosted(folder: Path, chosen: Settings, *, initialised: bool) -> Iterator[tuple[str, CentralServer]]:
+def hosted(
+    folder: Path, chosen: CentralSettings, *, initialised: bool
+) -> Iterator[tuple[str, CentralServer]]:
     """The URL of a running central server's admin API, and the server."""
 
     @contextlib.asynccontextmanager

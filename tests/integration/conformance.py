@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving.sessionroutes import OUTSIDE_THE_TABLE
+from serving.api.sessionroutes import OUTSIDE_THE_TABLE
 
 if TYPE_CHECKING:
     from schemathesis.schemas import APIOperation

@@ -9,16 +9,16 @@ import msgspec
 
 from benchmarks.federation import free_base
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
+from certs.tokens.soft import SoftToken
 from gateway.admin.roles import gateway_roles
-from gateway.config import Keys, Listen, Settings
-from gateway.datafolder import DataFolder
-from gateway.host import Host
-from gateway.serverconf.model import ConnectionType
-from gateway.serverconf.store import ServerConfStore
+from gateway.clients.model import ConnectionType
+from gateway.clients.store import ServerConfStore
+from gateway.server.process import GatewayProcess
+from gateway.settings.config import GatewaySettings, KeySettings, ListenSettings
+from gateway.settings.datafolder import DataFolder
 from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
 from schemas.globalconf.shared import render_shared
-from serving.adminsettings import AdminSettings
+from serving.config.adminsettings import AdminSettings
 from tests.integration.threads import in_thread
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN, world
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-    from gateway.config import Settings as GatewaySettings
+    from gateway.settings.config import GatewaySettings
 
 NOWHERE = "http://127.0.0.1:9/internalconf"
 
@@ -47,29 +47,29 @@ def prepare(folder: Path) -> None:
     (parts / "shared-params.xml").write_bytes(render_shared(world().shared))
 
 
-def settings(keys: Keys) -> GatewaySettings:
+def settings(keys: KeySettings) -> GatewaySettings:
     """Settings for addresses that nobody else uses; the admin API does not start by itself."""
     address = f"{free_base()}.1"
     admin = AdminSettings(port=0, requests_per_second=0, requests_per_minute=0)
-    listen = Listen(consumer_host=address, peer_host=address, health_host=address)
-    return msgspec.structs.replace(Settings(), listen=listen, admin=admin, keys=keys)
+    listen = ListenSettings(consumer_host=address, peer_host=address, health_host=address)
+    return msgspec.structs.replace(GatewaySettings(), listen=listen, admin=admin, keys=keys)
 
 
 @contextlib.contextmanager
 def hosted(
     folder: Path,
     pin: str | None = PIN,
-    keys: Keys | None = None,
+    keys: KeySettings | None = None,
     signer_arguments: Sequence[str] = (),
     *,
     chosen: GatewaySettings | None = None,
-) -> Iterator[tuple[str, Host]]:
+) -> Iterator[tuple[str, GatewayProcess]]:
     """The URL of a running host's admin API, and the host, which runs in a thread of its own."""
 
     @contextlib.asynccontextmanager
-    async def serve() -> AsyncIterator[tuple[str, Host]]:
-        used = chosen or settings(keys or Keys())
-        host = Host(DataFolder(folder), used, pin, signer_arguments=signer_arguments)
+    async def serve() -> AsyncIterator[tuple[str, GatewayProcess]]:
+        used = chosen or settings(keys or KeySettings())
+        host = GatewayProcess(DataFolder(folder), used, pin, signer_arguments=signer_arguments)
         await host.start()
         await host.api.start_with(None)
         address, port = host.api.addresses[0]
@@ -80,7 +80,7 @@ def hosted(
         yield found
 
 
-def api_key(host: Host) -> dict[str, str]:
+def api_key(host: GatewayProcess) -> dict[str, str]:
     """Headers of somebody with every role."""
     _, key = host.logins.make_api_key(gateway_roles().of_people(), "test")
     return {"Authorization": f"X-Road-ApiKey token={key}"}

@@ -15,8 +15,8 @@ from aiohttp import web
 from cryptography import x509
 
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
 from certs.tls import TlsCredentials, peer_client_context, peer_server_context
+from certs.tokens.soft import SoftToken
 
 if TYPE_CHECKING:
     from benchmarks.federation import Federation, GatewaySpec

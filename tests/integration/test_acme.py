@@ -11,11 +11,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from benchmarks.federation import free_base
-from certs import chains, csr, delegated
+from certs import csr
 from certs.profiles import profile_named
-from certs.softtoken import SoftToken
+from certs.tokens import remote as delegated
+from certs.tokens.soft import SoftToken
+from certs.verify import chain as chains
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
-from gateway.keyconf.model import KeyRefused
+from gateway.keys.model import KeyRefused
 from schemas.identifiers import ClientId
 from tests import pebble
 from tests.doubles import MemoryTokens

@@ -14,8 +14,8 @@ import requests
 
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, system_server_context
-from gateway.config import Backup, Keys, Notices
-from serving.selfsigned import self_signed
+from gateway.settings.config import BackupSettings, KeySettings, NoticeSettings
+from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import api_key, hosted, prepare, settings
 from tests.worlds import CONSUMER
 
@@ -89,9 +89,9 @@ def mail() -> Iterator[Smtp]:
 @pytest.fixture
 def api(tmp_path: Path, mail: Smtp) -> Iterator[Api]:
     prepare(tmp_path)
-    notices = Notices(recipients=("ana@example.org",), smtp_host="127.0.0.1", smtp_port=mail.port)
+    notices = NoticeSettings(recipients=("ana@example.org",), smtp_host="127.0.0.1", smtp_port=mail.port)
     chosen = msgspec.structs.replace(
-        settings(Keys()), notices=notices, backup=Backup(recipients=(RECIPIENT,))
+        settings(KeySettings()), notices=notices, backup=BackupSettings(recipients=(RECIPIENT,))
     )
     with hosted(tmp_path, chosen=chosen) as (url, host):
         yield Api(url, api_key(host))

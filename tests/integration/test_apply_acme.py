@@ -13,9 +13,9 @@ from cryptography import x509
 
 from benchmarks.federation import free_base
 from certs.certificates import der_of
-from gateway.cli import main
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.store import ServerConfStore
+from gateway.cli.main import main
+from gateway.clients.store import ServerConfStore
+from gateway.keys.store import KeyConfStore
 from schemas.globalconf.shared import AcmeServer, ApprovedCa, CaInfo, OcspInfo, render_shared
 from tests import pebble
 from tests.integration.hosting import prepare
@@ -71,14 +71,14 @@ def test_a_wanted_certificate_is_ordered_once(tmp_path: Path) -> None:
     (data / "pin").write_text(PIN)
     (data / "secret").write_text("a long secret")
     (data / "secret").chmod(0o600)
-    (data / "wanted.toml").write_text(WANTED)
+    (data / "gateway.toml").write_text(WANTED)
     with pebble.running(tmp_path / "pebble", ADDRESS) as server:
         approve(data, server)
         (data / "settings.toml").write_text(
             f'[acme]\nchallenge_host = "{ADDRESS}"\nchallenge_port = {server.http_port}\n'
             f'trusted_ca = "{server.trusted_ca}"\naccount_secret = {{ file = "{data / "secret"}" }}\n'
         )
-        asked = ["apply", "--data", str(data), "--pin-file", str(data / "pin"), str(data / "wanted.toml")]
+        asked = ["apply", "--data", str(data), "--pin-file", str(data / "pin"), str(data / "gateway.toml")]
         for line in ("+ certificate auth from Pebble", "nothing to change"):
             done = CliRunner().invoke(main, asked, env={"SACBE_LANG": "en"})
             assert done.exit_code == 0, done.output
@@ -95,10 +95,10 @@ def test_an_order_that_fails_keeps_its_request_and_is_tried_again(tmp_path: Path
     data.mkdir()
     prepare(data)
     (data / "pin").write_text(PIN)
-    (data / "wanted.toml").write_text(WANTED)
+    (data / "gateway.toml").write_text(WANTED)
     with pebble.running(tmp_path / "pebble", ADDRESS) as server:
         approve(data, server)
-    asked = ["apply", "--data", str(data), "--pin-file", str(data / "pin"), str(data / "wanted.toml")]
+    asked = ["apply", "--data", str(data), "--pin-file", str(data / "pin"), str(data / "gateway.toml")]
     for _ in range(2):
         done = CliRunner().invoke(main, asked)
         assert done.exit_code == 1

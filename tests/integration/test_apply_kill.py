@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.store import ServerConfStore
+from gateway.clients.store import ServerConfStore
+from gateway.keys.store import KeyConfStore
 from tests.integration.hosting import prepare
 from tests.worlds import CONSUMER, PIN
 
@@ -49,7 +49,7 @@ def found(folder: Path) -> tuple[set[str], int, int]:
 
 
 def apply(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    file = folder / "wanted.toml"
+    file = folder / "gateway.toml"
     file.write_text(wanted(port))
     command = [sys.executable, "-m", "gateway", "apply", "--data", str(folder), str(file)]
     return subprocess.Popen(

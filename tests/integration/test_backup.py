@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.store import ServerConfStore
+from gateway.cli.main import main
+from gateway.clients.store import ServerConfStore
+from gateway.keys.store import KeyConfStore
 from tests.integration.conftest import PROVIDER
 
 if TYPE_CHECKING:

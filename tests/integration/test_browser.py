@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from social_security.portal.accounts import Issued
+from social_security.portal.accounts import NewAccount
 from tests.accessibility import faults_of
 from tests.chromium import Tab, open_tab
 from tests.portals import PIDS, World, open_world
@@ -27,7 +27,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-async def log_in(tab: Tab, address: str, name: str, issued: Issued, code: int = 0) -> None:
+async def log_in(tab: Tab, address: str, name: str, issued: NewAccount, code: int = 0) -> None:
     await tab.open(f"{address}/entrar")
     await tab.type("#cuenta", name)
     await tab.type("#clave", issued.password)

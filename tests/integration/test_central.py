@@ -17,25 +17,26 @@ import pytest
 from cryptography import x509
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
-from central_server.cli import main as central_command
-from central_server.requests import approve_request, end_request
+from central_server.cli.main import main as central_command
+from central_server.management.requests import approve_request, end_request
 from central_server.store.records import Actor, CentralStore
-from certs import chains, ocsp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.fetch import fetch_ocsp
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
 from certs.tls import TlsCredentials
-from certs.tokens import KeyId, SigningIdentity
-from gateway.cli import main as gateway_command
-from gateway.edges.managementroad import HttpManagementRoad
-from gateway.management import ManagementSender
+from certs.tokens.port import KeyId, SigningIdentity
+from certs.tokens.soft import SoftToken
+from certs.verify import chain as chains
+from certs.verify import ocsp
+from gateway.cli.main import main as gateway_command
+from gateway.management.requests import ManagementSender
+from gateway.management.sender import HttpManagementChannel
 from schemas.faults import PeerFault
 from schemas.identifiers import ClientId
-from schemas.management import ManagementRequest, ManagementService
-from serving.selfsigned import self_signed
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.storage.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 MX, GT = free_base(), free_base()
-SERVICES = [s.value for s in ManagementService if s is not ManagementService.AUTH_CERT_REG]
+SERVICES = [s.value for s in ManagementServiceCode if s is not ManagementServiceCode.AUTH_CERT_REG]
 FEDERATED = '[trust]\nfederations = "all"\nconfiguration_conditional_poll_s = 1.0'
 MANAGEMENT = GatewaySpec(
     "00-ONIESS",
@@ -195,8 +196,8 @@ def offer(federation: Federation, description: str) -> None:
     """The institute describes a service of its subsystem AFIL."""
     data = federation.data(INSTITUTE)
     (data / "vigencia.yaml").write_text(description, encoding="utf-8")
-    (data / "wanted.toml").write_text(INSTITUTE.wanted + SERVICE, encoding="utf-8")
-    run_command(gateway_command, "apply", "--data", str(data), str(data / "wanted.toml"))
+    (data / "gateway.toml").write_text(INSTITUTE.wanted + SERVICE, encoding="utf-8")
+    run_command(gateway_command, "apply", "--data", str(data), str(data / "gateway.toml"))
 
 
 def catalogue() -> dict[str, Any]:
@@ -277,10 +278,10 @@ class Identities:
 
 
 @dataclass
-class OwnRoad:
+class OwnChannel:
     """The institute's own consumer side over HTTP; registration as the gateway does it."""
 
-    pinned: HttpManagementRoad
+    pinned: HttpManagementChannel
     session: aiohttp.ClientSession
 
     async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
@@ -321,8 +322,8 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
     store = CentralStore(mx.folder / "central" / "central.sqlite")
     async with aiohttp.ClientSession() as session:
         identities = Identities(mx, tmp_path, await response_of(session, mx))
-        road = OwnRoad(
-            HttpManagementRoad(session, "", lambda: TlsCredentials(*self_signed("test"))),
+        channel = OwnChannel(
+            HttpManagementChannel(session, "", lambda: TlsCredentials(*self_signed("test"))),
             session,
         )
         folder, numbers = mx.data(INSTITUTE) / "globalconf", iter(range(100))
@@ -330,12 +331,12 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
             lambda: load_configuration_folder(folder),
             lambda: identities,
             identities,
-            road,
+            channel,
             lambda: datetime.now(UTC),
             lambda: f"id-{next(numbers)}",
         )
         wanted = OWNER.subsystem("NUEVA")
-        register = ManagementRequest(ManagementService.CLIENT_REG, OWNER.server("SS1"), wanted)
+        register = ManagementRequest(ManagementServiceCode.CLIENT_REG, OWNER.server("SS1"), wanted)
         sent = await sender.send_request(register)
         assert (await sender.fetch_status(sent)).status == "WAITING"
         with pytest.raises(PeerFault, match="management_request_exists"):
@@ -348,9 +349,9 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
             await asyncio.sleep(0.1)
         assert (await sender.fetch_status(sent)).status == "APPROVED"
 
-        disable = ManagementRequest(ManagementService.CLIENT_DISABLE, OWNER.server("SS1"), wanted)
+        disable = ManagementRequest(ManagementServiceCode.CLIENT_DISABLE, OWNER.server("SS1"), wanted)
         assert (await sender.send_request(disable)).request_id > sent.request_id
-        delete = ManagementRequest(ManagementService.CLIENT_DELETION, OWNER.server("SS1"), wanted)
+        delete = ManagementRequest(ManagementServiceCode.CLIENT_DELETION, OWNER.server("SS1"), wanted)
         assert (await sender.send_request(delete)).request_id > sent.request_id
 
         # A second authentication certificate, by pinned TLS to 4001.
@@ -358,7 +359,7 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
         key_id = identities.extra.generate_key("ec-p256", "auth", "auth")
         auth = mx.pki.issue_auth(identities.extra.public_key(key_id), OWNER.server("SS1"), INSTITUTE.address)
         registration = ManagementRequest(
-            ManagementService.AUTH_CERT_REG,
+            ManagementServiceCode.AUTH_CERT_REG,
             OWNER.server("SS1"),
             address=INSTITUTE.address,
             auth_certificate=der_of(auth),

@@ -10,7 +10,7 @@ import pytest
 import requests
 import schemathesis
 
-from central_server.config import Backup
+from central_server.config import CentralBackupSettings
 from tests.integration.centralhosting import api_key, hosted, settings
 from tests.integration.conformance import check
 
@@ -29,7 +29,7 @@ def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: boo
     chosen = settings()
     if initialised:
         recipients = (str(pyrage.x25519.Identity.generate().to_public()),)
-        chosen = msgspec.structs.replace(chosen, backup=Backup(recipients=recipients))
+        chosen = msgspec.structs.replace(chosen, backup=CentralBackupSettings(recipients=recipients))
     with hosted(tmp_path, chosen, initialised=initialised) as (url, server):
         headers = api_key(server)
         schema = schemathesis.openapi.from_dict(server.admin.document)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
-from gateway.config import Settings
-from gateway.datafolder import DataFolder
-from gateway.host import Host
+from gateway.server.process import GatewayProcess
+from gateway.settings.config import GatewaySettings
+from gateway.settings.datafolder import DataFolder
 from tests.accessibility import faults_of
 from tests.chromium import open_tab
 from tests.integration.hosting import hosted, prepare
@@ -25,7 +25,7 @@ CENTRAL = ("/consola/", "/consola/miembros", "/consola/catalogo", "/consola/no-h
 
 
 async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> None:
-    host = Host(DataFolder(tmp_path), Settings(), None)
+    host = GatewayProcess(DataFolder(tmp_path), GatewaySettings(), None)
     host.logins.save_user("ana", "secret", gateway_roles().of_people())
     async with TestClient(TestServer(host.api.app())) as client:
         operator = Operator(client)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.container_cli import container
+from gateway.cli.container import container
 from tests.integration import calling
 from tests.integration.conftest import CONSUMER, PROVIDER
 

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.federation import Federation, GatewaySpec, free_base
 from gateway.admin.roles import gateway_roles
-from serving.logins import Logins
+from serving.login.users import Logins
 from tests.integration.calling import behave, until
 
 if TYPE_CHECKING:

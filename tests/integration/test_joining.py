@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.federation import Federation, GatewaySpec, free_base
-from central_server.cli import main as central_command
-from gateway.cli import main
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.store import ServerConfStore
-from schemas.management import ManagementService
-from serving.logins import Logins
+from central_server.cli.main import main as central_command
+from gateway.cli.main import main
+from gateway.clients.store import ServerConfStore
+from gateway.keys.store import KeyConfStore
+from schemas.management import ManagementServiceCode
+from serving.login.users import Logins
 from tests.integration.calling import call, until
 from tests.paths import PROJECT
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 NEW = f"{BASE}.30"
-SERVICES = [s.value for s in ManagementService if s is not ManagementService.AUTH_CERT_REG]
+SERVICES = [s.value for s in ManagementServiceCode if s is not ManagementServiceCode.AUTH_CERT_REG]
 MOST_STEPS = 10
 PROVIDER = GatewaySpec(
     "00-RNSS",

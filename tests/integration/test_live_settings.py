@@ -11,11 +11,11 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from gateway.cli import main
-from gateway.config import TABLE
-from gateway.portions import body_rules
-from serving.audit import AuditLog
-from serving.logins import Logins
+from gateway.cli.main import main
+from gateway.settings.config import TABLE
+from gateway.settings.portions import body_rules
+from serving.login.users import Logins
+from serving.storage.audit import AuditLog
 from tests.integration.calling import call, logged, until
 from tests.integration.conftest import CONSUMER
 from tests.integration.hosting import api_key, hosted, prepare
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.federation import Federation
-    from gateway.host import Host
+    from gateway.server.process import GatewayProcess
     from tests.integration.calling import Answer
 
 pytestmark = pytest.mark.processes
@@ -87,12 +87,12 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
         ) == (True, host.settings.log.seal_archives)
 
 
-def check_handed_on(host: Host) -> None:
+def check_handed_on(host: GatewayProcess) -> None:
     """What the parts of the gateway go by is what its settings say."""
     gateway, settings = host.gateway, host.settings
     assert gateway is not None
-    assert gateway._road.max_body_bytes == settings.limits.body_bytes
-    assert gateway._consumer_listener._road is gateway._peer_listener._road is gateway._road
+    assert gateway._context.max_body_bytes == settings.limits.body_bytes
+    assert gateway._consumer_listener._context is gateway._peer_listener._context is gateway._context
     assert gateway._consumer_listener._spelling == settings.fault_spelling
     assert gateway._peers._times.connect_s == settings.limits.peer_connect_s
     assert gateway._timestamper._settings.race == settings.log.timestamp_race

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from tests.integration.calling import call, works
 from tests.integration.conftest import CONSUMER, PROVIDER
 from tests.unit.gateway.test_logkeys import holders

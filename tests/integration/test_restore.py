@@ -19,10 +19,10 @@ from click.testing import CliRunner
 
 from benchmarks.federation import free_base
 from central_server.admin.roles import central_roles
-from central_server.cli import main as central_command
+from central_server.cli.main import main as central_command
 from gateway.admin.roles import gateway_roles
-from serving.audit import FIRST
-from serving.logins import Logins
+from serving.login.users import Logins
+from serving.storage.audit import FIRST
 from tests.integration.hosting import prepare
 from tests.worlds import CONSUMER, PIN
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from serving.logins import Roles
+    from serving.login.users import Roles
 
 pytestmark = pytest.mark.processes
 IDENTITY, OTHER = (pyrage.x25519.Identity.generate() for _ in range(2))

@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
-from central_server.cli import main as central_command
-from gateway.cli import main as gateway_command
+from central_server.cli.main import main as central_command
+from gateway.cli.main import main as gateway_command
 from tests.integration.calling import Answer, call
 from tests.integration.pair import consumer, provider, running, start
 

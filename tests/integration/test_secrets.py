@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
-from central_server.cli import main as central_command
+from central_server.cli.main import main as central_command
 from certs.certificates import der_of
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.cli import main as gateway_command
-from serving.keysafe import TOKEN_PURPOSE, KeySafe, Seal
-from serving.selfsigned import self_signed
+from certs.tokens.soft import SoftToken
+from gateway.cli.main import main as gateway_command
+from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
+from serving.storage.selfsigned import self_signed
 from tests.keyscan import forms, found_below, found_in
 
 if TYPE_CHECKING:

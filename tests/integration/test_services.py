@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.described import NAMESPACE
-from gateway.cli import main
-from gateway.descriptions.openapi import load_document
+from gateway.cli.main import main
+from gateway.clients.descriptions.openapi import load_document
 from schemas import metadata, monitoring, soap
 from schemas.identifiers import ClientId, ServiceId, parse_identifier
 from tests.integration.conftest import CONSUMER, PROVIDER

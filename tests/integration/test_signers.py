@@ -18,7 +18,6 @@ from certs.certificates import der_of
 from certs.dev.authority import DevPki
 from certs.edges.signerclient import RemoteDevice
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
 from certs.tls import (
     SwappableServerContext,
     TlsCredentials,
@@ -26,13 +25,14 @@ from certs.tls import (
     peer_client_context,
     peer_server_context,
 )
-from certs.tokens import KeyId, TokenStatus, TokenType
-from gateway.config import Keys
+from certs.tokens.port import KeyId, TokenStatus, TokenType
+from certs.tokens.soft import SoftToken
+from gateway.settings.config import KeySettings
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
-from serving.devices import build_devices, build_signers
-from serving.secret import SecretSource
-from serving.tokensettings import TokenSettings
+from serving.config.secret import SecretSource
+from serving.config.tokensettings import TokenSettings
+from serving.process.devices import build_devices, build_signers
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def running(
     if token.pin.file:
         parts.append(f'pin = {{ file = "{token.pin.file}" }}')
     settings.write_text("\n".join(parts))
-    keys = Keys(tokens=(token,), signer_patience_s=patience_s)
+    keys = KeySettings(tokens=(token,), signer_patience_s=patience_s)
     device = next(d for d in build_devices(keys, folder) if d.token_id == token.id)
     assert isinstance(device, RemoteDevice)
     signers = build_signers("gateway", keys, folder, ["--settings", str(settings)])

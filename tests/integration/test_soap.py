@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.container_cli import container
+from gateway.cli.container import container
 from schemas import soap
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import digest_of

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.federation import Federation, GatewaySpec, free_base, serial_of
 from certs.tls import TlsCredentials, peer_client_context, peer_server_context
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 from tests.integration.calling import Answer, call, logged, post, until, works
 from tests.integration.middle import Listener, Middle
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certs.certificates import der_of
-from gateway.config import Keys
-from serving.tokensettings import TokenSettings
+from gateway.settings.config import KeySettings
+from serving.config.tokensettings import TokenSettings
 from tests.integration.hosting import api_key, hosted, prepare
 from tests.integration.test_signers import hardware, pin_file
 from tests.softhsm import SoftHsm
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from gateway.host import Host
+    from gateway.server.process import GatewayProcess
 
 pytestmark = pytest.mark.processes
 
@@ -86,7 +86,7 @@ class Vendor:
 class Api:
     """The admin API with every permission."""
 
-    def __init__(self, url: str, host: Host) -> None:
+    def __init__(self, url: str, host: GatewayProcess) -> None:
         self._url, self._headers = f"{url}/api/v1", api_key(host)
 
     def call(self, method: str, path: str, expected: int = 200) -> Any:
@@ -120,7 +120,7 @@ def api(tmp_path: Path, vendor: Vendor) -> Iterator[Api]:
         f'pin = {{ file = "{token.pin.file}" }}\nenvironment = {{ {environment} }}\n'
     )
     arguments = ["--settings", str(settings)]
-    with hosted(folder, PIN, Keys(tokens=(token,)), arguments) as (url, host):
+    with hosted(folder, PIN, KeySettings(tokens=(token,)), arguments) as (url, host):
         yield Api(url, host)
 
 

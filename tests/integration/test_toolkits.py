@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from schemas import soap
 from schemas.identifiers import ClientId, ServiceId
 from tests.integration.conftest import CONSUMER, PROVIDER

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.softtoken import KeyKind
+from certs.tokens.soft import KeyKind
 from tests import worlds
 from tests.programs import need
 

@@ -23,9 +23,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from certs import ocsp, timestamps
 from certs.certificates import der_of
 from certs.edges.fetch import fetch_ocsp, fetch_timestamp
+from certs.verify import ocsp
+from certs.verify import timestamp as timestamps
 from schemas.faults import Kind, NotProved
 from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo, OcspInfo, SharedParameters, Source
 from schemas.message import digest_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from certs.algorithms import SignatureAlgorithm
-from certs.softtoken import KeyKind
+from certs.tokens.soft import KeyKind
 from tests import worlds
 from tests.interop.conftest import call, ids, unpack
 

@@ -20,7 +20,7 @@ from signxml.exceptions import InvalidDigest, InvalidSignature
 
 from certs.certificates import parse_certificate
 from certs.dev.timestamping import timestamp_reply
-from certs.timestamps import build_request
+from certs.verify.timestamp import build_request
 from schemas.message import digest_of
 from schemas.xades import parse_signature_document
 from tests import worlds

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.dev.authority import DevPki
 from certs.dev.responder import ocsp_reply
-from certs.ocsp import build_request
-from certs.timestamps import build_request as build_timestamp_request
+from certs.verify.ocsp import build_request
+from certs.verify.timestamp import build_request as build_timestamp_request
 from schemas.message import digest_of
 from schemas.xades import parse_signature_document
 from tests import worlds

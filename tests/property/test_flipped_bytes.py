@@ -17,16 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certs import ocsp, timestamps
 from certs.algorithms import SignatureAlgorithm
 from certs.configuration import sign_directory, verify_directory
 from certs.dev.timestamping import timestamp_reply
-from certs.evidence import verify_container
-from certs.softtoken import KeyKind
-from certs.verifying import verify_message_signature
+from certs.tokens.soft import KeyKind
+from certs.verify import ocsp
+from certs.verify import timestamp as timestamps
+from certs.verify.container import verify_container
+from certs.verify.signature import verify_message_signature
 from gateway.exchange.wire import MessageReader, attachments_of
 from gateway.messagelog.spool import SpoolFolder
-from schemas import asic, rest
+from schemas import rest
+from schemas.asic import container as asic
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.directory import Directory, DirectoryPart
 from schemas.message import digest_of

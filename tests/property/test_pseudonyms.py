@@ -7,9 +7,9 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from social_security.curp import ALPHABET, STATES, check_digit, find_curp, parse_curp
-from social_security.faults import DomainError
-from social_security.pseudonyms import LENGTH, Rid, institute_pid, pair_pid, parse_pid
+from social_security.domain.curp import ALPHABET, STATES, check_digit, find_curp, parse_curp
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import LENGTH, Rid, institute_pid, pair_pid, parse_pid
 
 TODAY = date(2026, 3, 2)
 CONSONANTS = "BCDFGHJKLMNPQRSTVWXYZ"

@@ -11,8 +11,9 @@ from lxml import etree
 
 from certs import der
 from certs.algorithms import DigestAlgorithm
-from gateway.messagelog.archive import Link, LinkingInfo, parse_linking_info, render_linking_info
-from schemas import asic, hashchain, rest, xades
+from gateway.messagelog.archive import ArchiveLink, LinkingInfo, parse_linking_info, render_linking_info
+from schemas import hashchain, rest, xades
+from schemas.asic import container as asic
 from schemas.faults import Fault, Kind, Origin, Spelling, Step, camel_code, snake_code
 from schemas.faultxml import parse_soap_fault, render_soap_fault
 from schemas.globalconf import parts
@@ -293,7 +294,7 @@ def test_optional_parts(client: ClientId | None, interval_s: int, verify: bool) 
 
 
 LINK_TEXT = st.from_regex(r"[a-z0-9.]{1,12}", fullmatch=True)
-LINKS = st.builds(Link, LINK_TEXT, LINK_TEXT) | st.just(Link())
+LINKS = st.builds(ArchiveLink, LINK_TEXT, LINK_TEXT) | st.just(ArchiveLink())
 
 
 @given(
@@ -301,7 +302,9 @@ LINKS = st.builds(Link, LINK_TEXT, LINK_TEXT) | st.just(Link())
     st.sampled_from((DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)),
     st.lists(st.tuples(LINK_TEXT, LINK_TEXT), max_size=5, unique_by=lambda e: e[1]),
 )
-def test_linking_info(previous: Link, algorithm: DigestAlgorithm, entries: list[tuple[str, str]]) -> None:
+def test_linking_info(
+    previous: ArchiveLink, algorithm: DigestAlgorithm, entries: list[tuple[str, str]]
+) -> None:
     info = LinkingInfo(previous, algorithm, tuple(entries))
     assert parse_linking_info(render_linking_info(info)) == info
 

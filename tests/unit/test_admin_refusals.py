@@ -15,24 +15,24 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from central_server.admin.api import make_api as make_central_api
-from central_server.admin.desk import Desk
+from central_server.admin.context import CentralAdminContext
 from central_server.config import Publishing
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.management import StoreKeeper
-from central_server.node import CentralNode
-from central_server.requests import MANUAL
+from central_server.management.requests import MANUAL
+from central_server.publication.node import CentralNode
 from central_server.store.records import CentralStore
 from gateway.admin.api import make_api as make_gateway_api
-from gateway.config import Settings
-from gateway.datafolder import DataFolder
-from gateway.host import Host
-from serving.adminsettings import AdminSettings
-from serving.authentication import Clock
-from serving.backupoperations import BackupDesk
-from serving.keysafe import KeySafe, Seal
-from serving.logins import Logins
-from serving.oidc.settings import OidcSettings
-from serving.secret import SecretSource
+from gateway.server.process import GatewayProcess
+from gateway.settings.config import GatewaySettings
+from gateway.settings.datafolder import DataFolder
+from serving.api.authentication import Clock
+from serving.api.backupoperations import BackupResource
+from serving.config.adminsettings import AdminSettings
+from serving.config.oidcsettings import OidcSettings
+from serving.config.secret import SecretSource
+from serving.login.users import Logins
+from serving.storage.keysafe import KeySafe, Seal
 from tests.openidprovider import CLIENT_ID, SECRET, OpenIdProvider
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-    from serving.adminapi import AdminApi
+    from serving.api.server import AdminApi
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PUBLIC = "https://server.example:4000"
@@ -117,17 +117,19 @@ async def server(
     clock = Clock(lambda: made.now, lambda: made.monotonic)
     environ = {"OIDC_SECRET": SECRET}
     if request.param == "gateway":
-        host = Host(DataFolder(tmp_path / "gateway"), Settings(), None)
+        host = GatewayProcess(DataFolder(tmp_path / "gateway"), GatewaySettings(), None)
         api = make_gateway_api(host, settings, logins, clock, environ)
         change = ("POST", "/api/v1/backups")
     else:
         data = tmp_path / "central"
         node = CentralNode(data, CentralStore(data / "central.sqlite"), Publishing(key_kind="ec-p256"))
-        desk = Desk(node, lambda: MANUAL, StoreKeeper(node.store, lambda: MANUAL).trusted, _trust, "test")
-        backups = BackupDesk(
+        context = CentralAdminContext(
+            node, lambda: MANUAL, StoreKeeper(node.store, lambda: MANUAL).trusted, _trust, "test"
+        )
+        backups = BackupResource(
             data, BACKUP_CONTENT, tuple, lambda: "MX", "test", KeySafe((Seal.of_token(bytes(32)),))
         )
-        api = make_central_api(desk, settings, logins, clock, backups, environ)
+        api = make_central_api(context, settings, logins, clock, backups, environ)
         change = ("POST", "/api/v1/backups")
     client = TestClient(TestServer(api.app()), cookie_jar=aiohttp.DummyCookieJar())
     made = Server(api, client, logins, change)

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from certs.profiledata import parse_profiles
-from gateway.cli import main
-from gateway.config import Settings
+from gateway.cli.main import main
+from gateway.settings.config import GatewaySettings
 from tests.paths import PROJECT
 
 PAGES = [(PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("keys.md", "llaves.md")]
@@ -25,7 +25,7 @@ BLOCKS = [
     "block", [b for b in BLOCKS if b.lstrip().startswith("[") and "[[profile]]" not in b]
 )
 def test_settings_that_are_shown_are_accepted(block: str) -> None:
-    assert msgspec.convert(tomllib.loads(block), Settings, strict=False) != Settings()
+    assert msgspec.convert(tomllib.loads(block), GatewaySettings, strict=False) != GatewaySettings()
 
 
 def test_the_profile_that_is_shown_is_one() -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certs.certificates import der_of
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 from tests.keyscan import forms, found_in
 
 EC, RSA, ED = (

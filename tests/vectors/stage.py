@@ -23,14 +23,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from certs import ocsp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
 from certs.dev.authority import DevPki
 from certs.dev.responder import ocsp_reply
 from certs.signing import MessageSigner
-from certs.softtoken import KeyKind, SoftToken
 from certs.systemtls import SystemServerContext
 from certs.tls import (
     TlsCredentials,
@@ -38,16 +36,10 @@ from certs.tls import (
     peer_server_context,
     provider_client_context,
 )
-from certs.tokens import SigningIdentity
-from gateway.edges.consumers import ConsumerListener
-from gateway.edges.http import DataPlaneServer, listen
-from gateway.edges.peerlistener import PeerListener
-from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
-from gateway.edges.services import ServiceCaller
-from gateway.exchange.peertrust import PeerProver
-from gateway.exchange.ports import LocalServices, NoLocalServices, Road
-from gateway.messagelog.spool import SpoolFolder
-from gateway.serverconf.model import (
+from certs.tokens.port import SigningIdentity
+from certs.tokens.soft import KeyKind, SoftToken
+from certs.verify import ocsp
+from gateway.clients.model import (
     AccessRight,
     Client,
     ConnectionType,
@@ -56,6 +48,14 @@ from gateway.serverconf.model import (
     Service,
     ServiceType,
 )
+from gateway.edges.consumers import ConsumerListener
+from gateway.edges.http import DataPlaneServer, listen
+from gateway.edges.peerlistener import PeerListener
+from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
+from gateway.edges.services import ServiceCaller
+from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.ports import ExchangeContext, LocalServices, NoLocalServices
+from gateway.messagelog.spool import SpoolFolder
 from schemas.faults import Kind, Spelling, TokenFailed
 from schemas.globalconf.shared import (
     ApprovedCa,
@@ -67,7 +67,7 @@ from schemas.globalconf.shared import (
     Source,
 )
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 from tests.doubles import MemoryLog, MemoryTokens
 from tests.vectors.test_certificates import load
 from tests.worlds import trusted
@@ -295,8 +295,8 @@ async def put_up(
             stack.push_async_callback(runner.cleanup)
             return int(runner.addresses[0][1])
 
-        def road(peers: PeerClient) -> Road:
-            return Road(
+        def road(peers: PeerClient) -> ExchangeContext:
+            return ExchangeContext(
                 now=lambda: NOW,
                 new_id=lambda: f"00000000-0000-4000-8000-{next(_numbers):012d}",
                 configuration=lambda: trusting,

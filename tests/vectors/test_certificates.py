@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import ocsp as ocsp_library
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from certs import chains, ocsp, profiles
+from certs import profiles
 from certs.certificates import parse_certificate
+from certs.verify import chain as chains
+from certs.verify import ocsp
 from schemas.faults import Fault, NotProved
 from tests.paths import VECTORS
 

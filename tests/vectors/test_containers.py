@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.evidence import verify_container
-from gateway.container_cli import container
-from schemas import asic
+from certs.verify.container import verify_container
+from gateway.cli.container import container
+from schemas.asic import container as asic
 from schemas.faults import BadMessage
 from tests.paths import VECTORS
 

@@ -19,7 +19,8 @@ import cryptography_vectors
 import pytest
 from cryptography import x509
 
-from certs import chains, ocsp
+from certs.verify import chain as chains
+from certs.verify import ocsp
 from schemas.faults import NotProved
 from tests.worlds import shared_parameters, trusted, world
 

@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from certs.chains import ChainPolicy, verify_chain
 from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import load_configuration_folder
+from certs.verify.chain import ChainPolicy, verify_chain
 from gateway.edges.configuration import (
     ConfigurationClient,
     Location,

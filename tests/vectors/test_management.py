@@ -17,23 +17,23 @@ from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from central_server.edges.management import ManagementEdge
-from central_server.refusals import refuse
-from central_server.trusted import trusted_configuration
+from central_server.management.trusted import trusted_configuration
+from central_server.registry.refusals import refuse
 from certs.certificates import der_of
 from schemas.faults import snake_code
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import (
     ManagementRequest,
-    ManagementService,
+    ManagementServiceCode,
     RequestParts,
     parse_response,
     render_parts,
     render_request,
 )
-from serving.audit import AUDIT_STEP, AuditLog
-from serving.database import Database
-from serving.limits import RateLimit
+from serving.api.limits import RateLimit
+from serving.storage.audit import AUDIT_STEP, AuditLog
+from serving.storage.database import Database
 from tests.instance import Instance, signature_over
 from tests.paths import VECTORS
 
@@ -83,7 +83,7 @@ def request_of(case: dict[str, Any], instance: Instance) -> ManagementRequest:
     if address and address.startswith("64 times"):
         address = "a" * 64 + ".invalid"
     return ManagementRequest(
-        ManagementService(case["service"]),
+        ManagementServiceCode(case["service"]),
         ServerId(*asked["server"].split(":")[:4]),
         client_of(asked["client"]) if "client" in asked else None,
         address,
@@ -174,7 +174,7 @@ def check(case: dict[str, Any], status: int, raw: bytes, keeper: Keeper) -> None
     expected = case["expect"]
     if expected["outcome"] == "valid":
         assert status == 200
-        assert parse_response(raw, ManagementService(case["service"])) == expected["request_id"]
+        assert parse_response(raw, ManagementServiceCode(case["service"])) == expected["request_id"]
         check_forwarded(expected.get("forwarded", {}), keeper.kept[0])
         return
     assert status == 500

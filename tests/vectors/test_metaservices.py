@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lxml import etree
 
-from gateway.descriptions.openapi import load_document
+from gateway.clients.descriptions.openapi import load_document
+from gateway.clients.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
+from gateway.clients.records import Document
 from gateway.exchange.ports import LocalAnswer, ServiceCall
 from gateway.metaservices.answering import Metaservices
 from gateway.metaservices.listing import list_clients
-from gateway.serverconf.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
-from gateway.serverconf.records import Document
 from schemas import metadata, rest, soap
 from schemas.faults import Fault
 from schemas.globalconf.shared import Member, SharedParameters, Source, Subsystem
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
-from schemas.message import Protocol
+from schemas.message import MessageProtocol
 from schemas.multipart import MultipartParser, PartData, PartStart
 from tests.paths import VECTORS
 from tests.worlds import trusted
@@ -56,7 +56,7 @@ def serverconf(provider: ClientId) -> ServerConf:
     )
 
 
-def answer(call: ServiceCall, protocol: Protocol, document: bytes = b"") -> LocalAnswer:
+def answer(call: ServiceCall, protocol: MessageProtocol, document: bytes = b"") -> LocalAnswer:
     conf = serverconf(call.message.service.client)
     services = Metaservices(
         lambda: conf, NoGroups, lambda _service: Document(document, ""), lambda: "5f2f0b4e-0000-4000-8000-1"
@@ -87,11 +87,11 @@ def listed(found: LocalAnswer) -> set[str]:
 
 
 def list_methods(name: str) -> None:
-    assert listed(answer(soap_call(name), Protocol.SOAP)) == set(CODES)
+    assert listed(answer(soap_call(name), MessageProtocol.SOAP)) == set(CODES)
 
 
 def get_wsdl(name: str) -> None:
-    found = answer(soap_call(name), Protocol.SOAP, (META / "wsdl.wsdl").read_bytes())
+    found = answer(soap_call(name), MessageProtocol.SOAP, (META / "wsdl.wsdl").read_bytes())
     content_type = dict(found.headers)["Content-Type"]
     assert content_type.startswith('multipart/related; type="text/xml"; charset=UTF-8; boundary=')
     parser = MultipartParser(content_type.partition("boundary=")[2])
@@ -145,7 +145,7 @@ def list_clients_json(name: str) -> None:
 
 
 def openapi_servers(name: str) -> None:
-    found = answer(rest_call(name), Protocol.REST, (META / "petstore.yaml").read_bytes())
+    found = answer(rest_call(name), MessageProtocol.REST, (META / "petstore.yaml").read_bytes())
     urls: list[Any] = [server["url"] for server in load_document(found.body)["servers"]]
     assert urls == ["/v1/cats", None, None, "", ["this", "should", "be", "a string"]]
     assert dict(found.headers)["Content-Type"] == "text/plain"
@@ -153,7 +153,9 @@ def openapi_servers(name: str) -> None:
 
 def openapi_version(name: str) -> None:
     with pytest.raises(Fault):
-        answer(rest_call(name), Protocol.REST, (META / "openapi_incompatible_version.yaml").read_bytes())
+        answer(
+            rest_call(name), MessageProtocol.REST, (META / "openapi_incompatible_version.yaml").read_bytes()
+        )
 
 
 RUNNERS: dict[str, Callable[[str], None]] = {

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.clients.model import ServerConf
 from gateway.exchange.ports import LocalAnswer, ServiceCall
 from gateway.exchange.record import ExchangeRecord
-from gateway.monitoring.answering import Monitoring
+from gateway.metaservices.monitoring import MonitoringServices
 from gateway.monitoring.health import Health
 from gateway.monitoring.records import build_record
 from gateway.monitoring.store import RecordStore
-from gateway.serverconf.model import ServerConf
 from schemas import metadata, monitoring, soap
 from schemas.faults import Fault, Kind, Origin, PeerFault, WireFault
 from schemas.globalconf.parts import render_monitoring_client
 from schemas.globalconf.shared import SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId, parse_identifier
-from schemas.message import Protocol
+from schemas.message import MessageProtocol
 from schemas.monitoring import Histogram, Metric
 from schemas.multipart import MultipartParser, PartData, PartStart
 from tests.paths import VECTORS
@@ -135,7 +135,9 @@ RECORDS = (
 )
 
 
-def monitor(folder: Path, owner: ClientId, records: tuple[dict[str, Any], ...] = RECORDS) -> Monitoring:
+def monitor(
+    folder: Path, owner: ClientId, records: tuple[dict[str, Any], ...] = RECORDS
+) -> MonitoringServices:
     clock = [datetime.fromtimestamp(FROM, UTC)]
     store = RecordStore(folder / "opmonitoring.sqlite", lambda: clock[0])
     health = Health()
@@ -146,7 +148,7 @@ def monitor(folder: Path, owner: ClientId, records: tuple[dict[str, Any], ...] =
     clock[0] = datetime.fromtimestamp(NOW, UTC)
     shared = SharedParameters(owner.instance, sources=(Source("cs", (b"certificate",)),))
     configuration = trusted(shared, clock[0], monitoring=render_monitoring_client(MONITOR))
-    return Monitoring(
+    return MonitoringServices(
         lambda: ServerConf(owner.server("SS")),
         lambda: configuration,
         store,
@@ -159,7 +161,9 @@ def monitor(folder: Path, owner: ClientId, records: tuple[dict[str, Any], ...] =
 
 def ask_raw(folder: Path, raw: bytes, records: tuple[dict[str, Any], ...] = RECORDS) -> Answered:
     message = soap.parse_message(raw).to_message("r1", is_response=False)
-    found = monitor(folder, message.service.client.member, records).find(message.service, Protocol.SOAP)
+    found = monitor(folder, message.service.client.member, records).find(
+        message.service, MessageProtocol.SOAP
+    )
     assert found is not None
     return Answered(asyncio.run(found.answer(ServiceCall(message, "POST", "", ()))))
 
@@ -351,7 +355,7 @@ def test_metrics_are_told_to_the_owner_and_nobody_else(tmp_path: Path) -> None:
     raw = (VECTORS / "metaservices" / "getMetrics.query").read_bytes()
     message = soap.parse_message(raw).to_message("r1", is_response=False)
     of = monitor(tmp_path, ClientId("EE", "BUSINESS", "producer"))
-    telling = Monitoring(
+    telling = MonitoringServices(
         lambda: ServerConf(ServerId("EE", "BUSINESS", "producer", "ownerServer")),
         of.configuration,
         of.records,
@@ -360,7 +364,7 @@ def test_metrics_are_told_to_the_owner_and_nobody_else(tmp_path: Path) -> None:
         of.now,
         of.started,
     )
-    found = telling.find(message.service, Protocol.SOAP)
+    found = telling.find(message.service, MessageProtocol.SOAP)
     assert found is not None
     answer = asyncio.run(found.answer(ServiceCall(message, "POST", "", ())))
     root = metadata.body_element(answer.body)[0]

@@ -22,7 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from gateway.serverconf.model import ConnectionType
+from gateway.clients.model import ConnectionType
 from schemas import soap
 from schemas.faultxml import SOAP_NS
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type

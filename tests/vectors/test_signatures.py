@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.verifying import FOREIGN_EVIDENCE, verify_message_signature
+from certs.verify.signature import FOREIGN_EVIDENCE, verify_message_signature
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.message import digest_of

@@ -10,7 +10,7 @@ import pytest
 from certs.algorithms import DigestAlgorithm
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.timestamps import TimestampPolicy, check_token
+from certs.verify.timestamp import TimestampPolicy, check_token
 from schemas.faults import NotProved
 from tests.paths import VECTORS
 

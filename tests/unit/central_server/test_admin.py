@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from central_server.admin.api import make_api
-from central_server.admin.desk import Desk
+from central_server.admin.context import CentralAdminContext
 from central_server.admin.roles import (
     MANAGEMENT_SERVICE,
     REGISTRATION_OFFICER,
@@ -29,8 +29,8 @@ from central_server.config import Publishing
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.federation import check_external_source
 from central_server.edges.management import ManagementEdge, StoreKeeper
-from central_server.node import CentralNode
-from central_server.requests import MANUAL
+from central_server.management.requests import MANUAL
+from central_server.publication.node import CentralNode
 from central_server.store.records import CentralStore
 from central_server.store.sources import source_anchor
 from certs.certificates import der_of
@@ -38,23 +38,23 @@ from schemas.faults import Kind, NotTrusted
 from schemas.faultxml import parse_soap_fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.identifiers import ClientId
-from schemas.management import ManagementRequest, ManagementService, parse_response
-from serving.adminsettings import AdminSettings
-from serving.audit import AuditLog
-from serving.authentication import Clock
-from serving.backup import Opener, fingerprint, open_backup
-from serving.backupkey import public_backup_key
-from serving.backupoperations import BackupDesk
-from serving.keysafe import KeySafe, Seal
-from serving.limits import RateLimit
-from serving.logins import Logins
+from schemas.management import ManagementRequest, ManagementServiceCode, parse_response
+from serving.api.authentication import Clock
+from serving.api.backupoperations import BackupResource
+from serving.api.limits import RateLimit
+from serving.config.adminsettings import AdminSettings
+from serving.login.users import Logins
+from serving.storage.audit import AuditLog
+from serving.storage.backup import Opener, fingerprint, open_backup
+from serving.storage.backupkey import public_backup_key
+from serving.storage.keysafe import KeySafe, Seal
 from tests.instance import Instance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from serving.adminapi import AdminApi
+    from serving.api.server import AdminApi
 
 IDENTITY = pyrage.x25519.Identity.generate()
 RECIPIENT = str(IDENTITY.to_public())
@@ -161,7 +161,7 @@ class Central:
         owner = ClientId("MX", "GOB", member)
         auth = self.instance.auth(owner)
         request = ManagementRequest(
-            ManagementService.AUTH_CERT_REG,
+            ManagementServiceCode.AUTH_CERT_REG,
             owner.server("SS1"),
             address="ss1.mx",
             auth_certificate=der_of(auth[1]),
@@ -188,11 +188,11 @@ async def central(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     keeper = StoreKeeper(node.store, lambda: policy)
     clock = Clock(lambda: NOW, lambda: 0.0)
     api = make_api(
-        Desk(node, lambda: policy, keeper.trusted, trust_nobody, "test"),
+        CentralAdminContext(node, lambda: policy, keeper.trusted, trust_nobody, "test"),
         AdminSettings(requests_per_second=0, requests_per_minute=0),
         logins,
         clock,
-        BackupDesk(
+        BackupResource(
             tmp_path / "data",
             BACKUP_CONTENT,
             lambda: (RECIPIENT,),
@@ -282,7 +282,7 @@ async def test_a_forged_request_is_refused_and_recorded(central: Central) -> Non
     owner = ClientId("MX", "GOB", "15-ISSEMYM")
     auth = central.instance.auth(owner)
     request = ManagementRequest(
-        ManagementService.AUTH_CERT_REG,
+        ManagementServiceCode.AUTH_CERT_REG,
         owner.server("SS1"),
         address="ss1.mx",
         auth_certificate=der_of(auth[1]),

@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from central_server.catalogue import CatalogueEntry, describe, export_jsonld
 from central_server.config import Catalogue
 from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.gatherer import Gatherer
-from central_server.registry import RegisteredServer
+from central_server.registry.catalogue import CatalogueEntry, describe, export_jsonld
+from central_server.registry.model import RegisteredServer
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
 from central_server.store.services import (
@@ -33,7 +33,7 @@ from schemas.catalogue import (
     render_catalogue,
 )
 from schemas.identifiers import ClientId, ServiceId
-from serving.audit import AuditLog
+from serving.storage.audit import AuditLog
 from tests.instance import Instance
 
 if TYPE_CHECKING:

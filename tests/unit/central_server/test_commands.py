@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from central_server.cli import main
-from serving.audit import AuditEntry, AuditLog
-from serving.logins import Logins
+from central_server.cli.main import main
+from serving.login.users import Logins
+from serving.storage.audit import AuditEntry, AuditLog
 from tests.unit.central_server.test_store import NOW
 
 if TYPE_CHECKING:

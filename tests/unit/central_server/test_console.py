@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from central_server.requests import ApprovalPolicy
+from central_server.management.requests import ApprovalPolicy
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
 

@@ -16,13 +16,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from central_server import notices
-from central_server.config import Notices
+from central_server.config import CentralNoticeSettings
 from central_server.edges.management import ManagementEdge, StoreKeeper
-from central_server.edges.notifier import SIGNATURE_HEADER, Notifier
-from central_server.noticetexts import render_mail
-from central_server.registry import RegisteredServer
-from central_server.requests import MANUAL, add_request, approve_request, end_request
+from central_server.edges.notifier import SIGNATURE_HEADER, RequestNotifier
+from central_server.management import notices
+from central_server.management.noticetexts import render_mail
+from central_server.management.requests import MANUAL, add_request, approve_request, end_request
+from central_server.registry.model import RegisteredServer
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
@@ -30,10 +30,10 @@ from certs.certificates import der_of
 from certs.tls import TlsCredentials, provider_client_context, system_server_context
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ClientId
-from schemas.management import ManagementRequest, ManagementService, parse_response
-from serving.audit import AuditLog
-from serving.limits import RateLimit
-from serving.selfsigned import self_signed
+from schemas.management import ManagementRequest, ManagementServiceCode, parse_response
+from serving.api.limits import RateLimit
+from serving.storage.audit import AuditLog
+from serving.storage.selfsigned import self_signed
 from tests.instance import Instance
 from tests.mailbox import Mailbox
 
@@ -79,7 +79,7 @@ async def test_where_a_certificate_is_pinned_nobody_else_reaches_the_management_
     )
     server = TestServer(edge.service_app())
     await server.start_server(ssl=system_server_context(own, gateway.chain))
-    request = ManagementRequest(ManagementService.CLIENT_DELETION, OWNER.server("SS1"), AFIL)
+    request = ManagementRequest(ManagementServiceCode.CLIENT_DELETION, OWNER.server("SS1"), AFIL)
     content_type, body = instance.body(request)
     url = f"https://127.0.0.1:{server.port}/managementservice/manage/"
 
@@ -156,7 +156,7 @@ async def test_an_institute_is_told_by_a_signed_webhook_and_again_when_it_did_no
     app = web.Application()
     app.router.add_post("/hook", institute.take)
     now = NOW
-    notifier = Notifier(store, Notices(), lambda: now)
+    notifier = RequestNotifier(store, CentralNoticeSettings(), lambda: now)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         decline(store, str(server.make_url("/hook")))
         institute.status = 500
@@ -175,7 +175,7 @@ async def test_an_institute_is_told_by_a_signed_webhook_and_again_when_it_did_no
 async def test_a_webhook_that_is_not_https_is_not_called(store: CentralStore) -> None:
     decline(store, "http://institute.example/hook")
     async with aiohttp.ClientSession() as session:
-        assert await Notifier(store, Notices(), lambda: NOW).send_due(session) == 0
+        assert await RequestNotifier(store, CentralNoticeSettings(), lambda: NOW).send_due(session) == 0
     ((problem,),) = store.database.query("SELECT problem FROM notice")
     assert "not https" in problem
 
@@ -198,7 +198,7 @@ class PostOffice:
     """A mail server, and the notifier that hands in there."""
 
     mails: list[bytes]
-    notifier: Notifier
+    notifier: RequestNotifier
     session: aiohttp.ClientSession
     takes: bool = True
     now: datetime = NOW
@@ -217,8 +217,8 @@ async def post(store: CentralStore) -> AsyncIterator[PostOffice]:
     async with aiohttp.ClientSession() as session:
         server = await loop.create_server(lambda: Mailbox(mails, lambda: office.takes), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        settings = Notices(smtp_host="127.0.0.1", smtp_port=port, sender="registro@oniess.mx")
-        office = PostOffice(mails, Notifier(store, settings, lambda: office.now), session)
+        settings = CentralNoticeSettings(smtp_host="127.0.0.1", smtp_port=port, sender="registro@oniess.mx")
+        office = PostOffice(mails, RequestNotifier(store, settings, lambda: office.now), session)
         yield office
         server.close()
 

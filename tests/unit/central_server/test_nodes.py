@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import argon2
 import pytest
 
-from central_server.anchors import remake_anchor
 from central_server.config import Publishing
-from central_server.node import CentralNode
+from central_server.publication.anchors import remake_anchor
+from central_server.publication.node import CentralNode
 from central_server.store import sources
 from central_server.store.loading import import_registry
 from central_server.store.members import rename_client
@@ -19,8 +19,8 @@ from central_server.store.records import Actor, CentralStore
 from certs.configuration import verify_directory
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.parts import SHARED_ID
-from serving.audit import AuditEntry, AuditLog
-from serving.logins import Logins
+from serving.login.users import Logins
+from serving.storage.audit import AuditEntry, AuditLog
 from tests.instance import Instance
 
 if TYPE_CHECKING:

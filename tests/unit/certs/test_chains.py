@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from certs.chains import ChainPolicy, LeafKind, check_kind, check_valid_at, verify_chain
+from certs.verify.chain import ChainPolicy, LeafKind, check_kind, check_valid_at, verify_chain
 from schemas.faults import NotProved
 from tests.worlds import NOW
 

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs import chains, ocsp, timestamps
 from certs.dev.app import BEHAVIOURS, TrustServices
 from certs.dev.authority import DevPki
+from certs.verify import chain as chains
+from certs.verify import ocsp
+from certs.verify import timestamp as timestamps
 from schemas.faults import NotProved
 from schemas.message import digest_of
 from tests.worlds import NOW, shared_parameters, trusted

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as library
 
-from certs.ocsp import OcspPolicy, check_nonce, check_response, good_until, is_about, policy_of
-from certs.softtoken import KeyKind
+from certs.tokens.soft import KeyKind
+from certs.verify.ocsp import OcspPolicy, check_nonce, check_response, good_until, is_about, policy_of
 from schemas.faults import NotProved
 from schemas.globalconf.parts import render_verify_next_update
 from schemas.globalconf.shared import CaInfo

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from certs.certificates import der_of
 from certs.dev.authority import DevPki
 from certs.remotetls import RemoteTlsKey
-from certs.softtoken import SoftToken
 from certs.tls import (
     SwappableServerContext,
     TlsCredentials,
@@ -21,6 +20,7 @@ from certs.tls import (
     peer_client_context,
     peer_server_context,
 )
+from certs.tokens.soft import SoftToken
 from schemas.identifiers import ClientId
 from tests.doubles import MemoryTokens
 

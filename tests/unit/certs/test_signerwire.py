@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certs import signerwire
-from certs.signerwire import Answer, Ask, Frames, KeyOnToken, State
+from certs.signerwire import Ask, Frames, KeyOnToken, SignerAnswer, TokenState
 from schemas.faults import Kind, TokenFailed
 
 ANSWERS = [
-    Answer(1, signature=b"s" * 256),
-    Answer(2, state=State("OK", logged_in=True, hardware=True, infos={"Model": "x"})),
-    Answer(3, keys=[KeyOnToken("k", "ec-p256", "l", "sign", b"der")]),
-    Answer(4, fault="key_not_found", detail="no", lost=True),
+    SignerAnswer(1, signature=b"s" * 256),
+    SignerAnswer(2, state=TokenState("OK", logged_in=True, hardware=True, infos={"Model": "x"})),
+    SignerAnswer(3, keys=[KeyOnToken("k", "ec-p256", "l", "sign", b"der")]),
+    SignerAnswer(4, fault="key_not_found", detail="no", lost=True),
 ]
 
 

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.algorithms import SignatureAlgorithm
 from certs.signing import MessageSignature, MessageSigner
-from certs.tokens import KeyId, SigningIdentity
+from certs.tokens.port import KeyId, SigningIdentity
 from schemas import hashchain, xades
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY, (CERTIFICATE,) = self_signed("signer")

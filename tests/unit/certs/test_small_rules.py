@@ -18,11 +18,12 @@ from certs.algorithms import (
     verify_digest_signature,
 )
 from certs.certificates import parse_certificate
-from certs.evidence import Outcome, verify_container
 from certs.profiles import member_id_from_fields, profile_named
-from certs.softtoken import KeyKind
-from certs.timestamps import TimestampPolicy, check_nonce, check_reply, check_token
-from schemas import asic, xades
+from certs.tokens.soft import KeyKind
+from certs.verify.container import StepOutcome, verify_container
+from certs.verify.timestamp import TimestampPolicy, check_nonce, check_reply, check_token
+from schemas import xades
+from schemas.asic import container as asic
 from schemas.faults import NotProved
 from schemas.message import digest_of
 from tests import worlds
@@ -247,7 +248,7 @@ def test_a_chain_beside_a_signature_that_does_not_name_it_is_a_warning() -> None
     )
     verdict = verify_container(io.BytesIO(asic.render_container(stray, NOW)), worlds.world().configuration)
     assert verdict.is_valid
-    assert Outcome.WARNING in {s.outcome for s in verdict.steps}
+    assert StepOutcome.WARNING in {s.outcome for s in verdict.steps}
 
 
 def test_a_timestamp_is_put_where_there_is_one_place_for_it() -> None:

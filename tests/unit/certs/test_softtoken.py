@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
-from certs.softtoken import WRONG_PINS_ALLOWED, KeyKind, SoftToken
-from certs.tokens import KeyId
+from certs.tokens.port import KeyId
+from certs.tokens.soft import WRONG_PINS_ALLOWED, KeyKind, SoftToken
 from schemas.faults import TokenFailed
 from tests.doubles import MemoryTokens
 

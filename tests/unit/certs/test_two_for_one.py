@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from certs.evidence import verify_container
 from certs.signing import MessageSignature
+from certs.verify.container import verify_container
 from schemas import hashchain
 from schemas.faults import Kind
 from schemas.message import Message

@@ -10,7 +10,7 @@ import pytest
 
 from certs.configuration import TrustedConfiguration
 from certs.signing import MessageSignature
-from certs.verifying import (
+from certs.verify.signature import (
     TRAFFIC,
     VerifyingPolicy,
     check_coverage,

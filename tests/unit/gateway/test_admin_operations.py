@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.config import Settings
-from gateway.datafolder import DataFolder
-from gateway.host import Host
+from gateway.server.process import GatewayProcess
+from gateway.settings.config import GatewaySettings
+from gateway.settings.datafolder import DataFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def served(document: dict[str, dict[str, dict[str, object]]]) -> Iterator[str]:
 
 
 async def test_every_operation_of_the_list_is_served(tmp_path: Path) -> None:
-    host = Host(DataFolder(tmp_path), Settings(), None)
+    host = GatewayProcess(DataFolder(tmp_path), GatewaySettings(), None)
     try:
         wanted = set(LIST.read_text(encoding="utf-8").splitlines())
         assert len(wanted) == 151

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.apply import apply_file
-from gateway.serverconf.store import ServerConfStore
-from gateway.serverconf.wanted import WantedProblem
+from gateway.clients.store import ServerConfStore
+from gateway.desired.apply import apply_file
+from gateway.desired.file import DesiredProblem
 from schemas.identifiers import ServerId
 
 if TYPE_CHECKING:
@@ -101,6 +101,6 @@ def test_file_that_is_not_understood_changes_nothing(
     store: ServerConfStore, tmp_path: Path, name: str, text: str
 ) -> None:
     generation = store.generation()
-    with pytest.raises(WantedProblem):
+    with pytest.raises(DesiredProblem):
         apply_file(store, written(tmp_path, name, text), NOW)
     assert store.generation() == generation

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from cryptography import x509
 
-from gateway.apply import apply_file
-from gateway.cli import main
-from gateway.keyconf.store import KeyConfStore
-from gateway.serverconf.store import ServerConfStore
-from gateway.serverconf.wanted import WantedProblem
+from gateway.cli.main import main
+from gateway.clients.store import ServerConfStore
+from gateway.desired.apply import apply_file
+from gateway.desired.file import DesiredProblem
+from gateway.keys.store import KeyConfStore
 from tests.integration.hosting import prepare
 from tests.worlds import CONSUMER, PIN
 
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def apply(data: Path, text: str, *more: str, name: str = "wanted.toml") -> Result:
+def apply(data: Path, text: str, *more: str, name: str = "gateway.toml") -> Result:
     (data / name).write_text(text)
     asked = ["apply", "--data", str(data), "--pin-file", str(data / "pin"), *more, str(data / name)]
     return CliRunner().invoke(main, asked, env={"SACBE_LANG": "en"})
@@ -129,7 +129,7 @@ def test_a_wrong_pin_changes_nothing(data: Path) -> None:
 
 def test_without_a_configuration_it_is_said_and_nothing_changes(data: Path) -> None:
     store = ServerConfStore(data / "serverconf.sqlite")
-    (data / "wanted.toml").write_text('[[certificate]]\nusage = "sign"\nca = "X"\n')
-    with pytest.raises(WantedProblem, match="no global configuration yet"):
-        apply_file(store, data / "wanted.toml", datetime.now(UTC))
+    (data / "gateway.toml").write_text('[[certificate]]\nusage = "sign"\nca = "X"\n')
+    with pytest.raises(DesiredProblem, match="no global configuration yet"):
+        apply_file(store, data / "gateway.toml", datetime.now(UTC))
     store.close()

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from certs.algorithms import DigestAlgorithm
-from gateway.archive_cli import archive as command
+from gateway.cli.archive import archive as command
 from gateway.messagelog.archive import (
     FIRST,
     LINKING_INFO,
+    ArchiveLink,
     ArchiveWriter,
     Grouping,
-    Link,
     LinkingInfo,
     archive_file_name,
     parse_linking_info,
@@ -32,7 +32,7 @@ from tests.worlds import CONSUMER, NOW
 ENTRIES = {"a-request-1.asice": b"one", "a-response-2.asice": b"two", "b-request-3.asice": b"three"}
 
 
-def write(entries: dict[str, bytes], previous: Link = FIRST) -> tuple[bytes, Link]:
+def write(entries: dict[str, bytes], previous: ArchiveLink = FIRST) -> tuple[bytes, ArchiveLink]:
     out = io.BytesIO()
     writer = ArchiveWriter(out, previous)
     for n, (name, content) in enumerate(entries.items()):
@@ -143,7 +143,7 @@ def test_linking_info_that_says_something_else_is_refused(raw: bytes) -> None:
 
 def test_linking_info_is_read_as_it_was_written() -> None:
     info = LinkingInfo(
-        Link("ab", "mlog-x.zip"), DigestAlgorithm.SHA256, (("cd", "a.asice"), ("ef", "b.asice"))
+        ArchiveLink("ab", "mlog-x.zip"), DigestAlgorithm.SHA256, (("cd", "a.asice"), ("ef", "b.asice"))
     )
     assert parse_linking_info(render_linking_info(info)) == info
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs.evidence import verify_container
-from gateway.config import Log, Settings
+from certs.verify.container import verify_container
 from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.export import write_record
 from gateway.messagelog.record import Side
 from gateway.messagelog.store import LogSettings
-from gateway.portions import body_rules
-from schemas import asic, rest, soap
+from gateway.settings.config import GatewaySettings, MessageLogSettings
+from gateway.settings.portions import body_rules
+from schemas import rest, soap
+from schemas.asic import container as asic
+from schemas.asic.withheld import Reason
 from schemas.faults import Kind, LogFailed
-from schemas.withheld import Reason
 from tests import worlds
 from tests.logs import append_message, append_signed, open_log, soap_messages, stamp_alone
 from tests.worlds import CONSUMER, PROVIDER
@@ -24,7 +25,7 @@ from tests.worlds import CONSUMER, PROVIDER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certs.evidence import Verdict
+    from certs.verify.container import Verdict
     from gateway.messagelog.store import MessageLog
 
 OTHER = PROVIDER.member.subsystem("OTRO")
@@ -32,7 +33,7 @@ LOCAL, REMOTE = Side.PROVIDER, Side.CONSUMER
 
 
 def rules(**settings: object) -> BodyRules:
-    return body_rules(Settings(log=Log(**settings)))  # type: ignore[arg-type]
+    return body_rules(GatewaySettings(log=MessageLogSettings(**settings)))  # type: ignore[arg-type]
 
 
 def open_with(folder: Path, **settings: object) -> MessageLog:

@@ -9,15 +9,15 @@ import json
 import pytest
 
 from benchmarks.described import openapi, wsdl
+from gateway.clients.model import Client, Endpoint, ServerConf, Service, ServiceType
+from gateway.clients.records import Document
 from gateway.exchange.ports import LocalAnswer, ServiceCall
 from gateway.metaservices.answering import Metaservices
-from gateway.serverconf.model import Client, Endpoint, ServerConf, Service, ServiceType
-from gateway.serverconf.records import Document
 from schemas import rest
 from schemas.catalogue import CatalogueEndpoint, DescriptionType, parse_catalogue, render_catalogue
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
-from schemas.message import Protocol
+from schemas.message import MessageProtocol
 
 PROVIDER = ClientId("MX", "GOB", "00-RNSS", "INDICE")
 AFIL = ClientId("MX", "GOB", "15-ISSEMYM", "AFIL")
@@ -71,7 +71,7 @@ def ask(query: str = "") -> LocalAnswer:
         instance="MX",
         new_id=lambda: "q1",
     )
-    found = services.find(request.service, Protocol.REST)
+    found = services.find(request.service, MessageProtocol.REST)
     assert found is not None
     return asyncio.run(
         found.answer(ServiceCall(request.to_message(), "GET", rest.service_target(request), ()))

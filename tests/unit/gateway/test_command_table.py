@@ -12,14 +12,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.actionoptions import body_of, fill_path, query_of
-from gateway.actions import Action, operations
-from gateway.cli import main
-from gateway.commandrows import ACTS, LOCAL, PAGES_ONLY
-from gateway.config import Settings
-from gateway.datafolder import DataFolder
-from gateway.host import Host
-from serving.printing import print_value
+from gateway.cli.actions import Action, operations
+from gateway.cli.commandrows import ACTS, LOCAL, PAGES_ONLY
+from gateway.cli.main import main
+from gateway.cli.options import body_of, fill_path, query_of
+from gateway.server.process import GatewayProcess
+from gateway.settings.config import GatewaySettings
+from gateway.settings.datafolder import DataFolder
+from serving.cli.printing import print_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +35,14 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def test_every_operation_of_the_admin_api_has_a_command(tmp_path: Path) -> None:
-    host = Host(DataFolder(tmp_path / "data"), Settings(), None)
+    host = GatewayProcess(DataFolder(tmp_path / "data"), GatewaySettings(), None)
     served = {(o.method, o.path) for o in host.api.operations}
     host.logins.close()
     host.store.close()
     acts = [(a.method, a.path) for a in ACTS]
     told = [*acts, *LOCAL, *PAGES_ONLY]
     assert len(told) == len(set(told))
-    assert set(told) == served, "gateway/commandrows.py says which command does each operation"
+    assert set(told) == served, "gateway/cli/commandrows.py says which command does each operation"
     assert set(operations()) == served
     there = dict(commands())
     assert {a.command for a in ACTS} | set(LOCAL.values()) <= set(there)
@@ -78,7 +78,7 @@ def test_help_is_in_the_language_of_who_asks(language: str, word: str) -> None:
 
 _TEXTS = """
 import json
-from gateway.cli import main
+from gateway.cli.main import main
 import click
 def walk(command, name):
     yield name, command.help or ""
@@ -109,7 +109,7 @@ def test_every_help_text_is_there_in_spanish_and_english() -> None:
     spanish, english = texts("es"), texts("en")
     assert set(spanish) == set(english)
     same = sorted(n for n, text in english.items() if spanish[n] == text and text not in SAME_IN_BOTH)
-    assert same == [], "gateway/spanish.py says them in Spanish"
+    assert same == [], "gateway/cli/spanish.py says them in Spanish"
 
 
 def test_options_become_the_body_and_the_query_of_a_call() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ WANTED = '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\n'
 @pytest.mark.parametrize("what", ["backup", "apply"])
 def test_before_init_a_command_says_what_to_do_first(what: str, tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("frase de paso")
-    (tmp_path / "wanted.toml").write_text(WANTED)
+    (tmp_path / "gateway.toml").write_text(WANTED)
     arguments = {
         "backup": [
             "backup",
@@ -27,7 +27,7 @@ def test_before_init_a_command_says_what_to_do_first(what: str, tmp_path: Path) 
             str(tmp_path / "passphrase"),
             str(tmp_path / "b.age"),
         ],
-        "apply": ["apply", str(tmp_path / "wanted.toml")],
+        "apply": ["apply", str(tmp_path / "gateway.toml")],
     }[what]
     result = CliRunner().invoke(main, [*arguments, "--data", str(tmp_path / "data")])
     assert result.exit_code == 1

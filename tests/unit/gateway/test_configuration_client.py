@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from central_server.config import Publishing
-from central_server.node import CentralNode
-from central_server.publish import add_routes
+from central_server.publication.node import CentralNode
+from central_server.publication.publish import add_routes
 from central_server.store import sources
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.descriptions.changes import WarningsFound
-from gateway.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
-from gateway.descriptions.register import DescriptionRegister, ServiceSettings, Source
-from gateway.serverconf.model import ConnectionType, Endpoint, ServiceType, Validation
-from gateway.serverconf.records import Document, Refusal
-from gateway.serverconf.store import ServerConfStore
+from gateway.clients.descriptions.changes import WarningsFound
+from gateway.clients.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
+from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
+from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
+from gateway.clients.store import ServerConfStore
 from schemas.identifiers import ClientId, ServerId, ServiceId
 from tests.paths import VECTORS
 
@@ -42,7 +42,7 @@ class Web:
     async def fetch(self, url: str, certificates: Collection[bytes]) -> Document:
         assert not certificates
         if url not in self.documents:
-            raise Refusal("description_download_failed", f"nothing at {url}", "404")
+            raise ChangeRefused("description_download_failed", f"nothing at {url}", "404")
         return self.documents[url]
 
 
@@ -72,8 +72,8 @@ def warned(act: Callable[[], Coroutine[object, object, object]]) -> dict[str, tu
     return {w.code: w.metadata for w in found.value.warnings}
 
 
-def refused(act: Callable[[], Coroutine[object, object, object]]) -> Refusal:
-    with pytest.raises(Refusal) as found:
+def refused(act: Callable[[], Coroutine[object, object, object]]) -> ChangeRefused:
+    with pytest.raises(ChangeRefused) as found:
         asyncio.run(act())
     return found.value
 
@@ -82,7 +82,7 @@ def test_a_wsdl_is_added_disabled_with_its_services(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
-    added = asyncio.run(register.add(PROVIDER, Source(ServiceType.WSDL, WSDL_URL), None, NOW))
+    added = asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.WSDL, WSDL_URL), None, NOW))
     assert (added.disabled, added.notice) == (True, "Out of order")
     assert [s.full_code for s in added.services] == ["testOp1", "testOpA"]
     assert [(s.timeout_s, s.ssl_auth) for s in added.services] == [(60.0, True)] * 2
@@ -94,7 +94,7 @@ def test_a_refresh_shows_what_it_would_change_and_changes_nothing(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
-    added = asyncio.run(register.add(PROVIDER, Source(ServiceType.WSDL, WSDL_URL), None, NOW))
+    added = asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.WSDL, WSDL_URL), None, NOW))
     web.put(WSDL_URL, "testservice2.wsdl")
     assert warned(lambda: register.refresh(added.id, LATER)) == {
         "adding_services": ("testOp2", "testOpX"),
@@ -110,7 +110,7 @@ def test_what_a_refresh_keeps_keeps_its_settings_and_rights(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
-    added = asyncio.run(register.add(PROVIDER, Source(ServiceType.WSDL, WSDL_URL), None, NOW))
+    added = asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.WSDL, WSDL_URL), None, NOW))
     kept = ServiceId(PROVIDER, "testOpA")
     register.set_service(
         kept, ServiceSettings("http://inside/a", 5, ssl_auth=False, validation=Validation.REFUSE)
@@ -130,7 +130,7 @@ def test_an_openapi_adds_generated_endpoints_and_a_refresh_replaces_only_those(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(API_URL, "testopenapi1.yaml")
-    added = asyncio.run(register.add(PROVIDER, Source(ServiceType.OPENAPI3, API_URL), "api", NOW))
+    added = asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.OPENAPI3, API_URL), "api", NOW))
     service = ServiceId(PROVIDER, "api")
     register.add_endpoint(service, "GET", "/by-hand")
     register.add_endpoint(service, "GET", "/e2e-test")
@@ -154,7 +154,7 @@ def test_findings_of_the_validator_are_warnings_that_may_be_ignored(
     register: DescriptionRegister, web: Web
 ) -> None:
     web.documents[API_URL] = Document((VECTORS / "metaservices" / "petstore.yaml").read_bytes(), "text/yaml")
-    source = Source(ServiceType.OPENAPI3, API_URL)
+    source = DescriptionSource(ServiceType.OPENAPI3, API_URL)
     found = warned(lambda: register.add(PROVIDER, source, "pets", NOW))
     assert len(found["openapi_validation_warnings"]) == 3
     added = asyncio.run(register.add(PROVIDER, source, "pets", NOW, ignore_warnings=True))
@@ -163,10 +163,12 @@ def test_findings_of_the_validator_are_warnings_that_may_be_ignored(
 
 def test_an_uploaded_description_is_replaced_by_uploading_again(register: DescriptionRegister) -> None:
     first = Document((FILES / "testservice1.wsdl").read_bytes(), "text/xml")
-    added = asyncio.run(register.add(PROVIDER, Source.uploaded(ServiceType.WSDL, "s.wsdl", first), None, NOW))
+    added = asyncio.run(
+        register.add(PROVIDER, DescriptionSource.uploaded(ServiceType.WSDL, "s.wsdl", first), None, NOW)
+    )
     assert "upload the new document" in str(refused(lambda: register.refresh(added.id, LATER)))
     second = Document((FILES / "testservice2.wsdl").read_bytes(), "text/xml")
-    source = Source.uploaded(ServiceType.WSDL, "s.wsdl", second)
+    source = DescriptionSource.uploaded(ServiceType.WSDL, "s.wsdl", second)
     changed = asyncio.run(register.update(added.id, source, None, LATER, ignore_warnings=True))
     assert [s.full_code for s in changed.services] == ["testOp2", "testOpX"]
 
@@ -174,11 +176,11 @@ def test_an_uploaded_description_is_replaced_by_uploading_again(register: Descri
 def test_a_new_service_code_takes_endpoints_and_rights_along(
     register: DescriptionRegister, store: ServerConfStore
 ) -> None:
-    rest = Source(ServiceType.REST, "http://provider/rest")
+    rest = DescriptionSource(ServiceType.REST, "http://provider/rest")
     added = asyncio.run(register.add(PROVIDER, rest, "old", NOW))
     with store.change() as tables:
         tables.rights.grant(tables.endpoints.base(PROVIDER, "old"), CONSUMER, NOW)
-    moved = Source(ServiceType.REST, "http://provider/new")
+    moved = DescriptionSource(ServiceType.REST, "http://provider/new")
     changed = asyncio.run(register.update(added.id, moved, "new", LATER))
     assert [(s.full_code, s.url) for s in changed.services] == [("new", "http://provider/new")]
     assert [r.endpoint.endpoint for r in store.view.rights.all(PROVIDER)] == [Endpoint("new")]
@@ -187,20 +189,20 @@ def test_a_new_service_code_takes_endpoints_and_rights_along(
 def test_conflicts_and_bad_inputs_are_refused_by_their_code(register: DescriptionRegister, web: Web) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
     web.put("http://provider/other.wsdl", "testservice1.wsdl")
-    rest = Source(ServiceType.REST, "http://provider/rest")
-    asyncio.run(register.add(PROVIDER, Source(ServiceType.WSDL, WSDL_URL), None, NOW))
+    rest = DescriptionSource(ServiceType.REST, "http://provider/rest")
+    asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.WSDL, WSDL_URL), None, NOW))
     asyncio.run(register.add(PROVIDER, rest, "rest", NOW))
     cases = [
-        (Source(ServiceType.WSDL, WSDL_URL), None, "wsdl_exists"),
-        (Source(ServiceType.WSDL, "http://provider/other.wsdl"), None, "service_already_exists"),
-        (Source(ServiceType.WSDL, "http://provider/nothing"), None, "wsdl_download_failed"),
-        (Source(ServiceType.OPENAPI3, "http://provider/nothing"), "a", "openapi_parsing_error"),
-        (Source(ServiceType.OPENAPI3, WSDL_URL), "a", "openapi_parsing_error"),
+        (DescriptionSource(ServiceType.WSDL, WSDL_URL), None, "wsdl_exists"),
+        (DescriptionSource(ServiceType.WSDL, "http://provider/other.wsdl"), None, "service_already_exists"),
+        (DescriptionSource(ServiceType.WSDL, "http://provider/nothing"), None, "wsdl_download_failed"),
+        (DescriptionSource(ServiceType.OPENAPI3, "http://provider/nothing"), "a", "openapi_parsing_error"),
+        (DescriptionSource(ServiceType.OPENAPI3, WSDL_URL), "a", "openapi_parsing_error"),
         (rest, "another", "url_already_exists"),
-        (Source(ServiceType.REST, "http://provider/2"), "REST", "service_code_already_exists"),
-        (Source(ServiceType.REST, "http://provider/2"), None, "missing_parameter"),
-        (Source(ServiceType.REST, "http://provider/2"), "getOpenAPI", "service_code_reserved"),
-        (Source(ServiceType.REST, "ftp://provider"), "a", "malformed_url"),
+        (DescriptionSource(ServiceType.REST, "http://provider/2"), "REST", "service_code_already_exists"),
+        (DescriptionSource(ServiceType.REST, "http://provider/2"), None, "missing_parameter"),
+        (DescriptionSource(ServiceType.REST, "http://provider/2"), "getOpenAPI", "service_code_reserved"),
+        (DescriptionSource(ServiceType.REST, "ftp://provider"), "a", "malformed_url"),
     ]
     for source, code, expected in cases:
         assert refused(lambda s=source, c=code: register.add(PROVIDER, s, c, NOW)).code == expected
@@ -212,11 +214,11 @@ def test_a_generated_endpoint_can_be_neither_changed_nor_removed(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(API_URL, "testopenapi1.yaml")
-    asyncio.run(register.add(PROVIDER, Source(ServiceType.OPENAPI3, API_URL), "api", NOW))
+    asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.OPENAPI3, API_URL), "api", NOW))
     generated = next(e for e in store.view.endpoints.all(PROVIDER, "api") if not e.endpoint.is_base)
-    with pytest.raises(Refusal) as changed:
+    with pytest.raises(ChangeRefused) as changed:
         register.update_endpoint(generated.id, "GET", "/x")
-    with pytest.raises(Refusal) as removed:
+    with pytest.raises(ChangeRefused) as removed:
         register.remove_endpoint(generated.id)
     assert changed.value.code == "illegal_generated_endpoint_update"
     assert removed.value.code == "illegal_generated_endpoint_remove"
@@ -226,7 +228,7 @@ def test_settings_for_all_reach_every_service_of_the_description(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
-    added = asyncio.run(register.add(PROVIDER, Source(ServiceType.WSDL, WSDL_URL), None, NOW))
+    added = asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.WSDL, WSDL_URL), None, NOW))
     settings = ServiceSettings("http://inside/", 9, ssl_auth=False, url_all=True, timeout_all=True)
     register.set_service(ServiceId(PROVIDER, "testOp1"), settings)
     services = store.view.descriptions.get(added.id).services
@@ -252,7 +254,7 @@ def test_settings_for_all_reach_every_service_of_the_description(
 def test_what_the_policy_does_not_let_be_fetched_is_refused(
     allowed: tuple[str, ...], url: str, code: str
 ) -> None:
-    with pytest.raises(Refusal) as found:
+    with pytest.raises(ChangeRefused) as found:
         check_host(FetchPolicy(allowed), url)
     assert found.value.code == code
 
@@ -261,7 +263,7 @@ def test_the_policy_is_asked_about_the_address_a_name_leads_to() -> None:
     policy = FetchPolicy(("10.0.0.0/8",))
     check_host(policy, "http://provider.example/x")
     check_address(policy, "provider.example", "10.1.2.3")
-    with pytest.raises(Refusal):
+    with pytest.raises(ChangeRefused):
         check_address(policy, "provider.example", "192.168.1.1")
-    with pytest.raises(Refusal):
+    with pytest.raises(ChangeRefused):
         check_address(FetchPolicy(("provider.example",)), "provider.example", "169.254.169.254")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs.evidence import Verdict, verify_container
+from certs.verify.container import Verdict, verify_container
 from gateway.messagelog.archive import verify_archive
-from gateway.messagelog.erasing import Eraser, Selection
+from gateway.messagelog.erasure import Eraser, Selection
 from gateway.messagelog.export import write_record
 from gateway.messagelog.keys import LogKeys
 from gateway.messagelog.record import ErasureOrder, LogRecord

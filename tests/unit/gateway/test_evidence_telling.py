@@ -12,10 +12,10 @@ import pytest
 from gateway.exchange.ports import ServiceCall
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.rows import to_milliseconds
-from gateway.messagelog.telling import SERVICE_CODE, EvidenceTelling
+from gateway.metaservices.evidence_statistics import SERVICE_CODE, EvidenceTelling
 from schemas.faults import BadMessage, NotAllowed
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ OWNER = ClientId("MX", "GOB", "15-ISSEMYM", "BITACORA")
 
 def call(target: str, client: ClientId = OWNER) -> ServiceCall:
     message = Message(
-        Protocol.REST,
+        MessageProtocol.REST,
         is_response=False,
         raw=b"",
         digest=b"",

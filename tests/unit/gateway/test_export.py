@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from certs.evidence import verify_container
+from certs.verify.container import verify_container
 from gateway.messagelog.export import asic_download
-from schemas.asic import MIMETYPE
+from schemas.asic.container import MIMETYPE
 from schemas.faults import BadMessage, LogFailed
 from tests import worlds
 from tests.logs import append_message, open_log, soap_messages, stamp_alone

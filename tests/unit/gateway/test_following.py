@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.edges.following import Following
-from gateway.serverconf.following import Seen, decide_new_owner, decide_settled
-from gateway.serverconf.model import ConnectionType
-from gateway.serverconf.records import (
-    ClientStatus,
-    PendingRequest,
-    RenameStatus,
-    RequestKind,
-    derive_status,
-)
-from gateway.serverconf.store import ServerConfStore
+from gateway.clients.model import ConnectionType
+from gateway.clients.records import ClientStatus, PendingRequest, RenameStatus, RequestKind, derive_status
+from gateway.clients.request_status import Seen, decide_new_owner, decide_settled
+from gateway.clients.store import ServerConfStore
+from gateway.management.request_tracker import Following
 from schemas.faults import BadMessage, Kind
 from schemas.globalconf.shared import SecurityServer
 from schemas.identifiers import ClientId, ServerId
@@ -28,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gateway.management import SentRequest
-    from gateway.serverconf.tables import Tables
+    from gateway.clients.tables import Tables
+    from gateway.management.requests import SentRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SERVER = ServerId("MX", "GOB", "1", "SS1")

@@ -17,10 +17,12 @@ from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.profiledata import parse_profiles
 from certs.profiles import add_profiles, member_id_from_fields
-from certs.softtoken import SoftToken
-from certs.tokens import TokenStatus
-from gateway.keyconf import actions
-from gateway.keyconf.model import (
+from certs.tokens.port import TokenStatus
+from certs.tokens.soft import SoftToken
+from gateway.clients.store import STEPS, ServerConfStore
+from gateway.keys import actions
+from gateway.keys.context import KeyContext
+from gateway.keys.model import (
     MOVES,
     CertificateEvent,
     CertificateStatus,
@@ -28,15 +30,13 @@ from gateway.keyconf.model import (
     KeyUsage,
     PossibleAction,
 )
-from gateway.keyconf.operations import KeyOperations, observe
-from gateway.keyconf.requesting import render_request
-from gateway.keyconf.store import KeyConfStore
-from gateway.keyconf.surroundings import Surroundings
-from gateway.keyconf.tokens import Tokens
-from gateway.serverconf.store import STEPS, ServerConfStore
+from gateway.keys.operations import KeyOperations, observe
+from gateway.keys.requesting import render_request
+from gateway.keys.store import KeyConfStore
+from gateway.keys.tokens import Tokens
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId
-from serving.database import apply_steps, connect
+from serving.storage.database import apply_steps, connect
 from tests.doubles import MemoryTokens
 from tests.worlds import trusted
 
@@ -72,7 +72,7 @@ class World:
         self.operations = KeyOperations(
             self.keyconf,
             self.tokens,
-            Surroundings(
+            KeyContext(
                 now=lambda: NOW,
                 new_id=lambda: f"id{next(ids)}",
                 server_id=lambda: SERVER,

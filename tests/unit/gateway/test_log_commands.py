@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
-from gateway.cli import main
-from gateway.datafolder import DataFolder
+from certs.tokens.soft import SoftToken
+from gateway.cli.main import main
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import MessageLog
+from gateway.settings.datafolder import DataFolder
 from schemas.faults import LogFailed
-from serving.audit import AuditLog
-from serving.logins import Logins
+from serving.login.users import Logins
+from serving.storage.audit import AuditLog
 from tests.logs import append_signed, open_gateway_log, stamp_alone
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.steps import STEPS
 from gateway.messagelog.store import DATABASE, MessageLog
 from schemas.faults import LogFailed
-from serving.database import apply_steps, connect
+from serving.storage.database import apply_steps, connect
 from tests.logs import NOW, OWNER, SECRET, entry, open_keys, open_log
 
 if TYPE_CHECKING:

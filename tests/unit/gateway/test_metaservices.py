@@ -7,22 +7,14 @@ import json
 
 import pytest
 
+from gateway.clients.model import AccessRight, Client, Endpoint, LocalGroup, ServerConf, Service, ServiceType
+from gateway.clients.records import Document
 from gateway.exchange.ports import LocalAnswer, ServiceCall
 from gateway.metaservices.answering import Metaservices
-from gateway.serverconf.model import (
-    AccessRight,
-    Client,
-    Endpoint,
-    LocalGroup,
-    ServerConf,
-    Service,
-    ServiceType,
-)
-from gateway.serverconf.records import Document
 from schemas import metadata, rest, soap
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
-from schemas.message import Protocol
+from schemas.message import MessageProtocol
 from tests.paths import VECTORS
 
 PROVIDER = ClientId("MX", "GOB", "00-RNSS", "INDICE")
@@ -82,7 +74,7 @@ def ask(code: str, client: ClientId = AFIL, query: str = "", method: str = "GET"
         instance="MX",
         new_id=lambda: "q1",
     )
-    found = SERVICES.find(request.service, Protocol.REST)
+    found = SERVICES.find(request.service, MessageProtocol.REST)
     assert found is not None
     call = ServiceCall(request.to_message(), method, rest.service_target(request), ())
     return asyncio.run(found.answer(call))
@@ -91,7 +83,7 @@ def ask(code: str, client: ClientId = AFIL, query: str = "", method: str = "GET"
 def ask_soap(code: str, body: str, client: ClientId = AFIL) -> LocalAnswer:
     raw = soap.render_request(client, ServiceId(PROVIDER, code), "q1", body)
     message = soap.parse_message(raw).to_message("r1", is_response=False)
-    found = SERVICES.find(message.service, Protocol.SOAP)
+    found = SERVICES.find(message.service, MessageProtocol.SOAP)
     assert found is not None
     return asyncio.run(found.answer(ServiceCall(message, "POST", "", ())))
 
@@ -161,6 +153,6 @@ def test_what_cannot_be_described_is_a_fault_that_says_why() -> None:
 
 
 def test_a_code_of_the_other_protocol_is_no_metadata_service() -> None:
-    assert SERVICES.find(ServiceId(PROVIDER, "getWsdl"), Protocol.REST) is None
-    assert SERVICES.find(ServiceId(PROVIDER, "getOpenAPI"), Protocol.SOAP) is None
-    assert SERVICES.find(ServiceId(PROVIDER, "person"), Protocol.SOAP) is None
+    assert SERVICES.find(ServiceId(PROVIDER, "getWsdl"), MessageProtocol.REST) is None
+    assert SERVICES.find(ServiceId(PROVIDER, "getOpenAPI"), MessageProtocol.SOAP) is None
+    assert SERVICES.find(ServiceId(PROVIDER, "person"), MessageProtocol.SOAP) is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.monitoring.store import RecordStore, Wanted
+from gateway.monitoring.store import RecordFilter, RecordStore
 from schemas.identifiers import ClientId, ServiceId
 
 if TYPE_CHECKING:
@@ -56,20 +56,20 @@ def store(tmp_path: Path) -> Iterator[RecordStore]:
     made.close()
 
 
-def counted(store: RecordStore, wanted: Wanted) -> list[tuple[int, int]]:
+def counted(store: RecordStore, wanted: RecordFilter) -> list[tuple[int, int]]:
     found = store.count(BEGIN_MS, 3, MINUTE_MS, wanted)
     assert [c.begin_ms for c in found] == [BEGIN_MS + n * MINUTE_MS for n in range(3)]
     return [(c.succeeded, c.failed) for c in found]
 
 
 def test_every_span_is_told_and_what_is_outside_is_not_counted(store: RecordStore) -> None:
-    assert counted(store, Wanted()) == [(1, 1), (1, 0), (1, 0)]
+    assert counted(store, RecordFilter()) == [(1, 1), (1, 0), (1, 0)]
 
 
 def test_side_party_and_service_narrow_what_is_counted(store: RecordStore) -> None:
-    assert counted(store, Wanted("Producer")) == [(0, 0), (1, 0), (0, 0)]
-    assert counted(store, Wanted(party=PROVIDER)) == [(1, 1), (1, 0), (1, 0)]
-    assert counted(store, Wanted(party=ClientId("MX", "GOB", "1"))) == [(0, 0)] * 3
-    assert counted(store, Wanted(service=SERVICE)) == [(1, 1), (1, 0), (0, 0)]
-    assert counted(store, Wanted(service=ServiceId(PROVIDER, "look"))) == [(1, 1), (1, 0), (0, 0)]
-    assert counted(store, Wanted(service=ServiceId(PROVIDER, "look", "v2"))) == [(0, 0)] * 3
+    assert counted(store, RecordFilter("Producer")) == [(0, 0), (1, 0), (0, 0)]
+    assert counted(store, RecordFilter(party=PROVIDER)) == [(1, 1), (1, 0), (1, 0)]
+    assert counted(store, RecordFilter(party=ClientId("MX", "GOB", "1"))) == [(0, 0)] * 3
+    assert counted(store, RecordFilter(service=SERVICE)) == [(1, 1), (1, 0), (0, 0)]
+    assert counted(store, RecordFilter(service=ServiceId(PROVIDER, "look"))) == [(1, 1), (1, 0), (0, 0)]
+    assert counted(store, RecordFilter(service=ServiceId(PROVIDER, "look", "v2"))) == [(0, 0)] * 3

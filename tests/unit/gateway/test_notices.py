@@ -16,28 +16,30 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.config import Notices
-from gateway.diagnosis import Diagnosis, Facts, Finding, Severity, diagnose
-from gateway.diagnosistexts import TEXTS
-from gateway.edges.notifier import Notifier
-from gateway.notices import RESOLVED, Notice, decide_notices
-from serving.secret import SecretSource
+from gateway.health.diagnosis import Diagnosis, DiagnosisFacts, Finding, Severity, diagnose
+from gateway.health.diagnosistexts import TEXTS
+from gateway.health.notices import RESOLVED, OperatorNotice, decide_notices
+from gateway.health.notifier import Notifier
+from gateway.settings.config import NoticeSettings
+from serving.config.secret import SecretSource
 from tests.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.notices import Key, Told
+    from gateway.health.notices import DeliveredNotice, Key
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
 def seen(*failures: tuple[str, str], at: datetime = NOW) -> Diagnosis:
-    return diagnose(Facts(token_failures=dict(failures), configuration_expires_at=at + 10 * DAY), at)
+    return diagnose(DiagnosisFacts(token_failures=dict(failures), configuration_expires_at=at + 10 * DAY), at)
 
 
-def told(diagnosis: Diagnosis, before: Mapping[Key, Told]) -> tuple[list[tuple[str, str]], dict[Key, Told]]:
+def told(
+    diagnosis: Diagnosis, before: Mapping[Key, DeliveredNotice]
+) -> tuple[list[tuple[str, str]], dict[Key, DeliveredNotice]]:
     notices, after = decide_notices(diagnosis, dict(before), DAY)
     return [(n.subject, n.severity) for n in notices], after
 
@@ -109,7 +111,7 @@ async def test_a_webhook_gets_signed_json_and_is_tried_again(session: aiohttp.Cl
     app.router.add_post("/hook", take)
     server = TestServer(app)
     await server.start_server()
-    settings = Notices(
+    settings = NoticeSettings(
         webhook_url=str(server.make_url("/hook")), webhook_secret=SecretSource(environment="HOOK")
     )
     notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {"HOOK": "shared"})
@@ -127,7 +129,7 @@ async def test_a_webhook_gets_signed_json_and_is_tried_again(session: aiohttp.Cl
 async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) -> None:
     mails: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Mailbox(mails), "127.0.0.1", 0)
-    settings = Notices(
+    settings = NoticeSettings(
         recipients=("operador@example.org",),
         smtp_host="127.0.0.1",
         smtp_port=server.sockets[0].getsockname()[1],
@@ -149,9 +151,9 @@ async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) 
 
 
 async def test_what_cannot_be_sent_is_bounded(session: aiohttp.ClientSession) -> None:
-    settings = Notices(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=9)
+    settings = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=9)
     notifier = Notifier(settings, "s", session, lambda: NOW, {})
     for n in range(1100):
         notifier.tell("renewal-failed", str(n), "x")
     assert len(notifier._waiting) == 1000
-    assert isinstance(notifier._waiting[0][1], Notice)
+    assert isinstance(notifier._waiting[0][1], OperatorNotice)

@@ -15,21 +15,21 @@ from certs.edges.devices import SoftwareDevice
 from certs.edges.signer import HeldHardware, SignerServer
 from certs.edges.signerclient import RemoteDevice
 from certs.edges.tokenfiles import TokenFolder
-from certs.hardtoken import HardTokenLost, HardTokenState, _failures
-from certs.softtoken import SoftToken
-from certs.tokens import TokenStatus, TokenType
-from gateway.config import Keys
-from gateway.edges.devices import open_tokens
-from gateway.keyconf import actions
-from gateway.keyconf.model import KeyRefused, PossibleAction
-from gateway.keyconf.operations import KeyOperations
-from gateway.keyconf.store import KeyConfStore
-from gateway.keyconf.tokens import Tokens
-from gateway.serverconf.store import ServerConfStore
+from certs.tokens.hardware import HardTokenLost, HardTokenState, _failures
+from certs.tokens.port import TokenStatus, TokenType
+from certs.tokens.soft import SoftToken
+from gateway.clients.store import ServerConfStore
+from gateway.keys import actions
+from gateway.keys.devices import open_tokens
+from gateway.keys.model import KeyRefused, PossibleAction
+from gateway.keys.operations import KeyOperations
+from gateway.keys.store import KeyConfStore
+from gateway.keys.tokens import Tokens
+from gateway.settings.config import KeySettings
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
-from serving.secret import SecretSource
-from serving.tokensettings import TokenSettings
+from serving.config.secret import SecretSource
+from serving.config.tokensettings import TokenSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -161,7 +161,7 @@ async def test_a_token_opens_by_itself_where_the_settings_say_where_its_pin_is(
 ) -> None:
     with store as opened:
         tokens = software(tmp_path, opened)
-        keys = Keys(tokens=(TokenSettings(id="0", pin=source(tmp_path)),))  # type: ignore[operator]
+        keys = KeySettings(tokens=(TokenSettings(id="0", pin=source(tmp_path)),))  # type: ignore[operator]
         await open_tokens(tokens, keys, None, {"TOKEN_PIN": PIN})
         assert (await tokens.token("0")).logged_in
         await tokens.close()
@@ -172,7 +172,7 @@ async def test_a_token_whose_pin_cannot_be_had_waits_for_a_person(
 ) -> None:
     with store as opened:
         tokens = software(tmp_path, opened)
-        keys = Keys(tokens=(TokenSettings(id="0", pin=SecretSource(environment="NOT_SET")),))
+        keys = KeySettings(tokens=(TokenSettings(id="0", pin=SecretSource(environment="NOT_SET")),))
         await open_tokens(tokens, keys, None, {})
         token = await tokens.token("0")
         assert (token.logged_in, token.status) == (False, TokenStatus.OK)  # and no try was spent
@@ -186,7 +186,7 @@ async def test_a_start_with_a_wrong_pin_ends_and_the_try_is_counted(
     with store as opened:
         tokens = software(tmp_path, opened)
         with pytest.raises(TokenFailed, match="9 tries are left"):
-            await open_tokens(tokens, Keys(), "wrong", {})
+            await open_tokens(tokens, KeySettings(), "wrong", {})
         assert (await tokens.token("0")).status is TokenStatus.USER_PIN_COUNT_LOW
         await tokens.close()
 

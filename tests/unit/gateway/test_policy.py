@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.exchange.policy import Asked, Granted, Refused, decide_answer, decide_request, strip_answer
-from gateway.exchange.policygate import Binding, BoundPolicies, Excess, PolicyGate
+from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
-from gateway.serverconf.model import Service, ServiceType
+from gateway.policies.decision import Deny, Permit, PolicyInput, decide_answer, decide_request, strip_answer
+from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate
 from schemas.faults import NotAllowed
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 from schemas.policy import BadPolicy, Policy, Suspension, parse_document
-from social_security.policydocument import POLICY_ID, build_policy, build_suspension
+from social_security.wire.policydocument import POLICY_ID, build_policy, build_suspension
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 PROVIDER = ClientId("MX", "GOB", "15-ISSEMYM", "HIST")
@@ -35,7 +35,7 @@ HEADERS = {
     "x-oss-aviso": f"https://ipe.example/aviso/v3;sha256={'0' * 64}",
     "x-oss-politica": "1.0.0",
 }
-ASKED = Asked(CLIENT.path(), "HIST", "oss-v1", "POST", "/historias/consultar", HEADERS, b'{"pid":"x"}')
+ASKED = PolicyInput(CLIENT.path(), "HIST", "oss-v1", "POST", "/historias/consultar", HEADERS, b'{"pid":"x"}')
 PERIOD = {"idPeriodo": "P-1", "version": 1, "desde": "1999-03-01", "tipo": "11", "dias": 3837}
 ANSWER = {"instituto": "MX/GOB/15-ISSEMYM", "pid": "V", "periodos": [PERIOD], "totalDias": 3837}
 CURP = "EEPA780514MMCJRN95"
@@ -47,19 +47,19 @@ def policy() -> Policy:
     return document
 
 
-def refused(asked: Asked) -> str:
+def refused(asked: PolicyInput) -> str:
     decision = decide_request(policy(), asked)
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Deny)
     return f"{decision.reason} {decision.policy.refusals[decision.reason].body['codigo']}"
 
 
-def granted(asked: Asked = ASKED) -> Granted:
+def granted(asked: PolicyInput = ASKED) -> Permit:
     decision = decide_request(policy(), asked)
-    assert isinstance(decision, Granted)
+    assert isinstance(decision, Permit)
     return decision
 
 
-def with_header(name: str, value: str) -> Asked:
+def with_header(name: str, value: str) -> PolicyInput:
     return replace(ASKED, headers={**HEADERS, name: value})
 
 
@@ -207,13 +207,13 @@ class Gate:
         )
 
     async def ask(
-        self, asked: Asked = ASKED, service: Service = SERVICE
+        self, asked: PolicyInput = ASKED, service: Service = SERVICE
     ) -> tuple[int, dict[str, object], dict[str, str]]:
         async def body() -> AsyncIterator[bytes]:
             yield asked.body or b""
 
         message = Message(
-            Protocol.REST,
+            MessageProtocol.REST,
             is_response=False,
             raw=b"",
             digest=b"",
@@ -293,7 +293,7 @@ async def test_quota_of_an_account_is_refused_beyond_its_number() -> None:
     assert (await gate.ask(with_header("x-road-userid", "MX-30-IPE:emp-2")))[0] == 200
 
 
-async def leave(asked: Asked, *, is_on: bool = True, code: str = "oss-v1") -> None:
+async def leave(asked: PolicyInput, *, is_on: bool = True, code: str = "oss-v1") -> None:
     gate = PolicyGate(lambda: NOW, lambda _fields: None)
     gate.swap(BoundPolicies({}, (policy(),), (), frozenset((POLICY_ID,) if is_on else ())))
 
@@ -301,7 +301,7 @@ async def leave(asked: Asked, *, is_on: bool = True, code: str = "oss-v1") -> No
         yield asked.body or b""
 
     message = Message(
-        Protocol.REST,
+        MessageProtocol.REST,
         is_response=False,
         raw=b"",
         digest=b"",

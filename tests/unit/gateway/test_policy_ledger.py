@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.exchange.policy import Asked, told_of
-from gateway.exchange.policygate import Refusal
+from gateway.clients.store import ServerConfStore
 from gateway.exchange.ports import ServiceCall
+from gateway.metaservices.policy_statistics import SERVICE_CODE, PolicyTelling
+from gateway.policies.decision import PolicyInput, told_of
+from gateway.policies.gate import PolicyRefusalRecord
 from gateway.policies.ledger import PolicyLedger
-from gateway.policies.telling import SERVICE_CODE, PolicyTelling
-from gateway.serverconf.store import ServerConfStore
 from schemas.faults import BadMessage, NotAllowed
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, Protocol
+from schemas.message import Message, MessageProtocol
 from tests.unit.gateway.test_policy import ASKED, CURP, policy
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DAY = date(2026, 3, 2)
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM", "HIST")
-REFUSAL = Refusal(
+REFUSAL = PolicyRefusalRecord(
     datetime(2026, 3, 2, 15, tzinfo=UTC),
     "policy_refused",
     "purpose",
@@ -41,7 +41,7 @@ REFUSAL = Refusal(
 
 def call(client: ClientId, target: str = "") -> ServiceCall:
     message = Message(
-        Protocol.REST,
+        MessageProtocol.REST,
         is_response=False,
         raw=b"",
         digest=b"",
@@ -94,4 +94,4 @@ def test_what_is_told_of_a_request_holds_nothing_forbidden() -> None:
     )
     assert "pid" not in told_of(policy(), leaking)
     assert "X-OSS-Motivo" not in told_of(policy(), leaking)
-    assert told_of(policy(), Asked("c", "HIST", "oss-v1", "POST", "/", {}, b"[")) == {}
+    assert told_of(policy(), PolicyInput("c", "HIST", "oss-v1", "POST", "/", {}, b"[")) == {}

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 from lxml import etree
 
-from gateway.exchange.policygate import Binding, BoundPolicies, MemoryLedger, PolicyGate
+from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
-from gateway.serverconf.model import Service, ServiceType
+from gateway.policies.gate import Binding, BoundPolicies, MemoryLedger, PolicyGate
 from schemas import soap
 from schemas.identifiers import ClientId, ServiceId
-from social_security.policydocument import POLICY_ID
-from social_security.soapwords import NS
+from social_security.wire.policydocument import POLICY_ID
+from social_security.wire.soapwords import NS
 from tests.unit.gateway.test_policy import CURP, NOW, policy
 
 CLIENT, PROVIDER = ClientId("MX", "GOB", "30-IPE", "AFIL"), ClientId("MX", "GOB", "15-ISSEMYM", "AFIL")

@@ -12,14 +12,14 @@ import pytest
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.policies import sign_policy, verify_policy
-from gateway.exchange.policygate import Binding, Excess
+from gateway.clients.store import ServerConfStore
+from gateway.policies.gate import Binding, Excess
 from gateway.policies.store import PolicyStore
-from gateway.serverconf.store import ServerConfStore
 from schemas.faults import NotTrusted
 from schemas.identifiers import ClientId, ServerId
 from schemas.policy import SignedDocument, parse_signed, render_signed
-from serving.selfsigned import self_signed
-from social_security.policydocument import POLICY_ID, build_policy
+from serving.storage.selfsigned import self_signed
+from social_security.wire.policydocument import POLICY_ID, build_policy
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 HIST = ClientId("MX", "GOB", "15-ISSEMYM", "HIST")

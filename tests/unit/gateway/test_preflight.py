@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.preflight import Facts, Targets, judge, render_report
+from gateway.health.preflight import PreflightFacts, Targets, judge, render_report
 
-GOOD = Facts(4, 8000, 50_000, 0.4, {"a:5500": ""}, {"a": ""}, {"http://t": ""}, {"http://o": ""}, (), "")
+GOOD = PreflightFacts(
+    4, 8000, 50_000, 0.4, {"a:5500": ""}, {"a": ""}, {"http://t": ""}, {"http://o": ""}, (), ""
+)
 BAD = {
     "cpu": {"cores": 1},
     "memory": {"memory_mib": 100},

@@ -11,7 +11,7 @@ import pytest
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, provider_client_context, system_server_context
 from gateway.edges.providertls import HANDSHAKE, UNREACHED, try_provider_tls
-from serving.selfsigned import self_signed
+from serving.storage.selfsigned import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.evidence import verify_container
+from certs.verify.container import verify_container
 from gateway.messagelog.archive import Grouping, verify_archive
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.store import DATABASE, MessageLog

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.config import TABLE, Settings, load
-from gateway.livesettings import LiveSettings
-from gateway.serverconf.store import ServerConfStore
+from gateway.clients.store import ServerConfStore
+from gateway.settings.config import TABLE, GatewaySettings, load
+from gateway.settings.livesettings import LiveSettings
+from serving.config.settings import BadSettings
 from serving.language import Language
-from serving.settings import BadSettings
 from tests.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def live(store: ServerConfStore, file: Path | None = None, **environ: str) -> Li
 
 
 def test_every_setting_has_a_row_in_both_languages_and_every_row_is_a_setting() -> None:
-    assert set(TABLE.rows) == set(TABLE.types), "gateway/settingrows.py has a row for every setting"
+    assert set(TABLE.rows) == set(TABLE.types), "gateway/settings/settingrows.py has a row for every setting"
     assert all(row.es and row.en and row.es != row.en for row in TABLE.rows.values())
     assert sum(row.live for row in TABLE.rows.values()) >= 40
 
@@ -82,7 +82,7 @@ def test_what_is_set_goes_before_the_file_and_the_environment_before_both(
     (change,) = settings.set("log.keep_records_days", "10")
     assert change.line() == "setting log.keep_records_days: 20 -> 10"
     assert settings.load().log == msgspec.structs.replace(
-        Settings().log, keep_records_days=10, archive_interval_s=60.0
+        GatewaySettings().log, keep_records_days=10, archive_interval_s=60.0
     )
     over = live(store, file, SACBE_GATEWAY_LOG_KEEP_RECORDS_DAYS="5")
     assert (over.load().log.keep_records_days, over.source("log.keep_records_days")) == (5, "environment")
@@ -105,7 +105,7 @@ def test_a_file_outside_the_ranges_is_refused_with_every_reason(tmp_path: Path) 
 
 
 def test_only_live_settings_are_taken_while_running() -> None:
-    old = Settings()
+    old = GatewaySettings()
     log = msgspec.structs.replace(old.log, keep_records_days=3)
     listen = msgspec.structs.replace(old.listen, http_port=81)
     taken = TABLE.with_live(old, msgspec.structs.replace(old, log=log, listen=listen, log_level="debug"))

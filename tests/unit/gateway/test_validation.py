@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.described import NAMESPACE, openapi, wsdl
+from gateway.clients.model import Service, ServiceType, Validation
+from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.validation.checkedservices import MAX_BODY_BYTES, CheckedServices
+from gateway.clients.validation.restchecks import build_rest_checks
+from gateway.clients.validation.soapchecks import build_soap_checks
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
-from gateway.serverconf.model import Service, ServiceType, Validation
-from gateway.serverconf.records import Document, Refusal
-from gateway.validation.checkedservices import MAX_BODY_BYTES, CheckedServices
-from gateway.validation.restchecks import build_rest_checks
-from gateway.validation.soapchecks import build_soap_checks
 from schemas import rest, soap
 from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
 from schemas.identifiers import ClientId, ServiceId
@@ -84,15 +84,15 @@ def test_a_schema_that_points_to_a_file_is_not_followed() -> None:
     )
     assert build_soap_checks(pointing, SUM).check_request(numbers("<t:a>1</t:a>")) == ()
     using = pointing.replace(b'type="xs:int"', b'xmlns:x="urn:x" type="x:thing"')
-    with pytest.raises(Refusal) as found:
+    with pytest.raises(ChangeRefused) as found:
         build_soap_checks(using, SUM)
     assert found.value.code == "validation_not_possible"
 
 
 def test_rpc_and_unknown_operations_cannot_be_checked() -> None:
-    with pytest.raises(Refusal, match="rpc"):
+    with pytest.raises(ChangeRefused, match="rpc"):
         build_soap_checks(WSDL.replace(b'style="document"', b'style="rpc"'), SUM)
-    with pytest.raises(Refusal, match="no operation"):
+    with pytest.raises(ChangeRefused, match="no operation"):
         build_soap_checks(WSDL, ServiceId(PROVIDER, "sum"))
 
 

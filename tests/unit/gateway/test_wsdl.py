@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from lxml import etree
 
-from gateway.descriptions.described import MAX_BYTES
-from gateway.descriptions.wsdl import hide_addresses, parse_wsdl, read_wsdl, without_locations
-from gateway.serverconf.records import Refusal
+from gateway.clients.descriptions.described import MAX_BYTES
+from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl, read_wsdl, without_locations
+from gateway.clients.records import ChangeRefused
 from tests.paths import VECTORS
 
 SERVICES = VECTORS / "services"
 WSDL = (SERVICES / "testservice1.wsdl").read_bytes()
 
 
-def refusal(content: bytes) -> Refusal:
-    with pytest.raises(Refusal) as refused:
+def refusal(content: bytes) -> ChangeRefused:
+    with pytest.raises(ChangeRefused) as refused:
         parse_wsdl(content)
     return refused.value
 

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from schemas import asic
-from schemas.asicmanifest import check_asic_manifest, render_asic_manifest
+from schemas.asic import container as asic
+from schemas.asic.manifest import check_asic_manifest, render_asic_manifest
 from schemas.faults import BadMessage
 from tests import worlds
 

@@ -9,7 +9,7 @@ from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import (
     ManagementRequest,
-    ManagementService,
+    ManagementServiceCode,
     RequestHeader,
     RequestParts,
     RequestSignature,
@@ -27,22 +27,22 @@ SERVER = OWNER.server("SS1")
 HEADER = RequestHeader(OWNER, ClientId("MX", "GOB", "00-ONIESS", "GESTION"), "b5c1", "officer")
 REQUESTS = [
     ManagementRequest(
-        ManagementService.AUTH_CERT_REG, SERVER, address="ss1.mx", auth_certificate=b"\x30\x82"
+        ManagementServiceCode.AUTH_CERT_REG, SERVER, address="ss1.mx", auth_certificate=b"\x30\x82"
     ),
-    ManagementRequest(ManagementService.AUTH_CERT_DELETION, SERVER, auth_certificate=b"\x30\x82"),
+    ManagementRequest(ManagementServiceCode.AUTH_CERT_DELETION, SERVER, auth_certificate=b"\x30\x82"),
     ManagementRequest(
-        ManagementService.CLIENT_REG, SERVER, OWNER.subsystem("AFIL"), subsystem_name="Afiliación"
+        ManagementServiceCode.CLIENT_REG, SERVER, OWNER.subsystem("AFIL"), subsystem_name="Afiliación"
     ),
-    ManagementRequest(ManagementService.CLIENT_DELETION, SERVER, OWNER.subsystem("AFIL")),
-    ManagementRequest(ManagementService.CLIENT_DISABLE, SERVER, OWNER.subsystem("AFIL")),
-    ManagementRequest(ManagementService.CLIENT_ENABLE, SERVER, OWNER.subsystem("AFIL")),
+    ManagementRequest(ManagementServiceCode.CLIENT_DELETION, SERVER, OWNER.subsystem("AFIL")),
+    ManagementRequest(ManagementServiceCode.CLIENT_DISABLE, SERVER, OWNER.subsystem("AFIL")),
+    ManagementRequest(ManagementServiceCode.CLIENT_ENABLE, SERVER, OWNER.subsystem("AFIL")),
     ManagementRequest(
-        ManagementService.CLIENT_RENAME, SERVER, OWNER.subsystem("AFIL"), subsystem_name="Otro"
+        ManagementServiceCode.CLIENT_RENAME, SERVER, OWNER.subsystem("AFIL"), subsystem_name="Otro"
     ),
-    ManagementRequest(ManagementService.OWNER_CHANGE, SERVER, ClientId("MX", "GOB", "26")),
-    ManagementRequest(ManagementService.ADDRESS_CHANGE, SERVER, address="10.1.2.3"),
-    ManagementRequest(ManagementService.MAINTENANCE_ENABLE, SERVER, message="hasta las 5 & más"),
-    ManagementRequest(ManagementService.MAINTENANCE_DISABLE, SERVER),
+    ManagementRequest(ManagementServiceCode.OWNER_CHANGE, SERVER, ClientId("MX", "GOB", "26")),
+    ManagementRequest(ManagementServiceCode.ADDRESS_CHANGE, SERVER, address="10.1.2.3"),
+    ManagementRequest(ManagementServiceCode.MAINTENANCE_ENABLE, SERVER, message="hasta las 5 & más"),
+    ManagementRequest(ManagementServiceCode.MAINTENANCE_DISABLE, SERVER),
 ]
 
 
@@ -64,7 +64,7 @@ def test_a_response_echoes_the_request_and_adds_its_number(request_: ManagementR
 
 def test_a_refusal_is_raised_as_the_central_server_said_it() -> None:
     with pytest.raises(PeerFault) as caught:
-        parse_response(render_soap_fault("invalid_request", "no"), ManagementService.CLIENT_REG)
+        parse_response(render_soap_fault("invalid_request", "no"), ManagementServiceCode.CLIENT_REG)
     assert caught.value.kind is Kind.INVALID_REQUEST
 
 
@@ -123,13 +123,13 @@ def test_an_envelope_that_is_no_request_is_refused(old: bytes, new: bytes, kind:
 
 def test_a_request_without_its_signatures_is_refused() -> None:
     with pytest.raises(BadMessage, match="1 signatures and 2 certificates"):
-        check_parts(RequestParts(b"<a/>"), ManagementService.CLIENT_REG)
-    check_parts(RequestParts(b"<a/>"), ManagementService.CLIENT_DELETION)
+        check_parts(RequestParts(b"<a/>"), ManagementServiceCode.CLIENT_REG)
+    check_parts(RequestParts(b"<a/>"), ManagementServiceCode.CLIENT_DELETION)
 
 
 def test_too_long_a_server_code_is_refused() -> None:
     raw = render_request(
-        ManagementRequest(ManagementService.MAINTENANCE_DISABLE, ServerId("MX", "GOB", "1", "S" * 256)),
+        ManagementRequest(ManagementServiceCode.MAINTENANCE_DISABLE, ServerId("MX", "GOB", "1", "S" * 256)),
         HEADER,
     )
     with pytest.raises(BadMessage):

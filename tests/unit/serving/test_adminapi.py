@@ -14,12 +14,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import validate
 
-from serving.adminapi import AdminApi, Served
-from serving.adminsettings import AdminSettings
-from serving.authentication import Clock
-from serving.logins import Logins, Roles
-from serving.operations import Answer, Bytes, Call, Download, Form, Operation
-from serving.problems import Caution, check_warnings, conflict
+from serving.api.authentication import Clock
+from serving.api.operations import ApiAnswer, Bytes, Call, Download, MultipartForm, Operation
+from serving.api.problems import Caution, check_warnings, conflict
+from serving.api.server import AdminApi, Served
+from serving.config.adminsettings import AdminSettings
+from serving.login.users import Logins, Roles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -51,7 +51,7 @@ class NewThing(msgspec.Struct, frozen=True):
     ignore_warnings: bool = False
 
 
-async def add_thing(call: Call) -> Answer:
+async def add_thing(call: Call) -> ApiAnswer:
     asked = call.body_as(NewThing)
     check_warnings(
         [Caution("odd_code", (asked.thing.code,))] if asked.thing.code == "odd" else [],
@@ -63,7 +63,7 @@ async def add_thing(call: Call) -> Answer:
         raise RuntimeError("a secret text")
     call.check_scope("MX:GOB:1:" + asked.thing.code)
     call.note(code=asked.thing.code)
-    return Answer(asked.thing, headers={"Location": "/here"})
+    return ApiAnswer(asked.thing, headers={"Location": "/here"})
 
 
 async def upload(call: Call) -> Download:
@@ -85,7 +85,7 @@ OPERATIONS = [
     ),
     Operation("POST", "/closed", add_thing, "Add", ("ADD_THING",), NewThing, event="ADD_THING"),
     Operation("PUT", "/file", upload, "Upload", (), Bytes(), answer="application/octet-stream"),
-    Operation("POST", "/form", form, "Form", (), Form({"name": True}, {"file": True}), answer=list[str]),
+    Operation("POST", "/form", form, "Form", (), MultipartForm({"name": True}, {"file": True}), answer=list[str]),
 ]  # fmt: skip
 
 

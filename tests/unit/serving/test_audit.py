@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serving.audit import AUDIT_STEP, AuditBroken, AuditEntry, AuditLog
-from serving.database import Database
+from serving.storage.audit import AUDIT_STEP, AuditBroken, AuditEntry, AuditLog
+from serving.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

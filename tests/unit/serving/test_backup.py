@@ -15,7 +15,7 @@ import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from serving.backup import (
+from serving.storage.backup import (
     BackupProblem,
     Content,
     Lock,
@@ -25,9 +25,9 @@ from serving.backup import (
     open_backup,
     restore_backup,
 )
-from serving.backupkey import backup_key, public_backup_key, settle_backup_key
-from serving.datafolder import FolderInUse, claim, exchange
-from serving.keysafe import KeySafe, NotAtHand, Seal
+from serving.storage.backupkey import backup_key, public_backup_key, settle_backup_key
+from serving.storage.datafolder import FolderInUse, claim, exchange
+from serving.storage.keysafe import KeySafe, NotAtHand, Seal
 from tests.programs import need
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serving.conflicts import DatabaseConflict
-from serving.database import AnyDatabase, open_database
-from serving.postgres import translate_statement, translate_step
+from serving.storage.conflicts import DatabaseConflict
+from serving.storage.database import AnyDatabase, open_database
+from serving.storage.postgres import translate_statement, translate_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

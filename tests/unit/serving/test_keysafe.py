@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certs.edges.tokenfiles import TokenFolder
-from certs.softtoken import SoftToken
 from certs.tls import TlsCredentials
+from certs.tokens.soft import SoftToken
 from schemas.faults import TokenFailed
-from serving.keysafe import TOKEN_PURPOSE, KeySafe, NotAtHand, Seal, SealSettings
-from serving.safecommands import open_folder_safe
-from serving.secret import SecretSource
-from serving.selfsigned import self_signed
-from serving.tlsfiles import KeptCredentials
+from serving.cli.safecommands import open_folder_safe
+from serving.config.secret import SecretSource
+from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, NotAtHand, Seal, SealSettings
+from serving.storage.selfsigned import self_signed
+from serving.storage.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
     from pathlib import Path

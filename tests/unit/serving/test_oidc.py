@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from serving.oidc.settings import OidcSettings
-from serving.secret import SecretSource
-from serving.settings import BadSettings
+from serving.config.oidcsettings import OidcSettings
+from serving.config.secret import SecretSource
+from serving.config.settings import BadSettings
 from tests.openidprovider import CLIENT_ID, SECRET, OpenIdProvider
 from tests.unit.serving.test_adminapi import ROLES, Setting
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from serving.pace import Pace
+from serving.process.pace import Pace
 
 
 async def test_a_shorter_interval_ends_the_pause_that_a_longer_one_began() -> None:

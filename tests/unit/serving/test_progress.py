@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 PROGRAM = """
-from serving.progress import counted, working
+from serving.cli.progress import counted, working
 with working("going on"):
     pass
 print(list(counted([1, 2, 3], "counting")))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.secret import SecretSource
+from serving.config.secret import SecretSource
 
 
 def written(folder: Path, text: str, mode: int = 0o600) -> str:

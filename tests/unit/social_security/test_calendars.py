@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from social_security.calendars import Calendar, load_calendar
+from social_security.domain.calendars import Calendar, load_calendar
 
 CALENDAR = load_calendar("15-ISSEMYM")
 TERMS = {

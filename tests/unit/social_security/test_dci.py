@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from social_security import pack
-from social_security.notices import notice_of
+from social_security.domain import pack
+from social_security.domain.notices import notice_of
 from tests.social import SmallCountry, small_country
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from social_security.faults import DomainError
-from social_security.history import Period, Rules, check_history, check_total, share, total
+from social_security.domain.faults import DomainError
+from social_security.domain.history import Period, Rules, check_history, check_total, share, total
 
 RULES = Rules(7, 52, 26, "AL_FINAL")
 PER_CERTIFICATE = Rules(7, 52, 26, "POR_CONSTANCIA")

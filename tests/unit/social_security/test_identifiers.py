@@ -6,11 +6,11 @@ from datetime import date
 
 import pytest
 
-from social_security import pack
-from social_security.curp import check_digit, find_curp, parse_curp
-from social_security.faults import DomainError
-from social_security.numbers import is_nss, nss_check_digit, rfc_check_character, rfc_warning
-from social_security.pseudonyms import Rid, curp_index, institute_pid, pair_pid, parse_pid
+from social_security.domain import pack
+from social_security.domain.curp import check_digit, find_curp, parse_curp
+from social_security.domain.faults import DomainError
+from social_security.domain.numbers import is_nss, nss_check_digit, rfc_check_character, rfc_warning
+from social_security.domain.pseudonyms import Rid, curp_index, institute_pid, pair_pid, parse_pid
 
 TODAY = date(2026, 3, 2)
 KEY = bytes(range(32))

@@ -12,16 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.preflight import Check, render_report
-from serving.database import Database
-from serving.selfsigned import self_signed
-from social_security.conformance import TESTS, run_suite
-from social_security.faults import DomainError
+from gateway.health.preflight import Check, render_report
+from serving.storage.database import Database
+from serving.storage.selfsigned import self_signed
+from social_security.commands.conformance import TESTS, run_suite
+from social_security.domain.faults import DomainError
 from social_security.institute.breach import BreachStore, parse_breach
 from social_security.institute.database import STEPS
 from social_security.oniess.preflightreport import check_preflight
-from social_security.outbox import Notice, Outbox
-from social_security.platform import FolderPlatform, record_digest
+from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.platform import FolderPlatform, record_digest
 from tests.social import small_country
 
 if TYPE_CHECKING:
@@ -134,13 +134,13 @@ async def test_record_for_the_platform_waits_in_a_folder_for_its_acknowledgement
 async def test_notice_is_sent_until_it_is_acknowledged_and_once_only(tmp_path: Path) -> None:
     database, answers = Database(tmp_path / "o.sqlite", STEPS), [False, True]
 
-    async def deliver(_notice: Notice) -> bool:
+    async def deliver(_notice: OutboxItem) -> bool:
         return answers.pop(0)
 
     outbox = Outbox(database, deliver, lambda: NOW)
     with database.transaction() as connection:
         for _ in range(2):
-            Outbox.put(connection, [Notice("n-1", "m", "o", {}, "c")])
+            Outbox.put(connection, [OutboxItem("n-1", "m", "o", {}, "c")])
     await outbox.send()
     assert [n.attempts for n in outbox.waiting()] == [1]
     await outbox.send()

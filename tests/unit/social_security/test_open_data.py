@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serving.database import Database
-from social_security.benefits import UNKNOWN, benefits, check_requirements, find_benefit, measures
-from social_security.calendars import load_calendar
-from social_security.history import parse_rules
-from social_security.indicators import INDICATORS, Count, add_up, render_count
+from serving.storage.database import Database
+from social_security.domain.benefits import UNKNOWN, benefits, check_requirements, find_benefit, measures
+from social_security.domain.calendars import load_calendar
+from social_security.domain.history import parse_rules
+from social_security.domain.indicators import INDICATORS, Count, add_up, render_count
+from social_security.domain.pack import document
 from social_security.oniess.collecting import Gathered
 from social_security.oniess.escalation import add_up as add_up_violations
 from social_security.oniess.escalation import escalate
 from social_security.oniess.store import STEPS, OniessStore
-from social_security.pack import document
 from tests.social import SmallCountry, small_country
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from lxml import etree
 from openapi_spec_validator import validate
 
-from social_security import pack
-from social_security.curp import find_curp
+from social_security.domain import pack
+from social_security.domain.curp import find_curp
 from social_security.registry.store import STEPS as REGISTRY_STEPS
 
 

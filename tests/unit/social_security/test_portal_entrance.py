@@ -9,8 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from serving.audit import AuditLog
-from serving.settings import BadSettings
+from serving.config.settings import BadSettings
+from serving.storage.audit import AuditLog
 from social_security.portal import onetime
 from social_security.portal.accounts import Accounts, BadAccount
 from social_security.portal.settings import load

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from social_security.pseudonyms import parse_pid
+from social_security.domain.pseudonyms import parse_pid
 from tests.paths import VECTORS
 from tests.portals import PIDS, Browser, World, open_world
 from tests.unit.social_security.test_portal_person import REFUSAL, advance, file_request, logged_in

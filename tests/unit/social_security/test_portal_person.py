@@ -11,15 +11,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from serving.database import open_database
-from social_security.curp import find_curp
+from serving.storage.database import open_database
+from social_security.domain.curp import find_curp
+from social_security.domain.pseudonyms import Pid
 from social_security.institute.arco import refusal_digest
 from social_security.institute.arcostore import ArcoStore
 from social_security.institute.database import STEPS
 from social_security.institute.store import Access, PersonStore
 from social_security.portal.accounts import Filed
-from social_security.pseudonyms import Pid
-from social_security.road import Road, Why
+from social_security.wire.gatewayclient import GatewayClient, Why
 from tests.portals import NOW, PIDS, Browser, World, open_world
 
 ISSEMYM = "MX/GOB/15-ISSEMYM"
@@ -351,10 +351,10 @@ async def test_an_opposition_says_which_uses_and_data_and_stops_them_once_grante
 
 async def answer(world: World, folio: str, state: str) -> None:
     """What the institute's transparency unit does, by message."""
-    road = Road(world.gateway, ISSEMYM, "1.0.0")
+    gateway = GatewayClient(world.gateway, ISSEMYM, "1.0.0")
     why = Why("PUR-ARCO", folio, "UNIDAD_TRANSPARENCIA", "Respuesta")
-    heard = await road.ask("ARCO", ISSEMYM, "avanzarArco", {"estado": state, "ocurridoEl": NOW}, why)
-    await road.close()
+    heard = await gateway.ask("ARCO", ISSEMYM, "avanzarArco", {"estado": state, "ocurridoEl": NOW}, why)
+    await gateway.close()
     assert heard.is_done, heard.body
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange.policygate import Excess
+from gateway.policies.gate import Excess
 from schemas.policy import parse_document
-from serving.database import Database
-from social_security import pack
+from serving.storage.database import Database
+from social_security.domain import pack
+from social_security.domain.pseudonyms import Pid
 from social_security.institute.database import STEPS
 from social_security.institute.history import PeriodStore
 from social_security.institute.portability import Case, CaseStore
 from social_security.institute.rights import RightsStore
 from social_security.institute.store import PersonStore
-from social_security.policydocument import build_suspension
-from social_security.pseudonyms import Pid
+from social_security.wire.policydocument import build_suspension
 from tests.social import SmallCountry, small_country
 from tests.unit.gateway.test_policy import ANSWER, Gate, policy
 
@@ -416,8 +416,8 @@ async def test_homonyms_are_not_conclusive_until_an_officer_decides(country: Sma
 
 
 async def test_refusal_shows_in_the_persons_log_even_when_the_gateway_made_it(country: SmallCountry) -> None:
-    road = country.roads["15-ISSEMYM"]
-    road.refusals.append(
+    gateway = country.roads["15-ISSEMYM"]
+    gateway.refusals.append(
         {
             "number": 7, "at": "2026-03-02T16:00:00+00:00", "event": "policy_refused", "reason": "role",
             "rule": "oss:perm-consultarAfiliacion", "policy": "1.0.0", "client": "MX/GOB/15-ISSEMYM/AFIL",

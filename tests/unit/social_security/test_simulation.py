@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from social_security.indicators import INDICATORS, OBJECTIVES, Indicator, check_links, render_ratio
+from social_security.domain.indicators import INDICATORS, OBJECTIVES, Indicator, check_links, render_ratio
 from tests.paths import PROJECT
 
 

@@ -8,10 +8,11 @@ from xml.sax.saxutils import escape
 import pytest
 from lxml import etree
 
-from social_security import pack, soapwords
-from social_security.notices import notice_of
-from social_security.soapface import NS, SOAP
-from social_security.wsdl import render_wsdl, services_of
+from social_security.domain import pack
+from social_security.domain.notices import notice_of
+from social_security.wire import soapwords
+from social_security.wire.soapface import NS, SOAP
+from social_security.wire.wsdl import render_wsdl, services_of
 from tests.social import SmallCountry, small_country
 
 if TYPE_CHECKING:

@@ -1,0 +1,78 @@
+"""What every resource of the admin API is given, and how its handlers are put into rows.
+
+A handler raises `RegistryRefused`, as the rules do; here that becomes the frame's `Problem`. Changes are made by `CentralAdminContext.change`,
+in the caller's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from central_server.registry.refusals import RegistryRefused
+from central_server.store.records import Actor
+from certs.certificates import to_der
+from schemas.faults import Fault
+from serving.api.operations import Call, Operation
+from serving.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from central_server.management.requests import ApprovalPolicy
+    from central_server.publication.node import CentralNode
+    from central_server.store.records import Records
+    from certs.configuration import TrustedConfiguration
+    from schemas.globalconf.anchor import Anchor
+
+    Handler = Callable[[Call], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class CentralAdminContext:
+    """The node, the policy, and what of the outside world a handler may need."""
+
+    node: CentralNode
+    policy: Callable[[], ApprovalPolicy]
+    trusted: Callable[[], TrustedConfiguration]
+    # Proves that an external source answers to an anchor. Raises `NotTrusted`.
+    check_external_source: Callable[[Anchor, datetime], Awaitable[None]]
+    version: str
+
+    def read(self) -> Records:
+        """Records for reading."""
+        return self.node.store.read()
+
+    def change(self, call: Call) -> AbstractContextManager[Records]:
+        """One transaction in the caller's name."""
+        return self.node.store.change(actor_of(call), call.now)
+
+
+def actor_of(call: Call) -> Actor:
+    """The caller, as the audit log names him."""
+    return Actor(call.principal.name, call.address)
+
+
+def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:
+    """A row of the table; refusals of the rules become answers."""
+
+    @wraps(handler)
+    async def guarded(call: Call) -> object:
+        try:
+            return await handler(call)
+        except RegistryRefused as refusal:
+            raise Problem(refusal.status, refusal.code, list(refusal.metadata)) from refusal
+
+    tag = more.pop("tag", path.split("/")[1])
+    return Operation(method, path, guarded, summary, permissions, tag=tag, **more)
+
+
+def certificate_of(content: bytes) -> bytes:
+    """The DER of an uploaded certificate. Raises `Problem` (``invalid_certificate``)."""
+    try:
+        return to_der(content)
+    except Fault as fault:
+        raise Problem(400, "invalid_certificate", [fault.detail]) from fault

@@ -1,0 +1,80 @@
+"""What every command of ``central-server`` takes: the data folder, the settings, the PIN, and the node they make."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from central_server.config import load
+from central_server.publication.node import CentralNode, open_store
+from serving.cli.usercommands import CALLS, Where
+from serving.language import tr
+from serving.login.users import Logins
+from serving.process.devices import build_devices
+from serving.storage.audit import AuditLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from central_server.config import CentralSettings
+
+FOLDER = "central-data"
+REGISTRY_LOG = "registry"
+DATA = click.option("--data", type=click.Path(path_type=Path), default=Path(FOLDER), show_default=True)
+SETTINGS = click.option(
+    "--settings",
+    type=click.Path(path_type=Path, exists=True),
+    help=tr("archivo de configuración (TOML)", "settings file (TOML)"),
+)
+PIN = click.option(
+    "--pin-file",
+    type=click.Path(path_type=Path),
+    help=tr("archivo con el PIN del token", "file with the token's PIN"),
+)
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+def read_pin(pin_file: Path | None) -> str:
+    """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
+    if pin_file is not None:
+        return pin_file.read_text(encoding="utf-8").strip()
+    return os.environ.get("SACBE_PIN") or str(click.prompt("PIN", hide_input=True))
+
+
+@contextlib.asynccontextmanager
+async def open_node(data: Path, settings: Path | None, *, kind: str = "") -> AsyncIterator[CentralNode]:
+    """The node of a data folder; ``kind`` is what new keys are, instead of what the settings say."""
+    chosen = load(settings, os.environ)
+    publishing = msgspec.structs.replace(chosen.publishing, key_kind=kind or chosen.publishing.key_kind)
+    node = CentralNode(data, open_store(data, chosen), publishing, build_devices(chosen.keys, data))
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+def open_logins(data: Path, settings: CentralSettings) -> Logins:
+    """Users and API keys: in the database the nodes share, or in the data folder."""
+    return Logins(settings.node.database or data / "admin.sqlite")
+
+
+def _registry_log(data: Path, settings: Path | None) -> dict[str, AuditLog]:
+    return {REGISTRY_LOG: AuditLog(open_store(data, load(settings, os.environ)).database)}
+
+
+WHERE = Where(
+    FOLDER,
+    lambda data, settings: open_logins(data, load(settings, os.environ)),
+    _registry_log,
+    (REGISTRY_LOG, CALLS),
+)

@@ -1,0 +1,115 @@
+"""The commands ``central-server key``: the keys that sign the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, read_pin, utc_now
+from central_server.config import load
+from central_server.publication.node import open_store
+from central_server.store.records import OPERATOR
+from central_server.store.sources import SOURCES, activate_signing_key, need_signing_key, signing_keys
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group(help=tr("Las llaves que firman la configuración.", "The keys that sign the configuration."))
+def key() -> None: ...
+
+
+@key.command(
+    "list", help=tr("Cada llave con su fuente y su token.", "Every key with its source and its token.")
+)
+@DATA
+@SETTINGS
+@JSON
+@report_errors
+def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
+    records = open_store(data, load(settings, os.environ)).read()
+    for source in SOURCES:
+        for found in signing_keys(records, source):
+            if as_json:
+                value = {
+                    "id": found.key_id,
+                    "source": source,
+                    "token": found.token_id,
+                    "label": found.label,
+                    "active": found.active,
+                    "created_at": found.created_at,
+                }
+                click.echo(orjson.dumps(value).decode())
+                continue
+            state = tr("activa", "active") if found.active else tr("en espera", "standby")
+            click.echo(f"{found.key_id}  {source}  {state}  token {found.token_id}")
+
+
+@key.command(
+    help=tr(
+        "Hace otra llave; los gateways conocen su certificado por la configuración antes de que firme.",
+        "Make another key; gateways learn its certificate from the configuration before it signs.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.argument("source", type=click.Choice(SOURCES))
+@click.option("--kind", default="rsa-2048", show_default=True)
+@click.option(
+    "--token",
+    "token_id",
+    default=SOFTWARE_TOKEN_ID,
+    show_default=True,
+    help=tr(
+        "un token de la configuración; si es PKCS#11, el servidor debe estar en marcha y con sesión en él",
+        "a token of the settings; one behind PKCS#11 needs the server to run and to be logged in to it",
+    ),
+)
+@report_errors
+def add(
+    data: Path, pin_file: Path | None, settings: Path | None, source: str, kind: str, token_id: str
+) -> None:
+    async def make() -> str:
+        async with open_node(data, settings, kind=kind) as node:
+            if token_id == SOFTWARE_TOKEN_ID:
+                await node.keys.log_in(read_pin(pin_file), OPERATOR, utc_now())
+            label = f"{source} configuration"
+            made = await node.keys.make_signing_key(source, label, OPERATOR, utc_now(), token_id)
+            return made.key_id
+
+    click.echo(asyncio.run(make()))
+
+
+@key.command(help=tr("Firma con esta llave desde ahora.", "Sign with this key from now on."))
+@DATA
+@SETTINGS
+@click.argument("key_id")
+@report_errors
+def activate(data: Path, settings: Path | None, key_id: str) -> None:
+    with open_store(data, load(settings, os.environ)).change(OPERATOR, utc_now()) as records:
+        activate_signing_key(records, key_id)
+
+
+@key.command(help=tr("Olvida una llave que ya no firma.", "Forget a key that no longer signs."))
+@DATA
+@PIN
+@SETTINGS
+@click.argument("key_id")
+@report_errors
+def delete(data: Path, pin_file: Path | None, settings: Path | None, key_id: str) -> None:
+    async def forget() -> None:
+        async with open_node(data, settings) as node:
+            if need_signing_key(node.store.read(), key_id).token_id == SOFTWARE_TOKEN_ID:
+                await node.keys.log_in(read_pin(pin_file), OPERATOR, utc_now())
+            await node.keys.delete_signing_key(key_id, OPERATOR, utc_now())
+
+    asyncio.run(forget())

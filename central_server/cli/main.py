@@ -1,0 +1,259 @@
+"""The command ``central-server``: make one, apply a registry file, hand out anchors, keep keys and users, audit, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from central_server.admin.roles import central_roles
+from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, open_node, read_pin, utc_now
+from central_server.cli.keys import key
+from central_server.cli.members import member, request
+from central_server.cli.trusted import trusted
+from central_server.config import load
+from central_server.datafolder import BACKUP_CONTENT
+from central_server.publication.anchors import remake_anchors
+from central_server.publication.node import open_store
+from central_server.registry.model import parse_registry
+from central_server.registry.refusals import RegistryRefused
+from central_server.store.loading import canonical, import_registry, load_registry
+from central_server.store.records import OPERATOR, CentralStore
+from central_server.store.sources import SOURCES, node_address, source_anchor
+from certs.certificates import to_der
+from schemas.globalconf.anchor import file_name, parse_anchor
+from serving.cli.backupcommands import backup_commands
+from serving.cli.commands import report_errors
+from serving.cli.completion import completion_command
+from serving.cli.safecommands import open_folder_safe
+from serving.cli.signercommand import signer_command
+from serving.cli.usercommands import audit_commands, user_commands
+from serving.language import tr
+from serving.process.ending import Ending, start_anew
+from serving.storage.datafolder import claim
+
+if TYPE_CHECKING:
+    from central_server.registry.model import Registry
+    from serving.config.tokensettings import TokenKeeping
+    from serving.storage.keysafe import KeySafe
+
+
+@click.group(
+    help=tr(
+        "Un servidor central de Sacbé: el registro de una instancia de X-Road.",
+        "A Sacbé central server: the registry of an X-Road instance.",
+    )
+)
+@click.version_option(package_name="sacbe")
+def main() -> None: ...
+
+
+@main.command(
+    help=tr(
+        "Crea un servidor central en una carpeta, con una llave de firma para cada fuente.",
+        "Make a new central server in a folder, with a signing key for each source.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option(
+    "--kind",
+    type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
+    default="rsa-2048",
+    show_default=True,
+)
+@report_errors
+def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) -> None:
+    async def make() -> None:
+        async with open_node(data, settings, kind=kind) as node:
+            await node.keys.make_token(read_pin(pin_file))
+            for source in SOURCES:
+                await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
+
+    asyncio.run(make())
+    click.echo(
+        tr(
+            f"servidor central creado en {data}; aplique ahora un archivo de registro, o inicialícelo por la API",
+            f"central server made in {data}; apply a registry file next, or initialise it over the admin API",
+        )
+    )
+
+
+@main.command(
+    help=tr(
+        "Hace que el registro sea lo que dice FILE; un servidor en marcha lo publica enseguida.",
+        "Make the registry what FILE says; a running server publishes it at once.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help=tr("sólo comprueba el archivo y dice si difiere", "only check the file and say whether it differs"),
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@report_errors
+def apply(data: Path, pin_file: Path | None, settings: Path | None, dry_run: bool, file: Path) -> None:
+    del pin_file
+    wanted = parse_registry(
+        file.read_text(encoding="utf-8"), lambda name: to_der((file.parent / name).read_bytes())
+    )
+    store = open_store(data, load(settings, os.environ))
+    if _is_as(store, wanted):
+        click.echo(tr("no hay nada que cambiar", "nothing to change"))
+        return
+    if not dry_run:
+        with store.change(OPERATOR, utc_now()) as records:
+            moved = node_address(records) not in (None, wanted.address)
+            import_registry(records, wanted)
+            remake_anchors(records, missing=True)
+            if moved:
+                remake_anchors(records)
+    store.close()
+    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
+    click.echo(
+        tr(
+            f"{len(wanted.members)} miembros, {len(wanted.servers)} servidores de seguridad, "
+            f"{len(wanted.cas)} autoridades de certificación, {len(wanted.tsas)} de sellado: {done}",
+            f"{len(wanted.members)} members, {len(wanted.servers)} security servers, {len(wanted.cas)} CAs, "
+            f"{len(wanted.tsas)} TSAs: {done}",
+        )
+    )
+
+
+def _is_as(store: CentralStore, wanted: Registry) -> bool:
+    try:
+        return canonical(load_registry(store.read())) == canonical(wanted)
+    except RegistryRefused:  # a registry that is not whole yet differs from every file
+        return False
+
+
+@main.command(
+    help=tr(
+        "Escribe un ancla de configuración y muestra el resumen que se compara.",
+        "Write a configuration anchor and print the hash to compare.",
+    )
+)
+@DATA
+@SETTINGS
+@click.argument("source", type=click.Choice(SOURCES))
+@click.option("--out", type=click.Path(path_type=Path))
+@report_errors
+def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> None:
+    records = open_store(data, load(settings, os.environ)).read()
+    found = source_anchor(records, source)
+    if found is None:
+        raise ValueError(
+            tr(
+                "todavía no hay ancla; inicialice el servidor central y haga antes sus llaves de firma",
+                "there is no anchor yet; initialise the central server and make its signing keys first",
+            )
+        )
+    target = out or Path(file_name(records.instance, source, datetime.fromisoformat(found[1])))
+    target.write_bytes(found[0])
+    click.echo(f"{target}\n{parse_anchor(found[0]).hash_text()}")
+
+
+def _instance_of(data: Path) -> str:
+    """The instance, for a backup's manifest; from the shared database where the folder's settings name one."""
+    named = data / "settings.toml"
+    chosen = load(named if named.exists() else None, os.environ)
+    if not chosen.node.database and not (data / "central.sqlite").exists():
+        raise ValueError(
+            tr(
+                f"no hay servidor central en {data}; si los nodos comparten una base, nómbrela en {named} "
+                "o en SACBE_CENTRAL_NODE_DATABASE",
+                f"there is no central server in {data}; where nodes share a database, name it in {named} "
+                "or in SACBE_CENTRAL_NODE_DATABASE",
+            )
+        )
+    return open_store(data, chosen).read().instance
+
+
+def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
+    found = load(settings, os.environ)
+    return found.keys, found.log_level
+
+
+def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
+    chosen = load(settings, os.environ)
+    return open_folder_safe(data, chosen.seal, lambda: read_pin(pin_file))
+
+
+main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _safe))
+main.add_command(key)
+main.add_command(trusted)
+main.add_command(member)
+main.add_command(request)
+main.add_command(completion_command(main, "central-server"))
+main.add_command(user_commands(central_roles(), WHERE))
+main.add_command(audit_commands(WHERE))
+main.add_command(signer_command("central-data", _tokens))
+
+
+@main.command(
+    help=tr(
+        "Corre este nodo hasta que se le diga que pare. Sin PIN, el token espera una sesión por la API.",
+        "Run this node until told to stop. Without a PIN the token waits for a login over the admin API.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--host", help=tr("en lugar de listen.host", "overrides listen.host"))
+@click.option("--port", type=int, help=tr("en lugar de listen.http_port", "overrides listen.http_port"))
+@click.option(
+    "--https-port",
+    type=int,
+    help=tr("en lugar de listen.https_port; 0: ninguno", "overrides listen.https_port; 0 for none"),
+)
+@report_errors
+def serve(
+    data: Path,
+    pin_file: Path | None,
+    settings: Path | None,
+    host: str | None,
+    port: int | None,
+    https_port: int | None,
+) -> None:
+    given: dict[str, object] = {"host": host, "http_port": port, "https_port": https_port}
+    ending = Ending()
+    # Held before anything in the folder is opened: what a restore left to be done is done now.
+    with claim(data.absolute()):
+        _serve(data, pin_file, settings, given, ending)
+    if ending.starts_anew:
+        start_anew()
+
+
+def _serve(
+    data: Path, pin_file: Path | None, settings: Path | None, given: dict[str, object], ending: Ending
+) -> None:
+    import uvloop
+
+    from central_server.app import CentralServer
+    from serving.process import telemetry
+
+    chosen = load(settings, os.environ)
+    listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
+    chosen = msgspec.structs.replace(chosen, listen=listen)
+    telemetry.configure(chosen.log_level)
+    known = pin_file is not None or os.environ.get("SACBE_PIN")
+    pin = read_pin(pin_file) if known else None
+    named = {"--settings": settings, "--pin-file": pin_file}
+    arguments = [word for name, path in named.items() if path is not None for word in (name, str(path))]
+
+    async def run() -> None:
+        await server.start()
+        await ending.wait()
+        await server.stop()
+
+    server = CentralServer(data, chosen, pin, arguments, ending.restart)
+    uvloop.run(run())

@@ -1,0 +1,193 @@
+"""The commands ``central-server member`` and ``central-server request``: who joins, and what waits for approval."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from central_server.cli.folder import DATA, SETTINGS, utc_now
+from central_server.config import load
+from central_server.management.requests import approve_request, end_request
+from central_server.publication.node import open_store
+from central_server.store.members import add_member, add_subsystem, find_client, list_clients
+from central_server.store.records import Actor
+from central_server.store.requests import OPEN
+from central_server.store.requests import list_requests as kept_requests
+from schemas.identifiers import ClientId
+from serving.cli.commands import report_errors
+from serving.cli.printing import print_value
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from central_server.store.records import CentralStore
+    from central_server.store.requests import KeptRequest
+
+LOOK_S = 0.5
+
+
+@click.group(help=tr("Miembros del registro.", "Members of the registry."))
+def member() -> None: ...
+
+
+@member.command(
+    help=tr(
+        "Agrega un miembro, instancia/clase/código, y sus subsistemas; lo que ya está se queda.",
+        "Add a member, instance/class/code, and its subsystems; what is there already stays.",
+    )
+)
+@DATA
+@SETTINGS
+@click.option("--name", required=True, help=tr("nombre del miembro", "name of the member"))
+@click.option(
+    "--subsystem", "subsystems", multiple=True, help=tr("código; se repite", "code; repeat for several")
+)
+@click.argument("identifier")
+@report_errors
+def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], identifier: str) -> None:
+    wanted = _member(identifier)
+    with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
+        if find_client(records, wanted) is None:
+            add_member(records, wanted, name)
+        for code in subsystems:
+            if find_client(records, wanted.subsystem(code)) is None:
+                add_subsystem(records, wanted.subsystem(code), None)
+    click.echo(tr(f"{wanted.path()} está en el registro", f"{wanted.path()} is in the registry"))
+
+
+@member.command("list", help=tr("Miembros y subsistemas.", "Members and subsystems."))
+@DATA
+@SETTINGS
+@JSON
+@report_errors
+def list_members(data: Path, settings: Path | None, as_json: bool) -> None:
+    with _store(data, settings) as store:
+        found = [{"id": c.id.path(), "name": c.name or ""} for c in list_clients(store.read())]
+    _print(found, as_json)
+
+
+@click.group(
+    help=tr(
+        "Solicitudes de administración: ver, aprobar, negar.", "Management requests: see, approve, decline."
+    )
+)
+def request() -> None: ...
+
+
+@request.command("list", help=tr("Las que esperan; o todas.", "Those that wait; or all of them."))
+@DATA
+@SETTINGS
+@JSON
+@click.option("--all", "every", is_flag=True, help=tr("también las resueltas", "those settled too"))
+@report_errors
+def list_requests(data: Path, settings: Path | None, as_json: bool, every: bool) -> None:
+    with _store(data, settings) as store:
+        found = [_view(r) for r in kept_requests(store.read()) if every or r.state in OPEN]
+    _print(found, as_json)
+
+
+@request.command(
+    help=tr(
+        "Aprueba solicitudes por número, o la siguiente de un miembro, que se espera con --wait.",
+        "Approve requests by number, or a member's next one, which --wait waits for.",
+    )
+)
+@DATA
+@SETTINGS
+@click.option("--member", "whose", help=tr("instancia/clase/código", "instance/class/code"))
+@click.option("--wait", "wait_s", type=float, default=0.0, help=tr("segundos de espera", "seconds to wait"))
+@click.argument("numbers", type=int, nargs=-1)
+@report_errors
+def approve(
+    data: Path, settings: Path | None, whose: str | None, wait_s: float, numbers: tuple[int, ...]
+) -> None:
+    policy = load(settings, os.environ).approval.policy()
+    if bool(numbers) == bool(whose):
+        raise ValueError(tr("dé números o --member", "give numbers or --member"))
+    with _store(data, settings) as store:
+        wanted = numbers or _next_of(store, _member(str(whose)), wait_s)
+        for number in wanted:
+            with store.change(_actor(), utc_now()) as records:
+                done = approve_request(records, number, policy)
+            click.echo(_line(done))
+
+
+@request.command(help=tr("Niega una solicitud.", "Decline a request."))
+@DATA
+@SETTINGS
+@click.option("--reason", help=tr("qué se le dice al instituto", "what the institute is told"))
+@click.argument("number", type=int)
+@report_errors
+def decline(data: Path, settings: Path | None, reason: str | None, number: int) -> None:
+    with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
+        done = end_request(records, number, reason)
+    click.echo(_line(done))
+
+
+def _next_of(store: CentralStore, whose: ClientId, wait_s: float) -> tuple[int, ...]:
+    """The numbers of a member's waiting requests, as soon as there are any."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = tuple(
+            r.number for r in kept_requests(store.read()) if r.state in OPEN and r.asked.server.owner == whose
+        )
+        if found:
+            return found
+        if time.monotonic() >= deadline:
+            raise LookupError(tr(f"{whose.path()} no espera nada", f"nothing of {whose.path()} waits"))
+        time.sleep(LOOK_S)
+
+
+def _view(found: KeptRequest) -> dict[str, object]:
+    about = found.asked
+    return {
+        "number": found.number,
+        "type": about.type.value,
+        "state": found.state.value,
+        "server": about.server.path(),
+        "client": about.client.path() if about.client else "",
+        "address": about.address or "",
+        "at": found.created_at,
+    }
+
+
+def _line(found: KeptRequest) -> str:
+    about = found.asked
+    what = about.client.path() if about.client else about.server.path()
+    return f"{found.number}  {about.type.value}  {what}  {found.state.value}"
+
+
+def _print(found: list[Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(found).decode())
+    else:
+        print_value(found)
+
+
+def _member(text: str) -> ClientId:
+    parts = text.split("/")
+    if len(parts) != 3:
+        raise ValueError(tr(f"{text!r} no es instancia/clase/código", f"{text!r} is not instance/class/code"))
+    return ClientId(*parts)
+
+
+def _actor() -> Actor:
+    return Actor(f"local:{getpass.getuser()}", "command line")
+
+
+@contextlib.contextmanager
+def _store(data: Path, settings: Path | None) -> Iterator[CentralStore]:
+    store = open_store(data, load(settings, os.environ))
+    try:
+        yield store
+    finally:
+        store.close()

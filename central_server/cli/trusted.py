@@ -1,0 +1,93 @@
+"""The commands ``central-server trusted``: other instances, by their external anchors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+import orjson
+
+from central_server.cli.folder import DATA, SETTINGS, utc_now
+from central_server.config import load
+from central_server.publication.node import open_store
+from central_server.store.records import OPERATOR
+from central_server.store.sources import delete_trusted_anchor, keep_trusted_anchor, list_trusted_anchors
+from schemas.globalconf.anchor import parse_anchor
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+
+@click.group(
+    help=tr(
+        "Otras instancias cuyos miembros pueden intercambiar mensajes con los nuestros (federación).",
+        "Other instances whose members may exchange messages with ours (federation).",
+    )
+)
+def trusted() -> None: ...
+
+
+@trusted.command(
+    help=tr(
+        "Confía en la instancia de un ancla externa, una vez probada su configuración.",
+        "Trust the instance of an external anchor, once its configuration is proved.",
+    )
+)
+@DATA
+@SETTINGS
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@report_errors
+def add(data: Path, settings: Path | None, file: Path) -> None:
+    from central_server.edges.federation import check_external_source
+
+    anchor = parse_anchor(file.read_bytes())
+    asyncio.run(check_external_source(anchor, utc_now()))
+    store = open_store(data, load(settings, os.environ))
+    with store.change(OPERATOR, utc_now()) as records:
+        keep_trusted_anchor(records, anchor)
+    store.close()
+    digest = anchor.hash_text()
+    click.echo(
+        tr(f"se confía en {anchor.instance} por {digest}", f"{anchor.instance} is trusted by {digest}")
+    )
+
+
+@trusted.command(
+    "list",
+    help=tr(
+        "Cada instancia en la que se confía, con el resumen de su ancla.",
+        "Every trusted instance with its anchor's hash.",
+    ),
+)
+@DATA
+@SETTINGS
+@JSON
+@report_errors
+def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
+    for found in list_trusted_anchors(open_store(data, load(settings, os.environ)).read()):
+        if as_json:
+            value = {
+                "instance": found.instance,
+                "hash": found.hash_text(),
+                "generated_at": found.generated_at,
+            }
+            click.echo(orjson.dumps(value).decode())
+        else:
+            click.echo(f"{found.instance}  {found.hash_text()}")
+
+
+@trusted.command(
+    help=tr(
+        "Deja de confiar en la instancia cuya ancla tiene este resumen.",
+        "Stop trusting the instance whose anchor has this hash.",
+    )
+)
+@DATA
+@SETTINGS
+@click.argument("digest")
+@report_errors
+def remove(data: Path, settings: Path | None, digest: str) -> None:
+    with open_store(data, load(settings, os.environ)).change(OPERATOR, utc_now()) as records:
+        delete_trusted_anchor(records, digest)

@@ -1,0 +1,1 @@
+"""Management requests: proved, decided, told to who sent them."""

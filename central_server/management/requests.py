@@ -1,0 +1,442 @@
+"""Management requests: the rules. One table of states and moves, one table of what each kind does.
+
+A request that registers something waits for approval; the other half of a pair (the same thing asked by the other side)
+moves both to ``SUBMITTED FOR APPROVAL``. All other kinds take effect at once. Approval may be automatic, and may need two
+people. Whatever happens to a request of a security server is also put into the outbox for its owner.
+
+Rules raise `Refused`; the transaction they run in is then rolled back, so a refused request changes nothing.
+
+Spec: X-Road 7.8's central server, managementrequest package; UG-CS management requests.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from central_server.management import notices
+from central_server.registry.refusals import refuse
+from central_server.store import members, servers
+from central_server.store import requests as kept
+from central_server.store.loading import provider
+from central_server.store.requests import (
+    OPEN,
+    KeptRequest,
+    NewRequest,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from central_server.store.records import Records
+    from schemas.identifiers import ClientId
+
+
+class Event(enum.StrEnum):
+    """What may happen to a request."""
+
+    COMPLEMENT = "complement"
+    APPROVE = "approve"
+    DECLINE = "decline"
+    REVOKE = "revoke"
+
+
+MOVES: dict[tuple[RequestState, Event], RequestState] = {
+    (RequestState.WAITING, Event.COMPLEMENT): RequestState.SUBMITTED_FOR_APPROVAL,
+    (RequestState.WAITING, Event.APPROVE): RequestState.APPROVED,
+    (RequestState.WAITING, Event.DECLINE): RequestState.DECLINED,
+    (RequestState.WAITING, Event.REVOKE): RequestState.REVOKED,
+    (RequestState.SUBMITTED_FOR_APPROVAL, Event.APPROVE): RequestState.APPROVED,
+    (RequestState.SUBMITTED_FOR_APPROVAL, Event.DECLINE): RequestState.DECLINED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """What is approved without anybody looking, and whether two people must look at the rest."""
+
+    auto_auth_cert_registration: bool = False
+    auto_client_registration: bool = False
+    auto_owner_change: bool = False
+    four_eyes: bool = False
+
+
+MANUAL = ApprovalPolicy()
+
+
+def add_request(records: Records, asked: NewRequest, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
+    """Take a request: it waits, is approved automatically, or takes effect at once. Raises `Refused`."""
+    waiting = _WAITING.get(asked.type)
+    if waiting is None:
+        asked = _IMMEDIATE[asked.type](records, asked)
+        return _added(records, kept.add_request(records, asked, RequestState.APPROVED))
+    check, effect = waiting
+    found = check(records, asked)
+    if found is None:
+        made = kept.add_request(records, asked, RequestState.WAITING)
+    else:
+        made = kept.add_request(records, asked, found.state, found.number)
+        _move(records, made, Event.COMPLEMENT)
+        made = kept.need_request(records, made.number)
+    made = _added(records, made)
+    if _is_automatic(records, made, policy):
+        effect(records, made)
+        return _finish(records, made, Event.APPROVE)
+    return made
+
+
+def approve_request(records: Records, number: int, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
+    """Approve a waiting request, or approve it for the first time where two must. Raises `Refused`."""
+    found = kept.need_request(records, number)
+    waiting = _WAITING.get(found.asked.type)
+    if waiting is None or found.state not in OPEN:
+        raise refuse("management_request_invalid_state_for_approval", number)
+    if policy.four_eyes:
+        if found.first_approval is None:
+            kept.set_first_approval(records, number, records.actor.name)
+            records.note("FIRST_APPROVAL_OF_MANAGEMENT_REQUEST", str(number))
+            return kept.need_request(records, number)
+        if found.first_approval == records.actor.name:
+            raise refuse("management_request_needs_another_approver", number, found.first_approval)
+    waiting[1](records, found)
+    return _finish(records, found, Event.APPROVE)
+
+
+def end_request(records: Records, number: int, comments: str | None = None) -> KeptRequest:
+    """Decline what a security server asked, or revoke what the centre asked and nobody complemented. Raises `Refused`."""
+    found = kept.need_request(records, number)
+    if found.asked.type not in _WAITING:
+        raise refuse("management_request_not_supported", number)
+    if found.state not in OPEN:
+        raise refuse("management_request_invalid_state", number)
+    if comments:
+        kept.set_comments(records, number, comments)
+    alone = found.state is RequestState.WAITING and found.asked.origin is RequestOrigin.CENTER
+    return _finish(records, found, Event.REVOKE if alone else Event.DECLINE)
+
+
+def _added(records: Records, made: KeptRequest) -> KeptRequest:
+    about = made.asked
+    lines = {
+        "client": None if about.client is None else about.client.encoded(),
+        "address": about.address,
+        "certificate": None if about.certificate is None else servers.certificate_digest(about.certificate),
+        "name": about.subsystem_name,
+    }
+    records.note(
+        "ADD_MANAGEMENT_REQUEST",
+        str(made.number),
+        after=[f"{name} {value}" for name, value in lines.items() if value is not None],
+        type=about.type.value,
+        origin=about.origin.value,
+        server=about.server.encoded(),
+        state=made.state.value,
+    )
+    return made
+
+
+def _move(records: Records, request: KeptRequest, event: Event) -> None:
+    goal = MOVES.get((request.state, event))
+    if goal is None:
+        raise refuse("management_request_invalid_state", request.number)
+    kept.set_state(records, request.number, goal)
+
+
+def _finish(records: Records, request: KeptRequest, event: Event) -> KeptRequest:
+    _move(records, request, event)
+    after = kept.need_request(records, request.number)
+    records.note(
+        f"{event.value.upper()}_MANAGEMENT_REQUEST",
+        str(request.number),
+        before=[f"state {request.state.value}"],
+        after=[f"state {after.state.value}"],
+    )
+    notices.queue_notices(records, after)
+    return after
+
+
+def _is_automatic(records: Records, made: KeptRequest, policy: ApprovalPolicy) -> bool:
+    asked = made.asked
+    if asked.origin is not RequestOrigin.SECURITY_SERVER:
+        return False
+    both = made.state is RequestState.SUBMITTED_FOR_APPROVAL
+    match asked.type:
+        case RequestType.AUTH_CERT_REGISTRATION:
+            ready = members.find_client(records, asked.server.owner) is not None
+            return ready and (both or policy.auto_auth_cert_registration)
+        case RequestType.CLIENT_REGISTRATION:
+            ready = (
+                servers.find_server(records, asked.server) is not None
+                and members.find_client(records, _client(asked).member) is not None
+            )
+            return ready and (both or policy.auto_client_registration)
+        case RequestType.OWNER_CHANGE:
+            return policy.auto_owner_change
+        case _:
+            return False
+
+
+def _client(asked: NewRequest) -> ClientId:
+    if asked.client is None:
+        raise refuse("management_request_missing_field", "client_id")
+    return asked.client
+
+
+# Authentication certificate registration
+
+
+def _check_auth_cert(records: Records, asked: NewRequest) -> KeptRequest | None:
+    if not asked.certificate:
+        raise refuse("management_request_invalid_auth_certificate")
+    if asked.origin is RequestOrigin.CENTER and members.find_client(records, asked.server.owner) is None:
+        raise refuse("management_request_server_owner_not_found", asked.server.owner.encoded())
+    if servers.server_of_certificate(records, asked.certificate) is not None:
+        raise refuse("management_request_security_server_exists")
+    found = kept.requests_with_certificate(records, asked.certificate)
+    if not found:
+        return None
+    first = found[0]
+    if len(found) > 1 or first.asked.origin is asked.origin or first.asked.server != asked.server:
+        raise refuse("management_request_exists", first.number)
+    return first
+
+
+def _register_auth_cert(records: Records, request: KeptRequest) -> None:
+    asked = request.asked
+    if asked.certificate is None or servers.server_of_certificate(records, asked.certificate) is not None:
+        raise refuse("management_request_security_server_exists")
+    _find_or_create_member(records, asked.server.owner)
+    server = servers.find_server(records, asked.server)
+    address = asked.address or _address_of_pair(records, request)
+    if server is None:
+        server = servers.add_server(records, asked.server, address or "")
+    elif address and address != server.address:
+        server = servers.set_address(records, asked.server, address)
+    servers.add_certificate(records, server, asked.certificate)
+    servers.join_owners(records, asked.server.owner)
+
+
+def _address_of_pair(records: Records, request: KeptRequest) -> str | None:
+    if request.complements is None:
+        return None
+    return kept.need_request(records, request.complements).asked.address
+
+
+def _find_or_create_member(records: Records, member: ClientId) -> None:
+    if members.find_client(records, member) is None:
+        members.add_member(records, member, member.member_code)
+
+
+# Client registration
+
+
+def _check_client(records: Records, asked: NewRequest) -> KeptRequest | None:
+    client = _client(asked)
+    if client == asked.server.owner:
+        raise refuse("management_request_cannot_register_owner")
+    server = servers.find_server(records, asked.server)
+    if asked.origin is RequestOrigin.CENTER:
+        if server is None:
+            raise refuse("management_request_server_not_found", asked.server.encoded())
+        if members.find_client(records, client.member) is None:
+            raise refuse("management_request_member_not_found", client.encoded())
+    if server is not None and servers.find_server_client(records, server, client) is not None:
+        raise refuse("management_request_client_already_registered")
+    found = [
+        r
+        for r in kept.requests_of_server(records, asked.server, RequestType.CLIENT_REGISTRATION, OPEN)
+        if r.asked.client == client
+    ]
+    if not found:
+        return None
+    if len(found) > 1 or found[0].asked.origin is asked.origin:
+        raise refuse("management_request_exists", found[0].number)
+    return found[0]
+
+
+def _register_client(records: Records, request: KeptRequest) -> None:
+    asked, client = request.asked, _client(request.asked)
+    server = servers.find_server(records, asked.server)
+    if server is None:
+        raise refuse("management_request_server_not_found", asked.server.encoded())
+    _find_or_create_member(records, client.member)
+    found = members.find_client(records, client)
+    if found is None:
+        members.add_subsystem(records, client, asked.subsystem_name)
+    elif client.subsystem_code and asked.subsystem_name and asked.subsystem_name != found.name:
+        members.rename_client(records, client, asked.subsystem_name)
+    servers.add_server_client(records, server, client)
+
+
+# Change of owner
+
+
+def _check_owner_change(records: Records, asked: NewRequest) -> KeptRequest | None:
+    client = _client(asked)
+    pending = kept.requests_of_server(records, asked.server, RequestType.OWNER_CHANGE, OPEN)
+    if pending:
+        raise refuse("management_request_exists", pending[0].number)
+    if not client.is_member:
+        raise refuse("management_request_owner_must_be_member", client.encoded())
+    server = servers.find_server(records, asked.server)
+    if server is None:
+        raise refuse("management_request_server_not_found", asked.server.encoded())
+    if client == asked.server.owner:
+        raise refuse("management_request_client_already_owner", client.encoded())
+    if servers.find_server_client(records, server, client) is None:
+        raise refuse("management_request_owner_must_be_client", client.encoded())
+    if servers.find_server(records, client.server(asked.server.server_code)) is not None:
+        raise refuse("management_request_server_code_exists", asked.server.server_code)
+    return None
+
+
+def _change_owner(records: Records, request: KeptRequest) -> None:
+    _check_owner_still(records, request)
+    servers.change_owner(records, request.asked.server, _client(request.asked))
+
+
+def _check_owner_still(records: Records, request: KeptRequest) -> None:
+    server = servers.find_server(records, request.asked.server)
+    if server is None:
+        raise refuse("management_request_server_not_found", request.asked.server.encoded())
+    client = _client(request.asked)
+    if servers.find_server_client(records, server, client) is None:
+        raise refuse("management_request_owner_must_be_client", client.encoded())
+    if servers.find_server(records, client.server(request.asked.server.server_code)) is not None:
+        raise refuse("management_request_server_code_exists", request.asked.server.server_code)
+
+
+_WAITING: dict[
+    RequestType,
+    tuple[Callable[[Records, NewRequest], KeptRequest | None], Callable[[Records, KeptRequest], None]],
+] = {
+    RequestType.AUTH_CERT_REGISTRATION: (_check_auth_cert, _register_auth_cert),
+    RequestType.CLIENT_REGISTRATION: (_check_client, _register_client),
+    RequestType.OWNER_CHANGE: (_check_owner_change, _change_owner),
+}
+
+
+# What takes effect at once; each gives the request as it is to be kept
+
+
+def _delete_auth_cert(records: Records, asked: NewRequest) -> NewRequest:
+    if not asked.certificate:
+        raise refuse("management_request_invalid_auth_certificate")
+    owner = servers.server_of_certificate(records, asked.certificate)
+    if owner is not None:
+        if owner != asked.server:
+            raise refuse("security_server_not_found", asked.server.encoded())
+        server = servers.need_server(records, asked.server)
+        for certificate in servers.certificates_of(records, server):
+            if certificate.der == asked.certificate:
+                servers.remove_certificate(records, server, certificate)
+        return asked
+    for pending in kept.requests_with_certificate(records, asked.certificate):
+        if pending.asked.server == asked.server and pending.state is RequestState.WAITING:
+            _finish(records, pending, Event.REVOKE)
+            return asked
+    raise refuse("management_request_invalid_auth_certificate")
+
+
+def _delete_client(records: Records, asked: NewRequest) -> NewRequest:
+    client = _client(asked)
+    server = servers.find_server(records, asked.server)
+    if server is not None and servers.find_server_client(records, server, client) is not None:
+        servers.remove_server_client(records, server, client)
+        return asked
+    everything = kept.requests_of_server(
+        records, asked.server, RequestType.CLIENT_REGISTRATION, (RequestState.WAITING, RequestState.DECLINED)
+    )
+    found = [r for r in everything if r.asked.client == client]
+    waiting = [r for r in found if r.state is RequestState.WAITING]
+    if waiting:
+        _finish(records, waiting[0], Event.REVOKE)
+    elif not found:
+        raise refuse("management_request_client_registration_not_found", client.encoded())
+    return asked
+
+
+def _server_of(records: Records, asked: NewRequest) -> servers.KeptServer:
+    server = servers.find_server(records, asked.server)
+    if server is None:
+        raise refuse("management_request_server_not_found", asked.server.encoded())
+    return server
+
+
+def _server_with_client(records: Records, asked: NewRequest) -> servers.KeptServer:
+    server, client = servers.find_server(records, asked.server), _client(asked)
+    if server is None or servers.find_server_client(records, server, client) is None:
+        raise refuse("management_request_server_client_not_found", asked.server.encoded(), client.encoded())
+    return server
+
+
+def _disable_client(records: Records, asked: NewRequest) -> NewRequest:
+    server, client = _server_with_client(records, asked), _client(asked)
+    if client == provider(records):
+        raise refuse("mr_forbidden_disable_management_service_client", client.encoded())
+    servers.enable_server_client(records, server, client, enabled=False)
+    return asked
+
+
+def _enable_client(records: Records, asked: NewRequest) -> NewRequest:
+    servers.enable_server_client(records, _server_with_client(records, asked), _client(asked), enabled=True)
+    return asked
+
+
+def _rename_client(records: Records, asked: NewRequest) -> NewRequest:
+    client = _client(asked)
+    if client.is_member:
+        raise refuse("management_request_only_subsystem_rename_allowed")
+    if not (asked.subsystem_name or "").strip():
+        raise refuse("management_request_invalid_subsystem_name")
+    _server_with_client(records, asked)
+    old = members.need_client(records, client).name
+    members.rename_client(records, client, asked.subsystem_name)
+    return asked if old is None else replace(asked, comments=asked.comments or f"The name was '{old}'.")
+
+
+def _change_address(records: Records, asked: NewRequest) -> NewRequest:
+    if not (asked.address or "").strip():
+        raise refuse("management_request_invalid_server_address")
+    old = _server_of(records, asked).address
+    servers.set_address(records, asked.server, asked.address or "")
+    return replace(asked, comments=asked.comments or f"The address was '{old}'.")
+
+
+def _enable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
+    server, chosen = _server_of(records, asked), provider(records)
+    if chosen is not None and (
+        chosen == asked.server.owner or servers.find_server_client(records, server, chosen) is not None
+    ):
+        raise refuse(
+            "mr_forbidden_enable_maintenance_mode_for_management_service",
+            chosen.encoded(),
+            asked.server.encoded(),
+        )
+    if server.maintenance is not None:
+        raise refuse("management_request_server_already_in_maintenance_mode", asked.server.encoded())
+    servers.set_maintenance(records, asked.server, asked.comments or "")
+    return asked
+
+
+def _disable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
+    if _server_of(records, asked).maintenance is None:
+        raise refuse("management_request_server_not_in_maintenance_mode", asked.server.encoded())
+    servers.set_maintenance(records, asked.server, None)
+    return asked
+
+
+_IMMEDIATE: dict[RequestType, Callable[[Records, NewRequest], NewRequest]] = {
+    RequestType.AUTH_CERT_DELETION: _delete_auth_cert,
+    RequestType.CLIENT_DELETION: _delete_client,
+    RequestType.CLIENT_DISABLE: _disable_client,
+    RequestType.CLIENT_ENABLE: _enable_client,
+    RequestType.CLIENT_RENAME: _rename_client,
+    RequestType.ADDRESS_CHANGE: _change_address,
+    RequestType.MAINTENANCE_ENABLE: _enable_maintenance,
+    RequestType.MAINTENANCE_DISABLE: _disable_maintenance,
+}

@@ -1,0 +1,162 @@
+"""One node of a central server: its store, its keys (`central_server.publication.nodekeys`), and what it publishes.
+
+A publication that fails leaves the one before in force; why it failed is `CentralNode.problem`, and it is tried again
+every `RETRY` until it succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from central_server.publication.nodekeys import NodeKeys
+from central_server.publication.publish import (
+    Generated,
+    Published,
+    generate,
+    load_publication,
+    save_publication,
+    sign_publication,
+    source_key,
+)
+from central_server.registry.refusals import RegistryRefused, refuse
+from central_server.store import sources
+from central_server.store.groups import add_owners_group
+from central_server.store.loading import load_registry
+from central_server.store.records import CentralStore
+from certs.certificates import parse_certificate
+from certs.edges.devices import SoftwareDevice
+from certs.edges.tokenfiles import TokenFolder
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from certs.tokens.soft import SoftToken
+from schemas.faults import Fault
+from schemas.globalconf.shared import CURRENT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from central_server.config import CentralSettings, Publishing
+    from central_server.store.records import Actor
+    from certs.edges.devices import Device
+
+log = logging.getLogger("central_server")
+
+NOT_YET = "nothing published yet"
+RETRY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """What was generated from a generation of the store."""
+
+    generation: int
+    generated: Generated
+
+
+def open_store(data: Path, settings: CentralSettings) -> CentralStore:
+    """The store the settings name."""
+    return CentralStore(settings.node.database or data / "central.sqlite", settings.node.name)
+
+
+class CentralNode:
+    """One node. Without ``devices`` it has the software token of its folder."""
+
+    def __init__(
+        self, folder: Path, store: CentralStore, publishing: Publishing, devices: Sequence[Device] = ()
+    ) -> None:
+        self.store = store
+        self.published = Published()
+        self.problem: str | None = NOT_YET
+        software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder / "token")))
+        self.keys = NodeKeys(store, devices or [software], publishing.key_kind)
+        self._folder = folder
+        self._publishing = publishing
+        self._cached: _Cached | None = None
+        self._seen = -1
+        self._again_at: datetime | None = None
+        self.published.current = load_publication(folder / "published")
+        self.keys.when_opened(self._look_again)
+
+    async def close(self) -> None:
+        """Lock the tokens and close the store."""
+        await self.keys.close()
+        self.store.close()
+
+    async def _look_again(self) -> None:
+        self._seen = -1
+
+    async def initialise(self, instance: str, address: str, pin: str, actor: Actor, now: datetime) -> None:
+        """Give the central server its instance, address and token. Parts already set must be the same.
+
+        Raises `RegistryRefused` when it is initialised, `TokenFailed` when the PIN cannot be one.
+        """
+        records, is_made = self.store.read(), await self.keys.is_made()
+        known, own = records.parameter("instance"), sources.node_address(records)
+        if known is not None and own is not None and is_made:
+            raise refuse("init_already_initialized")
+        if known not in (None, instance):
+            raise refuse("init_already_initialized", f"the instance is {known}")
+        if is_made:
+            await self.keys.log_in(pin, actor, now)
+        else:
+            await self.keys.make_token(pin)
+        with self.store.change(actor, now) as change:
+            change.set_parameter("instance", instance)
+            sources.set_node_address(change, address)
+            add_owners_group(change)
+            change.note("INIT_CENTRAL_SERVER", instance, after=[f"instance {instance}", f"address {address}"])
+        await self.keys.log_in(pin, actor, now)
+
+    # Publishing
+
+    async def publish_if_due(self, now: datetime) -> bool:
+        """Publish when the store changed, when the last directory is old, or when it is time to try again."""
+        generation = self.store.generation()
+        current = self.published.current
+        old = current is None or now - current.at >= self._renewed_after()
+        again = self._again_at is not None and now >= self._again_at
+        if generation == self._seen and not again and (not old or self._again_at is not None):
+            return False
+        try:
+            await self._publish(generation, now)
+        except (Fault, RegistryRefused, ValueError, LookupError) as err:
+            problem = f"the configuration could not be generated, the old one stays: {err}"
+            if problem != self.problem:
+                log.error("generation failed", extra={"event": "generation_failed", "reason": str(err)})
+            self.problem, self._seen, self._again_at = problem, generation, now + RETRY
+            return False
+        self._seen, self.problem, self._again_at = generation, None, None
+        log.info("configuration published", extra={"event": "published", "generation": generation})
+        return True
+
+    def _renewed_after(self) -> timedelta:
+        """As set, but at the latest when half of a directory's lifetime is over."""
+        wanted = self._publishing.regenerate_s
+        lifetime = wanted * 2 if self._cached is None else self._cached.generated.expire_interval_s
+        return timedelta(seconds=min(wanted, lifetime / 2))
+
+    async def _publish(self, generation: int, now: datetime) -> None:
+        records = self.store.read()
+        if self._cached is None or self._cached.generation != generation:
+            versions = range(self._publishing.minimum_version, CURRENT_VERSION + 1)
+            registry = await asyncio.to_thread(load_registry, records)
+            self._cached = _Cached(generation, await asyncio.to_thread(generate, registry, versions))
+        keys = {}
+        for source in sources.SOURCES:
+            active = next((k for k in sources.signing_keys(records, source) if k.active), None)
+            if active is None:
+                raise refuse("no_configuration_signing_keys_configured", source)
+            keys[source] = source_key(active, parse_certificate(active.certificate).public_key())
+        fresh = await sign_publication(self._cached.generated, keys, self.keys, now, self.published.current)
+        await asyncio.to_thread(save_publication, fresh, self._folder / "published")
+        self.published.put_in_force(fresh, timedelta(seconds=self._publishing.keep_parts_s))
+        with self.store.database.transaction() as sql:
+            sql.execute(
+                "UPDATE node SET published_at = ? WHERE name = ?",
+                (now.isoformat(timespec="milliseconds"), self.store.node),
+            )

@@ -1,0 +1,1 @@
+"""The registry of an instance as values and rules."""

@@ -1,0 +1,317 @@
+"""The registry of an instance, as one value read from one file, and the rules it must keep.
+
+Pure: TOML text in, `Registry` out, or `RegistryProblem` with every mistake. The group ``security-server-owners`` is kept
+here and cannot be written by hand. The format::
+
+    instance = "MX"
+    address = "127.10.0.1"                       # where configuration is downloaded
+    management_service = "MX/GOB/00-ONIESS/GESTION"
+
+    [[member_class]]
+    code = "GOB"
+    description = "Institutos"
+
+    [[member]]
+    id = "MX/GOB/15-ISSEMYM"
+    name = "ISSEMYM"
+    subsystems = ["AFIL", "HIST"]
+
+    [[server]]
+    id = "MX/GOB/15-ISSEMYM/SS1"
+    address = "127.10.0.15"
+    auth_certificates = ["issemym-auth.pem"]
+    clients = ["MX/GOB/15-ISSEMYM/AFIL"]
+
+    [[group]]
+    code = "institutos"
+    description = "Institutos estatales"
+    members = ["MX/GOB/15-ISSEMYM/AFIL"]
+
+    [[ca]]
+    certificate = "root.pem"
+    intermediates = ["intermediate.pem"]
+    profile = "Basic"
+    ocsp = [{ url = "http://127.10.0.2:8888/ocsp", certificate = "ocsp.pem" }]
+
+    [[tsa]]
+    name = "TSA"
+    url = "http://127.10.0.2:8888/tsa"
+    certificate = "tsa.pem"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from certs.certificates import parse_certificate
+from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
+from schemas.faults import Fault
+from schemas.globalconf.shared import (
+    ApprovedCa,
+    ApprovedTsa,
+    CaInfo,
+    CostType,
+    GlobalGroup,
+    Member,
+    MemberClass,
+    OcspInfo,
+    Source,
+    Subsystem,
+)
+from schemas.identifiers import ClientId, GlobalGroupId, ServerId, suspicious_characters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from schemas.globalconf.anchor import Anchor
+
+OWNERS_GROUP = "security-server-owners"
+OWNERS_DESCRIPTION = "Security server owners"
+
+
+class RegistryProblem(ValueError):  # noqa: N818  said to the operator
+    """The file breaks rules; the text lists every one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredServer:
+    """A security server: auth certificates in DER."""
+
+    id: ServerId
+    address: str
+    auth_certificates: tuple[bytes, ...]
+    clients: tuple[ClientId, ...]
+    maintenance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything the central server knows of its instance."""
+
+    instance: str
+    address: str
+    management_service: ClientId
+    member_classes: tuple[MemberClass, ...]
+    members: tuple[Member, ...]
+    servers: tuple[RegisteredServer, ...]
+    groups: tuple[GlobalGroup, ...]
+    cas: tuple[ApprovedCa, ...]
+    tsas: tuple[ApprovedTsa, ...]
+    ocsp_freshness_s: int = 3600
+    timestamping_interval_s: int = 60
+    expire_interval_s: int = 600
+    # What a registry file cannot say.
+    anchors: tuple[Anchor, ...] = ()
+    # Content identifier, file name, content.
+    parts: tuple[tuple[str, str, bytes], ...] = ()
+    registration_certificate: bytes | None = None
+    sources: tuple[Source, ...] = ()
+
+
+class _MemberClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    code: str
+    description: str
+
+
+class _Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: str
+    name: str
+    subsystems: tuple[str, ...] = ()
+
+
+class _Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: str
+    address: str
+    auth_certificates: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    maintenance: str | None = None
+
+
+class _RegistryGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    code: str
+    description: str
+    members: tuple[str, ...] = ()
+
+
+class _Ocsp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str
+    certificate: str | None = None
+    cost_type: CostType | None = None
+
+
+class _Ca(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    certificate: str
+    profile: str = "Basic"
+    name: str | None = None
+    intermediates: tuple[str, ...] = ()
+    ocsp: tuple[_Ocsp, ...] = ()
+    authentication_only: bool = False
+
+
+class _Tsa(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: str
+    url: str
+    certificate: str
+    cost_type: CostType | None = None
+
+
+class _RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    instance: str
+    address: str
+    management_service: str
+    ocsp_freshness_s: int = 3600
+    timestamping_interval_s: int = 60
+    expire_interval_s: int = 600
+    member_class: tuple[_MemberClass, ...] = ()
+    member: tuple[_Member, ...] = ()
+    server: tuple[_Server, ...] = ()
+    group: tuple[_RegistryGroup, ...] = ()
+    ca: tuple[_Ca, ...] = ()
+    tsa: tuple[_Tsa, ...] = ()
+
+
+def parse_registry(text: str, read_certificate: Callable[[str], bytes]) -> Registry:
+    """The registry a file describes; ``read_certificate`` gives the DER behind a name. Raises `RegistryProblem`."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _RegistryFile)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
+        raise RegistryProblem(f"the file is not understood: {err}") from err
+    try:
+        registry = _registry(file, read_certificate)
+    except Fault as fault:
+        raise RegistryProblem(fault.detail) from fault
+    except OSError as err:
+        raise RegistryProblem(f"a certificate cannot be read: {err}") from err
+    problems = list(check_registry(registry))
+    if problems:
+        raise RegistryProblem("\n".join(problems))
+    return registry
+
+
+def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
+    servers = tuple(
+        RegisteredServer(
+            _server_id(s.id),
+            s.address,
+            tuple(read(name) for name in s.auth_certificates),
+            tuple(_client(c) for c in s.clients),
+            s.maintenance,
+        )
+        for s in file.server
+    )
+    owners = frozenset(s.id.owner for s in servers if s.auth_certificates)
+    classes = {c.code: c.description for c in file.member_class}
+    return Registry(
+        instance=file.instance,
+        address=file.address,
+        management_service=_client(file.management_service),
+        member_classes=tuple(MemberClass(c.code, c.description) for c in file.member_class),
+        members=tuple(
+            Member(
+                (member := _client(m.id)),
+                classes.get(member.member_class, member.member_class),
+                m.name,
+                tuple(Subsystem(code) for code in m.subsystems),
+            )
+            for m in file.member
+        ),
+        servers=servers,
+        groups=(
+            GlobalGroup(GlobalGroupId(file.instance, OWNERS_GROUP), OWNERS_DESCRIPTION, owners),
+            *(
+                GlobalGroup(
+                    GlobalGroupId(file.instance, g.code),
+                    g.description,
+                    frozenset(_client(m) for m in g.members),
+                )
+                for g in file.group
+            ),
+        ),
+        cas=tuple(_ca(c, read) for c in file.ca),
+        tsas=tuple(ApprovedTsa(t.name, t.url, read(t.certificate), t.cost_type) for t in file.tsa),
+        ocsp_freshness_s=file.ocsp_freshness_s,
+        timestamping_interval_s=file.timestamping_interval_s,
+        expire_interval_s=file.expire_interval_s,
+    )
+
+
+def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
+    ocsp = tuple(
+        OcspInfo(o.url, None if o.certificate is None else read(o.certificate), o.cost_type) for o in ca.ocsp
+    )
+    top = read(ca.certificate)
+    name = ca.name or parse_certificate(top).subject.rfc4514_string()
+    profile = (
+        ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profile_named(ca.profile).name}{JAVA_SUFFIX}"
+    )
+    return ApprovedCa(
+        name,
+        CaInfo(top, ocsp),
+        profile,
+        ca.authentication_only,
+        tuple(CaInfo(read(i), ocsp) for i in ca.intermediates),
+    )
+
+
+def check_registry(registry: Registry) -> Iterable[str]:
+    """Every rule the registry breaks, in words."""
+    members = {m.id for m in registry.members}
+    clients = members | {m.id.subsystem(s.code) for m in registry.members for s in m.subsystems}
+    yield from _doubles("member", (m.id.path() for m in registry.members))
+    yield from _doubles("security server", (s.id.path() for s in registry.servers))
+    yield from _doubles("group", (g.id.group_code for g in registry.groups))
+    known_classes = {c.code for c in registry.member_classes}
+    for member in registry.members:
+        if member.id.instance != registry.instance:
+            yield f"member {member.id.path()} is not of instance {registry.instance}"
+        if member.id.member_class not in known_classes:
+            yield f"member {member.id.path()}: there is no member class {member.id.member_class}"
+        yield from _doubles(f"subsystem of {member.id.path()}", (s.code for s in member.subsystems))
+        for code in (*member.id.components, *(s.code for s in member.subsystems)):
+            if suspicious_characters(code):
+                yield f"{member.id.path()}: {code!r} has characters that identifiers may not have"
+    for server in registry.servers:
+        if server.id.owner not in members:
+            yield f"security server {server.id.path()}: its owner is no member"
+        for client in server.clients:
+            if client not in clients:
+                yield f"security server {server.id.path()}: client {client.path()} is no member or subsystem"
+            if client == server.id.owner:
+                yield f"security server {server.id.path()}: its owner is its client anyway and is not listed"
+    for group in registry.groups:
+        for found in sorted(group.members - clients):
+            yield f"group {group.id.group_code}: {found.path()} is no member or subsystem"
+    if registry.management_service not in clients:
+        yield (
+            f"management_service {registry.management_service.path()} is no member or subsystem; "
+            "without one no configuration can be made"
+        )
+    digests = [der for server in registry.servers for der in server.auth_certificates]
+    if len(set(digests)) != len(digests):
+        yield "an authentication certificate is registered twice"
+
+
+def _doubles(what: str, names: Iterable[str]) -> Iterable[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield f"{what} {name} is there twice"
+        seen.add(name)
+
+
+def _client(text: str) -> ClientId:
+    parts = text.split("/")
+    if len(parts) not in (3, 4):
+        raise RegistryProblem(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+    return ClientId(*parts)
+
+
+def _server_id(text: str) -> ServerId:
+    parts = text.split("/")
+    if len(parts) != 4:
+        raise RegistryProblem(f"{text!r} is not instance/class/code/server")
+    return ServerId(*parts)

@@ -1,0 +1,38 @@
+"""Optional configuration parts: which there are, under which names, and what each must look like to be taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from central_server.registry.refusals import refuse
+from schemas.faults import Fault
+from schemas.globalconf.parts import (
+    FETCH_INTERVAL_ID,
+    FILE_NAMES,
+    MONITORING_ID,
+    NEXT_UPDATE_ID,
+    parse_fetch_interval,
+    parse_monitoring_client,
+    parse_verify_next_update,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PARSERS: dict[str, Callable[[bytes], object]] = {
+    MONITORING_ID: parse_monitoring_client,
+    FETCH_INTERVAL_ID: parse_fetch_interval,
+    NEXT_UPDATE_ID: parse_verify_next_update,
+}
+
+
+def check_optional_part(content_id: str, raw: bytes) -> str:
+    """The file name of a part, once it is known and well formed. Raises `Refused`."""
+    parser = _PARSERS.get(content_id)
+    if parser is None:
+        raise refuse("unknown_configuration_part", content_id)
+    try:
+        parser(raw)
+    except Fault as fault:
+        raise refuse("configuration_part_validation_failed", fault.detail) from fault
+    return FILE_NAMES[content_id]

@@ -1,0 +1,1 @@
+"""Keys behind the signer port: in files, in devices, in another process."""

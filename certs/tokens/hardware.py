@@ -1,0 +1,310 @@
+"""Keys behind PKCS#11: a hardware security module or a smart card, by its vendor's module.
+
+Synchronous and for one thread alone: the binding releases the interpreter lock around calls it does not let the module
+lock for, so a second thread crashes the process. It belongs into a process of its own (`certs.edges.signer`): a crash in
+the vendor's library then ends that process and not the gateway.
+
+A key is known by its CKA_ID in hexadecimal; keys without one are not seen. A failure that means "the module or the token
+is gone" raises `HardTokenLost`, after which this object is of no more use.
+
+Spec: PKCS#11 2.40. RSA signs PKCS#1 v1.5 over a DigestInfo or PSS over the digest, EC signs the digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pkcs11
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, ObjectClass, TokenFlag
+from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
+from pkcs11.util.rsa import encode_rsa_public_key
+
+from certs import der
+from certs.tokens.port import KeyId
+from schemas.faults import Kind, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from certs.algorithms import SignatureAlgorithm
+
+_CURVES = {"ec-p256": "1.2.840.10045.3.1.7", "ec-p384": "1.3.132.0.34"}
+_DIGEST_OIDS = {
+    "sha256": "2.16.840.1.101.3.4.2.1",
+    "sha384": "2.16.840.1.101.3.4.2.2",
+    "sha512": "2.16.840.1.101.3.4.2.3",
+}
+_PSS = {
+    "sha256": (Mechanism.SHA256, pkcs11.MGF.SHA256, 32),
+    "sha384": (Mechanism.SHA384, pkcs11.MGF.SHA384, 48),
+    "sha512": (Mechanism.SHA512, pkcs11.MGF.SHA512, 64),
+}
+_WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.ArgumentsBad)
+
+
+class HardTokenLost(TokenFailed):
+    """The module or its token is gone; the process that holds it should be started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardTokenPlace:
+    """Where a token is: the module's file, and the token's label or serial number in it."""
+
+    module: str
+    label: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HardTokenState:
+    """How the token stands with its PIN, by the flags it shows."""
+
+    label: str
+    serial: str
+    model: str
+    manufacturer: str
+    pin_locked: bool
+    pin_final_try: bool
+    pin_count_low: bool
+    pin_initialised: bool
+    read_only: bool
+
+
+class HardToken:
+    """One token behind a PKCS#11 module. Raises `HardTokenLost` when there is no such token."""
+
+    def __init__(self, place: HardTokenPlace) -> None:
+        self._place = place
+        self._session: Any = None
+        self._private: dict[KeyId, Any] = {}
+        with _failures("open the module"):
+            self._lib = pkcs11.lib(place.module)
+            self._token = self._find()
+
+    def _find(self) -> Any:
+        for slot in self._lib.get_slots(token_present=True):
+            with contextlib.suppress(pkcs11.PKCS11Error):
+                token = slot.get_token()
+                if self._place.label and token.label.strip() != self._place.label:
+                    continue
+                if (
+                    self._place.serial
+                    and token.serial.decode("ascii", "replace").strip() != self._place.serial
+                ):
+                    continue
+                if TokenFlag.TOKEN_INITIALIZED in token.flags:
+                    return token
+        raise HardTokenLost(
+            Kind.TOKEN_NOT_FOUND,
+            f"the module {self._place.module} shows no initialised token with label {self._place.label!r}"
+            f"{f' and serial {self._place.serial!r}' if self._place.serial else ''}",
+        )
+
+    @property
+    def is_unlocked(self) -> bool:
+        """Whether keys can be used."""
+        return self._session is not None
+
+    def state(self) -> HardTokenState:
+        """What the token shows of itself. Raises `HardTokenLost`."""
+        with _failures("read the token"):
+            token = self._find()
+        flags = token.flags
+        return HardTokenState(
+            token.label.strip(),
+            token.serial.decode("ascii", "replace").strip(),
+            _text(token.model),
+            _text(token.manufacturer_id),
+            TokenFlag.USER_PIN_LOCKED in flags,
+            TokenFlag.USER_PIN_FINAL_TRY in flags,
+            TokenFlag.USER_PIN_COUNT_LOW in flags,
+            TokenFlag.USER_PIN_INITIALIZED in flags,
+            TokenFlag.WRITE_PROTECTED in flags,
+        )
+
+    def unlock(self, pin: str) -> None:
+        """Log in. Raises `TokenFailed`: ``pin_incorrect``, or ``token_not_active`` when the token has locked itself."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        with _failures("log in"):
+            self._session = self._token.open(rw=not self.state().read_only, user_pin=pin)
+        self._private = {}
+        self.key_infos()
+
+    def lock(self) -> None:
+        """Log out."""
+        if self._session is not None:
+            with contextlib.suppress(pkcs11.PKCS11Error):
+                self._session.close()
+        self._session = None
+        self._private = {}
+
+    def change_pin(self, old: str, new: str) -> None:
+        """Let the token open with another PIN. Raises `TokenFailed`."""
+        with _failures("change the PIN"):
+            self._opened().set_pin(old, new)
+
+    def key_infos(self) -> tuple[tuple[KeyId, str, str, bytes], ...]:
+        """Id, kind, label and public key (DER) of every key."""
+        found = []
+        with _failures("list the keys"):
+            for private in list(self._opened().get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})):
+                raw_id = private.id
+                if not raw_id or private.key_type not in (KeyType.RSA, KeyType.EC):
+                    continue
+                public = self._public(raw_id)
+                if public is None:
+                    continue
+                key_id = KeyId(raw_id.hex())
+                self._private[key_id] = private
+                found.append((key_id, _kind(public), private.label or "", public))
+        return tuple(found)
+
+    def certificates(self) -> tuple[bytes, ...]:
+        """Every X.509 certificate (DER) that is stored on the token, as it lies there, whomever it is for."""
+        wanted = {
+            Attribute.CLASS: ObjectClass.CERTIFICATE,
+            Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
+        }
+        with _failures("list the certificates"):
+            return tuple(bytes(found[Attribute.VALUE]) for found in list(self._opened().get_objects(wanted)))
+
+    def generate_key(self, kind: str, label: str) -> tuple[KeyId, bytes]:
+        """Make a key that cannot leave the token; its id and public key (DER)."""
+        raw_id = secrets.token_bytes(20)
+        with _failures(f"make a key of kind {kind}"):
+            session = self._opened()
+            if kind in _CURVES:
+                curve = {Attribute.EC_PARAMS: encode_named_curve_parameters(_CURVES[kind])}
+                domain = session.create_domain_parameters(KeyType.EC, curve, local=True)
+                domain.generate_keypair(store=True, id=raw_id, label=label, private_template=_PRIVATE)
+            else:
+                bits = int(kind.removeprefix("rsa-"))
+                session.generate_keypair(
+                    KeyType.RSA, bits, store=True, id=raw_id, label=label, private_template=_PRIVATE
+                )
+        key_id = KeyId(raw_id.hex())
+        made = next((i for i in self.key_infos() if i[0] == key_id), None)
+        if made is None:
+            raise TokenFailed(Kind.KEY_NOT_FOUND, f"the token made the key {key_id} and does not show it")
+        return key_id, made[3]
+
+    def remove_key(self, key_id: KeyId) -> None:
+        """Destroy a key, both halves."""
+        with _failures("destroy the key"):
+            self._key(key_id)
+            raw_id = bytes.fromhex(key_id)
+            for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+                for found in list(self._opened().get_objects({Attribute.CLASS: kind, Attribute.ID: raw_id})):
+                    found.destroy()
+        self._private.pop(key_id, None)
+
+    def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
+        """The signature over a digest; ECDSA as DER. Raises `TokenFailed`."""
+        with _failures("sign"):
+            key = self._key(key_id)
+            if (key.key_type is KeyType.EC) != (algorithm.family == "ecdsa"):
+                raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} cannot sign with {algorithm.name}")
+            if algorithm.family == "ecdsa":
+                raw: bytes = key.sign(digest, mechanism=Mechanism.ECDSA)
+                half = len(raw) // 2
+                return encode_dss_signature(
+                    int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
+                )
+            name = algorithm.digest.short
+            if algorithm.family == "pss":
+                signature: bytes = key.sign(
+                    digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=_PSS[name]
+                )
+                return signature
+            info = der.write(
+                der.SEQUENCE,
+                der.write(der.SEQUENCE, der.write_oid(_DIGEST_OIDS[name]), b"\x05\x00"),
+                der.write(der.OCTET_STRING, digest),
+            )
+            padded: bytes = key.sign(info, mechanism=Mechanism.RSA_PKCS)
+            return padded
+
+    def close(self) -> None:
+        """Log out and let the module go."""
+        self.lock()
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, "the token is not logged in; give its PIN first")
+        return self._session
+
+    def _key(self, key_id: KeyId) -> Any:
+        self._opened()
+        if key_id not in self._private:
+            self.key_infos()
+        found = self._private.get(key_id)
+        if found is None:
+            raise TokenFailed(Kind.KEY_NOT_FOUND, f"the token has no key {key_id!r}")
+        return found
+
+    def _public(self, raw_id: bytes) -> bytes | None:
+        wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: raw_id}
+        objects = list(self._session.get_objects(wanted))  # searches do not nest, so each is read to its end
+        if not objects:
+            return None
+        found = objects[0]
+        if found.key_type is KeyType.EC:
+            return bytes(encode_ec_public_key(found))
+        key = load_der_public_key(_rsa_info(encode_rsa_public_key(found)))
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+_PRIVATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+
+
+def _rsa_info(pkcs1: bytes) -> bytes:
+    """A SubjectPublicKeyInfo around a PKCS#1 public key."""
+    algorithm = der.write(der.SEQUENCE, der.write_oid("1.2.840.113549.1.1.1"), b"\x05\x00")
+    return der.write(der.SEQUENCE, algorithm, der.write(0x03, b"\x00" + pkcs1))
+
+
+def _kind(public: bytes) -> str:
+    key = load_der_public_key(public)
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ec-p{key.curve.key_size}"
+    raise TokenFailed(Kind.CANNOT_SIGN, f"a {type(key).__name__} on the token is not supported")
+
+
+def _text(raw: object) -> str:
+    return (raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).strip()
+
+
+@contextlib.contextmanager
+def _failures(doing: str) -> Iterator[None]:
+    """What the module says, as a fault: the PIN, the key, or the token being gone."""
+    try:
+        yield
+    except _WRONG_PIN as err:
+        raise TokenFailed(Kind.PIN_INCORRECT, "the PIN is wrong, says the token") from err
+    except (pkcs11.PinLocked, pkcs11.PinExpired) as err:
+        raise TokenFailed(
+            Kind.TOKEN_NOT_ACTIVE,
+            "the token has locked its PIN after too many wrong ones (or the PIN expired); its security officer must reset it",
+        ) from err
+    except (pkcs11.NoSuchKey, pkcs11.KeyHandleInvalid, pkcs11.ObjectHandleInvalid) as err:
+        raise TokenFailed(
+            Kind.KEY_NOT_FOUND, f"the token does not have this key any more: {_name(err)}"
+        ) from err
+    except (pkcs11.MechanismInvalid, pkcs11.KeySizeRange, pkcs11.SessionReadOnly) as err:
+        raise TokenFailed(Kind.CANNOT_SIGN, f"the token cannot {doing}: {_name(err)}") from err
+    except (pkcs11.PKCS11Error, OSError, RuntimeError) as err:
+        raise HardTokenLost(Kind.TOKEN_NOT_ACTIVE, f"the token could not {doing}: {_name(err)}") from err
+
+
+def _name(err: BaseException) -> str:
+    return f"{type(err).__name__} {err}".strip()

@@ -1,0 +1,144 @@
+"""Signing requests and certificates with keys that live elsewhere: the library builds, a `Signer` signs.
+
+The library insists on a private key object. It is given a stand-in, twice: the first time to learn what is to be
+signed, the second time to hand over the signature that the signer has made of it. What is built is the same both
+times, so the signature fits; a builder that changed in between would be found out by `is_signature_valid`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
+from schemas.faults import Fault, Kind, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography import x509
+
+    from certs.tokens.port import KeyId, Signer
+
+    PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+async def sign_request(
+    builder: x509.CertificateSigningRequestBuilder, key_id: KeyId, public_key: PublicKey, signer: Signer
+) -> bytes:
+    """The request (DER), signed over SHA-256 by the signer's key. Raises `TokenFailed`."""
+    to_be_signed: list[bytes] = []
+    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
+    signature = await signer.sign(
+        key_id, DigestAlgorithm.SHA256.digest(to_be_signed[0]), _algorithm_for(public_key)
+    )
+    request = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
+    if not request.is_signature_valid:
+        raise TokenFailed(
+            Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
+        )
+    return request.public_bytes(Encoding.DER)
+
+
+async def sign_certificate(
+    builder: x509.CertificateBuilder, key_id: KeyId, public_key: PublicKey, signer: Signer
+) -> bytes:
+    """The certificate (DER) that the key of ``public_key`` issues, over SHA-256. Raises `TokenFailed`."""
+    to_be_signed: list[bytes] = []
+    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
+    algorithm = _algorithm_for(public_key)
+    digest = DigestAlgorithm.SHA256.digest(to_be_signed[0])
+    signature = await signer.sign(key_id, digest, algorithm)
+    try:
+        verify_digest_signature(public_key, signature, digest, algorithm, ecdsa_format="der")
+    except Fault as fault:
+        raise TokenFailed(
+            Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
+        ) from fault
+    made = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
+    return made.public_bytes(Encoding.DER)
+
+
+def _algorithm_for(public_key: PublicKey) -> SignatureAlgorithm:
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return SignatureAlgorithm.RSA_SHA256
+    return SignatureAlgorithm.ECDSA_SHA256
+
+
+class _RsaStandIn(rsa.RSAPrivateKey):
+    def __init__(self, public_key: rsa.RSAPublicKey, seen: Callable[[bytes], None], signature: bytes) -> None:
+        self._public, self._seen, self._signature = public_key, seen, signature
+
+    def sign(self, data: Any, *_: Any, **__: Any) -> bytes:
+        self._seen(bytes(data))
+        return self._signature
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return self._public
+
+    @property
+    def key_size(self) -> int:
+        return self._public.key_size
+
+    def decrypt(self, *_: Any) -> bytes:
+        raise NotImplementedError
+
+    def private_numbers(self) -> rsa.RSAPrivateNumbers:
+        raise NotImplementedError
+
+    def private_bytes(self, *_: Any) -> bytes:
+        raise NotImplementedError
+
+    def __copy__(self) -> rsa.RSAPrivateKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> rsa.RSAPrivateKey:
+        return self
+
+
+class _EcStandIn(ec.EllipticCurvePrivateKey):
+    def __init__(
+        self, public_key: ec.EllipticCurvePublicKey, seen: Callable[[bytes], None], signature: bytes
+    ) -> None:
+        self._public, self._seen, self._signature = public_key, seen, signature
+
+    def sign(self, data: Any, *_: Any, **__: Any) -> bytes:
+        self._seen(bytes(data))
+        return self._signature
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self._public
+
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        return self._public.curve
+
+    @property
+    def key_size(self) -> int:
+        return self._public.curve.key_size
+
+    def exchange(self, *_: Any) -> bytes:
+        raise NotImplementedError
+
+    def private_numbers(self) -> ec.EllipticCurvePrivateNumbers:
+        raise NotImplementedError
+
+    def private_bytes(self, *_: Any) -> bytes:
+        raise NotImplementedError
+
+    def __copy__(self) -> ec.EllipticCurvePrivateKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ec.EllipticCurvePrivateKey:
+        return self
+
+
+def _stand_in(
+    public_key: PublicKey, seen: Callable[[bytes], None], signature: bytes = b"\x00"
+) -> _RsaStandIn | _EcStandIn:
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return _RsaStandIn(public_key, seen, signature)
+    return _EcStandIn(public_key, seen, signature)

@@ -1,0 +1,1 @@
+"""Proofs: certificate paths, OCSP responses, timestamps, signatures, containers."""

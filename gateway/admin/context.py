@@ -1,0 +1,316 @@
+"""What every resource of the admin API is given, and how what the rules refuse becomes an answer.
+
+The desk looks at the process through one value: the server's configuration always, the running gateway once the server
+is initialised. Changes go through `change`, which the running gateway takes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway.clients.descriptions.changes import WarningsFound
+from gateway.clients.records import ChangeRefused, ClientRecord, ClientStatus, RequestKind, derive_status
+from gateway.clients.store import ServerConfStore
+from gateway.keys.model import KeyRefused
+from schemas.faults import Fault
+from schemas.identifiers import ClientId, ServerId
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.api.operations import Call, Operation
+from serving.api.problems import Caution, Problem, bad_request, conflict, failed, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from datetime import datetime
+
+    from certs.configuration import TrustedConfiguration
+    from certs.tokens.port import KeyId
+    from gateway.clients.tables import Tables
+    from gateway.keys.operations import KeyOperations
+    from gateway.management.requests import SentRequest
+    from gateway.server.app import Gateway
+    from gateway.server.process import Reloaded
+    from gateway.settings.config import GatewaySettings
+    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.livesettings import LiveSettings
+    from serving.login.users import Logins
+    from serving.storage.keysafe import KeySafe
+
+    Handler = Callable[[Call], Awaitable[object]]
+
+NOT_FOUND = frozenset(
+    [
+        "client_not_found",
+        "key_not_found",
+        "csr_not_found",
+        "token_not_found",
+        "certificate_not_found",
+        "certificate_id_not_found",
+        "certificate_authority_not_found",
+        "service_not_found",
+        "service_description_not_found",
+        "service_client_not_found",
+        "endpoint_not_found",
+        "base_endpoint_not_found",
+        "local_group_not_found",
+        "accessright_not_found",
+        "orphans_not_found",
+        "member_name_not_found",
+        "instance_identifier_not_found",
+        "security_server_not_found",
+        "backup_file_not_found",
+    ]
+)
+CONFLICT = frozenset(
+    [
+        "action_not_possible",
+        "global_conf_outdated",
+        "anchor_already_exists",
+        "anchor_not_found",
+        "server_already_fully_initialized",
+        "client_already_exists",
+        "additional_member_already_exists",
+        "cannot_delete_owner",
+        "cannot_unregister_owner",
+        "duplicate_accessright",
+        "local_group_code_already_exists",
+        "local_group_member_already_exists",
+        "local_group_member_not_found",
+        "certificate_already_exists",
+        "endpoint_already_exists",
+        "service_already_exists",
+        "service_code_already_exists",
+        "url_already_exists",
+        "wsdl_exists",
+        "timestamping_service_already_configured",
+        "address_change_request_already_submitted",
+        "same_address_change_request",
+        "client_rename_already_submitted",
+        "maintenance_mode_change_request_already_submitted",
+        "already_enabled_maintenance_mode",
+        "already_disabled_maintenance_mode",
+        "forbidden_enable_maintenance_mode_for_management_service",
+        "forbidden_disable_management_service_client",
+        "invalid_client_name",
+    ]
+)
+INTERNAL = frozenset(
+    [
+        "management_request_sending_failed",
+        "cert_wrong_usage",
+        "certificate_profile_instantiation_failure",
+        "service_code_reserved",
+    ]
+)
+
+
+class Process(Protocol):
+    """The process the admin API runs in."""
+
+    folder: DataFolder
+    settings: GatewaySettings
+    store: ServerConfStore
+    live: LiveSettings
+    gateway: Gateway | None
+    safe: KeySafe
+    logins: Logins
+    start_anew: Callable[[], None] | None
+
+    def reconfigure(self) -> Reloaded:
+        """Read the settings again and go on with what may change while running. Raises `BadSettings`."""
+        ...
+
+    def configuration(self) -> TrustedConfiguration | None:
+        """The global configuration in force."""
+        ...
+
+    async def take_anchor(self, anchor: bytes) -> None:
+        """Fetch and prove a configuration by a first anchor, and keep it."""
+        ...
+
+    async def replace_anchor(self, anchor: bytes) -> None:
+        """Fetch and prove a configuration by another anchor, and go on with it."""
+        ...
+
+    def anchor(self) -> bytes | None:
+        """The anchor in use."""
+        ...
+
+    async def initialise(self, server: ServerId, pin: str | None) -> None:
+        """Become a security server, with its token."""
+        ...
+
+    async def restart(self) -> None:
+        """Begin anew with what is on the disk now."""
+        ...
+
+
+class LaterKeys:
+    """Operations on keys of whichever gateway runs when they are called; refused while none does."""
+
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context.gateway.keys, name)
+
+
+class AdminContext:
+    """What handlers work with."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    @property
+    def gateway(self) -> Gateway:
+        """The running gateway. Refused while the server is not initialised."""
+        found = self.process.gateway
+        if found is None:
+            raise conflict(
+                "action_not_possible",
+                "the server is not initialised: give it an anchor, then POST /initialization",
+            )
+        return found
+
+    @property
+    def keys(self) -> KeyOperations:
+        """Operations on tokens, keys and certificates."""
+        return self.gateway.keys
+
+    @property
+    def view(self) -> Tables:
+        """The server's configuration for reading."""
+        return self.process.store.view
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Tables]:
+        """The server's configuration for changing, in one transaction; the running gateway takes it at once."""
+        self.server_id()
+        with self.process.store.change() as tables:
+            yield tables
+        self.gateway.reload()
+
+    def server_id(self) -> ServerId:
+        """This server's identifier. Refused while it has none."""
+        if not self.process.store.is_initialised():
+            raise conflict("action_not_possible", "the server is not initialised")
+        return self.process.store.server_id()
+
+    def configuration(self) -> TrustedConfiguration:
+        """The global configuration. Refused when there is none that holds."""
+        found = self.process.configuration()
+        if found is None:
+            raise conflict("global_conf_outdated", "there is no valid global configuration")
+        return found
+
+    # Clients
+
+    def listed(self) -> frozenset[ClientId]:
+        """The clients that the global configuration lists on this server, its owner among them."""
+        configuration = self.process.configuration()
+        server = None if configuration is None else configuration.server(self.server_id())
+        return frozenset() if server is None else server.clients | {server.id.owner}
+
+    def status(self, client: ClientRecord) -> ClientStatus:
+        """Where a client stands."""
+        return derive_status(
+            client, self.view.requests.kinds_of(client.id.path()), listed_here=client.id in self.listed()
+        )
+
+    def client(self, call: Call, name: str = "id") -> ClientRecord:
+        """The client a path names, within what the caller may see. Refused when it is none of this server."""
+        identifier = client_id(call.path[name])
+        call.check_scope(identifier.encoded())
+        return self.view.clients.get(identifier)
+
+    def check_client(self, call: Call, client: ClientId) -> None:
+        """Refuse callers that are narrowed to other clients."""
+        call.check_scope(client.encoded())
+
+    # Management requests
+
+    async def send_raw(self, request: ManagementRequest, auth_key: KeyId | None) -> SentRequest:
+        """Send a management request with proofs as fresh as they come. Raises `Fault`."""
+        await self.gateway.refresh_proofs()
+        return await self.gateway.management.send_request(request, auth_key=auth_key)
+
+    async def send_certificate_request(
+        self, request: ManagementRequest, auth_key: KeyId | None
+    ) -> SentRequest:
+        """Send a request about a certificate; a registration is followed from now on. Raises `Fault`."""
+        sent = await self.send_raw(request, auth_key)
+        if request.service is ManagementServiceCode.AUTH_CERT_REG:
+            self.gateway.follow_registration(request, sent)
+        return sent
+
+    async def ask(
+        self, call: Call, kind: RequestKind, request: ManagementRequest, subject: str, detail: str = ""
+    ) -> None:
+        """Send a management request and follow it until it is settled. ``subject``: a client's or the server's path."""
+        sent = await self.send(request)
+        call.note(request=sent.request_id)
+        with self.change() as tables:
+            tables.requests.add(
+                kind, subject, detail, call.now, number=sent.request_id, message_id=sent.message_id
+            )
+
+    async def send(self, request: ManagementRequest) -> SentRequest:
+        """Send a management request; whatever stops it is one code with the reason."""
+        try:
+            return await self.send_raw(request, None)
+        except Fault as fault:
+            raise failed("management_request_sending_failed", f"{fault.code}: {fault.detail}") from fault
+
+
+def client_id(text: str) -> ClientId:
+    """A client from ``INST:CLASS:CODE[:SUBSYSTEM]``. Raises `Problem` (``invalid_encoded_id``)."""
+    parts = text.split(":")
+    if len(parts) not in (3, 4) or not all(part.strip() for part in parts):
+        raise bad_request("invalid_encoded_id", text)
+    return ClientId(*parts)
+
+
+def number_of(text: str, code: str) -> int:
+    """A database number from a path; what is no number names nothing."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise not_found(code, text)
+    return int(text)
+
+
+def instant(at: datetime) -> str:
+    """A time as the API writes it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def refused(code: str, detail: str, metadata: tuple[str, ...] = ()) -> Problem:
+    """The answer to a refusal of the rules."""
+    status = 404 if code in NOT_FOUND else 409 if code in CONFLICT else 500 if code in INTERNAL else 400
+    return Problem(status, code, metadata or (detail,))
+
+
+def named_in_body(problem: Exception) -> Problem:
+    """The same refusal, where what is not there was named in the body and not in the path."""
+    if isinstance(problem, (ChangeRefused, KeyRefused)):
+        problem = refused(problem.code, str(problem), problem.metadata)
+    if not isinstance(problem, Problem):
+        raise problem
+    return Problem(400, problem.code, problem.metadata) if problem.status == 404 else problem
+
+
+def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:
+    """A row of the table; refusals of the rules become answers."""
+
+    @functools.wraps(handler)
+    async def answered(call: Call) -> object:
+        try:
+            return await handler(call)
+        except (ChangeRefused, KeyRefused) as err:
+            raise refused(err.code, str(err), err.metadata) from err
+        except WarningsFound as err:
+            cautions = [Caution(w.code, w.metadata) for w in err.warnings]
+            raise Problem(400, "warnings_detected", warnings=cautions) from err
+
+    errors = {404, 409, *more.pop("errors", ())}
+    tag = path.split("/")[1]
+    return Operation(method, path, answered, summary, permissions, errors=tuple(errors), tag=tag, **more)

@@ -1,0 +1,225 @@
+"""Commands that call the running gateway's admin API, one for each row of `gateway.cli.commandrows`, and ``gateway api``.
+
+A command's options are made from the operation's row when they are asked for; starting any other command does not load
+the admin API.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import mimetypes
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+import orjson
+
+from gateway.cli.commandrows import ACTS, GROUPS
+from gateway.cli.keys import DATA
+from gateway.cli.localaudit import record
+from gateway.server.running import AdminClient, Reply, local_client, remote_client
+from serving.cli.commands import report_errors
+from serving.cli.printing import print_value
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gateway.cli.commandrows import ApiCommand
+    from serving.api.operations import Operation
+
+KEY_VARIABLE = "SACBE_API_KEY"
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which gateway a command speaks to, and in what form it answers."""
+    for option in reversed(_connection()):
+        command = option(command)
+    return command
+
+
+def _connection() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
+    return (
+        DATA,
+        click.option(
+            "--gateway",
+            "gateway_url",
+            help=tr(
+                "una pasarela en otra máquina: https://HOST:4000", "a gateway elsewhere: https://HOST:4000"
+            ),
+        ),
+        click.option(
+            "--key-file",
+            type=click.Path(path_type=Path, exists=True),
+            help=tr(
+                f"su llave de API; o la variable {KEY_VARIABLE}",
+                f"its API key; or the variable {KEY_VARIABLE}",
+            ),
+        ),
+        click.option(
+            "--ca-file",
+            type=click.Path(path_type=Path, exists=True),
+            help=tr(
+                "su certificado TLS, si el sistema no lo conoce",
+                "its TLS certificate, if the system does not know it",
+            ),
+        ),
+        click.option("--json", "as_json", is_flag=True, help=tr("para programas", "for programs")),
+        click.option(
+            "--out", type=click.Path(path_type=Path), help=tr("archivo donde se escribe", "file to write to")
+        ),
+    )
+
+
+@contextlib.contextmanager
+def connected(given: Mapping[str, Any]) -> Iterator[AdminClient]:
+    """The client that the connection options ask for."""
+    if given["gateway_url"] is None:
+        with local_client(given["data"]) as client:
+            yield client
+        return
+    key_file = given["key_file"]
+    key = key_file.read_text(encoding="utf-8").strip() if key_file else os.environ.get(KEY_VARIABLE, "")
+    if not key:
+        raise ValueError(tr("falta la llave: --key-file", "there is no key: --key-file"))
+    yield remote_client(given["gateway_url"], key, given["ca_file"])
+
+
+@functools.cache
+def operations() -> dict[tuple[str, str], Operation]:
+    """Every operation of the admin API, by method and path."""
+    from gateway.admin.api import operations as rows
+    from gateway.settings.config import GatewaySettings
+    from gateway.settings.datafolder import DataFolder
+    from serving.api import commonapi
+    from serving.api.operations import Operation as Row
+
+    class Nowhere:
+        """A process that is only looked at: rows name handlers, and nothing calls them."""
+
+        folder, settings, store, gateway, live = DataFolder(Path()), GatewaySettings(), None, None, None
+
+        def __getattr__(self, name: str) -> Any:
+            return None
+
+    found = [*rows(cast("Any", Nowhere())), *commonapi.operations(cast("Any", None), cast("Any", None), 0)]
+    found.append(Row("GET", "/openapi.yaml", cast("Any", None), "", answer="application/x-yaml", public=True))
+    return {(o.method, o.path): o for o in found}
+
+
+class Action(click.Command):
+    """One row of the table as a command."""
+
+    def __init__(self, act: ApiCommand) -> None:
+        super().__init__(act.name, help=tr(act.es, act.en), callback=report_errors(self._run))
+        self.act = act
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Made when somebody asks for them."""
+        if not self.params:
+            from gateway.cli.options import parameters
+
+            @connection_options
+            def shared() -> None: ...
+
+            own = parameters(operations()[self.act.method, self.act.path])
+            common: list[click.Parameter] = list(reversed(shared.__click_params__))  # type: ignore[attr-defined]
+            self.params = [*own, *common]
+        return super().get_params(ctx)
+
+    def _run(self, **given: Any) -> None:
+        from gateway.cli.options import body_of, fill_path, query_of
+
+        operation = operations()[self.act.method, self.act.path]
+        path, query, body = fill_path(operation, given), query_of(operation, given), body_of(operation, given)
+        raw, media_type = None if body is None else orjson.dumps(body), "application/json"
+        if given.get("file") is not None:
+            raw, media_type = _file_body(operation, given["file"])
+        send(operation.method, path, given, query=query, body=raw, media_type=media_type)
+
+
+def send(method: str, path: str, given: Mapping[str, Any], **call: Any) -> None:
+    """Call the operation, write down who did it here, and show the answer."""
+    with connected(given) as client:
+        outcome = "failed"
+        try:
+            reply = client.call(method, path, **call)
+            outcome = "done"
+        finally:
+            if method != "GET" and given["gateway_url"] is None:
+                record(given["data"], "COMMAND", outcome, (f"{method} {path}",))
+    show(reply, as_json=given["as_json"], out=given["out"])
+
+
+def show(reply: Reply, *, as_json: bool, out: Path | None) -> None:
+    """An answer: into a file, as it is, or for a person."""
+    if out is not None:
+        out.write_bytes(reply.content)
+        click.echo(tr(f"escrito: {out}", f"written: {out}"))
+    elif reply.media_type != "application/json":
+        if reply.content:
+            sys.stdout.buffer.write(reply.content)
+        elif not as_json:
+            click.echo(tr("hecho", "done"))
+    elif as_json:
+        click.echo(orjson.dumps(reply.value(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        print_value(reply.value())
+
+
+def _file_body(operation: Operation, file: Path) -> tuple[bytes, str]:
+    from serving.api.operations import MultipartForm
+
+    if not isinstance(operation.body, MultipartForm):
+        return file.read_bytes(), operation.body.media_type
+    boundary = secrets.token_hex(16)
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n"
+    )
+    body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+@click.command(
+    help=tr(
+        "Llama cualquier operación de la API de administración: METHOD PATH, debajo de /api/v1.",
+        "Call any operation of the admin API: METHOD PATH, below /api/v1.",
+    )
+)
+@click.argument("method", type=click.Choice(["GET", "POST", "PUT", "PATCH", "DELETE"], case_sensitive=False))
+@click.argument("path")
+@click.option("--body", help=tr("JSON, o @ARCHIVO", "JSON, or @FILE"))
+@click.option("--query", "pairs", multiple=True, help=tr("nombre=valor; se repite", "name=value; repeat"))
+@click.option("--media-type", default="application/json", show_default=True)
+@connection_options
+@report_errors
+def api(
+    method: str, path: str, body: str | None, pairs: tuple[str, ...], media_type: str, **given: Any
+) -> None:
+    """Any operation."""
+    raw: bytes | None = None
+    if body is not None:
+        raw = Path(body[1:]).read_bytes() if body.startswith("@") else body.encode()
+    query = dict(pair.partition("=")[::2] for pair in pairs)
+    path = "/" + path.removeprefix("/api/v1").lstrip("/")
+    send(method.upper(), path, given, query=query, body=raw, media_type=media_type)
+
+
+def add_actions(main: click.Group) -> None:
+    """Every row of the table as a command of its group, which is made when there is none."""
+    for act in ACTS:
+        group = main.commands.get(act.group)
+        if group is None:
+            spanish, english = GROUPS[act.group]
+            group = click.Group(act.group, help=tr(spanish, english))
+            main.add_command(group)
+        if not isinstance(group, click.Group) or act.name in group.commands:
+            raise ValueError(f"the command {act.command!r} is there already")
+        group.add_command(Action(act))
+    main.add_command(api)

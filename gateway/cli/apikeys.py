@@ -1,0 +1,142 @@
+"""``gateway api-key``: keys of programs that use the admin API, made and ended in the data folder."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import orjson
+
+from gateway.admin.roles import gateway_roles
+from gateway.cli.keys import DATA
+from gateway.cli.localaudit import record
+from serving.cli.commands import report_errors
+from serving.cli.printing import print_value
+from serving.cli.usercommands import ALL, JSON
+from serving.language import tr
+from serving.login.users import ApiKey, Logins
+
+ROLE = click.option(
+    "--role",
+    "names",
+    multiple=True,
+    required=True,
+    help=tr("un rol, o all; se repite", "a role, or all; repeat"),
+)
+
+
+@click.group(
+    "api-key",
+    help=tr("Llaves de programas para la API de administración.", "Keys of programs for the admin API."),
+)
+def api_key() -> None: ...
+
+
+@api_key.command("list", help=tr("Todas las llaves.", "Every key."))
+@DATA
+@JSON
+@report_errors
+def list_keys(data: Path, as_json: bool) -> None:
+    logins = _logins(data)
+    views = [_view(key) for key in logins.api_keys()]
+    logins.close()
+    if as_json:
+        click.echo(orjson.dumps(views).decode())
+    else:
+        print_value(views)
+
+
+@api_key.command(help=tr("Hace una llave; se muestra sólo esta vez.", "Make a key; it is shown this once."))
+@DATA
+@ROLE
+@JSON
+@click.option(
+    "--client",
+    "scope",
+    multiple=True,
+    help=tr("sólo para este cliente", "only for this client") + " (INST:CLASS:CODE[:SUB])",
+)
+@click.option("--days", type=click.IntRange(1, 3650), help=tr("cuántos días vive", "how many days it lives"))
+@report_errors
+def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ...], days: int | None) -> None:
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    logins = _logins(data)
+    made, key = logins.make_api_key(
+        _roles(names), f"local:{getpass.getuser()}", scope=scope, expires_at=expires
+    )
+    logins.close()
+    record(data, "API_KEY_CREATE", "done", (f"+ api key {made.id} {', '.join(sorted(made.roles))}",))
+    click.echo(orjson.dumps({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
+
+
+@api_key.command(help=tr("Da otros roles a una llave.", "Give a key other roles."))
+@DATA
+@ROLE
+@click.argument("number", type=int)
+@report_errors
+def roles(data: Path, names: tuple[str, ...], number: int) -> None:
+    logins = _logins(data)
+    before = _found(logins, number)
+    logins.set_api_key_roles(number, _roles(names))
+    after = _found(logins, number)
+    logins.close()
+    record(
+        data,
+        "API_KEY_UPDATE",
+        "done",
+        (
+            f"- api key {number} {', '.join(sorted(before.roles))}",
+            f"+ api key {number} {', '.join(sorted(after.roles))}",
+        ),
+    )
+    click.echo(tr("hecho", "done"))
+
+
+@api_key.command(help=tr("Termina una llave.", "End a key."))
+@DATA
+@click.argument("number", type=int)
+@report_errors
+def revoke(data: Path, number: int) -> None:
+    logins = _logins(data)
+    found = _found(logins, number)
+    logins.revoke_api_key(number)
+    logins.close()
+    record(data, "API_KEY_REMOVE", "done", (f"- api key {number} {', '.join(sorted(found.roles))}",))
+    click.echo(tr("hecho", "done"))
+
+
+def _logins(data: Path) -> Logins:
+    return Logins(data / "admin.sqlite")
+
+
+def _found(logins: Logins, number: int) -> ApiKey:
+    found = logins.api_key(number)
+    if found is None:
+        raise LookupError(tr(f"no hay llave {number}", f"there is no key {number}"))
+    return found
+
+
+def _roles(names: tuple[str, ...]) -> frozenset[str]:
+    known = frozenset(gateway_roles().permissions)
+    wanted = known if ALL in names else frozenset(names)
+    if wrong := sorted(wanted - known):
+        raise ValueError(
+            tr(
+                f"roles desconocidos: {', '.join(wrong)}; hay {', '.join(sorted(known))} y all",
+                f"unknown roles: {', '.join(wrong)}; there are {', '.join(sorted(known))}, and all",
+            )
+        )
+    return wanted
+
+
+def _view(key: ApiKey) -> dict[str, object]:
+    expires = key.expires_at.isoformat() if key.expires_at else ""
+    return {
+        "id": key.id,
+        "roles": sorted(key.roles),
+        "clients": sorted(key.scope),
+        "made_by": key.made_by,
+        "expires_at": expires,
+    }

@@ -1,0 +1,191 @@
+"""``gateway archive verify``: archives of the message log, offline. Exit 0 all valid, 1 any invalid, 2 could not check."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.verify.container import verify_container
+from gateway.cli.keys import DATA, PIN
+from gateway.cli.log import SETTINGS, opened_keys
+from gateway.messagelog.archive import verify_archive
+from gateway.messagelog.sealedarchive import SUFFIX, is_sealed, open_archive, verify_sealed_archive
+from schemas.faults import Fault
+from serving.cli.commands import report_errors
+from serving.cli.progress import counted
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from certs.configuration import TrustedConfiguration
+
+
+@click.group()
+def archive() -> None:
+    """Archives of the message log: verify them."""
+
+
+@archive.command()
+@click.option("--first", is_flag=True, help="the first file is the first archive of its group")
+@click.option("--previous", help="last digest of the archive before the first file")
+@click.option(
+    "--configuration",
+    type=click.Path(path_type=Path),
+    help="verify every container inside too, with the configuration in this folder",
+)
+@click.option("--json", "as_json", is_flag=True, help="one JSON object a file")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="open sealed containers with this gateway's keys too"
+)
+@PIN
+@SETTINGS
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@report_errors
+def verify(
+    first: bool,
+    previous: str | None,
+    configuration: Path | None,
+    as_json: bool,
+    data: Path | None,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    files: tuple[Path, ...],
+) -> None:
+    """Verify archives of one group, oldest first: each must follow the one before it."""
+    if first and previous is not None:
+        click.echo("--first and --previous exclude each other", err=True)
+        sys.exit(2)
+    try:
+        trusted = None if configuration is None else load_configuration_folder(configuration, strict=False)
+    except (Fault, OSError) as err:
+        click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
+        sys.exit(2)
+    key = None if data is None else opened_keys(data, settings_file, pin_file).record_key
+    expected = "" if first else previous
+    worst = 0
+    for file in counted(files, tr("comprobando archivos", "verifying archives")):
+        try:
+            result = _check(file, expected, trusted, key)
+        except OSError as err:
+            click.echo(f"{file}: could not check: {err.strerror}", err=True)
+            worst, expected = 2, None
+            continue
+        _show(result, as_json=as_json)
+        worst = max(worst, 0 if result.is_valid else 1)
+        expected = result.last_digest
+    sys.exit(worst)
+
+
+@archive.command(
+    "open",
+    help=tr(
+        "Abre archivos sellados con las llaves de esta pasarela: cada uno queda en --out como X-Road lo habría escrito.",
+        "Open sealed archives with this gateway's keys: each is put into --out as X-Road would have written it.",
+    ),
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--out", required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@report_errors
+def open_sealed(
+    data: Path, pin_file: Path | None, settings_file: Path | None, out: Path, files: tuple[Path, ...]
+) -> None:
+    """Open sealed archives."""
+    keys = opened_keys(data, settings_file, pin_file)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in counted(files, tr("abriendo archivos", "opening archives")):
+        target = out / file.name.removesuffix(SUFFIX)
+        with file.open("rb") as source, target.open("xb") as opened:
+            target.chmod(0o600)
+            erased = open_archive(source, opened, keys.record_key)
+        click.echo(str(target))
+        for name in erased:
+            click.echo(
+                tr(
+                    f"  {name}: borrado, quedan sus resúmenes; la cadena se comprueba en el archivo sellado",
+                    f"  {name}: erased, its digests stay; the chain is proved by the sealed archive",
+                )
+            )
+
+
+@dataclass(slots=True)
+class _Result:
+    file: Path
+    containers: int = 0
+    previous_file: str = ""
+    is_linked: bool = False
+    last_digest: str | None = None
+    problem: str | None = None
+    invalid: list[str] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+
+    @property
+    def is_valid(self) -> bool:
+        return self.problem is None and not self.invalid
+
+
+def _check(
+    file: Path,
+    expected: str | None,
+    trusted: TrustedConfiguration | None,
+    key: Callable[[int], bytes] | None,
+) -> _Result:
+    result = _Result(file)
+
+    def look(name: str, container: IO[bytes]) -> None:
+        if trusted is not None:
+            verdict = verify_container(container, trusted)
+            if not verdict.is_proved:
+                result.invalid.append(f"{name}: {verdict.steps[-1].detail} [{verdict.code}]")
+
+    with file.open("rb") as source:
+        try:
+            if is_sealed(source):
+                verdict = verify_sealed_archive(source, expected, look, key)
+            else:
+                verdict = verify_archive(source, expected, look)
+        except Fault as fault:
+            result.problem = f"{fault.detail} [{fault.code}]"
+            return result
+    result.containers, result.last_digest = len(verdict.containers), verdict.last_digest
+    result.erased = verdict.erased
+    result.previous_file, result.is_linked = verdict.previous.file_name, expected is not None
+    return result
+
+
+def _show(result: _Result, *, as_json: bool) -> None:
+    if as_json:
+        values = {
+            "file": str(result.file),
+            "valid": result.is_valid,
+            "problem": result.problem,
+            "containers": result.containers,
+            "invalid_containers": result.invalid,
+            "erased_containers": result.erased,
+            "previous_file": result.previous_file or None,
+            "link_checked": result.is_linked,
+            "last_digest": result.last_digest,
+        }
+        click.echo(json.dumps(values, ensure_ascii=False))
+        return
+    click.echo(f"{result.file}: {'VALID' if result.is_valid else 'INVALID'}")
+    if result.problem is not None:
+        click.echo(f"  {result.problem}")
+        return
+    click.echo(f"  {result.containers} containers, last digest {result.last_digest}")
+    follows = result.previous_file or "nothing: it is the first of its group"
+    said = "" if result.is_linked else " (by its own word; give --first or --previous to check)"
+    click.echo(f"  follows {follows}{said}")
+    for line in result.invalid:
+        click.echo(f"  INVALID container {line}")
+    for line in result.erased:
+        click.echo(f"  erased: {line}")

@@ -1,0 +1,173 @@
+"""What ``gateway init`` does once it knows what only a person knows: server, token, configuration, keys, requests.
+
+Every step looks first at what is there, so that it can be run again: after a crash, when the central server was out of
+reach, or by mistake. Nothing that is there is made anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from certs.edges.tokenfiles import TokenFolder, write_whole
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from certs.tokens.soft import SoftToken
+from gateway.cli.keys import opened, stored_configuration
+from gateway.clients.store import ServerConfStore
+from gateway.edges.configuration import ConfigurationClient
+from gateway.keys.model import KeyUsage
+from gateway.keys.requesting import render_request
+from gateway.settings.config import GatewaySettings
+from gateway.settings.portions import configuration_settings
+from schemas.globalconf.anchor import parse_anchor
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from gateway.keys.operations import KeyOperations
+    from gateway.keys.requesting import FieldDescription
+    from schemas.identifiers import ServerId
+
+REQUESTS = "requests"
+PIN_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSubject:
+    """What stands in certificates beside identifiers."""
+
+    name: str
+    address: str
+    country: str
+    # Fields of the CA's profile that the operator gives, by their ids.
+    given: Mapping[str, str]
+    # The approved CA; empty when there is only one.
+    ca: str = ""
+
+
+def make_pin() -> str:
+    """A PIN nobody has to remember."""
+    return "".join(secrets.choice(PIN_LETTERS) for _ in range(20))
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Keep a secret in a file that its owner alone reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, f"{secret}\n".encode(), mode=0o600)
+
+
+def found_server(data: Path, server: ServerId, anchor: bytes, pin: str) -> Iterator[str]:
+    """Make server and token, or find them; what was done, a line each. Raises ValueError when another server is there."""
+    parsed = parse_anchor(anchor)
+    if parsed.instance != server.instance:
+        raise ValueError(
+            tr(
+                f"el ancla es de la instancia {parsed.instance}, el servidor de {server.instance}",
+                f"the anchor is of instance {parsed.instance}, the server of {server.instance}",
+            )
+        )
+    store = ServerConfStore(data / "serverconf.sqlite")
+    try:
+        there = store.server_id() if store.is_initialised() else None
+        if there not in (None, server):
+            raise ValueError(
+                tr(f"{data} ya es de otra pasarela ({there})", f"{data} holds a gateway already ({there})")
+            )
+        token = SoftToken(TokenFolder(data / "token"))
+        if not (data / "token" / "token.json").exists():
+            SoftToken.create(TokenFolder(data / "token"), pin).close()
+            # On disk now: a token without a server. A crash here is completed by the same command.
+            yield tr("dispositivo de llaves hecho", "token made")
+        else:
+            token.unlock(pin)
+            token.close()
+        if there is None:
+            store.initialise(server, anchor, owner_added_at=datetime.now(UTC))
+            yield tr(f"{server.path()} hecho en {data}", f"{server.path()} made in {data}")
+    finally:
+        store.close()
+
+
+async def fetch_configuration(data: Path, anchor: bytes) -> None:
+    """Fetch and prove the global configuration into the data folder. Raises `Fault`."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        client = ConfigurationClient(
+            anchor,
+            data / "globalconf",
+            session,
+            clock=lambda: datetime.now(UTC),
+            settings=configuration_settings(GatewaySettings()),
+        )
+        await client.load()
+        await client.refresh()
+
+
+async def make_requests(data: Path, server: ServerId, pin: str, subject: CertificateSubject) -> list[str]:
+    """A key and a signing request for authentication and for signing, where neither they nor certificates are there.
+
+    Raises `KeyRefused` naming what the CA's profile wants.
+    """
+    done: list[str] = []
+    async with opened(data, lambda: pin) as (operations, _):
+        for usage in (KeyUsage.AUTHENTICATION, KeyUsage.SIGNING):
+            file = data / REQUESTS / f"{usage.value}.pem"
+            if await _is_known(operations, usage, file):
+                continue
+            ca = subject.ca or _only_ca(data)
+            member = server.owner if usage is KeyUsage.SIGNING else None
+            fields = operations.subject_fields(ca, usage, member)
+            values = {f.id: _value(f, subject) for f in fields if not f.read_only}
+            key, request = await operations.generate_key_with_request(
+                SOFTWARE_TOKEN_ID, usage.value, usage, ca, member, values
+            )
+            der = await operations.request_der(key.id, request.id)
+            _write_request(file, der)
+            done.append(
+                tr(f"solicitud de certificado para {ca}: {file}", f"signing request for {ca}: {file}")
+            )
+    return done
+
+
+async def _is_known(operations: KeyOperations, usage: KeyUsage, file: Path) -> bool:
+    """Whether there is a certificate or a request of a usage already; a request's file is written again."""
+    keys = [k for t in await operations.tokens() for k in t.keys]
+    if any(c.usage is usage for k in keys for c in k.certificates):
+        return True
+    found = next(((k, r) for k in keys for r in k.requests if r.usage is usage), None)
+    if found is not None:
+        _write_request(file, await operations.request_der(found[0].id, found[1].id))
+    return found is not None
+
+
+def _write_request(file: Path, der: bytes) -> None:
+    file.parent.mkdir(exist_ok=True)
+    write_whole(file, render_request(der, "PEM"), mode=0o644)
+
+
+def _only_ca(data: Path) -> str:
+    configuration = stored_configuration(data)
+    names = [] if configuration is None else [ca.name for ca in configuration.own.shared.approved_cas]
+    if len(names) != 1:
+        known = ", ".join(names) or "-"
+        raise ValueError(
+            tr(f"diga la autoridad con --ca; hay: {known}", f"say which CA with --ca; there are: {known}")
+        )
+    return names[0]
+
+
+def _value(field: FieldDescription, subject: CertificateSubject) -> str:
+    if field.id in subject.given:
+        return subject.given[field.id]
+    proposed = {
+        "subjectAltName": subject.address,
+        "C": subject.country,
+        "O": subject.name,
+        "CN": subject.address or subject.name,
+    }
+    return field.default_value or proposed.get(field.id, "")

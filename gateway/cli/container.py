@@ -1,0 +1,129 @@
+"""``gateway container verify``: the auditor's command, offline. Exit 0 all valid, 1 any invalid, 2 could not check.
+
+Exit 3: none invalid, but content is withheld (erased, not logged, left out), so only its digests are proved."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.edges.profilefiles import load_profiles
+from certs.verify.container import StepOutcome, Verdict, verify_container
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from certs.configuration import TrustedConfiguration
+
+_MARKS = {StepOutcome.VALID: "ok", StepOutcome.INVALID: "FAILED", StepOutcome.WARNING: "note"}
+
+
+@click.group()
+def container() -> None:
+    """Signed containers: verify them."""
+
+
+@container.command()
+@click.option(
+    "--configuration", type=click.Path(path_type=Path), help="folder with the verification configuration"
+)
+@click.option(
+    "--anchor", type=click.Path(path_type=Path), help="download the configuration this anchor leads to"
+)
+@click.option("--at", "at_text", help="judge at this time (ISO 8601) instead of the timestamp's")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object a file")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(
+    configuration: Path | None,
+    anchor: Path | None,
+    at_text: str | None,
+    as_json: bool,
+    files: tuple[Path, ...],
+) -> None:
+    """Verify containers, each in numbered steps."""
+    if (configuration is None) == (anchor is None):
+        click.echo("give either --configuration FOLDER or --anchor FILE", err=True)
+        sys.exit(2)
+    try:
+        at = None if at_text is None else _moment(at_text)
+        trusted = _configuration(configuration, anchor)
+    except (Fault, ValueError, OSError) as err:
+        click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
+        sys.exit(2)
+    worst, is_partial = 0, False
+    for file in files:
+        try:
+            with file.open("rb") as source:
+                verdict = verify_container(source, trusted, at=at)
+        except OSError as err:
+            click.echo(f"{file}: could not check: {err.strerror}", err=True)
+            worst = 2
+            continue
+        _show(file, verdict, as_json=as_json)
+        if not verdict.is_proved:
+            worst = worst or 1
+        is_partial = is_partial or (verdict.is_proved and not verdict.is_valid)
+    sys.exit(worst or (3 if is_partial else 0))
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:
+    if folder is not None:
+        load_profiles(folder)
+        return load_configuration_folder(folder, strict=False)
+    import asyncio
+
+    from gateway.edges.download import download_configuration
+
+    return asyncio.run(download_configuration((anchor or Path()).read_bytes()))
+
+
+def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "file": str(file),
+                    "valid": verdict.is_valid,
+                    "proved": verdict.is_proved,
+                    "withheld": None if verdict.withheld is None else verdict.withheld.says(),
+                    "code": verdict.code,
+                    "signer": None if verdict.signer is None else verdict.signer.path(),
+                    "message_id": verdict.message_id,
+                    "timestamp": None if verdict.timestamp is None else verdict.timestamp.isoformat(),
+                    "steps": [
+                        {
+                            "number": s.number,
+                            "title": s.title,
+                            "outcome": s.outcome,
+                            "detail": s.detail,
+                            "code": s.code,
+                        }
+                        for s in verdict.steps
+                    ],
+                },
+                ensure_ascii=False,
+            )
+        )
+        return
+    click.echo(f"{file}: {_word(verdict)}")
+    for s in verdict.steps:
+        click.echo(
+            f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}"
+            + (f" [{s.code}]" if s.code else "")
+        )
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.is_valid:
+        return "VALID"
+    return "PROVED BY DIGESTS, CONTENT WITHHELD" if verdict.is_proved else "INVALID"

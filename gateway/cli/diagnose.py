@@ -1,0 +1,140 @@
+"""The command ``gateway diagnose``: what is wrong, when traffic will stop, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
+from serving.cli.commands import report_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.health.diagnosis import Diagnosis
+
+_HEAD = {
+    "es": {"none": "Nada está mal.", "stops": "El tráfico se detiene", "do": "Qué hacer", "from": "Según"},
+    "en": {"none": "Nothing is wrong.", "stops": "Traffic stops", "do": "What to do", "from": "According to"},
+}
+_SEVERITY = {
+    "es": {"stopped": "DETENIDO", "will-stop": "SE DETENDRÁ", "notice": "AVISO"},
+    "en": {"stopped": "STOPPED", "will-stop": "WILL STOP", "notice": "NOTICE"},
+}
+
+
+@click.command()
+@DATA
+@click.option(
+    "--url", default="http://127.0.0.1:5588/", show_default=True, help="a running gateway's health address"
+)
+@SETTINGS
+@click.option("--language", type=click.Choice(["es", "en"]), default="es", show_default=True)
+@click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
+@report_errors
+def diagnose(data: Path, url: str, settings_file: Path | None, language: str, as_text: bool) -> None:
+    """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
+
+    Asks the running gateway; when none answers, reads its data folder, looks at the modules of its tokens and asks a server
+    for the time. Exits 0 when nothing is wrong, 1 when traffic has
+    stopped or will stop if nothing is done, 3 for notices only.
+    """
+    found: dict[str, Any] | None
+    found, source = _ask(url)
+    if found is None:
+        from gateway.health.diagnosing import as_json
+
+        found = dict(as_json(asyncio.run(_from_folder(data, settings_file))))
+        source = f"{data} ({source})"
+    if as_text:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found, source, language)
+    severities = {f["severity"] for f in found["findings"]}
+    sys.exit(0 if not severities else 3 if severities == {"notice"} else 1)
+
+
+def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/diagnosis", timeout=10) as answer:  # noqa: S310  the operator's own URL
+            found: dict[str, Any] = json.load(answer)
+            return found, url
+    except (OSError, ValueError) as err:
+        return None, f"{url}: {err}"
+
+
+async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
+    from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
+    from gateway.health.stoppedtokens import StoppedTokens
+    from gateway.keys.store import KeyConfStore
+    from gateway.keys.tokens import Tokens
+    from gateway.settings.livesettings import LiveSettings, settings_file
+    from serving.process.devices import build_devices
+
+    store = open_store(data)
+    settings = LiveSettings(store.database, settings_file(data, given), os.environ).load()
+    keyconf = KeyConfStore(store.database)
+    tokens = Tokens(keyconf, build_devices(settings.keys, data))
+    configuration = stored_configuration(data)
+    members = sorted({c.id.member for c in store.load().clients})
+
+    def responses(certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
+        from certs.certificates import der_of
+
+        digest = hashlib.sha1(der_of(certificate), usedforsecurity=False).hexdigest()
+        path = data / "ocsp" / f"{digest}.ocsp"
+        return (path.read_bytes() if path.exists() else None), "the gateway is not running"
+
+    clock = await _ask_clocks(store.anchor(), configuration)
+    sources = Sources(
+        keyconf,
+        StoppedTokens(tokens, settings.keys),
+        lambda: members,
+        lambda: configuration,
+        lambda: "the gateway is not running",
+        responses,
+        lambda: Timestamping(clock_offset_s=clock[0], clock_source=clock[1]) if clock else Timestamping(),
+    )
+    found = await diagnose_now(sources, datetime.now(UTC))
+    await tokens.close()
+    store.close()
+    return found
+
+
+async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None) -> tuple[float, str] | None:
+    """How far this clock is from that of a timestamping authority or of the configuration's source."""
+    import aiohttp
+
+    from gateway.edges.httpclock import ask_clocks
+    from schemas.globalconf.anchor import parse_anchor
+
+    urls = [source.download_url for source in parse_anchor(anchor).sources]
+    if configuration is not None:
+        urls = [*(t.url for t in configuration.own.shared.approved_tsas), *urls]
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        return await ask_clocks(session, urls, lambda: datetime.now(UTC))
+
+
+def _print(found: dict[str, Any], source: str, language: str) -> None:
+    words = _HEAD[language]
+    click.echo(f"{words['from']} {source}, {found['at']}")
+    if not found["findings"]:
+        click.echo(words["none"])
+    for finding in found["findings"]:
+        said_ = finding[language]
+        click.echo(f"\n[{_SEVERITY[language][finding['severity']]}] {said_['what']}")
+        if finding["stops_at"]:
+            click.echo(f"  {words['stops']}: {finding['stops_at']}")
+        click.echo(f"  {words['do']}: {said_['do']}")

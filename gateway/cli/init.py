@@ -1,0 +1,207 @@
+"""``gateway init``: a new gateway; asks at most what it cannot know, and can be run again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.keys import DATA
+from gateway.cli.localaudit import audited
+from schemas.faults import Fault
+from schemas.identifiers import ServerId
+from serving.cli.commands import report_errors
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from gateway.cli.bootstrap import CertificateSubject
+
+LARGEST_ANCHOR = 1024 * 1024
+
+
+@click.command(
+    help=tr(
+        "Hace una pasarela: servidor, dispositivo de llaves, configuración, solicitudes de certificado, administrador. "
+        "Pregunta lo que falta si hay una terminal; puede repetirse sin daño.",
+        "Make a gateway: server, token, configuration, signing requests, administrator. Asks what is missing where there "
+        "is a terminal; it can be run again without harm.",
+    )
+)
+@DATA
+@click.option(
+    "--anchor", help=tr("archivo o URL del ancla de configuración", "file or URL of the configuration anchor")
+)
+@click.option(
+    "--server",
+    help=tr(
+        "clase/código/servidor, con la instancia delante si se quiere",
+        "class/code/server, after the instance if you like",
+    ),
+)
+@click.option(
+    "--pin-file",
+    type=click.Path(path_type=Path),
+    help=tr(
+        "archivo con el PIN; si no existe, se hace uno", "file with the PIN; one is made when it is not there"
+    ),
+)
+@click.option("--name", default="", help=tr("nombre del instituto", "name of the institute"))
+@click.option("--address", default="", help=tr("nombre o IP de este servidor", "name or IP of this server"))
+@click.option("--country", default="MX", show_default=True)
+@click.option(
+    "--ca", default="", help=tr("autoridad de los certificados, si hay varias", "CA, if there are several")
+)
+@click.option(
+    "--subject", "fields", multiple=True, help=tr("campo=valor de la solicitud", "field=value of the request")
+)
+@click.option("--no-requests", is_flag=True, help=tr("sin llaves ni solicitudes", "no keys and no requests"))
+@click.option("--admin", help=tr("usuario administrador", "an administrator's user name"))
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help=tr("su contraseña; si no existe, se hace una", "its password; one is made when it is not there"),
+)
+@report_errors
+@audited("INIT")
+def init(
+    data: Path,
+    anchor: str | None,
+    server: str | None,
+    pin_file: Path | None,
+    admin: str | None,
+    password_file: Path | None,
+    **requested: Any,
+) -> None:
+    from gateway.cli.bootstrap import CertificateSubject, found_server
+    from schemas.globalconf.anchor import parse_anchor
+
+    raw = read_anchor(_asked(anchor, "--anchor", tr("Ancla (archivo o URL)", "Anchor (file or URL)")))
+    parsed = parse_anchor(raw)
+    text = _asked(server, "--server", tr("Servidor (clase/código/servidor)", "Server (class/code/server)"))
+    server_id = read_server(text, parsed.instance)
+    pin = _pin(data, pin_file)
+    lines = [*found_server(data, server_id, raw, pin)]
+    if admin:
+        lines += _administrator(data, admin, password_file)
+    if not requested.pop("no_requests"):
+        given = dict(field.partition("=")[::2] for field in requested.pop("fields"))
+        lines += _requests(data, server_id, raw, pin, CertificateSubject(given=given, **requested))
+    for line in lines or [tr("ya estaba todo", "everything was there already")]:
+        click.echo(line)
+    click.echo(
+        tr(
+            "Compare el resumen del ancla con el operador central:",
+            "Compare the anchor's hash with the central operator:",
+        )
+    )
+    click.echo(parsed.hash_text())
+
+
+def _requests(
+    data: Path, server: ServerId, anchor: bytes, pin: str, subject: CertificateSubject
+) -> list[str]:
+    """Keys and requests; without a configuration there is no CA to ask, which is said and is no failure."""
+    from gateway.cli.bootstrap import fetch_configuration, make_requests
+
+    try:
+        asyncio.run(fetch_configuration(data, anchor))
+    except (Fault, OSError) as err:
+        reason = err.detail if isinstance(err, Fault) else str(err)
+        return [
+            tr(
+                f"sin configuración global todavía ({reason}); repita este mandato para las solicitudes",
+                f"no global configuration yet ({reason}); run this command again for the signing requests",
+            )
+        ]
+    return asyncio.run(make_requests(data, server, pin, subject))
+
+
+def read_anchor(where: str) -> bytes:
+    """The anchor in a file or at an ``http(s)`` URL."""
+    if not where.startswith(("http://", "https://")):
+        return Path(where).read_bytes()
+    with urllib.request.urlopen(where, timeout=30) as answer:  # noqa: S310  the operator's own URL
+        content: bytes = answer.read(LARGEST_ANCHOR + 1)
+    if len(content) > LARGEST_ANCHOR:
+        raise ValueError(
+            tr(f"{where} no es un ancla: es demasiado grande", f"{where} is no anchor: it is too large")
+        )
+    return content
+
+
+def read_server(text: str, instance: str) -> ServerId:
+    """The identifier of a server whose instance may be left out."""
+    parts = text.strip().split("/")
+    parts = parts if len(parts) == 4 else [instance, *parts]
+    if len(parts) != 4 or not all(parts):
+        raise ValueError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
+    return ServerId(*parts)
+
+
+def _asked(given: str | None, option: str, question: str) -> str:
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise ValueError(tr(f"falta {option}", f"{option} is missing"))
+    return str(click.prompt(question))
+
+
+def _pin(data: Path, file: Path | None) -> str:
+    """The PIN: of the file, which is made with a new one when it is not there; of SACBE_PIN; or asked for."""
+    from gateway.cli.bootstrap import make_pin, write_secret
+
+    if file is not None and not file.exists():
+        if (data / "token" / "token.json").exists():
+            raise ValueError(
+                tr(f"{file} no existe y ya hay un PIN", f"{file} is not there, and there is a PIN already")
+            )
+        write_secret(file, make_pin())
+        click.echo(
+            tr(
+                f"PIN nuevo en {file}; guárdelo también en otro lugar",
+                f"new PIN in {file}; keep it elsewhere too",
+            )
+        )
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    if "SACBE_PIN" in os.environ:
+        return os.environ["SACBE_PIN"]
+    if not sys.stdin.isatty():
+        raise ValueError(
+            tr(
+                "falta --pin-file (o la variable SACBE_PIN)",
+                "--pin-file is missing (or the variable SACBE_PIN)",
+            )
+        )
+    new = not (data / "token" / "token.json").exists()
+    return str(click.prompt("PIN", hide_input=True, confirmation_prompt=new))
+
+
+def _administrator(data: Path, name: str, file: Path | None) -> list[str]:
+    from gateway.admin.roles import gateway_roles
+    from gateway.cli.bootstrap import make_pin, write_secret
+    from serving.login.users import Logins
+
+    logins = Logins(data / "admin.sqlite")
+    try:
+        if logins.user(name) is not None:
+            return []
+        if file is None and sys.stdin.isatty():
+            password = str(
+                click.prompt(tr("Contraseña", "Password"), hide_input=True, confirmation_prompt=True)
+            )
+        else:
+            file = file or data / f"{name}.password"
+            if not file.exists():
+                write_secret(file, make_pin())
+            password = file.read_text(encoding="utf-8").strip()
+        logins.save_user(name, password, gateway_roles().of_people())
+    finally:
+        logins.close()
+    where = tr(f"; su contraseña está en {file}", f"; its password is in {file}") if file else ""
+    return [tr(f"administrador {name} hecho{where}", f"administrator {name} made{where}")]

@@ -1,0 +1,371 @@
+"""Commands for tokens, keys, signing requests and certificates; a running gateway takes changes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.localaudit import audited
+from schemas.faults import Fault
+from schemas.identifiers import ClientId
+from serving.cli.commands import report_errors
+from serving.cli.printing import tell
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from certs.configuration import TrustedConfiguration
+    from certs.edges.devices import Device
+    from gateway.clients.store import ServerConfStore
+    from gateway.keys.operations import KeyOperations
+    from gateway.keys.tokens import Tokens
+    from serving.storage.keysafe import KeySafe
+
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
+)
+SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
+
+
+def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
+    """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
+    if pin_file is not None:
+        return pin_file.read_text(encoding="utf-8").strip()
+    if "SACBE_PIN" in os.environ:
+        return os.environ["SACBE_PIN"]
+    return str(click.prompt(prompt, hide_input=True))
+
+
+def open_store(data: Path) -> ServerConfStore:
+    """The server configuration of a data folder."""
+    from certs.edges.profilefiles import load_profiles
+    from gateway.clients.store import ServerConfStore
+
+    load_profiles(data)
+    return ServerConfStore(data / "serverconf.sqlite")
+
+
+def open_safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeySafe:
+    """What seals a data folder's own keys: the secret in the settings, else the software token, for which the PIN is asked."""
+    from certs.tokens.port import SOFTWARE_TOKEN_ID
+    from gateway.settings import config
+    from serving.cli.safecommands import open_folder_safe
+
+    settings = config.load(settings_file, os.environ)
+    source = settings.keys.token(SOFTWARE_TOKEN_ID).pin
+
+    def pin() -> str:
+        return source.read(os.environ) if pin_file is None and source.is_set else read_pin(pin_file)
+
+    return open_folder_safe(data, settings.seal, pin)
+
+
+def stored_configuration(data: Path) -> TrustedConfiguration | None:
+    """The stored global configuration; None before the first one came."""
+    from certs.edges.configurationfiles import load_configuration_folder
+
+    with contextlib.suppress(Fault, ValueError, OSError):
+        return load_configuration_folder(data / "globalconf", strict=False)
+    return None
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    data: Path, pin: Callable[[], str] | None = None, *, devices: Sequence[Device] | None = None
+) -> AsyncIterator[tuple[KeyOperations, Tokens]]:
+    """The operations over a data folder, with the software token logged in when a PIN is given.
+
+    ``devices`` are the tokens, where the software token is not the only one.
+    """
+    from certs.edges.devices import SoftwareDevice
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.tokens.port import SOFTWARE_TOKEN_ID
+    from certs.tokens.soft import SoftToken
+    from gateway.keys.context import KeyContext
+    from gateway.keys.operations import KeyOperations
+    from gateway.keys.store import KeyConfStore
+    from gateway.keys.tokens import Tokens
+
+    store = open_store(data)
+    configuration = stored_configuration(data)
+    try:
+        keyconf = KeyConfStore(store.database)
+        software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))
+        tokens = Tokens(keyconf, [software] if devices is None else devices)
+        around = KeyContext(
+            now=lambda: datetime.now(UTC).replace(microsecond=0),
+            new_id=lambda: secrets.token_hex(20),
+            server_id=store.server_id,
+            configuration=lambda: configuration,
+            is_local_member=lambda _member: True,
+        )
+        if pin is not None:
+            await tokens.login(SOFTWARE_TOKEN_ID, pin())
+        yield KeyOperations(keyconf, tokens, around), tokens
+        await tokens.close()
+    finally:
+        store.close()
+
+
+@click.group()
+def token() -> None:
+    """Tokens, which hold keys."""
+
+
+@token.command("list")
+@DATA
+@JSON
+@report_errors
+def list_tokens(data: Path, as_json: bool) -> None:
+    """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
+
+    async def run() -> None:
+        async with opened(data) as (operations, _):
+            tokens = await operations.tokens()
+            tell(
+                [
+                    {
+                        "id": t.id,
+                        "type": t.type.value,
+                        "status": t.status.value,
+                        "keys": len(t.keys),
+                        "name": t.name,
+                    }
+                    for t in tokens
+                ],
+                as_json=as_json,
+            )
+
+    asyncio.run(run())
+
+
+@token.command("pin")
+@DATA
+@PIN
+@click.option("--new-pin-file", type=click.Path(path_type=Path), help="file with the new PIN")
+@report_errors
+def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> None:
+    """Change the PIN of the software token. Keys stay as they are; a running gateway need not be restarted."""
+    from certs.tokens.port import SOFTWARE_TOKEN_ID
+
+    old = read_pin(pin_file, "present PIN")
+    new = (
+        new_pin_file.read_text(encoding="utf-8").strip()
+        if new_pin_file
+        else str(click.prompt("new PIN", hide_input=True, confirmation_prompt=True))
+    )
+
+    async def run() -> None:
+        async with opened(data, lambda: old) as (operations, _):
+            await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
+
+    asyncio.run(run())
+    click.echo(
+        tr(
+            "el PIN cambió; cámbielo también donde lo lee la pasarela",
+            "the PIN is changed; change it wherever the gateway reads it from too",
+        )
+    )
+
+
+@click.group()
+def key() -> None:
+    """Keys."""
+
+
+@key.command()
+@DATA
+@PIN
+@click.option("--usage", type=click.Choice(["sign", "auth"]), required=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]),
+    default="rsa-2048",
+)
+@click.option("--label", default="")
+@JSON
+@report_errors
+@audited("GENERATE_KEY")
+def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: str, as_json: bool) -> None:
+    """Make a key; prints its id."""
+    from certs.tokens.port import SOFTWARE_TOKEN_ID
+    from gateway.keys.model import KeyUsage
+
+    async def run() -> None:
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
+            made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
+            click.echo(json.dumps({"id": made.id}) if as_json else made.id)
+
+    asyncio.run(run())
+
+
+@key.command("list")
+@DATA
+@JSON
+@report_errors
+def list_keys(data: Path, as_json: bool) -> None:
+    """Every key: id, kind, usage, label."""
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.tokens.soft import SoftToken
+
+    infos = SoftToken(TokenFolder(data / "token")).key_infos()
+    tell([{"id": i.id, "kind": i.kind, "usage": i.usage, "label": i.label} for i in infos], as_json=as_json)
+
+
+@click.command()
+@DATA
+@PIN
+@click.option("--key", "key_id", required=True)
+@click.option("--member", required=True, help="instance/class/code of the member")
+@click.option("--name", required=True, help="name of the member")
+@click.option("--address", default="localhost", help="address of this server")
+@click.option("--profile", default="Basic", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@report_errors
+def csr(
+    data: Path,
+    pin_file: Path | None,
+    key_id: str,
+    member: str,
+    name: str,
+    address: str,
+    profile: str,
+    out: Path,
+) -> None:
+    """Write a signing request for a key, its subject as the CA's profile wants it; DER when OUT ends in ".der", else PEM."""
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    from certs import csr as requests
+    from certs.profiles import profile_named
+    from certs.tokens import remote as delegated
+    from gateway.keys.requesting import render_request
+
+    async def run() -> bytes:
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
+            found = next((k for t in await operations.tokens() for k in t.keys if k.id == key_id), None)
+            if found is None:
+                raise ValueError(
+                    tr(
+                        f"no hay llave {key_id}; 'gateway key list' las muestra",
+                        f"there is no key {key_id}; 'gateway key list' shows them",
+                    )
+                )
+            server = open_store(data).server_id()
+            requester = requests.Requester(ClientId(*member.split("/")), server, name, address)
+            builder = requests.build_request(profile_named(profile), requester, found.usage or "sign")
+            public_key = load_der_public_key(found.public_key)
+            der = await delegated.sign_request(builder, found.id, public_key, tokens)  # type: ignore[arg-type]
+            return render_request(der, "DER" if out.suffix == ".der" else "PEM")
+
+    out.write_bytes(asyncio.run(run()))
+    click.echo(tr(f"solicitud escrita en {out}", f"request written to {out}"))
+
+
+@click.group()
+def certificate() -> None:
+    """Certificates of this gateway's keys."""
+
+
+@certificate.command("import")
+@DATA
+@PIN
+@click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@JSON
+@report_errors
+@audited("IMPORT_CERTIFICATE")
+def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """Take certificates for the token's keys into use."""
+    from certs.certificates import parse_certificate
+
+    given = [file.read_bytes() for file in files]
+
+    async def run() -> None:
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
+            for content in given:
+                imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
+                subject = parse_certificate(imported.der).subject.rfc4514_string()
+                told = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
+                line = tr(
+                    f"certificado de {imported.usage} importado: {subject}",
+                    f"{imported.usage} certificate imported: {subject}",
+                )
+                click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
+
+    asyncio.run(run())
+
+
+@certificate.command("list")
+@DATA
+@JSON
+@report_errors
+def list_certificates(data: Path, as_json: bool) -> None:
+    """Every certificate: hash, usage, status, whether active, end of validity, subject."""
+    from certs.certificates import parse_certificate
+    from gateway.keys.store import KeyConfStore
+
+    store = open_store(data)
+    found = [(c, parse_certificate(c.der)) for c in KeyConfStore(store.database).certificates()]
+    store.close()
+    tell(
+        [
+            {
+                "hash": own.hash,
+                "usage": own.usage.value,
+                "status": own.status.value,
+                "active": own.active,
+                "until": f"{parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+                "subject": parsed.subject.rfc4514_string(),
+            }
+            for own, parsed in found
+        ],
+        as_json=as_json,
+    )
+
+
+def _change(data: Path, digest: str, operation: str) -> None:
+    async def run() -> None:
+        async with opened(data) as (operations, _):
+            await getattr(operations, operation)(digest)
+
+    asyncio.run(run())
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@report_errors
+@audited("ACTIVATE_CERTIFICATE")
+def activate(data: Path, digest: str) -> None:
+    """Let a certificate be used, by its hash."""
+    _change(data, digest, "activate")
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@report_errors
+@audited("DISABLE_CERTIFICATE")
+def disable(data: Path, digest: str) -> None:
+    """Let a certificate be used no more, by its hash."""
+    _change(data, digest, "disable")
+
+
+@certificate.command()
+@DATA
+@click.argument("digest")
+@report_errors
+@audited("DELETE_CERTIFICATE")
+def delete(data: Path, digest: str) -> None:
+    """Forget a certificate, by its hash."""
+    _change(data, digest, "delete_certificate")

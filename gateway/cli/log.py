@@ -1,0 +1,272 @@
+"""``gateway log``: the message log of this gateway: erase content on an order, prove the chain, change what seals its keys."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.keys import DATA, PIN, read_pin
+from gateway.cli.localaudit import record
+from serving.cli.commands import report_errors
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.messagelog.erasure import Eraser
+    from gateway.messagelog.keys import KeySecret, LogKeys
+
+SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+
+
+@click.group(
+    "log",
+    help=tr(
+        "La bitácora de mensajes: borrar contenido por orden, comprobar la cadena, llaves.",
+        "The message log: erase content on an order, prove the chain, keys.",
+    ),
+)
+def message_log() -> None: ...
+
+
+@message_log.command(
+    help=tr(
+        "Borra el contenido de registros por una orden: su llave se destruye, también para toda copia de la bitácora. "
+        "Firma, cadena, sello de tiempo y resúmenes quedan y se siguen verificando.",
+        "Erase the content of records on an order: its key is destroyed, for every copy of the log too. Signature, chain, "
+        "timestamp and digests stay and still verify.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--order", "reference", help=tr("referencia de la orden", "the order's reference"))
+@click.option("--authority", help=tr("quién la dio", "who gave it"))
+@click.option("--by", help=tr("quién la ejecuta", "who carries it out"), default=getpass.getuser)
+@click.option("--record", "records", type=int, multiple=True, help=tr("número de registro", "record number"))
+@click.option("--message-id")
+@click.option("--owner", help=tr("parte local", "local party"))
+@click.option("--client")
+@click.option("--service")
+@click.option("--since", help="ISO 8601")
+@click.option("--until", help="ISO 8601")
+@click.option(
+    "--dry-run", is_flag=True, help=tr("solo muestra qué se borraría", "only show what would be erased")
+)
+@click.option("--yes", is_flag=True, help=tr("sin preguntar", "without asking"))
+@report_errors
+def erase(
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    reference: str | None,
+    authority: str | None,
+    dry_run: bool,
+    yes: bool,
+    **where: str | tuple[int, ...] | None,
+) -> None:
+    """Erase content on an order."""
+    from gateway.messagelog.erasure import Selection
+    from gateway.messagelog.record import ErasureOrder
+
+    if not dry_run and not ((reference or "").strip() and (authority or "").strip()):
+        raise ValueError(
+            tr(
+                "nada se borra sin una orden: dé --order (su referencia) y --authority (quién la dio)",
+                "nothing is erased without an order: give --order (its reference) and --authority (who gave it)",
+            )
+        )
+    by, since, until = (where.pop(name) for name in ("by", "since", "until"))
+    selection = Selection(since=_moment(since), until=_moment(until), **where)  # type: ignore[arg-type] # as click gives them
+    selection.clause()
+    with _eraser(data, opened_keys(data, settings_file, pin_file)) as eraser:
+        found = eraser.find(selection)
+        if not found:
+            raise LookupError(
+                tr("ningún registro con contenido corresponde", "no record whose content is there matches")
+            )
+        click.echo(tr(f"{len(found)} registros: {_shown(found)}", f"{len(found)} records: {_shown(found)}"))
+        if dry_run:
+            return
+        if not yes:
+            click.confirm(
+                tr(
+                    "Su contenido no se podrá recuperar. ¿Borrar?",
+                    "Their content cannot be recovered. Erase?",
+                ),
+                abort=True,
+            )
+        order = ErasureOrder(str(reference).strip(), str(authority).strip(), str(by), datetime.now(UTC))
+        changes = [f"- content of records {_shown(found)} by order {order.reference} of {order.authority}"]
+        # Written first: a crash in between leaves an audited order that the next start completes.
+        record(data, "MESSAGE_LOG_ERASE", "done", changes)
+        number = eraser.erase(found, order)
+    click.echo(tr(f"borrado {number} hecho", f"erasure {number} done"))
+
+
+@message_log.command(help=tr("Los borrados hechos y sus órdenes.", "Erasures and their orders."))
+@DATA
+@report_errors
+def erasures(data: Path) -> None:
+    """Every order."""
+    from gateway.messagelog.rows import to_moment
+    from gateway.messagelog.steps import DATABASE
+    from gateway.settings.datafolder import DataFolder
+    from serving.storage.database import connect
+
+    connection = connect(DataFolder(data).log / DATABASE)
+    for number, reference, authority, by, at_ms, is_done, count in connection.execute(
+        "SELECT erasure.id, reference, authority, ordered_by, at_ms, is_done, count(record_id) FROM erasure "
+        "LEFT JOIN erased ON erased.erasure_id = erasure.id GROUP BY erasure.id ORDER BY erasure.id"
+    ).fetchall():
+        state = tr("hecho", "done") if is_done else tr("sin terminar", "not finished")
+        click.echo(
+            f"{number}  {to_moment(at_ms):%Y-%m-%dT%H:%M:%SZ}  {reference}  {authority}  {by}  "
+            + tr(f"{count} registros, {state}", f"{count} records, {state}")
+        )
+    connection.close()
+
+
+@message_log.command(
+    help=tr(
+        "Recorre toda la bitácora: cada registro es el que se escribió y ninguno falta. Sale con 1 si no.",
+        "Walk the whole log: every record is what was written and none is missing. Exit 1 when not.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.pass_context
+@report_errors
+def verify(context: click.Context, data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+    """Prove the chain."""
+    import asyncio
+
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.steps import DATABASE
+    from gateway.settings.datafolder import DataFolder
+    from serving.storage.database import connect
+
+    folder = DataFolder(data).log
+    reader = LogReader(
+        connect(folder / DATABASE), folder / "bodies", opened_keys(data, settings_file, pin_file)
+    )
+    wrong = asyncio.run(reader.verify_chain())
+    reader.connection.close()
+    if wrong is not None:
+        click.echo(
+            tr(f"el registro {wrong} no es el que se escribió", f"record {wrong} is not what was written")
+        )
+        context.exit(1)
+    click.echo(tr("la cadena está íntegra", "the chain is whole"))
+
+
+@message_log.command(
+    help=tr(
+        "Sella las llaves de la bitácora con otro secreto: el de --new-secret-file, o el del token de software. Nada se "
+        "cifra de nuevo. Después ponga o quite log.secret y reinicie.",
+        "Seal the log's keys with another secret: that of --new-secret-file, or the software token's. Nothing is encrypted "
+        "anew. Then set or unset log.secret and restart.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--new-secret-file", type=click.Path(path_type=Path, exists=True))
+@report_errors
+def rekey(
+    data: Path, pin_file: Path | None, settings_file: Path | None, new_secret_file: Path | None
+) -> None:
+    """Seal the keys with another secret."""
+    from gateway.messagelog.keys import KeySecret
+    from serving.config.secret import SecretSource
+
+    keys = opened_keys(data, settings_file, pin_file)
+    if new_secret_file is None:
+        secret = _token_secret(data, pin_file)
+    else:
+        secret = KeySecret.of_operator(SecretSource(file=str(new_secret_file)).read(os.environ))
+    keys.reseal(secret)
+    record(data, "MESSAGE_LOG_REKEY", "done", [f"+ keys sealed by {secret.by}"])
+    click.echo(tr("las llaves están selladas de nuevo", "the keys are sealed anew"))
+
+
+@message_log.command(
+    "new-keys",
+    help=tr(
+        "Los registros nuevos tienen desde ahora llaves de otro árbol; los que hay quedan como están.",
+        "New records have keys of another tree from now on; those there are stay as they are.",
+    ),
+)
+@DATA
+@PIN
+@SETTINGS
+@report_errors
+def new_keys(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+    """Begin a new tree of keys."""
+    opened_keys(data, settings_file, pin_file).retire()
+    record(data, "MESSAGE_LOG_NEW_KEYS", "done", ["+ keys of a new tree from the next record on"])
+    click.echo(tr("desde el siguiente registro", "from the next record on"))
+
+
+@contextmanager
+def _eraser(data: Path, keys: LogKeys) -> Iterator[Eraser]:
+    from gateway.messagelog.erasure import Eraser
+    from gateway.settings.datafolder import DataFolder
+
+    eraser = Eraser(DataFolder(data).log, keys)
+    try:
+        yield eraser
+    finally:
+        eraser.close()
+
+
+def opened_keys(data: Path, settings_file: Path | None, pin_file: Path | None) -> LogKeys:
+    """The keys of a gateway's message log, opened as its settings say. Raises `LogFailed`."""
+    from gateway.messagelog.keys import KeySecret, LogKeys
+    from gateway.settings import config
+    from gateway.settings.datafolder import DataFolder
+
+    source = config.load(settings_file, os.environ).log.secret
+    keys = LogKeys(DataFolder(data).log_keys)
+    if not keys.exist:
+        raise LookupError(tr(f"{data} no tiene llaves de bitácora", f"{data} has no keys of a message log"))
+    secret = (
+        KeySecret.of_operator(source.read(os.environ)) if source.is_set else _token_secret(data, pin_file)
+    )
+    keys.open(secret, may_make=False)
+    return keys
+
+
+def _token_secret(data: Path, pin_file: Path | None) -> KeySecret:
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.tokens.soft import SoftToken
+    from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret
+
+    token = SoftToken(TokenFolder(data / "token"))
+    token.unlock(read_pin(pin_file))
+    try:
+        return KeySecret.of_token(token.derive_secret(TOKEN_PURPOSE))
+    finally:
+        token.close()
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+def _shown(ids: list[int]) -> str:
+    from gateway.messagelog.keytree import as_ranges
+
+    ranges = as_ranges(ids)
+    said_ranges = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:20])
+    return said_ranges + (f", ... ({len(ranges) - 20} more ranges)" if len(ranges) > 20 else "")

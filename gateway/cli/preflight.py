@@ -1,0 +1,102 @@
+"""``gateway preflight``: a machine against the written targets, in a report that the member signs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.keys import DATA, PIN, open_store, read_pin, stored_configuration
+from serving.cli.commands import report_errors
+
+if TYPE_CHECKING:
+    from schemas.policy import Signature
+
+
+@click.command()
+@DATA
+@PIN
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--url", default="http://127.0.0.1:5588/", show_default=True, help="the gateway's health address"
+)
+@click.option("--targets", type=click.Path(path_type=Path, exists=True), help="other targets, as TOML")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="where the signed report goes; left out: not signed"
+)
+@report_errors
+def preflight(
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    url: str,
+    targets: Path | None,
+    out: Path | None,
+) -> None:
+    """Test this machine for what a gateway needs; exit 1 when a target is not met.
+
+    Processor, memory, disk, clock, ports, names, certificates, timestamping and OCSP authorities, and a backup that is
+    made and restored. With --out the report is signed by the server owner's signing key.
+    """
+    import msgspec
+
+    from gateway.health.preflight import Targets, judge, render_report
+    from gateway.health.preflighting import gather_facts
+    from gateway.settings import config
+
+    wanted = (
+        Targets() if targets is None else msgspec.convert(tomllib.loads(targets.read_text("utf-8")), Targets)
+    )
+    store = open_store(data)
+    server = store.server_id().path()
+    store.close()
+    facts = gather_facts(
+        data, config.load(settings_file, os.environ), stored_configuration(data), url, server
+    )
+    checks = judge(facts, wanted)
+    for check in checks:
+        click.echo(f"{'ok    ' if check.passed else 'FAILED'}  {check.id:12}  {check.target}: {check.found}")
+    if out is not None:
+        from schemas.policy import SignedDocument, render_signed
+
+        raw = render_report(server, datetime.now(UTC), checks)
+        signature = asyncio.run(_sign(data, read_pin(pin_file), raw))
+        out.write_bytes(render_signed(SignedDocument(raw, (signature,))))
+        click.echo(f"signed report: {out}")
+    sys.exit(0 if all(c.passed for c in checks) else 1)
+
+
+async def _sign(data: Path, pin: str, raw: bytes) -> Signature:
+    """The report signed by the active signing key of the server's owner. Raises ValueError without one."""
+    from certs.algorithms import SignatureAlgorithm
+    from certs.certificates import parse_certificate
+    from certs.edges.tokenfiles import TokenFolder
+    from certs.policies import sign_policy
+    from certs.tokens.soft import SoftToken
+    from gateway.keys.model import KeyUsage
+    from gateway.keys.store import KeyConfStore
+
+    store = open_store(data)
+    owner = store.server_id().owner
+    found = [
+        c
+        for c in KeyConfStore(store.database).certificates()
+        if c.usage is KeyUsage.SIGNING and c.active and c.member in (owner, None)
+    ]
+    store.close()
+    if not found:
+        raise ValueError(f"{owner.path()} has no active signing certificate in {data}")
+    token = SoftToken(TokenFolder(data / "token"))
+    token.unlock(pin)
+    try:
+        algorithm = SignatureAlgorithm.for_key(token.public_key(found[0].key_id))
+        parse_certificate(found[0].der)
+        return await sign_policy(raw, token, found[0].key_id, algorithm, found[0].der)
+    finally:
+        token.close()

@@ -1,0 +1,1 @@
+"""Clients of this gateway: their services, descriptions, access rights and groups, kept in one database."""

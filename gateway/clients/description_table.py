@@ -1,0 +1,225 @@
+"""Service descriptions and the services below them, in the database.
+
+What a description says is decided elsewhere (`gateway.descriptions`); here it is kept. A service's identifier is
+unique at its client, whatever describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.clients.model import ServiceType, Validation
+from gateway.clients.records import ChangeRefused, DescriptionRecord, Document, ServiceRecord
+from gateway.rows import client_of, instant, next_id, seconds
+from schemas.identifiers import ServiceId
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.rows import Run
+    from schemas.identifiers import ClientId
+
+_DESCRIPTION = (
+    "SELECT id, client_id, type, url, disabled, notice, refreshed_at, media_type, digest FROM description"
+)
+_SERVICE = (
+    "SELECT client_id, service_code, service_version, description_id, title, url, timeout_s, ssl_auth, validation "
+    "FROM described_service"
+)
+
+
+class DescriptionTable:
+    """Service descriptions, their documents and their services."""
+
+    def __init__(self, rows: Run) -> None:
+        self._rows = rows
+
+    def all(self, client: ClientId | None = None) -> tuple[DescriptionRecord, ...]:
+        """The descriptions of a client, or of all, with their services, in the order they were added."""
+        services: dict[int, list[ServiceRecord]] = {}
+        for service in self.services():
+            services.setdefault(service.description_id, []).append(service)
+        where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
+        found = self._rows(_DESCRIPTION + where + " ORDER BY id", parameters)
+        return tuple(replace(_description(row), services=tuple(services.get(row[0], ()))) for row in found)
+
+    def get(self, number: int) -> DescriptionRecord:
+        """One description. Refused (``service_description_not_found``) when there is none."""
+        found = self._rows(_DESCRIPTION + " WHERE id = ?", (number,))
+        if not found:
+            raise ChangeRefused("service_description_not_found", f"there is no service description {number}")
+        rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
+        services = sorted((_service(row) for row in rows), key=lambda s: s.full_code)
+        return replace(_description(found[0]), services=tuple(services))
+
+    def add(
+        self,
+        client: ClientId,
+        kind: ServiceType,
+        url: str,
+        now: datetime,
+        *,
+        disabled: bool = True,
+        notice: str = "",
+    ) -> DescriptionRecord:
+        """Add a description without services. Whether its URL may be there twice is for the caller to say."""
+        number = next_id(self._rows, "description")
+        self._rows(
+            "INSERT INTO description (id, client_id, type, url, disabled, notice, refreshed_at, media_type, digest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, '', '')",
+            (number, client.path(), kind.value, url, int(disabled), notice, seconds(now)),
+        )
+        return self.get(number)
+
+    def set_url(self, number: int, url: str) -> None:
+        """Where the description comes from."""
+        self._rows("UPDATE description SET url = ? WHERE id = ?", (url, number))
+
+    def set_disabled(self, number: int, *, disabled: bool, notice: str) -> None:
+        """Switch the description's services off, with a notice for callers, or on."""
+        self.get(number)
+        self._rows(
+            "UPDATE description SET disabled = ?, notice = ? WHERE id = ?", (int(disabled), notice, number)
+        )
+
+    def set_document(self, number: int, document: Document, now: datetime) -> None:
+        """Keep the document as it came."""
+        digest = hashlib.sha256(document.content).hexdigest()
+        self._rows(
+            "UPDATE description SET document = ?, media_type = ?, digest = ?, refreshed_at = ? WHERE id = ?",
+            (document.content, document.media_type, digest, seconds(now), number),
+        )
+
+    def set_refreshed(self, number: int, now: datetime) -> None:
+        """The description was read again and had not changed."""
+        self._rows("UPDATE description SET refreshed_at = ? WHERE id = ?", (seconds(now), number))
+
+    def document(self, number: int) -> Document | None:
+        """The stored document, or None when the description has none (REST, or written in a file)."""
+        found = self._rows("SELECT document, media_type FROM description WHERE id = ?", (number,))
+        return None if not found or found[0][0] is None else Document(bytes(found[0][0]), found[0][1])
+
+    def document_of(self, service: ServiceId) -> Document | None:
+        """The stored document that describes a service, or None."""
+        found = self.find_service(service)
+        return None if found is None else self.document(found.description_id)
+
+    def remove(self, number: int) -> None:
+        """Delete a description with its services, and with the endpoints and rights that no other service shares."""
+        record = self.get(number)
+        for service in record.services:
+            self.remove_service(service.id)
+        self._rows("DELETE FROM description WHERE id = ?", (number,))
+
+    # Services
+
+    def services(self, client: ClientId | None = None) -> tuple[ServiceRecord, ...]:
+        """The services of a client, or of all, in the order of their full codes."""
+        where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
+        found = self._rows(_SERVICE + where, parameters)
+        return tuple(sorted((_service(row) for row in found), key=lambda s: (s.id.client, s.full_code)))
+
+    def find_service(self, service: ServiceId) -> ServiceRecord | None:
+        """The service, or None."""
+        found = self._rows(
+            _SERVICE + " WHERE client_id = ? AND service_code = ? AND service_version = ?", _key(service)
+        )
+        return _service(found[0]) if found else None
+
+    def get_service(self, service: ServiceId) -> ServiceRecord:
+        """The service. Refused (``service_not_found``) when there is none."""
+        found = self.find_service(service)
+        if found is None:
+            raise ChangeRefused("service_not_found", f"there is no service {service.path()}")
+        return found
+
+    def add_service(self, service: ServiceRecord) -> None:
+        """Add a service below its description. Refused (``service_already_exists``) when its client has it."""
+        there = self.find_service(service.id)
+        if there is not None:
+            raise ChangeRefused(
+                "service_already_exists",
+                f"service {service.id.path()} is described already, at {there.url}",
+                service.full_code,
+                there.url,
+            )
+        self._rows(
+            "INSERT INTO described_service (client_id, service_code, service_version, description_id, title, url, "
+            "timeout_s, ssl_auth, validation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*_key(service.id), service.description_id, *_settings(service)),
+        )
+
+    def update_service(self, service: ServiceRecord) -> None:
+        """Change title, URL, timeout, TLS verification and message validation to those of the record."""
+        self.get_service(service.id)
+        self._rows(
+            "UPDATE described_service SET title = ?, url = ?, timeout_s = ?, ssl_auth = ?, validation = ? "
+            "WHERE client_id = ? AND service_code = ? AND service_version = ?",
+            (*_settings(service), *_key(service.id)),
+        )
+
+    def move_service(self, service: ServiceId, description_id: int) -> None:
+        """Put a service below another description of its client."""
+        self._rows(
+            "UPDATE described_service SET description_id = ? "
+            "WHERE client_id = ? AND service_code = ? AND service_version = ?",
+            (description_id, *_key(service)),
+        )
+
+    def set_code(self, service: ServiceId, code: str) -> None:
+        """Give a service another code; its endpoints are for the caller to carry along."""
+        self._rows(
+            "UPDATE described_service SET service_code = ? "
+            "WHERE client_id = ? AND service_code = ? AND service_version = ?",
+            (code, *_key(service)),
+        )
+
+    def remove_service(self, service: ServiceId) -> None:
+        """Delete a service; its endpoints and their rights go too unless another version shares the code."""
+        self._rows(
+            "DELETE FROM described_service WHERE client_id = ? AND service_code = ? AND service_version = ?",
+            _key(service),
+        )
+        client, code, _ = _key(service)
+        if not self._rows(
+            "SELECT 1 FROM described_service WHERE client_id = ? AND service_code = ?", (client, code)
+        ):
+            self._rows("DELETE FROM endpoint WHERE client_id = ? AND service_code = ?", (client, code))
+
+
+def _key(service: ServiceId) -> tuple[str, str, str]:
+    return service.client.path(), service.service_code, service.service_version or ""
+
+
+def _settings(service: ServiceRecord) -> tuple[str, str, float, int, str]:
+    return service.title, service.url, service.timeout_s, int(service.ssl_auth), service.validation.value
+
+
+def _service(row: tuple[Any, ...]) -> ServiceRecord:
+    client, code, version, description, title, url, timeout_s, ssl_auth, validation = row
+    return ServiceRecord(
+        ServiceId(client_of(client), code, version or None),
+        description,
+        title,
+        url,
+        timeout_s,
+        bool(ssl_auth),
+        Validation(validation),
+    )
+
+
+def _description(row: tuple[Any, ...]) -> DescriptionRecord:
+    number, client, kind, url, disabled, notice, refreshed_at, media_type, digest = row
+    return DescriptionRecord(
+        number,
+        client_of(client),
+        ServiceType(kind),
+        url,
+        bool(disabled),
+        notice,
+        instant(refreshed_at),
+        media_type,
+        digest,
+    )

@@ -1,0 +1,1 @@
+"""Descriptions of services: OpenAPI and WSDL documents fetched, read and compared."""

@@ -1,0 +1,164 @@
+"""What another reading of a description would change, shown before it is done.
+
+Pure. The words are X-Road's warnings protocol: the first call answers with the warnings, a second one that says it
+ignores them is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway.clients.model import Endpoint, Validation
+from gateway.clients.records import ChangeRefused, ServiceRecord
+from schemas.identifiers import ServiceId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gateway.clients.descriptions.described import ParsedDescription
+    from gateway.clients.records import DescriptionRecord, EndpointRecord
+    from schemas.identifiers import ClientId
+
+DEFAULT_TIMEOUT_S = 60.0
+DEFAULT_NOTICE = "Out of order"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWarning:
+    """Something a person may decide to accept. ``code`` is the admin API's word, ``metadata`` what it is about."""
+
+    code: str
+    metadata: tuple[str, ...]
+
+
+class WarningsFound(ValueError):  # noqa: N818  not an error: a question
+    """The change was not made: it has warnings, and nobody said to ignore them."""
+
+    def __init__(self, warnings: Sequence[ChangeWarning]) -> None:
+        super().__init__("; ".join(f"{w.code}: {', '.join(w.metadata)}" for w in warnings))
+        self.warnings = tuple(warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceChanges:
+    """The services a description has after a reading, and which of them are new or gone."""
+
+    after: tuple[ServiceRecord, ...]
+    added: tuple[ServiceRecord, ...]
+    removed: tuple[ServiceRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointChanges:
+    """Endpoints to add, generated ones to remove, and hand-made ones that the description has now."""
+
+    added: tuple[Endpoint, ...]
+    removed: tuple[EndpointRecord, ...]
+    adopted: tuple[EndpointRecord, ...]
+
+
+def compare_services(
+    client: ClientId, description_id: int, there: Sequence[ServiceRecord], described: ParsedDescription
+) -> ServiceChanges:
+    """What a WSDL's reading changes. A service that stays keeps its URL, timeout and checks; its title is the new one.
+
+    Spec: UG-SS 6.2.
+    """
+    known = {s.id: s for s in there}
+    after: list[ServiceRecord] = []
+    for service in described.services:
+        identifier = ServiceId(client, service.code, service.version)
+        kept = known.get(identifier)
+        after.append(
+            new_service(identifier, description_id, service.url, service.title)
+            if kept is None
+            else replace(kept, title=service.title)
+        )
+    names = {s.id for s in after}
+    return ServiceChanges(
+        tuple(after),
+        tuple(s for s in after if s.id not in known),
+        tuple(s for s in there if s.id not in names),
+    )
+
+
+def compare_endpoints(
+    code: str, there: Iterable[EndpointRecord], described: ParsedDescription
+) -> EndpointChanges:
+    """What an OpenAPI's reading changes; hand-made endpoints stay, and are adopted when the description has them."""
+    records = [e for e in there if not e.endpoint.is_base]
+    wanted = {Endpoint(code, method, path) for method, path in described.operations}
+    known = {e.endpoint for e in records}
+    return EndpointChanges(
+        tuple(e for e in (Endpoint(code, m, p) for m, p in described.operations) if e not in known),
+        tuple(e for e in records if e.generated and e.endpoint not in wanted),
+        tuple(e for e in records if not e.generated and e.endpoint in wanted),
+    )
+
+
+def new_service(identifier: ServiceId, description_id: int, url: str, title: str) -> ServiceRecord:
+    """A service as it is first: a minute's timeout, and TLS verified where there is TLS."""
+    return ServiceRecord(
+        identifier,
+        description_id,
+        title,
+        url,
+        DEFAULT_TIMEOUT_S,
+        ssl_auth=url.startswith("https://"),
+        validation=Validation.OFF,
+    )
+
+
+def service_warnings(changes: ServiceChanges) -> list[ChangeWarning]:
+    """The added and removed services, as warnings."""
+    return _warnings(
+        ("adding_services", [s.full_code for s in changes.added]),
+        ("deleting_services", [s.full_code for s in changes.removed]),
+    )
+
+
+def endpoint_warnings(changes: EndpointChanges) -> list[ChangeWarning]:
+    """The added and removed endpoints, as warnings."""
+    return _warnings(
+        ("adding_endpoints", [f"{e.method} {e.path}" for e in changes.added]),
+        ("deleting_endpoints", [f"{r.endpoint.method} {r.endpoint.path}" for r in changes.removed]),
+    )
+
+
+def finding_warnings(code: str, described: ParsedDescription) -> list[ChangeWarning]:
+    """What the reader found doubtful, as a warning."""
+    return _warnings((code, list(described.warnings)))
+
+
+def _warnings(*found: tuple[str, list[str]]) -> list[ChangeWarning]:
+    return [ChangeWarning(code, tuple(metadata)) for code, metadata in found if metadata]
+
+
+def check_conflicts(
+    services: Iterable[ServiceRecord], others: Sequence[ServiceRecord], *, whole_code: bool
+) -> None:
+    """Refuse services that another description of the client has.
+
+    By code and version for a WSDL (``service_already_exists``), by code alone otherwise (``whole_code``,
+    ``service_code_already_exists``); case does not tell two codes apart.
+    """
+    found: list[str] = []
+    for service in services:
+        for other in others:
+            same_full = other.full_code.lower() == service.full_code.lower()
+            same_code = other.id.service_code.lower() == service.id.service_code.lower()
+            if same_full or (whole_code and same_code):
+                found += [service.full_code, other.url]
+                break
+    if found:
+        code = "service_code_already_exists" if whole_code else "service_already_exists"
+        raise ChangeRefused(
+            code, f"another description of this client has the service {found[0]} already", *found
+        )
+
+
+def check_url_free(url: str, others: Iterable[DescriptionRecord], *, code: str) -> None:
+    """Refuse a URL that another description of the client has."""
+    if any(d.url.lower() == url.lower() for d in others):
+        raise ChangeRefused(code, f"another description of this client comes from {url} already", url)

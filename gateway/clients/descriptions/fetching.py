@@ -1,0 +1,139 @@
+"""Fetching a description from the provider's system, within the policy and its bounds.
+
+No redirect is followed, nothing is decompressed, no cookie or proxy setting is used. The server's certificate is
+proved by this machine's trust store or is, byte for byte, one registered for the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from gateway.clients.descriptions.fetchpolicy import check_address, check_host
+from gateway.clients.records import ChangeRefused, Document
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from gateway.clients.descriptions.fetchpolicy import FetchPolicy
+
+
+class _Resolver(AbstractResolver):
+    """Resolves names and gives only addresses the policy allows."""
+
+    def __init__(self, policy: FetchPolicy) -> None:
+        self._policy = policy
+        self._inner = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        for result in found:
+            check_address(self._policy, host, result["host"])
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connects, and refuses a server whose certificate is not one of those given (None: any the context let in)."""
+
+    def __init__(self, certificates: Collection[bytes] | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._certificates = certificates
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        transport = connection.transport
+        tls = None if transport is None else transport.get_extra_info("ssl_object")
+        wanted = self._certificates
+        if wanted is not None and tls is not None and tls.getpeercert(True) not in wanted:
+            connection.close()
+            raise aiohttp.ClientConnectionError(
+                "the server's certificate is not one of those registered for the client"
+            )
+        return connection
+
+
+async def fetch_description(policy: FetchPolicy, url: str, certificates: Collection[bytes] = ()) -> Document:
+    """The document at ``url``. Refused (``description_download_failed`` and the policy's codes) with the reason."""
+    check_host(policy, url)
+    try:
+        async with asyncio.timeout(policy.timeout_s):
+            try:
+                return await _get(policy, url, certificates, pinned=False)
+            except aiohttp.ClientConnectorCertificateError:
+                if not certificates:
+                    raise
+                return await _get(policy, url, certificates, pinned=True)
+    except TimeoutError as err:
+        raise _failed(url, f"it did not come within {policy.timeout_s:g} s") from err
+    except aiohttp.ClientConnectorCertificateError as err:
+        raise _failed(
+            url,
+            "the server's certificate is neither proved by this machine's trust store nor registered for the client",
+        ) from err
+    except ChangeRefused:
+        raise
+    except (aiohttp.ClientError, OSError, ValueError) as err:
+        raise _failed(url, str(err) or type(err).__name__) from err
+
+
+async def _get(policy: FetchPolicy, url: str, certificates: Collection[bytes], *, pinned: bool) -> Document:
+    trusting = ssl.create_default_context()
+    if pinned or not policy.verify_tls:
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+    async with (
+        aiohttp.ClientSession(
+            connector=_Connector(
+                certificates if pinned else None,
+                resolver=_Resolver(policy),
+                ssl=trusting,
+                force_close=True,
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        ) as session,
+        session.get(url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as answer,
+    ):
+        return await _read(policy, answer, url)
+
+
+async def _read(policy: FetchPolicy, answer: aiohttp.ClientResponse, url: str) -> Document:
+    if answer.status != 200:
+        raise _failed(
+            url, f"the server answered {answer.status}; only 200 is taken, and no redirect is followed"
+        )
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise _failed(url, "the server compressed the document although it was asked not to")
+    content = bytearray()
+    async for chunk in answer.content.iter_any():
+        content += chunk
+        if len(content) > policy.max_bytes:
+            raise ChangeRefused(
+                "description_too_large",
+                f"the document at {url} has more than the {policy.max_bytes} bytes that are accepted",
+                url,
+            )
+    return Document(bytes(content), answer.headers.get("Content-Type", "")[:255])
+
+
+def _failed(url: str, reason: str) -> ChangeRefused:
+    return ChangeRefused(
+        "description_download_failed", f"the document at {url} could not be fetched: {reason}", reason
+    )

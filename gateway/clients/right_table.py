@@ -1,0 +1,259 @@
+"""Endpoints, the rights granted on them, and local groups, in the database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.clients.model import Endpoint
+from gateway.clients.records import ChangeRefused, EndpointRecord, GroupMember, GroupRecord, RightRecord
+from gateway.rows import client_of, instant, next_id, seconds, subject_of
+from schemas.identifiers import LocalGroupId
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.clients.model import Subject
+    from gateway.rows import Run
+    from schemas.identifiers import ClientId
+
+_ENDPOINT = "SELECT id, client_id, service_code, method, path, generated FROM endpoint"
+_RIGHT = (
+    "SELECT e.id, e.client_id, e.service_code, e.method, e.path, e.generated, r.subject_type, r.subject, r.granted_at "
+    "FROM granted_right r JOIN endpoint e ON e.id = r.endpoint_id"
+)
+_GROUP = "SELECT id, client_id, code, description, updated_at FROM client_group"
+
+
+class Endpoints:
+    """Endpoints of services. Each service code has a base endpoint (``*`` ``**``) that stands for the whole."""
+
+    def __init__(self, rows: Run) -> None:
+        self._rows = rows
+
+    def all(
+        self, client: ClientId | None = None, service_code: str | None = None
+    ) -> tuple[EndpointRecord, ...]:
+        """Endpoints, base endpoints among them, in the order of code, path and method."""
+        found = (
+            _endpoint(row)
+            for row in self._rows(_ENDPOINT + " ORDER BY client_id, service_code, path, method", ())
+        )
+        return tuple(
+            e for e in found if client in (None, e.client) and service_code in (None, e.endpoint.service_code)
+        )
+
+    def get(self, number: int) -> EndpointRecord:
+        """One endpoint. Refused (``endpoint_not_found``) when there is none."""
+        found = self._rows(_ENDPOINT + " WHERE id = ?", (number,))
+        if not found:
+            raise ChangeRefused("endpoint_not_found", f"there is no endpoint {number}")
+        return _endpoint(found[0])
+
+    def find(self, client: ClientId, endpoint: Endpoint) -> EndpointRecord | None:
+        """The endpoint by what it is, or None."""
+        found = self._rows(
+            _ENDPOINT + " WHERE client_id = ? AND service_code = ? AND method = ? AND path = ?",
+            (client.path(), endpoint.service_code, endpoint.method, endpoint.path),
+        )
+        return _endpoint(found[0]) if found else None
+
+    def base(self, client: ClientId, service_code: str) -> EndpointRecord:
+        """The endpoint that stands for the whole service. Refused (``base_endpoint_not_found``) without one."""
+        found = self.find(client, Endpoint(service_code))
+        if found is None:
+            raise ChangeRefused("base_endpoint_not_found", f"{client.path()} has no service {service_code}")
+        return found
+
+    def add(self, client: ClientId, endpoint: Endpoint, *, generated: bool) -> EndpointRecord:
+        """Add an endpoint. Refused (``endpoint_already_exists``) when the service has it."""
+        if self.find(client, endpoint) is not None:
+            raise ChangeRefused(
+                "endpoint_already_exists",
+                f"service {endpoint.service_code} has the endpoint {endpoint.method} {endpoint.path} already",
+            )
+        number = next_id(self._rows, "endpoint")
+        self._rows(
+            "INSERT INTO endpoint (id, client_id, service_code, method, path, generated) VALUES (?, ?, ?, ?, ?, ?)",
+            (number, client.path(), endpoint.service_code, endpoint.method, endpoint.path, int(generated)),
+        )
+        return EndpointRecord(number, client, endpoint, generated)
+
+    def ensure(self, client: ClientId, endpoint: Endpoint, *, generated: bool) -> EndpointRecord:
+        """The endpoint, added when it was not there."""
+        return self.find(client, endpoint) or self.add(client, endpoint, generated=generated)
+
+    def update(self, number: int, method: str, path: str) -> EndpointRecord:
+        """Change a hand-made endpoint; its rights stay. Refused (``illegal_generated_endpoint_update``) otherwise."""
+        record = self.get(number)
+        if record.generated:
+            raise ChangeRefused(
+                "illegal_generated_endpoint_update", "the endpoint comes from the service's description"
+            )
+        changed = Endpoint(record.endpoint.service_code, method, path)
+        there = self.find(record.client, changed)
+        if there is not None and there.id != number:
+            raise ChangeRefused("endpoint_already_exists", f"the endpoint {method} {path} is there already")
+        self._rows("UPDATE endpoint SET method = ?, path = ? WHERE id = ?", (method, path, number))
+        return replace(record, endpoint=changed)
+
+    def set_generated(self, number: int, *, generated: bool) -> None:
+        """Whether the endpoint goes with the description."""
+        self._rows("UPDATE endpoint SET generated = ? WHERE id = ?", (int(generated), number))
+
+    def set_code(self, client: ClientId, old: str, new: str) -> None:
+        """Carry every endpoint, and so every right, of a service to its new code."""
+        self._rows(
+            "UPDATE endpoint SET service_code = ? WHERE client_id = ? AND service_code = ?",
+            (new, client.path(), old),
+        )
+
+    def remove(self, number: int) -> None:
+        """Delete an endpoint and its rights."""
+        self._rows("DELETE FROM endpoint WHERE id = ?", (number,))
+
+
+class RightTable:
+    """Who may use which endpoint."""
+
+    def __init__(self, rows: Run) -> None:
+        self._rows = rows
+
+    def all(
+        self,
+        client: ClientId | None = None,
+        *,
+        subject: Subject | None = None,
+        endpoint_id: int | None = None,
+    ) -> tuple[RightRecord, ...]:
+        """Rights of a provider, of a subject, on an endpoint, or all."""
+        found = (_right(row) for row in self._rows(_RIGHT + " ORDER BY e.id, r.subject_type, r.subject", ()))
+        return tuple(
+            r
+            for r in found
+            if client in (None, r.endpoint.client)
+            and subject in (None, r.subject)
+            and endpoint_id in (None, r.endpoint.id)
+        )
+
+    def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:
+        """Grant a right. Refused (``duplicate_accessright``) when it is held."""
+        if self.all(subject=subject, endpoint_id=endpoint.id):
+            raise ChangeRefused(
+                "duplicate_accessright",
+                f"{subject} has this right on {endpoint.endpoint.service_code} already",
+            )
+        self._rows(
+            "INSERT INTO granted_right (endpoint_id, subject_type, subject, granted_at) VALUES (?, ?, ?, ?)",
+            (endpoint.id, subject.object_type, subject.path(), seconds(now)),
+        )
+        return RightRecord(endpoint, subject, instant(seconds(now)))
+
+    def revoke(self, endpoint: EndpointRecord, subject: Subject) -> None:
+        """Take a right back. Refused (``accessright_not_found``) when it was not held."""
+        if not self.all(subject=subject, endpoint_id=endpoint.id):
+            raise ChangeRefused(
+                "accessright_not_found", f"{subject} has no right on {endpoint.endpoint.service_code} here"
+            )
+        self._rows(
+            "DELETE FROM granted_right WHERE endpoint_id = ? AND subject_type = ? AND subject = ?",
+            (endpoint.id, subject.object_type, subject.path()),
+        )
+
+
+class LocalGroupTable:
+    """Local groups of clients."""
+
+    def __init__(self, rows: Run) -> None:
+        self._rows = rows
+
+    def all(self, owner: ClientId | None = None) -> tuple[GroupRecord, ...]:
+        """The groups of a client, or of all, with their members."""
+        members: dict[int, list[GroupMember]] = {}
+        for group, member, added_at in self._rows(
+            "SELECT group_id, member, added_at FROM client_group_member ORDER BY group_id, member", ()
+        ):
+            members.setdefault(group, []).append(GroupMember(client_of(member), instant(added_at)))
+        found = self._rows(_GROUP + " ORDER BY client_id, code", ())
+        groups = (replace(_group(row), members=tuple(members.get(row[0], ()))) for row in found)
+        return tuple(g for g in groups if owner in (None, g.owner))
+
+    def get(self, number: int) -> GroupRecord:
+        """One group. Refused (``local_group_not_found``) when there is none."""
+        found = next((g for g in self.all() if g.id == number), None)
+        if found is None:
+            raise ChangeRefused("local_group_not_found", f"there is no local group {number}")
+        return found
+
+    def add(self, owner: ClientId, code: str, description: str, now: datetime) -> GroupRecord:
+        """Make a group. Refused (``local_group_code_already_exists``) when its owner has one of this code."""
+        if any(g.code == code for g in self.all(owner)):
+            raise ChangeRefused(
+                "local_group_code_already_exists", f"{owner.path()} has a group {code} already"
+            )
+        number = next_id(self._rows, "group")
+        self._rows(
+            "INSERT INTO client_group (id, client_id, code, description, updated_at) VALUES (?, ?, ?, ?, ?)",
+            (number, owner.path(), code, description, seconds(now)),
+        )
+        return self.get(number)
+
+    def set_description(self, number: int, description: str, now: datetime) -> None:
+        """Say otherwise what the group is for."""
+        self.get(number)
+        self._rows(
+            "UPDATE client_group SET description = ?, updated_at = ? WHERE id = ?",
+            (description, seconds(now), number),
+        )
+
+    def remove(self, number: int) -> None:
+        """Delete a group with the rights granted to it."""
+        group = self.get(number)
+        self._rows(
+            "DELETE FROM granted_right WHERE subject_type = ? AND subject = ? "
+            "AND endpoint_id IN (SELECT id FROM endpoint WHERE client_id = ?)",
+            (LocalGroupId.object_type, group.code, group.owner.path()),
+        )
+        self._rows("DELETE FROM client_group WHERE id = ?", (number,))
+
+    def add_member(self, number: int, member: ClientId, now: datetime) -> None:
+        """Put a client in. Refused (``local_group_member_already_exists``) when it is in."""
+        group = self.get(number)
+        if member in {m.id for m in group.members}:
+            raise ChangeRefused(
+                "local_group_member_already_exists", f"{member.path()} is in group {group.code} already"
+            )
+        self._rows(
+            "INSERT INTO client_group_member (group_id, member, added_at) VALUES (?, ?, ?)",
+            (number, member.path(), seconds(now)),
+        )
+        self._touch(number, now)
+
+    def remove_member(self, number: int, member: ClientId, now: datetime) -> None:
+        """Take a client out. Refused (``local_group_member_not_found``) when it is not in."""
+        group = self.get(number)
+        if member not in {m.id for m in group.members}:
+            raise ChangeRefused(
+                "local_group_member_not_found", f"{member.path()} is not in group {group.code}"
+            )
+        self._rows(
+            "DELETE FROM client_group_member WHERE group_id = ? AND member = ?", (number, member.path())
+        )
+        self._touch(number, now)
+
+    def _touch(self, number: int, now: datetime) -> None:
+        self._rows("UPDATE client_group SET updated_at = ? WHERE id = ?", (seconds(now), number))
+
+
+def _endpoint(row: tuple[Any, ...]) -> EndpointRecord:
+    number, client, code, method, path, generated = row
+    return EndpointRecord(number, client_of(client), Endpoint(code, method, path), bool(generated))
+
+
+def _right(row: tuple[Any, ...]) -> RightRecord:
+    return RightRecord(_endpoint(row[:6]), subject_of(row[6], row[7]), instant(row[8]))
+
+
+def _group(row: tuple[Any, ...]) -> GroupRecord:
+    number, owner, code, description, updated_at = row
+    return GroupRecord(number, client_of(owner), code, description, instant(updated_at))

@@ -1,0 +1,1 @@
+"""Messages held against the descriptions of the services they call."""

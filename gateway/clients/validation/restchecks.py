@@ -1,0 +1,215 @@
+"""A REST service's messages against its OpenAPI description. Pure.
+
+Checked: that the path and method are described, parameters in path and query, the body's media type and, for JSON, its
+schema; of answers the status, the media type and the schema. Findings name places and rules, never values.
+
+Spec: OpenAPI 3.0.3 (schemas by JSON Schema draft 4 with ``nullable``), OpenAPI 3.1.0 (JSON Schema 2020-12).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from gateway.clients.descriptions.openapi import METHODS, read_openapi, resolve
+from gateway.clients.records import ChangeRefused
+
+MAX_FINDINGS = 5
+_MASK = "(value)"
+
+
+@dataclass
+class RestChecks:
+    """What requests and answers of one REST service must look like."""
+
+    document: dict[str, Any]
+    _validators: dict[int, Any] = field(default_factory=dict)
+
+    def check_request(
+        self, method: str, target: str, content_type: str | None, body: bytes
+    ) -> tuple[str, ...]:
+        """What is wrong with a request; empty when nothing is. ``target`` is the path and query after the service code."""
+        found = self._operation(method, target)
+        if isinstance(found, str):
+            return (found,)
+        item, operation, path_values = found
+        findings: list[str] = []
+        query = parse_qs(target.partition("?")[2], keep_blank_values=True)
+        parameters = [
+            self._resolved(p) for p in (*item.get("parameters", ()), *operation.get("parameters", ()))
+        ]
+        for parameter in parameters:
+            findings += self._parameter(parameter, path_values, query)
+        wanted = self._resolved(operation.get("requestBody"))
+        if wanted:
+            if body:
+                findings += self._content(wanted.get("content", {}), content_type, body, "body")
+            elif wanted.get("required"):
+                findings.append("the body is missing")
+        return tuple(findings[:MAX_FINDINGS])
+
+    def check_response(
+        self, method: str, target: str, status: int, content_type: str | None, body: bytes
+    ) -> tuple[str, ...]:
+        """What is wrong with an answer; empty when nothing is."""
+        found = self._operation(method, target)
+        if isinstance(found, str):
+            return ()
+        responses = found[1].get("responses", {})
+        wanted = next(
+            (responses[k] for k in (str(status), f"{status // 100}XX", "default") if k in responses), None
+        )
+        if wanted is None:
+            return (f"the status {status} is not described; {', '.join(map(str, responses))} are",)
+        content = self._resolved(wanted).get("content", {})
+        if not body or not content or method == "HEAD":
+            return ()
+        return self._content(content, content_type, body, "answer")[:MAX_FINDINGS]
+
+    def _operation(
+        self, method: str, target: str
+    ) -> str | tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+        path = target.partition("?")[0] or "/"
+        if not path.startswith("/"):
+            path = f"/{path}"
+        matches = []
+        for template, item in self.document.get("paths", {}).items():
+            values = _match(template, path)
+            if values is not None:
+                matches.append((len(values), template, self._resolved(item), values))
+        for _, _, item, values in sorted(matches, key=lambda m: m[:2]):
+            if method.lower() in METHODS and method.lower() in item:
+                return item, item[method.lower()], values
+        if matches:
+            return f"{method} is not described for {matches[0][1]}"
+        return "no path of the description fits the request"
+
+    def _parameter(
+        self, parameter: dict[str, Any], path_values: dict[str, str], query: dict[str, list[str]]
+    ) -> list[str]:
+        name, place = parameter.get("name", ""), parameter.get("in")
+        if place == "path":
+            values = [path_values[name]] if name in path_values else []
+        elif place == "query":
+            values = query.get(name, [])
+        else:
+            return []
+        if not values:
+            return [f"the {place} parameter {name} is missing"] if parameter.get("required") else []
+        schema = self._resolved(parameter.get("schema"))
+        if not schema:
+            return []
+        if schema.get("type") == "array":
+            return []  # styles and delimiters of lists differ; their elements are the service's to check
+        return [
+            f"the {place} parameter {name}: {finding}"
+            for value in values
+            for finding in self._schema(schema, _coerced(schema, value))
+        ]
+
+    def _content(
+        self, content: dict[str, Any], content_type: str | None, body: bytes, what: str
+    ) -> tuple[str, ...]:
+        essence = (content_type or "").partition(";")[0].strip().lower()
+        media = next((content[k] for k in content if _media_fits(k, essence)), None)
+        if media is None:
+            return (f"the {what} is {essence or 'of no type'}; {', '.join(content)} is described",)
+        schema = media.get("schema")
+        if not schema or not (essence.endswith(("/json", "+json"))):
+            return ()
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return (f"the {what} is not JSON",)
+        return tuple(f"{what}{finding}" for finding in self._schema(schema, value))
+
+    def _schema(self, schema: dict[str, Any], value: object) -> list[str]:
+        validator = self._validators.get(id(schema))
+        if validator is None:
+            validator = self._validators[id(schema)] = self._compile(schema)
+        found = []
+        for error in validator.iter_errors(value):
+            place = "".join(f"/{step}" for step in error.instance_path)
+            found.append(f"{place}: {error.message}"[:300])
+            if len(found) == MAX_FINDINGS:
+                break
+        return found
+
+    def _compile(self, schema: dict[str, Any]) -> Any:
+        old = self.document["openapi"].startswith("3.0")
+        whole = {**schema, "components": self.document.get("components", {})}
+        import jsonschema_rs  # 3 MiB that a gateway without such a service never touches
+
+        kind: Any = jsonschema_rs.Draft4Validator if old else jsonschema_rs.Draft202012Validator
+        return kind(_with_nulls(whole) if old else whole, mask=_MASK)
+
+    def _resolved(self, value: Any) -> dict[str, Any]:
+        while isinstance(value, dict) and isinstance(value.get("$ref"), str):
+            value = resolve(self.document, value["$ref"])
+        return value if isinstance(value, dict) else {}
+
+
+def build_rest_checks(openapi: bytes) -> RestChecks:
+    """The checks of a service. Refused (``validation_not_possible``) when its description does not allow any."""
+    checks = RestChecks(read_openapi(openapi))
+    schemas = checks.document.get("components", {}).get("schemas", {})
+    for name, schema in schemas.items() if isinstance(schemas, dict) else ():
+        try:
+            checks._compile(schema)
+        except (ValueError, TypeError) as err:
+            detail = f"the schema {name} cannot be compiled: {str(err).splitlines()[0][:200]}"
+            raise ChangeRefused("validation_not_possible", detail, detail) from err
+    return checks
+
+
+def _match(template: str, path: str) -> dict[str, str] | None:
+    wanted, found = template.split("/"), path.split("/")
+    if len(wanted) != len(found):
+        return None
+    values: dict[str, str] = {}
+    for name, value in zip(wanted, found, strict=True):
+        if name.startswith("{") and name.endswith("}"):
+            if not value:
+                return None
+            values[name[1:-1]] = unquote(value)
+        elif name != unquote(value):
+            return None
+    return values
+
+
+def _coerced(schema: dict[str, Any], value: str) -> object:
+    """A parameter as the value its schema speaks of; text that is none stays text, and the schema says so."""
+    kinds = schema.get("type")
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        try:
+            if kind == "integer":
+                return int(value)
+            if kind == "number":
+                return float(value)
+        except ValueError:
+            continue
+        if kind == "boolean" and value in ("true", "false"):
+            return value == "true"
+    return value
+
+
+def _media_fits(pattern: str, essence: str) -> bool:
+    described = pattern.partition(";")[0].strip().lower()
+    kind, _, sub = described.partition("/")
+    return described in ("*/*", essence) or (sub == "*" and essence.startswith(f"{kind}/"))
+
+
+def _with_nulls(schema: Any) -> Any:
+    """A copy in which OpenAPI 3.0's ``nullable`` is said as JSON Schema says it."""
+    if isinstance(schema, list):
+        return [_with_nulls(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {name: _with_nulls(value) for name, value in schema.items()}
+    if copy.get("nullable") is True and isinstance(copy.get("type"), str):
+        copy["type"] = [copy["type"], "null"]
+        if isinstance(copy.get("enum"), list) and None not in copy["enum"]:
+            copy["enum"] = [*copy["enum"], None]
+    return copy

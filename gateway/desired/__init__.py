@@ -1,0 +1,1 @@
+"""One file that says what a gateway's configuration shall be, and how it is put into force."""

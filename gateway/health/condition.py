@@ -1,0 +1,112 @@
+"""The condition a running gateway is in: what stands in the way of an exchange now, and what will."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from gateway.clients.model import ServerConf
+    from gateway.edges.configuration import ConfigurationClient
+    from gateway.edges.revocation import OwnRevocation
+    from gateway.health.diagnosis import Diagnosis
+    from gateway.keys.identities import OwnIdentities
+    from gateway.keys.store import KeyConfStore
+    from gateway.keys.tokens import Tokens
+    from gateway.messagelog.store import MessageLog
+    from gateway.messagelog.timestamper import Timestamper
+    from schemas.identifiers import ClientId
+
+
+TOKEN_ANSWERS_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Looks at the parts that exchanges rest on. ``ended`` names a loop that ended, which none should."""
+
+    configuration: ConfigurationClient
+    serverconf: Callable[[], ServerConf]
+    keyconf: KeyConfStore
+    tokens: Tokens
+    identities: OwnIdentities
+    revocation: OwnRevocation
+    log: MessageLog
+    timestamper: Timestamper
+    ended: Callable[[], str | None]
+
+    async def problems(self, now: datetime) -> list[str]:
+        """What stands in the way of an exchange right now, each with what to do."""
+        return [*await self._closed_tokens(), *self._missing_proofs(now)]
+
+    async def _closed_tokens(self) -> list[str]:
+        """Tokens that hold a key in use and cannot be used themselves."""
+        used = {c.key_id for c in self.keyconf.certificates() if c.active}
+        found: list[str] = []
+        for token_id in sorted({k.token_id for k in self.keyconf.list_keys() if k.id in used}):
+            try:
+                async with asyncio.timeout(TOKEN_ANSWERS_S):
+                    failure = await self.tokens.failure(token_id)
+            except TimeoutError:
+                failure = f"the token {token_id} has not said within {TOKEN_ANSWERS_S:g} s how it stands"
+            if failure is not None:
+                found.append(failure)
+        return found
+
+    def _missing_proofs(self, now: datetime) -> list[str]:
+        configuration = self.configuration.current
+        if configuration is None:
+            return [f"no global configuration yet: {self.configuration.last_failure or 'not fetched so far'}"]
+        checks: list[Callable[[], object]] = [
+            functools.partial(configuration.check_fresh, now),
+            functools.partial(self.log.check_accepting, now),
+            functools.partial(self.identities.authentication_ocsp, now),
+            *(functools.partial(self.identities.signing, member, now) for member in self._members()),
+        ]
+        found: list[str] = []
+        for check in checks:
+            try:
+                check()
+            except Fault as fault:
+                found.append(fault.detail)
+        ended = self.ended()
+        if ended is not None:
+            found.append(f"the loop {ended!r} has ended; restart the gateway and report its log")
+        return found
+
+    async def diagnosis(self, now: datetime) -> Diagnosis:
+        """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
+        sources = Sources(
+            self.keyconf,
+            self.tokens,
+            self._members,
+            lambda: self.configuration.current,
+            lambda: self.configuration.last_failure,
+            self.revocation.in_hand,
+            self._timestamping,
+        )
+        return await diagnose_now(sources, now)
+
+    def _members(self) -> list[ClientId]:
+        return sorted({c.id.member for c in self.serverconf().clients})
+
+    def _timestamping(self) -> Timestamping:
+        stamper = self.timestamper
+        # What an authority signed goes before what a server said in passing, which is known from the start.
+        offset, source = stamper.clock or self.configuration.clock or (None, "")
+        return Timestamping(
+            stamper.failing_since,
+            stamper.last_failure,
+            timedelta(seconds=stamper.acceptable_failure_s),
+            offset,
+            source,
+        )

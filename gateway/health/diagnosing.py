@@ -1,0 +1,196 @@
+"""Gathering what a diagnosis rests on, from a running gateway's parts or from its folder."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cryptography import x509 as _x509
+from cryptography.x509 import ocsp as _ocsp
+
+from certs.certificates import parse_certificate
+from certs.verify import chain as chains
+from certs.verify import ocsp
+from gateway.edges.revocation import authority_urls
+from gateway.health.diagnosis import CertificateFacts, Diagnosis, DiagnosisFacts, OcspFacts, diagnose
+from gateway.keys.model import KeyUsage
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.keys.model import Key, KeyCertificate
+    from gateway.keys.store import KeyConfStore
+    from schemas.identifiers import ClientId
+
+    # The response in hand for a certificate, and how asking for a new one failed last.
+    Responses = Callable[[_x509.Certificate], tuple[bytes | None, str | None]]
+
+TLS = "TLS"
+
+
+def certificate_facts(
+    certificates: Sequence[KeyCertificate],
+    keys: Sequence[Key],
+    configuration: TrustedConfiguration | None,
+    responses: Responses,
+    now: datetime,
+) -> tuple[CertificateFacts, ...]:
+    """What is known of every active certificate."""
+    tokens = {key.id: key.token_id for key in keys}
+    return tuple(
+        _facts(own, tokens.get(own.key_id, ""), configuration, responses, now)
+        for own in certificates
+        if own.active
+    )
+
+
+def _facts(
+    own: KeyCertificate,
+    token_id: str,
+    configuration: TrustedConfiguration | None,
+    responses: Responses,
+    now: datetime,
+) -> CertificateFacts:
+    certificate = parse_certificate(own.der)
+    purpose, unusable = TLS, None
+    found: list[OcspFacts] = []
+    if configuration is not None:
+        try:
+            if own.usage is KeyUsage.SIGNING:
+                member = own.member or configuration.member_of_signing_certificate(
+                    certificate, configuration.instance
+                )
+                purpose = member.path()
+            at = min(max(now, certificate.not_valid_before_utc), certificate.not_valid_after_utc)
+            path = chains.verify_chain(certificate, (), configuration, configuration.instance, at)
+            found = [_response(c, i, configuration, responses, now) for c, i in itertools.pairwise(path)]
+        except Fault as fault:
+            unusable = fault.detail
+    return CertificateFacts(
+        purpose,
+        certificate.subject.rfc4514_string(),
+        certificate.issuer.rfc4514_string(),
+        str(certificate.serial_number),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        token_id,
+        unusable,
+        tuple(found),
+        own.renewal_error,
+    )
+
+
+def _response(
+    certificate: _x509.Certificate,
+    issuer: _x509.Certificate,
+    configuration: TrustedConfiguration,
+    responses: Responses,
+    now: datetime,
+) -> OcspFacts:
+    der, failure = responses(certificate)
+    urls = tuple(i.url for i in configuration.ocsp_infos(issuer)) + tuple(authority_urls(certificate))
+    subject = certificate.subject.rfc4514_string()
+    if der is None:
+        return OcspFacts(subject, urls=urls, fetch_failure=failure)
+    try:
+        response = _ocsp.load_der_ocsp_response(der)
+        single = next(iter(response.responses))
+        this_update, next_update = single.this_update_utc, single.next_update_utc
+    except (ValueError, StopIteration) as err:
+        return OcspFacts(subject, urls=urls, refusal=f"the stored response cannot be read: {err}")
+    name = response.responder_name
+    responder = name.rfc4514_string() if name else (response.responder_key_hash or b"").hex()
+    try:
+        # Judged when it was fresh: whether it is fresh now shows in how long it is good.
+        status = ocsp.check_response(der, certificate, issuer, configuration, this_update)
+    except Fault as fault:
+        return OcspFacts(subject, responder, urls, this_update, next_update, None, fault.detail, failure)
+    until = ocsp.good_until(status, configuration)
+    responder = status.responder.subject.rfc4514_string()
+    ahead = (this_update - now).total_seconds()
+    refusal = None
+    if ahead > 60:
+        refusal = f"its thisUpdate lies {ahead:.0f} s ahead of this server's clock"
+    return OcspFacts(subject, responder, urls, this_update, next_update, until, refusal, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamping:
+    """How timestamping goes: since when it fails, and how far this clock is from the authority's."""
+
+    failing_since: datetime | None = None
+    failure: str = ""
+    acceptable: timedelta = timedelta(0)
+    clock_offset_s: float | None = None
+    clock_source: str = ""
+
+
+class TokenFailures(Protocol):
+    """Knows what keeps tokens from being used."""
+
+    async def failure(self, token_id: str) -> str | None:
+        """What does; None when nothing does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a running gateway, or a stopped one's folder, keeps what a diagnosis rests on."""
+
+    keyconf: KeyConfStore
+    tokens: TokenFailures
+    members: Callable[[], Sequence[ClientId]]
+    configuration: Callable[[], TrustedConfiguration | None]
+    configuration_failure: Callable[[], str | None]
+    responses: Responses
+    timestamping: Callable[[], Timestamping] = Timestamping
+
+
+async def diagnose_now(sources: Sources, now: datetime) -> Diagnosis:
+    """Everything that is wrong at this moment."""
+    return diagnose(await gather_facts(sources, now), now)
+
+
+async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
+    """What is known at this moment."""
+    configuration = sources.configuration()
+    stamping = sources.timestamping()
+    failures = {t.id: await sources.tokens.failure(t.id) for t in sources.keyconf.tokens()}
+    return DiagnosisFacts(
+        purposes=(TLS, *(m.path() for m in sources.members())),
+        certificates=certificate_facts(
+            sources.keyconf.certificates(), sources.keyconf.list_keys(), configuration, sources.responses, now
+        ),
+        token_failures={token_id: failure for token_id, failure in failures.items() if failure},
+        configuration_expires_at=None if configuration is None else configuration.expires_at,
+        configuration_failure=sources.configuration_failure(),
+        timestamps_failing_since=stamping.failing_since,
+        timestamps_failure=stamping.failure,
+        timestamps_acceptable=stamping.acceptable,
+        clock_offset_s=stamping.clock_offset_s,
+        clock_source=stamping.clock_source,
+    )
+
+
+def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """A diagnosis for programs, texts in both languages included."""
+    return {
+        "at": diagnosis.at.isoformat(),
+        "stops_at": diagnosis.stops_at.isoformat() if diagnosis.stops_at else None,
+        "findings": [
+            {
+                "code": f.code,
+                "severity": f.severity.value,
+                "subject": f.subject,
+                "stops_at": f.stops_at.isoformat() if f.stops_at else None,
+                "values": dict(f.values),
+                "es": dict(zip(("what", "do"), f.say("es"), strict=True)),
+                "en": dict(zip(("what", "do"), f.say("en"), strict=True)),
+            }
+            for f in diagnosis.findings
+        ],
+    }

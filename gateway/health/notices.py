@@ -1,0 +1,116 @@
+"""Which notices to send: what a diagnosis newly finds, what it no longer finds, and what is still wrong after a day. Pure.
+
+A notice is told once when its finding appears or grows worse, again after ``repeat``, and once more when it is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.health.diagnosis import Severity
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from gateway.health.diagnosis import Diagnosis, Finding
+
+RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorNotice:
+    """Something to tell a person: a code, how bad it is, and the words in both languages."""
+
+    code: str
+    severity: str
+    subject: str
+    es: str
+    en: str
+    at: datetime
+    stops_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredNotice:
+    """What was told of a finding, and when."""
+
+    severity: Severity
+    at: datetime
+    finding: Finding
+
+
+Key = tuple[str, str]
+
+
+def decide_notices(
+    diagnosis: Diagnosis, told: dict[Key, DeliveredNotice], repeat: timedelta
+) -> tuple[tuple[OperatorNotice, ...], dict[Key, DeliveredNotice]]:
+    """The notices of a diagnosis after what was told before, and what has been told then."""
+    order = list(Severity)
+    present = {
+        (f.code, f"{f.subject} {f.values.get('certificate', '')}".strip()): f for f in diagnosis.findings
+    }
+    notices: list[OperatorNotice] = []
+    following: dict[Key, DeliveredNotice] = {}
+    for key, finding in present.items():
+        before = told.get(key)
+        worse = before is not None and order.index(finding.severity) < order.index(before.severity)
+        if before is None or worse or diagnosis.at - before.at >= repeat:
+            notices.append(_notice(finding, diagnosis.at))
+            following[key] = DeliveredNotice(finding.severity, diagnosis.at, finding)
+        else:
+            following[key] = before
+    for key, before in told.items():
+        if key not in present:
+            notices.append(_resolved(before.finding, diagnosis.at))
+    return tuple(notices), following
+
+
+def event_notice(kind: str, subject: str, detail: str, at: datetime) -> OperatorNotice:
+    """A notice of something that happened, such as a renewal or a refused request."""
+    es, en = _EVENTS.get(kind, ("{subject}: {detail}", "{subject}: {detail}"))
+    values = {"subject": subject, "detail": detail}
+    return OperatorNotice(
+        kind, Severity.NOTICE.value, subject, es.format_map(values), en.format_map(values), at
+    )
+
+
+_EVENTS = {
+    "certificate-renewed": (
+        "El certificado {subject} se renovó; el nuevo es {detail}.",
+        "The certificate {subject} was renewed; the new one is {detail}.",
+    ),
+    "certificate-activated": (
+        "El certificado renovado {subject} está en uso ({detail}).",
+        "The renewed certificate {subject} is in use ({detail}).",
+    ),
+    "certificate-registered": (
+        "El certificado {subject} quedó registrado.",
+        "The certificate {subject} is registered now.",
+    ),
+    "renewal-failed": (
+        "La renovación de {subject} falló: {detail}",
+        "The renewal of {subject} failed: {detail}",
+    ),
+    "request-refused": (
+        "El servidor central rechazó una solicitud sobre {subject}: {detail}",
+        "The central server refused a request about {subject}: {detail}",
+    ),
+}
+
+
+def _notice(finding: Finding, at: datetime) -> OperatorNotice:
+    es, en = (" ".join(finding.say(language)) for language in ("es", "en"))
+    return OperatorNotice(finding.code, finding.severity.value, finding.subject, es, en, at, finding.stops_at)
+
+
+def _resolved(finding: Finding, at: datetime) -> OperatorNotice:
+    return OperatorNotice(
+        finding.code,
+        RESOLVED,
+        finding.subject,
+        f"Resuelto: {finding.say('es')[0]}",
+        f"Resolved: {finding.say('en')[0]}",
+        at,
+    )

@@ -1,0 +1,153 @@
+"""Sending notices by mail and by webhook; a notice that cannot be sent is tried again and never holds anything up.
+
+A webhook gets JSON with ``X-Sacbe-Signature: sha256=...``, the HMAC of the body under the secret both sides know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import smtplib
+from collections import deque
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from gateway.health.notices import DeliveredNotice, OperatorNotice, decide_notices, event_notice
+from serving.mail import deliver
+from serving.process.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from gateway.health.diagnosis import Diagnosis
+    from gateway.health.notices import Key
+    from gateway.settings.config import NoticeSettings
+
+log = logging.getLogger("gateway.health.notices")
+
+_WAITING = 1000
+_TIMEOUT_S = 20
+
+
+class Notifier:
+    """The notices of one server, whose name stands in every one."""
+
+    def __init__(
+        self,
+        settings: NoticeSettings,
+        server: str,
+        session: aiohttp.ClientSession,
+        now: Callable[[], datetime],
+        environ: Mapping[str, str],
+    ) -> None:
+        self._settings = settings
+        self.server = server
+        self._session = session
+        self._now = now
+        self._environ = environ
+        self._pace = Pace()
+        self._told: dict[Key, DeliveredNotice] = {}
+        self._waiting: deque[tuple[str, OperatorNotice]] = deque(maxlen=_WAITING)
+        self.last_failure: str | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self._settings.webhook_url or self._settings.recipients)
+
+    def reconfigure(self, settings: NoticeSettings) -> None:
+        """Tell others, or at other times."""
+        self._settings = settings
+        self._pace.changed()
+
+    def tell(self, kind: str, subject: str, detail: str) -> None:
+        """Tell of something that happened; it is sent soon."""
+        self._queue(event_notice(kind, subject, detail, self._now()))
+
+    def look(self, diagnosis: Diagnosis) -> None:
+        """Tell what a diagnosis newly finds, or finds no longer."""
+        repeat = timedelta(seconds=self._settings.repeat_s)
+        notices, self._told = decide_notices(diagnosis, self._told, repeat)
+        for notice in notices:
+            self._queue(notice)
+
+    async def run(self, diagnose: Callable[[], Awaitable[Diagnosis]]) -> None:
+        """Diagnose and send for ever."""
+        while True:
+            if self.is_set:
+                self.look(await diagnose())
+                await self.send_waiting()
+            await self._pace.pause(lambda: self._settings.check_s)
+
+    async def send_waiting(self) -> int:
+        """Send what waits; how many notices are still waiting afterwards."""
+        for _ in range(len(self._waiting)):
+            way, notice = self._waiting.popleft()
+            try:
+                await (self._post(notice) if way == "webhook" else self._mail(notice))
+            except (OSError, smtplib.SMTPException, aiohttp.ClientError, TimeoutError, ValueError) as err:
+                self.last_failure = f"{way}: {err or type(err).__name__}"
+                log.warning("notice not sent", extra={"event": "notice", "way": way, "reason": str(err)})
+                self._waiting.append((way, notice))
+        return len(self._waiting)
+
+    async def send_test_mail(self, recipient: str) -> None:
+        """A mail that shows that mails arrive. Raises OSError or `smtplib.SMTPException` when they do not."""
+        message = self._message("prueba / test", "Correo de prueba. This is a test mail.", (recipient,))
+        await asyncio.to_thread(self._deliver, message)
+
+    def _queue(self, notice: OperatorNotice) -> None:
+        log.warning("notice", extra={"event": "notice", "code": notice.code, "text": notice.en})
+        if self._settings.webhook_url:
+            self._waiting.append(("webhook", notice))
+        if self._settings.recipients:
+            self._waiting.append(("mail", notice))
+
+    async def _post(self, notice: OperatorNotice) -> None:
+        body = json.dumps(
+            {
+                "server": self.server,
+                "code": notice.code,
+                "severity": notice.severity,
+                "subject": notice.subject,
+                "at": notice.at.isoformat(),
+                "stops_at": notice.stops_at.isoformat() if notice.stops_at else None,
+                "es": notice.es,
+                "en": notice.en,
+            },
+            ensure_ascii=False,
+        ).encode()
+        headers = {"Content-Type": "application/json"}
+        if self._settings.webhook_secret.is_set:
+            key = self._settings.webhook_secret.read(self._environ).encode()
+            headers["X-Sacbe-Signature"] = f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
+        async with self._session.post(
+            self._settings.webhook_url,
+            data=body,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+        ) as answer:
+            if not 200 <= answer.status < 300:
+                raise ValueError(f"the webhook answered HTTP {answer.status}; 2xx was expected")
+
+    async def _mail(self, notice: OperatorNotice) -> None:
+        text = f"{notice.es}\n\n{notice.en}\n\n{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
+        message = self._message(f"{notice.severity}: {notice.code}", text, self._settings.recipients)
+        await asyncio.to_thread(self._deliver, message)
+
+    def _message(self, subject: str, text: str, recipients: tuple[str, ...]) -> EmailMessage:
+        message = EmailMessage()
+        message["Subject"] = f"[{self.server}] {subject}"
+        message["From"] = self._settings.sender
+        message["To"] = ", ".join(recipients)
+        message.set_content(text)
+        return message
+
+    def _deliver(self, message: EmailMessage) -> None:
+        deliver(self._settings, self._environ, message)

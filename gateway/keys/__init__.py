@@ -1,0 +1,1 @@
+"""Tokens, keys, signing requests and certificates of this gateway."""

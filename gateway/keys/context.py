@@ -1,0 +1,48 @@
+"""What operations on keys ask of the rest of the server, and of the CAs that take orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.keys.model import KeyUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from certs.configuration import TrustedConfiguration
+    from schemas.globalconf.shared import ApprovedCa
+    from schemas.identifiers import ClientId, ServerId
+
+
+_KINDS: Mapping[KeyUsage | None, str] = {
+    KeyUsage.SIGNING: "rsa-2048",
+    KeyUsage.AUTHENTICATION: "rsa-2048",
+    None: "rsa-2048",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyContext:
+    """What operations ask of the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
+
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    server_id: Callable[[], ServerId]
+    configuration: Callable[[], TrustedConfiguration | None]
+    is_local_member: Callable[[ClientId], bool]
+    verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
+    key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
+
+
+class Orders(Protocol):
+    """Orders certificates from CAs."""
+
+    async def order(
+        self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
+    ) -> bytes:
+        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
+        ...

@@ -1,0 +1,193 @@
+"""This server's keys with their certificates: which key signs for which member, and what TLS shows.
+
+Rebuilt whenever the global configuration or the certificates change: a certificate's path and member depend on both.
+Among several active certificates the one that is valid longest is used, of those that are good by OCSP now: so one
+certificate takes over from another without a request failing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from certs.algorithms import SignatureAlgorithm
+from certs.certificates import der_of, parse_certificate
+from certs.edges.devices import public_bytes
+from certs.tls import TlsCredentials
+from certs.tokens.port import KeyId, SigningIdentity
+from certs.verify import chain as chains
+from gateway.keys.model import CertificateStatus, KeyUsage
+from schemas.faults import Fault, Kind, NotProved, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cryptography import x509
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.edges.revocation import OwnRevocation
+    from gateway.keys.model import KeyCertificate
+    from gateway.keys.tokens import Tokens
+    from schemas.identifiers import ClientId, ServerId
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A certificate of this server with its proved path. ``settled_at`` is when peers can be expected to know it."""
+
+    key_id: KeyId
+    usage: KeyUsage
+    path: tuple[x509.Certificate, ...]
+    member: ClientId | None
+    registered: bool = False
+    settled_at: datetime | None = None
+
+
+class OwnIdentities:
+    """The identities of one security server."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        revocation: OwnRevocation,
+        server_id: Callable[[], ServerId],
+        *,
+        settle_s: float = 0.0,
+    ) -> None:
+        self._tokens = tokens
+        self._revocation = revocation
+        self._server_id = server_id
+        self._settle = timedelta(seconds=settle_s)
+        self._signing: dict[ClientId, tuple[tuple[SigningIdentity, tuple[x509.Certificate, ...]], ...]] = {}
+        self._auth_candidates: tuple[_Held, ...] = ()
+        self._auth: _Held | None = None
+        self.problems: tuple[str, ...] = ()
+
+    def take_settle(self, settle_s: float) -> None:
+        """Let newly registered authentication certificates wait another time, from the next `rebuild` on."""
+        self._settle = timedelta(seconds=settle_s)
+
+    def rebuild(
+        self, certificates: Sequence[KeyCertificate], configuration: TrustedConfiguration, now: datetime
+    ) -> None:
+        """Take certificates and configuration into use; what cannot be used is in ``problems``."""
+        held: list[_Held] = []
+        problems: list[str] = []
+        for own in certificates:
+            if not own.active:
+                continue
+            try:
+                held.append(self._hold(own, configuration, now))
+            except Fault as fault:
+                problems.append(fault.detail)
+        held.sort(key=lambda h: h.path[0].not_valid_after_utc, reverse=True)
+        signing: dict[ClientId, list[tuple[SigningIdentity, tuple[x509.Certificate, ...]]]] = {}
+        for h in held:
+            if h.usage is KeyUsage.SIGNING and h.member is not None:
+                signing.setdefault(h.member, []).append((_identity(h), h.path))
+        self._signing = {member: tuple(found) for member, found in signing.items()}
+        auth = tuple(h for h in held if h.usage is KeyUsage.AUTHENTICATION)
+        self._auth_candidates = tuple(h for h in auth if h.registered) or auth
+        self.problems = tuple(problems)
+        self._revocation.watch([pair for h in held for pair in itertools.pairwise(h.path)])
+        self.choose_authentication(now)
+
+    def choose_authentication(self, now: datetime) -> None:
+        """Let TLS show the best certificate: one that peers know and that is good, valid longest; else what there is.
+
+        A newly registered one waits until peers can be expected to have the configuration, as long as another is good;
+        while all of them are new, the one that peers have known longest is shown.
+        """
+        good = [h for h in self._auth_candidates if self._is_good(h, now)]
+        settled = [h for h in good if h.settled_at is None or h.settled_at <= now]
+        by_age = sorted(good, key=lambda h: h.settled_at or now)
+        choice = settled or by_age or self._auth_candidates
+        self._auth = choice[0] if choice else None
+
+    def _is_good(self, held: _Held, now: datetime) -> bool:
+        try:
+            self._responses(held.path, now)
+        except NotProved:
+            return False
+        return True
+
+    def _hold(self, own: KeyCertificate, configuration: TrustedConfiguration, now: datetime) -> _Held:
+        certificate = parse_certificate(own.der)
+        kind = chains.LeafKind.SIGNING if own.usage is KeyUsage.SIGNING else chains.LeafKind.AUTHENTICATION
+        path = chains.verify_chain(
+            certificate, (), configuration, configuration.instance, now, leaf_kind=kind
+        )
+        member = (
+            configuration.member_of_signing_certificate(certificate, configuration.instance)
+            if own.usage is KeyUsage.SIGNING
+            else None
+        )
+        registered = own.usage is KeyUsage.AUTHENTICATION and self._is_registered(own, configuration)
+        settled_at = None if own.registered_at is None else own.registered_at + self._settle
+        return _Held(own.key_id, own.usage, path, member, registered, settled_at)
+
+    def _is_registered(self, own: KeyCertificate, configuration: TrustedConfiguration) -> bool:
+        server = configuration.server_by_auth_certificate(own.der)
+        listed = server is not None and server.id == self._server_id()
+        return listed and own.status is not CertificateStatus.DELETION_IN_PROGRESS
+
+    def signing(self, member: ClientId, now: datetime) -> tuple[SigningIdentity, Sequence[bytes]]:
+        """The member's signing identity with good OCSP responses. Raises `TokenFailed` or `NotProved`.
+
+        Of several the first that is good: a new certificate takes over once its OCSP response is in hand.
+        """
+        found = self._signing.get(member.member, ())
+        problem: Fault = TokenFailed(
+            Kind.CERT_NOT_FOUND,
+            f"this security server has no usable signing certificate of {member.member.path()}",
+        )
+        for number, (identity, path) in enumerate(found):
+            try:
+                return identity, self._responses(path, now)
+            except NotProved as fault:
+                problem = fault if number == 0 else problem
+        raise problem
+
+    def authentication_ocsp(self, now: datetime) -> Sequence[bytes]:
+        """Good OCSP responses of the TLS certificate's path. Raises `NotProved`."""
+        return self._responses(self._authentication().path, now)
+
+    def tls_credentials(self) -> TlsCredentials:
+        """What TLS shows. Raises `NotProved` when there is no usable authentication certificate."""
+        held = self._authentication()
+        # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
+        # X-Road wants an OCSP response for every certificate that came.
+        private_key = self._tokens.tls_private_key(held.key_id, public_bytes(held.path[0].public_key()))
+        return TlsCredentials(private_key, held.path[:-1])
+
+    def tls_key(self) -> tuple[KeyId, bytes] | None:
+        """What the TLS credentials were made from, to see whether they changed."""
+        return None if self._auth is None else (self._auth.key_id, der_of(self._auth.path[0]))
+
+    def _authentication(self) -> _Held:
+        if self._auth is None:
+            raise NotProved(
+                Kind.SSL_AUTHENTICATION_FAILED,
+                "this security server has no usable authentication certificate",
+            )
+        return self._auth
+
+    def _responses(self, path: Sequence[x509.Certificate], now: datetime) -> Sequence[bytes]:
+        for certificate in path:
+            chains.check_valid_at(certificate, now)
+        return tuple(
+            self._revocation.response(certificate, issuer, now)
+            for certificate, issuer in itertools.pairwise(path)
+        )
+
+
+def _identity(held: _Held) -> SigningIdentity:
+    leaf = held.path[0]
+    if held.member is None:
+        raise NotProved(Kind.INCORRECT_CERTIFICATE, "a signing certificate names no member")
+    # The anchor itself is in the verifier's configuration; only what is between goes into the signature.
+    return SigningIdentity(
+        held.member, held.key_id, leaf, held.path[1:-1], SignatureAlgorithm.for_key(leaf.public_key())
+    )

@@ -1,0 +1,461 @@
+"""What an operator does with tokens, keys, signing requests and certificates; the admin API and the commands call this.
+
+Every operation checks first and changes last, so a refused one leaves nothing behind and can be repeated. Refusals are
+`KeyRefused` with the admin API's code; a token that fails raises `TokenFailed`.
+
+Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAndCertificateRequestService.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from certs.certificates import der_of, parse_certificate
+from certs.edges.devices import public_bytes
+from certs.tokens.port import KeyId, TokenStatus
+from gateway.keys import actions
+from gateway.keys.model import (
+    CertificateEvent,
+    CertificateStatus,
+    Key,
+    KeyCertificate,
+    KeyRefused,
+    KeyUsage,
+    PossibleAction,
+    SigningRequest,
+    move,
+)
+from gateway.keys.requesting import FieldDescription, Requesting
+from gateway.keys.tokens import usage_by_extension
+from schemas.faults import Fault, Kind, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+    from datetime import datetime
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.keys.context import KeyContext, Orders
+    from gateway.keys.model import Token
+    from gateway.keys.store import KeyConfStore
+    from gateway.keys.tokens import Tokens
+    from schemas.globalconf.shared import ApprovedCa
+    from schemas.identifiers import ClientId, ServerId
+
+
+class KeyOperations:
+    """The operations of one server."""
+
+    def __init__(self, store: KeyConfStore, tokens: Tokens, surroundings: KeyContext) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._around = surroundings
+        self._requesting = Requesting(tokens, lambda: self._around)
+
+    def take_key_kinds(self, kinds: Mapping[KeyUsage | None, str]) -> None:
+        """Make new keys of other kinds from now on."""
+        self._around = replace(self._around, key_kinds=kinds)
+
+    # Tokens
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """Every token with its keys, requests and certificates."""
+        return await self._tokens.tokens()
+
+    async def token(self, token_id: str) -> Token:
+        """One token. Raises `KeyRefused` (``token_not_found``)."""
+        return await self._tokens.token(token_id)
+
+    async def initialise_token(self, token_id: str, pin: str) -> Token:
+        """Make the software token with its first PIN; it is logged in afterwards."""
+        check_pin(pin)
+        await self._tokens.device(token_id).make(pin)
+        self._store.touch()
+        return await self.token(token_id)
+
+    async def login(self, token_id: str, pin: str) -> Token:
+        """Log in. Raises `KeyRefused` (``pin_incorrect``, ``action_not_possible``)."""
+        token = await self.token(token_id)
+        if token.logged_in:
+            return token
+        if not token.available or token.status is TokenStatus.NOT_INITIALIZED:
+            raise KeyRefused("action_not_possible", f"the token {token_id} cannot be logged in to now")
+        await _pin(self._tokens.login(token_id, pin))
+        self._store.touch()
+        return await self.token(token_id)
+
+    async def logout(self, token_id: str) -> Token:
+        """Log out: keys of this token sign no more."""
+        token = await self.token(token_id)
+        if token.logged_in:
+            await self._tokens.device(token_id).logout()
+            self._store.touch()
+        return await self.token(token_id)
+
+    async def change_pin(self, token_id: str, old: str, new: str) -> None:
+        """Change the PIN of a logged-in token. Raises `KeyRefused`."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.TOKEN_CHANGE_PIN, actions.token_actions(token))
+        check_pin(new)
+        await _pin(self._tokens.device(token_id).change_pin(old, new))
+
+    async def rename_token(self, token_id: str, name: str) -> Token:
+        """Give a token another friendly name."""
+        await self.token(token_id)
+        self._store.rename_token(token_id, name)
+        return await self.token(token_id)
+
+    async def delete_token(self, token_id: str) -> None:
+        """Forget a token whose device is gone, with its keys and certificates."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.TOKEN_DELETE, actions.token_actions(token))
+        self._store.remove_token(token_id)
+
+    # Keys
+
+    async def key(self, key_id: str) -> tuple[Token, Key]:
+        """A key and its token. Raises `KeyRefused` (``key_not_found``)."""
+        for token in await self.tokens():
+            for key in token.keys:
+                if key.id == key_id:
+                    return token, key
+        raise KeyRefused("key_not_found", f"there is no key {key_id!r}")
+
+    async def generate_key(
+        self, token_id: str, label: str, usage: KeyUsage | None = None, kind: str | None = None
+    ) -> Key:
+        """Make a key; what it is for can be left open until its first request."""
+        token = await self.token(token_id)
+        actions.require(PossibleAction.GENERATE_KEY, actions.token_actions(token))
+        wanted = kind or self._around.key_kinds[usage]
+        key_id = await self._tokens.generate_key(token_id, wanted, label, usage)
+        return (await self.key(key_id))[1]
+
+    async def rename_key(self, key_id: str, name: str) -> Key:
+        """Give a key another friendly name."""
+        _, key = await self.key(key_id)
+        self._store.rename_key(key.id, name)
+        return (await self.key(key_id))[1]
+
+    async def delete_key(self, key_id: str) -> None:
+        """Destroy a key with its requests and certificates. What is registered must be unregistered first."""
+        token, key = await self.key(key_id)
+        actions.require(PossibleAction.DELETE, actions.key_actions(token, key))
+        for certificate in (c for c in key.certificates if c.saved):
+            actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
+        await self._tokens.remove_key(key)
+
+    # Signing requests
+
+    def subject_fields(
+        self, ca_name: str, usage: KeyUsage, member: ClientId | None
+    ) -> tuple[FieldDescription, ...]:
+        """The fields a CA's profile wants in a request. Raises `KeyRefused`."""
+        return self._requesting.subject_fields(ca_name, usage, member)
+
+    def approved_ca(self, name: str) -> ApprovedCa:
+        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        return self._requesting.approved_ca(name)
+
+    async def create_request(
+        self,
+        key_id: str,
+        usage: KeyUsage,
+        ca_name: str,
+        member: ClientId | None,
+        values: Mapping[str, str],
+    ) -> SigningRequest:
+        """Keep a signing request for a key. Raises `KeyRefused`; `request_der` gives its bytes."""
+        token, key = await self.key(key_id)
+        if key.usage not in (None, usage):
+            raise KeyRefused("wrong_key_usage", f"the key {key_id} is for {key.usage}, not for {usage}")
+        wanted = (
+            PossibleAction.GENERATE_SIGN_CSR
+            if usage is KeyUsage.SIGNING
+            else PossibleAction.GENERATE_AUTH_CSR
+        )
+        actions.require(wanted, actions.key_actions(token, key))
+        request = self._requesting.new_request(key.id, usage, ca_name, member, values)
+        await self._requesting.sign(request, key)  # a request that cannot be signed is not kept
+        self._store.set_usage(key.id, usage)
+        self._store.add_request(request)
+        return request
+
+    async def generate_key_with_request(
+        self,
+        token_id: str,
+        label: str,
+        usage: KeyUsage,
+        ca_name: str,
+        member: ClientId | None,
+        values: Mapping[str, str],
+    ) -> tuple[Key, SigningRequest]:
+        """Make a key and a request for it, or neither."""
+        self._requesting.new_request(KeyId(""), usage, ca_name, member, values)  # refuse before a key is made
+        key = await self.generate_key(token_id, label, usage)
+        try:
+            request = await self.create_request(key.id, usage, ca_name, member, values)
+        except (Fault, ValueError):
+            await self._tokens.remove_key(key)
+            raise
+        return (await self.key(key.id))[1], request
+
+    def draft_request(
+        self, key_id: str, usage: KeyUsage, ca_name: str, member: ClientId | None, values: Mapping[str, str]
+    ) -> SigningRequest:
+        """A request that is not kept yet, its values checked. Raises `KeyRefused`."""
+        return self._requesting.new_request(KeyId(key_id), usage, ca_name, member, values)
+
+    async def request_der(self, key_id: str, request_id: str) -> bytes:
+        """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""
+        _, key = await self.key(key_id)
+        return await self._requesting.sign(self._request(key, request_id), key)
+
+    async def delete_request(self, key_id: str, request_id: str) -> None:
+        """Drop a kept request."""
+        _, key = await self.key(key_id)
+        self._store.remove_request(self._request(key, request_id).id)
+
+    # Certificates
+
+    def certificate(self, digest: str) -> KeyCertificate:
+        """The certificate with a hash. Raises `KeyRefused` (``certificate_not_found``)."""
+        found = next((c for c in self._store.certificates() if c.hash == digest.strip().upper()), None)
+        if found is None:
+            raise KeyRefused("certificate_not_found", f"there is no certificate with hash {digest}")
+        return found
+
+    async def find_certificate(self, digest: str) -> KeyCertificate:
+        """The certificate with a hash, those included that are only on a token. Raises `KeyRefused`."""
+        with contextlib.suppress(KeyRefused):
+            return self.certificate(digest)
+        for token in await self.tokens():
+            for certificate in (c for k in token.keys for c in k.certificates):
+                if certificate.hash == digest.strip().upper():
+                    return certificate
+        raise KeyRefused(
+            "certificate_not_found",
+            f"neither the configuration nor a token holds a certificate with hash {digest}",
+        )
+
+    async def import_from_token(self, digest: str) -> KeyCertificate:
+        """Take a signing certificate that is stored on a token. Raises `KeyRefused` as `import_certificate` does."""
+        found = await self.find_certificate(digest)
+        actions.require(PossibleAction.IMPORT_FROM_TOKEN, actions.certificate_actions(found))
+        return await self.import_certificate(found.der)
+
+    async def import_certificate(
+        self, data: bytes, *, activate_auth: bool = False, any_member: bool = False
+    ) -> KeyCertificate:
+        """Take a certificate (PEM or DER) for one of the keys. Raises `KeyRefused`.
+
+        A signing certificate is registered and active at once; an authentication certificate waits for its registration,
+        inactive unless ``activate_auth``. ``any_member`` takes signing certificates of members that are no clients yet.
+        """
+        try:
+            parsed = parse_certificate(data)
+        except (Fault, ValueError) as err:
+            raise KeyRefused(
+                "invalid_certificate", f"the certificate cannot be read as PEM or DER: {err}"
+            ) from err
+        usage = usage_of(parsed)
+        key = await self._key_of(parsed)
+        if key.usage not in (None, usage):
+            raise KeyRefused(
+                "cert_wrong_usage", f"the key is for {key.usage}, the certificate for {usage}", key.id
+            )
+        if any(c.der == der_of(parsed) for c in self._store.certificates()):
+            raise KeyRefused("certificate_already_exists", "this certificate was imported before")
+        member = self._member_of(parsed, usage, any_member=any_member)
+        signing = usage is KeyUsage.SIGNING
+        imported = KeyCertificate(
+            der_of(parsed),
+            key.id,
+            usage,
+            active=signing or activate_auth,
+            status=CertificateStatus.REGISTERED if signing else CertificateStatus.SAVED,
+            member=member,
+            imported_at=self._around.now(),
+        )
+        answered = [r.id for r in key.requests if r.usage is usage and r.member in (None, member)]
+        self._store.set_usage(key.id, usage)
+        self._store.import_certificate(imported, answered)
+        return imported
+
+    async def activate(self, digest: str) -> KeyCertificate:
+        """Use a certificate; it must be good by OCSP first. Raises `KeyRefused`, `NotProved`."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.ACTIVATE, actions.certificate_actions(certificate))
+        if self._around.verify is not None:
+            try:
+                await self._around.verify(parse_certificate(certificate.der))
+            except Fault as fault:
+                self._store.change_certificate(certificate, activation_error=fault.detail)
+                raise
+        return self._store.change_certificate(certificate, active=True, activation_error=None)
+
+    async def disable(self, digest: str) -> KeyCertificate:
+        """Stop using a certificate without deleting it."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.DISABLE, actions.certificate_actions(certificate))
+        return self._store.change_certificate(certificate, active=False)
+
+    async def delete_certificate(self, digest: str) -> None:
+        """Forget a certificate. Raises `KeyRefused` while the central server may still list it."""
+        certificate = self.certificate(digest)
+        actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
+        self._store.remove_certificate(certificate.der)
+
+    def mark_registration_sent(self, digest: str) -> KeyCertificate:
+        """After the registration request went out: registration is in progress."""
+        return self._move(digest, CertificateEvent.REGISTRATION_SENT, PossibleAction.REGISTER)
+
+    def mark_registration_refused(self, digest: str) -> None:
+        """The registration was refused: it may be asked for again. Nothing when the certificate has moved on, or is gone."""
+        for certificate in self._store.certificates():
+            following = move(certificate.status, CertificateEvent.REGISTRATION_REFUSED)
+            if certificate.hash == digest and following is not None:
+                self._store.change_certificate(certificate, status=following)
+
+    def mark_deletion_sent(self, digest: str) -> KeyCertificate:
+        """After the deletion request went out, or instead of it ("mark for deletion")."""
+        return self._move(digest, CertificateEvent.DELETION_SENT, PossibleAction.UNREGISTER)
+
+    def observe(self, configuration: TrustedConfiguration) -> tuple[tuple[KeyCertificate, str], ...]:
+        """Move certificates as the global configuration says; what changed, with a word for each."""
+        return observe(self._store, configuration, self._around.server_id(), self._around.now())
+
+    # Ordering
+
+    async def order_certificate(self, key_id: str, request_id: str, orders: Orders) -> KeyCertificate:
+        """Order the certificate for a kept request from its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
+        _, key = await self.key(key_id)
+        request = self._request(key, request_id)
+        ca = self._requesting.approved_ca(request.ca_name)
+        if ca.acme_server is None:
+            raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
+        der = await self._requesting.sign(request, key)
+        return await self.import_certificate(await orders.order(ca, request.usage, request.member, der))
+
+    async def renew_certificate(self, digest: str, orders: Orders) -> KeyCertificate:
+        """A new key on the same token, and a certificate for it with the old one's subject, imported; both say so.
+
+        Raises `KeyRefused`; the reason stands with the old certificate then, and no key is left behind.
+        """
+        old = self.certificate(digest)
+        token, key = await self.key(old.key_id)
+        parsed = parse_certificate(old.der)
+        made: Key | None = None
+        try:
+            ca = self._requesting.issuer_of(parsed)
+            values = self._requesting.values_of(parsed, ca, old.usage)
+            made, request = await self.generate_key_with_request(
+                token.id, key.label, old.usage, ca.name, old.member, values
+            )
+            new = await self.order_certificate(made.id, request.id, orders)
+        except (KeyRefused, Fault) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            self._store.change_certificate(old, renewal_error=reason)
+            if made is not None:
+                await self._tokens.remove_key(made)
+            raise
+        self._store.change_certificate(old, renewed_hash=new.hash, renewal_error=None)
+        return new
+
+    def _request(self, key: Key, request_id: str) -> SigningRequest:
+        found = next((r for r in key.requests if r.id == request_id), None)
+        if found is None:
+            raise KeyRefused("csr_not_found", f"the key {key.id} has no request {request_id!r}")
+        return found
+
+    async def _key_of(self, certificate: x509.Certificate) -> Key:
+        wanted = public_bytes(certificate.public_key())
+        for token in await self.tokens():
+            for key in token.keys:
+                if key.public_key == wanted:
+                    return key
+        raise KeyRefused(
+            "key_not_found", "the certificate belongs to none of the keys of this server's tokens"
+        )
+
+    def _member_of(
+        self, certificate: x509.Certificate, usage: KeyUsage, *, any_member: bool
+    ) -> ClientId | None:
+        configuration = self._around.configuration()
+        if usage is KeyUsage.AUTHENTICATION or (configuration is None and any_member):
+            return None
+        if configuration is None:
+            raise KeyRefused("global_conf_outdated", "there is no valid global configuration to judge it by")
+        try:
+            member = configuration.member_of_signing_certificate(certificate, configuration.instance)
+        except Fault as fault:
+            raise KeyRefused("invalid_certificate", fault.detail) from fault
+        if not any_member and not self._around.is_local_member(member):
+            raise KeyRefused("client_not_found", f"{member.path()} is not a client here", member.path())
+        return member
+
+    def _move(self, digest: str, event: CertificateEvent, action: PossibleAction) -> KeyCertificate:
+        certificate = self.certificate(digest)
+        following = move(certificate.status, event)
+        if following is None or certificate.usage is not KeyUsage.AUTHENTICATION:
+            raise KeyRefused(
+                "action_not_possible",
+                f"{action} is not possible for a certificate that is {certificate.status}",
+            )
+        return self._store.change_certificate(certificate, status=following)
+
+
+def observe(
+    store: KeyConfStore, configuration: TrustedConfiguration, server_id: ServerId, now: datetime
+) -> tuple[tuple[KeyCertificate, str], ...]:
+    """Move certificates as the global configuration says; what changed, with a word for each."""
+    changed: list[tuple[KeyCertificate, str]] = []
+    for certificate in store.certificates():
+        if certificate.usage is KeyUsage.SIGNING:
+            continue
+        listed = configuration.server_by_auth_certificate(certificate.der)
+        seen = listed is not None and listed.id == server_id
+        following = move(certificate.status, CertificateEvent.SEEN if seen else CertificateEvent.GONE)
+        if following is not None:
+            since = now if following is CertificateStatus.REGISTERED else None
+            changed.append(
+                (
+                    store.change_certificate(certificate, status=following, registered_at=since),
+                    following.value,
+                )
+            )
+    return tuple(changed)
+
+
+def usage_of(certificate: x509.Certificate) -> KeyUsage:
+    """What a certificate is for. Raises `KeyRefused` when it is for both or neither."""
+    usage = usage_by_extension(certificate)
+    if usage is None:
+        raise KeyRefused(
+            "invalid_certificate",
+            "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
+        )
+    return usage
+
+
+def check_pin(pin: str) -> None:
+    """Refuse a PIN that a token could not take. Raises `KeyRefused`."""
+    if not pin.isascii() or not pin.isprintable():
+        raise KeyRefused("invalid_characters_pin", "a PIN has printable ASCII characters only")
+    if len(pin) < 4:
+        raise KeyRefused("token_weak_pin", "a PIN has at least four characters", "pin_min_length", "4")
+
+
+async def _pin(attempt: Awaitable[None]) -> None:
+    """A PIN that was given, tried. Raises `KeyRefused` (``pin_incorrect``) when it is wrong or the token locked."""
+    try:
+        await attempt
+    except TokenFailed as fault:
+        if fault.kind is Kind.PIN_INCORRECT:
+            raise KeyRefused("pin_incorrect", fault.detail) from fault
+        if fault.kind is Kind.TOKEN_NOT_ACTIVE:
+            raise KeyRefused("action_not_possible", fault.detail) from fault
+        raise

@@ -1,0 +1,1 @@
+"""Management requests to the central server: built, signed, sent, followed to their end."""

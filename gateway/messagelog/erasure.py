@@ -1,0 +1,182 @@
+"""Erasing content from a message log on an order: the key goes, the evidence stays.
+
+What a record's signature, hash chain and timestamp prove rests on digests, and is untouched. The message and its bodies can
+be read by nobody any more: not here, and not in any copy of the database, of the bodies or of sealed archives.
+
+On disk, step by step: (1) the order and the records it is over, from where on nobody is shown their content; (2) the key file
+without their keys, from where on the content is gone everywhere; (3) the rows emptied, the order marked done, the bodies'
+files removed. A crash after (1) is completed at the next start, or by the next order.
+
+It works beside a `MessageLog`, on a connection of its own, also while a gateway serves.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.messagelog import rows
+from gateway.messagelog.keytree import as_ranges
+from gateway.messagelog.reading import LogReader
+from gateway.messagelog.record import Links, record_digest
+from gateway.messagelog.steps import DATABASE
+from schemas.faults import Kind, LogFailed
+from serving.storage.database import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from gateway.messagelog.keys import LogKeys
+    from gateway.messagelog.record import ErasureOrder
+
+_TOGETHER = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records: every condition that is given must hold, and one must be."""
+
+    records: tuple[int, ...] = ()
+    message_id: str | None = None
+    owner: str | None = None
+    client: str | None = None
+    service: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def clause(self) -> tuple[str, list[object]]:
+        """The condition as SQL with its parameters. Raises ValueError when it would take everything."""
+        terms: list[tuple[str, list[object]]] = []
+        if self.records:
+            terms.append((f"record.id IN ({', '.join('?' * len(self.records))})", list(self.records)))
+        for column in ("message_id", "owner", "client", "service"):
+            if (value := getattr(self, column)) is not None:
+                terms.append((f"record.{column} = ?", [value]))
+        if self.since is not None:
+            terms.append(("record.at_ms >= ?", [rows.to_milliseconds(self.since)]))
+        if self.until is not None:
+            terms.append(("record.at_ms < ?", [rows.to_milliseconds(self.until)]))
+        if not terms:
+            raise ValueError("an order names records, a message, an owner, a client, a service or a time")
+        return " AND ".join(t for t, _ in terms), [v for _, values in terms for v in values]
+
+
+class Eraser:
+    """Carries out orders on one log, whose keys are open."""
+
+    def __init__(self, folder: Path, keys: LogKeys) -> None:
+        self._keys = keys
+        self._bodies = folder / "bodies"
+        self._connection = connect(folder / DATABASE)
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._reader = LogReader(self._connection, self._bodies, keys)
+        if self._connection.execute("SELECT 1 FROM sealed").fetchone() is None:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                "this log still holds records in clear, of which no key can be destroyed; start the gateway once, which seals them",
+            )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def find(self, selection: Selection) -> list[int]:
+        """The records that would be erased: those selected whose content is still there, or in archives only."""
+        clause, values = selection.clause()
+        found = self._connection.execute(
+            f"SELECT record.id FROM record LEFT JOIN erased ON erased.record_id = record.id WHERE {clause} "  # noqa: S608  clauses of ours, values bound
+            "AND erased.record_id IS NULL ORDER BY record.id",
+            values,
+        ).fetchall()
+        return sorted({*(int(r[0]) for r in found), *self._removed(selection)})
+
+    def _removed(self, selection: Selection) -> list[int]:
+        """Records named by number that are in archives only: their keys are still here."""
+        last = rows.last_chain(self._connection, "removed")
+        if last is None:
+            return []
+        known = {int(r[0]) for r in self._connection.execute("SELECT record_id FROM erased").fetchall()}
+        return [n for n in selection.records if 0 < n <= last[0] and n not in known]
+
+    def erase(self, record_ids: Sequence[int], order: ErasureOrder) -> int:
+        """Erase the content of records; the number of the erasure. It is gone when this returns. Raises `LogFailed`."""
+        if not record_ids:
+            raise LogFailed(Kind.LOGGING_FAILED, "the order is over no record whose content is there")
+        digests = {n: self._digest(n) for n in record_ids}
+        with _transaction(self._connection):
+            cursor = self._connection.execute(
+                "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 0)",
+                (order.reference, order.authority, order.ordered_by, rows.to_milliseconds(order.at)),
+            )
+            self._connection.executemany(
+                "INSERT INTO erased (record_id, erasure_id, record_digest) VALUES (?, ?, ?)",
+                [(n, cursor.lastrowid, digests[n]) for n in record_ids],
+            )
+        finish_erasures(self._connection, self._bodies, self._keys)
+        return int(cursor.lastrowid or 0)
+
+    def _digest(self, record_id: int) -> bytes | None:
+        """What the chain needs of a record that it links by its content; None for one that it links by digests."""
+        row = self._connection.execute(
+            f"SELECT {rows.DIGESTED} FROM record WHERE id = ? AND links = ?",  # noqa: S608  names of ours
+            (record_id, Links.MESSAGE),
+        ).fetchone()
+        if row is None:
+            return None
+        record = self._reader.record(record_id)
+        fields = list(row)
+        fields[rows.MESSAGE_PLACE] = self._reader.open_message(record)
+        return record_digest([*fields, *(a.digest for a in record.attachments)])
+
+
+def finish_erasures(connection: sqlite3.Connection, bodies: Path, keys: LogKeys) -> int:
+    """Carry out every order that is written down and not done; how many. Doing it twice does no harm."""
+    orders = connection.execute("SELECT id FROM erasure WHERE is_done = 0").fetchall()
+    for (erasure_id,) in orders:
+        ids = [
+            int(r[0])
+            for r in connection.execute("SELECT record_id FROM erased WHERE erasure_id = ?", (erasure_id,))
+        ]
+        keys.destroy(as_ranges(ids))  # from here on the content is gone, in every copy
+        files = [
+            name
+            for start in range(0, len(ids), _TOGETHER)
+            for name in _empty(connection, ids[start : start + _TOGETHER])
+        ]
+        with _transaction(connection):
+            connection.execute("UPDATE erasure SET is_done = 1 WHERE id = ?", (erasure_id,))
+        for name in files:
+            (bodies / name).unlink(missing_ok=True)
+    if orders:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    return len(orders)
+
+
+def _empty(connection: sqlite3.Connection, ids: Sequence[int]) -> list[str]:
+    marks = ", ".join("?" * len(ids))
+    with _transaction(connection):
+        names = connection.execute(
+            f"SELECT file_name FROM attachment WHERE record_id IN ({marks}) AND file_name IS NOT NULL",  # noqa: S608  marks
+            ids,
+        ).fetchall()
+        connection.execute(f"UPDATE record SET message = x'' WHERE id IN ({marks})", ids)  # noqa: S608  marks
+        connection.execute(
+            f"UPDATE attachment SET content = NULL, file_name = NULL, file_key = NULL WHERE record_id IN ({marks})",  # noqa: S608  marks
+            ids,
+        )
+    return [str(n) for (n,) in names]
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

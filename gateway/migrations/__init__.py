@@ -1,0 +1,1 @@
+"""The numbered steps of the configuration database: one place lists them all."""

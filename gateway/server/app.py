@@ -1,0 +1,598 @@
+"""The composition root of a gateway: builds every part by plain calls, starts the listeners, stops them in order.
+
+What changes while running comes in through three doors: a new global configuration, a changed server configuration
+(watched in its database), and fresh OCSP responses. Each leads to `_rebuild`, which swaps identities and TLS contexts
+between two handshakes; exchanges under way keep what they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+import secrets
+import sqlite3
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from certs.certificates import der_of, parse_certificate
+from certs.edges.configurationfiles import render_verificationconf
+from certs.edges.profilefiles import load_profiles
+from certs.signing import MessageSigner
+from certs.verify import chain as chains
+from certs.verify import ocsp
+from gateway.clients.store import ServerConfStore
+from gateway.clients.validation.checkedservices import CheckedServices
+from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
+from gateway.edges.consumers import ConsumerListener
+from gateway.edges.internaltls import open_internal_tls
+from gateway.edges.peerlistener import PeerListener
+from gateway.edges.peerproof import PeerProof
+from gateway.edges.revocation import PeerRevocation, responder_app
+from gateway.edges.services import ServiceCaller
+from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.ports import ExchangeContext, Several
+from gateway.health.condition import Condition
+from gateway.health.notifier import Notifier
+from gateway.keys.context import KeyContext
+from gateway.keys.devices import give_seal, open_tokens
+from gateway.keys.identities import OwnIdentities
+from gateway.keys.model import CertificateStatus
+from gateway.keys.operations import KeyOperations
+from gateway.keys.store import KeyConfStore
+from gateway.keys.tokens import Tokens
+from gateway.management.request_tracker import Following
+from gateway.management.requests import ManagementSender
+from gateway.management.sender import HttpManagementChannel
+from gateway.messagelog.export import asic_download
+from gateway.messagelog.spool import SpoolFolder
+from gateway.metaservices.answering import Metaservices
+from gateway.metaservices.evidence_statistics import EvidenceTelling
+from gateway.metaservices.monitoring import MonitoringServices
+from gateway.metaservices.policy_statistics import PolicyTelling
+from gateway.monitoring.environment import machine_metrics, version_metric
+from gateway.monitoring.health import Health
+from gateway.monitoring.records import build_record
+from gateway.policies.gate import PolicyGate
+from gateway.policies.ledger import PolicyLedger
+from gateway.policies.store import PolicyStore
+from gateway.server import parts
+from gateway.server.listeners import health_app, open_exchange_listeners, serve
+from gateway.server.tlscontexts import TlsContexts
+from gateway.settings.portions import (
+    body_rules,
+    bounds,
+    configuration_settings,
+    peer_times,
+    retention_settings,
+    store_settings,
+    timestamp_settings,
+)
+from schemas.faults import Fault, Kind, NotProved
+from schemas.management import ManagementRequest, ManagementServiceCode
+from schemas.monitoring import Metric
+from serving.process.devices import build_devices, build_signers
+from serving.process.pace import Pace
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from aiohttp import web
+    from cryptography import x509
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.edges.configuration import ConfigurationClient
+    from gateway.edges.internaltls import InternalTls
+    from gateway.edges.revocation import OwnRevocation
+    from gateway.exchange.record import ExchangeRecord
+    from gateway.health.diagnosis import Diagnosis
+    from gateway.keys.model import KeyCertificate
+    from gateway.management.requests import SentRequest
+    from gateway.messagelog.timestamper import Timestamper
+    from gateway.monitoring.store import RecordStore
+    from gateway.settings.config import GatewaySettings
+    from gateway.settings.datafolder import DataFolder
+    from serving.storage.keysafe import KeySafe
+
+
+log = logging.getLogger("gateway")
+
+WATCH_S = 0.5
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """One running gateway."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        settings: GatewaySettings,
+        pin: str | None,
+        safe: KeySafe,
+        *,
+        environ: Mapping[str, str] | None = None,
+        signer_arguments: Sequence[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._safe = safe
+        load_profiles(folder.root)
+        self._store = ServerConfStore(folder.serverconf)
+        self._serverconf = self._store.load()
+        self._keyconf = KeyConfStore(self._store.database)
+        self._ledger = PolicyLedger(self._store.database)
+        self._policies = PolicyGate(utc_now, _alert, self._ledger)
+        self._policies.swap(PolicyStore(self._store.database).snapshot())
+        self._tokens = Tokens(self._keyconf, build_devices(settings.keys, folder.root))
+        self._signers = build_signers("gateway", settings.keys, folder.root, signer_arguments)
+        self._pin = pin
+        self._environ = environ or {}
+        self._folder = folder
+        self._runners: list[web.BaseRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renewal_pace = Pace()
+
+    async def start(self) -> None:
+        """Build, load what is on the disk, listen, and start the loops."""
+        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
+        await open_tokens(self._tokens, self._settings.keys, self._pin, self._environ)
+        await give_seal(self._tokens, self._safe)
+        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._build_proofs()
+        await self._open_log()
+        self._build_exchange()
+        self._build_administration()
+        await self._services.start()
+        await self._peers.start()
+        self._configuration.subscribe(self._take_configuration)
+        await self._configuration.load()
+        with contextlib.suppress(Fault):
+            await self._configuration.refresh()
+        await self._revocation.fetch_all()
+        await self._listen()
+        self._tasks = [
+            asyncio.create_task(loop, name=name)
+            for name, loop in (
+                ("configuration", self._configuration.run()),
+                ("revocation", self._revocation.run()),
+                ("timestamper", self._timestamper.run()),
+                ("archiver", self._retention.run()),
+                ("message log", self._watch_log()),
+                ("monitoring", self._records.run()),
+                ("serverconf", self._watch_serverconf()),
+                ("requests", self._following.run()),
+                *self._optional_loops(),
+            )
+        ]
+
+    def _build_proofs(self) -> None:
+        """What proves this server and others: configuration, OCSP responses, identities; and where evidence is kept."""
+        settings, folder = self._settings, self._folder
+        self._configuration = parts.configuration_client(
+            settings, folder, self._store.anchor(), self._session, utc_now
+        )
+        self._revocation = parts.own_revocation(settings, folder, self._session, self._current, utc_now)
+        self._identities = OwnIdentities(
+            self._tokens,
+            self._revocation,
+            lambda: self._serverconf.server_id,
+            settle_s=settings.keys.authentication_settle_s,
+        )
+        self._revocation.subscribe(self._choose_certificates)
+        self.keys = KeyOperations(self._keyconf, self._tokens, self._surroundings())
+        self._log = parts.message_log(settings, folder)
+        self._timestamper = parts.timestamper(
+            settings, self._log, self._session, self._current, utc_now, self._wanted_authorities
+        )
+        self._retention = parts.retention(settings, folder, self._log, utc_now)
+        self._records = parts.record_store(settings, folder, utc_now)
+        self._health = Health()
+
+    def _build_exchange(self) -> None:
+        """What carries messages: TLS, the services, other security servers, and the road that joins them."""
+        settings = self._settings
+        prover = PeerProver()
+        spools = SpoolFolder(self._folder.log / "spool")
+        self._tls = TlsContexts(
+            open_internal_tls(settings.systems, self._folder.tls, self._safe, self._environ)
+        )
+        self._services = ServiceCaller(lambda: self._serverconf, lambda: self._tls.provider)
+        peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
+        proof = PeerProof(self._current, peer_revocation, prover, utc_now)
+        self._peers = parts.peer_client(settings, proof.check, self._tls.peer_client)
+        self._context = ExchangeContext(
+            now=utc_now,
+            new_id=lambda: str(uuid.uuid4()),
+            configuration=self._current,
+            serverconf=lambda: self._serverconf,
+            identities=self._identities,
+            signing=MessageSigner(self._tokens),
+            log=self._log,
+            peers=self._peers,
+            services=CheckedServices(self._services, self._store.view.descriptions.document_of),
+            peer_trust=prover,
+            new_spool=spools.new,
+            own_certificates=lambda: (der_of(self._tls.own.chain[0]),),
+            max_body_bytes=settings.limits.body_bytes,
+            policies=self._policies,
+            local_services=Several(
+                (
+                    self._metaservices(),
+                    self._monitoring(),
+                    PolicyTelling(self._ledger),
+                    EvidenceTelling(self._log.reader, utc_now),
+                )
+            ),
+            observe=self._observe,
+        )
+
+    def _build_administration(self) -> None:
+        """What an administrator and the loops use."""
+        settings, folder = self._settings, self._folder
+        self.management = ManagementSender(
+            self._current,
+            lambda: self._identities,
+            self._tokens,
+            HttpManagementChannel(self._session, parts.consumer_url(settings), lambda: self._tls.own),
+            utc_now,
+            lambda: str(uuid.uuid4()),
+        )
+        self.acme = AcmeOrders(settings.acme, folder.root / "acme", self._environ)
+        self.notifier = Notifier(
+            settings.notices, self._serverconf.server_id.path(), self._session, utc_now, self._environ
+        )
+        self._following = Following(
+            self._store,
+            self._keyconf,
+            self.keys,
+            self.management,
+            self._current,
+            self.notifier.tell,
+            settings.trust.request_status_s,
+        )
+        self._condition = Condition(
+            self._configuration,
+            lambda: self._serverconf,
+            self._keyconf,
+            self._tokens,
+            self._identities,
+            self._revocation,
+            self._log,
+            self._timestamper,
+            self.failed_task,
+        )
+
+    def _optional_loops(self) -> list[tuple[str, Coroutine[None, None, None]]]:
+        """Loops that have something to do only while the settings say so."""
+        renewing = Renewing(
+            self.keys,
+            self._keyconf,
+            self.acme,
+            self._current,
+            self._register,
+            utc_now,
+            self.notifier.tell,
+        )
+        renewals = run_renewals(lambda: self._settings.acme, renewing, self._renewal_pace)
+        return [("notices", self.notifier.run(self.diagnosis)), ("renewals", renewals)]
+
+    def reconfigure(self, settings: GatewaySettings) -> None:
+        """Go on with other settings; exchanges under way keep what they began with.
+
+        Every live row of `gateway.settings.settingrows` is handed on here, or read where it is used.
+        """
+        self._settings = settings
+        spelling = settings.fault_spelling
+        self._configuration.reconfigure(configuration_settings(settings))
+        trust = settings.trust
+        self._revocation.reconfigure(
+            trust.ocsp_fetch_s, trust.ocsp_retry_s, trust.ocsp_timeout_s, trust.ocsp_order
+        )
+        self._identities.take_settle(settings.keys.authentication_settle_s)
+        self.keys.take_key_kinds(settings.keys.kinds())
+        self._timestamper.reconfigure(timestamp_settings(settings))
+        self._retention.reconfigure(retention_settings(settings))
+        self._records.reconfigure(store_settings(settings))
+        self._log.reconfigure(settings.log.queue_length, body_rules(settings))
+        self._peers.take_times(peer_times(settings))
+        self._context = dataclasses.replace(self._context, max_body_bytes=settings.limits.body_bytes)
+        self._consumer_listener.reconfigure(self._context, spelling, settings.limits.consumer_idle_s)
+        self._peer_listener.reconfigure(self._context, spelling)
+        for server in self._servers:
+            server.take_bounds(bounds(settings))
+        self.acme.reconfigure(settings.acme)
+        self._renewal_pace.changed()
+        self.notifier.reconfigure(settings.notices)
+        self._rebuild()
+
+    async def _register(self, certificate: KeyCertificate) -> None:
+        """Ask the central server to register a renewed authentication certificate at this server's address."""
+        configuration, server_id = self._current(), self._serverconf.server_id
+        registered = configuration.server(server_id) if configuration else None
+        request = ManagementRequest(
+            ManagementServiceCode.AUTH_CERT_REG,
+            server_id,
+            address=registered.address if registered else None,
+            auth_certificate=certificate.der,
+        )
+        self.follow_registration(
+            request, await self.management.send_request(request, auth_key=certificate.key_id)
+        )
+
+    def follow_registration(self, request: ManagementRequest, sent: SentRequest) -> None:
+        """Follow the registration of an authentication certificate until it is settled."""
+        self._following.follow_registration(request, sent, utc_now())
+
+    async def stop(self) -> None:
+        """Let exchanges in progress end, then close everything."""
+        for runner in self._runners:
+            await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._peers.close()
+        await self._services.close()
+        await self._log.close()
+        self._records.close()
+        await self._session.close()
+        await self._tokens.close()
+        for task in self._signer_tasks:
+            task.cancel()
+        await asyncio.gather(*self._signer_tasks, return_exceptions=True)
+        self._store.close()
+
+    def failed_task(self) -> str | None:
+        """The name of a loop that ended, which none should."""
+        return next((t.get_name() for t in self._tasks if t.done()), None)
+
+    # What the admin API looks at
+
+    @property
+    def identities(self) -> OwnIdentities:
+        """This server's identities."""
+        return self._identities
+
+    @property
+    def internal_tls(self) -> InternalTls:
+        """The internal TLS certificate as it is kept."""
+        return self._tls.internal
+
+    @property
+    def provider_tls(self) -> ssl.SSLContext:
+        """How this server calls providers' systems over TLS; what they show is compared after the handshake."""
+        return self._tls.provider
+
+    @property
+    def configuration_client(self) -> ConfigurationClient:
+        """What keeps the global configuration up to date."""
+        return self._configuration
+
+    @property
+    def timestamper(self) -> Timestamper:
+        """What timestamps the message log."""
+        return self._timestamper
+
+    @property
+    def revocation(self) -> OwnRevocation:
+        """OCSP responses for this server's certificates."""
+        return self._revocation
+
+    @property
+    def records(self) -> RecordStore:
+        """Operational monitoring records."""
+        return self._records
+
+    def now(self) -> datetime:
+        """The clock this gateway goes by."""
+        return utc_now()
+
+    def ocsp_status(self, certificate: x509.Certificate, now: datetime) -> ocsp.OcspStatus:
+        """What the OCSP response in hand says of a certificate. Raises `NotProved` when there is none that holds."""
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        own, issuer, *_ = chains.verify_chain(certificate, (), configuration, configuration.instance, now)
+        response = self._revocation.response(own, issuer, now)
+        return ocsp.check_response(response, own, issuer, configuration, now)
+
+    def reload(self) -> None:
+        """Take the server configuration as it is on the disk now."""
+        self._serverconf = self._store.load()
+        self._tls.take_internal()
+        self._policies.swap(PolicyStore(self._store.database).snapshot())
+        self._rebuild()
+
+    async def refresh_proofs(self) -> None:
+        """Take what changed, and ask for the OCSP responses that are missing."""
+        self.reload()
+        await self._revocation.fetch_all()
+        self._choose_certificates()
+
+    # What changes
+
+    def _current(self) -> TrustedConfiguration | None:
+        return self._configuration.current
+
+    def _take_configuration(self, configuration: TrustedConfiguration) -> None:
+        self._following.observe(configuration)
+        if self._store.server_id() != self._serverconf.server_id:  # it has another owner
+            self.reload()
+            self.notifier.server = self._serverconf.server_id.path()
+        for certificate, status in self.keys.observe(configuration):
+            log.info(
+                "certificate status",
+                extra={"event": "certificate_status", "hash": certificate.hash, "status": status},
+            )
+            if status == CertificateStatus.REGISTERED.value:
+                subject = parse_certificate(certificate.der).subject.rfc4514_string()
+                self.notifier.tell("certificate-registered", subject, certificate.hash)
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        configuration = self._configuration.current
+        if configuration is None:
+            return
+        self._identities.rebuild(self._keyconf.certificates(), configuration, utc_now())
+        for problem in self._identities.problems:
+            log.warning("certificate unusable", extra={"event": "certificate", "reason": problem})
+        self._tls.take_credentials(self._identities, configuration)
+
+    def _choose_certificates(self) -> None:
+        """After OCSP responses were fetched: a certificate that waited for one may take over."""
+        configuration = self._configuration.current
+        if configuration is not None:
+            self._identities.choose_authentication(utc_now())
+            self._tls.take_credentials(self._identities, configuration)
+
+    def _metaservices(self) -> Metaservices:
+        return Metaservices(
+            lambda: self._serverconf,
+            self._current,
+            self._store.view.descriptions.document_of,
+            lambda: str(uuid.uuid4()),
+        )
+
+    def _monitoring(self) -> MonitoringServices:
+        return MonitoringServices(
+            lambda: self._serverconf,
+            self._current,
+            self._records,
+            self._health,
+            self._metrics,
+            utc_now,
+            utc_now(),
+        )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        """What getSecurityServerMetrics tells: the version, then the machine."""
+        certificates = [(c.der, c.usage.value, c.active) for c in self._keyconf.certificates()]
+        machine = Metric("systemMetrics", machine_metrics(certificates, self._folder.root))
+        return (version_metric(), machine)
+
+    def _observe(self, record: ExchangeRecord) -> None:
+        """Keep the operational record of an exchange that is over."""
+        built = build_record(record, self._serverconf, self._current(), self._settings.listen.consumer_host)
+        self._records.add(built)
+        self._health.add(built)
+
+    def _surroundings(self) -> KeyContext:
+        return KeyContext(
+            now=utc_now,
+            new_id=lambda: secrets.token_hex(20),
+            server_id=lambda: self._serverconf.server_id,
+            configuration=self._current,
+            is_local_member=lambda member: (
+                member == self._serverconf.server_id.owner
+                or any(c.id.member == member for c in self._serverconf.clients)
+            ),
+            verify=self._verify,
+            key_kinds=self._settings.keys.kinds(),
+        )
+
+    async def _verify(self, certificate: x509.Certificate) -> None:
+        """Prove a certificate of this server good now, asking its OCSP responder. Raises `NotProved`."""
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        path = chains.verify_chain(certificate, (), configuration, configuration.instance, utc_now())
+        for own, issuer in itertools.pairwise(path):
+            await self._revocation.verify(own, issuer)
+
+    async def _open_log(self) -> None:
+        """Open the message log's keys, if what opens them is there by now. Raises `LogFailed` when they do not open."""
+        secret = await parts.log_secret(self._settings, self._tokens, self._environ)
+        if secret is not None:
+            await asyncio.to_thread(self._log.unlock, secret)
+
+    async def _watch_log(self) -> None:
+        """Until somebody logs in: a log that could not be opened at the start is as soon as it can."""
+        said = ""
+        while not self._log.is_begun:
+            try:
+                await self._open_log()
+            except (Fault, ValueError, OSError) as err:
+                reason = err.detail if isinstance(err, Fault) else str(err)
+                if reason != said:
+                    log.error("the message log stays closed", extra={"event": "log_closed", "reason": reason})
+                said = reason
+            await asyncio.sleep(WATCH_S)
+        await asyncio.Event().wait()
+
+    async def _watch_serverconf(self) -> None:
+        seen = self._serverconf.generation
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                self._choose_certificates()  # one may have expired, or be known to peers by now
+                generation = self._store.generation()
+                if generation != seen:
+                    self._serverconf = self._store.load()
+                    self._policies.swap(PolicyStore(self._store.database).snapshot())
+                    await give_seal(self._tokens, self._safe)  # somebody may have logged in
+                    self._tls.take_internal()
+                    self._rebuild()
+                    seen = generation
+                    log.info(
+                        "server configuration changed", extra={"event": "serverconf", "generation": seen}
+                    )
+            except (sqlite3.Error, Fault, ValueError, OSError) as err:
+                log.error(
+                    "server configuration unreadable", extra={"event": "serverconf", "reason": str(err)}
+                )
+
+    # Listening
+
+    async def _listen(self) -> None:
+        settings, where = self._settings, self._settings.listen
+        self._consumer_listener = ConsumerListener(
+            self._context,
+            settings.fault_spelling,
+            lambda query: asic_download(self._log, self._timestamper, query),
+            self._verificationconf,
+            idle_s=settings.limits.consumer_idle_s,
+        )
+        self._peer_listener = PeerListener(self._context, settings.fault_spelling)
+        consumers = self._consumer_listener.server(bounds(settings))
+        peers = self._peer_listener.server(bounds(settings))
+        self._servers = (consumers, peers)
+        self._runners = [
+            *await open_exchange_listeners(settings, consumers, peers, self._tls),
+            await serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
+            await serve(health_app(self.problems, self.diagnosis), where.health_host, where.health_port),
+        ]
+        if settings.acme.challenge_port:
+            board = self.acme.board.app()
+            self._runners.append(
+                await serve(board, settings.acme.challenge_host, settings.acme.challenge_port)
+            )
+
+    def _verificationconf(self) -> bytes:
+        configuration = self._current()
+        if configuration is None:
+            raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
+        return render_verificationconf(configuration)
+
+    async def diagnosis(self) -> Diagnosis:
+        """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
+        return await self._condition.diagnosis(utc_now())
+
+    def _wanted_authorities(self) -> list[tuple[str, str]]:
+        return [(t.name, t.url) for t in self._store.view.timestamping.all()]
+
+    async def problems(self) -> list[str]:
+        """What stands in the way of an exchange right now, each with what to do."""
+        return await self._condition.problems(utc_now())
+
+
+def _alert(fields: Mapping[str, str]) -> None:
+    log.warning("policy", extra=dict(fields))

@@ -1,0 +1,60 @@
+"""Where a gateway listens: for consumer systems, for security servers, for their OCSP questions, for a look at its health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.edges.http import DataPlaneServer, listen
+from gateway.health.diagnosing import as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from gateway.health.diagnosis import Diagnosis
+    from gateway.server.tlscontexts import TlsContexts
+    from gateway.settings.config import GatewaySettings
+
+
+async def open_exchange_listeners(
+    settings: GatewaySettings,
+    for_consumers: DataPlaneServer,
+    for_peers: DataPlaneServer,
+    contexts: TlsContexts,
+) -> list[web.BaseRunner]:
+    """Listen for consumer systems (HTTP and HTTPS) and for security servers."""
+    where = settings.listen
+    return [
+        await listen(for_consumers, where.consumer_host, where.http_port),
+        await listen(for_consumers, where.consumer_host, where.https_port, contexts.system),
+        await listen(for_peers, where.peer_host, where.peer_port, contexts.peer.listening),
+    ]
+
+
+async def serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
+    """Listen with a small application."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def health_app(
+    problems: Callable[[], Awaitable[Sequence[str]]], diagnosis: Callable[[], Awaitable[Diagnosis]]
+) -> web.Application:
+    """What tells whether messages can be exchanged now, and what will stop them."""
+
+    async def give_health(_request: web.Request) -> web.Response:
+        found = list(await problems())
+        return web.json_response(
+            {"status": "up" if not found else "down", "problems": found}, status=200 if not found else 503
+        )
+
+    async def give_diagnosis(_request: web.Request) -> web.Response:
+        return web.json_response(as_json(await diagnosis()))
+
+    app = web.Application()
+    app.router.add_get("/", give_health)
+    app.router.add_get("/diagnosis", give_diagnosis)
+    return app

@@ -1,0 +1,134 @@
+"""Parts of a gateway that are made of settings and a few others: each function turns a section of the settings into one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from gateway.edges.configuration import ConfigurationClient
+from gateway.edges.peers import PeerClient
+from gateway.edges.revocation import OwnRevocation
+from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
+from gateway.messagelog.retention import Retention
+from gateway.messagelog.store import LogSettings, MessageLog
+from gateway.messagelog.timestamper import Timestamper
+from gateway.monitoring.store import RecordStore
+from gateway.settings.portions import (
+    body_rules,
+    configuration_settings,
+    peer_times,
+    retention_settings,
+    store_settings,
+    timestamp_settings,
+)
+from schemas.faults import TokenFailed
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
+
+    import aiohttp
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.edges.peers import PeerExpected
+    from gateway.keys.tokens import Tokens
+    from gateway.settings.config import GatewaySettings
+    from gateway.settings.datafolder import DataFolder
+
+    Clock = Callable[[], datetime]
+    Current = Callable[[], TrustedConfiguration | None]
+
+
+def configuration_client(
+    settings: GatewaySettings, folder: DataFolder, anchor: bytes, session: aiohttp.ClientSession, now: Clock
+) -> ConfigurationClient:
+    """What keeps the global configuration up to date."""
+    return ConfigurationClient(
+        anchor,
+        folder.globalconf,
+        session,
+        clock=now,
+        settings=configuration_settings(settings),
+    )
+
+
+def own_revocation(
+    settings: GatewaySettings,
+    folder: DataFolder,
+    session: aiohttp.ClientSession,
+    current: Current,
+    now: Clock,
+) -> OwnRevocation:
+    """What keeps OCSP responses for this server's certificates."""
+    trust = settings.trust
+    return OwnRevocation(
+        folder.root / "ocsp",
+        session,
+        current,
+        now,
+        fetch_s=trust.ocsp_fetch_s,
+        retry_s=trust.ocsp_retry_s,
+        timeout_s=trust.ocsp_timeout_s,
+        order=trust.ocsp_order,
+    )
+
+
+def message_log(settings: GatewaySettings, folder: DataFolder) -> MessageLog:
+    """The message log, its keys still closed."""
+    keys = LogKeys(folder.log_keys, period=timedelta(days=settings.log.key_days))
+    return MessageLog.open(
+        folder.log, keys, settings=LogSettings(settings.log.queue_length, bodies=body_rules(settings))
+    )
+
+
+async def log_secret(
+    settings: GatewaySettings, tokens: Tokens, environ: Mapping[str, str]
+) -> KeySecret | None:
+    """What opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
+    if settings.log.secret.is_set:
+        return KeySecret.of_operator(settings.log.secret.read(environ))
+    try:
+        return KeySecret.of_token(await tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE))
+    except TokenFailed:
+        return None
+
+
+def timestamper(
+    settings: GatewaySettings,
+    log: MessageLog,
+    session: aiohttp.ClientSession,
+    current: Current,
+    now: Clock,
+    wanted: Callable[[], Sequence[tuple[str, str]]],
+) -> Timestamper:
+    """What timestamps the message log."""
+    return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=wanted)
+
+
+def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:
+    """What archives the message log and removes what is old."""
+    return Retention(log, folder.log, now, retention_settings(settings))
+
+
+def record_store(settings: GatewaySettings, folder: DataFolder, now: Clock) -> RecordStore:
+    """Where operational records are kept."""
+    return RecordStore(folder.log / "opmonitoring.sqlite", now, store_settings(settings))
+
+
+def peer_client(
+    settings: GatewaySettings,
+    check: Callable[[Sequence[bytes], PeerExpected], Awaitable[None]],
+    tls: Callable[[], ssl.SSLContext],
+) -> PeerClient:
+    """What sends messages to security servers."""
+    return PeerClient(check, tls, port=settings.listen.peer_port, times=peer_times(settings))
+
+
+def consumer_url(settings: GatewaySettings) -> str:
+    """This gateway's own consumer listener over HTTPS, as this machine reaches it."""
+    host = settings.listen.consumer_host
+    if host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound
+        host = "127.0.0.1"
+    return f"https://{host}:{settings.listen.https_port}/"

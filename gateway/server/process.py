@@ -1,0 +1,301 @@
+"""The process of a gateway: the admin API always, the gateway itself once the server is initialised.
+
+A server without an anchor, an identifier and a token starts too: an administrator gives it these over the admin API, and
+the gateway begins in the same process. Read `GatewayProcess.start` for the order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import time
+from dataclasses import dataclass
+from sqlite3 import Error as DatabaseError
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.edges.tokenfiles import write_whole
+from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
+from certs.tokens.port import SOFTWARE_TOKEN_ID
+from gateway.admin.api import make_api
+from gateway.clients.store import ServerConfStore
+from gateway.edges.configuration import ConfigurationClient
+from gateway.server.app import WATCH_S, Gateway, utc_now
+from gateway.server.running import note_running, note_stopped
+from gateway.settings.config import TABLE
+from gateway.settings.livesettings import LiveSettings
+from gateway.settings.portions import configuration_settings
+from schemas.faults import Fault
+from serving.api.authentication import Clock
+from serving.config.settings import BadSettings
+from serving.login.users import Logins
+from serving.storage.audit import AuditEntry, AuditLog
+from serving.storage.backupkey import settle_backup_key
+from serving.storage.keysafe import KeySafe
+from serving.storage.restoring import record_restore
+from serving.storage.selfsigned import self_signed
+from serving.storage.tlsfiles import KeptCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.settings.config import GatewaySettings
+    from gateway.settings.datafolder import DataFolder
+    from schemas.identifiers import ServerId
+    from serving.config.adminsettings import AdminSettings
+    from serving.config.settingtable import Change
+
+log = logging.getLogger("gateway.server.process")
+
+FIRST_ANCHOR = "first-anchor.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the settings again led to."""
+
+    taken: tuple[Change, ...]
+    # These differ too, and wait for the next start.
+    waiting: tuple[Change, ...]
+
+
+class GatewayProcess:
+    """Runs the admin API and, when there is something to run, the gateway."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        settings: GatewaySettings,
+        pin: str | None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        signer_arguments: Sequence[str] = (),
+        settings_file: Path | None = None,
+        restart: Callable[[], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._pin = pin
+        self._environ = environ or {}
+        self.safe = KeySafe(settings.seal.seals(self._environ))
+        self._signer_arguments = signer_arguments
+        folder.root.mkdir(parents=True, exist_ok=True)
+        self.store = ServerConfStore(folder.serverconf)
+        self.live = LiveSettings(self.store.database, settings_file, self._environ)
+        self.gateway: Gateway | None = None
+        self._foundation: ConfigurationClient | None = None
+        self.logins = Logins(folder.root / "admin.sqlite")
+        # Ends this process in order and starts it anew; None: it cannot.
+        self.start_anew = restart
+        record_restore(folder.root, AuditLog(self.logins.database))
+        self._admin = _with_host(settings)
+        clock = Clock(utc_now, time.monotonic)
+        self.api = make_api(self, self._admin, self.logins, clock, self._environ)
+
+    async def start(self) -> None:
+        """Start the gateway if the server is initialised, then listen for administrators."""
+        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._watching = asyncio.create_task(self._watch_settings(), name="settings")
+        if self.store.is_initialised():
+            await self._begin()
+        elif self._anchor_file.exists():
+            self._foundation = self._client(self._anchor_file.read_bytes())
+            await self._foundation.load()
+            with contextlib.suppress(Fault):
+                await self._foundation.refresh()
+        settle_backup_key(self.folder.root, self.safe)
+        if self._admin.port:
+            await self._listen_for_administrators()
+        if self.gateway is None:
+            log.warning(
+                "not initialised: waiting for an administrator",
+                extra={"event": "uninitialised", "admin": f"https://{self._admin.host}:{self._admin.port}"},
+            )
+
+    async def stop(self) -> None:
+        """Stop taking changes, then let exchanges end."""
+        note_stopped(self.folder.root)
+        self._watching.cancel()
+        await self.api.stop()
+        if self.gateway is not None:
+            await self.gateway.stop()
+        await self._session.close()
+        self.logins.close()
+        self.store.close()
+
+    # Settings
+
+    def reconfigure(self) -> Reloaded:
+        """Read the settings again and go on with what may change while running. Raises `BadSettings`: nothing changed."""
+        wanted = self.live.load()
+        changes = TABLE.differences(self.settings, wanted)
+        taken = tuple(c for c in changes if TABLE.rows[c.name].live)
+        waiting = tuple(c for c in changes if not TABLE.rows[c.name].live)
+        if taken:
+            self.settings = TABLE.with_live(self.settings, wanted)
+            logging.getLogger().setLevel(self.settings.log_level.upper())
+            if self.gateway is not None:
+                self.gateway.reconfigure(self.settings)
+        for change in changes:
+            state = "taken" if change in taken else "waits for a restart"
+            log.info("%s: %s", change.line(), state, extra={"event": "setting", "setting": change.name})
+        return Reloaded(taken, waiting)
+
+    def reload_on_signal(self) -> None:
+        """Read the settings again because somebody at this machine said so (SIGHUP); audited."""
+        try:
+            found = self.reconfigure()
+        except BadSettings as err:
+            log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
+            self._audit_reload("failed", (), str(err))
+            return
+        self._audit_reload("done", tuple(c.line() for c in found.taken), "")
+
+    def _audit_reload(self, outcome: str, changes: tuple[str, ...], reason: str) -> None:
+        detail = {"reason": reason} if reason else {}
+        self.api.audit.append(
+            AuditEntry(utc_now(), "system", "SIGHUP", "SETTINGS_RELOAD", outcome, "", detail, changes)
+        )
+
+    def _audit_refused(self, url: str, reason: str) -> None:
+        detail = {"reason": reason}
+        self.api.audit.append(
+            AuditEntry(utc_now(), "system", "", "CONFIGURATION_REFUSED", "refused", url, detail)
+        )
+
+    async def _watch_settings(self) -> None:
+        """Take what a command set, within the time that watching the server configuration takes too."""
+        seen = self.live.revision()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                revision = self.live.revision()
+                if revision != seen:
+                    seen = revision
+                    self.reconfigure()
+            except (DatabaseError, BadSettings, OSError) as err:
+                log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
+
+    # What the admin API asks of the process
+
+    def configuration(self) -> TrustedConfiguration | None:
+        """The global configuration in force."""
+        client = self._foundation if self.gateway is None else self.gateway.configuration_client
+        return None if client is None else client.current
+
+    def anchor(self) -> bytes | None:
+        """The anchor in use."""
+        if self.store.is_initialised():
+            return self.store.anchor()
+        return self._anchor_file.read_bytes() if self._anchor_file.exists() else None
+
+    async def take_anchor(self, anchor: bytes) -> None:
+        """Fetch and prove a configuration by a first anchor; only then is the anchor kept."""
+        client = self._client(anchor)
+        await client.refresh()
+        write_whole(self._anchor_file, anchor, mode=0o644)
+        self._foundation = client
+
+    async def replace_anchor(self, anchor: bytes) -> None:
+        """Fetch and prove a configuration by another anchor; only then does it take the old one's place."""
+        client = self._client(anchor)
+        await client.refresh()
+        if self.store.is_initialised():
+            self.store.replace_anchor(anchor)
+            await self.restart()
+        else:
+            write_whole(self._anchor_file, anchor, mode=0o644)
+            self._foundation = client
+
+    async def initialise(self, server: ServerId, pin: str | None) -> None:
+        """Become a security server: identifier and owner in one transaction, then the token, then begin."""
+        anchor = self.anchor()
+        if anchor is None:
+            raise LookupError("there is no anchor")
+        self.store.initialise(server, anchor, owner_added_at=utc_now())
+        # On disk now: a server without a token. A crash here leaves one that takes its PIN with the next initialisation.
+        await self._begin(make_token_with=pin)
+        self._anchor_file.unlink(missing_ok=True)
+
+    async def restart(self) -> None:
+        """Begin anew with what is on the disk now."""
+        if self.gateway is not None:
+            await self.gateway.stop()
+            self.gateway = None
+        await self._begin()
+
+    # Parts of the above
+
+    @property
+    def _anchor_file(self) -> Path:
+        return self.folder.root / FIRST_ANCHOR
+
+    def _client(self, anchor: bytes) -> ConfigurationClient:
+        return ConfigurationClient(
+            anchor,
+            self.folder.globalconf,
+            self._session,
+            clock=utc_now,
+            settings=configuration_settings(self.settings),
+        )
+
+    async def _listen_for_administrators(self) -> None:
+        """With the kept key pair; while the token that seals it waits for a login, with one from memory."""
+        address = self._admin.host or "localhost"
+        kept = KeptCredentials(
+            self.folder.tls, "admin", self.safe, lambda: TlsCredentials(*self_signed(address))
+        )
+        context = SwappableServerContext(system_server_context(kept.current))
+
+        def settle() -> None:
+            settle_backup_key(self.folder.root, self.safe)
+            if kept.settle():
+                context.swap(system_server_context(kept.current))
+                self._note_running(kept.current)
+
+        await self.api.start_with(context.listening)
+        self._note_running(kept.current)
+        self.safe.subscribe(settle)
+
+    def _note_running(self, shown: TlsCredentials) -> None:
+        host, port = self.api.addresses[0]
+        name = self._admin.allowed_hostnames.split(",")[0].strip()
+        pem = "".join(c.public_bytes(Encoding.PEM).decode() for c in shown.chain)
+        note_running(self.folder.root, host, port, name, pem)
+
+    async def _begin(self, *, make_token_with: str | None = None) -> None:
+        gateway = Gateway(
+            self.folder,
+            self.settings,
+            None if make_token_with is not None else self._pin,
+            self.safe,
+            environ=self._environ,
+            signer_arguments=self._signer_arguments,
+        )
+        await gateway.start()
+        gateway.configuration_client.when_refused(self._audit_refused)
+        self.gateway = gateway
+        self._foundation = None
+        if make_token_with is not None:
+            await gateway.keys.initialise_token(SOFTWARE_TOKEN_ID, make_token_with)
+            # The operator's PIN, had one been given for this start, was for no token; from now on this one is right.
+            self._pin = make_token_with
+
+
+def _with_host(settings: GatewaySettings) -> AdminSettings:
+    """Where the admin API listens: as told, else where consumer systems connect if only this machine can."""
+    admin, consumers = settings.admin, settings.listen.consumer_host
+    if admin.host:
+        return admin
+    try:
+        local = ipaddress.ip_address(consumers).is_loopback
+    except ValueError:
+        local = False
+    return msgspec.structs.replace(admin, host=consumers if local else "127.0.0.1")

@@ -1,0 +1,165 @@
+"""Where a running gateway's admin API is, for the commands of the same machine: ``running.json`` in its data folder.
+
+Whoever can read the data folder can do everything there is to do, so its commands make themselves an API key that lives a
+minute. The certificate they compare is the one that file says is shown now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from certs.edges.tokenfiles import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FILE = "running.json"
+KEY_LIVES = timedelta(minutes=10)
+TIMEOUT_S = 300
+_NO_PROXY = urllib.request.ProxyHandler({})
+
+
+class NotRunning(LookupError):  # noqa: N818  a state, said to the operator
+    """No gateway runs on the data folder."""
+
+
+@dataclass(eq=False)
+class ApiRefused(ValueError):  # noqa: N818  said to the operator
+    """What the admin API answered instead of doing it."""
+
+    status: int
+    code: str
+    metadata: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.code or 'HTTP'} ({self.status}): {'; '.join(self.metadata)}".rstrip(": ")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: JSON as a value, anything else as bytes."""
+
+    status: int
+    media_type: str
+    content: bytes
+
+    def value(self) -> Any:
+        """The JSON of it; None when it is empty."""
+        return json.loads(self.content) if self.content else None
+
+
+def note_running(folder: Path, host: str, port: int, host_name: str, certificates: str) -> None:
+    """Say where this process listens for administrators, and the certificates (PEM) that it shows there."""
+    shown = "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "::" else host  # noqa: S104  compared
+    shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
+    told: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
+    told["certificates"] = certificates
+    write_whole(folder / FILE, orjson.dumps(told), mode=0o600)
+
+
+def note_stopped(folder: Path) -> None:
+    """Forget it again."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+class AdminClient:
+    """Calls one gateway's admin API."""
+
+    def __init__(self, url: str, key: str, context: ssl.SSLContext | None, host_name: str = "") -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"X-Road-ApiKey token={key}"}
+        if host_name:
+            self._headers["Host"] = host_name
+        self._opener = urllib.request.build_opener(_NO_PROXY, urllib.request.HTTPSHandler(context=context))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        media_type: str = "application/json",
+    ) -> Reply:
+        """One call; ``path`` stands below ``/api/v1``. Raises `ApiRefused`, OSError when nobody answers."""
+        asked = f"?{urllib.parse.urlencode(query)}" if query else ""
+        headers = {**self._headers, **({"Content-Type": media_type} if body is not None else {})}
+        request = urllib.request.Request(  # noqa: S310  the operator's own URL
+            f"{self._url}/api/v1{path}{asked}", data=body, method=method, headers=headers
+        )
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                kind = answer.headers.get_content_type()
+                return Reply(answer.status, kind, answer.read())
+        except urllib.error.HTTPError as err:
+            raise _refused(err.code, err.read()) from err
+        except urllib.error.URLError as err:
+            raise OSError(f"no admin API answers at {self._url}: {err.reason}") from err
+
+    def json(self, method: str, path: str, body: object = None, **query: str) -> Any:
+        """One call with JSON in and out."""
+        raw = None if body is None else orjson.dumps(body)
+        return self.call(method, path, query=query, body=raw).value()
+
+
+@contextlib.contextmanager
+def local_client(data: Path) -> Iterator[AdminClient]:
+    """A client of the gateway that runs on a data folder. Raises `NotRunning`."""
+    from gateway.admin.roles import gateway_roles
+    from serving.login.users import Logins
+
+    told = _told(data)
+    logins = Logins(data / "admin.sqlite")
+    expires = datetime.now(UTC) + KEY_LIVES
+    roles = gateway_roles()
+    made, key = logins.make_api_key(roles.permissions, f"local:{getpass.getuser()}", expires_at=expires)
+    try:
+        context = ssl.create_default_context(cadata=told["certificates"])
+        context.check_hostname = False  # the certificate itself is compared: no other one is trusted
+        yield AdminClient(told["url"], key, context, told.get("host_name", ""))
+    finally:
+        logins.revoke_api_key(made.id)
+        logins.close()
+
+
+def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
+    """A client of a gateway elsewhere."""
+    return AdminClient(url, key, ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)))
+
+
+def _told(data: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads((data / FILE).read_bytes())
+        os.kill(int(told["pid"]), 0)
+    except (OSError, ValueError, KeyError) as err:
+        raise NotRunning(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
+    return told
+
+
+def _refused(status: int, body: bytes) -> ApiRefused:
+    try:
+        told = json.loads(body)
+        error = told.get("error") or {}
+        lines = [*error.get("metadata", ())]
+        for name, found in (error.get("validation_errors") or {}).items():
+            lines.append(f"{name}: {', '.join(found)}")
+        for warning in told.get("warnings") or ():
+            lines.append(f"{warning['code']} {' '.join(warning.get('metadata', ()))}".strip())
+        if told.get("warnings"):
+            lines.append("--ignore-warnings")
+        return ApiRefused(status, str(error.get("code", "")), tuple(str(line) for line in lines))
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return ApiRefused(status, "", (body[:500].decode("utf-8", "replace"),))

@@ -1,1 +1,0 @@
-"""What this gateway serves: clients, services, endpoints, access rights."""

@@ -1,0 +1,90 @@
+"""The settings a gateway runs by: its file, then what was set by command or over the admin API, then the environment.
+
+What is set is kept in the server configuration's database, by name, only after the whole has been checked: a value that
+is refused changes nothing. A running gateway looks at `revision` and takes what may change while it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.settings.config import ENVIRONMENT_PREFIX, TABLE, GatewaySettings, load
+from serving.config.settings import BadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from serving.config.settingtable import Change
+    from serving.storage.database import AnyDatabase
+
+FILE = "settings.toml"
+
+
+def settings_file(data: Path, given: Path | None) -> Path | None:
+    """The file that is read: the one that was named, else ``settings.toml`` of the data folder, if it is there."""
+    if given is not None:
+        return given
+    return data / FILE if (data / FILE).exists() else None
+
+
+class LiveSettings:
+    """Reads settings and keeps what is set."""
+
+    def __init__(self, database: AnyDatabase, file: Path | None, environ: Mapping[str, str]) -> None:
+        self._database = database
+        self.file = file
+        self._environ = environ
+
+    def load(self) -> GatewaySettings:
+        """The settings as they are written now. Raises `BadSettings`."""
+        return load(self.file, self._environ, self.kept())
+
+    def revision(self) -> tuple[tuple[str, str], ...]:
+        """What is kept, to see whether it changed."""
+        return tuple((n, v) for n, v in self._database.query("SELECT name, value FROM setting ORDER BY name"))
+
+    def kept(self) -> dict[str, object]:
+        """What was set, by name."""
+        return {name: orjson.loads(value) for name, value in self.revision()}
+
+    def source(self, name: str) -> str:
+        """Where a setting's value comes from: ``environment``, ``set``, ``file`` or ``default``."""
+        if variable_of(name) in self._environ:
+            return "environment"
+        if name in self.kept():
+            return "set"
+        settings, default = load(self.file, {}), TABLE.defaults[name]
+        return "default" if TABLE.flatten(settings)[name] == default else "file"
+
+    def set(self, name: str, text: str) -> tuple[Change, ...]:
+        """Keep a value for a setting; what is different now. Raises `BadSettings`, and nothing has changed."""
+        value = orjson.loads(orjson.dumps(TABLE.parse(name, text), default=str))
+        return self._keep({**self.kept(), name: value}, name)
+
+    def unset(self, name: str) -> tuple[Change, ...]:
+        """Go back to the file's value or the default; what is different now. Raises `BadSettings`."""
+        TABLE.row(name)
+        return self._keep({n: v for n, v in self.kept().items() if n != name}, name)
+
+    def _keep(self, kept: dict[str, object], name: str) -> tuple[Change, ...]:
+        try:
+            before = self.load()
+        except BadSettings:
+            before = load(self.file, self._environ)  # what was kept is what is wrong; it can be taken back
+        after = load(self.file, self._environ, kept)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM setting WHERE name = ?", (name,))
+            if name in kept:
+                connection.execute(
+                    "INSERT INTO setting (name, value) VALUES (?, ?)",
+                    (name, orjson.dumps(kept[name]).decode()),
+                )
+        return TABLE.differences(before, after)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable that overrides a setting."""
+    return f"{ENVIRONMENT_PREFIX}_{name.replace('.', '_')}".upper()

@@ -1,0 +1,89 @@
+"""What each part of a gateway is given of the settings: at its start, and again when they change. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.edges.configuration import ConfigurationSettings
+from gateway.edges.http import Bounds
+from gateway.edges.peers import PeerTimes
+from gateway.messagelog.bodyrules import BodyRules
+from gateway.messagelog.retention import RetentionSettings
+from gateway.messagelog.timestamper import TimestampSettings
+from gateway.monitoring.store import StoreSettings
+
+if TYPE_CHECKING:
+    from gateway.settings.config import GatewaySettings
+
+
+def configuration_settings(settings: GatewaySettings) -> ConfigurationSettings:
+    """Of the configuration client."""
+    trust = settings.trust
+    return ConfigurationSettings(
+        trust.configuration_poll_s, trust.configuration_conditional_poll_s, trust.federations
+    )
+
+
+def timestamp_settings(settings: GatewaySettings) -> TimestampSettings:
+    """Of the timestamper."""
+    log = settings.log
+    return TimestampSettings(
+        log.timestamp_interval_s,
+        log.timestamp_retry_s,
+        log.acceptable_timestamp_failure_s,
+        timeout_s=log.timestamp_timeout_s,
+        order=log.timestamp_order,
+        race=log.timestamp_race,
+    )
+
+
+def body_rules(settings: GatewaySettings) -> BodyRules:
+    """Which bodies the message log keeps."""
+    log = settings.log
+    if log.message_body_logging:
+        local, remote = log.disabled_body_logging_local_producers, log.disabled_body_logging_remote_producers
+    else:
+        local, remote = log.enabled_body_logging_local_producers, log.enabled_body_logging_remote_producers
+    limit = log.max_loggable_body_bytes
+    return BodyRules(
+        log.message_body_logging,
+        frozenset(local),
+        frozenset(remote),
+        None if limit < 0 else limit,
+        log.truncated_body_allowed,
+    )
+
+
+def retention_settings(settings: GatewaySettings) -> RetentionSettings:
+    """Of archives and the removal of old records."""
+    log = settings.log
+    return RetentionSettings(
+        log.archive_interval_s,
+        log.archive_grouping,
+        log.archive_file_bytes,
+        log.keep_records_days,
+        log.seal_archives,
+        log.destroy_keys_days,
+    )
+
+
+def store_settings(settings: GatewaySettings) -> StoreSettings:
+    """Of the operational records."""
+    monitoring = settings.monitoring
+    return StoreSettings(monitoring.keep_days, monitoring.write_s, monitoring.buffer_length)
+
+
+def peer_times(settings: GatewaySettings) -> PeerTimes:
+    """Of connections with other security servers."""
+    limits = settings.limits
+    return PeerTimes(
+        limits.peer_connect_s,
+        limits.peer_remembered_connect_s,
+        limits.peer_read_s,
+        limits.fastest_remembered_s,
+    )
+
+
+def bounds(settings: GatewaySettings) -> Bounds:
+    """Of the listeners."""
+    return Bounds(settings.limits.connections, settings.limits.keepalive_s)

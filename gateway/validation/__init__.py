@@ -1,1 +1,0 @@
-"""Checking a service's messages against its description, where its provider asks for it."""

@@ -1,0 +1,1 @@
+"""Signed containers (ASiC-E): entries, manifests, withheld bodies."""

@@ -1,0 +1,1 @@
+"""Admin APIs: operations as rows, served, validated, described."""

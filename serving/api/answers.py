@@ -1,0 +1,63 @@
+"""What an admin API writes back: values, files and problems as HTTP answers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from schemas.faults import BadMessage, Fault, TokenFailed
+from serving.api.operations import ApiAnswer, Download
+from serving.api.problems import Problem, render_problem
+
+if TYPE_CHECKING:
+    from serving.api.operations import Operation
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cache-Control": "no-store",
+}
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def operation_answer(operation: Operation, given: object) -> web.StreamResponse:
+    """What a handler gave, as the operation's row says it is answered."""
+    answer = given if isinstance(given, ApiAnswer) else ApiAnswer(given)
+    status = answer.status or operation.status
+    if isinstance(answer.body, Download):
+        made = web.Response(
+            status=status, body=answer.body.content, headers={"Content-Type": answer.body.media_type}
+        )
+        if answer.body.file_name is not None:
+            safe = re.sub(r"[^\w.\- ]", "_", answer.body.file_name)
+            made.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
+    elif answer.body is None:
+        made = web.Response(status=status)
+    else:
+        made = json_answer(status, answer.body)
+    made.headers.update(answer.headers)
+    return made
+
+
+def json_answer(status: int, body: object) -> web.Response:
+    """A value as JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+
+
+def problem_answer(problem: Problem) -> web.Response:
+    """A refusal; where a body may still be on its way the connection ends with it."""
+    answer = json_answer(problem.status, render_problem(problem))
+    if problem.status in (413, 429):
+        answer.force_close()
+    return answer
+
+
+def fault_problem(fault: Fault) -> Problem:
+    """What a fault of the layers below is to an administrator: code ``core.`` and its text."""
+    status = 400 if isinstance(fault, BadMessage) else 409 if isinstance(fault, TokenFailed) else 500
+    return Problem(status, f"core.{fault.kind.value}", [fault.detail])

@@ -1,0 +1,156 @@
+"""Operations every admin API has: API keys, and who the caller is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from serving.api.authentication import check_roles_known
+from serving.api.operations import Call, Operation
+from serving.api.problems import forbidden, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from serving.login.users import ApiKey, Logins, Roles
+
+RoleNames = list[Annotated[str, msgspec.Meta(min_length=1, max_length=255)]]
+
+
+class ApiKeyView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An API key; ``key`` only in the answer that makes it."""
+
+    id: int
+    roles: list[str]
+    key: str | None = None
+    expires_at: str | None = None
+
+
+class NewApiKeyQuery(msgspec.Struct, frozen=True):
+    """How long a new key lives; 0 is for ever."""
+
+    expires_in_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] | None = None
+
+
+class UserView(msgspec.Struct, frozen=True):
+    """The caller."""
+
+    username: str
+    roles: list[str]
+    permissions: list[str]
+
+
+class SessionStatus(msgspec.Struct, frozen=True):
+    """Whether the caller's session lives."""
+
+    valid: bool
+
+
+def operations(logins: Logins, roles: Roles, api_key_days: int) -> list[Operation]:
+    """The rows; every server adds them to its own."""
+    keys = _ApiKeys(logins, roles, api_key_days)
+
+    async def user(call: Call) -> UserView:
+        who = call.principal
+        return UserView(who.name, sorted(who.roles), sorted(who.permissions))
+
+    async def user_roles(call: Call) -> list[str]:
+        return sorted(call.principal.roles)
+
+    async def user_permissions(call: Call) -> list[str]:
+        return sorted(call.principal.permissions)
+
+    return [
+        *keys.operations(),
+        Operation("GET", "/user", user, "Who am I", answer=UserView, tag="user"),
+        Operation("GET", "/user/roles", user_roles, "My roles", answer=list[str], tag="user"),
+        Operation(
+            "GET", "/user/permissions", user_permissions, "My permissions", answer=list[str], tag="user"
+        ),
+    ]
+
+
+class _ApiKeys:
+    def __init__(self, logins: Logins, roles: Roles, days: int) -> None:
+        self._logins = logins
+        self._roles = roles
+        self._days = days
+
+    def operations(self) -> Sequence[Operation]:
+        return (
+            Operation(
+                "POST", "/api-keys", self.make, "Make an API key; it is shown this once", ("CREATE_API_KEY",),
+                body=RoleNames, query=NewApiKeyQuery, answer=ApiKeyView, event="API_KEY_CREATE", tag="api-keys",
+            ),
+            Operation(
+                "GET", "/api-keys", self.list, "Every API key", ("VIEW_API_KEYS",),
+                answer=list[ApiKeyView], tag="api-keys",
+            ),
+            Operation(
+                "GET", "/api-keys/{id}", self.one, "One API key", ("VIEW_API_KEYS",),
+                answer=ApiKeyView, tag="api-keys",
+            ),
+            Operation(
+                "PUT", "/api-keys/{id}", self.update, "Replace the roles of an API key", ("UPDATE_API_KEY",),
+                body=RoleNames, answer=ApiKeyView, event="API_KEY_UPDATE", tag="api-keys",
+            ),
+            Operation(
+                "DELETE", "/api-keys/{id}", self.revoke, "Revoke an API key", ("REVOKE_API_KEY",),
+                event="API_KEY_REMOVE", tag="api-keys",
+            ),
+        )  # fmt: skip
+
+    async def make(self, call: Call) -> ApiKeyView:
+        asked = self._check_roles(call, call.body_as(list))
+        days = call.query_as(NewApiKeyQuery).expires_in_days
+        days = self._days if days is None else days
+        expires = call.now + timedelta(days=days) if days else None
+        made, key = self._logins.make_api_key(
+            asked, call.principal.name, scope=call.principal.scope, expires_at=expires
+        )
+        call.note(api_key=made.id, roles=sorted(made.roles))
+        return _view(made, key)
+
+    async def list(self, _call: Call) -> list[ApiKeyView]:
+        return [_view(k) for k in self._logins.api_keys()]
+
+    async def one(self, call: Call) -> ApiKeyView:
+        return _view(self._find(call))
+
+    async def update(self, call: Call) -> ApiKeyView:
+        found = self._find(call)
+        asked = self._check_roles(call, call.body_as(list))
+        call.note(api_key=found.id, roles=sorted(asked), roles_before=sorted(found.roles))
+        self._logins.set_api_key_roles(found.id, asked)
+        return _view(self._find(call))
+
+    async def revoke(self, call: Call) -> None:
+        found = self._find(call)
+        call.note(api_key=found.id, roles_before=sorted(found.roles))
+        self._logins.revoke_api_key(found.id)
+
+    def _find(self, call: Call) -> ApiKey:
+        text = call.path["id"]
+        found = (
+            self._logins.api_key(int(text)) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        )
+        if found is None:
+            raise not_found("api_key_not_found", text)
+        return found
+
+    def _check_roles(self, call: Call, asked: Iterable[str]) -> set[str]:
+        wanted = set(asked)
+        check_roles_known(wanted, self._roles.permissions)
+        if not wanted:
+            check_roles_known([""], self._roles.permissions)
+        refused = sorted(r for r in wanted if not self._roles.may_give(call.principal.roles, r))
+        if refused:
+            raise forbidden("forbidden", "you have not the role " + ", ".join(refused))
+        return wanted
+
+
+def _view(key: ApiKey, secret: str | None = None) -> ApiKeyView:
+    expires = key.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ") if key.expires_at else None
+    return ApiKeyView(key.id, sorted(key.roles), secret, expires)

@@ -1,0 +1,54 @@
+"""A signed container that somebody uploads, judged by the code of ``gateway container verify``.
+
+The configuration to judge by is one that a gateway gives out (``/verificationconf``), kept in a folder. What the verdict
+says of the message is who signed it, when, and whether it is whole; the message's content is not shown.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zipfile
+from typing import TYPE_CHECKING
+
+from certs.edges.configurationfiles import load_configuration_folder
+from certs.edges.profilefiles import load_profiles
+from certs.verify.container import Verdict, VerdictStep, verify_container
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["NoConfiguration", "Verdict", "VerdictStep", "save_configuration", "verify_upload"]
+
+MOST_CONFIGURATION_BYTES = 64 * 1024 * 1024
+
+
+class NoConfiguration(ValueError):  # noqa: N818  said to a person
+    """There is no configuration to judge by; the text says why."""
+
+
+def save_configuration(content: bytes, folder: Path) -> None:
+    """Keep a verification configuration in place of the one before. Raises `NoConfiguration` when it is none."""
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if sum(entry.file_size for entry in archive.infolist()) > MOST_CONFIGURATION_BYTES:
+            raise NoConfiguration("the verification configuration is too large")
+        # extractall keeps every name below the folder.
+        archive.extractall(fresh)
+    except (zipfile.BadZipFile, OSError) as err:
+        raise NoConfiguration(f"the verification configuration cannot be read: {err}") from err
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def verify_upload(content: bytes, folder: Path) -> Verdict:
+    """The verdict on a container. Slow: call it in a thread. Raises `NoConfiguration`."""
+    try:
+        load_profiles(folder)
+        trusted = load_configuration_folder(folder, strict=False)
+    except (Fault, ValueError, OSError) as err:
+        raise NoConfiguration(err.detail if isinstance(err, Fault) else str(err)) from err
+    return verify_container(io.BytesIO(content), trusted)

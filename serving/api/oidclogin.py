@@ -1,0 +1,213 @@
+"""Logging in with an OpenID provider: authorization code flow with PKCE, state and nonce, bound to the browser.
+
+``GET /login/oidc`` sends the browser to the provider; it comes back to ``/login/oidc/callback`` with a code. What a login
+waits for is kept here in memory under a digest of its state, for some minutes, and is taken out by the first answer that
+names it: a second one is refused. Every refusal is on the audit log with its reason.
+
+Spec: OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9207 (issuer in the answer).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from serving.api.problems import Problem
+from serving.api.requestbodies import address_of
+from serving.api.sessionroutes import set_session
+from serving.config.oidcsettings import CALLBACK
+from serving.login.oidc.provider import ProviderFailed
+from serving.login.oidc.token import (
+    Expected,
+    LoginRefused,
+    choose_key,
+    decide_identity,
+    read_header,
+    verify_id_token,
+)
+from serving.login.users import User
+
+if TYPE_CHECKING:
+    from serving.api.authentication import Authentication, Clock
+    from serving.config.oidcsettings import OidcSettings
+    from serving.login.oidc.provider import Provider
+    from serving.login.oidc.token import Identity
+    from serving.login.users import Roles
+
+BEGIN = "/login/oidc"
+EVENT = "LOGIN_OIDC"
+PREFIX = "oidc:"
+COOKIE = "__Host-OIDC"
+MOST_WAITING = 1000
+_TOO_MANY = {"description": "too many requests"}
+_REFUSED = {"description": "the login proves nothing here; the error says why"}
+_FAILED = {"description": "the provider failed; the error says how"}
+DOCUMENTED: dict[str, Any] = {
+    path: {
+        "servers": [{"url": "/"}],
+        "get": {
+            "operationId": name,
+            "summary": summary,
+            "tags": ["session"],
+            "security": [],
+            "responses": {status: {"description": text}, "401": _REFUSED, "429": _TOO_MANY, "500": _FAILED},
+        },
+    }
+    for path, name, summary, status, text in (
+        (BEGIN, "login_oidc", "Log in with the OpenID provider", "302", "to the provider"),
+        (CALLBACK, "login_oidc_callback", "Back from the OpenID provider", "303", "a session was opened"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A login on its way."""
+
+    nonce: str
+    verifier: str
+    # Digest of the cookie of the browser that began it.
+    browser: str
+    begun_s: float
+
+
+class OidcLogin:
+    """The two routes."""
+
+    def __init__(
+        self,
+        settings: OidcSettings,
+        provider: Provider,
+        authentication: Authentication,
+        roles: Roles,
+        clock: Clock,
+    ) -> None:
+        settings.check(roles.of_people())
+        self._settings = settings
+        self._provider = provider
+        self._authentication = authentication
+        self._roles = roles
+        self._clock = clock
+        self._waiting: OrderedDict[str, Waiting] = OrderedDict()
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve them."""
+        app.router.add_route("GET", BEGIN, self.begin)
+        app.router.add_route("GET", CALLBACK, self.come_back)
+
+    async def begin(self, request: web.Request) -> web.StreamResponse:
+        """Send the browser to the provider."""
+        try:
+            metadata = await self._provider.metadata()
+        except ProviderFailed as err:
+            raise self._failed(request, err) from err
+        state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        waiting = Waiting(
+            secrets.token_urlsafe(32),
+            secrets.token_urlsafe(48),
+            _digest(browser),
+            self._clock.monotonic(),
+        )
+        self._waiting[_digest(state)] = waiting
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popitem(last=False)
+        query = {
+            "response_type": "code",
+            "client_id": self._settings.client_id,
+            "redirect_uri": self._settings.redirect_url,
+            "scope": self._settings.scope,
+            "state": state,
+            "nonce": waiting.nonce,
+            "code_challenge": _challenge(waiting.verifier),
+            "code_challenge_method": "S256",
+        }
+        joined = "&" if "?" in metadata.authorization_endpoint else "?"
+        answer = web.Response(
+            status=302, headers={"Location": metadata.authorization_endpoint + joined + urlencode(query)}
+        )
+        # Lax, for it must come along when the provider sends the browser back.
+        answer.set_cookie(COOKIE, browser, path="/", secure=True, httponly=True, samesite="Lax")
+        return answer
+
+    async def come_back(self, request: web.Request) -> web.StreamResponse:
+        """Open a session for whoever the provider names."""
+        try:
+            waiting = self._take(request)
+            await self._check_issuer(request.query.get("iss"))
+            claims = await self._prove(request.query.get("code", ""), waiting)
+            identity = decide_identity(claims, self._settings, self._roles)
+        except LoginRefused as err:
+            self._authentication.refuse(EVENT, "unknown", address_of(request), str(err))
+            raise Problem(401, "login_refused", [str(err)]) from err
+        except ProviderFailed as err:
+            raise self._failed(request, err) from err
+        token, session = self._authentication.admit(
+            EVENT, _user(identity), address_of(request), self._settings.session_s, sub=claims["sub"]
+        )
+        answer = web.Response(status=303, headers={"Location": "/"})
+        set_session(answer, token, session)
+        answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+        return answer
+
+    def _take(self, request: web.Request) -> Waiting:
+        """What this answer answers; it is taken out, so that no other answer can."""
+        query = request.query
+        waiting = self._waiting.pop(_digest(query.get("state", "")), None)
+        if waiting is None:
+            raise LoginRefused("the answer belongs to no login that is waiting: begin again at /login/oidc")
+        if self._clock.monotonic() - waiting.begun_s > self._settings.login_s:
+            raise LoginRefused(f"the login took longer than {self._settings.login_s:.0f} s: begin again")
+        if not hmac.compare_digest(_digest(request.cookies.get(COOKIE, "")), waiting.browser):
+            raise LoginRefused("the answer came in another browser than the login was begun in")
+        if "error" in query:
+            said = f"{query['error']} {query.get('error_description', '')}".strip()
+            raise LoginRefused(f"the provider refused: {said[:300]}")
+        return waiting
+
+    async def _check_issuer(self, shown: str | None) -> None:
+        """An answer may say whose it is, and must where the provider says that it always does."""
+        demanded = (await self._provider.metadata()).authorization_response_iss_parameter_supported
+        if shown != self._settings.issuer and (shown is not None or demanded):
+            raise LoginRefused(
+                f"the answer is of issuer {(shown or 'none')[:200]!r}, not {self._settings.issuer!r}"
+            )
+
+    async def _prove(self, code: str, waiting: Waiting) -> dict[str, Any]:
+        if not code:
+            raise LoginRefused("the provider's answer holds no code")
+        raw = await self._provider.redeem(code, waiting.verifier)
+        header = read_header(raw)
+        key = choose_key(header, await self._provider.keys())
+        if key is None:
+            key = choose_key(header, await self._provider.keys(missing=True))
+        if key is None:
+            raise LoginRefused(
+                f"the ID token is signed with key {header.key_id!r}, which is none of the provider's"
+            )
+        settings = self._settings
+        expected = Expected(settings.issuer, settings.client_id, waiting.nonce, settings.leeway_s)
+        return verify_id_token(raw, key, expected, self._clock.now())
+
+    def _failed(self, request: web.Request, err: ProviderFailed) -> Problem:
+        self._authentication.refuse(EVENT, "unknown", address_of(request), str(err))
+        return Problem(500, "login_provider_failed", [str(err)])
+
+
+def _user(identity: Identity) -> User:
+    return User(PREFIX + identity.name, identity.roles, identity.clients, "")
+
+
+def _challenge(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

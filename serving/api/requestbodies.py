@@ -1,0 +1,73 @@
+"""What an admin API reads from a request: bounded bodies, forms and queries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import BodyPartReader
+from aiohttp.http_exceptions import HttpProcessingError
+
+from serving.api.operations import Part
+from serving.api.problems import Problem
+from serving.api.validation import checked
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.api.operations import MultipartForm
+
+MOST_FORM_PARTS = 30
+
+
+def address_of(request: web.Request) -> str:
+    """Where a request comes from."""
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else "unknown"
+
+
+async def read_bytes(request: web.Request, limit: int) -> bytes:
+    """The whole body. Raises `Problem` (413) above the limit."""
+    if (request.content_length or 0) > limit:
+        raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
+    found = bytearray()
+    async for chunk in request.content.iter_chunked(65_536):
+        found += chunk
+        if len(found) > limit:
+            raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
+    return bytes(found)
+
+
+async def read_form(request: web.Request, form: MultipartForm, limit: int) -> dict[str, Part]:
+    """The parts of a multipart form by name. Raises `Problem`."""
+    if not request.content_type.startswith("multipart/form-data"):
+        raise Problem(
+            415, "invalid_content_type", [f"multipart/form-data is expected, not {request.content_type}"]
+        )
+    raw_limit = limit
+    found: dict[str, Part] = {}
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader) or part.name is None or len(found) >= MOST_FORM_PARTS:
+                raise Problem(400, "validation_failure", ["the form has nested, unnamed or too many parts"])
+            content = bytearray()
+            while chunk := await part.read_chunk():
+                content += chunk
+                raw_limit -= len(chunk)
+                if raw_limit < 0:
+                    raise Problem(413, "request_too_large", [f"at most {limit} bytes are taken"])
+            found[part.name] = Part(bytes(content), part.filename, part.headers.get("Content-Type"))
+    except (ValueError, AssertionError, EOFError, LookupError, HttpProcessingError) as err:
+        raise Problem(400, "validation_failure", ["the multipart form cannot be read"]) from err
+    missing = {n: ["NotNull"] for n, must in {**form.fields, **form.files}.items() if must and n not in found}
+    if missing:
+        raise Problem(400, "validation_failure", validation_errors=missing)
+    return found
+
+
+def read_query(request: web.Request, kind: type[msgspec.Struct]) -> Any:
+    """The query as ``kind``; a parameter that is repeated is a list, written with commas. Raises `Problem`."""
+    values = {k: ",".join(v.strip() for v in request.query.getall(k)) for k in request.query}
+    known = {f.encode_name for f in msgspec.structs.fields(kind)}
+    return checked(kind, {k: v for k, v in values.items() if v and k in known}, strict=False)

@@ -1,0 +1,412 @@
+"""The HTTP side of an admin API: takes a request to its operation and its answer back, the same for every server.
+
+The order is fixed: rate limit, Host, login and CSRF value, permission, size, body, handler, audit log. Anything under
+``/api/v1`` is 401 without a login, unknown paths included. Changes wait for one another, so that the audit log can say
+what each one changed. An answer never holds the text of an unexpected error; its id is in the log.
+
+Spec: X-Road admin API contract (ports, cookies, headers, limits as X-Road 7.8 serves them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import uuid
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from certs.tls import TlsCredentials, system_server_context
+from schemas.faults import Fault
+from serving.api import commonapi, oidclogin
+from serving.api.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
+from serving.api.authentication import Authentication, Clock
+from serving.api.limits import RateLimit
+from serving.api.oidclogin import OidcLogin
+from serving.api.openapi import build_document, render_document
+from serving.api.operations import Bytes, Call, Download, MultipartForm, Operation, Principal
+from serving.api.problems import Problem, forbidden
+from serving.api.requestbodies import address_of, read_bytes, read_form, read_query
+from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
+from serving.api.validation import checked, parse_body
+from serving.login.oidc.provider import Provider
+from serving.storage.audit import AuditEntry, AuditLog
+from serving.storage.conflicts import DatabaseConflict
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from aiohttp.typedefs import Handler
+
+    from serving.config.adminsettings import AdminSettings
+    from serving.login.users import Logins, Roles
+
+T = TypeVar("T")
+log = logging.getLogger("admin")
+
+CORRELATION_HEADER = "x-road-ui-correlation-id"
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+def watch_nothing() -> Callable[[], Sequence[str]]:
+    """For servers that do not say what a change changed."""
+    return lambda: ()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server gives the frame."""
+
+    title: str
+    version: str
+    operations: Sequence[Operation]
+    # Called before a change; what it gives is called after it and says what is different, a line each.
+    watch: Callable[[], Callable[[], Sequence[str]]] = watch_nothing
+    # Why no changes are taken now (a restore is running, say), or None.
+    closed: Callable[[], str | None] = lambda: None
+    # Adds the operators' pages to the application; None: there are none.
+    pages: Callable[[AdminApi, web.Application], None] | None = None
+    # The page at ``/``, with ``{nonce}`` where a script's or style's nonce goes; None: a short one.
+    page: str | None = None
+
+
+class AdminApi:
+    """One admin API: `app` serves it, `start` listens with TLS, `stop` ends it."""
+
+    def __init__(
+        self,
+        settings: AdminSettings,
+        logins: Logins,
+        roles: Roles,
+        served: Served,
+        clock: Clock,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._settings = settings
+        self._served = served
+        self._clock = clock
+        self.audit = AuditLog(logins.database)
+        self.authentication = Authentication(settings, logins, roles, self.audit, clock)
+        common = commonapi.operations(logins, roles, settings.api_key_days)
+        self.operations = [*served.operations, *common, self._document_operation()]
+        self.document = build_document(served.title, served.version, self.operations)
+        self.document["paths"] |= OUTSIDE_THE_TABLE
+        self._document: bytes | None = None
+        self._sessions = SessionRoutes(self.authentication, settings.request_bytes)
+        self._oidc: OidcLogin | None = None
+        if settings.oidc.is_set:
+            provider = Provider(settings.oidc, environ, clock.monotonic)
+            self._oidc = OidcLogin(settings.oidc, provider, self.authentication, roles, clock)
+            self.document["paths"] |= oidclogin.DOCUMENTED
+        self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
+        self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
+        self._changing = asyncio.Lock()
+        self._patterns = [
+            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(f"/api/v1{o.path}"))), o.method)
+            for o in self.operations
+        ]
+        self._runner: web.AppRunner | None = None
+
+    # Listening
+
+    def app(self) -> web.Application:
+        """The application; a server may add pages of its own before it starts."""
+        app = web.Application(middlewares=[self._outermost], handler_args={"auto_decompress": False})
+        self._sessions.add_to(app)
+        if self._oidc is not None:
+            self._oidc.add_to(app)
+        for operation in self.operations:
+            app.router.add_route(operation.method, f"/api/v1{operation.path}", self._dispatcher(operation))
+        app.router.add_route("*", "/api/v1{tail:(/.*)?}", self._unknown)
+        app.router.add_route("GET", "/", self._page)
+        if self._served.pages is not None:
+            self._served.pages(self, app)
+        return app
+
+    async def start(self, credentials: TlsCredentials, app: web.Application | None = None) -> None:
+        """Listen."""
+        await self.start_with(system_server_context(credentials), app)
+
+    async def start_with(self, context: ssl.SSLContext | None, app: web.Application | None = None) -> None:
+        """Listen with a context of the caller's, or without TLS where another process ends it."""
+        self._runner = web.AppRunner(app or self.app(), access_log=None, shutdown_timeout=5.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=context).start()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens."""
+        return [] if self._runner is None else [(str(a[0]), int(a[1])) for a in self._runner.addresses]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # For pages
+
+    @property
+    def has_oidc(self) -> bool:
+        """Whether an identity provider lets people in."""
+        return self._oidc is not None
+
+    async def run(
+        self,
+        name: str,
+        request: web.Request,
+        principal: Principal,
+        path: dict[str, str],
+        query: dict[str, str],
+    ) -> object:
+        """What the row of that id answers to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
+        operation = next(o for o in self.operations if o.id == name)
+        call = Call(principal, path, self._clock.now(), request[REQUEST_ID], address_of(request))
+        if operation.query is not None:
+            call.query = checked(operation.query, query, strict=False)
+
+        async def carry_out() -> object:
+            with _problems():
+                self._check_allowed(operation, request, call)
+                return await operation.handler(call)
+
+        if operation.event is None:
+            return await carry_out()
+        return await self._change(operation, request, call, carry_out)
+
+    # What holds for every answer
+
+    @web.middleware
+    async def _outermost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = uuid.uuid4().hex
+        try:
+            self._check_rate(request)
+            self._check_host(request)
+            answer = await handler(request)
+        except Problem as problem:
+            answer = problem_answer(problem)
+        except web.HTTPException as err:
+            answer = problem_answer(Problem(err.status))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            log.exception("an admin call failed unexpectedly", extra={"id": request[REQUEST_ID]})
+            answer = problem_answer(Problem(500, "internal_error", [request[REQUEST_ID]]))
+        answer.headers.setdefault("Content-Security-Policy", API_POLICY)
+        for name, value in SECURITY_HEADERS.items():
+            answer.headers.setdefault(name, value)
+        answer.headers[CORRELATION_HEADER] = request[REQUEST_ID]
+        return answer
+
+    def _check_rate(self, request: web.Request) -> None:
+        if not self._rates.admits(address_of(request), self._clock.monotonic()):
+            raise Problem(429)
+
+    def _check_host(self, request: web.Request) -> None:
+        host = request.host.rpartition(":")[0] if re.search(r":\d+$", request.host) else request.host
+        if self._hosts and host.lower() not in self._hosts:
+            entry = self._entry(request, "unknown", "HOST_CHECK", "refused", {"host": host[:255]})
+            self.audit.refuse(entry, self._clock.monotonic())
+            raise Problem(400, "invalid_host", ["this server is not called by that name"])
+
+    # What is no operation
+
+    async def _page(self, _request: web.Request) -> web.StreamResponse:
+        nonce = secrets.token_urlsafe(16)
+        page = self._served.page or _PAGE.replace("{title}", self._served.title)
+        policy = (
+            f"default-src 'self'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+        )
+        return web.Response(
+            text=page.replace("{nonce}", nonce),
+            content_type="text/html",
+            headers={"Content-Security-Policy": policy},
+        )
+
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        await self.authentication.authenticate(request, address_of(request))
+        allowed = [method for pattern, method in self._patterns if pattern.fullmatch(request.path)]
+        if allowed:
+            answer = problem_answer(Problem(405))
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+            return answer
+        raise Problem(404)
+
+    def _document_operation(self) -> Operation:
+        async def openapi(_call: Call) -> Download:
+            if (
+                self._document is None
+            ):  # when somebody asks: writing YAML takes longer than all else of a start
+                self._document = await asyncio.to_thread(render_document, self.document)
+            return Download(self._document, "application/x-yaml")
+
+        return Operation(
+            "GET",
+            "/openapi.yaml",
+            openapi,
+            "This document",
+            answer="application/x-yaml",
+            public=True,
+            tag="openapi",
+        )
+
+    # Operations
+
+    def _dispatcher(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def dispatch(request: web.Request) -> web.StreamResponse:
+            principal = Principal("anybody", "none", frozenset(), frozenset())
+            if not operation.public:
+                principal = await self.authentication.authenticate(request, address_of(request))
+            call = Call(
+                principal,
+                dict(request.match_info),
+                self._clock.now(),
+                request[REQUEST_ID],
+                address_of(request),
+            )
+
+            async def perform() -> web.StreamResponse:
+                return await self._perform(operation, request, call)
+
+            if operation.event is None:
+                return await perform()
+            return await self._change(operation, request, call, perform)
+
+        return dispatch
+
+    async def _change(
+        self, operation: Operation, request: web.Request, call: Call, perform: Callable[[], Awaitable[T]]
+    ) -> T:
+        if operation.exclusive:
+            async with self._changing:
+                return await self._change_now(operation, request, call, perform)
+        return await self._change_now(operation, request, call, perform)
+
+    async def _change_now(
+        self, operation: Operation, request: web.Request, call: Call, perform: Callable[[], Awaitable[T]]
+    ) -> T:
+        difference = self._served.watch()
+        try:
+            closed = self._served.closed()
+            if closed is not None:
+                raise Problem(503, "closed_for_changes", [closed])
+            answer = await perform()
+        except Problem as problem:
+            self._record(operation, request, call, _outcome(problem), difference(), problem)
+            raise
+        except Exception:
+            self._record(operation, request, call, "failed", difference(), Problem(500, "internal_error"))
+            raise
+        self._record(operation, request, call, "done", difference(), None)
+        return answer
+
+    async def _perform(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
+        with _problems():
+            self._check_allowed(operation, request, call)
+            await self._read_input(operation, request, call)
+            return operation_answer(operation, await operation.handler(call))
+
+    def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
+        reason = None
+        if operation.permissions and not any(call.may(p) for p in operation.permissions):
+            reason = "permission needed: " + " or ".join(operation.permissions)
+        elif operation.event is not None and call.principal.scope and not operation.scoped:
+            reason = "this login is narrowed to some clients"
+        if reason is None:
+            return
+        if operation.event is None:
+            detail = {"reason": reason}
+            entry = self._entry(request, call.principal.name, operation.id.upper(), "refused", detail)
+            self.audit.refuse(entry, self._clock.monotonic())
+        raise forbidden("forbidden", reason)
+
+    async def _read_input(self, operation: Operation, request: web.Request, call: Call) -> None:
+        if operation.query is not None:
+            call.query = read_query(request, operation.query)
+        limit = self._settings.upload_bytes if operation.takes_file else self._settings.request_bytes
+        kind = operation.body
+        if isinstance(kind, MultipartForm):
+            call.parts = await read_form(request, kind, limit)
+        elif isinstance(kind, Bytes):
+            call.body = await read_bytes(request, limit)
+        elif kind is not None:
+            raw = await read_bytes(request, limit)
+            if raw.strip() and request.content_type != "application/json":
+                raise Problem(
+                    415, "invalid_content_type", [f"application/json is expected, not {request.content_type}"]
+                )
+            call.body = parse_body(kind, raw, optional=operation.body_optional)
+        else:
+            await read_bytes(request, limit)
+
+    # The audit log
+
+    def _entry(
+        self, request: web.Request, who: str, event: str, outcome: str, detail: dict[str, Any]
+    ) -> AuditEntry:
+        return AuditEntry(
+            self._clock.now(),
+            who,
+            address_of(request),
+            event,
+            outcome,
+            f"{request.method} {request.path}",
+            detail,
+            id=request[REQUEST_ID],
+        )
+
+    def _record(
+        self,
+        operation: Operation,
+        request: web.Request,
+        call: Call,
+        outcome: str,
+        changes: Sequence[str],
+        problem: Problem | None,
+    ) -> None:
+        detail = dict(call.facts)
+        if problem is not None:
+            detail["error"] = str(problem)
+        entry = AuditEntry(
+            self._clock.now(),
+            call.principal.name,
+            call.address,
+            operation.event or operation.id.upper(),
+            outcome,
+            f"{request.method} {request.path}",
+            detail,
+            tuple(changes),
+            call.id,
+        )
+        if outcome == "refused":
+            self.audit.refuse(entry, self._clock.monotonic())
+        else:
+            self.audit.append(entry)
+
+
+@contextlib.contextmanager
+def _problems() -> Iterator[None]:
+    """What the layers below refuse becomes an answer."""
+    try:
+        yield
+    except Fault as fault:
+        raise fault_problem(fault) from fault
+    except DatabaseConflict as conflict:
+        raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
+
+
+def _outcome(problem: Problem) -> str:
+    return "refused" if problem.status in (401, 403) else "failed"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body><h1>{title}</h1><p>The pages for operators are at <a href="/consola/">/consola/</a>.</p><p>The API is described at <a href="/api/v1/openapi.yaml">/api/v1/openapi.yaml</a>.</p>
+</body></html>
+"""

@@ -1,0 +1,141 @@
+"""Checking what a caller sent against the types of an operation, and saying every mistake at once.
+
+Answers have the code ``validation_failure``; each key is the camel-case path of a member from the name of the body's
+type on (``clientAdd.client.memberCode``), each value the names of the rules it breaks: NotNull, Size, Min, Max, Pattern,
+NoControlChars, IdentifierChars, Type. Strings are trimmed and null members count as absent, as X-Road does.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import msgspec
+
+from schemas.identifiers import suspicious_characters
+from serving.api.problems import Problem
+
+MOST_DEPTH = 20
+
+
+def trimmed(value: Any, depth: int = 0) -> Any:
+    """The value with its strings trimmed and its null members dropped. Raises `Problem` when nested too deep."""
+    if depth > MOST_DEPTH:
+        raise Problem(400, "validation_failure", [f"the body is nested deeper than {MOST_DEPTH} levels"])
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, dict):
+        return {k: trimmed(v, depth + 1) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [trimmed(v, depth + 1) for v in value]
+    return value
+
+
+def parse_body(kind: Any, raw: bytes, *, optional: bool = False) -> Any:
+    """The body as a value of ``kind``. Raises `Problem`."""
+    if not raw.strip():
+        if not optional:
+            raise Problem(400, "validation_failure", ["the body is empty; JSON is expected"])
+        raw = b"{}"
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as err:
+        raise Problem(400, "validation_failure", [f"the body is not JSON: {err}"]) from err
+    return checked(kind, trimmed(value))
+
+
+def checked(kind: Any, value: Any, *, strict: bool = True) -> Any:
+    """A decoded value as ``kind``, every rule checked. ``strict`` off reads numbers and truth out of text."""
+    problems: dict[str, list[str]] = {}
+    _walk(_type_info(kind), value, _name(kind), problems)
+    if problems:
+        raise Problem(400, "validation_failure", validation_errors=problems)
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as err:
+        text, _, where = str(err).partition(" - at `")
+        path = _camel_path(where.rstrip("`").removeprefix("$"))
+        raise Problem(
+            400, "validation_failure", [text], validation_errors={f"{_name(kind)}{path}": ["Type"]}
+        ) from err
+
+
+@functools.cache
+def _type_info(kind: Any) -> msgspec.inspect.Type:
+    return msgspec.inspect.type_info(kind)
+
+
+def _name(kind: Any) -> str:
+    name: str = getattr(kind, "__name__", "body")
+    return name[0].lower() + name[1:]
+
+
+def _walk(kind: msgspec.inspect.Type, value: Any, path: str, problems: dict[str, list[str]]) -> None:
+    extra: dict[str, Any] = {}
+    while isinstance(kind, msgspec.inspect.Metadata):
+        extra |= kind.extra or {}
+        kind = kind.type
+    if isinstance(kind, msgspec.inspect.UnionType):
+        rest = [t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType)]
+        if len(rest) == 1:
+            _walk(rest[0], value, path, problems)
+        return
+    found: list[str] = []
+    if isinstance(kind, msgspec.inspect.StructType) and isinstance(value, dict):
+        _walk_members(kind, value, path, problems)
+    elif isinstance(kind, msgspec.inspect.ListType) and isinstance(value, list):
+        for number, item in enumerate(value):
+            _walk(kind.item_type, item, f"{path}[{number}]", problems)
+    elif isinstance(kind, msgspec.inspect.StrType) and isinstance(value, str):
+        found = _string_rules(kind, value, extra)
+    elif isinstance(kind, (msgspec.inspect.IntType, msgspec.inspect.FloatType)):
+        found = _number_rules(kind, value)
+    if found:
+        problems[path] = found
+
+
+def _walk_members(
+    kind: msgspec.inspect.StructType, value: dict[str, Any], path: str, problems: dict[str, list[str]]
+) -> None:
+    for member in kind.fields:
+        where = f"{path}.{_camel(member.encode_name)}"
+        if member.encode_name in value:
+            _walk(member.type, value[member.encode_name], where, problems)
+        elif member.required:
+            problems[where] = ["NotNull"]
+
+
+def _string_rules(kind: msgspec.inspect.StrType, value: str, extra: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    shortest, longest = kind.min_length or 0, kind.max_length
+    if len(value) < shortest or (longest is not None and len(value) > longest):
+        found.append("Size")
+    if kind.pattern is not None and re.search(kind.pattern, value) is None:
+        found.append("Pattern")
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in value) and not extra.get("lines"):
+        found.append("NoControlChars")
+    elif extra.get("identifier") and suspicious_characters(value):
+        found.append("IdentifierChars")
+    return found
+
+
+def _number_rules(kind: msgspec.inspect.IntType | msgspec.inspect.FloatType, value: Any) -> list[str]:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return []
+    if kind.ge is not None and number < kind.ge:
+        return ["Min"]
+    if kind.le is not None and number > kind.le:
+        return ["Max"]
+    return []
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def _camel_path(path: str) -> str:
+    return re.sub(r"\.([a-z_0-9]+)", lambda m: "." + _camel(m.group(1)), path)

@@ -1,0 +1,206 @@
+"""The commands ``backup create|inspect|restore|key`` of both servers."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from certs.edges.tokenfiles import write_whole
+from serving.cli.commands import report_errors
+from serving.cli.progress import working
+from serving.language import tr
+from serving.storage.backup import (
+    Content,
+    Lock,
+    Manifest,
+    Opener,
+    fingerprint,
+    make_backup,
+    open_backup,
+    restore_backup,
+)
+from serving.storage.backupkey import PUBLIC, backup_key, public_backup_key
+from serving.storage.keysafe import KeySafe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # noqa: S105  a variable's name
+
+
+def backup_commands(
+    content: Content,
+    default_folder: str,
+    server_name: Callable[[Path], str],
+    open_safe: Callable[[Path, Path | None, Path | None], KeySafe],
+) -> click.Group:
+    """The group for one kind of server.
+
+    ``server_name`` reads a data folder's identifier for the manifest; ``open_safe`` opens what seals its keys, from the
+    folder, a settings file and a PIN file.
+    """
+    pin_file = click.option("--pin-file", type=click.Path(path_type=Path))
+    settings_file = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+    data = click.option(
+        "--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True
+    )
+    passphrase_file = click.option("--passphrase-file", type=click.Path(path_type=Path, exists=True))
+    source = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+    identity = click.option(
+        "--identity",
+        "identity_file",
+        type=click.Path(path_type=Path, exists=True),
+        help=tr("archivo con la identidad de age", "file with the age identity"),
+    )
+    signer = click.option(
+        "--signer",
+        help=tr(
+            "huella de la llave que debe haber firmado (backup key)",
+            "fingerprint of the key that must have signed (backup key)",
+        ),
+    )
+
+    @click.group(
+        name="backup", help=tr("Respaldos: hacer, examinar, restaurar.", "Backups: make, inspect, restore.")
+    )
+    def group() -> None: ...
+
+    @group.command(
+        help=tr(
+            "Hace un respaldo cifrado, también con el servidor en marcha.",
+            "Make an encrypted backup, of a running server too.",
+        )
+    )
+    @data
+    @passphrase_file
+    @pin_file
+    @settings_file
+    @click.option("--recipient", "recipients", multiple=True, help="age1...")
+    @click.argument("out", type=click.Path(path_type=Path))
+    @report_errors
+    def create(
+        data: Path,
+        passphrase_file: Path | None,
+        pin_file: Path | None,
+        settings_file: Path | None,
+        recipients: tuple[str, ...],
+        out: Path,
+    ) -> None:
+        lock = (
+            Lock(
+                recipients=recipients,
+                signer=backup_key(data, open_safe(data, settings_file, pin_file)),
+            )
+            if recipients
+            else Lock(passphrase=_passphrase(passphrase_file, confirm=True))
+        )
+        if out.exists():
+            raise click.ClickException(
+                tr(f"{out} ya existe; elija otro nombre", f"{out} exists already; choose another name")
+            )
+        with working(tr("haciendo el respaldo", "making the backup")):
+            made = make_backup(data, content, server_name(data), lock, datetime.now(UTC), version("sacbe"))
+        write_whole(out, made)
+        click.echo(
+            tr(f"respaldo escrito: {out} ({len(made)} bytes)", f"backup written: {out} ({len(made)} bytes)")
+        )
+        if lock.signer is not None:
+            name = fingerprint(lock.signer.public_key())
+            click.echo(
+                tr(
+                    f"firmado por {name}; guarde la huella en otro lugar",
+                    f"signed by {name}; keep the fingerprint elsewhere",
+                )
+            )
+
+    @group.command(
+        help=tr(
+            "Comprueba un respaldo entero y dice qué contiene.", "Check a whole backup and say what is in it."
+        )
+    )
+    @passphrase_file
+    @identity
+    @signer
+    @source
+    @report_errors
+    def inspect(
+        passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
+    ) -> None:
+        opener = _opener(passphrase_file, identity_file, signer)
+        with working(tr("comprobando el respaldo", "checking the backup")):
+            manifest, _ = open_backup(file.read_bytes(), content, opener)
+        _show(manifest)
+
+    @group.command(
+        help=tr(
+            "Restaura un respaldo en una carpeta de datos; el servidor debe estar detenido.",
+            "Restore a backup into a data folder; the server must be stopped.",
+        )
+    )
+    @data
+    @passphrase_file
+    @identity
+    @signer
+    @source
+    @report_errors
+    def restore(
+        data: Path, passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
+    ) -> None:
+        opener = _opener(passphrase_file, identity_file, signer)
+        with working(tr("restaurando", "restoring")):
+            manifest = restore_backup(data, file.read_bytes(), content, opener, datetime.now(UTC))
+        _show(manifest)
+        click.echo(
+            tr(
+                f"restaurado en {data}; los datos anteriores, si los había, quedan al lado. Arranque el servidor",
+                f"restored into {data}; earlier data, if any, are kept beside it. Start the server now",
+            )
+        )
+
+    @group.command(
+        help=tr(
+            "Muestra la huella de la llave que firma los respaldos.",
+            "Show the fingerprint of the key that signs backups.",
+        )
+    )
+    @data
+    @pin_file
+    @settings_file
+    @report_errors
+    def key(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+        known = (data / PUBLIC).exists()
+        safe = KeySafe() if known else open_safe(data, settings_file, pin_file)
+        click.echo(fingerprint(public_backup_key(data, safe)))
+
+    return group
+
+
+def _passphrase(file: Path | None, *, confirm: bool) -> str:
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    if PASSPHRASE_VARIABLE in os.environ:
+        return os.environ[PASSPHRASE_VARIABLE]
+    return str(click.prompt(tr("Frase de paso", "Passphrase"), hide_input=True, confirmation_prompt=confirm))
+
+
+def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: str | None) -> Opener:
+    if identity_file is None:
+        return Opener(passphrase=_passphrase(passphrase_file, confirm=False), signer=signer)
+    lines = identity_file.read_text(encoding="utf-8").splitlines()
+    return Opener(identities=[line for line in lines if line.startswith("AGE-")], signer=signer)
+
+
+def _show(manifest: Manifest) -> None:
+    click.echo(
+        tr(
+            f"respaldo de {manifest.kind} {manifest.server}, hecho el {manifest.made_at} con la versión {manifest.software}",
+            f"backup of {manifest.kind} {manifest.server}, made {manifest.made_at} with version {manifest.software}",
+        )
+    )
+    for entry in manifest.entries:
+        click.echo(f"  {entry.size:>10}  {entry.name}")

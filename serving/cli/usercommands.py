@@ -1,0 +1,253 @@
+"""Commands for the people who use a server's admin API, and for its audit logs; the same for every server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+import orjson
+
+from serving.cli.commands import report_errors
+from serving.language import tr
+from serving.login.users import Logins
+from serving.storage.audit import AuditLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from serving.login.users import Roles
+
+JSON = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help=tr("una línea de JSON por cada uno", "one JSON line for each"),
+)
+ALL = "all"
+CALLS = "calls"
+
+
+def _logins_in_folder(data: Path, settings: Path | None) -> Logins:
+    del settings
+    return Logins(data / "admin.sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a server keeps users and audit logs."""
+
+    folder: str
+    # From the data folder and the settings file.
+    logins: Callable[[Path, Path | None], Logins] = _logins_in_folder
+    # Audit logs beside that of the admin API (`CALLS`), by the name people give them.
+    other_logs: Callable[[Path, Path | None], dict[str, AuditLog]] = lambda _data, _settings: {}
+    log_names: tuple[str, ...] = (CALLS,)
+
+    def options(self, command: Callable[..., Any]) -> Callable[..., Any]:
+        """``--data`` and ``--settings``."""
+        data = click.option(
+            "--data", type=click.Path(path_type=Path), default=Path(self.folder), show_default=True
+        )
+        settings = click.option(
+            "--settings",
+            type=click.Path(path_type=Path, exists=True),
+            help=tr("archivo de configuración (TOML)", "settings file (TOML)"),
+        )
+        return data(settings(command))
+
+
+GATEWAY = Where("gateway-data")
+
+
+def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
+    """``user add``, ``user list``, ``user remove``."""
+
+    @click.group("user", help=tr("Quién usa la API de administración.", "Who may use the admin API."))
+    def group() -> None: ...
+
+    @group.command(
+        "add",
+        help=tr(
+            "Crea un usuario, o le da a uno otros roles y otra contraseña.",
+            "Make a user, or give one other roles and another password.",
+        ),
+    )
+    @where.options
+    @click.option(
+        "--role",
+        "names",
+        multiple=True,
+        required=True,
+        help=tr("un rol, o all; se repite para varios", "a role, or all; repeat for several"),
+    )
+    @click.option(
+        "--client",
+        "scope",
+        multiple=True,
+        help=tr("sólo para este cliente", "only for this client") + " (INST:CLASS:CODE[:SUB])",
+    )
+    @click.option("--password-file", type=click.Path(path_type=Path, exists=True))
+    @click.argument("name")
+    @report_errors
+    def add(
+        data: Path,
+        settings: Path | None,
+        names: tuple[str, ...],
+        scope: tuple[str, ...],
+        password_file: Path | None,
+        name: str,
+    ) -> None:
+        known = roles.of_people()
+        wanted = known if ALL in names else frozenset(names)
+        if wrong := sorted(wanted - known):
+            there = ", ".join(sorted(known))
+            raise ValueError(
+                tr(
+                    f"roles desconocidos: {', '.join(wrong)}; hay {there}, y all",
+                    f"unknown roles: {', '.join(wrong)}; there are {there}, and all",
+                )
+            )
+        password = (
+            click.prompt(tr("Contraseña", "Password"), hide_input=True, confirmation_prompt=True)
+            if password_file is None
+            else password_file.read_text(encoding="utf-8").strip()
+        )
+        logins = where.logins(data, settings)
+        logins.save_user(name, password, wanted, scope)
+        logins.close()
+        click.echo(tr(f"usuario {name} guardado", f"user {name} saved"))
+
+    @group.command("list", help=tr("Cada usuario con sus roles.", "Every user with the roles."))
+    @where.options
+    @JSON
+    @report_errors
+    def show(data: Path, settings: Path | None, as_json: bool) -> None:
+        logins = where.logins(data, settings)
+        for found in logins.users():
+            value = {"name": found.name, "roles": sorted(found.roles), "clients": sorted(found.scope)}
+            line = (
+                orjson.dumps(value).decode() if as_json else f"{found.name}  {', '.join(sorted(found.roles))}"
+            )
+            click.echo(line)
+        logins.close()
+
+    @group.command(
+        "remove", help=tr("Olvida un usuario; sus sesiones terminan.", "Forget a user; the sessions end.")
+    )
+    @where.options
+    @click.argument("name")
+    @report_errors
+    def remove(data: Path, settings: Path | None, name: str) -> None:
+        logins = where.logins(data, settings)
+        logins.remove_user(name)
+        logins.close()
+
+    return group
+
+
+def audit_commands(where: Where = GATEWAY) -> click.Group:
+    """``audit list``, ``audit verify`` and ``audit export``."""
+    which = click.option(
+        "--log",
+        "chosen",
+        type=click.Choice(where.log_names),
+        help=tr("sólo esta bitácora", "only this log"),
+        hidden=len(where.log_names) == 1,
+    )
+
+    @click.group("audit", help=tr("La bitácora de auditoría.", "The audit log."))
+    def group() -> None: ...
+
+    def logs(data: Path, settings: Path | None, chosen: str | None) -> dict[str, AuditLog]:
+        found = where.other_logs(data, settings)
+        found |= {CALLS: AuditLog(where.logins(data, settings).database)}
+        return {name: log for name, log in found.items() if chosen in (None, name)}
+
+    @group.command(
+        "list", help=tr("Quién hizo qué, en orden de tiempo.", "Who did what, in the order of time.")
+    )
+    @where.options
+    @which
+    @click.option(
+        "--last",
+        type=click.IntRange(min=1),
+        default=50,
+        show_default=True,
+        help=tr("cuántos registros", "how many records"),
+    )
+    @JSON
+    @report_errors
+    def show(data: Path, settings: Path | None, chosen: str | None, last: int, as_json: bool) -> None:
+        found = [
+            (record["at"], name, number, record)
+            for name, log in logs(data, settings, chosen).items()
+            for number, record in _parsed(log)
+        ]
+        for _, name, number, record in sorted(found, key=lambda f: f[:3])[-last:]:
+            if as_json:
+                click.echo(orjson.dumps({"log": name, "number": number, **record}).decode())
+                continue
+            words = [record["at"], name, str(number), record["who"], record["event"], record["outcome"]]
+            click.echo("  ".join([*words, record.get("target", "")]).rstrip())
+            for change in record.get("changes", []):
+                click.echo(f"    {change}")
+
+    @group.command(
+        "verify",
+        help=tr(
+            "Prueba que ningún registro fue cambiado, movido o quitado; si no, termina con 1.",
+            "Prove that no record was changed, moved or removed; exit 1 when one was.",
+        ),
+    )
+    @where.options
+    @which
+    @click.option(
+        "--head",
+        help=tr(
+            "un resumen anotado antes, que debe estar en la cadena (con --log si hay varias)",
+            "a digest noted earlier that must be on the chain (with --log where there are several)",
+        ),
+    )
+    @report_errors
+    def verify(data: Path, settings: Path | None, chosen: str | None, head: str | None) -> None:
+        found = logs(data, settings, chosen)
+        if head is not None and len(found) > 1:
+            raise ValueError(
+                tr(
+                    f"diga de qué bitácora es el resumen: --log {' o '.join(found)}",
+                    f"say of which log the digest is: --log {' or '.join(found)}",
+                )
+            )
+        for name, log in found.items():
+            count, last = log.verify(head)
+            prefix = f"{name}: " if len(where.log_names) > 1 else ""
+            click.echo(
+                prefix
+                + tr(f"{count} registros íntegros; último resumen", f"{count} records whole; last digest")
+            )
+            click.echo(last)
+
+    @group.command(
+        "export",
+        help=tr(
+            "Escribe cada registro como una línea de JSON con su resumen, en OUT o en la salida.",
+            "Write every record as a JSON line with its digest, to OUT or to the output.",
+        ),
+    )
+    @where.options
+    @which
+    @click.argument("out", type=click.File("wb"), default="-")
+    @report_errors
+    def export(data: Path, settings: Path | None, chosen: str | None, out: BinaryIO) -> None:
+        for log in logs(data, settings, chosen or where.log_names[0]).values():
+            for line in log.export():
+                out.write(line)
+
+    return group
+
+
+def _parsed(log: AuditLog) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, text, _ in log.records():
+        yield number, orjson.loads(text)

@@ -1,0 +1,253 @@
+"""A server's settings as a table of data: what each is called, what it does, its range, whether it changes while running.
+
+Types and defaults stand in the server's settings struct; rows add the rest. Everything that speaks of settings reads this
+one table: the TOML file and the environment, the commands, the admin API, the documentation. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from serving.config.settings import BadSettings
+from serving.language import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+YES = frozenset({"true", "yes", "si", "sí", "on", "1"})
+NO = frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is said of one setting. ``live`` ones are taken by a running server, the others by its next start."""
+
+    name: str
+    es: str
+    en: str
+    live: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that is different."""
+
+    name: str
+    old: object
+    new: object
+
+    def line(self) -> str:
+        """The change in words."""
+        return f"setting {self.name}: {shown(self.old)} -> {shown(self.new)}"
+
+
+class SettingTable:
+    """The settings of one server: the struct's fields and the rows that describe them."""
+
+    def __init__(self, kind: type[msgspec.Struct], rows: Sequence[Row]) -> None:
+        self.kind = kind
+        self.rows = {row.name: row for row in rows}
+
+    @cached_property
+    def types(self) -> dict[str, Any]:
+        """Every setting's type, by its name ``section.field`` (or ``field``)."""
+        return dict(_leaves(self.kind, ""))
+
+    @cached_property
+    def defaults(self) -> dict[str, object]:
+        """Every setting's value when nobody says another."""
+        return self.flatten(self.kind())
+
+    def row(self, name: str) -> Row:
+        """What is said of a setting. Raises `BadSettings` for a name that is none."""
+        found = self.rows.get(name)
+        if found is None:
+            near = [n for n in self.rows if name and (name in n or n.rpartition(".")[2] in name)]
+            hint = f"; is it {', '.join(near[:5])}?" if near else "; 'settings list' shows all of them"
+            raise BadSettings(f"there is no setting {name!r}{hint}")
+        return found
+
+    def is_plain(self, name: str) -> bool:
+        """Whether a setting is one value or a list of them; the others are written in the file only."""
+        return _plain(self.types[name])
+
+    def expected(self, name: str) -> str:
+        """In words, what values a setting takes."""
+        row, kind = self.row(name), _bare(self.types[name])
+        return _expected(kind) + _range(row)
+
+    def parse(self, name: str, text: str) -> object:
+        """The value that somebody wrote for a setting. Raises `BadSettings` with what was expected and what came."""
+        row = self.row(name)
+        if not self.is_plain(name):
+            raise BadSettings(f"{name} is a table of its own: write it into the settings file")
+        try:
+            value = _parse(_bare(self.types[name]), text)
+        except (ValueError, msgspec.ValidationError) as err:
+            raise BadSettings(f"{name}: expected {self.expected(name)}; came {text!r}") from err
+        self._check_range(row, value)
+        return value
+
+    def check(self, settings: msgspec.Struct) -> None:
+        """Refuse settings outside their ranges. Raises `BadSettings` with every reason."""
+        found: list[str] = []
+        for name, value in self.flatten(settings).items():
+            row = self.rows.get(name)
+            if row is None or value == self.defaults[name]:
+                continue
+            try:
+                self._check_range(row, value)
+            except BadSettings as err:
+                found.append(str(err))
+        if found:
+            raise BadSettings("\n".join(found))
+
+    def flatten(self, settings: msgspec.Struct) -> dict[str, object]:
+        """Every setting's value, by name."""
+        return {name: _value_at(settings, name) for name in self.types}
+
+    def differences(self, old: msgspec.Struct, new: msgspec.Struct) -> tuple[Change, ...]:
+        """What is different between two."""
+        before, after = self.flatten(old), self.flatten(new)
+        return tuple(Change(n, before[n], after[n]) for n in self.types if before[n] != after[n])
+
+    def with_live(self, old: msgspec.Struct, new: msgspec.Struct) -> Any:
+        """``old`` with every live setting as in ``new``."""
+        changed = [c for c in self.differences(old, new) if self.rows[c.name].live]
+        sections: dict[str, dict[str, object]] = {}
+        for change in changed:
+            section, _, field = change.name.rpartition(".")
+            sections.setdefault(section, {})[field] = change.new
+        top = sections.pop("", {})
+        for section, fields in sections.items():
+            top[section] = msgspec.structs.replace(getattr(old, section), **fields)
+        return msgspec.structs.replace(old, **top)
+
+    def _check_range(self, row: Row, value: object) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return
+        low = -math.inf if row.low is None else row.low
+        high = math.inf if row.high is None else row.high
+        if not (math.isfinite(value) and low <= value <= high):
+            raise BadSettings(f"{row.name}: expected {self.expected(row.name)}; came {_number(value)}")
+
+    def render_markdown(self, language: Language) -> str:
+        """The table for the documentation."""
+        spanish = language is Language.SPANISH
+        head = (
+            "| ajuste | valores | de fábrica | en marcha | qué hace |"
+            if spanish
+            else "| setting | values | default | live | what it does |"
+        )
+        lines = [head, "|---|---|---|---|---|"]
+        yes, no = ("sí", "reinicio") if spanish else ("yes", "restart")
+        for name in self.types:
+            row = self.rows[name]
+            text = row.es if spanish else row.en
+            values = self.expected(name).replace("|", "/")
+            default = shown(self.defaults[name])
+            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {text} |")
+        return "\n".join(lines) + "\n"
+
+
+def shown(value: object) -> str:
+    """A value as people write it; of a secret only where it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    if isinstance(value, (tuple, list)):
+        return ",".join(shown(v) for v in value)
+    if isinstance(value, msgspec.Struct):
+        told = {f: v for f, v in msgspec.structs.asdict(value).items() if v}
+        return ", ".join(f"{f} {shown(v)}" for f, v in told.items())
+    return str(value)
+
+
+def nested(kept: Mapping[str, object]) -> dict[str, Any]:
+    """Values by name as the tables of a file."""
+    found: dict[str, Any] = {}
+    for name, value in kept.items():
+        section, _, field = name.rpartition(".")
+        (found.setdefault(section, {}) if section else found)[field] = value
+    return found
+
+
+def _leaves(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        bare = _bare(hints[field.name])
+        if not prefix and isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+            yield from _leaves(bare, f"{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", hints[field.name]
+
+
+def _value_at(settings: msgspec.Struct, name: str) -> object:
+    found: object = settings
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _bare(kind: Any) -> Any:
+    return _bare(kind.__origin__) if hasattr(kind, "__metadata__") else kind
+
+
+def _plain(kind: Any) -> bool:
+    bare = _bare(kind)
+    if get_origin(bare) is tuple:
+        return _plain(get_args(bare)[0])
+    if get_origin(bare) is dict or get_origin(bare) in (Union, UnionType):
+        return False
+    return not (isinstance(bare, type) and issubclass(bare, msgspec.Struct))
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " | ".join(str(v) for v in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a,b,c" if _plain(kind) else "TOML"
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return " | ".join(str(m.value) for m in kind)
+    if kind is bool:
+        return "true | false"
+    names = {int: "int", float: "float", str: "text"}
+    return names.get(kind, "TOML")
+
+
+def _range(row: Row) -> str:
+    if row.low is not None and row.high is not None:
+        return f" {_number(row.low)}..{_number(row.high)}"
+    if row.low is not None:
+        return f" >= {_number(row.low)}"
+    return f" <= {_number(row.high)}" if row.high is not None else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:g}"
+
+
+def _parse(kind: Any, text: str) -> object:
+    if kind is str:
+        return text
+    word = text.strip()
+    if kind is bool:
+        if word.lower() not in YES | NO:
+            raise ValueError(text)
+        return word.lower() in YES
+    if get_origin(kind) is tuple:
+        inner = _bare(get_args(kind)[0])
+        return tuple(_parse(inner, part.strip()) for part in word.split(",") if part.strip())
+    return msgspec.convert(word, kind, strict=False)

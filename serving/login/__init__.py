@@ -1,0 +1,1 @@
+"""Who may use a server: users, sessions, OpenID Connect."""

@@ -1,0 +1,88 @@
+"""Browser sessions of an admin API: in memory, idle for a bounded time, each with its own CSRF value.
+
+The cookie holds a random value, the table only its digest. The CSRF value stays the same for the life of a session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.login.users import User
+
+SESSION_COOKIE = "JSESSIONID"
+CSRF_COOKIE = "XSRF-TOKEN"
+CSRF_HEADER = "X-XSRF-TOKEN"
+MOST_SESSIONS = 1000
+
+
+@dataclass(slots=True)
+class Session:
+    """One login."""
+
+    name: str
+    stamp: str
+    csrf: str
+    used_s: float
+    # Somebody whom another server vouches for, with the time at which that ends; None: a user of ours.
+    vouched: User | None = None
+    ends_s: float = math.inf
+
+    def accepts(self, header: str | None, cookie: str | None) -> bool:
+        """Whether header and cookie both carry this session's CSRF value."""
+        return all(
+            value is not None and hmac.compare_digest(value.encode(), self.csrf.encode())
+            for value in (header, cookie)
+        )
+
+
+class Sessions:
+    """The sessions of one process. Times are monotonic seconds."""
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def begin(self, user: User, now_s: float) -> tuple[str, Session]:
+        """A new session and the value of its cookie."""
+        return self._keep(Session(user.name, user.stamp, secrets.token_hex(16), now_s))
+
+    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
+        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
+        csrf = secrets.token_hex(16)
+        return self._keep(Session(user.name, user.stamp, csrf, now_s, user, now_s + life_s))
+
+    def _keep(self, session: Session) -> tuple[str, Session]:
+        token = secrets.token_hex(32)
+        self._sessions[_digest(token)] = session
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return token, session
+
+    def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
+        """The live session of a cookie, or None; one that was idle too long is forgotten."""
+        key = _digest(token)
+        session = self._sessions.get(key)
+        if session is None:
+            return None
+        if now_s - session.used_s > self._idle_s or now_s >= session.ends_s:
+            del self._sessions[key]
+            return None
+        if prolong:
+            session.used_s = now_s
+            self._sessions.move_to_end(key)
+        return session
+
+    def end(self, token: str) -> None:
+        """Forget a session."""
+        self._sessions.pop(_digest(token), None)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

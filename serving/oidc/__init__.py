@@ -1,1 +1,0 @@
-"""Logging in with an OpenID provider. Read `settings`, then `login`, which does the rest with `token` and `provider`."""

@@ -1,0 +1,1 @@
+"""How a process runs: loops, listeners, addresses, start and end."""

@@ -1,0 +1,1 @@
+"""Databases, data folders, sealed keys, backups, audit logs."""

@@ -1,0 +1,170 @@
+"""The audit log: who did what, when, from where, with what result. Appended to, never changed; chained by digests.
+
+Each record's digest covers the record and the digest before it, so a changed, moved or removed record breaks the chain
+at its place. Cutting off the end is seen by comparing with a head kept elsewhere: every head is also written to the
+log stream. The text of a record is stored as it was digested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from serving.storage.conflicts import DatabaseConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from serving.storage.database import AnyDatabase, Transaction
+
+log = logging.getLogger("audit")
+
+AUDIT_STEP = """
+    CREATE TABLE audit (
+        number BIGINT PRIMARY KEY,
+        record TEXT NOT NULL,
+        digest TEXT NOT NULL
+    )
+"""
+FIRST = "0" * 64
+# So many refusals from one address are written one by one in a minute; the rest are counted into the next one.
+REFUSALS_A_MINUTE = 60
+# How often an entry is tried anew when other nodes write at the same time.
+APPEND_TRIES = 20
+
+
+class AuditBroken(ValueError):  # noqa: N818  said to the operator
+    """The chain does not hold; the text says at which record."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing somebody did or was refused."""
+
+    at: datetime
+    who: str
+    address: str
+    event: str
+    # done, failed or refused
+    outcome: str
+    # What it was about: method and path of a call, or a command line's words.
+    target: str = ""
+    # Facts of the event; never a secret.
+    detail: dict[str, Any] = field(default_factory=dict)
+    # What is different now, a line each, ``+`` added and ``-`` removed.
+    changes: tuple[str, ...] = ()
+    id: str = ""
+
+    def text(self) -> str:
+        """The record as it is stored and digested."""
+        record: dict[str, Any] = {
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "who": self.who,
+            "address": self.address,
+            "event": self.event,
+            "outcome": self.outcome,
+        }
+        for name in ("target", "detail", "changes", "id"):
+            if getattr(self, name):
+                record[name] = getattr(self, name)
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS, default=str).decode()
+
+
+class AuditLog:
+    """The log in a database that holds the table of `AUDIT_STEP`."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+        self._refused: dict[str, tuple[float, int, int]] = {}
+
+    def append(self, entry: AuditEntry) -> int:
+        """Write an entry; it is on the disk when this returns. The number it got.
+
+        Where nodes share the log, one that was overtaken takes the next number.
+        """
+        text = entry.text()
+        for tries_left in reversed(range(APPEND_TRIES)):
+            try:
+                with self._database.transaction() as sql:
+                    number, digest = append_text(sql, text)
+                break
+            except DatabaseConflict:
+                if not tries_left:
+                    raise
+        log.info(
+            "%s %s by %s",
+            entry.event,
+            entry.outcome,
+            entry.who,
+            extra={"event": "audit", "number": number, "head": digest, "target": entry.target},
+        )
+        return number
+
+    def refuse(self, entry: AuditEntry, now_s: float) -> None:
+        """Write a refusal, unless its address has filled this minute; what was left out is counted in the next."""
+        began, written, left_out = self._refused.get(entry.address, (now_s, 0, 0))
+        if now_s - began >= 60:
+            began, written = now_s, 0
+        if written >= REFUSALS_A_MINUTE:
+            self._refused[entry.address] = (began, written, left_out + 1)
+            log.warning("refused again", extra={"event": entry.event, "address": entry.address})
+            return
+        if len(self._refused) > 10_000:
+            self._refused.clear()
+        self._refused[entry.address] = (began, written + 1, 0)
+        if left_out:
+            entry.detail["refused_before_unwritten"] = left_out
+        self.append(entry)
+
+    def records(self, after: int = 0) -> Iterator[tuple[int, str, str]]:
+        """Number, text and digest of every record after a number, in order."""
+        while rows := self._database.query(
+            "SELECT number, record, digest FROM audit WHERE number > ? ORDER BY number LIMIT 1000", (after,)
+        ):
+            yield from ((int(n), str(t), str(d)) for n, t, d in rows)
+            after = rows[-1][0]
+
+    def head(self) -> str:
+        """The digest the chain ends with."""
+        rows = self._database.query("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")
+        return str(rows[0][0]) if rows else FIRST
+
+    def verify(self, head: str | None = None) -> tuple[int, str]:
+        """How many records there are and the last digest, the chain being whole. Raises `AuditBroken`.
+
+        ``head`` is a digest noted earlier: it must be on the chain, or the log's end was cut off.
+        """
+        previous, count, found = FIRST, 0, head is None or head == FIRST
+        for number, text, digest in self.records():
+            if number != count + 1:
+                raise AuditBroken(f"record {count + 1} is missing: record {number} follows record {count}")
+            if digest != _digest(previous, text):
+                raise AuditBroken(f"record {number} is not what was written: its digest does not hold")
+            previous, count = digest, number
+            found = found or digest == head
+        if not found:
+            raise AuditBroken(f"the noted digest {head} is on no record: the end of the log was cut off")
+        return count, previous
+
+    def export(self) -> Iterator[bytes]:
+        """Every record as a JSON line with its number and digest."""
+        for number, text, digest in self.records():
+            yield b'{"number":%d,"digest":"%s","record":%s}\n' % (number, digest.encode(), text.encode())
+
+
+def append_text(sql: Transaction, text: str) -> tuple[int, str]:
+    """Put a record at the end of the chain; it counts when the transaction does. Its number and digest."""
+    row = sql.execute("SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    number, previous = (int(row[0]) + 1, str(row[1])) if row else (1, FIRST)
+    digest = _digest(previous, text)
+    sql.execute("INSERT INTO audit (number, record, digest) VALUES (?, ?, ?)", (number, text, digest))
+    return number, digest
+
+
+def _digest(previous: str, text: str) -> str:
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()

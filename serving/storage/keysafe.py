@@ -1,0 +1,168 @@
+"""Private keys that are not on a token: in sealed files, never in clear.
+
+A `KeySafe` has the seals that are at hand: of a secret that the settings name, and of the software token once it was
+unlocked. The first one closes; a file says by which it was closed and is closed anew when that is not the first. What
+holds no seal yet (a server before its initialisation, or whose token waits for a person) keeps its keys in memory until
+one is given, and whoever subscribed is told then.
+
+Spec: docs/decisions/0019-sealed-listener-keys.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+
+from certs.edges.tokenfiles import sync_folder, write_whole
+from certs.sealing import open_sealed, seal, stretch
+from serving.config.secret import SecretSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+SUFFIX = ".key.json"
+TOKEN_PURPOSE = "sacbe sealed files"  # noqa: S105  what the token derives the key for
+_WHERE = "log in to the software token, or name a secret in the settings (seal.secret)"
+
+
+class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What closes the keys of this server's own TLS listeners and of its backups on disk."""
+
+    # Without one the software token closes them, and they can be used once it is logged in.
+    secret: SecretSource = SecretSource()
+    # The secret before this one: what it closed is opened with it and closed anew.
+    previous: SecretSource = SecretSource()
+
+    def seals(self, environ: Mapping[str, str]) -> tuple[Seal, ...]:
+        """The seals of the secrets that are named. Raises ValueError when one cannot be had."""
+        return tuple(Seal.of_secret(s.read(environ)) for s in (self.secret, self.previous) if s.is_set)
+
+
+class NotAtHand(ValueError):  # noqa: N818  a state
+    """The seal that closes or opens a file is not at hand; the text says how to have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A way to close files: ``by`` says of what it was made. Its material is a secret."""
+
+    by: str
+    material: bytes
+
+    @classmethod
+    def of_secret(cls, secret: str) -> Seal:
+        """The seal of a secret that people or machines keep; at least eight characters."""
+        if len(secret) < 8:
+            raise ValueError("a secret that seals keys has at least eight characters")
+        return cls("secret", secret.encode("utf-8"))
+
+    @classmethod
+    def of_token(cls, key: bytes) -> Seal:
+        """The seal of a key that the software token derived for `TOKEN_PURPOSE`."""
+        return cls("token", key)
+
+    def key(self, salt: bytes) -> bytes:
+        """What closes one file."""
+        return stretch(self.material.decode("utf-8"), salt) if self.by == "secret" else self.material
+
+
+class KeySafe:
+    """Writes and reads sealed private keys with the seals at hand; those of secrets come before the token's."""
+
+    def __init__(self, seals: tuple[Seal, ...] = ()) -> None:
+        self._seals = seals
+        self._subscribers: list[Callable[[], None]] = []
+
+    @property
+    def can_seal(self) -> bool:
+        """Whether any seal is at hand."""
+        return bool(self._seals)
+
+    def give(self, given: Seal) -> None:
+        """Have the token's seal at hand from now on."""
+        if given not in self._seals:
+            self._seals = (*(s for s in self._seals if s.by != given.by), given)
+            for subscriber in self._subscribers:
+                subscriber()
+
+    def subscribe(self, subscriber: Callable[[], None]) -> None:
+        """Call ``subscriber`` when a seal is given."""
+        self._subscribers.append(subscriber)
+
+    def write(self, path: Path, key: PrivateKeyTypes) -> None:
+        """Keep a key, closed by the first seal. Raises `NotAtHand`."""
+        if not self._seals:
+            raise NotAtHand(f"the key {path} cannot be sealed: {_WHERE}")
+        chosen, salt = self._seals[0], secrets.token_bytes(16)
+        clear = key.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        closed = seal(chosen.key(salt), clear, path.name.encode())
+        record = {"sealed_by": chosen.by, "salt": _text(salt), "sealed": _text(closed)}
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, json.dumps(record, indent=1).encode())
+
+    def read(self, path: Path) -> PrivateKeyTypes:
+        """A key that was kept. Raises `NotAtHand`, or ValueError when it does not open."""
+        by, salt, closed = _record(path)
+        fitting = [s for s in self._seals if s.by == by]
+        if not fitting:
+            how = "log in to it" if by == "token" else "name it in the settings (seal.secret)"
+            raise NotAtHand(f"the key {path} is sealed by the {_BY[by]}, which is not at hand: {how}")
+        for number, tried in enumerate(fitting):
+            try:
+                clear = open_sealed(tried.key(salt), closed, path.name.encode())
+            except InvalidTag:
+                continue
+            key = serialization.load_der_private_key(clear, None)
+            if number or fitting[0] is not self._seals[0]:
+                self.write(path, key)
+            return key
+        raise ValueError(
+            f"the key {path} does not open: it was sealed by another {_BY[by]}, or is damaged; "
+            "put the earlier one back (seal.previous), or remove the file and a new key is made"
+        )
+
+
+_BY = {"token": "software token", "secret": "secret"}
+
+
+def _record(path: Path) -> tuple[str, bytes, bytes]:
+    try:
+        record = json.loads(path.read_bytes())
+        by, salt, closed = record["sealed_by"], record["salt"], record["sealed"]
+        if by in _BY:
+            return by, base64.b64decode(salt, validate=True), base64.b64decode(closed, validate=True)
+    except (ValueError, KeyError, TypeError) as err:
+        raise ValueError(f"{path} is no sealed key: {err}") from err
+    raise ValueError(f"{path} is sealed by {by!r}; 'token' and 'secret' are understood")
+
+
+def holds_clear_key(data: bytes) -> bool:
+    """Whether a file's content is a private key (PEM) that nothing seals."""
+    return b"PRIVATE KEY-----" in data and b"ENCRYPTED" not in data
+
+
+def shred(path: Path) -> None:
+    """Overwrite a file and remove it. Copies that the disk or a snapshot keeps are out of reach."""
+    with path.open("r+b") as file:
+        file.write(os.urandom(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

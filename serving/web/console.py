@@ -1,0 +1,244 @@
+"""Operators' pages on an admin API's listener: the API's own sessions, rows and audit log, shown to a person.
+
+A page asks rows of the table (`serving.api.operations`) as its visitor: what she may not read is said in its place, what she
+changes is recorded as if a program had called. Nothing can be done here that no row does. Forms carry the session's CSRF
+value; reading needs none, for the cookie is not sent along from other sites.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from serving.api.problems import Problem
+from serving.api.requestbodies import address_of, read_bytes
+from serving.api.sessionroutes import set_session
+from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
+from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from serving.api.operations import Principal
+    from serving.api.server import AdminApi
+    from serving.login.sessions import Session
+    from serving.web.pages import NavigationLink, Site
+
+    Form = Mapping[str, str]
+    Gather = Callable[["Asking", web.Request], Awaitable[dict[str, Any]]]
+    Act = Callable[["Asking", Form], Awaitable[None]]
+
+ROOT = "/consola"
+DOOR = f"{ROOT}/entrar"
+FORM_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOutcome:
+    """What a row answered, or why it did not, in both languages."""
+
+    value: Any = None
+    why: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleRequest:
+    """Rows asked as one visitor."""
+
+    api: AdminApi
+    request: web.Request
+    principal: Principal
+
+    async def do(
+        self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
+    ) -> Any:
+        """What a row answers. Raises `Problem`."""
+        return await self.api.run(name, self.request, self.principal, dict(path or {}), dict(query or {}))
+
+    async def tell(
+        self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
+    ) -> ConsoleOutcome:
+        """What a row answers, or why it does not: for a part of a page."""
+        try:
+            return ConsoleOutcome(await self.do(name, path, query))
+        except Problem as problem:
+            return ConsoleOutcome(why=words_of(problem))
+
+
+class Console:
+    """The pages of one server's operators."""
+
+    def __init__(self, api: AdminApi, site: Site, links: Sequence[NavigationLink]) -> None:
+        self._api = api
+        self._frame = Frame(site)
+        self._links = links
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve the door, the way out, and the style sheet."""
+        self._frame.add_static(app.router)
+        app.router.add_get(DOOR, self._framed(self._door))
+        app.router.add_post(DOOR, self._framed(self._log_in))
+        app.router.add_post(f"{ROOT}/salir", self._framed(self._log_out))
+
+    def add_page(self, app: web.Application, path: str, template: str, gather: Gather) -> None:
+        """Serve a page below the root."""
+
+        async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
+            values = await gather(ConsoleRequest(self._api, request, principal), request)
+            return self._frame.render(request, template, person=self._person(session), **values)
+
+        app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
+
+    def add_file(self, app: web.Application, path: str, name: str) -> None:
+        """Serve a row's file below the root."""
+
+        async def give(request: web.Request, _session: Session, principal: Principal) -> web.Response:
+            file = await ConsoleRequest(self._api, request, principal).do(name)
+            return web.Response(body=file.content, headers={"Content-Type": file.media_type})
+
+        app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(give)))
+
+    def add_act(self, app: web.Application, path: str, act: Act) -> None:
+        """Serve a form below the root; it leads back to the page of the same path."""
+
+        async def take(request: web.Request, session: Session, principal: Principal) -> web.Response:
+            _check_same_site(request)
+            form = await _read_form(request)
+            if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
+                self._api.authentication.refuse(
+                    "CSRF_CHECK", principal.name, address_of(request), "the form has another session's value"
+                )
+                raise PageProblem(
+                    403,
+                    "El formulario no era de esta sesión, así que no se hizo nada. Vuelva a abrir la página.",
+                    "The form did not belong to this session, so nothing was done. Open the page again.",
+                )
+            await act(ConsoleRequest(self._api, request, principal), form)
+            return redirect(f"{ROOT}{path}")
+
+        app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
+
+    def add_rest(self, app: web.Application) -> None:
+        """Answer whatever else is asked below the root; the last thing to be added."""
+
+        async def nothing(_request: web.Request) -> web.Response:
+            raise web.HTTPNotFound
+
+        async def start(_request: web.Request) -> web.Response:
+            return redirect(f"{ROOT}/")
+
+        app.router.add_get(ROOT, self._framed(start))
+        app.router.add_get(f"{ROOT}/{{tail:.*}}", self._framed(nothing))
+
+    def _framed(
+        self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._frame.middleware(request, handler)
+
+        return handle
+
+    def _inside(
+        self, handler: Callable[[web.Request, Session, Principal], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            found = self._api.authentication.visitor(request)
+            if found is None:
+                return redirect(DOOR)
+            session, principal = found
+            try:
+                return await handler(request, session, principal)
+            except Problem as problem:
+                said = PageProblem(problem.status, *words_of(problem))
+                return self._frame.problem(request, said, self._person(session))
+            except PageProblem as problem:
+                return self._frame.problem(request, problem, self._person(session))
+
+        return handle
+
+    def _person(self, session: Session) -> LoggedInUser:
+        return LoggedInUser(session.name, session.csrf, self._links)
+
+    async def _door(self, request: web.Request) -> web.Response:
+        if self._api.authentication.visitor(request) is not None:
+            return redirect(f"{ROOT}/")
+        return self._frame.render(request, "console/door.html", wrong=None, name="", oidc=self._api.has_oidc)
+
+    async def _log_in(self, request: web.Request) -> web.Response:
+        _check_same_site(request)
+        form = await _read_form(request)
+        name = form.get("cuenta", "")
+        try:
+            token, session = await self._api.authentication.log_in(
+                name, form.get("clave", ""), address_of(request)
+            )
+        except Problem as problem:
+            wrong = ("El usuario o la contraseña no son correctos.", "User or password are not right.")
+            return self._frame.render(
+                request,
+                "console/door.html",
+                status=problem.status,
+                wrong=wrong,
+                name=name,
+                oidc=self._api.has_oidc,
+            )
+        answer = redirect(f"{ROOT}/")
+        set_session(answer, token, session)
+        return answer
+
+    async def _log_out(self, request: web.Request) -> web.Response:
+        _check_same_site(request)
+        found = self._api.authentication.visitor(request)
+        form = await _read_form(request)
+        answer = redirect(DOOR)
+        if found is None:
+            return answer
+        if not hmac.compare_digest(form.get("csrf", "").encode(), found[0].csrf.encode()):
+            raise PageProblem(
+                403, "El formulario no era de esta sesión.", "The form did not belong to this session."
+            )
+        self._api.authentication.end(request, address_of(request))
+        for name in (SESSION_COOKIE, CSRF_COOKIE):
+            answer.del_cookie(name, path="/", secure=True, samesite="Strict")
+        return answer
+
+
+def words_of(problem: Problem) -> tuple[str, str]:
+    """A problem of the API in words; its code and details stay as the API says them."""
+    detail = " ".join(p for p in (problem.code or "", *problem.metadata) if p)
+    es, en = _WORDS.get(problem.status, ("No se pudo", "That did not work"))
+    return (f"{es}: {detail}.", f"{en}: {detail}.") if detail else (f"{es}.", f"{en}.")
+
+
+_WORDS = {
+    400: ("No se aceptó lo que se pidió", "What was asked for was not accepted"),
+    403: ("Su cuenta no tiene ese permiso", "Your account may not do that"),
+    404: ("No existe", "It does not exist"),
+    409: ("El estado actual no lo permite", "The present state does not allow it"),
+    429: ("Demasiadas solicitudes; espere un minuto", "Too many requests; wait a minute"),
+    503: ("Ahora no se aceptan cambios", "No changes are taken now"),
+}
+
+
+def _check_same_site(request: web.Request) -> None:
+    # TLS may end in another process, so the scheme here says nothing; host and port are what must be ours.
+    check_same_site(request, f"https://{request.host}", f"http://{request.host}")
+
+
+async def _read_form(request: web.Request) -> dict[str, str]:
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise PageProblem(
+            415, "Se esperaba un formulario de esta página.", "A form of this page was expected."
+        )
+    try:
+        raw = (await read_bytes(request, FORM_BYTES)).decode("utf-8")
+        found = parse_qs(raw, keep_blank_values=True, max_num_fields=50)
+    except Problem as problem:
+        raise PageProblem(problem.status, *words_of(problem)) from problem
+    except ValueError as err:
+        raise PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.") from err
+    return {name: values[0] for name, values in found.items()}

@@ -1,0 +1,290 @@
+"""Pages for people, the same for every server here: language, layout, headers, errors. Rendered here, no script at all.
+
+A page is a jinja2 template over ``serving/templates/base.html``; its texts stand in both languages where they are used,
+``t("en español", "in English")``. Autoescape is on and undefined names are errors. What a browser may do with a page is
+decided by `POLICY`: our own style sheet, our own forms, nothing else. Nothing that was asked for is kept in a cache.
+
+A handler raises `PageProblem` for what a person must be told; anything unexpected is answered by its id alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from aiohttp import web
+
+from serving.language import Language, negotiate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+log = logging.getLogger("pages")
+
+HERE = Path(__file__).parent / "templates"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+# Not no-referrer: with it browsers send ``Origin: null`` with a form, and we look at Origin.
+PAGE_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+LANGUAGE_COOKIE = "idioma"
+LANGUAGE_AGE_S = 365 * 24 * 3600
+_MONTHS = {
+    "es": [
+        "enero",
+        "febrero",
+        "marzo",
+        "abril",
+        "mayo",
+        "junio",
+        "julio",
+        "agosto",
+        "septiembre",
+        "octubre",
+        "noviembre",
+        "diciembre",
+    ],
+    "en": [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
+}
+_STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
+
+
+class PageProblem(Exception):  # noqa: N818  said to a person
+    """What a person must be told, in both languages, with the HTTP status that says the same to a machine."""
+
+    def __init__(self, status: int, es: str, en: str) -> None:
+        super().__init__(en)
+        self.status = status
+        self.es = es
+        self.en = en
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationLink:
+    """One entry of the navigation or of the footer."""
+
+    href: str
+    es: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all pages of one server share. ``root`` is where they begin, without a slash at the end."""
+
+    name_es: str
+    name_en: str
+    templates: Path
+    root: str = ""
+    zone: str = "America/Mexico_City"
+    footer: Sequence[NavigationLink] = ()
+    secure: bool = True
+    # What templates may call beside the frame's own names, by name.
+    names: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedInUser:
+    """Who is logged in, as the layout shows it, with the value that her forms carry."""
+
+    name: str
+    csrf: str
+    links: Sequence[NavigationLink] = ()
+
+
+class Frame:
+    """Renders the pages of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._zone = ZoneInfo(site.zone)
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader([site.templates, HERE]),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(site.names)
+
+    def language(self, request: web.Request) -> Language:
+        """The language of the answer to a request."""
+        asked = request.query.get("lang")
+        chosen = asked if asked in tuple(Language) else request.cookies.get(LANGUAGE_COOKIE)
+        return negotiate(chosen, request.headers.get("Accept-Language", ""))
+
+    def render(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        person: LoggedInUser | None = None,
+        status: int = 200,
+        **values: Any,
+    ) -> web.Response:
+        """A page."""
+        language = self.language(request)
+        other = Language.ENGLISH if language is Language.SPANISH else Language.SPANISH
+
+        def t(es: str, en: str) -> str:
+            return es if language is Language.SPANISH else en
+
+        text = self._environment.get_template(template).render(
+            t=t,
+            lang=language.value,
+            other=other.value,
+            # The query alone: whatever stands in the path of a request, the link stays here.
+            switch="?" + request.rel_url.update_query(lang=other.value).raw_query_string,
+            site=self.site,
+            path=request.path,
+            person=person,
+            day=lambda value: _day(value, language),
+            moment=lambda value: self._moment(value, language),
+            **values,
+        )
+        return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+    def problem(
+        self, request: web.Request, problem: PageProblem, person: LoggedInUser | None = None
+    ) -> web.Response:
+        """The page that says what is wrong."""
+        return self.render(request, "problem.html", person=person, status=problem.status, problem=problem)
+
+    @web.middleware
+    async def middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Errors become pages, answers get their headers, a chosen language is remembered."""
+        answer = await self._answered(request, handler)
+        for name, value in PAGE_HEADERS.items():
+            answer.headers.setdefault(name, value)
+        if self.site.secure:
+            answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if request.query.get("lang") in tuple(Language):
+            answer.set_cookie(
+                LANGUAGE_COOKIE,
+                request.query["lang"],
+                path=self.site.root or "/",
+                max_age=LANGUAGE_AGE_S,
+                secure=self.site.secure,
+                httponly=True,
+                samesite="Lax",
+            )
+        return answer
+
+    async def _answered(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except PageProblem as problem:
+            return self.problem(request, problem)
+        except web.HTTPException as err:
+            return self.problem(request, _http_problem(err.status))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as err:
+            # Neither text nor traceback: both may hold what a person asked for.
+            fault_id = uuid.uuid4().hex
+            log.error(
+                "a page failed unexpectedly",
+                extra={"event": "internal_error", "fault_id": fault_id, "reason": type(err).__name__},
+            )
+            return self.problem(
+                request,
+                PageProblem(
+                    500,
+                    f"Algo falló de nuestro lado. No se perdió nada; diga este número a su instituto: {fault_id}",
+                    f"Something failed on our side. Nothing was lost; tell your institute this number: {fault_id}",
+                ),
+            )
+
+    def add_static(self, router: web.UrlDispatcher) -> None:
+        """Serve the style sheet and the icon."""
+        for name, kind in _STATIC.items():
+            router.add_get(f"{self.site.root}/estatico/{name}", _file(HERE / name, kind))
+
+    def _moment(self, value: str | datetime, language: Language) -> str:
+        at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
+        return f"{_day(at.date(), language)}, {at:%H:%M}"
+
+
+def redirect(place: str) -> web.Response:
+    """Go to another page of this site by GET; ``place`` is ours, never a request's."""
+    return web.Response(status=303, headers={"Location": place})
+
+
+def check_same_site(request: web.Request, *origins: str) -> None:
+    """Refuse a form that another site sent. ``origins`` are ours, as ``https://portal.example``.
+
+    Browsers say where a form came from in ``Sec-Fetch-Site``, older ones in ``Origin``; a program that is no browser says
+    neither, and has no session of anybody's to misuse. Sessions have a CSRF value beside this.
+    """
+    came_from = request.headers.get("Sec-Fetch-Site")
+    sent_by = request.headers.get("Origin")
+    if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
+        raise PageProblem(
+            403,
+            "El formulario se envió desde otro sitio, así que no se hizo nada. Vuelva a empezar desde esta página.",
+            "The form was sent from another site, so nothing was done. Start again from this page.",
+        )
+
+
+def _day(value: str | date, language: Language) -> str:
+    found = date.fromisoformat(value[:10]) if isinstance(value, str) else value
+    month = _MONTHS[language.value][found.month - 1]
+    if language is Language.SPANISH:
+        return f"{found.day} de {month} de {found.year}"
+    return f"{found.day} {month} {found.year}"
+
+
+def _http_problem(status: int) -> PageProblem:
+    if status == 404:
+        return PageProblem(404, "Aquí no hay tal página.", "There is no such page here.")
+    if status == 405:
+        return PageProblem(405, "Esta página no se usa así.", "This page is not used that way.")
+    if status == 413:
+        return PageProblem(413, "Lo que se envió es demasiado grande.", "What was sent is too large.")
+    return PageProblem(
+        status, "No se entendió la solicitud del navegador.", "The browser's request was not understood."
+    )
+
+
+def _file(path: Path, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    content = path.read_bytes()
+
+    async def give(_request: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=content, content_type=kind, headers={"Cache-Control": "public, max-age=3600"}
+        )
+
+    return give

@@ -1,0 +1,1 @@
+"""The rules of social security: values and tables, no input or output."""

@@ -1,0 +1,187 @@
+"""Work history: periods as days, totals without counting a day twice, recognised years, and shares.
+
+Pure. Days are whole and inclusive of both ends; they are exchanged unrounded. Every rule that a convention fixes (weeks a
+year, when a fraction counts, rounding, who keeps an overlap) comes in as `Rules`; none is written here.
+
+Spec: the domain reference 3.3, 3.6, 5.2 (PeriodoCotizacion, ConvenioPortabilidad).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from social_security.domain.faults import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ONE_DAY = timedelta(days=1)
+AT_END = "AL_FINAL"
+PER_CERTIFICATE = "POR_CONSTANCIA"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A certified stretch of work at one institute."""
+
+    institute: str
+    since: date
+    until: date
+
+    @property
+    def days(self) -> int:
+        """Its days, both ends included."""
+        return (self.until - self.since).days + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a convention fixes: a fraction above ``fraction_weeks`` counts as a year; ``rounding`` says when."""
+
+    days_per_week: int
+    weeks_per_year: int
+    fraction_weeks: int
+    rounding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The union of all periods, and each institute's part of it, in the order in which they first appear."""
+
+    union_days: int
+    overlap_days: int
+    weeks: int
+    rest_days: int
+    years: int
+    parts: tuple[tuple[str, int], ...]
+
+    def to_json(self, amounts: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """``Totalizacion`` of the service description; ``amounts`` in centavos."""
+        return {
+            "diasUnion": self.union_days,
+            "diasTraslape": self.overlap_days,
+            "semanas": self.weeks,
+            "aniosReconocidos": self.years,
+            "partes": [
+                {"instituto": i, "dias": d, **({} if amounts is None else {"montoCentavos": amounts[i]})}
+                for i, d in self.parts
+            ],
+        }
+
+
+def parse_rules(value: Mapping[str, Any]) -> Rules:
+    """The rules of a convention's document. Raises ValueError when one is missing or unknown."""
+    if value.get("overlap") != "EARLIER_INSTITUTE" or value.get("pro_rata") != "DAYS":
+        raise ValueError("overlap must be EARLIER_INSTITUTE and pro_rata DAYS")
+    if value.get("rounding") not in (AT_END, PER_CERTIFICATE):
+        raise ValueError(f"rounding must be {AT_END} or {PER_CERTIFICATE}")
+    return Rules(
+        int(value["days_per_week"]),
+        int(value["weeks_per_year"]),
+        int(value["fraction_weeks"]),
+        str(value["rounding"]),
+    )
+
+
+def total(periods: Iterable[Period], rules: Rules) -> Total:
+    """All periods added up. A day that several institutes certify counts once, for the earlier institute."""
+    ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute))
+    parts: dict[str, int] = {}
+    covered: date | None = None
+    for period in ordered:
+        start = period.since if covered is None or period.since > covered else covered + ONE_DAY
+        gained = max(0, (period.until - start).days + 1)
+        parts[period.institute] = parts.get(period.institute, 0) + gained
+        covered = period.until if covered is None else max(covered, period.until)
+    union = sum(parts.values())
+    weeks, rest = divmod(union, rules.days_per_week)
+    return Total(
+        union,
+        sum(p.days for p in ordered) - union,
+        weeks,
+        rest,
+        recognised_years(tuple(parts.values()), rules),
+        tuple(parts.items()),
+    )
+
+
+def recognised_years(days: Sequence[int], rules: Rules) -> int:
+    """Whole years, a fraction above the limit counted as one: of the sum, or certificate by certificate."""
+    counted = [sum(days)] if rules.rounding == AT_END else list(days)
+    return sum(_years(d, rules) for d in counted)
+
+
+def _years(days: int, rules: Rules) -> int:
+    years, weeks = divmod(days // rules.days_per_week, rules.weeks_per_year)
+    return years + (weeks > rules.fraction_weeks)
+
+
+def share(amount_cents: int, parts: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """An amount split by days, whole centavos, the largest remainders rounded up; the sum is the amount."""
+    union = sum(days for _, days in parts)
+    if union <= 0:
+        raise ValueError("there are no days to share by")
+    exact = [(name, amount_cents * days) for name, days in parts]
+    given = {name: product // union for name, product in exact}
+    left = amount_cents - sum(given.values())
+    for name, _ in sorted(exact, key=lambda e: (-(e[1] % union), e[0]))[:left]:
+        given[name] += 1
+    return given
+
+
+def check_history(value: Mapping[str, Any]) -> list[Period]:
+    """The served periods of a ``Historia`` whose days add up. Raises `DomainError` SS-406."""
+    found: list[Period] = []
+    days = 0
+    for entry in value["periodos"]:
+        if entry["estado"] == "SUSTITUIDO":
+            raise _mismatch("un periodo sustituido no se totaliza", "a replaced period does not count")
+        if "hasta" not in entry:
+            continue
+        period = Period(
+            value["instituto"], date.fromisoformat(entry["desde"]), date.fromisoformat(entry["hasta"])
+        )
+        expected = period.days - entry["diasDescontados"] + entry["diasReintegrados"]
+        if period.since > period.until or entry["dias"] != expected:
+            raise _mismatch(
+                f"el periodo dice {entry['dias']} días y son {expected}",
+                f"the period says {entry['dias']} days, they are {expected}",
+            )
+        days += entry["dias"]
+        found.append(period)
+    if value["totalDias"] != days:
+        raise _mismatch(
+            f"totalDias dice {value['totalDias']} y los periodos suman {days}",
+            f"totalDias says {value['totalDias']}, the periods add up to {days}",
+        )
+    return found
+
+
+def check_total(value: Mapping[str, Any], expected: Total) -> None:
+    """Refuse a ``Totalizacion`` that is not the one its periods give. Raises `DomainError` SS-406."""
+    for name, right in expected.to_json().items():
+        if name != "partes" and value[name] != right:
+            raise _mismatch(
+                f"{name} dice {value[name]} y es {right}", f"{name} says {value[name]}, it is {right}"
+            )
+    parts = [(p["instituto"], p["dias"]) for p in value["partes"]]
+    if sorted(parts) != sorted(expected.parts):
+        raise _mismatch("las partes no corresponden", "the parts differ")
+
+
+def check_total_alone(value: Mapping[str, Any], rules: Rules) -> None:
+    """What whoever has not all periods can hold against a ``Totalizacion``: that it agrees with itself."""
+    days = tuple(p["dias"] for p in value["partes"])
+    for name, said, right in (
+        ("diasUnion", value["diasUnion"], sum(days)),
+        ("semanas", value["semanas"], sum(days) // rules.days_per_week),
+        ("aniosReconocidos", value["aniosReconocidos"], recognised_years(days, rules)),
+    ):
+        if said != right:
+            raise _mismatch(f"{name} dice {said} y es {right}", f"{name} says {said}, it is {right}")
+
+
+def _mismatch(es: str, en: str) -> DomainError:
+    return DomainError("SS-406", es, en)

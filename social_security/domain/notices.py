@@ -1,0 +1,33 @@
+"""The privacy notices of the fixture: one text a member, registered by address and digest.
+
+Pure. A transfer names the notice under which it is made (LGPDPPSO 63); both ends know its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from social_security.domain import pack
+
+_TEXT = (
+    "Aviso de privacidad simplificado de {name}. Sus datos se transfieren únicamente a institutos de seguridad social, "
+    "para los propósitos del catálogo de la política vigente y conforme a la LGPDPPSO. Usted puede ejercer sus "
+    "derechos ARCO y ver quién consultó sus datos.\n"
+)
+
+
+def notice_of(member_code: str) -> tuple[str, str]:
+    """The address and the SHA-256 of a member's notice."""
+    member = pack.members()[member_code]
+    host = (member_code if member.member_class == "GAR" else member_code.partition("-")[2]).lower()
+    return f"https://{host}.example/aviso/v3", hashlib.sha256(notice_text(member_code).encode()).hexdigest()
+
+
+def notice_text(member_code: str) -> str:
+    """The notice itself, as its digest was taken."""
+    return _TEXT.format(name=pack.members()[member_code].name)
+
+
+def all_notices() -> list[tuple[str, str]]:
+    """Every member's notice."""
+    return [notice_of(code) for code in pack.members()]

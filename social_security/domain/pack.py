@@ -1,0 +1,211 @@
+"""The domain pack as this package reads it: code lists, services, members, errors, schemas.
+
+The pack itself is data in ``schemas/domains/social_security``; this module opens it once and hands out checked values.
+Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import yaml
+
+_PACK: Final = resources.files("schemas.domains") / "social_security"
+
+
+def read_text(name: str) -> str:
+    """A file of the pack, as text."""
+    return (_PACK / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def document(name: str) -> dict[str, Any]:
+    """A JSON document of the pack, read once; nobody may change it."""
+    value = json.loads(read_text(name))
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} of the domain pack is not a JSON object")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of the error table: HTTP status, whether it is a formal refusal, both languages, a refusal's usual basis."""
+
+    code: str
+    status: int
+    is_refusal: bool
+    retry: str
+    es: str
+    en: str
+    action_es: str
+    action_en: str
+    basis: str | None = None
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether the same request can succeed later, whatever must happen first."""
+        return self.retry not in ("no", "appeal", "elsewhere")
+
+
+@dataclass(frozen=True, slots=True)
+class PackPurpose:
+    """A purpose: each entry of ``legal_bases`` is one set that must be named together."""
+
+    code: str
+    es: str
+    en: str
+    dpv: str
+    legal_bases: tuple[frozenset[str], ...]
+    minimum_level: int
+    case_types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalFields:
+    """Answer fields that are granted only for some purposes and when the request asked for them."""
+
+    fields: tuple[str, ...]
+    purposes: frozenset[str]
+    request: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackOperation:
+    """One operation of the service description with what the policy says of it."""
+
+    name: str
+    subsystem: str
+    method: str
+    path: str
+    purposes: frozenset[str]
+    roles: frozenset[str]
+    category: str
+    es: str
+    en: str
+    request_fields: tuple[str, ...]
+    answer_fields: tuple[str, ...]
+    conditional: tuple[ConditionalFields, ...]
+    case_states: frozenset[str]
+    daily_quota: int | None
+    retention: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackMember:
+    """A member of the fixture. ``zone`` is its IANA time zone: days are counted where the member is."""
+
+    code: str
+    member_class: str
+    name: str
+    zone: str
+
+    @property
+    def path(self) -> str:
+        """Its identifier, as ``MX/GOB/15-ISSEMYM``."""
+        return f"MX/{self.member_class}/{self.code}"
+
+
+@functools.cache
+def errors() -> dict[str, ErrorRow]:
+    """The error table by code."""
+    table = document("errors.json")
+    actions = table["actions"]
+    return {
+        e["code"]: ErrorRow(
+            e["code"],
+            e["status"],
+            e["refusal"],
+            e["retry"],
+            e["es"],
+            e["en"],
+            actions[e["retry"]]["es"],
+            actions[e["retry"]]["en"],
+            e.get("basis"),
+        )
+        for e in table["errors"]
+    }
+
+
+@functools.cache
+def purposes() -> dict[str, PackPurpose]:
+    """The purposes by code."""
+    return {
+        p["code"]: PackPurpose(
+            p["code"],
+            p["es"],
+            p["en"],
+            p["dpv"],
+            tuple(frozenset(b) for b in p["legal_bases"]),
+            p["minimum_level"],
+            frozenset(p["case_types"]),
+        )
+        for p in codes()["purposes"]
+    }
+
+
+@functools.cache
+def operations() -> dict[str, PackOperation]:
+    """The operations by name."""
+    return {o["operation"]: _operation(o) for o in document("services.json")["operations"]}
+
+
+def _operation(o: dict[str, Any]) -> PackOperation:
+    return PackOperation(
+        o["operation"],
+        o["subsystem"],
+        o["method"],
+        o["path"],
+        frozenset(o["purposes"]),
+        frozenset(o["roles"]),
+        o["category"],
+        o["es"],
+        o["en"],
+        tuple(o["request_fields"]),
+        tuple(o["answer_fields"]),
+        tuple(
+            ConditionalFields(
+                tuple(c["fields"]), frozenset(c["purposes"]), tuple(sorted(c["request"].items()))
+            )
+            for c in o.get("conditional_fields", ())
+        ),
+        frozenset(o.get("case_states", ())),
+        o.get("daily_quota_per_user"),
+        o["retention"],
+    )
+
+
+def codes() -> dict[str, Any]:
+    """The code lists."""
+    return document("codes.json")
+
+
+def services() -> dict[str, Any]:
+    """The service rules as they stand in the pack."""
+    return document("services.json")
+
+
+@functools.cache
+def members() -> dict[str, PackMember]:
+    """The members of the fixture by code."""
+    return {
+        m["code"]: PackMember(m["code"], m["class"], m["name"], m["zone"])
+        for m in document("members.json")["members"]
+    }
+
+
+def persons() -> dict[str, Any]:
+    """The synthetic persons and the fixture keys."""
+    return document("persons.json")
+
+
+@functools.cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI description of the REST services."""
+    value = yaml.safe_load(read_text("services.openapi.yaml"))
+    if not isinstance(value, dict):
+        raise TypeError("services.openapi.yaml of the domain pack is not a mapping")
+    return value

@@ -1,0 +1,314 @@
+"""An institute's system as the gateway meets it: whom a request is about, what speaks against it, what is noted of it.
+
+`InstituteServices` is what the parts of the system (affiliation, history, portability, admissions, ARCO, access log, vital
+events) share. A person is named by the institute's own PID, by a pair PID it has met, or by a sealed token.
+
+Spec: the domain reference 5.2, 5.7, 5.9.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from social_security.domain import pack
+from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, FormalRefusal
+from social_security.domain.pseudonyms import Pid, parse_pid
+from social_security.institute import (
+    accesslog,
+    affiliation,
+    arco,
+    assembly,
+    eligibility,
+    external,
+    history,
+    measures,
+    portability,
+    publication,
+    publicinfo,
+    supervision,
+    vital,
+)
+from social_security.institute.arcostore import ArcoRequest, ArcoStore
+from social_security.institute.conventions import Conventions
+from social_security.institute.export import build_record
+from social_security.institute.external import AdmissionStore
+from social_security.institute.history import PeriodStore
+from social_security.institute.measures import MeasureStore
+from social_security.institute.portability import CaseStore
+from social_security.institute.publication import RetireeStore
+from social_security.institute.rights import AUTOMATED, RightsStore
+from social_security.institute.store import Access, PersonStore
+from social_security.institute.vital import VitalStore
+from social_security.wire import tokens
+from social_security.wire.gatewayclient import GatewayClient, Why
+from social_security.wire.gatewayrefusals import GatewayRefusals
+from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.platform import PLATFORM, NoPlatform
+from social_security.wire.service import DomainAnswer, DomainRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import date, datetime
+
+    from aiohttp import web
+
+    from serving.storage.database import AnyDatabase
+    from social_security.domain.calendars import Calendar
+    from social_security.keys import InstituteKeys
+    from social_security.wire.platform import Platform
+
+# The person's own rights, and what a law commands, cannot be opposed.
+_NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
+_NO_DATA = frozenset(("SS-300",))
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSubject:
+    """Whom a request is about: the institute's own PID, the pseudonym both ends log, the level of assurance."""
+
+    pid: Pid
+    shown: Pid
+    level: int
+
+
+class InstituteServices:
+    """The shared part of an institute's system."""
+
+    def __init__(
+        self,
+        member: str,
+        database: AnyDatabase,
+        keys: InstituteKeys,
+        clock: Callable[[], datetime],
+        calendar: Calendar,
+        policy: str,
+        gateway: GatewayClient,
+        platform: Platform | None = None,
+    ) -> None:
+        self.member = member
+        self.code = member.rpartition("/")[2]
+        self.calendar = calendar
+        self.zone = ZoneInfo(calendar.zone)
+        self.policy = policy
+        self.database = database
+        self.gateway = gateway
+        self.guarantor = f"MX/GAR/{self.code[:2]}-GARANTE"
+        self.causes: dict[str, str] = pack.codes()["arco_causes"]
+        self.persons = PersonStore(database)
+        self.periods = PeriodStore(database)
+        self.cases = CaseStore(database)
+        self.conventions = Conventions(self)
+        self.rights = RightsStore(database)
+        self.platform = platform or NoPlatform()
+        self.arco = ArcoStore(database, self._exports)
+        self.admissions = AdmissionStore(database)
+        self.vital = VitalStore(database)
+        self.retirees = RetireeStore(database)
+        self.measures = MeasureStore(database)
+        self.gateway_refusals = GatewayRefusals(database, gateway, member, "BITACORA")
+        self.outbox = Outbox(database, self._deliver, clock)
+        self._ticked: date | None = None
+        self._keys = keys
+        self._clock = clock
+        self._subjects: dict[str, Pid] = {}
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def today(self) -> date:
+        """The date where the institute is."""
+        return self.now().astimezone(self.zone).date()
+
+    def admit(self, asked: DomainRequest) -> None:
+        """Refuse an unregistered privacy notice (SS-204)."""
+        notice = asked.context.notice
+        if self.persons.notice(notice.uri) != notice.sha256:
+            raise DomainError("SS-204", field="X-OSS-Aviso")
+
+    def subject(self, asked: DomainRequest) -> PersonSubject:
+        """Whom the request is about. Raises SS-209, SS-300 or SS-206; from here on the access row knows her."""
+        context, body = asked.context, asked.body
+        if "testigo" in body:
+            claims = tokens.open_token(
+                body["testigo"], self._keys.own, self._keys.registry, self.member, asked.now
+            )
+            # Known from here on: an attempt that is refused below shows in the person's log too.
+            self.note_subject(asked, claims.subject)
+            tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
+            if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
+                raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")
+            self.persons.remember_pair(
+                claims.pair, context.member, context.purpose, claims.subject, claims.level
+            )
+            found = PersonSubject(claims.subject, claims.pair, claims.level)
+        else:
+            found = self._by_pid(asked, parse_pid(body["pid"]))
+        self.note_subject(asked, found.pid)
+        self._check_level(asked, found)
+        self.check_opposition(asked, found, asked.context.purpose, asked.operation.category)
+        return found
+
+    def subject_of_token(self, token: str, at: datetime) -> Pid | None:
+        """Whom a token names here, whatever else may be wrong with its use; None when it is not for this institute."""
+        try:
+            return tokens.open_token(token, self._keys.own, self._keys.registry, self.member, at).subject
+        except DomainError:
+            return None
+
+    def check_opposition(self, asked: DomainRequest, subject: PersonSubject, *uses: str) -> None:
+        """Refuse what the person opposes (SS-208). What is hers by law, and what others must do by law, goes on."""
+        if asked.context.purpose in _NOT_OPPOSED:
+            return
+        automated = (AUTOMATED,) if asked.context.role == "SISTEMA" else ()
+        opposed = self.rights.opposition(subject.pid, (*uses, *automated))
+        if opposed is not None:
+            raise self.refusal(
+                "SS-208",
+                asked,
+                "mx:LGPDPPSO-41",
+                f"La persona se opuso a este uso de sus datos: {opposed}",
+                f"The person opposes this use of her data: {opposed}",
+            )
+
+    def note_subject(self, asked: DomainRequest, pid: Pid) -> None:
+        """Say whom the request is about, for the access row."""
+        self._subjects[asked.context.message_id] = pid
+
+    def not_participant(self, asked: DomainRequest) -> FormalRefusal:
+        """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
+        return self.refusal(
+            "SS-405",
+            asked,
+            "mx:LGPDPPSO-60",
+            f"{asked.context.member} con el rol {asked.context.role} no puede hacerlo en {asked.context.case}",
+            f"{asked.context.member} as {asked.context.role} may not do this in {asked.context.case}",
+        )
+
+    def tick(self) -> None:
+        """What time alone does, once a day: silences, lapses, suppression."""
+        today = self.today()
+        if self._ticked == today:
+            return
+        arco.tick(self, self.now(), today)
+        external.tick(self, self.now(), today)
+        self.rights.suppress(today)
+        self._ticked = today
+
+    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]]:
+        """The operations by name."""
+        made: dict[
+            str, Callable[[InstituteServices, DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]
+        ] = {
+            "consultarAfiliacion": affiliation.consult_affiliation,
+            "consultarHistoria": history.consult_history,
+            "abrirCaso": portability.open_case,
+            "verCaso": portability.see_case,
+            "agregarEvento": portability.take_event,
+            "solicitarAdmision": external.apply,
+            "verAdmision": external.see,
+            "avanzarAdmision": external.advance,
+            "confirmarPeriodo": external.confirm_period,
+            "presentarArco": arco.file_request,
+            "verArco": arco.see_request,
+            "avanzarArco": arco.advance_request,
+            "findUsage": accesslog.find_usage,
+            "inspeccion": accesslog.inspect,
+            "estadisticaSupervision": supervision.statistics,
+            "notificarEvento": vital.apply_event,
+            "verificarElegibilidad": eligibility.check_eligibility,
+            "reunirHistoria": assembly.assemble_history,
+            "presentarInformacion": publicinfo.file_information,
+            "notificarMedida": measures.take_measure,
+        }
+        return {name: functools.partial(act, self) for name, act in made.items()}
+
+    def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
+        """The public readings by path."""
+        return {
+            "/jubilados": functools.partial(publication.read_retirees, self),
+            "/negativas": functools.partial(publication.read_refusals, self),
+            "/indicadores": functools.partial(publication.read_indicators, self),
+            "/violaciones": functools.partial(publication.read_violations, self),
+        }
+
+    def _exports(self, request: ArcoRequest, number: int) -> list[OutboxItem]:
+        """What the national platform is told of a request's new state."""
+        if not self.platform.is_set:
+            return []
+        record = build_record(self.member, request, number)
+        return [OutboxItem(f"{request.folio}:{number}", PLATFORM, "exportar", record, request.folio)]
+
+    async def _deliver(self, notice: OutboxItem) -> bool:
+        if notice.member == PLATFORM:
+            return await self.platform.hand_over(notice.body)
+        why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
+        return (await self.gateway.ask("PORT", notice.member, notice.operation, notice.body, why)).is_done
+
+    def _by_pid(self, asked: DomainRequest, pid: Pid) -> PersonSubject:
+        context = asked.context
+        if context.member == self.member:
+            known = self.persons.affiliation(pid)
+            if known is not None:
+                return PersonSubject(pid, pid, known.level)
+        else:
+            pair = self.persons.pair(pid, context.member, context.purpose)
+            if pair is not None:
+                return PersonSubject(pair[0], pid, pair[1])
+        raise DomainError("SS-300", field="pid")
+
+    def _check_level(self, asked: DomainRequest, found: PersonSubject) -> None:
+        needed = pack.purposes()[asked.context.purpose].minimum_level
+        if found.level >= needed:
+            return
+        raise self.refusal(
+            "SS-206",
+            asked,
+            "mx:LGPDPPSO-43",
+            f"Se requiere LOA{needed} y consta LOA{found.level}. Para elevarlo: ventanilla del instituto con documento, "
+            "ingreso con Llave MX, o e.firma",
+            f"LOA{needed} is needed, LOA{found.level} is on file. To raise it: a branch with a document, "
+            "Llave MX login, or e.firma",
+        )
+
+    def refusal(
+        self, code: str, asked: DomainRequest, basis: str, es: str, en: str, *, cause: str | None = None
+    ) -> FormalRefusal:
+        """A formal refusal of this institute, with where and until when to appeal."""
+        return FormalRefusal(code, self.appeal(asked.today), basis, es, en, cause=cause)
+
+    def appeal(self, day: date) -> Appeal:
+        """The guarantor of the institute's state and the last day to appeal an answer of ``day``."""
+        return Appeal(self.guarantor, self.calendar.add(day, APPEAL_DAYS))
+
+    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+        """Append the access row of the person the request was about, whatever came of it."""
+        pid = self._subjects.pop(asked.context.message_id, None)
+        if pid is None:
+            return
+        context = asked.context
+        outcome = "ENTREGADO"
+        if error is not None:
+            outcome = "SIN_DATOS" if error.code in _NO_DATA else "NEGADO"
+        self.persons.add_access(
+            Access(
+                pid,
+                asked.now,
+                asked.operation.es,
+                context.member,
+                context.system,
+                context.purpose,
+                ",".join(sorted(context.bases)),
+                answer.categories if answer is not None else (),
+                context.case,
+                context.message_id,
+                context.user,
+                outcome,
+                None if error is None else error.code,
+                None if context.hidden is None else context.hidden.basis,
+                None if context.hidden is None else context.hidden.until,
+            )
+        )

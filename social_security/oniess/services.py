@@ -1,0 +1,313 @@
+"""What ONIESS answers: applications and their nine gates, and the public readings.
+
+No gate can be skipped: a member becomes active only when all are approved, on a working term after its impact assessment
+was filed, and with the head's signature over the policy in force.
+
+Spec: the domain reference 5.5 (Onboarding), 5.7; S01, S04.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from social_security.clock import machine_clock
+from social_security.domain import pack
+from social_security.domain import states as machines
+from social_security.domain.benefits import render_catalogue
+from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
+from social_security.oniess import readings
+from social_security.oniess.adoption import check_adoption
+from social_security.oniess.collecting import REGISTRY, Collector
+from social_security.oniess.escalation import add_up, escalate
+from social_security.oniess.preflightreport import check_preflight
+from social_security.oniess.store import Application, OniessStore
+from social_security.wire.gatewayclient import GatewayClient, Why
+from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.service import DomainAnswer, DomainRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from cryptography import x509
+
+    from social_security.domain.calendars import Calendar
+    from social_security.wire.service import Reading
+
+IMPACT_DAYS = 30
+REPORT_DAYS = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Authorities whose certificates count: those that heads sign with, and those of members' servers."""
+
+    heads: Sequence[x509.Certificate] = ()
+    servers: Sequence[x509.Certificate] = ()
+
+
+class OniessServices:
+    """ONIESS's operations over its store."""
+
+    def __init__(
+        self,
+        member: str,
+        store: OniessStore,
+        clock: Callable[[], datetime],
+        calendar: Calendar,
+        zone: ZoneInfo,
+        policy: str,
+        trusted: Trusted,
+        gateway: GatewayClient,
+    ) -> None:
+        self.member = member
+        self.zone = zone
+        self.policy = policy
+        self.store = store
+        self.collector = Collector(store, gateway)
+        self.outbox = Outbox(store.database, self._deliver, clock)
+        self._gateway = gateway
+        self._clock = clock
+        self._calendar = calendar
+        self._trusted = trusted
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def tick(self) -> None:
+        """Nothing here falls due by itself."""
+
+    def admit(self, asked: DomainRequest) -> None:
+        """Refuse an unregistered privacy notice (SS-204)."""
+        notice = asked.context.notice
+        if self.store.notice(notice.uri) != notice.sha256:
+            raise DomainError("SS-204", field="X-OSS-Aviso")
+
+    def appeal(self, day: date) -> Appeal:
+        """The federal guarantor, within the working days of this member's calendar."""
+        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
+
+    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+        """Applications keep their own events."""
+
+    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
+        """The operations by name."""
+        return {
+            "solicitarAlta": self.apply,
+            "verAlta": self.see,
+            "resolverCompuerta": self.decide_gate,
+            "activarAlta": self.activate,
+        }
+
+    def readings(self) -> dict[str, Reading]:
+        """The public readings by path."""
+        return {
+            "/politica": self._policy,
+            "/catalogo": lambda _q: web.json_response(pack.document("catalogue.jsonld")),
+            "/convenios": lambda _q: web.json_response({"convenios": self.store.conventions()}),
+            "/indicadores": functools.partial(readings.read_indicators, self),
+            "/jubilados": functools.partial(readings.read_retirees, self),
+            "/negativas": functools.partial(readings.read_refusals, self),
+            "/violaciones": functools.partial(readings.read_violations, self),
+            "/beneficios": lambda _q: web.json_response(
+                render_catalogue(), content_type="application/ld+json"
+            ),
+            "/ordenes": self._orders,
+            "/calendarios": lambda _q: web.json_response(pack.document("calendars.json")),
+            "/consola": self._console,
+        }
+
+    def apply(self, asked: DomainRequest) -> DomainAnswer:
+        """``solicitarAlta``: a case with nine gates, all pending."""
+        known = self.store.application(asked.context.case)
+        if known is not None:
+            return DomainAnswer(_show(known), 201)
+        roles = {c["rol"] for c in asked.body["contactos"]}
+        missing = [r for r in pack.codes()["contact_roles"] if r not in roles]
+        if missing:
+            raise DomainError(
+                "SS-600",
+                f"faltan contactos: {', '.join(missing)}",
+                f"contacts missing: {', '.join(missing)}",
+                field="contactos",
+            )
+        made = Application(
+            asked.context.case,
+            dict(asked.body),
+            "SOLICITADA",
+            asked.today,
+            None,
+            {gate: {"estado": "PENDIENTE"} for gate in pack.codes()["onboarding_gates"]},
+        )
+        self.store.save(made, asked.now, "solicitarAlta")
+        return DomainAnswer(_show(made), 201, ("documento",))
+
+    def see(self, asked: DomainRequest) -> DomainAnswer:
+        """``verAlta``: state and gates."""
+        return DomainAnswer(_show(self._known(asked)))
+
+    def decide_gate(self, asked: DomainRequest) -> DomainAnswer:
+        """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for."""
+        application, gate, body = self._known(asked), asked.path["compuerta"], asked.body
+        if gate not in application.gates:
+            raise DomainError("SS-100", "no hay tal compuerta", "there is no such gate", field="compuerta")
+        if application.state in ("ACTIVA", "BAJA"):
+            raise machines.not_allowed(application.state, gate)
+        after = application
+        if body["resultado"] == "APROBADA":
+            if gate == "impacto":
+                filed = date.fromisoformat(body.get("presentadaEl") or asked.today.isoformat())
+                after = replace(after, operation_from=self._calendar.add(filed, IMPACT_DAYS))
+            elif gate == "conformidad":
+                self._check_report(asked)
+                self._check_preflight(asked, application)
+            elif gate == "titular":
+                if "adopcion" not in body:
+                    raise DomainError("SS-604", field="adopcion")
+                check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, asked.now)
+        gates = {
+            **application.gates,
+            gate: {
+                "estado": body["resultado"],
+                "evidencia": body["evidenciaSha256"],
+                "por": body["resueltoPor"],
+            },
+        }
+        after = replace(after, gates=gates)
+        after = replace(after, state=machines.onboarding_state(after.gate_states()))
+        self.store.save(after, asked.now, f"{gate}={body['resultado']}")
+        return DomainAnswer(_show(after))
+
+    def activate(self, asked: DomainRequest) -> DomainAnswer:
+        """``activarAlta``: only with nine approved gates, and not before the impact-assessment term."""
+        application = self._known(asked)
+        day = date.fromisoformat(asked.body["fecha"])
+        if application.operation_from is not None and day < application.operation_from:
+            raise DomainError(
+                "SS-601",
+                f"operacionDesde = {application.operation_from}",
+                f"operacionDesde = {application.operation_from}",
+                field="fecha",
+            )
+        missing = [g for g, state in application.gate_states().items() if state != "APROBADA"]
+        if missing:
+            raise DomainError(
+                "SS-600", f"faltan: {', '.join(missing)}", f"open: {', '.join(missing)}", field="compuertas"
+            )
+        after = replace(application, state="ACTIVA")
+        body = application.request
+        self.store.add_members([f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"])
+        self.store.save(after, asked.now, "activarAlta")
+        return DomainAnswer(_show(after))
+
+    def _known(self, asked: DomainRequest) -> Application:
+        application = self.store.application(asked.path["caso"])
+        if application is None:
+            raise DomainError("SS-300", field="caso")
+        return application
+
+    def _check_report(self, asked: DomainRequest) -> None:
+        report = asked.body.get("reporte")
+        if report is None or asked.today - date.fromisoformat(report["fecha"]) > REPORT_DAYS:
+            raise DomainError(
+                "SS-602",
+                "se requiere un reporte de a lo más 30 días",
+                "a report of at most 30 days is needed",
+                field="reporte",
+            )
+        failed = sorted(name for name, passed in report["pruebas"].items() if not passed)
+        if failed or not report["pruebas"]:
+            raise DomainError(
+                "SS-602",
+                f"no pasaron: {', '.join(failed)[:100]}",
+                f"failed: {', '.join(failed)[:100]}",
+                field="reporte",
+            )
+
+    def _check_preflight(self, asked: DomainRequest, application: Application) -> None:
+        signed = asked.body.get("preflight")
+        if signed is None:
+            raise DomainError(
+                "SS-602",
+                "se requiere el reporte de preflight firmado por el miembro",
+                "the preflight report signed by the member is needed",
+                field="preflight",
+            )
+        body = application.request
+        member = f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"
+        # Gateways go by the machine's clock, in an exercise too.
+        check_preflight(signed, member, self._trusted.servers, machine_clock())
+
+    def _policy_hash(self) -> str:
+        """The hash of the policy in force, as heads sign it: of the document, not of its signed form."""
+        document = self.store.published("politica")
+        if document is None:
+            raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
+        return hashlib.sha256(document).hexdigest()
+
+    def _policy(self, _query: Mapping[str, str]) -> web.Response:
+        signed = self.store.published("politica-firmada")
+        if signed is None:
+            raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
+        return web.Response(body=signed, content_type="application/json")
+
+    def _orders(self, _query: Mapping[str, str]) -> web.Response:
+        """Orders of suspension as they were laid before the governing body, to be signed or not."""
+        return web.json_response(
+            {
+                "propuestas": [
+                    {"miembro": m, "documento": json.loads(d)}
+                    for m, d in self.store.proposed_orders().items()
+                ]
+            }
+        )
+
+    def institutes(self) -> list[str]:
+        """The members with persons of their own: all but the registry."""
+        return [m for m in self.store.members() if m != REGISTRY]
+
+    async def round(self) -> None:
+        """Ask whether members are up, read what their gateways refused, and take the measures that are due."""
+        await self.collector.probe(self.now())
+        gathered = await self.collector.gather("violaciones")
+        escalate(self.store, add_up(gathered), self.now(), self._calendar)
+
+    async def _deliver(self, notice: OutboxItem) -> bool:
+        why = Why("PUR-SUPERV", notice.case, "SISTEMA", "Medida por violaciones a la política")
+        heard = await self._gateway.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
+        return heard.is_done
+
+    def _console(self, _query: Mapping[str, str]) -> web.Response:
+        """Members on their way in, conventions, policy: live, and without any personal data."""
+        return web.json_response(
+            {
+                "politica": self.policy,
+                "altas": [
+                    {
+                        "caso": a.case,
+                        "codigo": a.request["codigoPropuesto"],
+                        "estado": a.state,
+                        "compuertas": a.gate_states(),
+                        "camino": [event for _, event in self.store.events(a.case)],
+                    }
+                    for a in self.store.applications()
+                ],
+                "convenios": [c["id"] for c in self.store.conventions()],
+            }
+        )
+
+
+def _show(a: Application) -> dict[str, Any]:
+    body: dict[str, Any] = {"caso": a.case, "estado": a.state, "compuertas": a.gate_states()}
+    if a.operation_from is not None:
+        body["operacionDesde"] = a.operation_from.isoformat()
+    return body

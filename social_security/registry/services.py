@@ -1,0 +1,230 @@
+"""What the registry answers: match a person, translate her pseudonym, say who holds a history, note a case.
+
+Each function is one operation of the service description. The registry learns who asks whom and why; it never sees what
+they tell each other.
+
+Spec: the domain reference 5.7; S02, S10, S11.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import uuid
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from social_security.domain.curp import parse_curp
+from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
+from social_security.domain.pseudonyms import institute_pid, pair_pid, parse_pid
+from social_security.registry import publication
+from social_security.registry.store import CaseEntry
+from social_security.registry.vital import deliver, report_event
+from social_security.wire import tokens
+from social_security.wire.gatewayrefusals import GatewayRefusals
+from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.service import DomainAnswer, DomainRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp import web
+
+    from social_security.domain.calendars import Calendar
+    from social_security.keys import RegistryKeys
+    from social_security.registry.store import Person, RegistryStore
+    from social_security.wire.gatewayclient import GatewayClient
+
+CLOSED = frozenset(("CERRADO", "NEGADO"))
+
+
+class RegistryServices:
+    """The registry's operations over its store."""
+
+    def __init__(
+        self,
+        member: str,
+        store: RegistryStore,
+        keys: RegistryKeys,
+        clock: Callable[[], datetime],
+        calendar: Calendar,
+        policy: str,
+        gateway: GatewayClient,
+    ) -> None:
+        self.member = member
+        self.zone = ZoneInfo(calendar.zone)
+        self._calendar = calendar
+        self.policy = policy
+        self.store = store
+        self._keys = keys
+        self._clock = clock
+        self._gateway = gateway
+        self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
+        self.outbox = Outbox(store.database, self._deliver, clock)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def admit(self, asked: DomainRequest) -> None:
+        """Refuse an unregistered privacy notice (SS-204)."""
+        notice = asked.context.notice
+        if self.store.notice(notice.uri) != notice.sha256:
+            raise DomainError("SS-204", field="X-OSS-Aviso")
+
+    def tick(self) -> None:
+        """Nothing here falls due by itself."""
+
+    def appeal(self, day: date) -> Appeal:
+        """The federal guarantor, within the working days of this member's calendar."""
+        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
+
+    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+        """The registry's log is the gateway's message log; nothing is kept beside it."""
+
+    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
+        """The operations by name."""
+        return {
+            "buscarBeneficiario": self.find_person,
+            "traducirPid": self.translate,
+            "localizarHistoria": self.locate,
+            "registrarCaso": self.register_case,
+            "notificarEvento": functools.partial(report_event, self.store),
+        }
+
+    def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
+        """The public readings by path."""
+        return {
+            "/indicadores": functools.partial(publication.read_indicators, self),
+            "/violaciones": functools.partial(publication.read_violations, self),
+        }
+
+    def find_person(self, asked: DomainRequest) -> DomainAnswer:
+        """Match by CURP or own PID; the caller gets its own PID and nobody else's."""
+        self._check_quota(asked)
+        body, member = asked.body, asked.context.member
+        if "curp" in body:
+            curp = parse_curp(body["curp"], asked.today)
+            person = self.store.find_by_curp(curp)
+            born = body.get("fechaNacimiento")
+            if person is not None and born is not None and date.fromisoformat(born) != curp.born:
+                raise DomainError(
+                    "SS-301",
+                    "la fecha no es la de la CURP",
+                    "the date is not the CURP's",
+                    field="fechaNacimiento",
+                )
+        else:
+            person = self.store.find_by_pid(member, parse_pid(body["pid"]))
+        if person is None:
+            return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
+        if self.store.is_under_review(person.rid):
+            return DomainAnswer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
+        answer: dict[str, object] = {
+            "resultado": "COINCIDE",
+            "pid": self.store.link(person.rid, member, asked.today),
+        }
+        wanted = body.get("atributos", ())
+        if "nivel" in wanted:
+            answer["nivel"] = f"LOA{person.level}"
+        if "estadoVital" in wanted:
+            answer["estadoVital"] = person.vital_state
+        return DomainAnswer(answer, categories=("identidad",))
+
+    def translate(self, asked: DomainRequest) -> DomainAnswer:
+        """PID-P and a sealed token for one recipient, one purpose, one case."""
+        context = asked.context
+        self._check_case_open(asked)
+        person = self._known(asked)
+        recipient = asked.body["destino"]
+        jwk = self.store.recipient(recipient)
+        if jwk is None:
+            raise DomainError(
+                "SS-300",
+                f"{recipient} no tiene llave para testigos",
+                f"{recipient} has no key for tokens",
+                field="destino",
+            )
+        # Whole seconds: the token carries no smaller ones.
+        issued = asked.now.replace(microsecond=0)
+        claims = tokens.Claims(
+            self.member,
+            recipient,
+            str(uuid.uuid4()),
+            issued,
+            issued + self._life(context.case),
+            context.purpose,
+            context.case,
+            context.member,
+            pair_pid(
+                self._keys.pid, self._keys.version, person.rid, context.member, recipient, context.purpose
+            ),
+            institute_pid(self._keys.pid, self._keys.version, person.rid, recipient),
+            person.level,
+        )
+        return DomainAnswer(
+            {
+                "pidPar": claims.pair,
+                "testigo": tokens.seal(claims, self._keys.signing, json.loads(jwk)),
+                "vence": claims.expires.isoformat(),
+            },
+            categories=("identidad",),
+        )
+
+    def locate(self, asked: DomainRequest) -> DomainAnswer:
+        """The members that hold a history; never the history."""
+        self._check_case_open(asked)
+        return DomainAnswer(
+            {"institutos": self.store.holders(self._known(asked).rid)}, categories=("identidad",)
+        )
+
+    def register_case(self, asked: DomainRequest) -> DomainAnswer:
+        """Note a case, or its new state. A second open one for the same benefit is named (SS-205 never; it answers)."""
+        body = asked.body
+        person = self._known(asked)
+        before = self.store.case(body["caso"])
+        if before is not None and before.member != asked.context.member:
+            raise DomainError("SS-405", field="caso")
+        benefit = body.get("beneficio")
+        if benefit is not None and before is None:
+            for other in self.store.cases_of(person.rid, benefit):
+                if other.state not in CLOSED:
+                    return DomainAnswer(
+                        {"resultado": "DUPLICADO", "caso": other.case}, categories=("beneficio",)
+                    )
+        self.store.save_case(
+            CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"]), asked.now
+        )
+        return DomainAnswer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
+
+    async def _deliver(self, notice: OutboxItem) -> bool:
+        return await deliver(self.store, self._keys, self._gateway, self.member, notice, self.now())
+
+    def _known(self, asked: DomainRequest) -> Person:
+        person = self.store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
+        if person is None:
+            raise DomainError("SS-300", field="pid")
+        return person
+
+    def _check_case_open(self, asked: DomainRequest) -> None:
+        entry = self.store.case(asked.context.case)
+        if entry is not None and entry.state in CLOSED:
+            raise DomainError(
+                "SS-205", f"el caso está {entry.state}", f"the case is {entry.state}", field="X-Road-Issue"
+            )
+
+    def _check_quota(self, asked: DomainRequest) -> None:
+        quota = asked.operation.daily_quota
+        context = asked.context
+        count = self.store.count_lookup(context.user, context.member, context.case, asked.today)
+        if quota is not None and count > quota:
+            raise DomainError(
+                "SS-304",
+                f"la cuota es de {quota} consultas por cuenta y día",
+                f"the quota is {quota} look-ups per account and day",
+            )
+
+    @staticmethod
+    def _life(case: str) -> timedelta:
+        return tokens.life_of(case)

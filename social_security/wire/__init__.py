@@ -1,0 +1,1 @@
+"""How systems speak: REST, SOAP, tokens, outbox, the client of the own gateway."""

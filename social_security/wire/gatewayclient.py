@@ -1,0 +1,125 @@
+"""How a system asks others: through its own member's gateway, with the whole context in the headers.
+
+Edge. What comes back is the other system's answer, or the gateway's own refusal; both are data to the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aiohttp
+
+from social_security.domain import pack
+from social_security.domain.faults import DomainError
+from social_security.domain.notices import notice_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a system asks: purpose, case, in whose role; ``user`` is a local id at the member, never a person's own."""
+
+    purpose: str
+    case: str
+    role: str
+    reason: str
+    user: str = "sistema"
+    system: str = "Sistema del miembro"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came back. ``status`` 0 stands for a gateway that could not be reached."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the other side did what was asked."""
+        return 200 <= self.status < 300
+
+
+class GatewayClient:
+    """Calls through one gateway. Without a gateway's address nothing can be asked (SS-901)."""
+
+    def __init__(self, gateway: str, member: str, policy: str) -> None:
+        self._gateway = gateway
+        self._member = member
+        self._policy = policy
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a gateway to ask."""
+        return bool(self._gateway)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(
+        self, subsystem: str, provider: str, operation: str, body: Mapping[str, Any], why: Why
+    ) -> Heard:
+        """One operation of another member (``MX/GOB/15-ISSEMYM``), asked as one of this member's subsystems."""
+        described = pack.operations()[operation]
+        uri, digest = notice_of(self._member.rpartition("/")[2])
+        headers = {
+            "X-Road-Client": f"{self._member}/{subsystem}",
+            "X-Road-Id": f"MX-{uuid.uuid4()}",
+            "X-Road-UserId": f"MX-{self._member.rpartition('/')[2]}:{why.user}",
+            "X-Road-Issue": why.case,
+            "X-OSS-Proposito": why.purpose,
+            "X-OSS-Fundamento": ",".join(sorted(pack.purposes()[why.purpose].legal_bases[0])),
+            "X-OSS-Motivo": quote(why.reason),
+            "X-OSS-Sistema": why.system,
+            "X-OSS-Rol": why.role,
+            "X-OSS-Aviso": f"{uri};sha256={digest}",
+            "X-OSS-Politica": self._policy,
+        }
+        path = described.path.replace("{caso}", why.case).replace("{folio}", why.case)
+        sent = None if described.method == "GET" else body
+        return await self._send(
+            described.method, f"{provider}/{described.subsystem}/oss-v1{path}", headers, sent
+        )
+
+    async def read(self, subsystem: str, provider: str, place: str) -> Heard:
+        """A public reading of another member, as ``GOBIERNO/oss-v1/convenios``; a list comes under ``filas``."""
+        headers = {"X-Road-Client": f"{self._member}/{subsystem}", "X-Road-Id": f"MX-{uuid.uuid4()}"}
+        return await self._send("GET", f"{provider}/{place}", headers, None)
+
+    async def send(
+        self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> Heard:
+        """One request as it is, for whoever tests how a member answers."""
+        return await self._send(method, place, headers, body)
+
+    async def _send(
+        self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> Heard:
+        if not self._gateway:
+            raise DomainError("SS-901", "este sistema no tiene pasarela", "this system has no gateway set")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        try:
+            async with self._session.request(
+                method,
+                f"{self._gateway}/r1/{place}",
+                headers=headers,
+                json=None if body is None else dict(body),
+            ) as answer:
+                value = json.loads(await answer.read() or b"{}")
+                if isinstance(value, list):
+                    return Heard(answer.status, {"filas": value})
+                return Heard(answer.status, value if isinstance(value, dict) else {})
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return Heard(0, {})

@@ -1,0 +1,118 @@
+"""The national transparency platform, as an adapter: records of requests are handed over, and each is acknowledged.
+
+Edge. Two hand-overs: by API (one POST a record) and by file (a record in ``salida/``, its acknowledgement expected in
+``acuses/``). An acknowledgement repeats the record's SHA-256; another digest, or none, is no acknowledgement, and the
+record is handed over again. A record holds folio, member, right, state and dates: nothing of the person.
+
+Spec: the domain reference F22 (a file or API hand-over with acknowledgements); LGTAIP 44 to 46.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import aiohttp
+
+from social_security.domain.eventchain import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLATFORM: Final = "plataforma-nacional"
+TIMEOUT_S: Final = 20.0
+
+
+class Platform(Protocol):
+    """Where records go."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a platform at all."""
+        ...
+
+    async def hand_over(self, record: Mapping[str, Any]) -> bool:
+        """Hand a record over; whether it has been acknowledged."""
+        ...
+
+
+class NoPlatform:
+    """No platform: nothing is handed over."""
+
+    is_set = False
+
+    async def hand_over(self, record: Mapping[str, Any]) -> bool:
+        """False."""
+        del record
+        return False
+
+
+class ApiPlatform:
+    """A platform that takes a record by POST and answers ``{"acuse": ..., "sha256": ...}``."""
+
+    is_set = True
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def hand_over(self, record: Mapping[str, Any]) -> bool:
+        """Post it."""
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(
+                    self._url, data=canonical(record), headers={"Content-Type": "application/json"}
+                ) as answer,
+            ):
+                return answer.status < 300 and _acknowledges(record, await answer.read())
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+class FolderPlatform:
+    """A platform that is served by files, written whole."""
+
+    is_set = True
+
+    def __init__(self, folder: Path) -> None:
+        self._out, self._in = folder / "salida", folder / "acuses"
+
+    async def hand_over(self, record: Mapping[str, Any]) -> bool:
+        """Write it once; acknowledged when a file of its name says so."""
+        name = f"{record['folio']}-{record['miembro'].rpartition('/')[2]}-{record['numero']}.json"
+        file = self._out / name
+        if not file.exists():
+            self._out.mkdir(parents=True, exist_ok=True)
+            self._in.mkdir(parents=True, exist_ok=True)
+            fresh = file.with_suffix(".new")
+            fresh.write_bytes(canonical(record))
+            fresh.replace(file)
+        answer = self._in / name
+        return answer.exists() and _acknowledges(record, answer.read_bytes())
+
+
+def open_platform(where: str) -> Platform:
+    """The adapter for a setting: an address, a folder, or nothing."""
+    if not where:
+        return NoPlatform()
+    if where.startswith(("http://", "https://")):
+        return ApiPlatform(where)
+    return FolderPlatform(Path(where))
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """The digest that an acknowledgement repeats."""
+    return hashlib.sha256(canonical(record)).hexdigest()
+
+
+def _acknowledges(record: Mapping[str, Any], answer: bytes) -> bool:
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        return False
+    return (
+        isinstance(value, dict) and bool(value.get("acuse")) and value.get("sha256") == record_digest(record)
+    )

@@ -1,0 +1,86 @@
+"""Bodies against the OpenAPI description: the first place where they differ, without the value that stands there.
+
+Pure. Identifiers are looked at first, so that a wrong check digit is told as such and not as a pattern mismatch.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from social_security.domain import pack
+from social_security.domain.curp import parse_curp
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import parse_pid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from social_security.domain.pack import PackOperation
+
+
+def check_values(body: Mapping[str, Any], today: date, *, takes_curp: bool) -> None:
+    """Check the identifiers in a body. Raises `DomainError` SS-101 to SS-104."""
+    curp = body.get("curp")
+    if takes_curp and isinstance(curp, str):
+        parse_curp(curp, today)
+    pid = body.get("pid")
+    if isinstance(pid, str):
+        parse_pid(pid)
+
+
+def check_request(operation: PackOperation, body: Mapping[str, Any]) -> None:
+    """Refuse a body that does not follow the description. Raises `DomainError` SS-100."""
+    validator = _request_validator(operation.name)
+    if validator is not None:
+        _check(validator, body)
+
+
+def check_named(schema: str, body: Mapping[str, Any]) -> None:
+    """Refuse a value that does not follow a named schema of the description. Raises `DomainError` SS-100."""
+    _check(_named_validator(schema), body)
+
+
+def strings(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in a JSON value with the name of the field that holds it."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from strings(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner, name)
+
+
+def _check(validator: jsonschema_rs.Draft7Validator, body: Mapping[str, Any]) -> None:
+    error = next(validator.iter_errors(dict(body)), None)
+    if error is None:
+        return
+    where = ".".join(str(p) for p in error.instance_path) or "(raíz)"
+    rule = ".".join(str(p) for p in error.schema_path[-1:]) or "esquema"
+    raise DomainError("SS-100", f"{where}, regla {rule}", f"{where}, rule {rule}", field=where)
+
+
+@functools.cache
+def _request_validator(operation: str) -> jsonschema_rs.Draft7Validator | None:
+    for methods in pack.openapi()["paths"].values():
+        for described in methods.values():
+            if described.get("operationId") == operation:
+                body = described.get("requestBody")
+                return None if body is None else _validator(body["content"]["application/json"]["schema"])
+    raise LookupError(f"the service description has no operation {operation}")
+
+
+@functools.cache
+def _named_validator(schema: str) -> jsonschema_rs.Draft7Validator:
+    return _validator({"$ref": f"#/components/schemas/{schema}"})
+
+
+def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft7Validator:
+    # A $ref beside other keywords hides them in draft 7, hence allOf.
+    root = {"allOf": [schema], "components": pack.openapi()["components"]}
+    return jsonschema_rs.Draft7Validator(root, validate_formats=True)
