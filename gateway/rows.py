@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.clients.model import Subject
-from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
+from schemas.identifiers import ClientId
 
 # Runs one statement with its parameters; the rows it gives.
 Run = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
@@ -16,15 +15,6 @@ Run = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 def client_of(path: str) -> ClientId:
     """A client from its stored path."""
     return ClientId(*path.split("/"))
-
-
-def subject_of(kind: str, subject: str) -> Subject:
-    """The holder of a right from its stored type and path."""
-    if kind == GlobalGroupId.object_type:
-        return GlobalGroupId(*subject.split("/"))
-    if kind == LocalGroupId.object_type:
-        return LocalGroupId(subject)
-    return client_of(subject)
 
 
 def seconds(at: datetime) -> int:

@@ -37,6 +37,9 @@ PURE = (
     "schemas",
     "certs",
     "gateway/exchange",
+    "gateway/policies/decision.py",
+    "gateway/policies/gate.py",
+    "gateway/policies/soap.py",
     "gateway/clients/model.py",
     "gateway/clients/records.py",
     "gateway/descriptions",
@@ -145,6 +148,49 @@ def test_there_are_no_import_cycles() -> None:
 
     for name in sorted(graph):
         walk(name, ())
+
+
+def room(package: str, name: str) -> str:
+    """The folder of a module directly below its package; a module that lies loose there is a room of its own."""
+    pieces = name.split(".")
+    is_folder = len(pieces) > 2 or (len(pieces) == 2 and modules()[name].name == "__init__.py")
+    return pieces[1] if is_folder else f"{package} ({pieces[-1]})"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_of_a_package_do_not_reach_each_other_in_a_circle(package: str) -> None:
+    inside = {name: path for name, path in modules().items() if name.startswith(f"{package}.")}
+    arrows: dict[str, set[str]] = {}
+    for name, path in inside.items():
+        targets = {room(package, i) for i in imports(path, only_at_run_time=True) if i in inside}
+        arrows.setdefault(room(package, name), set()).update(targets - {room(package, name)})
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name in done:
+            return
+        for target in sorted(arrows[name]):
+            walk(target, (*trail, name))
+        done.add(name)
+
+    for name in sorted(arrows):
+        walk(name, ())
+
+
+@pytest.mark.parametrize("package", ["gateway", "central_server", "serving", "social_security"])
+def test_at_most_eight_modules_lie_loose_in_a_package(package: str) -> None:
+    loose = sorted(p.name for p in (PROJECT / package).glob("*.py") if p.name != "__init__.py")
+    assert len(loose) <= 8, loose
+
+
+def test_one_class_name_has_one_meaning_in_the_whole_tree() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{name}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("place", PURE)

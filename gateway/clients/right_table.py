@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.clients.model import Endpoint
 from gateway.clients.records import ChangeRefused, EndpointRecord, GroupMember, GroupRecord, RightRecord
-from gateway.rows import client_of, instant, next_id, seconds, subject_of
-from schemas.identifiers import LocalGroupId
+from gateway.rows import client_of, instant, next_id, seconds
+from schemas.identifiers import GlobalGroupId, LocalGroupId
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -251,9 +251,18 @@ def _endpoint(row: tuple[Any, ...]) -> EndpointRecord:
 
 
 def _right(row: tuple[Any, ...]) -> RightRecord:
-    return RightRecord(_endpoint(row[:6]), subject_of(row[6], row[7]), instant(row[8]))
+    return RightRecord(_endpoint(row[:6]), _subject_of(row[6], row[7]), instant(row[8]))
 
 
 def _group(row: tuple[Any, ...]) -> GroupRecord:
     number, owner, code, description, updated_at = row
     return GroupRecord(number, client_of(owner), code, description, instant(updated_at))
+
+
+def _subject_of(kind: str, subject: str) -> Subject:
+    """The holder of a right from its stored type and path."""
+    if kind == GlobalGroupId.object_type:
+        return GlobalGroupId(*subject.split("/"))
+    if kind == LocalGroupId.object_type:
+        return LocalGroupId(subject)
+    return client_of(subject)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from serving.web.pages import NavigationLink, Site
 
     Form = Mapping[str, str]
-    Gather = Callable[["Asking", web.Request], Awaitable[dict[str, Any]]]
-    Act = Callable[["Asking", Form], Awaitable[None]]
+    Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
+    Act = Callable[["ConsoleRequest", Form], Awaitable[None]]
 
 ROOT = "/consola"
 DOOR = f"{ROOT}/entrar"
