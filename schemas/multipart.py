@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
+from schemas.headers import is_name, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,16 +283,28 @@ def parse_headers(block: bytes, limits: MultipartLimits | None = None) -> Header
         if not raw:
             continue
         if raw[0] in " \t" and headers:
-            name, value = headers[-1]
-            headers[-1] = (name, f"{value} {raw.strip()}")
-            continue
-        name, colon, value = raw.partition(":")
-        if not colon or not name.strip():
-            raise BadMessage(Kind.MIME_PARSING_FAILED, f"{raw[:80]!r} is not a header")
-        headers.append((name.strip(), value.strip()))
+            name, value = headers.pop()
+            value = f"{value} {raw.strip()}"
+        else:
+            name, colon, value = raw.partition(":")
+            if not colon or not is_name(name):
+                raise BadMessage(Kind.MIME_PARSING_FAILED, f"{raw[:80]!r} is not a header")
+        headers.append((name, _checked(name, value.strip(" \t"), limits)))
         if len(headers) > limits.headers:
             raise BadMessage(Kind.MIME_PARSING_FAILED, f"a part has more than {limits.headers} headers")
     return tuple(headers)
+
+
+def _checked(name: str, value: str, limits: MultipartLimits) -> str:
+    """A value that can be written again as one line of its own, and is no more than one."""
+    if not is_value(value):
+        raise BadMessage(Kind.MIME_PARSING_FAILED, f"the part header {name[:80]} holds control characters")
+    if len(name) + len(": ") + len(value) > limits.header_line_bytes:
+        raise BadMessage(
+            Kind.MIME_PARSING_FAILED,
+            f"the part header {name[:80]} is longer than {limits.header_line_bytes} bytes",
+        )
+    return value
 
 
 @lru_cache(maxsize=256)
@@ -305,7 +318,11 @@ def _parse_content_type(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         text = text.strip()
         if len(text) >= 2 and text[0] == text[-1] == '"':
             text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-        parameters.setdefault(name.strip().lower(), text)
+        if parameters.setdefault(name.strip().lower(), text) != text:
+            raise BadMessage(
+                Kind.INVALID_CONTENT_TYPE,
+                f"the content type {value[:200]!r} names {name.strip()[:80]} twice with different values",
+            )
     return media.strip().lower(), tuple(parameters.items())
 
 

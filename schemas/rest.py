@@ -4,8 +4,10 @@ The canonical bytes of a request are ``METHOD CRLF target CRLF`` and ``Name:Valu
 after the colon, no blank line); of a response ``status CRLF reason CRLF`` and headers likewise. They are the REST part
 on the wire, what is signed, and ``message.xml`` in the evidence. Header order and duplicates are kept.
 
-A consumer's own mistakes are faults of the kinds X-Road gives them. Several ``X-Road-Client`` headers: X-Road takes
-the last one; here they are refused unless they are equal, because what a system in between reads may differ.
+A consumer's own mistakes are faults of the kinds X-Road gives them. Stricter than X-Road, and alike for what a consumer
+system sends and what a peer has signed: targets that two servers may read differently (see `schemas.target`), headers
+that contradict each other, and header names that are none (see `schemas.headers`) are refused. Of several
+``X-Road-Client`` headers X-Road takes the last one.
 
 Spec: PR-REST 4; X-Road 7.8 code where the document differs (five identifier segments, lower-case
 ``x-road-request-id``).
@@ -20,7 +22,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from schemas.faults import BadMessage, Fault, Kind, Spelling
+from schemas.faults import BadMessage, Fault, Kind, ServiceFailed, Spelling
+from schemas.headers import HOP_HEADERS, check_headers
 from schemas.identifiers import (
     ClientId,
     ServerId,
@@ -31,32 +34,17 @@ from schemas.identifiers import (
     unquote_segments,
 )
 from schemas.message import Attachment, Message, MessageProtocol, digest_of
+from schemas.target import ServiceTarget, check_characters, parse_service_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 Headers = tuple[tuple[str, str], ...]
 
 METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 WITHOUT_BODY = frozenset(("GET", "DELETE", "HEAD", "OPTIONS", "TRACE"))
-# Never part of a message: they belong to one HTTP connection. A received message that holds one is refused.
-HOP_HEADERS = frozenset(
-    (
-        "transfer-encoding",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "upgrade",
-        "connection",
-        "user-agent",
-        "host",
-        "content-length",
-        "server",
-        "expect",
-    )
-)
+# The bytes of a REST part at the most; a message whose head is larger is refused before it is signed.
+MAX_PART_BYTES = 256 * 1024
 CLIENT = "x-road-client"
 SERVICE = "x-road-service"
 ID = "x-road-id"
@@ -66,15 +54,16 @@ SECURITY_SERVER = "x-road-security-server"
 USER_ID = "x-road-userid"
 ISSUE = "x-road-issue"
 REPRESENTED_PARTY = "x-road-represented-party"
+ERROR = "x-road-error"
 
 
 _NOT_KEPT_OF_REQUEST = HOP_HEADERS | {REQUEST_ID, REQUEST_HASH}
-_NOT_KEPT_OF_RESPONSE = HOP_HEADERS | {ID, CLIENT, REQUEST_ID, REQUEST_HASH}
+_NOT_KEPT_OF_RESPONSE = HOP_HEADERS | {ID, CLIENT, SERVICE, REQUEST_ID, REQUEST_HASH}
 
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A request; ``target`` is the raw path and query, ``service_path`` the raw rest after the service code."""
+    """A request; ``target`` is the whole of it as sent, ``called`` what follows the service code, read once."""
 
     raw: bytes
     method: str
@@ -84,12 +73,21 @@ class RestRequest:
     service: ServiceId
     message_id: str
     request_id: str
-    service_path: str
-    query: str | None
+    called: ServiceTarget
     security_server: ServerId | None = None
     user_id: str | None = None
     issue: str | None = None
     represented_party: str | None = None
+
+    @property
+    def service_path(self) -> str:
+        """The path after the service code, as sent."""
+        return self.called.path
+
+    @property
+    def query(self) -> str | None:
+        """What follows the first ``?``, as sent; None without one."""
+        return self.called.query
 
     def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
         """The protocol-neutral message, with the digest of its body if it has one."""
@@ -162,12 +160,17 @@ def build_request(
     ``<instance>-<uuid>``. Raises `BadMessage`.
     """
     kept = [(n, v) for n, v in headers if n.lower() not in _NOT_KEPT_OF_REQUEST]
-    _check_same_client(kept)
+    check_headers(kept, Kind.BAD_REQUEST)
     request_id = new_id()
     kept.append((REQUEST_ID, request_id))
     if not any(n.lower() == ID for n, _ in kept):
         kept.append((ID, f"{instance}-{new_id()}"))
     raw = _render(method, target, kept)
+    if len(raw) > MAX_PART_BYTES:
+        raise BadMessage(
+            Kind.BAD_REQUEST,
+            f"the request's head has {len(raw)} bytes; at most {MAX_PART_BYTES} are accepted",
+        )
     return _request(raw, method, target, tuple(kept), request_id)
 
 
@@ -187,7 +190,11 @@ def build_response(
     request: RestRequest,
     request_hash: str,
 ) -> RestResponse:
-    """The message of a provider's HTTP answer, bound to its request."""
+    """The message of a provider's HTTP answer, bound to its request.
+
+    Raises `ServiceFailed` for an answer that no consumer's gateway would take, before anything is signed.
+    """
+    check_final(status)
     kept = [(n, v) for n, v in headers if n.lower() not in _NOT_KEPT_OF_RESPONSE]
     kept += [
         (ID, request.message_id),
@@ -197,8 +204,18 @@ def build_response(
         (REQUEST_HASH, request_hash),
     ]
     reason = "".join(c for c in reason if c >= " " and c != "\x7f")
+    try:
+        check_headers(kept, Kind.INVALID_MESSAGE)
+        raw = _render(str(status), reason, kept)
+    except BadMessage as fault:
+        raise ServiceFailed(Kind.HTTP_ERROR, f"the service's answer cannot be passed on: {fault}") from fault
+    if len(raw) > MAX_PART_BYTES:
+        raise ServiceFailed(
+            Kind.HTTP_ERROR,
+            f"the head of the service's answer has {len(raw)} bytes; gateways take {MAX_PART_BYTES}",
+        )
     return RestResponse(
-        _render(str(status), reason, kept),
+        raw,
         status,
         reason,
         tuple(kept),
@@ -210,13 +227,24 @@ def build_response(
     )
 
 
+def check_final(status: int) -> None:
+    """Refuse a service's status that is no final one: 1xx, which may switch protocols, and what HTTP does not know."""
+    if not 200 <= status <= 599:
+        raise ServiceFailed(
+            Kind.HTTP_ERROR, f"the service answered HTTP {status}; a final status, 200 to 599, was expected"
+        )
+
+
 def parse_response(raw: bytes) -> RestResponse:
     """Read the canonical bytes of a response. Raises `BadMessage`."""
     status, reason, headers = _parse(raw)
-    if not (status.isascii() and status.isdigit() and len(status) == 3 and status[0] != "0"):
+    if not (status.isascii() and status.isdigit() and len(status) == 3 and status[0] in "2345"):
         raise BadMessage(
-            Kind.INVALID_MESSAGE, f"the REST response part begins with {status[:20]!r}, not a status"
+            Kind.INVALID_MESSAGE,
+            f"the REST response part begins with {status[:20]!r}; a final status, 200 to 599, was expected",
         )
+    if any(c < " " or c == "\x7f" for c in reason):
+        raise BadMessage(Kind.INVALID_MESSAGE, "the REST response part has control characters in its reason")
     values = {n.lower(): v for n, v in headers}
     return RestResponse(
         raw,
@@ -229,6 +257,19 @@ def parse_response(raw: bytes) -> RestResponse:
         _needed(values, REQUEST_ID),
         _needed(values, REQUEST_HASH),
     )
+
+
+def signer_of(raw: bytes) -> tuple[ClientId, str]:
+    """The client whose signature kept evidence needs, and its message id. Raises `BadMessage`.
+
+    Evidence is read as it was written, by older and foreign gateways too: what would be refused on the road today still
+    has its signer. Of repeated headers the last counts, as in X-Road.
+    """
+    _, _, headers = _split(raw)
+    values = {n.lower(): v for n, v in headers}
+    if is_response_part(raw):
+        return _service_of(_needed(values, SERVICE)).client, _needed(values, ID)
+    return parse_client_path(_needed(values, CLIENT)), _needed(values, ID)
 
 
 def is_response_part(raw: bytes) -> bool:
@@ -259,9 +300,12 @@ def check_answers(request: RestRequest, response: RestResponse, request_hash: st
 
 
 def consumer_headers(response: RestResponse) -> list[tuple[str, str]]:
-    """The headers to pass on to the consumer system; of several ``Date`` headers the last."""
+    """The headers to pass on to the consumer system; of several ``Date`` headers the last.
+
+    ``X-Road-Error`` is this gateway's word to its consumer systems: what a provider's answer says in it is not passed on.
+    """
     dates = [v for n, v in response.headers if n.lower() == "date"]
-    passed = [(n, v) for n, v in response.headers if n.lower() != "date"]
+    passed = [(n, v) for n, v in response.headers if n.lower() not in ("date", ERROR)]
     return [*passed, ("Date", dates[-1])] if dates else passed
 
 
@@ -272,7 +316,7 @@ def service_headers(request: RestRequest) -> list[tuple[str, str]]:
 
 def service_target(request: RestRequest) -> str:
     """What follows the service's URL: path after the service code and query, still encoded."""
-    return request.service_path if request.query is None else f"{request.service_path}?{request.query}"
+    return request.called.raw
 
 
 def service_url(base_url: str, target: str) -> str:
@@ -334,6 +378,12 @@ def _render(first: str, second: str, headers: Iterable[tuple[str, str]]) -> byte
 
 
 def _parse(raw: bytes) -> tuple[str, str, Headers]:
+    first, second, headers = _split(raw)
+    check_headers(headers, Kind.INVALID_MESSAGE)
+    return first, second, headers
+
+
+def _split(raw: bytes) -> tuple[str, str, Headers]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -359,7 +409,7 @@ def _parse(raw: bytes) -> tuple[str, str, Headers]:
 def _request(raw: bytes, method: str, target: str, headers: Headers, request_id: str) -> RestRequest:
     if method not in METHODS:
         raise BadMessage(Kind.INVALID_HTTP_METHOD, f"{method[:20]!r} is not a method of the REST protocol")
-    service, service_path, query = _parse_target(target)
+    service, called = _parse_target(target)
     values = {n.lower(): v for n, v in headers}
     server = values.get(SECURITY_SERVER)
     return RestRequest(
@@ -371,8 +421,7 @@ def _request(raw: bytes, method: str, target: str, headers: Headers, request_id:
         service,
         _needed(values, ID),
         request_id,
-        service_path,
-        query,
+        called,
         None if server is None else parse_server_path(server),
         values.get(USER_ID),
         values.get(ISSUE),
@@ -380,7 +429,8 @@ def _request(raw: bytes, method: str, target: str, headers: Headers, request_id:
     )
 
 
-def _parse_target(target: str) -> tuple[ServiceId, str, str | None]:
+def _parse_target(target: str) -> tuple[ServiceId, ServiceTarget]:
+    check_characters(target)
     path, mark, query = target.partition("?")
     segments = path.split("/", 7)
     if len(segments) < 7 or segments[0] or segments[1] != "r1":
@@ -389,9 +439,11 @@ def _parse_target(target: str) -> tuple[ServiceId, str, str | None]:
             "the path must be /r1/{instance}/{class}/{member}/{subsystem}/{service}[/...]; "
             f"{max(len(segments) - 2, 0)} of the five identifiers came",
         )
-    service = _service_from(unquote_segments("/".join(segments[2:7])))
+    identifiers = unquote_segments("/".join(segments[2:7]))
+    if any(identifier in (".", "..") for identifier in identifiers):
+        raise BadMessage(Kind.BAD_REQUEST, "an identifier in the path is '.' or '..', which servers resolve")
     rest = f"/{segments[7]}" if len(segments) == 8 else ""
-    return service, rest, query if mark else None
+    return _service_from(identifiers), parse_service_target(f"{rest}{mark}{query}")
 
 
 def _service_of(path: str) -> ServiceId:
@@ -420,11 +472,3 @@ def _represented_party(value: str | None) -> str | None:
     if len(segments) not in (1, 2) or not all(s.strip() for s in segments):
         raise BadMessage(Kind.BAD_REQUEST, f"{REPRESENTED_PARTY} must be [class/]code")
     return value
-
-
-def _check_same_client(headers: Sequence[tuple[str, str]]) -> None:
-    clients = {v for n, v in headers if n.lower() == CLIENT}
-    if len(clients) > 1:
-        raise BadMessage(
-            Kind.DUPLICATE_HEADER_FIELD, f"X-Road-Client came {len(clients)} times with different values"
-        )

@@ -30,7 +30,7 @@ from schemas.multipart import (
     PartStart,
     parse_content_type,
 )
-from schemas.rest import is_response_part
+from schemas.rest import MAX_PART_BYTES, is_response_part
 from schemas.soap import SOAP_TYPES, SoapFault, parse_envelope
 
 OCSP_TYPE = "application/ocsp-response"
@@ -49,7 +49,7 @@ class TransportLimits:
 
     ocsp_response_bytes: int = 64 * 1024
     ocsp_responses: int = 16
-    rest_bytes: int = 256 * 1024
+    rest_bytes: int = MAX_PART_BYTES
     soap_bytes: int = 10 * 1024 * 1024
     signature_bytes: int = 1024 * 1024
     hash_chain_bytes: int = 1024 * 1024

@@ -158,11 +158,8 @@ def expected_signer(message: bytes) -> tuple[ClientId, str]:
     """The member whose signature a message needs, and the message's id. Raises `BadMessage`."""
     if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
         return _soap_signer(message)
-    if rest.is_response_part(message):
-        response = rest.parse_response(message)
-        return response.service.client.member, response.message_id
-    request = rest.parse_request(message)
-    return request.client.member, request.message_id
+    signer, message_id = rest.signer_of(message)
+    return signer.member, message_id
 
 
 def _soap_signer(message: bytes) -> tuple[ClientId, str]:

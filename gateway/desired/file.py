@@ -69,6 +69,7 @@ from schemas.identifiers import (
     ServiceId,
     suspicious_characters,
 )
+from schemas.target import check_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -301,8 +302,10 @@ def _client_id(text: str) -> ClientId:
 
 
 def _service(client: ClientId, entry: _Service) -> Service:
-    if not entry.url.startswith(("http://", "https://")):
-        raise ValueError(f"service {entry.code}: url must begin with http:// or https://, not {entry.url!r}")
+    try:
+        check_address(entry.url)
+    except ValueError as err:
+        raise ValueError(f"service {entry.code}: url is {entry.url!r}: {err}") from err
     return Service(
         ServiceId(client, entry.code, entry.version),
         entry.type,

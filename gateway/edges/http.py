@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from schemas.faults import BadMessage, Kind
+from schemas.target import origin_form
 
 if TYPE_CHECKING:
     import ssl
@@ -54,7 +55,7 @@ class RawRequest(web.BaseRequest):
         task: asyncio.Task[None],
     ) -> None:
         super().__init__(message, payload, protocol, writer, task, asyncio.get_running_loop())
-        self.target = message.path
+        self.target = origin_form(message.path)
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """Header names and values in order, as they came; bytes outside UTF-8 are kept as surrogates."""

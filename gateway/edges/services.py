@@ -132,6 +132,11 @@ class ServiceCaller:
             raise ServiceFailed(
                 Kind.SERVICE_MALFORMED_URL, f"the URL of service {service.id.path()} is malformed"
             ) from err
+        if not url.raw_path_qs.endswith(target) and not f"{url.raw_path_qs}?".endswith(target):
+            raise ServiceFailed(
+                Kind.SERVICE_MALFORMED_URL,
+                f"the URL of service {service.id.path()} would change the target that was decided on",
+            )
         if url.scheme not in ("http", "https") or not url.host:
             raise ServiceFailed(
                 Kind.SERVICE_MALFORMED_URL,

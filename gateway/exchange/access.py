@@ -1,7 +1,8 @@
 """Who may call what: access rights of a consumer's client to an endpoint of a local service.
 
 Pure: a snapshot of the server configuration, the global configuration (for global groups) and the request go in;
-nothing or `NotAllowed` comes out. Matching is exact. A member in a group does not stand for its subsystems.
+nothing or `NotAllowed` comes out. Matching is exact. A path that servers read in several ways (an encoded slash, path
+parameters) needs a right to each of them. A member in a group does not stand for its subsystems.
 
 Spec: PR-REST 4.2, UG-SS 7; order of the checks as X-Road's server proxy has it.
 """
@@ -9,10 +10,11 @@ Spec: PR-REST 4.2, UG-SS 7; order of the checks as X-Road's server proxy has it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote
 
+from gateway.clients.model import compile_glob
 from schemas.faults import Kind, NotAllowed
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
+from schemas.target import Reading, ServiceTarget, loosened, parse_service_target
 
 if TYPE_CHECKING:
     from gateway.clients.model import AccessRight, Endpoint, ServerConf, Service
@@ -48,16 +50,19 @@ def check_access(
     method: str | None = None,
     path: str | None = None,
 ) -> None:
-    """Refuse a client without a right to the endpoint that the request falls under.
+    """Refuse a client without a right to the endpoint that the request falls under, however its path may be read.
 
     ``method`` and ``path`` are those of a REST request (path after the service code, still percent-encoded);
     without them only a right to the whole service counts, as for SOAP.
     """
-    provider = service.id.client
-    decoded = None if path is None else normalise_path(path)
-    for right in serverconf.rights_of(provider, service.id.service_code):
-        if _covers(right.endpoint, method, decoded) and _is_subject(serverconf, groups, client, right):
-            return
+    target = parse_service_target(path or "")
+    rights = [
+        right.endpoint
+        for right in serverconf.rights_of(service.id.client, service.id.service_code)
+        if _is_subject(serverconf, groups, client, right)
+    ]
+    if all(any(_covers(e, method, target, reading) for e in rights) for reading in target.readings):
+        return
     asked = f"{method} {path or '/'} of " if method else ""
     raise NotAllowed(
         Kind.ACCESS_DENIED,
@@ -81,33 +86,24 @@ def check_enabled(service: Service) -> None:
         )
 
 
-def normalise_path(path: str) -> str:
-    """Percent-decode and resolve dots. A path that still climbs above its root is refused.
-
-    Rights are decided on this form, so an encoded slash or dot cannot step around a pattern.
-    """
-    try:
-        decoded = unquote(path or "/", encoding="utf-8", errors="strict")
-    except UnicodeDecodeError:
-        raise NotAllowed(Kind.ACCESS_DENIED, "the request path is not UTF-8 once percent-decoded") from None
-    kept: list[str] = []
-    segments = decoded.split("/")
-    for segment in segments[1:] if decoded.startswith("/") else segments:
-        if segment == "..":
-            if not kept:
-                raise NotAllowed(Kind.ACCESS_DENIED, "the request path climbs above the service's root")
-            kept.pop()
-        elif segment != ".":
-            kept.append(segment)
-    if segments[-1] in (".", ".."):
-        kept.append("")
-    return "/" + "/".join(kept)
+def pattern_fits(pattern: str, target: ServiceTarget, reading: Reading) -> bool:
+    """Whether a path pattern covers one reading of a path. No pattern but ``**`` covers empty segments."""
+    if pattern == "**":
+        return True
+    if target.has_empty_segment:
+        return False
+    wanted = loosened(pattern) if reading.loose else pattern
+    return compile_glob(wanted).fullmatch(reading.path) is not None
 
 
-def _covers(endpoint: Endpoint, method: str | None, path: str | None) -> bool:
+def _covers(endpoint: Endpoint, method: str | None, target: ServiceTarget, reading: Reading) -> bool:
     if endpoint.is_base:
         return True
-    return method is not None and path is not None and endpoint.matches(method, path)
+    return (
+        method is not None
+        and endpoint.method.upper() in ("*", method.upper())
+        and pattern_fits(endpoint.path, target, reading)
+    )
 
 
 def _is_subject(serverconf: ServerConf, groups: GlobalGroups, client: ClientId, right: AccessRight) -> bool:

@@ -12,7 +12,7 @@ but for access rights, which a local service decides on its own.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from certs.verify.signature import verify_message_signature
@@ -25,7 +25,9 @@ from gateway.exchange.soapprotocol import SoapProvider
 from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, Step, origin, step
+from schemas.headers import without_gateways_own
 from schemas.message import MessageProtocol
+from schemas.rest import check_final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -151,7 +153,7 @@ def _target(
     if local is not None:
         return _local_target(local)
     service = _allowed_service(context, configuration, protocol, request, message)
-    return context.policies.guard(service, lambda call: context.services.call(service, call))
+    return context.policies.guard(service, lambda call: _called(context, service, call))
 
 
 def _allowed_service(
@@ -169,6 +171,16 @@ def _allowed_service(
     access.check_access(serverconf, configuration, message.client, service, method=method, path=path)
     access.check_enabled(service)
     return service
+
+
+@contextlib.asynccontextmanager
+async def _called(
+    context: ExchangeContext, service: Service, call: ServiceCall
+) -> AsyncIterator[ServiceAnswer]:
+    """A system's answer, without what only a gateway may say. Raises `ServiceFailed` for a status that is not final."""
+    async with context.services.call(service, call) as answered:
+        check_final(answered.status)
+        yield replace(answered, headers=without_gateways_own(answered.headers))
 
 
 def _local_target(local: LocalService) -> Target:

@@ -27,6 +27,7 @@ from gateway.exchange.wire import (
 from schemas import soap
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, ServiceFailed, Step, step
 from schemas.message import Message, MessageProtocol
+from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import SoapPart
 
 if TYPE_CHECKING:
@@ -242,6 +243,13 @@ async def _read_answer(
         reader.discard()
         raise
     answer = soap.with_request_hash(parsed, soap.compute_request_hash(carried.message.digest))
+    if len(answer.raw) > DEFAULT_LIMITS.size_bytes:
+        reader.discard()
+        raise ServiceFailed(
+            Kind.INVALID_BODY,
+            f"the service's envelope has {len(answer.raw)} bytes with the request's hash; gateways take "
+            f"{DEFAULT_LIMITS.size_bytes}. Large content belongs in an attachment",
+        )
     message = answer.to_message(carried.message.request_id, is_response=True)
     return Outgoing(
         message.with_attachments(attachments_of(bodies)),

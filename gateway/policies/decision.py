@@ -17,14 +17,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from gateway.clients.model import compile_glob
-from gateway.exchange.access import normalise_path
-from schemas.faults import Fault
+from gateway.exchange.access import pattern_fits
+from schemas.faults import BadMessage
+from schemas.policy import Permission, Public
+from schemas.target import parse_service_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from schemas.policy import Permission, Policy
+    from schemas.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,18 @@ def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
     policy = granted.policy
     if granted.fields is None or not body:
         return None
-    text = body.decode("utf-8", "replace")
-    for rule in policy.forbidden:
-        if _compiled(rule.pattern).search(text):
-            return Deny("answer_fields", rule.id, policy, "")
-    fields = granted.fields if status < 400 else (*granted.fields, *policy.error_fields)
+    value: dict[str, Any] | None
     try:
         value = _parse(body)
     except NotJson:
+        value = None
+    # As it stands, and as whoever parses it will read it: escapes and other encodings hide nothing.
+    texts = [body.decode("utf-8", "replace"), *(text for _, text in _strings(value, ""))]
+    for rule in policy.forbidden:
+        if any(_compiled(rule.pattern).search(text) for text in texts):
+            return Deny("answer_fields", rule.id, policy, "")
+    fields = granted.fields if status < 400 else (*granted.fields, *policy.error_fields)
+    if value is None:
         return None if fields == ("*",) else Deny("answer_fields", granted.rule, policy, "")
     for path in _paths(value):
         if not _is_granted(path, fields) or _is_forbidden_field(policy, path, fields):
@@ -157,33 +162,29 @@ def needs_body(granted: Permit) -> bool:
 
 
 def _public(policy: Policy, asked: PolicyInput) -> str | None:
-    for entry in policy.public:
-        if (entry.subsystem, entry.service_code, entry.method) == (
-            asked.subsystem,
-            asked.service_code,
-            asked.method,
-        ) and _matches(entry.path, asked):
-            return f"public:{entry.method} {entry.path}"
-    return None
+    entry = _entry(policy, asked)
+    return f"public:{entry.method} {entry.path}" if isinstance(entry, Public) else None
 
 
 def _permission(policy: Policy, asked: PolicyInput) -> Permission | None:
-    for permission in policy.permissions:
-        if (permission.subsystem, permission.service_code, permission.method) == (
-            asked.subsystem,
-            asked.service_code,
-            asked.method,
-        ) and _matches(permission.path, asked):
-            return permission
-    return None
+    entry = _entry(policy, asked)
+    return entry if isinstance(entry, Permission) else None
 
 
-def _matches(pattern: str, asked: PolicyInput) -> bool:
+def _entry(policy: Policy, asked: PolicyInput) -> Public | Permission | None:
+    """What the policy says of a request, and says of it however its path is read; None when it says nothing or two things."""
     try:
-        path = normalise_path(asked.target.partition("?")[0])
-    except Fault:
-        return False
-    return compile_glob(pattern).fullmatch(path) is not None
+        target = parse_service_target(asked.target)
+    except BadMessage:
+        return None
+    wanted = (asked.subsystem, asked.service_code, asked.method)
+    known: tuple[Public | Permission, ...] = (*policy.public, *policy.permissions)
+    entries = [entry for entry in known if (entry.subsystem, entry.service_code, entry.method) == wanted]
+    found = [
+        next((e for e in entries if pattern_fits(e.path, target, reading)), None)
+        for reading in target.readings
+    ]
+    return found[0] if all(entry is found[0] for entry in found) else None
 
 
 def _forbidden(policy: Policy, asked: PolicyInput, permission: Permission | None) -> Deny | None:
@@ -193,8 +194,8 @@ def _forbidden(policy: Policy, asked: PolicyInput, permission: Permission | None
         if any(pattern.search(form) for form in _decodings(asked.target)):
             return Deny("forbidden", rule.id, policy, "URL")
         for name, value in asked.headers.items():
-            if any(pattern.search(form) for form in _decodings(value)):
-                return Deny("forbidden", rule.id, policy, name)
+            if any(pattern.search(form) for text in (name, value) for form in _decodings(text)):
+                return Deny("forbidden", rule.id, policy, "" if pattern.search(name) else name)
         spared = rule.except_fields if permission and permission.id in rule.except_permissions else ()
         where = _in_body(pattern, asked.body, spared)
         if where is not None:

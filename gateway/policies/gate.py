@@ -33,7 +33,7 @@ from gateway.policies.soap import soap_answer, soap_asked, soap_refusal
 from schemas.faults import Kind, NotAllowed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import date, datetime
 
@@ -248,6 +248,8 @@ class PolicyGate:
             return ServiceAnswer(answered.status, answered.reason, (*answered.headers, tag), answered.chunks)
         body = await _read(answered.chunks)
         shown = body if service.type.is_rest else _shown(answered, body)
+        if not _is_plain(answered):
+            shown = body = None
         refused = (
             Deny("answer_fields", granted.rule, granted.policy)
             if shown is None
@@ -319,6 +321,12 @@ class PolicyGate:
         )
 
 
+def _is_plain(answered: ServiceAnswer) -> bool:
+    """Whether a policy can look into a body: it was not compressed for the way."""
+    codings = (v.strip().lower() for n, v in answered.headers if n.lower() == "content-encoding")
+    return all(coding in ("", "identity") for coding in codings)
+
+
 def _shown(answered: ServiceAnswer, body: bytes | None) -> bytes | None:
     """What a policy sees of a SOAP answer; None for attachments and what cannot be looked into."""
     if body is None or not (answered.header("content-type") or "").lower().startswith("text/xml"):
@@ -335,9 +343,17 @@ async def _asked(service: ServiceId, call: ServiceCall) -> PolicyInput:
         service.service_code,
         call.method,
         call.target or "/",
-        {name.lower(): value for name, value in call.headers},
+        _by_name(call.headers),
         body,
     )
+
+
+def _by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Values by lower-case name. Different ones of one name stand on lines of their own: no rule takes them for one."""
+    values: dict[str, dict[str, None]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), {})[value] = None
+    return {name: "\n".join(found) for name, found in values.items()}
 
 
 async def _read(chunks: AsyncIterator[bytes]) -> bytes | None:

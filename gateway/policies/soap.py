@@ -18,7 +18,7 @@ from lxml import etree
 
 from gateway.policies.decision import PolicyInput
 from schemas import soap
-from schemas.faults import BadMessage
+from schemas.faults import BadMessage, Kind
 from schemas.safexml import parse_xml
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def soap_asked(policy: Policy, form: SoapForm, service: ServiceId, message: Mess
     """The request in an envelope, as `gateway.policies.decision` takes it. Raises `BadMessage`."""
     root = parse_xml(message.raw, what="SOAP envelope")
     header = root.find(f"{_SOAP}Header")
-    found = None if header is None else header.find(f"{{{form.namespace}}}{form.element}")
-    context = {} if found is None else _value(found)
+    context = _context(header, form)
+    _check_operation(root, service)
     headers = {name.lower(): _filled(template, context) for name, template in form.context.items()}
     headers |= {"x-road-userid": message.user_id or "", "x-road-issue": message.issue or ""}
     # Whatever else is said beside the body; it has no path, but may not hold what is forbidden either.
@@ -82,6 +82,28 @@ def soap_refusal(form: SoapForm, request: Message, body: Mapping[str, Any]) -> b
     return soap.render_answer(soap.parse_message(request.raw), element)
 
 
+def _context(header: etree._Element | None, form: SoapForm) -> Any:
+    """The policy's block of the SOAP header; a second one would leave open which of them the system reads."""
+    found = [] if header is None else header.findall(f"{{{form.namespace}}}{form.element}")
+    if len(found) > 1:
+        raise BadMessage(
+            Kind.DUPLICATE_HEADER_FIELD,
+            f"the SOAP header has {form.element} {len(found)} times; send it once",
+        )
+    return _value(found[0]) if found else {}
+
+
+def _check_operation(root: etree._Element, service: ServiceId) -> None:
+    """The body's element is the operation that is decided on. X-Road itself asks only that its name begins so."""
+    body = root.find(f"{_SOAP}Body")
+    name = "" if body is None or len(body) == 0 else etree.QName(body[0]).localname
+    if name != service.service_code:
+        raise BadMessage(
+            Kind.INCONSISTENT_HEADERS,
+            f"the SOAP body holds {name[:100]!r}; under a policy it must be the service's own {service.service_code!r}",
+        )
+
+
 def _said(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -116,15 +138,17 @@ def _value(element: etree._Element) -> Any:
 
 def _filled(template: str, context: Any) -> str:
     """A template with the context's values; empty as soon as one of them is missing."""
-    filled = template
+    values: dict[str, str] = {}
     for path in _SLOT.findall(template):
         value = context
         for part in path.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        if not value:
+        several = value if isinstance(value, list) else [value]
+        if not all(isinstance(v, str) and v for v in several):
             return ""
-        filled = filled.replace(f"{{{path}}}", ",".join(value) if isinstance(value, list) else str(value))
-    return filled
+        values[path] = ",".join(several)
+    # In one pass, so that a value with braces in it is not taken for a slot.
+    return _SLOT.sub(lambda slot: values[slot[1]], template)
 
 
 def _texts(element: etree._Element) -> list[str]:

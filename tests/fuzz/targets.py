@@ -19,7 +19,6 @@ from certs.verify import timestamp as timestamps
 from certs.verify.container import expected_signer, verify_container
 from certs.verify.signature import FOREIGN_EVIDENCE, verify_document
 from gateway.edges.revocation import read_responses
-from gateway.exchange.access import normalise_path
 from gateway.messagelog.archive import parse_linking_info, verify_archive
 from schemas import hashchain, identifiers, management, metadata, rest, soap, xades
 from schemas.asic import container as asic
@@ -32,6 +31,7 @@ from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import parse_shared
 from schemas.message import digest_of
 from schemas.safexml import parse_xml
+from schemas.target import parse_service_target
 from tests import worlds
 from tests.paths import VECTORS
 from tests.property.test_push_parsers import CONTENT_TYPE, framing, message, soap_message, written
@@ -203,7 +203,9 @@ TARGETS: dict[str, Target] = {
     "client-path": Target(
         text(identifiers.parse_client_path), made=lambda: [b"MX/GOB/1/SUB", b"MX/G%C3%B3/1"]
     ),
-    "endpoint-path": Target(text(normalise_path), made=lambda: [b"/a/../b", b"/%2e%2e/x", b"/a//b/."]),
+    "endpoint-path": Target(
+        text(parse_service_target), made=lambda: [b"/a/../b", b"/%252e%252e/x", b"/a;v=1//b%2Fc?x=1?y"]
+    ),
     "rest-request": Target(rest.parse_request, made=made_rest),
     "rest-response": Target(rest.parse_response, made=made_rest),
     "consumer-request": Target(consumer_request, made=made_lines),

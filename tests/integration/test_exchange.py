@@ -65,7 +65,7 @@ REFUSED = {
     "a path that climbs": (
         "00-RNSS/INDICE/limited/public/%2e%2e/private",
         {},
-        "server.serverproxy.access_denied",
+        "server.clientproxy.bad_request",
     ),
     "another method": (
         "00-RNSS/INDICE/limited/public/a",
@@ -107,15 +107,41 @@ def test_refused_with_its_code(what: str) -> None:
     assert len(told["message"]) > 20
 
 
-@pytest.mark.usefixtures("federation")
-def test_contradicting_client_headers_are_refused() -> None:
+def exactly(target: str, *headers: str) -> bytes:
+    """The answer to a GET that no client has tidied up."""
+    lines = (f"GET {target} HTTP/1.1", "Host: x", "Connection: close", *headers, "", "")
     with socket.create_connection((CONSUMER.address, 8080), timeout=10) as raw:
-        raw.sendall(
-            b"GET /r1/MX/GOB/00-RNSS/INDICE/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            b"X-Road-Client: MX/GOB/15-ISSEMYM/AFIL\r\nX-Road-Client: MX/GOB/15-ISSEMYM/OTRO\r\n\r\n"
-        )
-        answer = b"".join(iter(lambda: raw.recv(65536), b""))
-    assert b"duplicate_header_field" in answer
+        raw.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape"))
+        return b"".join(iter(lambda: raw.recv(65536), b""))
+
+
+ECHO = "/r1/MX/GOB/00-RNSS/INDICE/echo"
+AFIL = "X-Road-Client: MX/GOB/15-ISSEMYM/AFIL"
+
+
+@pytest.mark.usefixtures("federation")
+@pytest.mark.parametrize(
+    "other",
+    ["X-Road-Client: MX/GOB/15-ISSEMYM/OTRO", "X-Road-Id: a\r\nX-Road-Id: b", "X-OSS-Rol: a\r\nx-oss-rol: b"],
+)
+def test_contradicting_headers_are_refused(other: str) -> None:
+    assert b"duplicate_header_field" in exactly(ECHO, AFIL, other)
+
+
+@pytest.mark.usefixtures("federation")
+@pytest.mark.parametrize(
+    "rest", ["#/../../public/a", "/private%2f..%2fpublic/a", "/private;/../public/a", "/private/..;/x"]
+)
+def test_target_that_two_servers_read_differently_is_refused(rest: str) -> None:
+    answer = exactly(f"/r1/MX/GOB/00-RNSS/INDICE/limited{rest}", AFIL)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"server.clientproxy.bad_request" in answer
+
+
+@pytest.mark.usefixtures("federation")
+def test_target_in_absolute_form_is_served_as_its_path() -> None:
+    assert exactly(f"http://{CONSUMER.address}:8080{ECHO}/x?a=1?b=%2F", AFIL).startswith(b"HTTP/1.1 200 ")
+    assert b"00-RNSS" in exactly(f"http://{CONSUMER.address}:8080/listClients")
 
 
 @pytest.mark.usefixtures("federation")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.clients.records import ChangeRefused
 from schemas.identifiers import suspicious_characters
+from schemas.target import check_address
 
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
@@ -69,17 +70,21 @@ def check_code(code: str) -> None:
             f"the service code {code} is answered by the security server itself; choose another",
             code,
         )
-    if not code.strip() or suspicious_characters(code):
+    if not code.strip() or not code.strip(".") or suspicious_characters(code):
         raise ChangeRefused(
             "invalid_service_code",
-            f"{code!r} cannot be a service code: it is blank or holds one of : ; / \\ %",
+            f"{code!r} cannot be a service code: it is blank, nothing but dots, or holds one of : ; / \\ %",
         )
 
 
 def check_url(url: str) -> None:
-    """Refuse what is no absolute HTTP or HTTPS address."""
-    scheme, separator, rest = url.partition("://")
-    if scheme not in ("http", "https") or not separator or not rest or rest.startswith(("/", "?", "#")):
+    """Refuse what is no absolute HTTP or HTTPS address that every reader reads alike.
+
+    A service's target is put behind this address as it came, so a fragment would swallow it, and a dot segment move it.
+    """
+    try:
+        check_address(url)
+    except ValueError as err:
         raise ChangeRefused(
-            "malformed_url", f"{url!r} is not an address that begins with http:// or https://", url
-        )
+            "malformed_url", f"{url!r} is no address of a service or description: {err}", url
+        ) from err

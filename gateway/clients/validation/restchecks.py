@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from gateway.clients.descriptions.openapi import METHODS, read_openapi, resolve
 from gateway.clients.records import ChangeRefused
+from schemas.faults import BadMessage
+from schemas.target import ServiceTarget, parse_service_target
 
 MAX_FINDINGS = 5
 _MASK = "(value)"
@@ -31,12 +33,16 @@ class RestChecks:
         self, method: str, target: str, content_type: str | None, body: bytes
     ) -> tuple[str, ...]:
         """What is wrong with a request; empty when nothing is. ``target`` is the path and query after the service code."""
-        found = self._operation(method, target)
+        try:
+            parsed = parse_service_target(target)
+        except BadMessage as fault:
+            return (fault.detail,)
+        found = self._operation(method, parsed)
         if isinstance(found, str):
             return (found,)
         item, operation, path_values = found
         findings: list[str] = []
-        query = parse_qs(target.partition("?")[2], keep_blank_values=True)
+        query = parse_qs(parsed.query or "", keep_blank_values=True)
         parameters = [
             self._resolved(p) for p in (*item.get("parameters", ()), *operation.get("parameters", ()))
         ]
@@ -54,7 +60,10 @@ class RestChecks:
         self, method: str, target: str, status: int, content_type: str | None, body: bytes
     ) -> tuple[str, ...]:
         """What is wrong with an answer; empty when nothing is."""
-        found = self._operation(method, target)
+        try:
+            found = self._operation(method, parse_service_target(target))
+        except BadMessage:
+            return ()  # said of the request already
         if isinstance(found, str):
             return ()
         responses = found[1].get("responses", {})
@@ -69,14 +78,12 @@ class RestChecks:
         return self._content(content, content_type, body, "answer")[:MAX_FINDINGS]
 
     def _operation(
-        self, method: str, target: str
+        self, method: str, target: ServiceTarget
     ) -> str | tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-        path = target.partition("?")[0] or "/"
-        if not path.startswith("/"):
-            path = f"/{path}"
+        segments = target.segments or ("",)
         matches = []
         for template, item in self.document.get("paths", {}).items():
-            values = _match(template, path)
+            values = _match(template, segments)
             if values is not None:
                 matches.append((len(values), template, self._resolved(item), values))
         for _, _, item, values in sorted(matches, key=lambda m: m[:2]):
@@ -164,17 +171,18 @@ def build_rest_checks(openapi: bytes) -> RestChecks:
     return checks
 
 
-def _match(template: str, path: str) -> dict[str, str] | None:
-    wanted, found = template.split("/"), path.split("/")
-    if len(wanted) != len(found):
+def _match(template: str, segments: tuple[str, ...]) -> dict[str, str] | None:
+    """The path parameters of a path's decoded segments; None when the template is not theirs."""
+    wanted = template.removeprefix("/").split("/")
+    if len(wanted) != len(segments):
         return None
     values: dict[str, str] = {}
-    for name, value in zip(wanted, found, strict=True):
+    for name, value in zip(wanted, segments, strict=True):
         if name.startswith("{") and name.endswith("}"):
             if not value:
                 return None
-            values[name[1:-1]] = unquote(value)
-        elif name != unquote(value):
+            values[name[1:-1]] = value
+        elif name != value:
             return None
     return values
 

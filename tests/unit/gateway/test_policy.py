@@ -341,3 +341,19 @@ async def test_soap_service_under_a_policy_that_says_nothing_of_soap_is_not_call
     with pytest.raises(NotAllowed, match="says nothing of SOAP"):
         await gate.ask(service=soap)
     assert gate.system.calls == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"pid": CURP}).encode(),
+        json.dumps({"pid": "".join(f"\\u{ord(c):04x}" for c in CURP)}).replace("\\\\", "\\").encode(),
+        json.dumps({"pid": CURP}).encode("utf-16"),
+        json.dumps({CURP: 1}).encode("utf-32"),
+    ],
+    ids=["plain", "escaped", "UTF-16", "a name in UTF-32"],
+)
+def test_forbidden_text_does_not_leave_however_it_is_written(body: bytes) -> None:
+    refused_ = decide_answer(replace(granted(), fields=("*",)), 200, body)
+    assert refused_ is not None
+    assert refused_.reason == "answer_fields"

@@ -12,6 +12,7 @@ from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from gateway.policies.gate import Binding, BoundPolicies, MemoryLedger, PolicyGate
 from schemas import soap
+from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId, ServiceId
 from social_security.wire.policydocument import POLICY_ID
 from social_security.wire.soapwords import NS
@@ -49,10 +50,13 @@ async def ask(
     notice: str = "0" * 64,
     pid: str = "V",
     more: str = "",
+    after: str = "",
+    operation: str = "consultarAfiliacion",
 ) -> tuple[etree._Element, MemoryLedger, int]:
     calls, ledger = 0, MemoryLedger()
     raw = envelope(
-        REQUEST.format(pid=pid, more=more), CONTEXT.format(purpose=purpose, system=system, notice=notice)
+        REQUEST.format(pid=pid, more=more).replace("consultarAfiliacion", operation),
+        CONTEXT.format(purpose=purpose, system=system, notice=notice) + after,
     )
 
     @contextlib.asynccontextmanager
@@ -123,3 +127,27 @@ async def test_domain_error_of_the_system_leaves() -> None:
         answer="<ss:error><ss:codigo>SS-300</ss:codigo><ss:mensaje>m</ss:mensaje></ss:error>"
     )
     assert code(element) == "SS-300"
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["", "<ss:proposito>PUR-PORT</ss:proposito>", CONTEXT.format(purpose="PUR-PORT", system="S", notice="0")],
+)
+async def test_second_context_in_the_header_is_refused(block: str) -> None:
+    second = f"</ss:contexto><ss:contexto>{block}"
+    with pytest.raises(BadMessage) as refused:
+        await ask(after=second)
+    assert refused.value.kind is Kind.DUPLICATE_HEADER_FIELD
+
+
+async def test_operation_of_another_name_than_the_service_decided_on_is_refused() -> None:
+    with pytest.raises(BadMessage) as refused:
+        await ask(operation="consultarAfiliacionSecreta")
+    assert refused.value.kind is Kind.INCONSISTENT_HEADERS
+
+
+async def test_element_of_the_context_said_twice_or_with_braces_in_it_is_no_purpose() -> None:
+    again = "<ss:proposito>PUR-PORT</ss:proposito>"
+    assert code((await ask(after=again))[0]) == "SS-201"
+    assert code((await ask(purpose="{proposito}"))[0]) == "SS-201"
+    assert code((await ask(purpose="<ss:a>PUR-AFIL</ss:a>"))[0]) == "SS-201"
