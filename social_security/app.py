@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
+# A member's own calendar document (`social_security.domain.calendars`), where its state publishes other days.
+CALENDAR = "calendar.json"
 TICK_S = 1.0
 log = logging.getLogger("social_security")
 
@@ -63,7 +65,7 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
         RegistryStore(folder / "registry.sqlite", keys),
         keys,
         clock_of(settings),
-        load_calendar(REGISTRY),
+        load_calendar(REGISTRY, folder / CALENDAR),
         settings.policy,
         gateway,
     )
@@ -82,7 +84,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
         open_database(folder / "institute.sqlite", STEPS),
         load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
         clock_of(settings),
-        load_calendar(settings.member),
+        load_calendar(settings.member, folder / CALENDAR),
         settings.policy,
         gateway,
         open_platform(settings.platform),
@@ -107,7 +109,7 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient)
         member.path,
         OniessStore(open_database(folder / "oniess.sqlite", ONIESS_STEPS)),
         clock_of(settings),
-        load_calendar(ONIESS),
+        load_calendar(ONIESS, folder / CALENDAR),
         ZoneInfo(member.zone),
         settings.policy,
         Trusted(

@@ -5,11 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from benchmarks.country import Call
 from benchmarks.scenarios.rights import query
 from benchmarks.scenarios.stage import Stage, curp_of, pid_of
 
 EVIDENCE = ["a" * 64, "b" * 64]
+ACT = {"numero": "DEF-2026-00412", "oficialia": "30-087 Xalapa 01", "fecha": "2026-05-03"}
 
 
 def ext(case: str, role: str = "ANALISTA_AFILIACION") -> Call:
@@ -126,7 +130,7 @@ def s12(stage: Stage) -> None:
     _published(stage, ["María Inés Ñandú Ensayo"])
     event, pid = str(uuid.uuid4()), pid_of("maria-ines", "30-IPE")
     why = Call("PUR-VITAL", "CONS-30-2026-00000012", "ANALISTA_AFILIACION", "Aviso de fallecimiento")
-    death = {"idEvento": event, "pid": pid, "tipo": "FALLECIMIENTO", "fechaEvento": "2026-05-02"}
+    death = {"idEvento": event, "pid": pid, "tipo": "FALLECIMIENTO", "fechaEvento": "2026-05-02", "acta": ACT}
     early = stage.ask(
         "30-IPE/VITAL", "00-RNSS", "notificarEvento", death | {"fechaEvento": "1950-01-01"}, why
     )
@@ -135,6 +139,7 @@ def s12(stage: Stage) -> None:
         query(stage, "00-RNSS", "SELECT count(*) FROM outbox WHERE body LIKE '%1950%'") == [(0,)],
         "which changes nothing",
     )
+    _strangers(stage, death, why)
     told = stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", death, why)
     stage.done(told, "the death is reported")
     stage.prove([told])
@@ -160,6 +165,7 @@ def s12(stage: Stage) -> None:
         "SS-302",
         "asking about her",
     )
+    _contradicted(stage, death, why)
     stage.at("2026-05-20T10:00:00-06:00")
     annulled = {
         "idEvento": str(uuid.uuid4()),
@@ -175,6 +181,53 @@ def s12(stage: Stage) -> None:
     )
     owed = query(stage, "30-IPE", f"SELECT since, until FROM payment_stop WHERE pid = '{pid}'")
     stage.expect(owed == [("2026-05-02", "2026-05-20")], f"and lists what is owed: {owed}")
+
+
+def _strangers(stage: Stage, death: dict[str, Any], why: Call) -> None:
+    """An institute that only looked her up reports nothing of her, and nobody without the civil registry's act."""
+    bare = {k: v for k, v in death.items() if k != "acta"}
+    stage.refused(
+        stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", bare, why),
+        "SS-100",
+        "a death without its act",
+    )
+    look = Call("PUR-IDENT", "CONS-15-2026-00000014", "ANALISTA_AFILIACION", "Verificar identidad")
+    found = stage.ask(
+        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"curp": curp_of("maria-ines")}, look
+    )
+    other = death | {"pid": found.body.get("pid", ""), "idEvento": str(uuid.uuid4())}
+    stranger = stage.ask("15-ISSEMYM/VITAL", "00-RNSS", "notificarEvento", other, why)
+    stage.refused(stranger, "SS-210", "an institute that only looked her up")
+
+
+def _contradicted(stage: Stage, death: dict[str, Any], why: Call) -> None:
+    """Another date opens a case and overwrites nothing; her event's id is nobody else's."""
+    theirs = {"pid": pid_of("maria-ines", "26-ISSSTESON"), "idEvento": str(uuid.uuid4())}
+    second = stage.ask(
+        "26-ISSSTESON/VITAL",
+        "00-RNSS",
+        "notificarEvento",
+        death | theirs | {"fechaEvento": "2026-05-01"},
+        why,
+    )
+    answer = stage.done(second, "a second date")
+    stage.expect(not answer["aplicado"] and answer["caso"].startswith("CONS-00-"), f"opens a case: {answer}")
+    reused = death | {"pid": pid_of("ana", "30-IPE")}
+    stage.refused(
+        stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", reused, why),
+        "SS-402",
+        "her event's id for Ana",
+    )
+    wrong = {
+        "idEvento": str(uuid.uuid4()),
+        "pid": pid_of("ana", "30-IPE"),
+        "tipo": "ANULACION",
+        "fechaEvento": "2026-05-04",
+        "anula": death["idEvento"],
+    }
+    stage.refused(
+        stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", wrong, why), "SS-400", "annulled for Ana"
+    )
 
 
 def s13(stage: Stage) -> None:
@@ -228,7 +281,18 @@ def _merge(stage: Stage, find: Any) -> None:
     stage.expect(early.returncode != 0, "nothing is merged without review")
     stage.officer("00-RNSS", "review", text=f"{one}\n{other}\n")
     stage.expect(find(one) == {"resultado": "NO_CONCLUYENTE"}, "while under review nobody is sure")
-    stage.officer("00-RNSS", "merge", "--officer", "of-1", "--signature", "ab" * 32, text=f"{one}\n{other}\n")
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    file = stage.country.system_folder("00-RNSS") / "officer.pem"
+    file.write_bytes(public)
+    stage.officer("00-RNSS", "add-officer", "--officer", "of-1", str(file))
+    by = ("--officer", "of-1")
+    forged = stage.officer("00-RNSS", "merge", *by, "--signature", "ab" * 64, text=f"{one}\n{other}\n")
+    stage.expect(forged.returncode != 0, "nothing is merged by a signature that is not hers")
+    said = stage.officer("00-RNSS", "decision", *by, text=f"{one}\n{other}\n").stdout
+    signed = key.sign(said.encode()).hex()
+    merged = stage.officer("00-RNSS", "merge", *by, "--signature", signed, text=f"{one}\n{other}\n")
+    stage.expect(merged.returncode == 0, f"merged: {merged.stderr}")
     stage.expect(find(one).get("pid") == find(other).get("pid"), "by an officer's decision they are one")
 
 

@@ -388,6 +388,9 @@ def _review(stage: Stage, refused: Folio, alone: Folio, negativa: dict[str, Any]
     )
     stage.expect(stage.done(longer, "PRORROGA")["limiteResolucion"] == "2026-07-15", "extended to 2026-07-15")
     stage.done(refused.advance("CUMPLIDA", "2026-06-26T10:00:00-06:00"), "CUMPLIDA")
+    stage.expect(
+        "historia" in refused.see().get("paquete", {}), "the appeal she won brings her what was refused"
+    )
     stage.at("2026-07-16T00:30:00-06:00")
     rows = "SELECT state, outcome FROM arco WHERE folio = 'ARCO-15-2026-00000003'"
     stage.wait(

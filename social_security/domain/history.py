@@ -24,16 +24,23 @@ PER_CERTIFICATE = "POR_CONSTANCIA"
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A certified stretch of work at one institute."""
+    """A certified stretch of work at one institute; an open one ends on the day to which it is counted."""
 
     institute: str
     since: date
     until: date
+    discounted: int = 0
+    reinstated: int = 0
+
+    @property
+    def calendar_days(self) -> int:
+        """Its days on the calendar, both ends included."""
+        return (self.until - self.since).days + 1
 
     @property
     def days(self) -> int:
-        """Its days, both ends included."""
-        return (self.until - self.since).days + 1
+        """The days it certifies: without those discounted, with those reinstated; never fewer than none."""
+        return max(0, self.calendar_days - self.discounted + self.reinstated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,17 @@ def parse_rules(value: Mapping[str, Any]) -> Rules:
 
 
 def total(periods: Iterable[Period], rules: Rules) -> Total:
-    """All periods added up. A day that several institutes certify counts once, for the earlier institute."""
+    """All periods added up. A day that several institutes certify counts once, for the earlier institute.
+
+    A certificate does not say on which days its discounted ones fall. So a period that another one partly covers gives
+    at most the days that the calendar still leaves it, and at most those that it certifies: no day counts twice.
+    """
     ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute))
     parts: dict[str, int] = {}
     covered: date | None = None
     for period in ordered:
         start = period.since if covered is None or period.since > covered else covered + ONE_DAY
-        gained = max(0, (period.until - start).days + 1)
+        gained = min(period.days, max(0, (period.until - start).days + 1))
         parts[period.institute] = parts.get(period.institute, 0) + gained
         covered = period.until if covered is None else max(covered, period.until)
     union = sum(parts.values())
@@ -138,16 +149,27 @@ def check_history(value: Mapping[str, Any]) -> list[Period]:
     for entry in value["periodos"]:
         if entry["estado"] == "SUSTITUIDO":
             raise _mismatch("un periodo sustituido no se totaliza", "a replaced period does not count")
-        if "hasta" not in entry:
+        until = entry.get("hasta", entry.get("contadoHasta"))
+        if until is None:
+            # An open period whose sender does not count it yet.
+            if entry["dias"] != 0:
+                raise _mismatch(
+                    "un periodo abierto con días dice hasta cuándo se contaron (contadoHasta)",
+                    "an open period with days says up to when they were counted (contadoHasta)",
+                )
             continue
         period = Period(
-            value["instituto"], date.fromisoformat(entry["desde"]), date.fromisoformat(entry["hasta"])
+            value["instituto"],
+            date.fromisoformat(entry["desde"]),
+            date.fromisoformat(until),
+            entry["diasDescontados"],
+            entry["diasReintegrados"],
         )
-        expected = period.days - entry["diasDescontados"] + entry["diasReintegrados"]
-        if period.since > period.until or entry["dias"] != expected:
+        check_period(period)
+        if entry["dias"] != period.days:
             raise _mismatch(
-                f"el periodo dice {entry['dias']} días y son {expected}",
-                f"the period says {entry['dias']} days, they are {expected}",
+                f"el periodo dice {entry['dias']} días y son {period.days}",
+                f"the period says {entry['dias']} days, they are {period.days}",
             )
         days += entry["dias"]
         found.append(period)
@@ -157,6 +179,28 @@ def check_history(value: Mapping[str, Any]) -> list[Period]:
             f"totalDias says {value['totalDias']}, the periods add up to {days}",
         )
     return found
+
+
+def check_period(period: Period) -> None:
+    """Refuse a period that nobody can have worked. Raises `DomainError` SS-406."""
+    if period.until < period.since:
+        raise _mismatch(
+            f"el periodo termina el {period.until}, antes de empezar el {period.since}",
+            f"the period ends on {period.until}, before it begins on {period.since}",
+        )
+    if not 0 <= period.reinstated <= period.discounted <= period.calendar_days:
+        raise _mismatch(
+            f"de {period.calendar_days} días no se descuentan {period.discounted} y reintegran {period.reinstated}",
+            f"of {period.calendar_days} days, {period.discounted} cannot be discounted and {period.reinstated} reinstated",
+        )
+
+
+def count_words(period: Period) -> str:
+    """How a period's days were counted, for whoever reads the number; Spanish, the certificate's language."""
+    return (
+        f"{period.since} a {period.until}: {period.calendar_days} días naturales - {period.discounted} descontados "
+        f"+ {period.reinstated} reintegrados = {period.days}"
+    )
 
 
 def check_total(value: Mapping[str, Any], expected: Total) -> None:

@@ -88,13 +88,15 @@ ARCO: Final[dict[str, frozenset[str]]] = {
     "EN_TRAMITE": frozenset(("AMPLIADA", "PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA")),
     "AMPLIADA": frozenset(("PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA")),
     "PROCEDENTE": frozenset(("EFECTIVA", "RECURRIDA")),
-    "EFECTIVA": frozenset(("RECURRIDA",)),
+    # Carried out because a guarantor ordered it: then the decision is complied with too.
+    "EFECTIVA": frozenset(("RECURRIDA", "CUMPLIDA")),
     "IMPROCEDENTE": frozenset(("RECURRIDA",)),
     "INEXISTENCIA": frozenset(("RECURRIDA",)),
-    "FALTA_RESPUESTA": frozenset(("RECURRIDA",)),
+    # A late answer is still owed; it comes as late as it comes, and says so.
+    "FALTA_RESPUESTA": frozenset(("RECURRIDA", "PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA")),
     "RECURRIDA": frozenset(("CONCILIACION", "RESUELTA_RR")),
-    "CONCILIACION": frozenset(("RESUELTA_RR", "CUMPLIDA")),
-    "RESUELTA_RR": frozenset(("CUMPLIDA",)),
+    "CONCILIACION": frozenset(("RESUELTA_RR", "EFECTIVA", "CUMPLIDA")),
+    "RESUELTA_RR": frozenset(("EFECTIVA", "CUMPLIDA")),
 }
 ARCO_ENDED: Final = frozenset(
     ("NO_PRESENTADA", "INCOMPETENCIA", "TRAMITE_ESPECIFICO", "RECONDUCIDA", "CUMPLIDA")

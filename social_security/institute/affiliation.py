@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 def consult_affiliation(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
     """The affiliation. Raises SS-300 without one, SS-302 after death."""
-    found = services.persons.affiliation(services.subject(asked).pid)
+    subject = services.subject(asked)
+    found = services.persons.affiliation(subject.pid)
     if found is None:
         raise DomainError("SS-300")
+    services.check_blocked(subject.pid, "afiliacion")
     if found.state == "FALLECIDA":
         raise DomainError("SS-302")
     body: dict[str, object] = {

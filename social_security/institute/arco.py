@@ -1,7 +1,9 @@
 """ARCO requests: states with their terms, refusals with cause and remedy, silence that becomes a state by itself.
 
-Every date follows from the local day of reception, the events, and the calendar version that the answer names. Who may
-cause what: the transparency unit answers, the person corrects and appeals, a guarantor resolves, the clock records silence.
+Every date follows from this server's own clock, on the local day, and from the calendar version that the answer names; what
+a sender says of the time is only held against it. Who may cause what: the transparency unit answers, the person corrects and
+appeals, a guarantor resolves, the clock records silence. What is granted, by the unit or by a guarantor, in time or late, is
+carried out (`social_security.institute.arcogranted`).
 
 Spec: the domain reference 3.4, 5.2 (SolicitudArco, Negativa), 5.5 (ARCO); S05 to S08.
 """
@@ -9,28 +11,35 @@ Spec: the domain reference 3.4, 5.2 (SolicitudArco, Negativa), 5.5 (ARCO); S05 t
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
-from social_security.institute.arcogranted import build_package, execute
+from social_security.institute.arcogranted import ORDERED, build_package, carry_out, withdraw
 from social_security.institute.arcostore import INFORMATION, ArcoRequest
+from social_security.institute.rights import AUTOMATED
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
 PREVENTION, CORRECTION, ANSWER, EXTENSION, EXECUTION, APPEAL = 5, 10, 20, 10, 15, 15
+# From reception on: the person is told who is competent (47), or which procedure exists (48).
+FROM_RECEPTION = {"INCOMPETENCIA": 3, "TRAMITE_ESPECIFICO": 5}
+# How far a sender's clock may be from this one.
+SKEW = timedelta(minutes=10)
 RESOLUTION, RESOLUTION_EXTENSION = 40, 20
 _WAITING = ("RECIBIDA", "EN_TRAMITE", "AMPLIADA")
 _PERSON = frozenset(("TITULAR", "REPRESENTANTE"))
 _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
+_DECISIONS = frozenset(("DESECHAR", "CONFIRMAR", *ORDERED))
 
 
 def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
@@ -41,15 +50,18 @@ def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAns
     known = services.arco.request(folio)
     if known is not None:
         # The same request again is answered again; another one never shows what that one says.
-        said = {k: v for k, v in known.request.items() if k != "aclaracion"}
+        said = {k: v for k, v in known.request.items() if k not in ("aclaracion", "entrega", "ejecutado")}
         if (known.member, said) != (asked.context.member, sent):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(show(services, known), 201, ("arco",))
     if services.member not in body["responsables"]:
         raise not_competent(services, asked)
     _check_law(asked, "mx:LGPDPPSO-45")
+    check_moment(asked, "recibidaEl")
     subject = services.subject(asked)
     _check_identity(services, asked)
+    _check_alive(services, asked, subject.pid)
+    _check_object(body)
     if body["derecho"] != "ACCESO" and not body.get("descripcion"):
         raise DomainError(
             "SS-100",
@@ -63,10 +75,37 @@ def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAns
         asked.context.member,
         "RECIBIDA",
         sent,
-        first_terms(services, datetime.fromisoformat(body["recibidaEl"])),
+        first_terms(services, asked.now),
     )
     services.arco.save(request, asked.now, asked.context.member)
+    if body.get("retirar", False):
+        # Withdrawing her own opposition is hers alone: nobody has to grant it.
+        request = withdraw(services, asked, request)
+        services.arco.save(request, asked.now, services.member)
     return DomainAnswer(show(services, request), 201, ("arco",))
+
+
+def check_moment(asked: DomainRequest, field: str) -> None:
+    """Refuse a moment that is not now by this server's clock. Raises `DomainError` SS-103."""
+    said = asked.body[field]
+    try:
+        at = datetime.fromisoformat(said)
+        apart = abs(at - asked.now)
+    except (ValueError, TypeError, OverflowError):
+        raise DomainError(
+            "SS-103",
+            f"{field} no es un instante con su desfase",
+            f"{field} is no moment with its offset",
+            field=field,
+        ) from None
+    if apart > SKEW:
+        now = asked.now.isoformat(timespec="seconds")
+        raise DomainError(
+            "SS-103",
+            f"{field} dice otra hora que este servidor, donde son las {now}",
+            f"{field} tells another time than this server, where it is {now}",
+            field=field,
+        )
 
 
 def first_terms(services: InstituteServices, received: datetime) -> dict[str, str]:
@@ -96,6 +135,38 @@ def not_competent(services: InstituteServices, asked: DomainRequest) -> DomainEr
 def _check_law(asked: DomainRequest, basis: str) -> None:
     if basis not in asked.context.bases:
         raise DomainError("SS-202", f"se requiere {basis}", f"needed: {basis}", field="X-OSS-Fundamento")
+
+
+def _check_alive(services: InstituteServices, asked: DomainRequest, pid: Pid) -> None:
+    """For a person who has died only a representative acts, who has proved it (LGPDPPSO 43)."""
+    affiliation = services.persons.affiliation(pid)
+    if affiliation is not None and affiliation.state == "FALLECIDA" and not asked.body["representante"]:
+        raise DomainError(
+            "SS-302",
+            "por ella pide quien acredite su interés jurídico, como representante",
+            "for her, who proves a legal interest asks, as representative",
+            field="representante",
+        )
+
+
+def _check_object(body: Mapping[str, Any]) -> None:
+    """What is cancelled or opposed must be named, else granting it would change nothing (SS-100)."""
+    data = [d for d in body.get("datos", ()) if d != AUTOMATED]
+    if body["derecho"] == "CANCELACION" and not data:
+        raise DomainError(
+            "SS-100", "datos dice qué se cancela", "datos says what is to be cancelled", field="datos"
+        )
+    if body["derecho"] == "OPOSICION" and not (body.get("datos") or body.get("propositos")):
+        raise DomainError(
+            "SS-100",
+            "datos o propositos dicen a qué se opone",
+            "datos or propositos say what is opposed",
+            field="datos",
+        )
+    if body.get("retirar", False) and body["derecho"] != "OPOSICION":
+        raise DomainError(
+            "SS-100", "sólo se retira una oposición", "only an opposition is withdrawn", field="retirar"
+        )
 
 
 def _check_identity(services: InstituteServices, asked: DomainRequest) -> None:
@@ -132,7 +203,7 @@ async def see_request(services: InstituteServices, asked: DomainRequest) -> Doma
     """``verArco``: state and dates, and what has been granted once it takes effect."""
     request = _known(services, asked)
     body = show(services, request)
-    if request.state == "EFECTIVA" and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
+    if "ejecutada" in request.dates and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
         body["paquete"] = await build_package(services, request, asked.today)
         return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
     return DomainAnswer(body, categories=("arco",))
@@ -142,12 +213,16 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
     """``avanzarArco``: one event, by whoever may cause it, within its term."""
     request = _known(services, asked)
     body, to = asked.body, asked.body["estado"]
-    day = services.calendar.local_day(datetime.fromisoformat(body["ocurridoEl"]))
+    check_moment(asked, "ocurridoEl")
+    day = services.calendar.local_day(asked.now)
     _check_corrected(services, asked, request, to)
-    if not (request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"):
-        machines.check_follows(machines.ARCO, request.state, to)
+    is_longer = to == request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"
     _check_may(services, asked, request, to)
-    _check_term(request, to, day)
+    _check_term(services, request, to, day)
+    if not is_longer:
+        machines.check_follows(machines.ARCO, request.state, to)
+    elif "prorroga" in request.dates:
+        raise DomainError("SS-400", "ya se amplió una vez", "it has been extended once", field="sentido")
     after = replace(request, state=to, dates=_dates(services, request, to, day, asked))
     if request.state == "PREVENIDA" and body.get("descripcion"):
         after = replace(after, request={**after.request, "aclaracion": body["descripcion"]})
@@ -155,11 +230,18 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
         after = _refused(services, asked, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":
         _check_appeal(request, body)
+    if to == "RESUELTA_RR" and body.get("sentido") not in _DECISIONS:
+        raise DomainError(
+            "SS-100",
+            f"sentido es uno de {', '.join(sorted(_DECISIONS))}",
+            f"sentido is one of {', '.join(sorted(_DECISIONS))}",
+            field="sentido",
+        )
     if to in ("RESUELTA_RR", "CONCILIACION"):
         after = replace(after, outcome=body.get("sentido"))
     if "entrega" in body:
         after = replace(after, request={**after.request, "entrega": body["entrega"]})
-    notices = execute(services, asked, after) if to == "EFECTIVA" else []
+    after, notices = carry_out(services, asked, request, after)
     services.arco.save(after, asked.now, asked.context.member, notices)
     return DomainAnswer(show(services, after), categories=("arco",))
 
@@ -167,18 +249,23 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
 def tick(services: InstituteServices, now: datetime, today: date) -> None:
     """What time alone does: silence of the institute, of the person, of the guarantor."""
     for request in services.arco.all():
-        answer, correction = request.day("limiteRespuesta"), request.day("limiteDesahogo")
-        resolution = request.day("limiteResolucion")
-        after: ArcoRequest | None = None
-        if request.state in _WAITING and answer is not None and today > answer:
-            after = replace(request, state="FALTA_RESPUESTA")
-        elif request.state == "PREVENIDA" and correction is not None and today > correction:
-            after = replace(request, state="NO_PRESENTADA")
-        elif request.state in ("RECURRIDA", "CONCILIACION") and resolution is not None and today > resolution:
-            # The guarantor's silence confirms the answer (LGPDPPSO 103).
-            after = replace(request, state="RESUELTA_RR", outcome="CONFIRMAR_POR_SILENCIO")
+        after = _lapsed(request, today)
         if after is not None:
             services.arco.save(after, now, "reloj")
+
+
+def _lapsed(request: ArcoRequest, today: date) -> ArcoRequest | None:
+    """The request after a term has run out in silence; None while none has."""
+    answer, correction = request.day("limiteRespuesta"), request.day("limiteDesahogo")
+    resolution = request.day("limiteResolucion")
+    if request.state in _WAITING and answer is not None and today > answer:
+        return replace(request, state="FALTA_RESPUESTA")
+    if request.state == "PREVENIDA" and correction is not None and today > correction:
+        return replace(request, state="NO_PRESENTADA")
+    if request.state in ("RECURRIDA", "CONCILIACION") and resolution is not None and today > resolution:
+        # The guarantor's silence confirms the answer (LGPDPPSO 103).
+        return replace(request, state="RESUELTA_RR", outcome="CONFIRMAR_POR_SILENCIO")
+    return None
 
 
 def _known(services: InstituteServices, asked: DomainRequest) -> ArcoRequest:
@@ -187,6 +274,11 @@ def _known(services: InstituteServices, asked: DomainRequest) -> ArcoRequest:
         raise DomainError("SS-300", field="folio")
     if request.pid:
         services.note_subject(asked, request.pid)
+    # The clock first: whoever comes before the day's routine finds the same state as whoever comes after it.
+    lapsed = _lapsed(request, asked.today)
+    if lapsed is not None:
+        services.arco.save(lapsed, asked.now, "reloj")
+        return lapsed
     return request
 
 
@@ -222,20 +314,21 @@ def _check_may(services: InstituteServices, asked: DomainRequest, request: ArcoR
         )
 
 
-def _check_term(request: ArcoRequest, to: str, day: date) -> None:
+def _check_term(services: InstituteServices, request: ArcoRequest, to: str, day: date) -> None:
+    """Refuse what may be done within a term only, after it (SS-404). A late answer, and what is granted, is owed still."""
     term = {
         "PREVENIDA": "limitePrevencion",
         "AMPLIADA": "limiteRespuesta",
-        "PROCEDENTE": "limiteRespuesta",
-        "IMPROCEDENTE": "limiteRespuesta",
-        "INEXISTENCIA": "limiteRespuesta",
         "RECURRIDA": "limiteRecurso" if request.state != "RECURRIDA" else "limiteResolucion",
     }.get(to)
     if request.state == "PREVENIDA":
         term = "limiteDesahogo"
     last = None if term is None else request.day(term)
+    start = request.day("dia0")
+    if to in FROM_RECEPTION and start is not None:
+        last = services.calendar.add(start, FROM_RECEPTION[to])
     if last is not None and day > last:
-        raise DomainError("SS-404", f"venció el {last}", f"it ended on {last}", field="ocurridoEl")
+        raise DomainError("SS-404", f"venció el {last}", f"it ended on {last}", field="estado")
 
 
 def _dates(
@@ -255,14 +348,20 @@ def _dates(
         dates["limiteRecurso"] = calendar.add(day, APPEAL).isoformat()
         if to == "PROCEDENTE":
             dates["limiteEjecucion"] = calendar.add(day, EXECUTION).isoformat()
+            dates["concedida"] = day.isoformat()
+        if request.state == "FALTA_RESPUESTA":
+            dates["tardia"] = day.isoformat()
     elif to == "RECURRIDA":
         if asked.body.get("sentido") == "PRORROGA":
             start = request.day("limiteResolucion") or day
             dates["limiteResolucion"] = calendar.add(start, RESOLUTION_EXTENSION).isoformat()
+            dates["prorroga"] = day.isoformat()
         else:
             dates["limiteResolucion"] = calendar.add(day, RESOLUTION).isoformat()
-    elif to == "RESUELTA_RR" and asked.body.get("sentido") in ("REVOCAR", "ORDENAR_ENTREGA"):
+    elif to == "RESUELTA_RR" and asked.body.get("sentido") in ORDERED:
         dates["limiteEjecucion"] = calendar.add(day, EXECUTION).isoformat()
+        # Whatever was carried out before is not what the guarantor orders.
+        dates.pop("ejecutada", None)
     if to in ("EN_TRAMITE", "AMPLIADA"):
         answer = date.fromisoformat(dates["limiteRespuesta"])
         dates["limiteRecurso"] = calendar.add(answer, APPEAL).isoformat()
@@ -364,4 +463,8 @@ def show(services: InstituteServices, request: ArcoRequest) -> dict[str, Any]:
         body["entrega"] = request.request["entrega"]
     if request.outcome is not None:
         body["sentido"] = request.outcome
+    if "tardia" in request.dates:
+        body["tardia"] = True
+    if "ejecutado" in request.request:
+        body["ejecutado"] = request.request["ejecutado"]
     return body

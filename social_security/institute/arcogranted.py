@@ -10,9 +10,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
-from social_security.domain.faults import DomainError
+from social_security.domain import states as machines
+from social_security.domain.faults import DomainError, FormalRefusal
+from social_security.institute.corrections import correct_period
 from social_security.institute.history import build_history
 from social_security.institute.refusedattempts import take_refusals
+from social_security.institute.rights import AUTOMATED
 from social_security.wire.outbox import OutboxItem
 
 if TYPE_CHECKING:
@@ -20,45 +23,127 @@ if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
     from social_security.wire.service import DomainRequest
 
-BLOCKED_DAYS = 15
+ORDERED = frozenset(("REVOCAR", "ORDENAR_ENTREGA"))
+BLOCKED_DAYS = 15  # working days until a cancelled address is erased
+RETENTION_YEARS = (
+    10  # what is certified or affiliated stays blocked as long as the services' retention (P10Y)
+)
 
 
-def execute(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> list[OutboxItem]:
-    """What a granted right changes; the notices to those who hold what was wrong."""
-    last = request.day("limiteEjecucion")
+def carry_out(
+    services: InstituteServices, asked: DomainRequest, before: ArcoRequest, after: ArcoRequest
+) -> tuple[ArcoRequest, list[OutboxItem]]:
+    """What an event of a request brings about: the right, when it takes effect, and the notices to who holds what was wrong.
+
+    ``EFECTIVA`` carries out what the institute granted, what a guarantor ordered or what was agreed before it;
+    ``CUMPLIDA`` does too, unless it has been done. Late is said, never refused. Raises SS-400 when nothing was granted.
+    """
+    if after.state not in ("EFECTIVA", "CUMPLIDA"):
+        return after, []
+    is_due = "concedida" in after.dates or before.outcome in ORDERED or before.state == "CONCILIACION"
+    if after.state == "CUMPLIDA":
+        if before.state == "EFECTIVA" and before.outcome is None:
+            raise machines.not_allowed(before.state, after.state)
+        if before.outcome not in ORDERED and before.state != "CONCILIACION":
+            return after, []
+    if not is_due:
+        raise DomainError(
+            "SS-400",
+            "nada se ha concedido ni ordenado que pueda ejecutarse",
+            "nothing has been granted or ordered that could be carried out",
+            field="estado",
+        )
+    if "ejecutada" in after.dates:
+        if after.state == "EFECTIVA":
+            raise machines.not_allowed(before.state, after.state)
+        return after, []
+    done, notices = _execute(services, asked, after)
+    last = after.day("limiteEjecucion")
+    dates = {**after.dates, "ejecutada": asked.today.isoformat()}
     if last is not None and asked.today > last:
-        raise DomainError("SS-404", f"la ejecución venció el {last}", f"execution was due on {last}")
+        dates["tardia"] = asked.today.isoformat()
+    request = {**after.request, "ejecutado": done} if done else after.request
+    return replace(after, dates=dates, request=request), notices
+
+
+def withdraw(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> ArcoRequest:
+    """The request after the person's oppositions to the data and purposes that it names have ended."""
+    uses = [*request.request.get("datos", ()), *request.request.get("propositos", ())]
+    ended = services.rights.withdraw(request.pid, uses, asked.today)
+    done = f"oposición retirada: {', '.join(ended)}" if ended else "no constaba oposición a lo que se nombra"
+    return replace(
+        request,
+        state="EFECTIVA",
+        dates={**request.dates, "ejecutada": asked.today.isoformat()},
+        request={**request.request, "ejecutado": done},
+    )
+
+
+def _execute(
+    services: InstituteServices, asked: DomainRequest, request: ArcoRequest
+) -> tuple[str, list[OutboxItem]]:
+    """Carry the right out; what was done, in words, and whom to tell."""
     right, data = request.request["derecho"], request.request.get("datos", [])
     if right == "OPOSICION":
-        for what in (*data, *request.request.get("propositos", ())):
+        uses = [*data, *request.request.get("propositos", ())]
+        for what in uses:
             services.rights.oppose(request.pid, what, request.folio, asked.today)
-    elif right == "CANCELACION" and "correo" in data:
-        services.rights.block_contact(
-            request.pid, asked.today, services.calendar.add(asked.today, BLOCKED_DAYS)
-        )
-    elif right == "RECTIFICACION" and "periodo" in request.request:
+        return f"oposición anotada: {', '.join(uses)}", []
+    if right == "CANCELACION":
+        return _cancel(services, asked, request), []
+    if right == "RECTIFICACION":
         return _rectify(services, asked, request)
-    return []
+    return "", []
 
 
-def _rectify(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> list[OutboxItem]:
-    wanted = request.request["periodo"]
-    wrong = next(
-        (p for p in services.periods.served(request.pid) if p.period_id == wanted["idPeriodo"]), None
-    )
-    if wrong is None:
-        raise services.refusal(
-            "SS-502",
-            asked,
-            "mx:LGPDPPSO-77",
-            "El periodo señalado no existe aquí",
-            "There is no such period here",
+def _cancel(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> str:
+    data = [d for d in request.request.get("datos", ()) if d != AUTOMATED]
+    erase_on = _years_after(asked.today, RETENTION_YEARS)
+    for what in data:
+        if what == "correo":
+            services.rights.block_contact(
+                request.pid, asked.today, services.calendar.add(asked.today, BLOCKED_DAYS)
+            )
+        else:
+            services.rights.block(request.pid, what, request.folio, asked.today, erase_on)
+    return f"bloqueado desde el {asked.today}: {', '.join(data)}"
+
+
+def _rectify(
+    services: InstituteServices, asked: DomainRequest, request: ArcoRequest
+) -> tuple[str, list[OutboxItem]]:
+    """What the request says, or what the unit says it comes to where the person only described it."""
+    wanted = {n: asked.body.get(n, request.request.get(n)) for n in ("periodo", "nombre", "correo")}
+    if not any(wanted.values()):
+        raise DomainError(
+            "SS-400",
+            "ni la solicitud ni el evento dicen qué dato se corrige (periodo, nombre o correo)",
+            "neither the request nor the event says which datum is corrected (periodo, nombre or correo)",
+            field="periodo",
         )
-    services.periods.correct(wrong, date.fromisoformat(wanted["hasta"]), wanted["evidenciaSha256"], asked.now)
-    affiliation = services.persons.affiliation(request.pid)
-    if affiliation is not None and affiliation.until == wrong.until:
-        services.persons.save_affiliation(replace(affiliation, until=date.fromisoformat(wanted["hasta"])))
-    return _replacements(services, request)
+    if wanted["nombre"] is not None and not services.retirees.is_listed(request.pid):
+        raise _missing(services, asked, "El nombre no consta aquí", "The name is not held here")
+    done: list[str] = []
+    notices: list[OutboxItem] = []
+    if wanted["periodo"] is not None:
+        done.append(correct_period(services, asked, request.pid, wanted["periodo"]))
+        notices = _replacements(services, request)
+    if wanted["nombre"] is not None:
+        services.retirees.rename(request.pid, wanted["nombre"])
+        done.append("nombre corregido")
+    if wanted["correo"] is not None:
+        services.rights.set_contact(request.pid, wanted["correo"])
+        done.append("correo corregido")
+    return "; ".join(done), notices
+
+
+def _missing(services: InstituteServices, asked: DomainRequest, es: str, en: str) -> FormalRefusal:
+    return services.refusal("SS-502", asked, "mx:LGPDPPSO-77", es, en)
+
+
+def _years_after(day: date, years: int) -> date:
+    """The same date some years on; 29 February runs to the 28th."""
+    return day.replace(year=day.year + years, day=min(day.day, 28) if day.month == 2 else day.day)
 
 
 def _replacements(services: InstituteServices, request: ArcoRequest) -> list[OutboxItem]:
@@ -117,6 +202,9 @@ async def build_package(services: InstituteServices, request: ArcoRequest, today
         "receptores": sorted({a.receiver for a in rows}),
         "propositos": sorted({a.purpose for a in rows}),
         "accesos": total_rows,
+        "bloqueados": {
+            what: since.isoformat() for what, since in services.rights.blocked(request.pid).items()
+        },
         "bitacora": [
             {
                 "momento": a.at.isoformat(),

@@ -107,4 +107,6 @@ def _statement(asked: DomainRequest, told: list[HolderAnswer]) -> dict[str, Any]
             "diasTraslape": made.overlap_days,
             "semanas": made.weeks,
         },
+        "computo": " + ".join(f"{i.rpartition('/')[2]} {d}" for i, d in made.parts)
+        + f" = {made.union_days} días; {made.overlap_days} que se traslapan cuentan una sola vez",
     }

@@ -86,12 +86,13 @@ def _rights(services: InstituteServices, is_in: Callable[[datetime], bool]) -> d
     in_time, refusals, appeals = Count(), Count(), Count()
     outcomes = {r.folio: r.outcome for r in services.arco.all()}
     appealed: set[str] = set()
+    silent = {folio for folio, state, _ in services.arco.events() if state == "FALTA_RESPUESTA"}
     for folio, state, at in services.arco.events():
         if not is_in(at):
             continue
-        # A late answer is refused (SS-404), so every answer is in time; silence is not.
-        in_time.numerator += state in _ANSWERED
-        in_time.denominator += state in _ANSWERED or state == "FALTA_RESPUESTA"
+        # A late answer comes after a silence, which has been counted as not in time.
+        in_time.numerator += state in _ANSWERED and folio not in silent
+        in_time.denominator += (state in _ANSWERED and folio not in silent) or state == "FALTA_RESPUESTA"
         refusals.numerator += state in ("IMPROCEDENTE", "INEXISTENCIA")
         if state == "RECURRIDA" and folio not in appealed:
             appealed.add(folio)

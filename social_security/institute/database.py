@@ -10,7 +10,7 @@ from social_security.institute.history import HISTORY_STEP
 from social_security.institute.measures import MEASURE_STEP
 from social_security.institute.portability import PORTABILITY_STEP, PORTABILITY_TIMES_STEP
 from social_security.institute.publication import RETIREE_STEP
-from social_security.institute.rights import OPPOSITION_STEP, RIGHTS_STEP
+from social_security.institute.rights import BLOCKED_STEP, OPPOSITION_STEP, RIGHTS_STEP
 from social_security.institute.vital import VITAL_STEP
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
 from social_security.wire.outbox import OUTBOX_STEP
@@ -31,4 +31,5 @@ STEPS = (
     OPPOSITION_STEP,
     MEASURE_STEP,
     BREACH_STEP,
+    BLOCKED_STEP,
 )

@@ -42,6 +42,7 @@ async def check_eligibility(services: InstituteServices, asked: DomainRequest) -
         rules = known[benefit.convention].rules if benefit.convention in known else rules
     days: int | None = body.get("totales", {}).get("diasUnion")
     if days is None and affiliation is not None:
+        services.check_blocked(subject.pid, "historia", "periodo")
         days = total(own_periods(services, subject.pid), rules).union_days
     return DomainAnswer(
         check_requirements(benefit, measures(days, body.get("edad"), rules)), categories=("beneficio",)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError
-from social_security.domain.history import Period
+from social_security.domain.history import Period, count_words
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventions import check_convention
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -66,19 +66,26 @@ class Certified:
 
     @property
     def days(self) -> int:
-        """Days it counts; an open period counts none until it ends."""
-        if self.until is None:
-            return 0
-        return (self.until - self.since).days + 1 - self.discounted + self.reinstated
+        """The days that a closed period certifies; an open one has a number only on a day (`counted`)."""
+        closed = None if self.until is None else self.counted("", self.until)
+        return 0 if closed is None else closed.days
 
-    def to_json(self, *, with_pay: bool) -> dict[str, Any]:
-        """``Periodo`` of the service description."""
+    def counted(self, institute: str, day: date) -> Period | None:
+        """The period as it counts on a day: an open one up to that day; None when it begins after it."""
+        until = self.until if self.until is not None else day
+        if until < self.since:
+            return None
+        return Period(institute, self.since, until, self.discounted, self.reinstated)
+
+    def to_json(self, day: date, *, with_pay: bool) -> dict[str, Any]:
+        """``Periodo`` of the service description; an open period is counted up to ``day``, and says so."""
+        counted = self.counted("", day)
         body: dict[str, Any] = {
             "idPeriodo": self.period_id,
             "version": self.version,
             "desde": self.since.isoformat(),
             "tipo": self.type,
-            "dias": self.days,
+            "dias": 0 if counted is None else counted.days,
             "diasDescontados": self.discounted,
             "diasReintegrados": self.reinstated,
             "empleador": {"clave": self.employer},
@@ -87,6 +94,10 @@ class Certified:
         }
         if self.until is not None:
             body["hasta"] = self.until.isoformat()
+        elif counted is not None:
+            body["contadoHasta"] = counted.until.isoformat()
+        if counted is not None:
+            body["computo"] = count_words(counted)
         if with_pay:
             body["sueldoBase"] = {"centavos": self.monthly_cents, "moneda": "MXN", "frecuencia": "MENSUAL"}
         return body
@@ -106,9 +117,9 @@ class PeriodStore:
                 _row(period),
             )
 
-    def correct(self, period: Certified, until: date, evidence: str, now: datetime) -> Certified:
-        """Replace a period by a version with another end; the former one is kept as ``SUSTITUIDO``."""
-        better = replace(period, version=period.version + 1, until=until, evidence=evidence, certified_at=now)
+    def correct(self, period: Certified, better: Certified) -> Certified:
+        """Replace a version of a period by the next; the former one is kept as ``SUSTITUIDO``."""
+        made = replace(better, period_id=period.period_id, version=period.version + 1)
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE period SET state = 'SUSTITUIDO' WHERE period_id = ? AND version = ?",
@@ -116,9 +127,24 @@ class PeriodStore:
             )
             connection.execute(
                 f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                _row(better),
+                _row(made),
             )
-        return better
+        return made
+
+    def suppress(self, pid: Pid) -> int:
+        """Erase every version of a person's periods; how many they were."""
+        with self._database.transaction() as connection:
+            return connection.execute("DELETE FROM period WHERE pid = ?", (pid,)).rowcount
+
+    def new_id(self, code: str) -> str:
+        """The number of a period that is certified for the first time."""
+        ((count,),) = self._database.query("SELECT count(DISTINCT period_id) FROM period")
+        taken, number = True, int(count)
+        while taken:
+            number += 1
+            made = f"{code}:P-{number:06d}"
+            taken = bool(self._database.query("SELECT 1 FROM period WHERE period_id = ?", (made,)))
+        return made
 
     def served(self, pid: Pid) -> list[Certified]:
         """What is certified of a person now."""
@@ -162,25 +188,38 @@ def build_history(
     with_pay: bool = False,
     asked: DomainRequest | None = None,
 ) -> dict[str, Any]:
-    """``Historia`` of a person under the pseudonym that the receiver knows. Raises SS-300 or SS-303."""
+    """``Historia`` of a person under the pseudonym that the receiver knows, open periods counted to the day asked for.
+
+    Raises SS-300 without one, SS-208 when it has been cancelled, SS-303 while a period is being clarified, SS-103 for a range that ends before it begins.
+    """
+    services.check_blocked(pid, "historia", "periodo", *(("sueldos",) if with_pay else ()))
     affiliation = services.persons.affiliation(pid)
     periods = services.periods.served(pid)
+    day = counted_to(services, pid)
     if asked is not None:
         since, until = asked.body.get("desde", ""), asked.body.get("hasta", "9999")
-        periods = [
-            p for p in periods if p.since.isoformat() <= until and (p.until or p.since).isoformat() >= since
-        ]
+        if until < since:
+            raise DomainError(
+                "SS-103",
+                f"se pide hasta {until}, antes de desde {since}",
+                f"until {until} is asked for, before since {since}",
+                field="hasta",
+            )
+        periods = [p for p in periods if p.since.isoformat() <= until and _ends(p, day).isoformat() >= since]
+        day = min(day, date.fromisoformat(until)) if until != "9999" else day
     if affiliation is None or not periods:
         raise DomainError("SS-300")
     if any(p.state == "EN_ACLARACION" for p in periods):
         raise DomainError("SS-303")
-    days = sum(p.days for p in periods)
+    counted = [c for c in (p.counted(services.member, day) for p in periods) if c is not None]
+    days = sum(c.days for c in counted)
     body: dict[str, Any] = {
         "instituto": services.member,
         "pid": shown,
         "regimen": affiliation.regime,
-        "periodos": [p.to_json(with_pay=with_pay) for p in periods],
+        "periodos": [p.to_json(day, with_pay=with_pay) for p in periods],
         "totalDias": days,
+        "computo": " + ".join(str(c.days) for c in counted) + f" = {days} días; abiertos contados al {day}",
     }
     if affiliation.state == "BAJA":
         weeks = days // 7
@@ -188,11 +227,26 @@ def build_history(
     return body
 
 
+def counted_to(services: InstituteServices, pid: Pid) -> date:
+    """The day up to which a person's open periods count: today, or when she died or left, where that was before."""
+    today = services.today()
+    affiliation = services.persons.affiliation(pid)
+    ends = [today, services.vital.died(pid)]
+    if affiliation is not None and affiliation.state != "ACTIVA":
+        ends.append(affiliation.until)
+    return min(day for day in ends if day is not None)
+
+
 def own_periods(services: InstituteServices, pid: Pid) -> list[Period]:
-    """The closed periods of a person here, to be totalled."""
+    """The periods of a person here, to be totalled; open ones up to the day of today."""
+    day = counted_to(services, pid)
     return [
-        Period(services.member, p.since, p.until) for p in services.periods.served(pid) if p.until is not None
+        c for c in (p.counted(services.member, day) for p in services.periods.served(pid)) if c is not None
     ]
+
+
+def _ends(period: Certified, day: date) -> date:
+    return period.until if period.until is not None else max(day, period.since)
 
 
 async def consult_history(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:

@@ -43,6 +43,15 @@ class RetireeStore:
     def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
+    def is_listed(self, pid: Pid) -> bool:
+        """Whether the person's name is held here."""
+        return bool(self._database.query("SELECT 1 FROM retiree WHERE pid = ?", (pid,)))
+
+    def rename(self, pid: Pid, name: str) -> None:
+        """Correct a person's name."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE retiree SET name = ? WHERE pid = ?", (name, pid))
+
     def set(self, pid: Pid, name: str, monthly_cents: int) -> None:
         """Enter a pension in payment."""
         with self._database.transaction() as connection:

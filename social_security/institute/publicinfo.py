@@ -9,7 +9,6 @@ Spec: the domain reference 3.5, F17, F18; S07.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from social_security.domain.faults import DomainError
@@ -31,19 +30,24 @@ def file_information(services: InstituteServices, asked: DomainRequest) -> Domai
         raise DomainError("SS-202", f"se requiere {BASIS}", f"needed: {BASIS}", field="X-OSS-Fundamento")
     known = services.arco.request(asked.context.case)
     if known is not None:
-        if known.request["derecho"] != INFORMATION:
+        said = {k: v for k, v in known.request.items() if k in asked.body}
+        if (known.request["derecho"], known.member, said) != (
+            INFORMATION,
+            asked.context.member,
+            dict(asked.body),
+        ):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(arco.show(services, known), 201, ("documento",))
     if services.member not in asked.body["responsables"]:
         raise arco.not_competent(services, asked)
-    received = datetime.fromisoformat(asked.body["recibidaEl"])
+    arco.check_moment(asked, "recibidaEl")
     request = ArcoRequest(
         asked.context.case,
         NOBODY,
         asked.context.member,
         "RECIBIDA",
         {**asked.body, "derecho": INFORMATION},
-        arco.first_terms(services, received),
+        arco.first_terms(services, asked.now),
     )
     services.arco.save(request, asked.now, asked.context.member)
     return DomainAnswer(arco.show(services, request), 201, ("documento",))

@@ -38,8 +38,23 @@ RIGHTS_STEP = """
 """
 # What an opposition is about became more than data: purposes, and decisions made only by automated means.
 OPPOSITION_STEP = "ALTER TABLE opposition ADD COLUMN since TEXT"
+# An opposition can be withdrawn; cancelled data is blocked first, category by category, until its retention ends.
+BLOCKED_STEP = """
+    ALTER TABLE opposition ADD COLUMN until TEXT;
+    CREATE TABLE blocked (
+        pid TEXT NOT NULL,
+        data TEXT NOT NULL,
+        folio TEXT NOT NULL,
+        since TEXT NOT NULL,
+        erase_on TEXT NOT NULL,
+        PRIMARY KEY (pid, data)
+    );
+"""
 AUTOMATED = "automatizado"
-BLOCKED_DAYS = 90
+
+
+# Cancelled category -> the table whose rows are erased when its retention ends.
+_ERASED = {"historia": "period", "periodo": "period", "afiliacion": "affiliation"}
 
 
 class RightsStore:
@@ -53,24 +68,55 @@ class RightsStore:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO opposition (pid, data, folio, since) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (pid, data) DO NOTHING",
+                "ON CONFLICT (pid, data) DO UPDATE SET folio = excluded.folio, since = excluded.since, until = NULL "
+                "WHERE opposition.until IS NOT NULL",
                 (pid, what, folio, since.isoformat()),
             )
 
+    def withdraw(self, pid: Pid, uses: Sequence[str], until: date) -> list[str]:
+        """End a person's opposition to these uses; those that she did oppose."""
+        opposed = self._opposed(pid)
+        ended = [use for use in dict.fromkeys(uses) if use in opposed]
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "UPDATE opposition SET until = ? WHERE pid = ? AND data = ?",
+                [(until.isoformat(), pid, use) for use in ended],
+            )
+        return ended
+
     def opposition(self, pid: Pid, uses: Sequence[str]) -> str | None:
         """The first of these uses that she opposes, or None."""
-        opposed = {r[0] for r in self._database.query("SELECT data FROM opposition WHERE pid = ?", (pid,))}
+        opposed = self._opposed(pid)
         return next((use for use in uses if use in opposed), None)
 
     def is_opposed(self, pid: Pid, data: str) -> bool:
         """Whether she opposes it."""
-        return bool(self._database.query("SELECT 1 FROM opposition WHERE pid = ? AND data = ?", (pid, data)))
+        return data in self._opposed(pid)
+
+    def _opposed(self, pid: Pid) -> set[str]:
+        rows = self._database.query("SELECT data FROM opposition WHERE pid = ? AND until IS NULL", (pid,))
+        return {str(r[0]) for r in rows}
+
+    def block(self, pid: Pid, data: str, folio: str, since: date, erase_on: date) -> None:
+        """Block cancelled data: no ordinary use from now on, and erased on a day."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO blocked (pid, data, folio, since, erase_on) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (pid, data) DO NOTHING",
+                (pid, data, folio, since.isoformat(), erase_on.isoformat()),
+            )
+
+    def blocked(self, pid: Pid) -> dict[str, date]:
+        """What of a person's data is blocked, and since when."""
+        rows = self._database.query("SELECT data, since FROM blocked WHERE pid = ? ORDER BY data", (pid,))
+        return {str(r[0]): date.fromisoformat(r[1]) for r in rows}
 
     def set_contact(self, pid: Pid, value: str) -> None:
         """Keep a person's e-mail address."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO contact (pid, value) VALUES (?, ?) ON CONFLICT (pid) DO UPDATE SET value = excluded.value",
+                "INSERT INTO contact (pid, value) VALUES (?, ?) ON CONFLICT (pid) DO UPDATE SET "
+                "value = excluded.value, blocked_since = NULL, erase_on = NULL",
                 (pid, value),
             )
 
@@ -101,6 +147,18 @@ class RightsStore:
                     "INSERT INTO suppression (day, what, pid) VALUES (?, 'contact', ?)",
                     (today.isoformat(), pid),
                 )
+            for data, table in _ERASED.items():
+                ended = connection.execute(
+                    "SELECT pid FROM blocked WHERE data = ? AND erase_on <= ?", (data, today.isoformat())
+                ).fetchall()
+                for (pid,) in ended:
+                    connection.execute(f"DELETE FROM {table} WHERE pid = ?", (pid,))  # noqa: S608  ours
+                    connection.execute("DELETE FROM blocked WHERE pid = ? AND data = ?", (pid, data))
+                    connection.execute(
+                        "INSERT INTO suppression (day, what, pid) VALUES (?, ?, ?)",
+                        (today.isoformat(), data, pid),
+                    )
+                due = [*due, *ended]
         return len(due)
 
     def suppressed(self) -> list[tuple[str, str, str]]:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 # The person's own rights, and what a law commands, cannot be opposed.
 _NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
+_HERSELF = frozenset(("TITULAR", "REPRESENTANTE"))
 _NO_DATA = frozenset(("SS-300",))
 
 
@@ -160,8 +161,8 @@ class InstituteServices:
             return None
 
     def check_opposition(self, asked: DomainRequest, subject: PersonSubject, *uses: str) -> None:
-        """Refuse what the person opposes (SS-208). What is hers by law, and what others must do by law, goes on."""
-        if asked.context.purpose in _NOT_OPPOSED:
+        """Refuse what the person opposes (SS-208). Her own view, and what others must do by law, goes on."""
+        if asked.context.purpose in _NOT_OPPOSED or asked.context.role in _HERSELF:
             return
         automated = (AUTOMATED,) if asked.context.role == "SISTEMA" else ()
         opposed = self.rights.opposition(subject.pid, (*uses, *automated))
@@ -172,6 +173,17 @@ class InstituteServices:
                 "mx:LGPDPPSO-41",
                 f"La persona se opuso a este uso de sus datos: {opposed}",
                 f"The person opposes this use of her data: {opposed}",
+            )
+
+    def check_blocked(self, pid: Pid, *data: str) -> None:
+        """Refuse data of a person that has been cancelled (SS-208): blocked, it has no ordinary use, not even by her."""
+        blocked = self.rights.blocked(pid)
+        found = next((d for d in data if d in blocked), None)
+        if found is not None:
+            raise DomainError(
+                "SS-208",
+                f"cancelado a petición de la persona, bloqueado desde el {blocked[found]}: {found}",
+                f"cancelled at the person's request, blocked since {blocked[found]}: {found}",
             )
 
     def note_subject(self, asked: DomainRequest, pid: Pid) -> None:

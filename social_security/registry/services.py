@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
-from social_security.domain.pseudonyms import institute_pid, pair_pid, parse_pid
+from social_security.domain.pseudonyms import pair_pid, parse_pid
 from social_security.registry import publication
 from social_security.registry.store import CaseEntry
 from social_security.registry.vital import deliver, report_event
@@ -123,7 +123,7 @@ class RegistryServices:
             return DomainAnswer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
-            "pid": self.store.link(person.rid, member, asked.today),
+            "pid": body["pid"] if "pid" in body else self.store.pid_of(person.rid, member, asked.today),
         }
         wanted = body.get("atributos", ())
         if "nivel" in wanted:
@@ -160,7 +160,7 @@ class RegistryServices:
             pair_pid(
                 self._keys.pid, self._keys.version, person.rid, context.member, recipient, context.purpose
             ),
-            institute_pid(self._keys.pid, self._keys.version, person.rid, recipient),
+            self.store.pid_of(person.rid, recipient, asked.today),
             person.level,
         )
         return DomainAnswer(

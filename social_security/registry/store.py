@@ -1,4 +1,7 @@
-"""What the registry keeps: one row a person, her former and present CURP indexes, and one link per institute.
+"""What the registry keeps: one row a person, her former and present CURP indexes, the pseudonym each member knows her by.
+
+A link is more than a pseudonym: the institute holds her. It comes from her affiliation and ends with it; a look-up makes
+none. Only linked institutes are told of vital events (`social_security.registry.events`).
 
 No name, sex, address, phone, photo, salary or nationality. A CURP stands only as ciphertext and as keyed index. A test
 refuses a column that the reference does not list.
@@ -8,19 +11,27 @@ Spec: the domain reference 5.2 (PersonaRegistro, VinculoInstituto), 2.5.
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
+from social_security.registry.events import EVENTS_STEP, Report, links_of, reconcile, reports_of
+from social_security.registry.merging import (
+    Merge,
+    check_officer_key,
+    find_merge,
+    merge_records,
+    statement,
+    unmerge_records,
+)
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
-from social_security.wire.outbox import OUTBOX_STEP, Outbox
+from social_security.wire.outbox import OUTBOX_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +40,6 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase, Transaction
     from social_security.domain.curp import Curp
     from social_security.keys import RegistryKeys
-    from social_security.wire.outbox import OutboxItem
 
 NO_CURP_LIFE = timedelta(days=90)
 STEPS = (
@@ -116,6 +126,7 @@ STEPS = (
         PRIMARY KEY (month, member, case_id)
     );
     """,
+    EVENTS_STEP,
 )
 
 
@@ -182,19 +193,22 @@ class RegistryStore:
                     (rid, self._encrypt(rid, curp.value), level),
                 )
                 self._add_index(connection, curp, rid)
-                connection.executemany(
-                    "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, 1, ?)",
-                    [
-                        (
-                            member,
-                            institute_pid(self._keys.pid, self._keys.version, rid, member),
-                            rid,
-                            at.isoformat(),
-                            self._keys.version,
-                        )
-                        for member in known_to
-                    ],
-                )
+                for table, column, value in (("pseudonym", "", ()), ("link", "has_history, ", (1,))):
+                    connection.executemany(
+                        f"INSERT INTO {table} (member, pid, rid, since, {column}key_version) "  # noqa: S608  ours
+                        f"VALUES (?, ?, ?, ?, {'?, ' * len(value)}?)",
+                        [
+                            (
+                                member,
+                                institute_pid(self._keys.pid, self._keys.version, rid, member),
+                                rid,
+                                at.isoformat(),
+                                *value,
+                                self._keys.version,
+                            )
+                            for member in known_to
+                        ],
+                    )
                 count += 1
         return count
 
@@ -219,7 +233,7 @@ class RegistryStore:
     def find_by_pid(self, member: str, pid: Pid) -> Person | None:
         """The person whom a member knows under its own PID."""
         return self._person(
-            "SELECT p.rid, p.level, p.vital_state FROM link l JOIN person p ON p.rid = l.rid "
+            "SELECT p.rid, p.level, p.vital_state FROM pseudonym l JOIN person p ON p.rid = l.rid "
             "WHERE l.member = ? AND l.pid = ?",
             (member, pid),
         )
@@ -229,23 +243,54 @@ class RegistryStore:
         with self._database.transaction() as connection:
             connection.execute("UPDATE person SET level = ? WHERE rid = ?", (level, rid))
 
-    def set_vital_state(self, rid: Rid, state: str) -> None:
-        """Say whether a person lives."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE person SET vital_state = ? WHERE rid = ?", (state, rid))
-
     # Links
 
-    def link(self, rid: Rid, member: str, at: date, *, has_history: bool = False) -> Pid:
-        """The member's own PID of a person; the link is made when it is the first time."""
-        pid = institute_pid(self._keys.pid, self._keys.version, rid, member)
+    def pid_of(self, rid: Rid, member: str, at: date) -> Pid:
+        """The PID by which a member knows a person, made the first time it is needed; that alone is no link."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (member, pid) DO UPDATE SET has_history = "
-                "CASE WHEN excluded.has_history = 1 THEN 1 ELSE link.has_history END",
-                (member, pid, rid, at.isoformat(), int(has_history), self._keys.version),
+            return self._pid(connection, rid, member, at)
+
+    def link(self, rid: Rid, member: str, at: date, *, has_history: bool = False) -> Pid:
+        """The member holds the person from a day on: it is affiliated, and told of what happens to her; its PID of her."""
+        with self._database.transaction() as connection:
+            return self._link(connection, rid, member, at, has_history=has_history)
+
+    def end_link(self, member: str, pid: Pid, until: date) -> None:
+        """The member no longer holds the person: no notices from now on, no reports by it. Raises LookupError."""
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "UPDATE link SET until = ? WHERE member = ? AND pid = ? AND until IS NULL AND since <= ?",
+                (until.isoformat(), member, pid, until.isoformat()),
             )
+            if done.rowcount != 1:
+                raise LookupError(f"{member} holds no such person on {until}")
+
+    def _pid(self, connection: Transaction, rid: Rid, member: str, at: date) -> Pid:
+        """Stored, never computed again: after a merge the PID that an institute keeps is not the one its RID would give."""
+        rows = connection.execute(
+            "SELECT p.pid FROM pseudonym p LEFT JOIN link l ON l.member = p.member AND l.pid = p.pid "
+            "WHERE p.rid = ? AND p.member = ? ORDER BY CASE WHEN l.pid IS NULL THEN 2 WHEN l.until IS NULL THEN 0 "
+            "ELSE 1 END, p.since, p.pid",
+            (rid, member),
+        ).fetchall()
+        if rows:
+            return Pid(rows[0][0])
+        pid = institute_pid(self._keys.pid, self._keys.version, rid, member)
+        connection.execute(
+            "INSERT INTO pseudonym (member, pid, rid, key_version, since) VALUES (?, ?, ?, ?, ?)",
+            (member, pid, rid, self._keys.version, at.isoformat()),
+        )
+        return pid
+
+    def _link(self, connection: Transaction, rid: Rid, member: str, at: date, *, has_history: bool) -> Pid:
+        pid = self._pid(connection, rid, member, at)
+        connection.execute(
+            "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (member, pid) DO UPDATE SET until = NULL, has_history = "
+            "CASE WHEN excluded.has_history = 1 THEN 1 ELSE link.has_history END",
+            (member, pid, rid, at.isoformat(), int(has_history), self._keys.version),
+        )
+        reconcile(connection, rid, datetime.combine(at, time(), UTC))
         return pid
 
     def holders(self, rid: Rid) -> list[str]:
@@ -257,34 +302,36 @@ class RegistryStore:
         return [str(r[0]) for r in rows]
 
     def linked(self, rid: Rid) -> list[str]:
-        """Every member that knows the person."""
-        rows = self._database.query(
-            "SELECT member FROM link WHERE rid = ? AND until IS NULL ORDER BY member", (rid,)
-        )
-        return [str(r[0]) for r in rows]
+        """Every member that holds the person now."""
+        return list(dict.fromkeys(member for member, _ in self.links(rid)))
+
+    def links(self, rid: Rid) -> list[tuple[str, Pid]]:
+        """The members that hold the person now, each with its own stored PID."""
+        with self._database.transaction() as connection:
+            return links_of(connection, rid)
 
     # Events and reviews
 
-    def add_event(
-        self, rid: Rid, body: dict[str, Any], state: str | None, notices: Sequence[OutboxItem]
-    ) -> None:
-        """Note a vital event, the state it leads to, and whom to tell, in one transaction."""
+    def reports(self, rid: Rid) -> list[Report]:
+        """The vital events that have been reported of a person."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO vital_event (event_id, rid, body) VALUES (?, ?, ?)",
-                (body["idEvento"], rid, json.dumps(body)),
-            )
-            if state is not None:
-                connection.execute("UPDATE person SET vital_state = ? WHERE rid = ?", (state, rid))
-            Outbox.put(connection, notices)
+            return reports_of(connection, rid)
 
-    def event(self, event_id: str) -> dict[str, Any] | None:
-        """A vital event, or None."""
-        rows = self._database.query("SELECT body FROM vital_event WHERE event_id = ?", (event_id,))
-        return json.loads(rows[0][0]) if rows else None
+    def reports_in(self, case: str) -> list[Report]:
+        """The vital events of the person whom a case is about."""
+        rows = self._database.query("SELECT rid FROM vital_case WHERE case_id = ?", (case,))
+        return self.reports(Rid(bytes(rows[0][0]))) if rows else []
+
+    def open_cases(self) -> list[tuple[str, str]]:
+        """The cases about contradictory reports that wait for an officer, each with its reason."""
+        rows = self._database.query(
+            "SELECT case_id, reason FROM vital_case WHERE closed_at IS NULL ORDER BY case_id"
+        )
+        return [(str(r[0]), str(r[1])) for r in rows]
 
     def born(self, rid: Rid) -> date | None:
         """The birth date that the person's CURP tells; None without a CURP."""
+        # Whatever transaction this is read in, the birth date of a record does not change in it.
         rows = self._database.query("SELECT curp_cipher FROM person WHERE rid = ?", (rid,))
         if not rows or rows[0][0] is None:
             return None
@@ -308,15 +355,48 @@ class RegistryStore:
             )
         )
 
-    def merge(self, rid: Rid, other: Rid, officer: str, signature: str) -> None:
-        """Make two records one, by an officer's signed decision: the other's CURPs and links lead to ``rid``."""
+    def are_under_review(self, rid: Rid, other: Rid) -> bool:
+        """Whether an officer must decide whether these two are one person."""
+        return bool(
+            self._database.query(
+                "SELECT 1 FROM review WHERE decided_by IS NULL AND ((rid = ? AND other = ?) OR (rid = ? AND other = ?))",
+                (rid, other, other, rid),
+            )
+        )
+
+    def merge(self, rid: Rid, other: Rid, officer: str, signature: str, at: datetime | None = None) -> int:
+        """Make two records one, by an officer's decision whose signature the caller has verified; the merge's number."""
+        with self._database.transaction() as connection:
+            return merge_records(connection, rid, other, officer, signature, at or datetime.now(UTC))
+
+    def unmerge(self, number: int, officer: str, signature: str, at: datetime) -> None:
+        """Make the records of a merge two again, by an officer's decision whose signature the caller has verified."""
+        with self._database.transaction() as connection:
+            unmerge_records(connection, number, officer, signature, at)
+
+    def merge_of(self, number: int) -> Merge:
+        """A merge that has not been undone. Raises ValueError."""
+        with self._database.transaction() as connection:
+            return find_merge(connection, number)
+
+    def add_officer(self, name: str, public_key: str) -> None:
+        """Remember the key (PEM) with which an officer signs her decisions. Raises ValueError."""
+        check_officer_key(public_key)
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE review SET decided_by = ?, signature = ? WHERE rid = ? AND other = ?",
-                (officer, signature, rid, other),
+                "INSERT INTO officer (name, public_key) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET public_key = excluded.public_key",
+                (name, public_key),
             )
-            connection.execute("UPDATE curp_index SET rid = ?, is_current = 0 WHERE rid = ?", (rid, other))
-            connection.execute("UPDATE link SET rid = ? WHERE rid = ?", (rid, other))
+
+    def officer_key(self, name: str) -> str | None:
+        """The key with which an officer signs."""
+        rows = self._database.query("SELECT public_key FROM officer WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def decision(self, act: str, officer: str, *records: Rid) -> bytes:
+        """What an officer signs to merge records, or to make them two again."""
+        return statement(self._keys.index, act, officer, *records)
 
     @property
     def database(self) -> AnyDatabase:

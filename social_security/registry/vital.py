@@ -1,35 +1,62 @@
-"""Vital events at the registry: noted once, then told to every institute that knows the person, exactly once each.
+"""Vital events at the registry: believed of those who may say them, kept as they were said, told to who holds the person.
 
-An institute or a civil-registry adapter reports by message; what needs a CURP (its correction, the merging of two records)
-is an officer's act at the registry itself, never a message.
+An institute that holds the person, or a civil registry, reports by message, a death with the civil registry's act. What
+contradicts a report that stands opens a case for an officer and changes nothing. What needs a CURP (its correction, the
+merging of two records) is an officer's act at the registry itself, never a message.
 
 Spec: the domain reference 5.7 (notificarEvento); S12, S13.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import logging
 import uuid
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError
-from social_security.domain.pseudonyms import Rid, institute_pid, pair_pid
+from social_security.domain.pseudonyms import Rid, pair_pid
+from social_security.registry.events import (
+    ALIVE,
+    ANNULMENT,
+    DEATH,
+    Report,
+    add_report,
+    annulled,
+    links_of,
+    new_told_id,
+    open_case,
+    reconcile,
+    report_of,
+    reports_of,
+    standing,
+    tell_all,
+)
 from social_security.wire import tokens
 from social_security.wire.gatewayclient import GatewayClient, Why
-from social_security.wire.outbox import OutboxItem
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from serving.storage.database import Transaction
     from social_security.keys import RegistryKeys
-    from social_security.registry.store import RegistryStore
+    from social_security.registry.store import Person, RegistryStore
+    from social_security.wire.outbox import OutboxItem
 
 PURPOSE = "PUR-VITAL"
+# A state's civil registry is a member by its own: MX/GOB/15-REGCIVIL.
+CIVIL_REGISTRY = "-REGCIVIL"
+log = logging.getLogger("social_security.registry")
 
 
 def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
-    """``notificarEvento`` at the registry: note the event and queue the notices. Twice is once."""
-    body = asked.body
+    """``notificarEvento`` at the registry: note what is reported, and queue the notices. Twice is once.
+
+    Raises SS-210 unless the sender holds the person or is a civil registry, SS-100 for a death without its act, SS-103 for
+    impossible days, SS-402 for a used id with other content, SS-400 for an annulment of what the sender did not report.
+    """
+    body, sender = asked.body, asked.context.member
     if "pid" not in body:
         raise DomainError(
             "SS-100",
@@ -37,43 +64,179 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
             "the registry takes the reporter's PID",
             field="pid",
         )
-    person = store.find_by_pid(asked.context.member, body["pid"])
+    person = store.find_by_pid(sender, body["pid"])
     if person is None:
         raise DomainError("SS-300", field="pid")
-    if store.event(body["idEvento"]) is not None:
-        return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
-    day = date.fromisoformat(body["fechaEvento"])
-    state = "FALLECIDA"
-    if body["tipo"] == "FALLECIMIENTO":
-        _check_day(store, person.rid, day, asked.today)
-        if person.vital_state == "FALLECIDA":
-            raise DomainError("SS-302")
-    elif body["tipo"] == "ANULACION":
-        if store.event(body.get("anula", "")) is None:
-            raise DomainError("SS-400", "no hay tal evento", "there is no such event", field="anula")
-        state = "VIVA"
-    else:
+    content = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
+    with store.database.transaction() as connection:
+        known = report_of(connection, sender, body["idEvento"])
+        if known is not None:
+            if (known.rid, known.body) != (person.rid, content):
+                raise DomainError(
+                    "SS-402",
+                    "idEvento ya es de otro aviso suyo",
+                    "you used idEvento before",
+                    field="idEvento",
+                )
+            return _answer(known)
+        _check_sender(connection, sender, person, body)
+        _check_content(store, person.rid, body, asked.today)
+        report = Report(
+            sender,
+            body["idEvento"],
+            person.rid,
+            body["pid"],
+            content,
+            new_told_id(connection, sender, body["idEvento"]),
+        )
+        return _answer(_note(connection, report, asked.now))
+
+
+def _answer(report: Report) -> DomainAnswer:
+    body: dict[str, Any] = {"aplicado": report.stands}
+    if report.case is not None:
+        body |= {
+            "caso": report.case,
+            "motivo": "contradice lo que consta; lo resuelve un oficial del registro",
+        }
+    return DomainAnswer(body, categories=("evento-vital",))
+
+
+def _check_sender(connection: Transaction, sender: str, person: Person, body: Any) -> None:
+    if body["tipo"] not in (DEATH, ALIVE, ANNULMENT):
         raise DomainError(
             "SS-400",
-            "una CURP se corrige en el registro",
-            "a CURP is corrected at the registry",
+            f"{body['tipo']} sólo lo hace un oficial en el registro",
+            f"{body['tipo']} is an officer's act at the registry",
             field="tipo",
         )
-    note_event(store, person.rid, dict(body), state, asked.now)
-    return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
+    # Taking back one's own word needs no more than that it is one's own (`_annul`).
+    holders = {member for member, _ in links_of(connection, person.rid)}
+    if body["tipo"] == ANNULMENT or sender.endswith(CIVIL_REGISTRY) or sender in holders:
+        return
+    raise DomainError(
+        "SS-210",
+        f"{sender} no tiene a esta persona ni es registro civil; no avisa de ella",
+        f"{sender} does not hold this person and is no civil registry; it gives no notice of her",
+        field="pid",
+    )
+
+
+def _check_content(store: RegistryStore, rid: Rid, body: Any, today: date) -> None:
+    day = date.fromisoformat(body["fechaEvento"])
+    if day > today:
+        raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
+    born = store.born(rid)
+    if born is not None and day < born and body["tipo"] != ANNULMENT:
+        raise DomainError(
+            "SS-103",
+            "el evento es anterior al nacimiento",
+            "the event is before the birth",
+            field="fechaEvento",
+        )
+    act = body.get("acta")
+    if body["tipo"] == DEATH and act is None:
+        raise DomainError(
+            "SS-100",
+            "acta (numero, oficialia, fecha) prueba el fallecimiento",
+            "acta (numero, oficialia, fecha) proves the death",
+            field="acta",
+        )
+    if act is not None and not day <= date.fromisoformat(act["fecha"]) <= today:
+        raise DomainError(
+            "SS-103",
+            f"el acta es del día del evento o posterior, y no futura; dice {act['fecha']}",
+            f"the act is of the day of the event or later, and not in the future; it says {act['fecha']}",
+            field="acta.fecha",
+        )
+
+
+def _note(connection: Transaction, report: Report, now: datetime) -> Report:
+    """Write a report that may be made, with what follows from it; the report as it was written."""
+    before = reports_of(connection, report.rid)
+    if report.type == ANNULMENT:
+        return _annul(connection, report, before, now)
+    deaths, alive = standing(before), standing(before, ALIVE)
+    same = next((d for d in deaths if d.day == report.day), None)
+    reason = None
+    if report.type == DEATH:
+        later = next((a for a in alive if a.day > report.day), None)
+        if deaths and same is None:
+            reason = f"consta fallecimiento del {deaths[0].day} y se avisa del {report.day}"
+        elif later is not None:
+            reason = f"se avisa fallecimiento del {report.day} y consta con vida el {later.day}"
+        elif same is not None:
+            # The same death from another institute: it is known under the first report's id.
+            report = _replace(report, told_id=same.told_id)
+    elif any(d.day < report.day for d in deaths):
+        reason = f"consta fallecimiento del {deaths[0].day} y se avisa con vida el {report.day}"
+    if reason is not None:
+        report = _replace(report, stands=False, case=open_case(connection, report.rid, reason, now))
+    add_report(connection, report, now)
+    reconcile(connection, report.rid, now)
+    return report
+
+
+def _annul(connection: Transaction, report: Report, before: list[Report], now: datetime) -> Report:
+    """Take one's own report back: of this person, by its sender, once."""
+    undone = report_of(connection, report.sender, report.body.get("anula", ""))
+    gone = annulled(before)
+    if (
+        undone is None
+        or undone.rid != report.rid
+        or undone.type not in (DEATH, ALIVE)
+        or (undone.sender, undone.event_id) in gone
+    ):
+        raise DomainError(
+            "SS-400",
+            "anula nombra un aviso propio de esta persona que nadie ha anulado",
+            "anula names one's own report of this person that has not been annulled",
+            field="anula",
+        )
+    left = [d for d in standing(before) if (d.sender, d.event_id) != (undone.sender, undone.event_id)]
+    if undone.type == DEATH and undone.stands and left:
+        reason = f"{report.sender} anula el fallecimiento del {undone.day} y {left[0].sender} lo sostiene"
+        report = _replace(report, case=open_case(connection, report.rid, reason, now))
+    add_report(connection, report, now)
+    reconcile(connection, report.rid, now, because=report.told_id)
+    return report
 
 
 def note_event(
     store: RegistryStore, rid: Rid, body: dict[str, Any], state: str | None, now: datetime
 ) -> None:
-    """Write an event and its notices in one transaction."""
+    """Note an officer's act on a person's record and tell every institute that holds her, in one transaction."""
+    del state  # it follows from what stands
     told = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
-    case = f"CONS-00-{now.year}-{int(now.timestamp()) % 100_000_000:08d}"
-    notices = [
-        OutboxItem(told["idEvento"], member, "notificarEvento", told | {"rid": rid.hex()}, case)
-        for member in store.linked(rid)
-    ]
-    store.add_event(rid, told, state, notices)
+    with store.database.transaction() as connection:
+        add_report(connection, Report("", told["idEvento"], rid, "", told, told["idEvento"]), now)
+        tell_all(connection, links_of(connection, rid), told["idEvento"], told, now)
+
+
+def decide_case(
+    store: RegistryStore, case: str, stands: tuple[str, str] | None, officer: str, now: datetime
+) -> None:
+    """Close a case: of its person's deaths the one named (sender, id) stands, or none does. Raises ValueError."""
+    with store.database.transaction() as connection:
+        rows = connection.execute(
+            "SELECT rid FROM vital_case WHERE case_id = ? AND closed_at IS NULL", (case,)
+        ).fetchall()
+        if not rows:
+            raise ValueError(f"there is no open case {case}")
+        rid = Rid(bytes(rows[0][0]))
+        deaths = {(r.sender, r.event_id) for r in reports_of(connection, rid) if r.type == DEATH}
+        if stands is not None and stands not in deaths:
+            raise ValueError(f"{stands[1]} of {stands[0]} is no death reported of this person")
+        for sender, event_id in deaths:
+            connection.execute(
+                "UPDATE vital_report SET stands = ? WHERE sender = ? AND event_id = ?",
+                (int((sender, event_id) == stands), sender, event_id),
+            )
+        connection.execute(
+            "UPDATE vital_case SET closed_by = ?, closed_at = ? WHERE case_id = ?",
+            (officer, now.isoformat(), case),
+        )
+        reconcile(connection, rid, now)
 
 
 async def deliver(
@@ -84,11 +247,15 @@ async def deliver(
     notice: OutboxItem,
     now: datetime,
 ) -> bool:
-    """Tell one institute, with a token made for this try; whether it acknowledged."""
+    """Tell one institute, with a token made for this try; whether it took it. One that refused it has not been told."""
     body = dict(notice.body)
-    rid = Rid(bytes.fromhex(body.pop("rid")))
     jwk = store.recipient(notice.member)
-    if jwk is None:
+    pid, rid = body.pop("pid", None), body.pop("rid", None)
+    if pid is None:
+        # A notice queued before notices carried the institute's own PID.
+        pid = store.pid_of(Rid(bytes.fromhex(rid)), notice.member, now.date())
+    person = store.find_by_pid(notice.member, pid)
+    if jwk is None or person is None:
         return False
     issued = now.replace(microsecond=0)
     claims = tokens.Claims(
@@ -100,25 +267,20 @@ async def deliver(
         PURPOSE,
         notice.case,
         member,
-        pair_pid(keys.pid, keys.version, rid, member, notice.member, PURPOSE),
-        institute_pid(keys.pid, keys.version, rid, notice.member),
+        pair_pid(keys.pid, keys.version, person.rid, member, notice.member, PURPOSE),
+        pid,
         3,
     )
     body["testigo"] = tokens.seal(claims, keys.signing, json.loads(jwk))
     why = Why(PURPOSE, notice.case, "SISTEMA", "Evento vital")
     heard = await gateway.ask("IDENT", notice.member, "notificarEvento", body, why)
-    # Who has no file of hers has nothing to apply: told is told.
-    return heard.is_done or heard.body.get("codigo") == "SS-300"
-
-
-def _check_day(store: RegistryStore, rid: Rid, day: date, today: date) -> None:
-    born = store.born(rid)
-    if day > today:
-        raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
-    if born is not None and day < born:
-        raise DomainError(
-            "SS-103",
-            "el fallecimiento es anterior al nacimiento",
-            "the death is before the birth",
-            field="fechaEvento",
+    if not heard.is_done and "codigo" in heard.body:
+        log.warning(
+            "notice refused",
+            extra={"event": "notice_refused", "member": notice.member, "code": heard.body["codigo"]},
         )
+    return heard.is_done
+
+
+def _replace(report: Report, **changes: Any) -> Report:
+    return dataclasses.replace(report, **changes)

@@ -163,8 +163,8 @@ def _history(body: Mapping[str, Any], into: etree._Element) -> None:
             pay = _add(entry, "sueldoBase", period["sueldoBase"]["centavos"])
             pay.set("moneda", period["sueldoBase"]["moneda"])
             pay.set("frecuencia", period["sueldoBase"]["frecuencia"])
-        _simple(period, ("estado", "certificadoEl"), entry)
-    _simple(body, ("totalDias",), made)
+        _simple(period, ("estado", "certificadoEl", "contadoHasta", "computo"), entry)
+    _simple(body, ("totalDias", "computo"), made)
 
 
 def _arco(body: Mapping[str, Any], into: etree._Element) -> None:
@@ -206,5 +206,5 @@ _ANSWERS: Final[dict[str, Callable[[Mapping[str, Any], etree._Element], None]]] 
     "consultarArco": _arco,
     "avanzarArco": _arco,
     "consultarAccesos": _accesses,
-    "notificarEvento": _names("aplicado"),
+    "notificarEvento": _names("aplicado", "caso", "motivo"),
 }

@@ -6,7 +6,8 @@ Pure. Identifiers are looked at first, so that a wrong check digit is told as su
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 
@@ -21,15 +22,31 @@ if TYPE_CHECKING:
 
     from social_security.domain.pack import PackOperation
 
+# C0 controls but tab and line ends, DEL, surrogates, and the two code points that XML refuses.
+_UNCARRIED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
 
 def check_values(body: Mapping[str, Any], today: date, *, takes_curp: bool) -> None:
-    """Check the identifiers in a body. Raises `DomainError` SS-101 to SS-104."""
+    """Check the text and the identifiers in a body. Raises `DomainError` SS-100 to SS-104."""
+    check_text(body)
     curp = body.get("curp")
     if takes_curp and isinstance(curp, str):
         parse_curp(curp, today)
     pid = body.get("pid")
     if isinstance(pid, str):
         parse_pid(pid)
+
+
+def check_text(body: Mapping[str, Any]) -> None:
+    """Refuse text that no database, log or XML carries: control characters, halves of a surrogate pair (SS-100)."""
+    for name, value in strings(dict(body)):
+        if _UNCARRIED.search(value):
+            raise DomainError(
+                "SS-100",
+                "hay caracteres de control o que no son texto",
+                "there are control characters, or some that are no text",
+                field=name[:40] if name.isascii() and name.isprintable() else None,
+            )
 
 
 def check_request(operation: PackOperation, body: Mapping[str, Any]) -> None:

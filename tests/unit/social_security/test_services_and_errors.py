@@ -128,6 +128,7 @@ async def arco(
 
 
 async def advance(c: SmallCountry, state: str, at: str = "2026-03-03T10:00:00-06:00", **more: Any) -> Reply:
+    c.at(at)
     return await arco(c, "avanzarArco", "UNIDAD_TRANSPARENCIA", estado=state, ocurridoEl=at, **more)
 
 
@@ -251,8 +252,7 @@ async def no_convention(c: SmallCountry) -> Reply:
 
 async def late_answer(c: SmallCountry) -> Reply:
     await arco(c)
-    await advance(c, "EN_TRAMITE")
-    return await advance(c, "PROCEDENTE", "2026-03-31T10:00:00-06:00")
+    return await advance(c, "PREVENIDA", "2026-03-20T10:00:00-06:00")
 
 
 async def missing_period(c: SmallCountry) -> Reply:

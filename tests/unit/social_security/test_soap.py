@@ -138,6 +138,7 @@ async def test_request_for_rights_is_received_seen_and_refused_formally(country:
     assert said(filed, "estadoArco/limiteRespuesta") == "2026-03-30"
     folio, at = f"<ss:folio>{ARCO}</ss:folio>", "<ss:ocurridoEl>2026-03-03T10:00:00-06:00</ss:ocurridoEl>"
     unit: dict[str, Any] = {**told, "role": "UNIDAD_TRANSPARENCIA"}
+    country.at("2026-03-03T10:00:00-06:00")
     step = envelope("avanzarArco", f"{folio}<ss:estado>EN_TRAMITE</ss:estado>{at}", **unit)
     assert said(await call(country, "15-ISSEMYM", step), "estadoArco/estado") == "EN_TRAMITE"
     seen = await call(country, "15-ISSEMYM", envelope("consultarArco", folio, **unit))

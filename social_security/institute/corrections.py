@@ -1,0 +1,174 @@
+"""A rectified period: which fields change, whether the result can be true, and what it does to the affiliation.
+
+A correction names only what changes; without a period's id a missing period is certified. The result is refused when it
+ends before it begins, lies in the future, counts fewer days than none or more than the calendar has, or newly overlaps
+another period of the person here without a reason.
+
+Spec: the domain reference F14, 5.2 (PeriodoCotizacion); S06.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from social_security.domain.faults import DomainError
+from social_security.domain.history import check_period
+from social_security.institute.history import Certified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from social_security.domain.pseudonyms import Pid
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.service import DomainRequest
+
+WORKED = "11"  # EESSI: a period of insurance by work
+
+
+def correct_period(
+    services: InstituteServices, asked: DomainRequest, pid: Pid, wanted: Mapping[str, Any]
+) -> str:
+    """Certify what a rectification says of a period; what was done, in words.
+
+    Raises SS-502 for a period that is not here, SS-100, SS-103 or SS-406 for a result that cannot be.
+    """
+    wrong: Certified | None = None
+    if "idPeriodo" in wanted:
+        wrong = next((p for p in services.periods.served(pid) if p.period_id == wanted["idPeriodo"]), None)
+        if wrong is None or services.persons.affiliation(pid) is None:
+            raise services.refusal(
+                "SS-502",
+                asked,
+                "mx:LGPDPPSO-77",
+                "El periodo señalado no existe aquí",
+                "There is no such period here",
+            )
+        better = _changed(wrong, wanted, asked)
+    else:
+        better = _missing(services, asked, pid, wanted)
+    _check_dates(services, better)
+    _check_overlap(services, pid, wrong, better, wanted)
+    if wrong is None:
+        services.periods.add(better)
+    elif _same(wrong, better):
+        return f"{wrong.period_id} ya estaba así; no cambia"
+    else:
+        better = services.periods.correct(wrong, better)
+    _follow(services, pid, wrong, better)
+    return f"{better.period_id}, versión {better.version}: {better.since} a {better.until or 'la fecha'}"
+
+
+def _changed(wrong: Certified, wanted: Mapping[str, Any], asked: DomainRequest) -> Certified:
+    return replace(
+        wrong,
+        since=date.fromisoformat(wanted.get("desde", wrong.since.isoformat())),
+        until=date.fromisoformat(wanted["hasta"]) if "hasta" in wanted else wrong.until,
+        type=wanted.get("tipo", wrong.type),
+        discounted=wanted.get("diasDescontados", wrong.discounted),
+        reinstated=wanted.get("diasReintegrados", wrong.reinstated),
+        employer=wanted.get("empleador", {}).get("clave", wrong.employer),
+        evidence=wanted["evidenciaSha256"],
+        certified_at=asked.now,
+    )
+
+
+def _missing(
+    services: InstituteServices, asked: DomainRequest, pid: Pid, wanted: Mapping[str, Any]
+) -> Certified:
+    if services.persons.affiliation(pid) is None:
+        raise DomainError("SS-300")
+    for name in ("desde", "hasta", "empleador"):
+        if name not in wanted:
+            raise DomainError(
+                "SS-100",
+                f"un periodo que falta lleva {name}",
+                f"a missing period carries {name}",
+                field=f"periodo.{name}",
+            )
+    return Certified(
+        services.periods.new_id(services.member.rpartition("/")[2]),
+        1,
+        pid,
+        date.fromisoformat(wanted["desde"]),
+        date.fromisoformat(wanted["hasta"]),
+        wanted.get("tipo", WORKED),
+        wanted.get("diasDescontados", 0),
+        wanted.get("diasReintegrados", 0),
+        wanted["empleador"]["clave"],
+        0,
+        "CERTIFICADO",
+        asked.now,
+        wanted["evidenciaSha256"],
+    )
+
+
+def _check_dates(services: InstituteServices, period: Certified) -> None:
+    today = services.today()
+    for name, day in (("desde", period.since), ("hasta", period.until)):
+        if day is not None and day > today:
+            raise DomainError(
+                "SS-103",
+                f"{name} {day} es futuro; hoy es {today}",
+                f"{name} {day} is in the future; today is {today}",
+                field=f"periodo.{name}",
+            )
+    if period.until is not None and period.until < period.since:
+        raise DomainError(
+            "SS-103",
+            f"termina el {period.until}, antes de empezar el {period.since}",
+            f"it ends on {period.until}, before it begins on {period.since}",
+            field="periodo.hasta",
+        )
+    counted = period.counted(services.member, today)
+    if counted is not None:
+        check_period(counted)
+
+
+def _check_overlap(
+    services: InstituteServices,
+    pid: Pid,
+    wrong: Certified | None,
+    better: Certified,
+    wanted: Mapping[str, Any],
+) -> None:
+    """A correction may not make more days overlap than did before, unless it says why."""
+    if wanted.get("motivoTraslape"):
+        return
+    today = services.today()
+    for other in services.periods.served(pid):
+        if other.period_id == better.period_id:
+            continue
+        before = 0 if wrong is None else _common(wrong, other, today)
+        if _common(better, other, today) > before:
+            raise DomainError(
+                "SS-406",
+                f"se traslapa con {other.period_id}; motivoTraslape dice por qué",
+                f"it overlaps {other.period_id}; motivoTraslape says why",
+                field="periodo.motivoTraslape",
+            )
+
+
+def _common(one: Certified, other: Certified, today: date) -> int:
+    start, end = max(one.since, other.since), min(one.until or today, other.until or today)
+    return max(0, (end - start).days + 1)
+
+
+def _same(one: Certified, other: Certified) -> bool:
+    return replace(other, evidence=one.evidence, certified_at=one.certified_at) == one
+
+
+def _follow(services: InstituteServices, pid: Pid, wrong: Certified | None, better: Certified) -> None:
+    """The affiliation begins and ends with its periods where it did so before."""
+    affiliation = services.persons.affiliation(pid)
+    if affiliation is None:
+        return
+    served = services.periods.served(pid)
+    since, until = affiliation.since, affiliation.until
+    if better.since < since or (wrong is not None and wrong.since == since):
+        since = min(p.since for p in served)
+    ends = [p.until for p in served if p.until is not None]
+    if until is not None and ends and (max(ends) > until or (wrong is not None and wrong.until == until)):
+        until = max(ends)
+    services.persons.save_affiliation(replace(affiliation, since=since, until=until))

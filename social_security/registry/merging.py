@@ -1,0 +1,205 @@
+"""Two records made one, and two again: what moves, who decides, and what institutes are told.
+
+Everything that leads to the absorbed record moves: its CURP indexes, the pseudonyms institutes know her by, their links,
+the vital events reported of her, her cases, her evidence; the level is the higher of the two. What moved is written down
+by key, so that unmerging gives back exactly that, and what has come since under the absorbed pseudonyms. Pseudonyms never
+change: an institute that stored one keeps it.
+
+A decision is an officer's signature over `statement`, verified with the key that the registry holds of her.
+
+Spec: the domain reference 5.2 (VinculoInstituto), 5.7; S13.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from social_security.domain.eventchain import canonical
+from social_security.domain.pseudonyms import Rid
+from social_security.registry.events import (
+    Report,
+    add_report,
+    links_of,
+    open_case,
+    reconcile,
+    reports_of,
+    standing,
+    tell_all,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from serving.storage.database import Transaction
+
+# Table -> the columns that name a row, and those that are given back with it.
+_KEYS = {
+    "curp_index": ("idx", "is_current"),
+    "pseudonym": ("member", "pid"),
+    "link": ("member", "pid"),
+    "vital_report": ("sender", "event_id"),
+    "case_entry": ("case_id",),
+    "evidence": ("type", "issuer", "at", "sha256"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merge as it was decided; ``moved`` holds the rows by table, and both former levels."""
+
+    id: int
+    rid: Rid
+    other: Rid
+    moved: dict[str, Any]
+
+
+def statement(index_key: bytes, act: str, officer: str, *records: Rid) -> bytes:
+    """What an officer signs: act, her id, and the records by a keyed digest that tells nothing outside the registry."""
+    refs = [hmac.digest(index_key, b"OSSMX-DECISION\x1f" + rid, "sha256").hex() for rid in records]
+    return canonical({"acto": act, "decide": officer, "registros": refs})
+
+
+def check_officer_key(pem: str) -> None:
+    """Refuse what is no Ed25519 or ECDSA public key in PEM. Raises ValueError."""
+    key = load_pem_public_key(pem.encode())
+    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+        raise ValueError("an officer signs with Ed25519 or ECDSA")
+
+
+def verify_decision(pem: str, signature_hex: str, signed: bytes) -> None:
+    """Refuse a signature that is not the officer's over the statement. Raises ValueError."""
+    check_officer_key(pem)
+    key = load_pem_public_key(pem.encode())
+    try:
+        signature = bytes.fromhex(signature_hex)
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, signed)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+    except (ValueError, InvalidSignature):
+        raise ValueError("the signature is not the officer's over this statement") from None
+
+
+def merge_records(
+    connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str, at: datetime
+) -> int:
+    """Make two records one; the number of the merge. What leads to ``other`` leads to ``rid`` from now on."""
+    if rid == other:
+        raise ValueError("these are one record already")
+    links = [links_of(connection, r) for r in (rid, other)]
+    moved: dict[str, Any] = {"levels": [_level(connection, rid), _level(connection, other)]}
+    for table, columns in _KEYS.items():
+        rows = connection.execute(
+            f"SELECT {', '.join(columns)} FROM {table} WHERE rid = ?",  # noqa: S608  ours
+            (other,),
+        ).fetchall()
+        moved[table] = [list(r) for r in rows]
+        connection.execute(f"UPDATE {table} SET rid = ? WHERE rid = ?", (rid, other))  # noqa: S608  ours
+    for idx, _current in moved["curp_index"]:
+        connection.execute("UPDATE curp_index SET is_current = 0 WHERE idx = ?", (idx,))
+    connection.execute("UPDATE person SET level = ? WHERE rid = ?", (max(moved["levels"]), rid))
+    _settle_reviews(connection, rid, other, officer, signature)
+    ((number,),) = connection.execute(
+        "INSERT INTO merged (rid, other, decided_by, signature, at, moved) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        (rid, other, officer, signature, at.isoformat(), json.dumps(moved)),
+    ).fetchall()
+    days = {d.day for d in standing(reports_of(connection, rid))}
+    if len(days) > 1:
+        open_case(connection, rid, "los registros que se unen llevan fallecimientos de días distintos", at)
+    _tell(connection, rid, [*links[0], *links[1]], "FUSION", at)
+    reconcile(connection, rid, at)
+    return int(number)
+
+
+def unmerge_records(
+    connection: Transaction, number: int, officer: str, signature: str, at: datetime
+) -> Merge:
+    """Make the records of a merge two again. Raises ValueError when it was undone before or never was."""
+    merge = find_merge(connection, number)
+    back = merge.moved
+    for table, columns in _KEYS.items():
+        for row in back[table]:
+            keys = columns if table != "curp_index" else columns[:1]
+            where = " AND ".join(f"{c} = ?" for c in keys)
+            connection.execute(
+                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {where}",  # noqa: S608  ours
+                (merge.other, merge.rid, *row[: len(keys)]),
+            )
+    for idx, current in back["curp_index"]:
+        connection.execute("UPDATE curp_index SET is_current = ? WHERE idx = ?", (current, idx))
+    _give_back_since(connection, merge)
+    levels = back["levels"]
+    if _level(connection, merge.rid) == max(levels):
+        connection.execute("UPDATE person SET level = ? WHERE rid = ?", (levels[0], merge.rid))
+    connection.execute("UPDATE person SET level = ? WHERE rid = ?", (levels[1], merge.other))
+    connection.execute(
+        "UPDATE merged SET undone_by = ?, undone_signature = ?, undone_at = ? WHERE id = ?",
+        (officer, signature, at.isoformat(), number),
+    )
+    for record in (merge.rid, merge.other):
+        _tell(connection, record, links_of(connection, record), "SEPARACION", at)
+        reconcile(connection, record, at)
+    return merge
+
+
+def find_merge(connection: Transaction, number: int) -> Merge:
+    """A merge that has not been undone. Raises ValueError."""
+    rows = connection.execute(
+        "SELECT rid, other, moved FROM merged WHERE id = ? AND undone_at IS NULL", (number,)
+    ).fetchall()
+    if not rows:
+        raise ValueError(f"there is no merge {number} that could be undone")
+    rid, other, moved = rows[0]
+    return Merge(number, Rid(bytes(rid)), Rid(bytes(other)), json.loads(moved))
+
+
+def _give_back_since(connection: Transaction, merge: Merge) -> None:
+    """What came after the merge under the absorbed record's pseudonyms is the absorbed person's."""
+    theirs = {(m, p) for m, p in merge.moved["pseudonym"]}
+    for member, pid in theirs:
+        for table, column in (("link", "member"), ("vital_report", "sender")):
+            connection.execute(
+                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {column} = ? AND pid = ?",  # noqa: S608  ours
+                (merge.other, merge.rid, member, pid),
+            )
+    stay = connection.execute("SELECT DISTINCT member FROM pseudonym WHERE rid = ?", (merge.rid,)).fetchall()
+    for member in {m for m, _ in theirs} - {str(r[0]) for r in stay}:
+        connection.execute(
+            "UPDATE case_entry SET rid = ? WHERE rid = ? AND member = ?", (merge.other, merge.rid, member)
+        )
+
+
+def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> None:
+    connection.execute(
+        "UPDATE review SET decided_by = ?, signature = ? WHERE (rid = ? AND other = ?) OR (rid = ? AND other = ?)",
+        (officer, signature, rid, other, other, rid),
+    )
+    rows = connection.execute(
+        "SELECT rid, other FROM review WHERE decided_by IS NULL AND (rid = ? OR other = ?)", (other, other)
+    ).fetchall()
+    for one, two in rows:
+        third = bytes(two) if bytes(one) == other else bytes(one)
+        connection.execute(
+            "INSERT INTO review (rid, other) VALUES (?, ?) ON CONFLICT (rid, other) DO NOTHING", (rid, third)
+        )
+
+
+def _tell(connection: Transaction, rid: Rid, links: list[Any], kind: str, at: datetime) -> None:
+    event = str(uuid.uuid4())
+    body = {"tipo": kind, "fechaEvento": at.date().isoformat()}
+    add_report(connection, Report("", event, rid, "", {"idEvento": event, **body}, event), at)
+    tell_all(connection, links, event, body, at)
+
+
+def _level(connection: Transaction, rid: Rid) -> int:
+    rows = connection.execute("SELECT level FROM person WHERE rid = ?", (rid,)).fetchall()
+    return int(rows[0][0])
