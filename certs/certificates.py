@@ -23,6 +23,7 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+_LONGEST_SERIAL_BITS = 512
 
 
 @lru_cache(maxsize=8192)
@@ -37,6 +38,9 @@ def parse_certificate(data: bytes) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(data) if is_pem else x509.load_der_x509_certificate(data)
         # Parsing is lazy: whatever is broken inside must show here and not in the middle of a decision.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number)
+        # Beyond what RFC 5280 4.1.2.2 has everybody read by far; a number of thousands of digits cannot even be written out.
+        if certificate.serial_number.bit_length() > _LONGEST_SERIAL_BITS:
+            raise ValueError(f"its serial number has {certificate.serial_number.bit_length()} bits")
         _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.public_key())
         return certificate
     except (*UNREADABLE, binascii.Error) as err:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +35,7 @@ from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
 from schemas.globalconf.private import PrivateParameters, parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, SharedParameters, parse_shared
 from schemas.identifiers import ClientId, ServerId
+from schemas.safejson import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -452,11 +452,11 @@ def _metadata(raw: bytes | None) -> tuple[int, datetime]:
     if raw is None:
         return CURRENT_VERSION, _FOR_EVER
     try:
-        values = json.loads(raw)
+        values = load_json(raw)
         expires = values.get("expirationDate")
         version = int(values.get("configurationVersion") or 2)
         return version, _FOR_EVER if expires is None else datetime.fromisoformat(expires)
-    except (ValueError, AttributeError, TypeError) as err:
+    except (ValueError, OverflowError, AttributeError, TypeError) as err:
         raise NotTrusted(
             Kind.MALFORMED_GLOBAL_CONF, f"the metadata of a configuration part cannot be read: {err}"
         ) from err

@@ -1,128 +1,100 @@
-"""DER, just enough of it: values as (tag, content) read strictly, and written back.
+"""What DER or BER from a stranger may be before a library reads it.
 
-For the structures no library offers publicly (CMS SignedData of timestamps). Definite lengths in their shortest form
-only, but for the indefinite wrappers that CMS writers use. Raises ValueError on anything else.
+The library (asn1crypto) parses by need, and by recursion where a value holds others; Python's integers and object identifiers
+cost the square of their length to write out. So the shape is looked at first, on a list and once over the bytes, as
+`schemas.safexml` does for XML: size, depth, number of values, and the length of whatever becomes a number.
+
+What a value means is not judged here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TypeVar
 
-INTEGER = 0x02
-OCTET_STRING = 0x04
-NULL = 0x05
-OID = 0x06
-GENERALIZED_TIME = 0x18
-SEQUENCE = 0x30
-SET = 0x31
+from asn1crypto import core
 
+LARGEST_BYTES = 512 * 1024
+_DEEPEST = 24
+_MOST_VALUES = 50_000
+# An RFC 5280 serial number has 20 octets at the most, an OID of any standard fewer than 30.
+_LONGEST_NUMBER = 64
+_NUMBERS = {0x02: "number", 0x06: "object identifier", 0x0A: "number", 0x17: "time", 0x18: "time"}
+_CONSTRUCTED = 0x20
+_INDEFINITE = -1
+_LONGEST_HEADER = 16
+# What asn1crypto raises over bytes that are not what they should be, at whatever touch.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One value: its tag, its content, and its whole encoding."""
-
-    tag: int
-    content: bytes
-    raw: bytes
-
-    def children(self) -> list[Value]:
-        """The values inside a constructed one."""
-        return read_all(self.content)
-
-    def expect(self, tag: int, what: str) -> Value:
-        """This value, which must have a tag."""
-        if self.tag != tag:
-            raise ValueError(f"{what}: tag {self.tag:#04x} where {tag:#04x} was expected")
-        return self
+T = TypeVar("T", bound=core.Asn1Value)
 
 
-def read_all(data: bytes) -> list[Value]:
-    """Every value in ``data``, one after the other."""
-    values = []
-    offset = 0
-    while offset < len(data):
-        value, offset = _read(data, offset)
-        values.append(value)
-    return values
+def load_value(data: bytes, spec: type[T], what: str) -> T:
+    """The value that is all of ``data``, whose shape keeps every bound. Raises ValueError; its fields are read by need,
+    and may then raise any of `UNREADABLE`."""
+    check_shape(data, what)
+    value: T = spec.load(data, strict=True)
+    return value
 
 
-def read_one(data: bytes, tag: int, what: str) -> Value:
-    """The only value in ``data``."""
-    value, end = _read(data, 0)
-    if end != len(data):
-        raise ValueError(f"{what}: {len(data) - end} bytes follow it")
-    return value.expect(tag, what)
+def said(err: Exception) -> str:
+    """The library's reason in one short line."""
+    return (str(err) or type(err).__name__).splitlines()[0][:200]
 
 
-def _read(data: bytes, offset: int) -> tuple[Value, int]:
-    if offset + 2 > len(data):
-        raise ValueError("DER ends too early")
-    tag, length = data[offset], data[offset + 1]
-    start = offset + 2
-    if length == 0x80 and tag & 0x20:
-        return _read_indefinite(data, offset)
-    if tag & 0x1F == 0x1F:
-        raise ValueError("DER tags above 30 are not read")
-    if length & 0x80:
-        count = length & 0x7F
-        if not 1 <= count <= 4 or start + count > len(data) or data[start] == 0:
-            raise ValueError("a DER length is not in its shortest form")
-        length = int.from_bytes(data[start : start + count], "big")
-        start += count
-        if length < 0x80:
-            raise ValueError("a DER length is not in its shortest form")
-    end = start + length
-    if end > len(data):
-        raise ValueError("DER ends too early")
-    return Value(tag, data[start:end], data[offset:end]), end
+def check_shape(data: bytes, what: str) -> None:
+    """Refuse bytes that are no values, or values too many, too deep or too long. Raises ValueError."""
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"the {what} has {len(data)} bytes; at most {LARGEST_BYTES} are read")
+    # For each open value: where it, or the one around it, ends at the latest, and whether two zero octets end it.
+    opened: list[tuple[int, bool]] = [(len(data), False)]
+    place = count = 0
+    while True:
+        while len(opened) > 1 and opened[-1] == (place, False):
+            opened.pop()
+        limit, until_zeros = opened[-1]
+        if place == limit and len(opened) == 1:
+            return
+        if until_zeros and data[place : place + 2] == b"\x00\x00" and place + 2 <= limit:
+            opened.pop()
+            place += 2
+            continue
+        tag, content, length = _header(data, place, limit)
+        count += 1
+        if count > _MOST_VALUES or len(opened) > _DEEPEST:
+            raise ValueError(
+                f"the {what} has more than {_MOST_VALUES} values, or nests more than {_DEEPEST} deep"
+            )
+        if tag in _NUMBERS and length > _LONGEST_NUMBER:
+            raise ValueError(
+                f"the {what} has a {_NUMBERS[tag]} of {length} octets; at most {_LONGEST_NUMBER} are read"
+            )
+        place = content
+        if length == _INDEFINITE:
+            opened.append((limit, True))
+        elif tag & _CONSTRUCTED:
+            opened.append((content + length, False))
+        else:
+            place += length
 
 
-def _read_indefinite(data: bytes, offset: int) -> tuple[Value, int]:
-    """A constructed value that ends with two zero bytes: BER, as some CMS writers wrap their DER."""
-    place = offset + 2
-    while data[place : place + 2] != b"\x00\x00":
-        _, place = _read(data, place)
-    return Value(data[offset], data[offset + 2 : place], data[offset : place + 2]), place + 2
-
-
-def write(tag: int, *contents: bytes) -> bytes:
-    """One value."""
-    content = b"".join(contents)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + content
-
-
-def write_integer(value: int) -> bytes:
-    """A non-negative INTEGER."""
-    return write(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
-
-
-def write_oid(dotted: str) -> bytes:
-    """An OBJECT IDENTIFIER."""
-    first, second, *rest = (int(arc) for arc in dotted.split("."))
-    out = bytearray()
-    for arc in (first * 40 + second, *rest):
-        groups = [arc & 0x7F]
-        while arc := arc >> 7:
-            groups.append(arc & 0x7F | 0x80)
-        out += bytes(reversed(groups))
-    return write(OID, bytes(out))
-
-
-def read_oid(value: Value) -> str:
-    """An OBJECT IDENTIFIER, dotted."""
-    content = value.expect(OID, "object identifier").content
-    arcs: list[int] = []
-    arc = 0
-    for octet in content:
-        arc = arc << 7 | octet & 0x7F
-        if not octet & 0x80:
-            arcs.append(arc)
-            arc = 0
-    if not arcs:
-        raise ValueError("an object identifier is empty")
-    first = min(arcs[0] // 40, 2)
-    return ".".join(str(a) for a in (first, arcs[0] - first * 40, *arcs[1:]))
+def _header(data: bytes, place: int, limit: int) -> tuple[int, int, int]:
+    """A value's first octet, where its content begins, and how long that is. Raises ValueError."""
+    head = data[place : min(place + _LONGEST_HEADER, limit)]
+    tag, length_at = head[:1], 1
+    if tag and tag[0] & 0x1F == 0x1F:
+        while length_at < len(head) and head[length_at] & 0x80:
+            length_at += 1
+        length_at += 1
+    if length_at >= len(head):
+        raise ValueError("a value ends too early")
+    length, content = head[length_at], length_at + 1
+    if length == 0x80:
+        if not tag[0] & _CONSTRUCTED:
+            raise ValueError("a plain value does not say its length")
+        return tag[0], place + content, _INDEFINITE
+    if length > 0x80:
+        octets = length & 0x7F
+        length, content = int.from_bytes(head[content : content + octets], "big"), content + octets
+    if content > len(head) or place + content + length > limit:
+        raise ValueError("a value is longer than what it lies in")
+    return tag[0], place + content, length

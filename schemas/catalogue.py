@@ -15,6 +15,7 @@ import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId, ServiceId
+from schemas.safejson import decode_json
 
 GET_CATALOGUE = "getCatalogue"
 
@@ -61,7 +62,7 @@ def render_catalogue(provider: ClientId, services: Sequence[CatalogueService]) -
 def parse_catalogue(raw: bytes, provider: ClientId) -> tuple[CatalogueService, ...]:
     """The services out of a provider's answer. Raises `BadMessage` (``invalid_message``) on anything else."""
     try:
-        document = msgspec.json.decode(raw, type=_Document)
+        document = decode_json(raw, _Document)
         for service in document.services:
             ServiceId(provider, service.service_code, service.service_version)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:

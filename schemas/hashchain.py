@@ -25,7 +25,7 @@ from schemas.faults import BadMessage, Kind, NotProved
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HASH_CHAIN_NS = "http://cyber.ee/hashchain"
 DS_NS = "http://www.w3.org/2000/09/xmldsig#"
@@ -42,8 +42,12 @@ DIGESTS: dict[str, str] = {
 _LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=16)
 _DEEPEST = 64
 _MOST_STEPS = 4096
+# Steps and inputs of all chain documents of one evaluation; a megabyte could hold some 40,000 of them.
+_MOST_ITEMS = 20_000
 
 Part = tuple[str, bytes]
+# A chain document's URI, a step's id and the digest method it is wanted by.
+_StepKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +299,21 @@ def verify(
     return tuple(walk.touched)
 
 
+@dataclass(slots=True)
+class _Frame:
+    """A step under evaluation: its name, the inputs still to come, and (digest, method URI) of those done."""
+
+    key: _StepKey
+    left: Iterator[_Item]
+    digests: list[tuple[bytes, str]]
+
+
 class _Walk:
-    """One evaluation: the chain documents read so far, which inputs were used, how deep it went."""
+    """One evaluation: the chain documents read so far, the digest of every step and of all data that was asked for.
+
+    Each step and each datum is digested once, however often it is referred to, and steps are walked on a list, not by
+    recursion: the cost is linear in the bytes that came.
+    """
 
     def __init__(
         self,
@@ -307,47 +324,86 @@ class _Walk:
         algorithm_uri: str | None,
         transform: Callable[[str, bytes], bytes] | None,
     ) -> None:
-        self._documents = {chain_uri: _parse_chain(chain, algorithm_uri)}
+        self._documents: dict[str, Mapping[str, Sequence[_Item]]] = {}
+        self._items = 0
         self._inputs = inputs
         self._resolve = resolve
         self._algorithm_uri = algorithm_uri
         self._transform = transform
-        self._open: list[tuple[str, str]] = []
-        self._evaluated = 0
+        self._digests: dict[_StepKey, bytes] = {}
+        self._data: dict[tuple[str, str, tuple[str, ...]], bytes | None] = {}
         self.used: set[str] = set()
         self.touched: list[str] = []
         self.overruled: list[str] = []
+        self._read(chain_uri, chain)
 
     def evaluate(self, document: str, step_id: str, algorithm_uri: str) -> bytes:
         """The digest of a step of a chain document."""
-        here = (document, step_id)
-        self._evaluated += 1
-        if here in self._open or len(self._open) >= _DEEPEST or self._evaluated > _MOST_STEPS:
-            raise _malformed(
-                f"step {step_id!r} of the hash chain leads back to itself, or there are too many steps"
-            )
+        asked = (document, step_id, algorithm_uri)
+        frames = [self._enter(asked)]
+        under_way = {(document, step_id)}
+        while frames:
+            frame = frames[-1]
+            item = next(frame.left, None)
+            if item is None:
+                frames.pop()
+                under_way.remove(frame.key[:2])
+                digest = self._digests[frame.key] = step_digest(frame.digests, frame.key[2])
+                if frames:
+                    frames[-1].digests.append((digest, frame.key[2]))
+                continue
+            if item.kind != "StepRef":
+                frame.digests.append((self._digest(item), item.algorithm_uri))
+                continue
+            key = self._key(frame.key[0], item)
+            known = self._digests.get(key)
+            if known is not None:
+                # A second way to the same data: whoever asks for an order must see it, though it costs nothing.
+                self.touched.append(item.reference)
+                frame.digests.append((known, item.algorithm_uri))
+                continue
+            if key[:2] in under_way or len(frames) >= _DEEPEST:
+                raise _malformed(
+                    f"step {key[1]!r:.80} of the hash chain leads back to itself, or lies too deep"
+                )
+            under_way.add(key[:2])
+            frames.append(self._enter(key))
+        return self._digests[asked]
+
+    @staticmethod
+    def _key(document: str, item: _Item) -> _StepKey:
+        other, _, step_id = item.reference.partition("#")
+        return (other or document, step_id, item.algorithm_uri)
+
+    def _enter(self, key: _StepKey) -> _Frame:
+        document, step_id, _ = key
         items = self._steps(document).get(step_id)
         if items is None:
-            raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain has no step {step_id!r}")
-        self._open.append(here)
-        digests = [(self._digest(document, item), item.algorithm_uri) for item in items]
-        self._open.pop()
-        return step_digest(digests, algorithm_uri)
+            raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain has no step {step_id!r:.80}")
+        return _Frame(key, iter(items), [])
 
     def _steps(self, document: str) -> Mapping[str, Sequence[_Item]]:
         if document not in self._documents:
             raw = self._bytes_of(document)
             if raw is None:
-                raise NotProved(Kind.INVALID_REFERENCE, f"the hash chain document {document!r} did not come")
-            self._documents[document] = _parse_chain(raw, self._algorithm_uri)
+                raise NotProved(
+                    Kind.INVALID_REFERENCE, f"the hash chain document {document!r:.80} did not come"
+                )
+            self._read(document, raw)
         return self._documents[document]
 
-    def _digest(self, document: str, item: _Item) -> bytes:
+    def _read(self, document: str, raw: bytes) -> None:
+        steps = _parse_chain(raw, self._algorithm_uri)
+        self._items += len(steps) + sum(len(items) for items in steps.values())
+        if self._items > _MOST_ITEMS:
+            raise _malformed(
+                f"the hash chain has {self._items} steps and inputs; at most {_MOST_ITEMS} are read"
+            )
+        self._documents[document] = steps
+
+    def _digest(self, item: _Item) -> bytes:
         if item.kind == "HashValue":
             return item.digest
-        if item.kind == "StepRef":
-            other, _, step_id = item.reference.partition("#")
-            return self.evaluate(other or document, step_id, item.algorithm_uri)
         self.touched.append(item.reference)
         given = self._inputs.get(item.reference)
         if item.reference in self._inputs:
@@ -356,16 +412,28 @@ class _Walk:
             if given != item.digest:
                 self.overruled.append(item.reference)
             return given
-        data = self._bytes_of(item.reference)
-        if data is None:
-            return item.digest
-        for name in item.transforms:
-            if self._transform is None:
-                raise _malformed(f"the hash chain asks for the transform {name!r}, which is not accepted")
-            data = self._transform(name, data)
-        if hashlib.new(DIGESTS[item.algorithm_uri], data).digest() != item.digest:
+        digest = self._data_digest(item)
+        if digest is not None and digest != item.digest:
             raise _wrong_reference(item.reference)
         return item.digest
+
+    def _data_digest(self, item: _Item) -> bytes | None:
+        """The digest of the data an input refers to; None when the chain's own stands."""
+        key = (item.reference, item.algorithm_uri, item.transforms)
+        if key in self._data:
+            return self._data[key]
+        data = self._bytes_of(item.reference)
+        digest = None
+        if data is not None:
+            for name in item.transforms:
+                if self._transform is None:
+                    raise _malformed(
+                        f"the hash chain asks for the transform {name!r:.80}, which is not accepted"
+                    )
+                data = self._transform(name, data)
+            digest = hashlib.new(DIGESTS[item.algorithm_uri], data).digest()
+        self._data[key] = digest
+        return digest
 
     def _bytes_of(self, uri: str) -> bytes | None:
         if self._resolve is None:

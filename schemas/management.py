@@ -33,6 +33,7 @@ from schemas.identifiers import (
     suspicious_characters,
 )
 from schemas.multipart import MultipartParser, PartData, PartEnd, PartStart, parse_content_type
+from schemas.safejson import load_json
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
@@ -274,7 +275,9 @@ def parse_response(raw: bytes, service: ManagementServiceCode) -> int:
         raise PeerFault(fault)
     _, body = _split(raw)
     number = (body.findtext(_x("requestId")) or "").strip()
-    if body.tag != _x(f"{service.value}Response") or not (number.isascii() and number.isdigit()):
+    if body.tag != _x(f"{service.value}Response") or not (
+        number.isascii() and number.isdigit() and len(number) < 19
+    ):
         raise BadMessage(
             Kind.INVALID_MESSAGE,
             f"the central server answered {body.tag!s:.100}; {service.value}Response with a requestId was expected",
@@ -306,7 +309,7 @@ def render_status(status: RequestStatus) -> bytes:
 def parse_status(raw: bytes) -> RequestStatus:
     """Read that answer. Raises `BadMessage`."""
     try:
-        values = json.loads(raw)
+        values = load_json(raw)
         comments = values.get("comments")
         return RequestStatus(
             int(values["id"]),
@@ -314,7 +317,7 @@ def parse_status(raw: bytes) -> RequestStatus:
             str(values["status"]),
             None if comments is None else str(comments),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as err:
         raise BadMessage(Kind.INVALID_MESSAGE, f"the status of a request cannot be read: {err}") from err
 
 

@@ -24,6 +24,7 @@ from schemas.identifiers import (
     parse_client_element,
     parse_identifier,
 )
+from schemas.safejson import decode_json
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.soapenvelope import XROAD_NS
 
@@ -231,7 +232,7 @@ def _client_from(value: dict[str, Any]) -> ClientId:
 
 def _json(raw: bytes, name: str) -> list[dict[str, Any]]:
     try:
-        value = msgspec.json.decode(raw)
+        value = decode_json(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise BadMessage(Kind.INVALID_MESSAGE, f"the list is not JSON: {err}") from err
     found = value.get(name) if isinstance(value, dict) else None

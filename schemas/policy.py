@@ -17,6 +17,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from schemas.safejson import decode_json
+
 POLICY_FORMAT = "sacbe-policy/1"
 SUSPENSION_FORMAT = "sacbe-suspension/1"
 # Reasons a gateway refuses for; a policy must give an answer for each.
@@ -135,7 +137,7 @@ class Policy(_Struct, frozen=True):
 
     format: str
     id: str
-    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
     effective_from: datetime
     vocabulary: Vocabulary
     purposes: dict[str, Purpose]
@@ -211,15 +213,15 @@ class _Signed(_Struct, frozen=True):
 def parse_document(raw: bytes) -> Policy | Suspension:
     """The policy or suspension in a document. Raises `BadPolicy`."""
     try:
-        value = msgspec.json.decode(raw)
+        value = decode_json(raw)
         kind = value.get("format") if isinstance(value, dict) else None
         if kind == SUSPENSION_FORMAT:
-            return _aware(msgspec.json.decode(raw, type=Suspension))
+            return _aware(decode_json(raw, Suspension))
         if kind != POLICY_FORMAT:
             raise BadPolicy(
                 f"the document's format is {kind!r}; {POLICY_FORMAT} or {SUSPENSION_FORMAT} is expected"
             )
-        policy = _aware(msgspec.json.decode(raw, type=Policy))
+        policy = _aware(decode_json(raw, Policy))
     except msgspec.MsgspecError as err:
         raise BadPolicy(f"the document is not understood: {err}") from err
     _check(policy)
@@ -229,7 +231,7 @@ def parse_document(raw: bytes) -> Policy | Suspension:
 def parse_signed(raw: bytes) -> SignedDocument:
     """The signed form: JSON with base64 of the document and of each signature. Raises `BadPolicy`."""
     try:
-        signed = msgspec.json.decode(raw, type=_Signed)
+        signed = decode_json(raw, _Signed)
     except msgspec.MsgspecError as err:
         raise BadPolicy(f"the signed document is not understood: {err}") from err
     return SignedDocument(

@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import io
 import tempfile
-from collections.abc import Coroutine, Sequence
+import zipfile
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -275,6 +276,19 @@ def _containers(kind: KeyKind) -> dict[str, bytes]:
 def opened(container: bytes) -> asic.Container:
     """A container, read."""
     return asic.read_container(io.BytesIO(container))
+
+
+def rezipped(container: bytes, changes: Mapping[str, bytes | None]) -> io.BytesIO:
+    """A container with other content in some entries; None leaves an entry out."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(container)) as old, zipfile.ZipFile(out, "w") as new:
+        new.comment = old.comment
+        for name in old.namelist():
+            content = changes.get(name, old.read(name))
+            if content is not None:
+                new.writestr(zipfile.ZipInfo(name, (2026, 11, 24, 12, 0, 0)), content)
+    out.seek(0)
+    return out
 
 
 def parts_of(messages: Sequence[Message]) -> list[Sequence[tuple[str, bytes]]]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asn1crypto import cms, core, tsp
+from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from certs import der
 from certs.algorithms import DigestAlgorithm
 from certs.certificates import der_of
+from certs.der import UNREADABLE, load_value
+from certs.verify.timestamp import TimestampReply
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from certs.dev.authority import DevPki
-
-_DIGEST_OIDS = frozenset(f"2.16.840.1.101.3.4.2.{n}" for n in (1, 2, 3))
 
 
 def timestamp_reply(
@@ -27,84 +28,84 @@ def timestamp_reply(
     ``wrong_nonce`` answers another nonce than was asked with, on purpose.
     """
     try:
-        fields = der.read_one(request, der.SEQUENCE, "request").children()
-        imprint = fields[1]
-        digest_oid = der.read_oid(imprint.children()[0].children()[0])
-        nonce = next((f for f in fields[2:] if f.tag == der.INTEGER), None)
-        wants_certificate = any(f.tag == 0x01 and f.content == b"\xff" for f in fields[2:])
-    except (ValueError, IndexError):
-        return _refusal(2)
-    if digest_oid not in _DIGEST_OIDS:
-        return _refusal(0)
-    info = der.write(
-        der.SEQUENCE,
-        der.write_integer(1),
-        der.write_oid("1.3.6.1.4.1.13762.3"),
-        imprint.raw,
-        der.write_integer(serial),
-        der.write(der.GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode("ascii")),
-        b"" if nonce is None else der.write_integer(1) if wrong_nonce else nonce.raw,
-    )
-    token = _sign_cms(pki, info, with_certificate=wants_certificate)
-    return der.write(der.SEQUENCE, der.write(der.SEQUENCE, der.write_integer(0)), token)
+        asked = load_value(request, tsp.TimeStampReq, "request")
+        imprint = asked["message_imprint"]
+        algorithm = imprint["hash_algorithm"]["algorithm"].native
+        nonce = asked["nonce"].native
+        wants_certificate = bool(asked["cert_req"].native)
+        info: dict[str, object] = {
+            "version": "v1",
+            "policy": "1.3.6.1.4.1.13762.3",
+            "message_imprint": tsp.MessageImprint.load(imprint.dump()),
+            "serial_number": serial,
+            "gen_time": at,
+        }
+        _ = imprint["hashed_message"].native
+    except UNREADABLE:
+        return _refusal("bad_data_format")
+    if algorithm not in ("sha256", "sha384", "sha512"):
+        return _refusal("bad_alg")
+    if nonce is not None:
+        info["nonce"] = 1 if wrong_nonce else nonce
+    token = _sign_cms(pki, tsp.TSTInfo(info).dump(), with_certificate=wants_certificate)
+    reply: bytes = TimestampReply({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
+    return reply
 
 
-def _refusal(failure_bit: int) -> bytes:
-    bits = der.write(0x03, bytes((7 - failure_bit, 1 << (7 - failure_bit))))
-    return der.write(der.SEQUENCE, der.write(der.SEQUENCE, der.write_integer(2), bits))
+def _refusal(reason: str) -> bytes:
+    refusal: bytes = TimestampReply({"status": {"status": "rejection", "fail_info": {reason}}}).dump()
+    return refusal
 
 
-def _sign_cms(pki: DevPki, content: bytes, *, with_certificate: bool) -> bytes:
+def _sign_cms(pki: DevPki, content: bytes, *, with_certificate: bool) -> cms.ContentInfo:
     certificate, key = pki.tsa_certificate, pki.key_of("tsa")
     digest = DigestAlgorithm.SHA512
-    sha512 = der.write(der.SEQUENCE, der.write_oid("2.16.840.1.101.3.4.2.3"))
-    certificate_digest = der.write(
-        der.SEQUENCE,
-        der.write(der.SEQUENCE, der.write_oid("2.16.840.1.101.3.4.2.3")),
-        der.write(der.OCTET_STRING, digest.digest(der_of(certificate))),
+    encoded = asn1_x509.Certificate.load(der_of(certificate))
+    sha512 = {"algorithm": "sha512"}
+    named = {"hash_algorithm": sha512, "cert_hash": digest.digest(der_of(certificate))}
+    attributes = cms.CMSAttributes(
+        [
+            cms.CMSAttribute({"type": "content_type", "values": ["tst_info"]}),
+            cms.CMSAttribute({"type": "message_digest", "values": [digest.digest(content)]}),
+            cms.CMSAttribute({"type": "signing_certificate_v2", "values": [{"certs": [named]}]}),
+        ]
     )
-    signing_certificate = der.write(der.SEQUENCE, der.write(der.SEQUENCE, certificate_digest))
-    attributes = b"".join(
-        sorted(
-            (
-                _attribute("1.2.840.113549.1.9.3", der.write_oid("1.2.840.113549.1.9.16.1.4")),
-                _attribute("1.2.840.113549.1.9.4", der.write(der.OCTET_STRING, digest.digest(content))),
-                _attribute("1.2.840.113549.1.9.16.2.47", signing_certificate),
-            )
-        )
-    )
-    to_sign = der.write(der.SET, attributes)
     if isinstance(key, rsa.RSAPrivateKey):
-        signature = key.sign(to_sign, padding.PKCS1v15(), hashes.SHA512())
-        algorithm = der.write(der.SEQUENCE, der.write_oid("1.2.840.113549.1.1.13"), b"\x05\x00")
+        signature = key.sign(attributes.dump(), padding.PKCS1v15(), hashes.SHA512())
+        algorithm = {"algorithm": "sha512_rsa", "parameters": core.Null()}
     else:
-        signature = key.sign(to_sign, ec.ECDSA(hashes.SHA512()))
-        algorithm = der.write(der.SEQUENCE, der.write_oid("1.2.840.10045.4.3.4"))
-    signer_info = der.write(
-        der.SEQUENCE,
-        der.write_integer(1),
-        der.write(
-            der.SEQUENCE, certificate.issuer.public_bytes(), der.write_integer(certificate.serial_number)
-        ),
-        sha512,
-        der.write(0xA0, attributes),
-        algorithm,
-        der.write(der.OCTET_STRING, signature),
+        signature = key.sign(attributes.dump(), ec.ECDSA(hashes.SHA512()))
+        algorithm = {"algorithm": "sha512_ecdsa"}
+    signer = cms.SignerInfo(
+        {
+            "version": "v1",
+            "sid": cms.SignerIdentifier(
+                "issuer_and_serial_number",
+                {"issuer": encoded.issuer, "serial_number": encoded.serial_number},
+            ),
+            "digest_algorithm": sha512,
+            "signed_attrs": attributes,
+            "signature_algorithm": algorithm,
+            "signature": signature,
+        }
     )
-    signed_data = der.write(
-        der.SEQUENCE,
-        der.write_integer(3),
-        der.write(der.SET, sha512),
-        der.write(
-            der.SEQUENCE,
-            der.write_oid("1.2.840.113549.1.9.16.1.4"),
-            der.write(0xA0, der.write(der.OCTET_STRING, content)),
-        ),
-        der.write(0xA0, der_of(certificate)) if with_certificate else b"",
-        der.write(der.SET, signer_info),
+    return cms.ContentInfo(
+        {
+            "content_type": "signed_data",
+            "content": _signed_data(content, signer, [encoded] if with_certificate else []),
+        }
     )
-    return der.write(der.SEQUENCE, der.write_oid("1.2.840.113549.1.7.2"), der.write(0xA0, signed_data))
 
 
-def _attribute(oid: str, value: bytes) -> bytes:
-    return der.write(der.SEQUENCE, der.write_oid(oid), der.write(der.SET, value))
+def _signed_data(
+    content: bytes, signer: cms.SignerInfo, certificates: list[asn1_x509.Certificate]
+) -> cms.SignedData:
+    fields: dict[str, object] = {
+        "version": "v3",
+        "digest_algorithms": [{"algorithm": "sha512"}],
+        "encap_content_info": {"content_type": "tst_info", "content": core.ParsableOctetString(content)},
+        "signer_infos": [signer],
+    }
+    if certificates:
+        fields["certificates"] = [cms.CertificateChoices("certificate", c) for c in certificates]
+    return cms.SignedData(fields)

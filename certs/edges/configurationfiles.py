@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from certs.configuration import TrustedConfiguration
 from schemas.faults import Kind, NotTrusted
 from schemas.globalconf.parts import FILE_NAMES, SHARED_ID
+from schemas.zipwriting import render_zip
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 _LARGEST = 64 * 1024 * 1024
+# The files have no time of their own; the same configuration gives the same zip.
+_MOMENT = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def read_configuration_files(folder: Path) -> dict[str, bytes]:
@@ -40,13 +41,10 @@ def load_configuration_folder(
 
 def render_verificationconf(configuration: TrustedConfiguration) -> bytes:
     """The zip that verifiers of signed containers need: shared parameters of every instance at hand."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, loaded in configuration.instances.items():
-            base = f"verificationconf/{name}/{FILE_NAMES[SHARED_ID]}"
-            archive.writestr(base, loaded.shared.raw)
-            archive.writestr(
-                f"{base}.metadata", f'{{"configurationVersion":"{loaded.shared.version}"}}'.encode()
-            )
-        archive.writestr("verificationconf/instance-identifier", configuration.instance)
-    return out.getvalue()
+    entries: list[tuple[str, bytes]] = []
+    for name, loaded in configuration.instances.items():
+        base = f"verificationconf/{name}/{FILE_NAMES[SHARED_ID]}"
+        version = f'{{"configurationVersion":"{loaded.shared.version}"}}'
+        entries += [(base, loaded.shared.raw), (f"{base}.metadata", version.encode())]
+    entries.append(("verificationconf/instance-identifier", configuration.instance.encode()))
+    return render_zip(entries, _MOMENT, deflate=True)

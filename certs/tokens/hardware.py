@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pkcs11
+from asn1crypto import algos, core, keys
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -25,7 +26,6 @@ from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, ObjectClass, 
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
-from certs import der
 from certs.tokens.port import KeyId
 from schemas.faults import Kind, TokenFailed
 
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from certs.algorithms import SignatureAlgorithm
 
 _CURVES = {"ec-p256": "1.2.840.10045.3.1.7", "ec-p384": "1.3.132.0.34"}
-_DIGEST_OIDS = {
-    "sha256": "2.16.840.1.101.3.4.2.1",
-    "sha384": "2.16.840.1.101.3.4.2.2",
-    "sha512": "2.16.840.1.101.3.4.2.3",
-}
 _PSS = {
     "sha256": (Mechanism.SHA256, pkcs11.MGF.SHA256, 32),
     "sha384": (Mechanism.SHA384, pkcs11.MGF.SHA384, 48),
@@ -224,12 +219,9 @@ class HardToken:
                     digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=_PSS[name]
                 )
                 return signature
-            info = der.write(
-                der.SEQUENCE,
-                der.write(der.SEQUENCE, der.write_oid(_DIGEST_OIDS[name]), b"\x05\x00"),
-                der.write(der.OCTET_STRING, digest),
-            )
-            padded: bytes = key.sign(info, mechanism=Mechanism.RSA_PKCS)
+            named = {"algorithm": name, "parameters": core.Null()}
+            info = algos.DigestInfo({"digest_algorithm": named, "digest": digest})
+            padded: bytes = key.sign(info.dump(), mechanism=Mechanism.RSA_PKCS)
             return padded
 
     def close(self) -> None:
@@ -267,8 +259,8 @@ _PRIVATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 
 def _rsa_info(pkcs1: bytes) -> bytes:
     """A SubjectPublicKeyInfo around a PKCS#1 public key."""
-    algorithm = der.write(der.SEQUENCE, der.write_oid("1.2.840.113549.1.1.1"), b"\x05\x00")
-    return der.write(der.SEQUENCE, algorithm, der.write(0x03, b"\x00" + pkcs1))
+    info: bytes = keys.PublicKeyInfo.wrap(keys.RSAPublicKey.load(pkcs1), "rsa").dump()
+    return info
 
 
 def _kind(public: bytes) -> str:

@@ -28,17 +28,21 @@ from schemas.faults import BadMessage, Fault, Kind, NotProved, Step, step
 from schemas.identifiers import ClientId, ServiceId, parse_client_element, parse_identifier
 from schemas.message import digest_of
 from schemas.safexml import parse_xml
+from schemas.zipreading import open_zip
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
     from schemas.asic.withheld import Withheld
+    from schemas.zipreading import Zip
 
 SIGNATURES_URI = "/META-INF/signatures.xml"
 _XROAD = "{http://x-road.eu/xsd/xroad.xsd}"
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _REST_MESSAGE = re.compile(rb"(?:[A-Z]{3,7}\r\n/r1/|[1-9][0-9]{2}\r\n)")
+_CONTAINER = re.compile(r"[^/]+\.asice")
 _OLD_STAMPS = timestamps.TimestampPolicy(check_purpose=False)
 
 
@@ -90,16 +94,62 @@ class Verdict:
 def verify_container(
     source: IO[bytes], configuration: TrustedConfiguration, *, at: datetime | None = None
 ) -> Verdict:
-    """The verdict on one container; ``at`` stands in for the timestamp's time. Never raises `Fault`."""
+    """The verdict on one container; ``at`` stands in for the timestamp's time. Raises OSError and MemoryError alone.
+
+    What no check foresaw is no proof either: the step at which it happened is invalid.
+    """
     verdict = Verdict()
     try:
         _verify(source, configuration, at, verdict)
     except Fault as fault:
-        number = verdict.steps[-1].number + 1 if verdict.steps else 1
-        verdict.steps.append(
-            VerdictStep(number, _TITLES[number], StepOutcome.INVALID, fault.detail, fault.code)
+        _failed(verdict, fault.detail, fault.code)
+    except (OSError, MemoryError):
+        raise
+    except Exception as err:  # a verdict is due on any bytes
+        _failed(
+            verdict,
+            f"it cannot be judged ({type(err).__name__}: {str(err)[:200]})",
+            Kind.INTERNAL_ERROR.value,
         )
     return verdict
+
+
+def verify_file(
+    source: IO[bytes], configuration: TrustedConfiguration, *, at: datetime | None = None
+) -> Iterator[tuple[str | None, Verdict]]:
+    """The verdicts on a file: of each container of a zip as ``GET /asic`` gives it, by name, or on the one it is (None).
+
+    Raises OSError and MemoryError alone.
+    """
+    bundle = _bundle(source)
+    if bundle is None:
+        source.seek(0)
+        yield None, verify_container(source, configuration, at=at)
+        return
+    for name in bundle.names:
+        try:
+            container = bundle.open(name)
+        except Fault as fault:
+            verdict = Verdict()
+            _failed(verdict, fault.detail, fault.code)
+            yield name, verdict
+            continue
+        with container:
+            yield name, verify_container(container, configuration, at=at)
+
+
+def _bundle(source: IO[bytes]) -> Zip | None:
+    """The zip of containers that a file is; None: it is none, and perhaps a container."""
+    try:
+        found = open_zip(source)
+    except Fault:
+        return None
+    return found if found.names and all(_CONTAINER.fullmatch(n) for n in found.names) else None
+
+
+def _failed(verdict: Verdict, detail: str, code: str) -> None:
+    number = verdict.steps[-1].number + 1 if verdict.steps else 1
+    verdict.steps.append(VerdictStep(number, _TITLES[number], StepOutcome.INVALID, detail, code))
 
 
 _TITLES = {
@@ -123,7 +173,9 @@ def _verify(
     document = xades.parse_signature_document(container.signature)
     if container.timestamp is None and not document.timestamps:
         raise BadMessage(Kind.ASIC_TIMESTAMP_NOT_FOUND, "the container has no timestamp")
-    passed(1, f"complete, with {len(container.attachments)} bodies")
+    said = "".join(f"; {remark}" for remark in container.remarks)
+    looks = StepOutcome.WARNING if said else StepOutcome.VALID
+    passed(1, f"complete, with {len(container.attachments)} bodies{said}", looks)
 
     withheld = verdict.withheld = container.withheld
     if withheld is None:
@@ -144,9 +196,9 @@ def _verify(
     verdict.timestamp = stamp.at
     passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {stamp.authority.subject.rfc4514_string()}")
 
-    stray = _check_coverage(container, document)
     moment = at or stamp.at
     proved = verifying.verify_document(document, signer, configuration, moment, verifying.FOREIGN_EVIDENCE)
+    stray = _check_coverage(container, document)
     verdict.signer = proved.member
     by = f"by {proved.member.path()} ({proved.certificate.subject.rfc4514_string()})"
     passed(5, f"{by}; {stray}" if stray else by, StepOutcome.WARNING if stray else StepOutcome.VALID)

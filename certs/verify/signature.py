@@ -1,17 +1,18 @@
 """Verifying a message's signature: who signed, and that every part is covered. Strict where X-Road is lax.
 
-The steps of `verify_message_signature`, in X-Road's order with ours in between:
+The steps of `verify_message_signature`. Coverage comes last, for it reads what else came (a hash chain), and nothing of that
+is worth reading before somebody known has signed:
 
 1. The document is well formed, its algorithms are accepted, no Id is double.
-2. It covers the message: a reference to ``/message.xml`` and to every other part, or one to the hash chain result from
+2. The certificate is for signing (nonRepudiation) and is the one the signed properties name by digest.
+3. Its subject, read by its CA's profile, is the member expected.
+4. The signature value and the reference to the signed properties hold.
+5. The path leads to an approved CA, and an OCSP response in the document says the certificate was good.
+6. It covers the message: a reference to ``/message.xml`` and to every other part, or one to the hash chain result from
    which the chain leads to every part, each in its place. A chain that came but is not referenced is refused.
-3. The certificate is for signing (nonRepudiation) and is the one the signed properties name by digest.
-4. Its subject, read by its CA's profile, is the member expected.
-5. The signature value and all references hold.
-6. The path leads to an approved CA, and an OCSP response in the document says the certificate was good.
 
-A document already proved is remembered by its bytes (a batch has one for many messages); step 2 is done for each message.
-What steps 3, 4 and 6 say of a certificate with its OCSP responses is remembered for exactly these bytes under exactly this
+A document already proved is remembered by its bytes (a batch has one for many messages); step 6 is done for each message.
+What steps 2, 3 and 5 say of a certificate with its OCSP responses is remembered for exactly these bytes under exactly this
 configuration. Both for a minute at the most, and never beyond what certificates and OCSP responses allow.
 
 Spec: PR-SIGDOC; PR-MESSTRANSP 5; X-Road 7.8's SignatureVerifier.
@@ -121,11 +122,11 @@ def verify_message_signature(
         _check_member(signer.member, expected_member)
         return signer
     document = xades.parse_signature_document(signature)  # 1
-    check_coverage(document, hash_chain_result, hash_chain, parts, policy)  # 2
-    signer = verify_document(document, expected_member, configuration, at, policy)  # 3-6
+    signer = verify_document(document, expected_member, configuration, at, policy)  # 2-5
     if len(_proved) >= _REMEMBERED:
         _proved.clear()
     _proved[key] = (document, signer)
+    check_coverage(document, hash_chain_result, hash_chain, parts, policy)  # 6
     return signer
 
 
@@ -136,7 +137,7 @@ def verify_document(
     at: datetime,
     policy: VerifyingPolicy = TRAFFIC,
 ) -> VerifiedSigner:
-    """Steps 3 to 6: who signed the document. What it covers is another question (`check_coverage`)."""
+    """Steps 2 to 5: who signed the document. What it covers is another question (`check_coverage`)."""
     instance = expected_member.instance
     key = (
         document.certificate,
@@ -152,13 +153,13 @@ def verify_document(
         _check_member(known.member, expected_member)
         check_signature_value(document, known.certificate)
         return VerifiedSigner(known.member, known.certificate, known.ocsp, document.signing_time, known.until)
-    certificate = parse_certificate(document.certificate)  # 3
+    certificate = parse_certificate(document.certificate)  # 2
     chains.check_kind(certificate, chains.LeafKind.SIGNING)
     _check_named_certificate(document, policy)
-    member = configuration.member_of_signing_certificate(certificate, instance)  # 4
+    member = configuration.member_of_signing_certificate(certificate, instance)  # 3
     _check_member(member, expected_member)
-    check_signature_value(document, certificate)  # 5
-    status, until = _check_path(document, certificate, instance, configuration, at, policy)  # 6
+    check_signature_value(document, certificate)  # 4
+    status, until = _check_path(document, certificate, instance, configuration, at, policy)  # 5
     if len(_signers) >= _REMEMBERED_SIGNERS:
         _signers.clear()
     _signers[key] = _ProvedSigner(member, certificate, status, at, until)
@@ -174,7 +175,7 @@ def check_coverage(
     *,
     resolve: Callable[[str], bytes | None] | None = None,
 ) -> None:
-    """Step 2: every part is covered, and by exactly one way."""
+    """Step 6: every part is covered, and by exactly one way."""
     by_chain = document.reference(xades.HASH_CHAIN_RESULT_URI)
     if by_chain is None:
         if hash_chain_result is not None or hash_chain is not None:
@@ -258,7 +259,7 @@ def _check_member(member: ClientId, expected: ClientId) -> None:
 
 
 def check_signature_value(document: xades.SignatureDocument, certificate: x509.Certificate) -> None:
-    """Step 5: the key made the value over SignedInfo, and SignedInfo has the digest of the signed properties."""
+    """Step 4: the key made the value over SignedInfo, and SignedInfo has the digest of the signed properties."""
     algorithm = SignatureAlgorithm.from_uri(document.algorithm_uri)
     properties = document.reference(f"#{document.signed_properties_id}")
     if properties is None or properties.type != xades.SIGNED_PROPERTIES_TYPE:

@@ -10,35 +10,41 @@ Spec: RFC 3161, RFC 5652, RFC 5816; X-Road 7.8's TimestampVerifier.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
 
+from asn1crypto import algos, cms, core, tsp
+from asn1crypto import x509 as asn1_x509
+from asn1crypto.parser import emit
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs import der
 from certs.algorithms import DigestAlgorithm
 from certs.certificates import der_of
+from certs.der import UNREADABLE, load_value, said
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _TST_INFO = "1.2.840.113549.1.9.16.1.4"
 _CONTENT_TYPE = "1.2.840.113549.1.9.3"
 _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 _RSA_PSS = "1.2.840.113549.1.1.10"
-_DIGEST_OIDS = {
-    DigestAlgorithm.SHA1: "1.3.14.3.2.26",
-    DigestAlgorithm.SHA256: "2.16.840.1.101.3.4.2.1",
-    DigestAlgorithm.SHA384: "2.16.840.1.101.3.4.2.2",
-    DigestAlgorithm.SHA512: "2.16.840.1.101.3.4.2.3",
-}
-_BY_OID = {oid: algorithm for algorithm, oid in _DIGEST_OIDS.items()}
-_CERTIFICATES = 0xA0
+_BY_NAME = {algorithm.short: algorithm for algorithm in DigestAlgorithm}
+_GRANTED = ("granted", "granted_with_mods")
+
+
+class TimestampReply(core.Sequence):  # type: ignore[misc]  the library has no types
+    """TimeStampResp of RFC 3161 2.4.2; the library's own wants a token in refusals too."""
+
+    _fields: ClassVar = [
+        ("status", tsp.PKIStatusInfo),
+        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,8 @@ class _TimestampSigner:
     serial: int
     key_identifier: bytes | None
     digest_algorithm: DigestAlgorithm
-    attributes: der.Value | None
+    attributes: bytes | None
+    signed: Mapping[str, core.Asn1Value]
     signature_oid: str
     signature: bytes
 
@@ -74,6 +81,7 @@ class _Token:
     content: bytes
     imprint_algorithm: DigestAlgorithm
     imprint: bytes
+    nonce: int | None
     at: datetime
     signer: _TimestampSigner
 
@@ -86,15 +94,18 @@ def build_request(
     want_certificate: bool = False,
 ) -> bytes:
     """The request (DER) for a timestamp over a digest. A nonce and the certificate are asked for only when said."""
-    imprint = der.write(
-        der.SEQUENCE,
-        der.write(der.SEQUENCE, der.write_oid(_DIGEST_OIDS[algorithm]), b"\x05\x00"),
-        der.write(der.OCTET_STRING, digest),
-    )
-    extras = (b"" if nonce is None else der.write_integer(nonce)) + (
-        b"\x01\x01\xff" if want_certificate else b""
-    )
-    return der.write(der.SEQUENCE, der.write_integer(1), imprint, extras)
+    fields: dict[str, object] = {
+        "version": "v1",
+        "message_imprint": {
+            "hash_algorithm": {"algorithm": algorithm.short, "parameters": core.Null()},
+            "hashed_message": digest,
+        },
+        "cert_req": want_certificate,
+    }
+    if nonce is not None:
+        fields["nonce"] = nonce
+    request: bytes = tsp.TimeStampReq(fields).dump()
+    return request
 
 
 def check_reply(
@@ -106,13 +117,15 @@ def check_reply(
 ) -> tuple[bytes, Timestamp]:
     """The token of a granted reply, with the authority's certificate in it, and what it proves. Raises `NotProved`."""
     try:
-        status, *rest = der.read_one(reply, der.SEQUENCE, "timestamp reply").children()
-        code = int.from_bytes(status.children()[0].expect(der.INTEGER, "status").content, "big")
-    except (ValueError, IndexError) as err:
-        raise _failed(f"the timestamping authority's reply cannot be read: {err}") from err
-    if code not in (0, 1) or not rest:
-        raise _failed(f"the timestamping authority refused with status {code}")
-    token = rest[0].raw
+        read = load_value(reply, TimestampReply, "reply")
+        status = read["status"]["status"].native
+        if len(read.children) > len(TimestampReply._fields):
+            raise ValueError("something follows the token")
+        token: bytes = read["time_stamp_token"].dump() if status in _GRANTED else b""
+    except UNREADABLE as err:
+        raise _failed(f"the timestamping authority's reply cannot be read: {said(err)}") from err
+    if not token:
+        raise _failed(f"the timestamping authority refused with status {str(status)[:40]}")
     stamp = check_token(token, digest, authorities, algorithm, policy)
     return add_certificate(token, stamp.authority), stamp
 
@@ -150,14 +163,7 @@ def check_token(
 
 def check_nonce(token: bytes, nonce: int) -> None:
     """Refuse a token that answers another request than the one with this nonce. Raises `NotProved`."""
-    try:
-        info = der.read_one(_parse(token).content, der.SEQUENCE, "TSTInfo").children()
-    except ValueError as err:
-        raise NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {err}") from err
-    came = next(
-        (int.from_bytes(v.content, "big", signed=True) for v in info[5:] if v.tag == der.INTEGER), None
-    )
-    if came != nonce:
+    if _parse(token).nonce != nonce:
         raise _failed("the timestamp carries another nonce than was sent: it answers another request")
 
 
@@ -167,83 +173,85 @@ def imprint_algorithm_of(token: bytes) -> DigestAlgorithm:
 
 
 def add_certificate(token: bytes, certificate: x509.Certificate) -> bytes:
-    """The token with a certificate among its certificates; nothing that is signed changes."""
-    content_type, wrapped = der.read_one(token, der.SEQUENCE, "token").children()
-    signed_data = der.read_one(wrapped.content, der.SEQUENCE, "signed data").children()
+    """A proved token with a certificate among its certificates; nothing that is signed changes. Raises `NotProved`."""
     encoded = der_of(certificate)
-    head, tail = signed_data[:3], signed_data[3:]
-    present = tail[0].content if tail and tail[0].tag == _CERTIFICATES else b""
-    if encoded in present:
-        return token
-    if present or (tail and tail[0].tag == _CERTIFICATES):
-        tail = tail[1:]
-    rebuilt = der.write(
-        der.SEQUENCE,
-        *(v.raw for v in head),
-        der.write(_CERTIFICATES, present, encoded),
-        *(v.raw for v in tail),
-    )
-    return der.write(der.SEQUENCE, content_type.raw, der.write(0xA0, rebuilt))
+    try:
+        read = load_value(token, cms.ContentInfo, "token")
+        present = read["content"]["certificates"]
+        if any(c.dump() == encoded for c in present):
+            return token
+        added = cms.CertificateChoices("certificate", asn1_x509.Certificate.load(encoded))
+        read["content"]["certificates"] = cms.CertificateSet([*present, added])
+        whole: bytes = read.dump()
+    except UNREADABLE as err:
+        raise _unreadable(err) from err
+    return whole
 
 
 def _parse(token: bytes) -> _Token:
     try:
         return _parse_token(token)
-    except (ValueError, IndexError, KeyError) as err:
-        raise NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {err}") from err
+    except UNREADABLE as err:
+        raise _unreadable(err) from err
 
 
 def _parse_token(token: bytes) -> _Token:
-    content_type, wrapped = der.read_one(token, der.SEQUENCE, "token").children()
-    if der.read_oid(content_type) != _SIGNED_DATA:
+    read = load_value(token, cms.ContentInfo, "token")
+    if read["content_type"].dotted != _SIGNED_DATA:
         raise ValueError("it is no CMS SignedData")
-    signed_data = der.read_one(wrapped.content, der.SEQUENCE, "signed data").children()
-    inner_type, inner = signed_data[2].children()
-    if der.read_oid(inner_type) != _TST_INFO:
+    signed = read["content"]
+    if signed["encap_content_info"]["content_type"].dotted != _TST_INFO:
         raise ValueError("its content is no TSTInfo")
-    content = der.read_one(inner.content, der.OCTET_STRING, "content").content
-    signers = signed_data[-1].expect(der.SET, "signer infos").children()
+    content = bytes(signed["encap_content_info"]["content"])
+    info = load_value(content, tsp.TSTInfo, "TSTInfo")
+    signers = list(signed["signer_infos"])
     if len(signers) != 1:
         raise ValueError(f"it has {len(signers)} signers; one was expected")
-    info = der.read_one(content, der.SEQUENCE, "TSTInfo").children()
-    imprint = info[2].children()
+    imprint = info["message_imprint"]
     return _Token(
         content=content,
-        imprint_algorithm=_BY_OID[der.read_oid(imprint[0].children()[0])],
-        imprint=imprint[1].expect(der.OCTET_STRING, "imprint").content,
-        at=_time(info[4].expect(der.GENERALIZED_TIME, "genTime").content),
+        imprint_algorithm=_digest_algorithm(imprint["hash_algorithm"]),
+        imprint=imprint["hashed_message"].native,
+        nonce=info["nonce"].native,
+        at=_time(info["gen_time"]),
         signer=_signer(signers[0]),
     )
 
 
-def _signer(value: der.Value) -> _TimestampSigner:
-    fields = value.children()
-    sid, rest = fields[1], fields[3:]
+def _signer(read: cms.SignerInfo) -> _TimestampSigner:
+    sid = read["sid"]
     issuer, serial, key_identifier = b"", 0, None
-    if sid.tag == der.SEQUENCE:
-        name, number = sid.children()
-        issuer, serial = name.raw, int.from_bytes(number.content, "big", signed=True)
+    if sid.name == "issuer_and_serial_number":
+        issuer, serial = sid.chosen["issuer"].dump(), sid.chosen["serial_number"].native
     else:
-        key_identifier = sid.content
-    attributes = rest.pop(0) if rest and rest[0].tag == 0xA0 else None
+        key_identifier = sid.chosen.native
+    attributes = read["signed_attrs"]
+    has_attributes = not isinstance(attributes, core.Void)
     return _TimestampSigner(
         issuer=issuer,
         serial=serial,
         key_identifier=key_identifier,
-        digest_algorithm=_BY_OID[der.read_oid(fields[2].children()[0])],
-        attributes=attributes,
-        signature_oid=der.read_oid(rest[0].children()[0]),
-        signature=rest[1].expect(der.OCTET_STRING, "signature").content,
+        digest_algorithm=_digest_algorithm(read["digest_algorithm"]),
+        # Signed as a SET; in the token they have a tag of their own.
+        attributes=emit(0, 1, core.Set.tag, attributes.contents) if has_attributes else None,
+        signed={a["type"].dotted: a["values"][0] for a in attributes} if has_attributes else {},
+        signature_oid=read["signature_algorithm"]["algorithm"].dotted,
+        signature=read["signature"].native,
     )
 
 
-def _time(content: bytes) -> datetime:
-    text = content.decode("ascii")
-    if not text.endswith("Z"):
+def _digest_algorithm(read: algos.DigestAlgorithm) -> DigestAlgorithm:
+    name = read["algorithm"].native
+    if name not in _BY_NAME:
+        raise ValueError(f"the digest algorithm {str(name)[:80]} is not accepted")
+    return _BY_NAME[name]
+
+
+def _time(read: core.GeneralizedTime) -> datetime:
+    at = read.native
+    if not isinstance(at, datetime) or at.utcoffset() != timedelta() or not str(read).endswith("Z"):
         raise ValueError("genTime is not in UTC")
-    whole, _, fraction = text[:-1].partition(".")
-    at = datetime.strptime(whole, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    return at.replace(microsecond=int(fraction.ljust(6, "0")[:6])) if fraction else at
+    return at.astimezone(UTC)
 
 
 def _is_signer(token: _Token, certificate: x509.Certificate) -> bool:
@@ -274,7 +282,7 @@ def _check_signature(token: _Token, authority: x509.Certificate, policy: Timesta
     content = token.content
     if token.signer.attributes is not None:
         _check_attributes(token)
-        content = der.write(der.SET, token.signer.attributes.content)
+        content = token.signer.attributes
     key, digest = authority.public_key(), token.signer.digest_algorithm.hash
     try:
         if isinstance(key, rsa.RSAPublicKey):
@@ -291,19 +299,17 @@ def _check_signature(token: _Token, authority: x509.Certificate, policy: Timesta
 
 
 def _check_attributes(token: _Token) -> None:
-    if token.signer.attributes is None:
-        return
     try:
-        values = {
-            der.read_oid(attribute.children()[0]): attribute.children()[1].children()
-            for attribute in token.signer.attributes.children()
-        }
-        content_type = der.read_oid(values[_CONTENT_TYPE][0])
-        digest = values[_MESSAGE_DIGEST][0].expect(der.OCTET_STRING, "message digest").content
-    except (ValueError, IndexError, KeyError) as err:
-        raise _unverified(f"the timestamp's signed attributes cannot be read: {err}") from err
+        content_type = token.signer.signed[_CONTENT_TYPE].dotted
+        digest = token.signer.signed[_MESSAGE_DIGEST].native
+    except UNREADABLE as err:
+        raise _unverified(f"the timestamp's signed attributes cannot be read: {said(err)}") from err
     if content_type != _TST_INFO or digest != token.signer.digest_algorithm.digest(token.content):
         raise _unverified("the timestamp's signed attributes are of another content")
+
+
+def _unreadable(err: Exception) -> NotProved:
+    return NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {said(err)}")
 
 
 def _failed(detail: str) -> NotProved:

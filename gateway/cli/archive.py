@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from gateway.cli.log import SETTINGS, opened_keys
 from gateway.messagelog.archive import verify_archive
 from gateway.messagelog.sealedarchive import SUFFIX, is_sealed, open_archive, verify_sealed_archive
 from schemas.faults import Fault
+from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.progress import counted
 from serving.language import tr
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from certs.configuration import TrustedConfiguration
+
+_LONGEST = 2000
 
 
 @click.group()
@@ -73,8 +75,9 @@ def verify(
     for file in counted(files, tr("comprobando archivos", "verifying archives")):
         try:
             result = _check(file, expected, trusted, key)
-        except OSError as err:
-            click.echo(f"{file}: could not check: {err.strerror}", err=True)
+        except (OSError, MemoryError) as err:
+            reason = (err.strerror or str(err)) if isinstance(err, OSError) else "out of memory"
+            click.echo(f"{shown(str(file))}: could not check: {reason}", err=True)
             worst, expected = 2, None
             continue
         _show(result, as_json=as_json)
@@ -156,6 +159,11 @@ def _check(
         except Fault as fault:
             result.problem = f"{fault.detail} [{fault.code}]"
             return result
+        except (OSError, MemoryError):
+            raise
+        except Exception as err:  # a verdict is due on any bytes; what no check foresaw is no proof
+            result.problem = f"it cannot be judged ({type(err).__name__}: {str(err)[:200]})"
+            return result
     result.containers, result.last_digest = len(verdict.containers), verdict.last_digest
     result.erased = verdict.erased
     result.previous_file, result.is_linked = verdict.previous.file_name, expected is not None
@@ -175,17 +183,17 @@ def _show(result: _Result, *, as_json: bool) -> None:
             "link_checked": result.is_linked,
             "last_digest": result.last_digest,
         }
-        click.echo(json.dumps(values, ensure_ascii=False))
+        click.echo(shown_json(values))
         return
-    click.echo(f"{result.file}: {'VALID' if result.is_valid else 'INVALID'}")
+    click.echo(f"{shown(str(result.file))}: {'VALID' if result.is_valid else 'INVALID'}")
     if result.problem is not None:
-        click.echo(f"  {result.problem}")
+        click.echo(f"  {shown(result.problem, _LONGEST)}")
         return
     click.echo(f"  {result.containers} containers, last digest {result.last_digest}")
-    follows = result.previous_file or "nothing: it is the first of its group"
+    follows = shown(result.previous_file) or "nothing: it is the first of its group"
     said = "" if result.is_linked else " (by its own word; give --first or --previous to check)"
     click.echo(f"  follows {follows}{said}")
     for line in result.invalid:
-        click.echo(f"  INVALID container {line}")
+        click.echo(f"  INVALID container {shown(line, _LONGEST)}")
     for line in result.erased:
-        click.echo(f"  erased: {line}")
+        click.echo(f"  erased: {shown(line)}")

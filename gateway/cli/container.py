@@ -1,10 +1,10 @@
-"""``gateway container verify``: the auditor's command, offline. Exit 0 all valid, 1 any invalid, 2 could not check.
+"""``gateway container verify``: the auditor's command, offline, on containers and zips of them as ``GET /asic`` gives them.
+ Exit 0 all valid, 1 any invalid, 2 could not check.
 
 Exit 3: none invalid, but content is withheld (erased, not logged, left out), so only its digests are proved."""
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +14,14 @@ import click
 
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.profilefiles import load_profiles
-from certs.verify.container import StepOutcome, Verdict, verify_container
+from certs.verify.container import StepOutcome, Verdict, verify_file
 from schemas.faults import Fault
+from schemas.showing import shown, shown_json
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
 
+_LONGEST = 2000
 _MARKS = {StepOutcome.VALID: "ok", StepOutcome.INVALID: "FAILED", StepOutcome.WARNING: "note"}
 
 
@@ -59,15 +61,15 @@ def verify(
     for file in files:
         try:
             with file.open("rb") as source:
-                verdict = verify_container(source, trusted, at=at)
-        except OSError as err:
-            click.echo(f"{file}: could not check: {err.strerror}", err=True)
+                for name, verdict in verify_file(source, trusted, at=at):
+                    _show(file, name, verdict, as_json=as_json)
+                    if not verdict.is_proved:
+                        worst = worst or 1
+                    is_partial = is_partial or (verdict.is_proved and not verdict.is_valid)
+        except (OSError, MemoryError) as err:
+            reason = (err.strerror or str(err)) if isinstance(err, OSError) else "out of memory"
+            click.echo(f"{shown(str(file))}: could not check: {reason}", err=True)
             worst = 2
-            continue
-        _show(file, verdict, as_json=as_json)
-        if not verdict.is_proved:
-            worst = worst or 1
-        is_partial = is_partial or (verdict.is_proved and not verdict.is_valid)
     sys.exit(worst or (3 if is_partial else 0))
 
 
@@ -87,12 +89,13 @@ def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfigura
     return asyncio.run(download_configuration((anchor or Path()).read_bytes()))
 
 
-def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
+def _show(file: Path, name: str | None, verdict: Verdict, *, as_json: bool) -> None:
     if as_json:
         click.echo(
-            json.dumps(
+            shown_json(
                 {
                     "file": str(file),
+                    "container": name,
                     "valid": verdict.is_valid,
                     "proved": verdict.is_proved,
                     "withheld": None if verdict.withheld is None else verdict.withheld.says(),
@@ -111,14 +114,14 @@ def _show(file: Path, verdict: Verdict, *, as_json: bool) -> None:
                         for s in verdict.steps
                     ],
                 },
-                ensure_ascii=False,
             )
         )
         return
-    click.echo(f"{file}: {_word(verdict)}")
+    where = shown(str(file)) if name is None else f"{shown(str(file))}: {shown(name)}"
+    click.echo(f"{where}: {_word(verdict)}")
     for s in verdict.steps:
         click.echo(
-            f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {s.detail}"
+            f"  {s.number}. {s.title:<26} {_MARKS[s.outcome]:<7} {shown(s.detail, _LONGEST)}"
             + (f" [{s.code}]" if s.code else "")
         )
 

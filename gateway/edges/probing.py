@@ -6,7 +6,6 @@ server's own consumer side, so everything an exchange needs is tried: keys, proo
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from schemas import soap
 from schemas.faults import Fault
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ServiceId
+from schemas.safejson import load_json
 from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def probe_rest(channel: ManagementChannel, probe: Probe) -> Failed | None:
     if status == 200:
         return None
     try:
-        said = json.loads(body)
+        said = load_json(body)
         return Failed(str(said["type"]), str(said["message"]))
     except (ValueError, KeyError, TypeError):
         return Failed("network_error", f"HTTP {status} where 200 was expected")

@@ -14,14 +14,15 @@ import enum
 import hashlib
 import io
 import re
-import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 from certs.algorithms import DigestAlgorithm
-from schemas.asic.container import ZIP_ERRORS
 from schemas.faults import BadMessage, Fault, Kind, NotProved
+from schemas.showing import shown
+from schemas.zipreading import open_zip
+from schemas.zipwriting import ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from schemas.identifiers import ClientId
+    from schemas.zipreading import Zip
 
 LINKING_INFO = "linkinginfo"
 _CONTAINER_SUFFIX = ".asice"
-_LARGEST_LINKING_INFO = 64 * 1024 * 1024
-_CHUNK = 256 * 1024
+# A line of linking info, or a seal, has a name, a digest and little else; it is read for as many files as are there.
+_LONGEST_LINE = 1024
+_BUFFER = 64 * 1024
 _STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)
 _NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\\<>/:|*?"]')
 
@@ -157,7 +160,7 @@ class ArchiveWriter:
     def __init__(
         self, out: IO[bytes], previous: ArchiveLink, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
     ) -> None:
-        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
+        self._zip = ZipWriter(out)
         self._chain = ArchiveChain(previous, algorithm)
         self.size_bytes = 0
 
@@ -168,24 +171,30 @@ class ArchiveWriter:
 
     def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], None]) -> None:
         """Append a container; ``write`` is given the stream to write it to."""
-        with self._zip.open(entry_of(name, at), "w", force_zip64=True) as inner:
-            digesting = Digesting(inner, self._chain.algorithm)
-            with io.BufferedWriter(digesting, _CHUNK) as buffered:
-                write(buffered)
+        digesting = add_digested(self._zip, name, at, write, self._chain.algorithm)
         self.size_bytes += digesting.size
         self._chain.add(name, at, digesting.digest())
 
     def finish(self, group: str) -> ArchiveLink:
         """Write the linking info and close the zip; the link to this archive, with its file's name."""
-        self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
+        self._zip.add(LINKING_INFO, self._chain.render(), self._chain.end.astimezone(UTC), deflate=True)
         self._zip.close()
         return self._chain.link(group)
 
 
-def entry_of(name: str, at: datetime) -> zipfile.ZipInfo:
-    """An entry of an archive."""
-    at = at.astimezone(UTC)
-    return zipfile.ZipInfo(name, (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second))
+def add_digested(
+    out: ZipWriter, name: str, at: datetime, write: Callable[[IO[bytes]], None], algorithm: DigestAlgorithm
+) -> Digesting:
+    """Append a file to an archive; its size and digest."""
+    made: list[Digesting] = []
+
+    def digested(inner: IO[bytes]) -> None:
+        made.append(Digesting(inner, algorithm))
+        with io.BufferedWriter(made[-1], _BUFFER) as buffered:
+            write(buffered)
+
+    out.add_stream(name, digested, at.astimezone(UTC))
+    return made[-1]
 
 
 class Digesting(io.RawIOBase):
@@ -238,23 +247,12 @@ def verify_archive(
 
     Raises `BadMessage` (``malformed_hash_chain``) or `NotProved` (``invalid_hash_chain``).
     """
-    try:
-        with zipfile.ZipFile(source) as archive:
-            return _verify(archive, previous_digest, look)
-    except ZIP_ERRORS as err:
-        raise malformed(f"this is no archive of signed containers: {err}") from err
-
-
-def _verify(
-    archive: zipfile.ZipFile,
-    previous_digest: str | None,
-    look: Callable[[str, IO[bytes]], None] | None,
-) -> ArchiveVerdict:
-    names = archive.namelist()  # 1
+    archive = open_archive_zip(source)
+    names = archive.names  # 1
     containers = [n for n in names if n != LINKING_INFO]
-    strange = [n for n in containers if not n.endswith(_CONTAINER_SUFFIX)]
-    if strange or len(set(names)) != len(names):
-        raise malformed(f"an archive holds each container once and nothing else; {strange or 'a name'} came")
+    strange = [n for n in containers if "/" in n or not n.endswith(_CONTAINER_SUFFIX)]
+    if strange:
+        raise malformed(f"an archive holds containers and nothing else; {shown(strange[0], 80)!r} came")
     if LINKING_INFO not in names:
         raise malformed("the archive has no linking info")
     info = parse_linking_info(read_bounded(archive, LINKING_INFO))
@@ -268,6 +266,14 @@ def _verify(
                 look(name, container)
     digest = info.entries[-1][0].lower()
     return ArchiveVerdict(info.previous, digest, containers)
+
+
+def open_archive_zip(source: IO[bytes]) -> Zip:
+    """The zip that an archive is. Raises `BadMessage` (``malformed_hash_chain``)."""
+    try:
+        return open_zip(source)
+    except BadMessage as fault:
+        raise malformed(f"this is no archive of signed containers: {fault.detail}") from fault
 
 
 def check_previous(info: LinkingInfo, previous_digest: str | None) -> None:
@@ -292,24 +298,19 @@ def check_chain(info: LinkingInfo, names: Sequence[str], digest_of: Callable[[st
         digest = chain_digest(digest, digest_of(name), info.algorithm)
         if digest != said.lower():
             raise NotProved(
-                Kind.INVALID_HASH_CHAIN, f"the digest of {name} is not the one in the linking info"
+                Kind.INVALID_HASH_CHAIN, f"the digest of {shown(name)} is not the one in the linking info"
             )
 
 
-def read_bounded(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A small entry of an archive. Raises `BadMessage`."""
-    with archive.open(name) as entry:
-        content = entry.read(_LARGEST_LINKING_INFO + 1)
-    if len(content) > _LARGEST_LINKING_INFO:
-        raise malformed(f"{name} in the archive is larger than {_LARGEST_LINKING_INFO} bytes")
-    return content
+def read_bounded(archive: Zip, name: str) -> bytes:
+    """What an archive says of its files, bounded by how many they are. Raises `BadMessage`."""
+    return archive.read(name, _LONGEST_LINE * (len(archive.entries) + 1))
 
 
-def _digest_of(archive: zipfile.ZipFile, name: str, algorithm: DigestAlgorithm) -> bytes:
+def _digest_of(archive: Zip, name: str, algorithm: DigestAlgorithm) -> bytes:
     digest = hashlib.new(algorithm.short)
-    with archive.open(name) as entry:
-        while chunk := entry.read(_CHUNK):
-            digest.update(chunk)
+    for chunk in archive.chunks(name):
+        digest.update(chunk)
     return digest.digest()
 
 

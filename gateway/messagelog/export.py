@@ -10,8 +10,8 @@ Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
 from __future__ import annotations
 
 import asyncio
-import zipfile
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote_plus
 
@@ -21,6 +21,7 @@ from schemas.asic.manifest import MIMETYPE
 from schemas.asic.withheld import MESSAGE_URI, Order, Reason, Withheld, WithheldPart
 from schemas.faults import BadMessage, Kind, LogFailed
 from schemas.identifiers import ClientId
+from schemas.zipwriting import ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -154,16 +155,17 @@ def _order(order: ErasureOrder) -> Order:
 def _write(
     records: list[LogRecord], reader: LogReader, *, unique: bool, digests_only: bool
 ) -> SealedTemporary:
-    # The zip library is shown a file that cannot be gone back in: what it wrote is sealed already.
+    # A file that cannot be gone back in: what was written is sealed already.
     file = SealedTemporary()
     out: IO[bytes] = cast("IO[bytes]", file)
     if unique:
         write_record(out, records[0], reader, digests_only=digests_only)
     else:
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-            for record in records:
-                with archive.open(container_name(record), "w", force_zip64=True) as entry:
-                    write_record(entry, record, reader, digests_only=digests_only)
+        archive = ZipWriter(out)
+        for record in records:
+            write = partial(write_record, record=record, reader=reader, digests_only=digests_only)
+            archive.add_stream(container_name(record), write, record.at)
+        archive.close()
     return file
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.messagelog import rows
@@ -22,6 +23,7 @@ from gateway.messagelog.sealing import open_sealed
 from gateway.messagelog.spool import read_sealed
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.message import digest_of
+from schemas.zipwriting import Redrawn
 
 if TYPE_CHECKING:
     import sqlite3
@@ -121,14 +123,14 @@ class LogReader:
         return open_sealed(self._key(record), record.message, sealed_label(record.id, "message"))
 
     def open_body(self, record: LogRecord, attachment: LoggedAttachment) -> Iterable[bytes]:
-        """A body's chunks, as much of it as is in the log. Raises `LogFailed` as `open_message` does."""
+        """A body's chunks, as much of it as is in the log, to be drawn as often as wanted. Raises `LogFailed` as `open_message` does."""
         what = f"attachment {attachment.number}"
         if attachment.content is not None:
             return (open_sealed(self._key(record), attachment.content, sealed_label(record.id, what)),)
         if attachment.file_name is None or attachment.file_key is None:
             return ()
         key = open_sealed(self._key(record), attachment.file_key, sealed_label(record.id, f"key of {what}"))
-        return read_sealed(self._bodies / attachment.file_name, key)
+        return Redrawn(partial(read_sealed, self._bodies / attachment.file_name, key))
 
     def _key(self, record: LogRecord) -> bytes:
         if record.erasure is not None:

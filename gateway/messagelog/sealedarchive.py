@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
-import zipfile
+from datetime import UTC, datetime
+from functools import partial
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
@@ -28,29 +29,31 @@ from gateway.messagelog.archive import (
     ArchiveLink,
     ArchiveVerdict,
     Digesting,
+    add_digested,
     check_chain,
     check_previous,
-    entry_of,
     malformed,
+    open_archive_zip,
     parse_linking_info,
     read_bounded,
 )
 from gateway.messagelog.keytree import Destroyed
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES, StreamSealer, open_sealed, open_stream, seal
-from schemas.asic.container import ZIP_ERRORS
-from schemas.faults import Kind, NotProved
+from schemas.faults import BadMessage, Kind, NotProved
+from schemas.safejson import decode_json
+from schemas.zipwriting import Redrawn, ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from typing_extensions import Buffer
 
     from gateway.messagelog.archive import LinkingInfo
+    from schemas.zipreading import Zip
 
 SUFFIX = ".sealed"
 _SEALS = "seals.json"
-_CHUNK = 256 * 1024
+_BUFFER = 64 * 1024
 
 
 class ArchiveSeal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,7 +71,7 @@ class SealedArchiveWriter:
     def __init__(
         self, out: IO[bytes], previous: ArchiveLink, algorithm: DigestAlgorithm = DigestAlgorithm.SHA512
     ) -> None:
-        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
+        self._zip = ZipWriter(out)
         self._chain = ArchiveChain(previous, algorithm)
         self._seals: list[ArchiveSeal] = []
         self.size_bytes = 0
@@ -85,30 +88,33 @@ class SealedArchiveWriter:
 
         Without a key the record was erased, and ``write`` gives the same both ways.
         """
-        with self._zip.open(entry_of(name, at), "w", force_zip64=True) as inner:
-            bare = Digesting(inner, self._chain.algorithm)
-            with io.BufferedWriter(bare, _CHUNK) as buffered:
-                write(buffered, True)
+        algorithm = self._chain.algorithm
+        bare = add_digested(self._zip, name, at, lambda out: write(out, True), algorithm)
         digest, sealed_key = bare.digest(), b""
         self.size_bytes += bare.size
         if record_key is not None:
             key = secrets.token_bytes(KEY_BYTES)
             sealed_key = seal(record_key, secrets.token_bytes(NONCE_BYTES), key, _label(record_id))
-            with self._zip.open(entry_of(name + SUFFIX, at), "w", force_zip64=True) as inner:
+            whole: list[Digesting] = []
+
+            def sealed(inner: IO[bytes]) -> None:
                 sealing = _Sealing(inner, key)
-                whole = Digesting(cast("IO[bytes]", sealing), self._chain.algorithm)
-                with io.BufferedWriter(whole, _CHUNK) as buffered:
+                whole.append(Digesting(cast("IO[bytes]", sealing), algorithm))
+                with io.BufferedWriter(whole[-1], _BUFFER) as buffered:
                     write(buffered, False)
                 sealing.finish()
-            digest = whole.digest()
-            self.size_bytes += whole.size
+
+            self._zip.add_stream(name + SUFFIX, sealed, at.astimezone(UTC))
+            digest = whole[-1].digest()
+            self.size_bytes += whole[-1].size
         self._seals.append(ArchiveSeal(container=name, record=record_id, digest=digest.hex(), key=sealed_key))
         self._chain.add(name, at, digest)
 
     def finish(self, group: str) -> ArchiveLink:
         """Write linking info and seals and close the zip; the link to this archive as X-Road would name it."""
-        self._zip.writestr(entry_of(LINKING_INFO, self._chain.end), self._chain.render())
-        self._zip.writestr(entry_of(_SEALS, self._chain.end), msgspec.json.encode(self._seals))
+        end = self._chain.end.astimezone(UTC)
+        self._zip.add(LINKING_INFO, self._chain.render(), end, deflate=True)
+        self._zip.add(_SEALS, msgspec.json.encode(self._seals), end, deflate=True)
         self._zip.close()
         return self._chain.link(group)
 
@@ -143,9 +149,8 @@ def _label(record_id: int) -> bytes:
 def is_sealed(source: IO[bytes]) -> bool:
     """Whether a file is a sealed archive."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            return _SEALS in archive.namelist()
-    except ZIP_ERRORS:
+        return _SEALS in open_archive_zip(source).entries
+    except BadMessage:
         return False
     finally:
         source.seek(0)
@@ -162,22 +167,19 @@ def verify_sealed_archive(
     Steps 1 to 4 are the same, on the digests of ``seals.json``. ``look`` is shown each container by its digests. 5. With the
     log's keys every sealed container opens to its digest, but those whose key is destroyed: the verdict names them.
     """
-    try:
-        with zipfile.ZipFile(source) as archive:
-            info, seals = _read(archive)
-            check_previous(info, previous_digest)
-            digests = {s.container: bytes.fromhex(s.digest) for s in seals}
-            check_chain(info, [s.container for s in seals], digests.__getitem__)
-            verdict = ArchiveVerdict(info.previous, info.entries[-1][0], [s.container for s in seals])
-            for found in seals:
-                if record_key is not None and _check_opens(archive, found, info, record_key):
-                    verdict.erased.append(found.container)
-                if look is not None:
-                    with archive.open(found.container) as container:
-                        look(found.container, container)
-            return verdict
-    except ZIP_ERRORS as err:
-        raise malformed(f"this is no sealed archive: {err}") from err
+    archive = open_archive_zip(source)
+    info, seals = _read(archive)
+    check_previous(info, previous_digest)
+    digests = {s.container: bytes.fromhex(s.digest) for s in seals}
+    check_chain(info, [s.container for s in seals], digests.__getitem__)
+    verdict = ArchiveVerdict(info.previous, info.entries[-1][0], [s.container for s in seals])
+    for found in seals:
+        if record_key is not None and _check_opens(archive, found, info, record_key):
+            verdict.erased.append(found.container)
+        if look is not None:
+            with archive.open(found.container) as container:
+                look(found.container, container)
+    return verdict
 
 
 def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], bytes]) -> list[str]:
@@ -186,28 +188,28 @@ def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], 
     Without any of those its linking info holds for every reader of X-Road's archives.
     """
     erased: list[str] = []
-    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as opened:
-        info, seals = _read(archive)
-        for found in seals:
-            moment = archive.getinfo(found.container).date_time
-            key = _container_key(found, record_key)
-            with opened.open(zipfile.ZipInfo(found.container, moment), "w", force_zip64=True) as entry:
-                for chunk in _chunks(archive, found, key):
-                    entry.write(chunk)
-            if key is None:
-                erased.append(found.container)
-        opened.writestr(archive.getinfo(LINKING_INFO), read_bounded(archive, LINKING_INFO))
-        del info
+    archive, opened = open_archive_zip(source), ZipWriter(out)
+    _, seals = _read(archive)
+    for found in seals:
+        key = _container_key(found, record_key)
+        moment = datetime(*archive.entries[found.container].date_time, tzinfo=UTC)
+        opened.add_chunks(found.container, Redrawn(partial(_chunks, archive, found, key)), moment)
+        if key is None:
+            erased.append(found.container)
+    said = archive.entries[LINKING_INFO]
+    moment = datetime(*said.date_time, tzinfo=UTC)
+    opened.add(LINKING_INFO, read_bounded(archive, LINKING_INFO), moment, deflate=True)
+    opened.close()
     return erased
 
 
-def _read(archive: zipfile.ZipFile) -> tuple[LinkingInfo, list[ArchiveSeal]]:
-    names = archive.namelist()
+def _read(archive: Zip) -> tuple[LinkingInfo, list[ArchiveSeal]]:
+    names = archive.names
     for needed in (LINKING_INFO, _SEALS):
         if needed not in names:
             raise malformed(f"the sealed archive has no {needed}")
     try:
-        seals = msgspec.json.decode(read_bounded(archive, _SEALS), type=list[ArchiveSeal])
+        seals = decode_json(read_bounded(archive, _SEALS), list[ArchiveSeal])
         for found in seals:
             bytes.fromhex(found.digest)
     except (msgspec.DecodeError, ValueError) as err:
@@ -227,18 +229,16 @@ def _container_key(found: ArchiveSeal, record_key: Callable[[int], bytes]) -> by
         return None
 
 
-def _chunks(archive: zipfile.ZipFile, found: ArchiveSeal, key: bytes | None) -> Iterator[bytes]:
+def _chunks(archive: Zip, found: ArchiveSeal, key: bytes | None) -> Iterator[bytes]:
     if key is None:
-        with archive.open(found.container) as bare:
-            while chunk := bare.read(_CHUNK):
-                yield chunk
+        yield from archive.chunks(found.container)
         return
     with archive.open(found.container + SUFFIX) as sealed:
         yield from open_stream(cast("BinaryIO", sealed), key)
 
 
 def _check_opens(
-    archive: zipfile.ZipFile, found: ArchiveSeal, info: LinkingInfo, record_key: Callable[[int], bytes]
+    archive: Zip, found: ArchiveSeal, info: LinkingInfo, record_key: Callable[[int], bytes]
 ) -> bool:
     """Compare a container with its digest; whether it was erased after it was archived."""
     key = _container_key(found, record_key)

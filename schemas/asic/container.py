@@ -1,7 +1,7 @@
 """The signed container (ASiC-E as X-Road writes it): message, signature, hash chains, timestamp, bodies in one zip.
 
-Reading is tolerant of layout (deflated ``mimetype``, any order) and strict about content: no entry twice, sizes bounded,
-each missing piece named by its own code. Bodies are given as SHA-512 digests, computed as they are read, never held whole.
+Reading is strict about the zip (`schemas.zipreading`) and tolerant of what X-Road writes in one (deflated ``mimetype``, any
+order, of which it remarks): each missing piece is named by its own code. Bodies are given as SHA-512 digests, computed as they are read, never held whole.
 
 Spec: ETSI TS 102 918; PR-SIGDOC 3; X-Road 7.8's asic-core.
 """
@@ -10,10 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import lzma
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote_plus
@@ -31,10 +27,15 @@ from schemas.asic.manifest import (
 from schemas.asic.withheld import MESSAGE_URI, Withheld, parse_withheld, render_withheld
 from schemas.faults import BadMessage, Kind
 from schemas.message import digest_of
+from schemas.showing import shown
+from schemas.zipreading import open_zip
+from schemas.zipwriting import ZipWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
+
+    from schemas.zipreading import Zip
 
 _MESSAGE = "message.xml"
 _SIGNATURE = "META-INF/signatures.xml"
@@ -46,23 +47,11 @@ _ASIC_MANIFEST = "META-INF/ASiCManifest.xml"
 _FILES = {_MESSAGE, _SIG_RESULT, _SIG_CHAIN, TIMESTAMPED, _TS_CHAIN}
 _WITHHELD = "META-INF/withheld.json"
 _META = {"mimetype", _SIGNATURE, _MANIFEST, _ASIC_MANIFEST, TIMESTAMP, _WITHHELD}
-# Everything the zip library raises over bytes that are no zip, or a broken one.
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-)
 _LARGEST_ENTRY = 16 * 1024 * 1024
-_CHUNK = 256 * 1024
 _BEGINNING = 4096
+# The message, its signature and what goes with them, and a thousand bodies.
+_MOST_ENTRIES = 1024
+_COMMENT = f"mimetype={MIMETYPE}".encode()
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -84,6 +73,8 @@ class Container:
     # How each attachment begins, as far as is needed to tell what it is.
     beginnings: Mapping[str, bytes] = field(default_factory=dict, compare=False)
     withheld: Withheld | None = None
+    # What is to be said of the container's layout.
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     def signed_parts(self) -> tuple[tuple[str, bytes], ...]:
         """URI and SHA-512 of what the signature must be over, the message first; of what is withheld, the digest that is said."""
@@ -99,25 +90,23 @@ class Container:
 def write_container(
     out: IO[bytes], container: Container, at: datetime, bodies: Iterable[tuple[str, Iterable[bytes]]] = ()
 ) -> None:
-    """Write a container; ``bodies`` are (name, chunks), streamed in order after the rest."""
-    moment = (max(at.year, 1980), at.month, at.day, at.hour, at.minute, at.second)
+    """Write a container; ``bodies`` are (name, chunks), in order after the rest; chunks are drawn twice where they are many."""
     named = list(bodies)
-    names = [name for name, _ in named]
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.comment = f"mimetype={MIMETYPE}".encode()
-        for name, content in _entries(container, names):
-            if content is not None:
-                archive.writestr(_info(name, moment), content)
-        for name, chunks in named:
-            with archive.open(_info(name, moment), "w", force_zip64=True) as entry:
-                for chunk in chunks:
-                    entry.write(chunk)
+    writer = ZipWriter(out)
+    for name, content in _entries(container, [name for name, _ in named]):
+        if content is not None:
+            # A signature is half of a small container and base64 throughout; the rest is not worth the time.
+            writer.add(name, content, at, deflate=name == _SIGNATURE)
+    for name, chunks in named:
+        writer.add_chunks(name, chunks, at)
+    writer.close(_COMMENT)
 
 
 def _number(uri: str) -> int:
     """An attachment's number, 0 for the message; what is neither comes last."""
-    digits = uri.removeprefix("/attachment")
-    return 0 if uri == MESSAGE_URI else int(digits) if digits.isdecimal() else 1 << 30
+    if uri == MESSAGE_URI:
+        return 0
+    return int(uri.removeprefix("/attachment")) if is_body(uri[1:]) else 1 << 30
 
 
 def render_container(container: Container, at: datetime, bodies: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -125,12 +114,6 @@ def render_container(container: Container, at: datetime, bodies: Iterable[tuple[
     out = io.BytesIO()
     write_container(out, container, at, [(name, (content,)) for name, content in bodies])
     return out.getvalue()
-
-
-def _info(name: str, moment: tuple[int, int, int, int, int, int]) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, moment)
-    info.compress_type = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
-    return info
 
 
 def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, bytes | None]]:
@@ -156,10 +139,12 @@ def _entries(container: Container, bodies: list[str]) -> Iterable[tuple[str, byt
 def read_container(source: IO[bytes]) -> Container:
     """Read a container. Raises `BadMessage`; what is not a zip reads as one without entries."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            return _read(archive)
-    except ZIP_ERRORS as err:
-        raise BadMessage(Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {err}") from err
+        archive = open_zip(source, most_entries=_MOST_ENTRIES)
+    except BadMessage as fault:
+        raise BadMessage(
+            Kind.ASIC_MIME_TYPE_NOT_FOUND, f"this is no signed container: {fault.detail}"
+        ) from fault
+    return _read(archive)
 
 
 def parse_container(data: bytes) -> Container:
@@ -167,21 +152,12 @@ def parse_container(data: bytes) -> Container:
     return read_container(io.BytesIO(data))
 
 
-def _read(archive: zipfile.ZipFile) -> Container:
-    names = [i.filename for i in archive.infolist() if not (i.is_dir() and i.file_size == 0)]
-    if len(set(names)) != len(names):
-        raise BadMessage(Kind.INVALID_MESSAGE, "the container has an entry twice")
+def _read(archive: Zip) -> Container:
+    names = archive.names
+    strange = [name for name in names if name not in _FILES | _META and not is_body(name)]
 
     def entry(name: str) -> bytes | None:
-        if name not in names:
-            return None
-        with archive.open(name) as file:
-            content = file.read(_LARGEST_ENTRY + 1)
-        if len(content) > _LARGEST_ENTRY:
-            raise BadMessage(
-                Kind.INVALID_MESSAGE, f"{name} in the container is larger than {_LARGEST_ENTRY} bytes"
-            )
-        return content
+        return archive.read(name, _LARGEST_ENTRY) if name in archive.entries else None
 
     def needed(name: str, kind: Kind) -> bytes:
         content = entry(name)
@@ -190,10 +166,13 @@ def _read(archive: zipfile.ZipFile) -> Container:
         return content
 
     mimetype = needed("mimetype", Kind.ASIC_MIME_TYPE_NOT_FOUND)
-    if mimetype.decode("utf-8", "replace").strip() != MIMETYPE:
+    if mimetype != MIMETYPE.encode():
         raise BadMessage(Kind.ASIC_INVALID_MIME_TYPE, f"the container's mimetype is {mimetype[:80]!r}")
+    if archive.comment not in (b"", _COMMENT):
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the container's comment is {archive.comment[:80]!r}")
     raw = entry(_WITHHELD)
     withheld = None if raw is None else parse_withheld(raw)
+    bodies = {name: _look(archive, name) for name in names if is_body(name)}
     has_no_message = withheld is not None and MESSAGE_URI in withheld.digests() and _MESSAGE not in names
     container = Container(
         message=b"" if has_no_message else needed(_MESSAGE, Kind.ASIC_MESSAGE_NOT_FOUND),
@@ -203,13 +182,15 @@ def _read(archive: zipfile.ZipFile) -> Container:
         ts_hash_chain_result=entry(TIMESTAMPED),
         ts_hash_chain=entry(_TS_CHAIN),
         timestamp=entry(TIMESTAMP),
-        attachments={name: _digest(archive, name) for name in names if is_body(name)},
-        beginnings={name: _beginning(archive, name) for name in names if is_body(name)},
+        attachments={name: digest for name, (digest, _) in bodies.items()},
+        beginnings={name: beginning for name, (_, beginning) in bodies.items()},
         withheld=withheld,
+        remarks=tuple(_remarks(archive)),
     )
-    strange = [name for name in names if name not in _FILES | _META and not is_body(name)]
     if strange:
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the container holds {strange[0]!r}, which nothing signs")
+        raise BadMessage(
+            Kind.INVALID_MESSAGE, f"the container holds {shown(strange[0], 80)!r}, which nothing signs"
+        )
     if (manifest := entry(_MANIFEST)) is not None:
         check_manifest(manifest, [name for name in names if name not in _META])
     if (covered := entry(_ASIC_MANIFEST)) is not None:
@@ -224,17 +205,22 @@ def _read(archive: zipfile.ZipFile) -> Container:
     return container
 
 
-def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as file:
-        return file.read(_BEGINNING)
+def _remarks(archive: Zip) -> Iterator[str]:
+    """What the standard asks of the layout and X-Road's own files do not always keep; it changes nothing that is proved."""
+    if archive.names[0] != "mimetype":
+        yield "mimetype is not the first entry"
+    if _MANIFEST not in archive.entries:
+        yield f"{_MANIFEST} is not there"
 
 
-def _digest(archive: zipfile.ZipFile, name: str) -> bytes:
-    digest = hashlib.sha512()
-    with archive.open(name) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()
+def _look(archive: Zip, name: str) -> tuple[bytes, bytes]:
+    """A body's SHA-512 digest and how it begins."""
+    digest, beginning = hashlib.sha512(), b""
+    for chunk in archive.chunks(name):
+        digest.update(chunk)
+        if len(beginning) < _BEGINNING:
+            beginning += chunk[: _BEGINNING - len(beginning)]
+    return digest.digest(), beginning
 
 
 def file_name(message_id: str, *, is_response: bool, record_id: int) -> str:

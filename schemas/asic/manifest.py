@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MIMETYPE = "application/vnd.etsi.asic-e+zip"
 TIMESTAMP = "META-INF/timestamp.tst"
 TIMESTAMPED = "ts-hashchainresult.xml"
+_BODY = re.compile(r"attachment[1-9][0-9]{0,5}")
 _TIMESTAMP_TYPE = "vnd.etsi.timestamp-token"
 _MANIFEST = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
 _ASIC = "http://uri.etsi.org/2918/v1.2.1#"
@@ -31,8 +33,8 @@ _SHA512 = "http://www.w3.org/2001/04/xmlenc#sha512"
 
 
 def is_body(name: str) -> bool:
-    """Whether an entry is a message body (``attachment1`` ...)."""
-    return name.startswith("attachment")
+    """Whether an entry is a message body (``attachment1`` to ``attachment999999``)."""
+    return _BODY.fullmatch(name) is not None
 
 
 def render_manifest(names: Iterable[str]) -> bytes:

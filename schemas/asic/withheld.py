@@ -19,6 +19,7 @@ import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId
+from schemas.safejson import decode_json
 
 MESSAGE_URI = "/message.xml"
 _FORMAT = "sacbe-withheld-1"
@@ -151,7 +152,7 @@ def render_withheld(withheld: Withheld) -> bytes:
 def parse_withheld(raw: bytes) -> Withheld:
     """Read the file. Raises `BadMessage`."""
     try:
-        stored = msgspec.json.decode(raw, type=_WithheldFile)
+        stored = decode_json(raw, _WithheldFile)
         client, provider = ClientId(*stored.client.split("/")), stored.service.split("/")[:3]
         if len(provider) != 3:
             raise ValueError(f"{stored.service!r} names no service")

@@ -118,8 +118,8 @@ def parse_signed_content(split: SplitDirectory) -> Directory:
     if expires is None:
         raise NotTrusted(Kind.GLOBAL_CONF_HEADER_FIELD_MISSING, "the directory has no Expire-date")
     version = _header(first[0], "version") or "2"
-    if not version.isdigit():
-        raise _malformed(f"the directory's Version is {version!r}, not a number")
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise _malformed(f"the directory's Version is {version[:20]!r}, not a number")
     return Directory(int(version), _time(expires), tuple(_part(*part) for part in rest))
 
 

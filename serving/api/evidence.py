@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import shutil
-import zipfile
 from typing import TYPE_CHECKING
 
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.profilefiles import load_profiles
 from certs.verify.container import Verdict, VerdictStep, verify_container
 from schemas.faults import Fault
+from schemas.zipreading import open_zip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["NoConfiguration", "Verdict", "VerdictStep", "save_configuration", "verify_upload"]
 
 MOST_CONFIGURATION_BYTES = 64 * 1024 * 1024
+_MOST_FILES = 10_000
 
 
 class NoConfiguration(ValueError):  # noqa: N818  said to a person
@@ -33,13 +34,16 @@ def save_configuration(content: bytes, folder: Path) -> None:
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
-        if sum(entry.file_size for entry in archive.infolist()) > MOST_CONFIGURATION_BYTES:
+        archive = open_zip(io.BytesIO(content), most_entries=_MOST_FILES)
+        if sum(entry.size_bytes for entry in archive.entries.values()) > MOST_CONFIGURATION_BYTES:
             raise NoConfiguration("the verification configuration is too large")
-        # extractall keeps every name below the folder.
-        archive.extractall(fresh)
-    except (zipfile.BadZipFile, OSError) as err:
-        raise NoConfiguration(f"the verification configuration cannot be read: {err}") from err
+        for name in archive.names:  # plain relative names, every one
+            path = fresh / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(archive.read(name, MOST_CONFIGURATION_BYTES))
+    except (Fault, OSError) as err:
+        reason = err.detail if isinstance(err, Fault) else err.strerror
+        raise NoConfiguration(f"the verification configuration cannot be read: {reason}") from err
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
 

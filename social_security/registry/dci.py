@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from schemas.safejson import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
 from social_security.domain.faults import DomainError
@@ -62,7 +63,7 @@ def add_dci(app: web.Application, services: RegistryServices) -> None:
 
 def _envelope(raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(raw)
+        value = load_json(raw)
     except ValueError:
         value = None
     if len(raw) > BODY_LIMIT or not isinstance(value, dict):

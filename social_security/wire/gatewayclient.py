@@ -5,7 +5,6 @@ Edge. What comes back is the other system's answer, or the gateway's own refusal
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from schemas.safejson import load_json
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of
@@ -117,7 +117,7 @@ class GatewayClient:
                 headers=headers,
                 json=None if body is None else dict(body),
             ) as answer:
-                value = json.loads(await answer.read() or b"{}")
+                value = load_json(await answer.read() or b"{}")
                 if isinstance(value, list):
                     return Heard(answer.status, {"filas": value})
                 return Heard(answer.status, value if isinstance(value, dict) else {})

@@ -10,12 +10,12 @@ Spec: the domain reference F22 (a file or API hand-over with acknowledgements); 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 
+from schemas.safejson import load_json
 from social_security.domain.eventchain import canonical
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def record_digest(record: Mapping[str, Any]) -> str:
 
 def _acknowledges(record: Mapping[str, Any], answer: bytes) -> bool:
     try:
-        value = json.loads(answer)
+        value = load_json(answer)
     except ValueError:
         return False
     return (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
+from schemas.safejson import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
 from social_security.domain.faults import DomainError, formal
@@ -219,7 +220,7 @@ async def _read_body(request: web.Request) -> dict[str, Any]:
     if request.method == "GET":
         return {}
     try:
-        value = json.loads(await request.read() or b"{}")
+        value = load_json(await request.read() or b"{}")
     except (ValueError, web.HTTPRequestEntityTooLarge):
         raise DomainError(
             "SS-100", "el cuerpo no es JSON de a lo más 1 MiB", "the body is not JSON of at most 1 MiB"

@@ -18,6 +18,7 @@ from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from schemas.safejson import load_json
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
 
@@ -101,7 +102,7 @@ def open_token(
             token, ECKey.import_key(dict(own_key)), algorithms=["ECDH-ES+A256KW", "A256GCM"]
         )
         plain = (inner.plaintext or b"").decode("ascii")
-        payload = json.loads(
+        payload = load_json(
             jws.deserialize_compact(plain, ECKey.import_key(dict(registry_key)), algorithms=["ES256"]).payload
         )
         claims = Claims(

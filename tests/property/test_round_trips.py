@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from certs import der
 from certs.algorithms import DigestAlgorithm
 from gateway.messagelog.archive import ArchiveLink, LinkingInfo, parse_linking_info, render_linking_info
 from schemas import hashchain, rest, xades
@@ -308,16 +307,3 @@ def test_linking_info(
 ) -> None:
     info = LinkingInfo(previous, algorithm, tuple(entries))
     assert parse_linking_info(render_linking_info(info)) == info
-
-
-@given(
-    st.integers(0, 30),
-    st.binary(max_size=300),
-    st.integers(0, 2**200),
-    st.lists(st.integers(0, 2**70), max_size=8),
-)
-def test_der(tag: int, content: bytes, number: int, arcs: list[int]) -> None:
-    assert der.read_one(der.write(tag, content), tag, "x").content == content
-    assert int.from_bytes(der.read_one(der.write_integer(number), der.INTEGER, "x").content, "big") == number
-    dotted = ".".join(map(str, (2, 5, *arcs)))
-    assert der.read_oid(der.read_one(der.write_oid(dotted), der.OID, "x")) == dotted

@@ -123,7 +123,13 @@ def resolve(document: dict[str, Any], reference: str) -> Any:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+        elif (
+            isinstance(value, list)
+            and name.isascii()
+            and name.isdigit()
+            and len(name) < 10
+            and int(name) < len(value)
+        ):
             value = value[int(name)]
         else:
             raise _broken(f"the reference {reference[:200]!r} points at nothing in the document")

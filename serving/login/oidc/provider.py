@@ -19,6 +19,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import msgspec
 
+from schemas.safejson import decode_json
 from serving.config.oidcsettings import check_url
 from serving.config.settings import BadSettings
 from serving.login.oidc.token import LoginRefused, read_keys
@@ -97,7 +98,7 @@ class Provider:
             if age is None or age > self._settings.keys_s or (missing and age >= KEYS_AT_MOST_EVERY_S):
                 document = await self._get((await self.metadata()).jwks_uri)
                 try:
-                    kept.keys, kept.keys_s = read_keys(msgspec.json.decode(document)), now_s
+                    kept.keys, kept.keys_s = read_keys(decode_json(document)), now_s
                 except (msgspec.DecodeError, LoginRefused) as err:
                     raise ProviderFailed(f"the provider's key set cannot be read: {err}") from err
             return kept.keys
@@ -128,14 +129,14 @@ class Provider:
         if status != 200:
             raise ProviderFailed(f"{metadata.token_endpoint} answered HTTP {status}: {_said(body)}")
         try:
-            return msgspec.json.decode(body, type=_TokenAnswer).id_token
+            return decode_json(body, _TokenAnswer).id_token
         except msgspec.DecodeError as err:
             raise ProviderFailed(f"{metadata.token_endpoint} gave no ID token") from err
 
     async def _read_metadata(self) -> Metadata:
         url = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
         try:
-            found = msgspec.json.decode(await self._get(url), type=Metadata)
+            found = decode_json(await self._get(url), Metadata)
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 check_url(getattr(found, name), f"{name} of {url}")
         except (msgspec.DecodeError, BadSettings) as err:
@@ -189,7 +190,7 @@ class Provider:
 
 def _said(body: bytes) -> Any:
     try:
-        found = msgspec.json.decode(body, type=_Error)
+        found = decode_json(body, _Error)
     except msgspec.DecodeError:
         return "no reason given"
     return f"{found.error} {found.error_description}".strip()[:300]

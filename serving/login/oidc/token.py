@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 
+from schemas.safejson import load_json
 from serving.config.oidcsettings import ALGORITHMS, ALL
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def read_header(raw: str) -> Header:
         raise LoginRefused("the ID token is no signed token of three parts")
     first = raw.split(".", 1)[0]
     try:
-        header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+        header = load_json(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
         algorithm, key_id = header["alg"], header.get("kid")
     except (ValueError, binascii.Error, KeyError, TypeError, AttributeError) as err:
         raise LoginRefused("the ID token's header cannot be read") from err

@@ -1,0 +1,33 @@
+"""Text of strangers, made fit to be shown: what a terminal, a log or a reader's eye would obey is escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+
+# C0, C1, what turns the direction of writing, joins or hides, line separators, and what is no character.
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_LONGEST = 300
+
+
+def shown(text: str, longest: int = _LONGEST) -> str:
+    r"""The text in one line, its controls as ``\x1b`` or ``\u202e``, cut with ``...`` where it is longer than ``longest``."""
+    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return CONTROLS.sub(_escaped, cut)
+
+
+def shown_json(value: object) -> str:
+    """The value as JSON in one line that a terminal shows as it is: controls are escaped, other letters are not."""
+    return CONTROLS.sub(_as_json, json.dumps(value, ensure_ascii=False))
+
+
+def _as_json(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
