@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ import msgspec
 
 from central_server.config import load
 from central_server.publication.node import CentralNode, open_store
+from certs.edges.tokenfiles import write_whole
 from serving.cli.usercommands import CALLS, Where
+from serving.config.secret import read_secret_file
 from serving.language import tr
 from serving.login.users import Logins
 from serving.process.devices import build_devices
@@ -47,8 +50,21 @@ def utc_now() -> datetime:
 def read_pin(pin_file: Path | None) -> str:
     """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
     if pin_file is not None:
-        return pin_file.read_text(encoding="utf-8").strip()
+        return read_secret_file(pin_file)
     return os.environ.get("SACBE_PIN") or str(click.prompt("PIN", hide_input=True))
+
+
+def new_pin(pin_file: Path | None) -> str:
+    """The PIN of a token to be made: a file that is named and not there is made with a new one."""
+    if pin_file is not None and not pin_file.exists():
+        write_whole(pin_file, f"{secrets.token_urlsafe(15)}\n".encode())
+        click.echo(
+            tr(
+                f"PIN nuevo en {pin_file}; guárdelo también en otro lugar",
+                f"new PIN in {pin_file}; keep it elsewhere too",
+            )
+        )
+    return read_pin(pin_file)
 
 
 @contextlib.asynccontextmanager

@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from central_server.admin.roles import central_roles
-from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, open_node, read_pin, utc_now
+from central_server.cli.apply import apply, export
+from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, new_pin, open_node, read_pin, utc_now
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.trusted import trusted
 from central_server.config import load
 from central_server.datafolder import BACKUP_CONTENT
-from central_server.publication.anchors import remake_anchors
 from central_server.publication.node import open_store
-from central_server.registry.model import parse_registry
-from central_server.registry.refusals import RegistryRefused
-from central_server.store.loading import canonical, import_registry, load_registry
-from central_server.store.records import OPERATOR, CentralStore
-from central_server.store.sources import SOURCES, node_address, source_anchor
-from certs.certificates import to_der
+from central_server.store.records import OPERATOR
+from central_server.store.sources import SOURCES, source_anchor
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import report_errors
@@ -38,7 +33,6 @@ from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
 
 if TYPE_CHECKING:
-    from central_server.registry.model import Registry
     from serving.config.tokensettings import TokenKeeping
     from serving.storage.keysafe import KeySafe
 
@@ -70,9 +64,11 @@ def main() -> None: ...
 )
 @report_errors
 def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) -> None:
+    pin = new_pin(pin_file)
+
     async def make() -> None:
         async with open_node(data, settings, kind=kind) as node:
-            await node.keys.make_token(read_pin(pin_file))
+            await node.keys.make_token(pin)
             for source in SOURCES:
                 await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
 
@@ -83,57 +79,6 @@ def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) ->
             f"central server made in {data}; apply a registry file next, or initialise it over the admin API",
         )
     )
-
-
-@main.command(
-    help=tr(
-        "Hace que el registro sea lo que dice FILE; un servidor en marcha lo publica enseguida.",
-        "Make the registry what FILE says; a running server publishes it at once.",
-    )
-)
-@DATA
-@PIN
-@SETTINGS
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help=tr("sólo comprueba el archivo y dice si difiere", "only check the file and say whether it differs"),
-)
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
-@report_errors
-def apply(data: Path, pin_file: Path | None, settings: Path | None, dry_run: bool, file: Path) -> None:
-    del pin_file
-    wanted = parse_registry(
-        file.read_text(encoding="utf-8"), lambda name: to_der((file.parent / name).read_bytes())
-    )
-    store = open_store(data, load(settings, os.environ))
-    if _is_as(store, wanted):
-        click.echo(tr("no hay nada que cambiar", "nothing to change"))
-        return
-    if not dry_run:
-        with store.change(OPERATOR, utc_now()) as records:
-            moved = node_address(records) not in (None, wanted.address)
-            import_registry(records, wanted)
-            remake_anchors(records, missing=True)
-            if moved:
-                remake_anchors(records)
-    store.close()
-    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
-    click.echo(
-        tr(
-            f"{len(wanted.members)} miembros, {len(wanted.servers)} servidores de seguridad, "
-            f"{len(wanted.cas)} autoridades de certificación, {len(wanted.tsas)} de sellado: {done}",
-            f"{len(wanted.members)} members, {len(wanted.servers)} security servers, {len(wanted.cas)} CAs, "
-            f"{len(wanted.tsas)} TSAs: {done}",
-        )
-    )
-
-
-def _is_as(store: CentralStore, wanted: Registry) -> bool:
-    try:
-        return canonical(load_registry(store.read())) == canonical(wanted)
-    except RegistryRefused:  # a registry that is not whole yet differs from every file
-        return False
 
 
 @main.command(
@@ -190,6 +135,8 @@ def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
 
 main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _safe))
 main.add_command(key)
+main.add_command(apply)
+main.add_command(export)
 main.add_command(trusted)
 main.add_command(member)
 main.add_command(request)
@@ -215,6 +162,13 @@ main.add_command(signer_command("central-data", _tokens))
     type=int,
     help=tr("en lugar de listen.https_port; 0: ninguno", "overrides listen.https_port; 0 for none"),
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help=tr(
+        "sólo prueba ajustes, bases y direcciones; no arranca", "only try settings, databases and addresses"
+    ),
+)
 @report_errors
 def serve(
     data: Path,
@@ -223,37 +177,19 @@ def serve(
     host: str | None,
     port: int | None,
     https_port: int | None,
+    check: bool,
 ) -> None:
+    from central_server.cli.serving import check_start, chosen_settings, run_server
+
     given: dict[str, object] = {"host": host, "http_port": port, "https_port": https_port}
+    chosen = chosen_settings(data, settings, given)
     ending = Ending()
     # Held before anything in the folder is opened: what a restore left to be done is done now.
     with claim(data.absolute()):
-        _serve(data, pin_file, settings, given, ending)
+        for line in check_start(data, chosen, pin_file):
+            if check:
+                click.echo(line)
+        if not check:
+            run_server(data, pin_file, settings, chosen, ending)
     if ending.starts_anew:
         start_anew()
-
-
-def _serve(
-    data: Path, pin_file: Path | None, settings: Path | None, given: dict[str, object], ending: Ending
-) -> None:
-    import uvloop
-
-    from central_server.app import CentralServer
-    from serving.process import telemetry
-
-    chosen = load(settings, os.environ)
-    listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
-    chosen = msgspec.structs.replace(chosen, listen=listen)
-    telemetry.configure(chosen.log_level)
-    known = pin_file is not None or os.environ.get("SACBE_PIN")
-    pin = read_pin(pin_file) if known else None
-    named = {"--settings": settings, "--pin-file": pin_file}
-    arguments = [word for name, path in named.items() if path is not None for word in (name, str(path))]
-
-    async def run() -> None:
-        await server.start()
-        await ending.wait()
-        await server.stop()
-
-    server = CentralServer(data, chosen, pin, arguments, ending.restart)
-    uvloop.run(run())

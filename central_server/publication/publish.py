@@ -187,11 +187,11 @@ def save_publication(
     publication: Publication, folder: Path, reached: Callable[[str], None] = lambda _point: None
 ) -> None:
     """Put a generation on the disk. ``reached`` is told of every commit point, for those who test crashes there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for part in {p.digest: p for parts in publication.parts.values() for p in parts}.values():
         target = folder / part.digest.hex()
         if not target.exists():
-            write_whole(target, part.content, mode=0o644)
+            write_whole(target, part.content)
             reached("part")  # the old manifest is in force; a part nobody names yet is on the disk
     manifest = {
         "at": publication.at.isoformat(),
@@ -212,7 +212,7 @@ def save_publication(
         ],
     }
     reached("parts")  # the old manifest is in force; every part of the new one is there
-    write_whole(folder / _MANIFEST, json.dumps(manifest).encode(), mode=0o644)
+    write_whole(folder / _MANIFEST, json.dumps(manifest).encode())
     reached("manifest")  # the new one is in force; parts of older ones may be left
     named = {p.digest.hex() for parts in publication.parts.values() for p in parts}
     for path in folder.iterdir():

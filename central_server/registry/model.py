@@ -14,7 +14,7 @@ here and cannot be written by hand. The format::
     [[member]]
     id = "MX/GOB/15-ISSEMYM"
     name = "ISSEMYM"
-    subsystems = ["AFIL", "HIST"]
+    subsystems = ["AFIL", { code = "HIST", name = "Historia laboral" }]
 
     [[server]]
     id = "MX/GOB/15-ISSEMYM/SS1"
@@ -29,7 +29,8 @@ here and cannot be written by hand. The format::
 
     [[ca]]
     certificate = "root.pem"
-    intermediates = ["intermediate.pem"]
+    intermediates = ["intermediate.pem"]      # asked about at the same responders, or
+                                              # { certificate = "...", ocsp = [...] } with its own
     profile = "Basic"
     ocsp = [{ url = "http://127.10.0.2:8888/ocsp", certificate = "ocsp.pem" }]
 
@@ -43,7 +44,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -51,6 +52,7 @@ from certs.certificates import parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
 from schemas.faults import Fault
 from schemas.globalconf.shared import (
+    AcmeServer,
     ApprovedCa,
     ApprovedTsa,
     CaInfo,
@@ -117,10 +119,15 @@ class _MemberClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     description: str
 
 
+class _Subsystem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    code: str
+    name: str | None = None
+
+
 class _Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     name: str
-    subsystems: tuple[str, ...] = ()
+    subsystems: tuple[str | _Subsystem, ...] = ()
 
 
 class _Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -143,13 +150,27 @@ class _Ocsp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     cost_type: CostType | None = None
 
 
+class _Intermediate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    certificate: str
+    ocsp: tuple[_Ocsp, ...] = ()
+
+
+class _Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str
+    ip: str | None = None
+    auth_profile: str | None = None
+    sign_profile: str | None = None
+
+
 class _Ca(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     certificate: str
     profile: str = "Basic"
     name: str | None = None
-    intermediates: tuple[str, ...] = ()
+    intermediates: tuple[str | _Intermediate, ...] = ()
     ocsp: tuple[_Ocsp, ...] = ()
     authentication_only: bool = False
+    csr_format: Literal["PEM", "DER"] | None = None
+    acme: _Acme | None = None
 
 
 class _Tsa(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -215,7 +236,7 @@ def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
                 (member := _client(m.id)),
                 classes.get(member.member_class, member.member_class),
                 m.name,
-                tuple(Subsystem(code) for code in m.subsystems),
+                tuple(_subsystem(s) for s in m.subsystems),
             )
             for m in file.member
         ),
@@ -240,9 +261,7 @@ def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
 
 
 def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
-    ocsp = tuple(
-        OcspInfo(o.url, None if o.certificate is None else read(o.certificate), o.cost_type) for o in ca.ocsp
-    )
+    ocsp = _responders(ca.ocsp, read)
     top = read(ca.certificate)
     name = ca.name or parse_certificate(top).subject.rfc4514_string()
     profile = (
@@ -253,8 +272,27 @@ def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
         CaInfo(top, ocsp),
         profile,
         ca.authentication_only,
-        tuple(CaInfo(read(i), ocsp) for i in ca.intermediates),
+        tuple(
+            CaInfo(read(i), ocsp)
+            if isinstance(i, str)
+            else CaInfo(read(i.certificate), _responders(i.ocsp, read))
+            for i in ca.intermediates
+        ),
+        ca.csr_format,
+        None
+        if ca.acme is None
+        else AcmeServer(ca.acme.url, ca.acme.ip, ca.acme.auth_profile, ca.acme.sign_profile),
     )
+
+
+def _responders(listed: tuple[_Ocsp, ...], read: Callable[[str], bytes]) -> tuple[OcspInfo, ...]:
+    return tuple(
+        OcspInfo(o.url, None if o.certificate is None else read(o.certificate), o.cost_type) for o in listed
+    )
+
+
+def _subsystem(entry: str | _Subsystem) -> Subsystem:
+    return Subsystem(entry) if isinstance(entry, str) else Subsystem(entry.code, entry.name)
 
 
 def check_registry(registry: Registry) -> Iterable[str]:

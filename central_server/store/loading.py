@@ -26,6 +26,8 @@ from schemas.globalconf.shared import (
 from schemas.identifiers import ClientId, GlobalGroupId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from central_server.store.records import Records
 
 DEFAULTS = {"ocsp_freshness_s": 3600, "timestamping_interval_s": 60, "expire_interval_s": 600}
@@ -57,10 +59,16 @@ def set_provider(records: Records, client: ClientId) -> None:
 
 def load_registry(records: Records) -> Registry:
     """Everything that is published. Raises `Refused` when something is missing without which nothing can be."""
-    instance = records.instance
     chosen = provider(records)
     if chosen is None:
         raise refuse("management_service_provider_not_set")
+    return present_registry(records, chosen)
+
+
+def present_registry(records: Records, chosen: ClientId) -> Registry:
+    """Everything there is, whether or not it can be published; ``chosen`` is taken where no management service is set."""
+    instance = records.instance
+    chosen = provider(records) or chosen
     certificate = sources.tls_certificate(records)
     return Registry(
         instance=instance,
@@ -255,6 +263,10 @@ def _import_servers(records: Records, wanted: Registry) -> None:
     for server_id in current:
         if server_id not in goal:
             servers.delete_server(records, server_id)
+    for server_id in current:
+        # Before any is added: one that moves to another server is never on two.
+        if server_id in goal:
+            _remove_certificates(records, servers.need_server(records, server_id), goal[server_id])
     for server_id, server in goal.items():
         old = current.get(server_id)
         if old == server:
@@ -265,6 +277,7 @@ def _import_servers(records: Records, wanted: Registry) -> None:
             else servers.need_server(records, server_id)
         )
         _import_server(records, kept, old or RegisteredServer(server_id, server.address, (), ()), server)
+    _drop_disabled(records, _names(wanted))
 
 
 def _import_server(
@@ -274,14 +287,12 @@ def _import_server(
         servers.set_address(records, kept.id, new.address)
     if old.maintenance != new.maintenance:
         servers.set_maintenance(records, kept.id, new.maintenance)
-    for certificate in servers.certificates_of(records, kept):
-        if certificate.der not in new.auth_certificates:
-            servers.remove_certificate(records, kept, certificate)
     for der in new.auth_certificates:
         if der not in old.auth_certificates:
             servers.add_certificate(records, kept, der)
     for client in servers.clients_of(records, kept):
-        if client.id not in new.clients:
+        # One that its server disabled is in no list, and stays disabled.
+        if client.id not in new.clients and servers.find_server_client(records, kept, client.id):
             servers.remove_server_client(records, kept, client.id)
     for added in new.clients:
         enabled = servers.find_server_client(records, kept, added)
@@ -289,6 +300,20 @@ def _import_server(
             servers.add_server_client(records, kept, added)
         elif not enabled:
             servers.enable_server_client(records, kept, added, enabled=True)
+
+
+def _remove_certificates(records: Records, kept: servers.KeptServer, new: RegisteredServer) -> None:
+    for certificate in servers.certificates_of(records, kept):
+        if certificate.der not in new.auth_certificates:
+            servers.remove_certificate(records, kept, certificate)
+
+
+def _drop_disabled(records: Records, staying: Mapping[ClientId, str | None]) -> None:
+    """Let disabled clients go that are about to be removed themselves."""
+    for kept in servers.list_servers(records):
+        for client in servers.clients_of(records, kept):
+            if client.id not in staying:
+                servers.remove_server_client(records, kept, client.id)
 
 
 def _import_groups(records: Records, wanted: Registry) -> None:

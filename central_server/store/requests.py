@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from central_server.registry.merging import Registered
 from central_server.registry.refusals import refuse
 from schemas.identifiers import ClientId, ServerId
 
@@ -150,6 +151,41 @@ def need_request(records: Records, number: int) -> KeptRequest:
 def list_requests(records: Records) -> list[KeptRequest]:
     """Every request, oldest first."""
     return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
+
+
+def registered_by_request(records: Records) -> Registered:
+    """What approved registrations brought, whether or not it is still there."""
+    approved = [r for r in list_requests(records) if r.state is RequestState.APPROVED]
+    servers, clients, pairs = set(), set(), set()
+    for request in approved:
+        asked = request.asked
+        if asked.type in (
+            RequestType.AUTH_CERT_REGISTRATION,
+            RequestType.CLIENT_REGISTRATION,
+            RequestType.OWNER_CHANGE,
+        ):
+            servers.add(asked.server)
+            clients.add(asked.server.owner)
+        if asked.client is not None and asked.type in (
+            RequestType.CLIENT_REGISTRATION,
+            RequestType.OWNER_CHANGE,
+        ):
+            clients |= {asked.client, asked.client.member}
+            pairs.add((asked.server, asked.client))
+        if asked.client is not None and asked.type is RequestType.OWNER_CHANGE:
+            # The server goes on under its new owner, with what it had.
+            new = replace(
+                asked.server, member_class=asked.client.member_class, member_code=asked.client.member_code
+            )
+            servers.add(new)
+            pairs |= {(new, client) for server, client in pairs if server == asked.server}
+            pairs.add((new, asked.server.owner))
+    certificates = {
+        r.asked.certificate
+        for r in approved
+        if r.asked.type is RequestType.AUTH_CERT_REGISTRATION and r.asked.certificate is not None
+    }
+    return Registered(frozenset(clients), frozenset(servers), frozenset(certificates), frozenset(pairs))
 
 
 def requests_of_server(

@@ -24,6 +24,7 @@ from gateway.cli.localaudit import record
 from gateway.server.running import AdminClient, Reply, local_client, remote_client
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
+from serving.config.secret import read_secret_file
 from serving.language import tr
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def connected(given: Mapping[str, Any]) -> Iterator[AdminClient]:
             yield client
         return
     key_file = given["key_file"]
-    key = key_file.read_text(encoding="utf-8").strip() if key_file else os.environ.get(KEY_VARIABLE, "")
+    key = read_secret_file(key_file) if key_file else os.environ.get(KEY_VARIABLE, "")
     if not key:
         raise ValueError(tr("falta la llave: --key-file", "there is no key: --key-file"))
     yield remote_client(given["gateway_url"], key, given["ca_file"])

@@ -58,7 +58,7 @@ def make_pin() -> str:
 
 def write_secret(path: Path, secret: str) -> None:
     """Keep a secret in a file that its owner alone reads."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, f"{secret}\n".encode(), mode=0o600)
 
 
@@ -146,8 +146,8 @@ async def _is_known(operations: KeyOperations, usage: KeyUsage, file: Path) -> b
 
 
 def _write_request(file: Path, der: bytes) -> None:
-    file.parent.mkdir(exist_ok=True)
-    write_whole(file, render_request(der, "PEM"), mode=0o644)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    write_whole(file, render_request(der, "PEM"))
 
 
 def _only_ca(data: Path) -> str:

@@ -121,5 +121,5 @@ def _value(field: FieldDescription, given: dict[str, str]) -> str:
 
 
 def _write_file(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, content, mode=0o644)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(file, content)

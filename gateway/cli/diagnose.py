@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
+from gateway.settings.addresses import find_health
 from serving.cli.commands import report_errors
 
 if TYPE_CHECKING:
@@ -37,14 +38,12 @@ _SEVERITY = {
 
 @click.command()
 @DATA
-@click.option(
-    "--url", default="http://127.0.0.1:5588/", show_default=True, help="a running gateway's health address"
-)
+@click.option("--url", help="a running gateway's health address; left out: found from --data")
 @SETTINGS
 @click.option("--language", type=click.Choice(["es", "en"]), default="es", show_default=True)
 @click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
 @report_errors
-def diagnose(data: Path, url: str, settings_file: Path | None, language: str, as_text: bool) -> None:
+def diagnose(data: Path, url: str | None, settings_file: Path | None, language: str, as_text: bool) -> None:
     """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
 
     Asks the running gateway; when none answers, reads its data folder, looks at the modules of its tokens and asks a server
@@ -52,7 +51,7 @@ def diagnose(data: Path, url: str, settings_file: Path | None, language: str, as
     stopped or will stop if nothing is done, 3 for notices only.
     """
     found: dict[str, Any] | None
-    found, source = _ask(url)
+    found, source = _ask(url or find_health(data, settings_file))
     if found is None:
         from gateway.health.diagnosing import as_json
 

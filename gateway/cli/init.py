@@ -16,12 +16,15 @@ from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
 from serving.cli.commands import report_errors
+from serving.config.secret import read_secret_file
 from serving.language import tr
 
 if TYPE_CHECKING:
     from gateway.cli.bootstrap import CertificateSubject
 
 LARGEST_ANCHOR = 1024 * 1024
+# The exit status of a command that did its part and is to be run again.
+NOT_WHOLE = 3
 
 
 @click.command(
@@ -84,13 +87,14 @@ def init(
     parsed = parse_anchor(raw)
     text = _asked(server, "--server", tr("Servidor (clase/código/servidor)", "Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
-    pin = _pin(data, pin_file)
+    pin, is_whole = _pin(data, pin_file), True
     lines = [*found_server(data, server_id, raw, pin)]
     if admin:
         lines += _administrator(data, admin, password_file)
     if not requested.pop("no_requests"):
         given = dict(field.partition("=")[::2] for field in requested.pop("fields"))
-        lines += _requests(data, server_id, raw, pin, CertificateSubject(given=given, **requested))
+        made, is_whole = _requests(data, server_id, raw, pin, CertificateSubject(given=given, **requested))
+        lines += made
     for line in lines or [tr("ya estaba todo", "everything was there already")]:
         click.echo(line)
     click.echo(
@@ -100,25 +104,28 @@ def init(
         )
     )
     click.echo(parsed.hash_text())
+    if not is_whole:
+        click.get_current_context().exit(NOT_WHOLE)
 
 
 def _requests(
     data: Path, server: ServerId, anchor: bytes, pin: str, subject: CertificateSubject
-) -> list[str]:
-    """Keys and requests; without a configuration there is no CA to ask, which is said and is no failure."""
+) -> tuple[list[str], bool]:
+    """Keys and requests, and whether they are there; without a configuration there is no CA to ask, which is said."""
     from gateway.cli.bootstrap import fetch_configuration, make_requests
 
     try:
         asyncio.run(fetch_configuration(data, anchor))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else str(err)
-        return [
+        said_ = [
             tr(
                 f"sin configuración global todavía ({reason}); repita este mandato para las solicitudes",
                 f"no global configuration yet ({reason}); run this command again for the signing requests",
             )
         ]
-    return asyncio.run(make_requests(data, server, pin, subject))
+        return said_, False
+    return asyncio.run(make_requests(data, server, pin, subject)), True
 
 
 def read_anchor(where: str) -> bytes:
@@ -168,7 +175,7 @@ def _pin(data: Path, file: Path | None) -> str:
             )
         )
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return read_secret_file(file)
     if "SACBE_PIN" in os.environ:
         return os.environ["SACBE_PIN"]
     if not sys.stdin.isatty():
@@ -199,7 +206,7 @@ def _administrator(data: Path, name: str, file: Path | None) -> list[str]:
             file = file or data / f"{name}.password"
             if not file.exists():
                 write_secret(file, make_pin())
-            password = file.read_text(encoding="utf-8").strip()
+            password = read_secret_file(file)
         logins.save_user(name, password, gateway_roles().of_people())
     finally:
         logins.close()

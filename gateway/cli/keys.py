@@ -19,6 +19,7 @@ from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import tell
 from serving.cli.usercommands import JSON
+from serving.config.secret import read_secret_file
 from serving.language import tr
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file wit
 def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
     """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
     if pin_file is not None:
-        return pin_file.read_text(encoding="utf-8").strip()
+        return read_secret_file(pin_file)
     if "SACBE_PIN" in os.environ:
         return os.environ["SACBE_PIN"]
     return str(click.prompt(prompt, hide_input=True))
@@ -161,7 +162,7 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> 
 
     old = read_pin(pin_file, "present PIN")
     new = (
-        new_pin_file.read_text(encoding="utf-8").strip()
+        read_secret_file(new_pin_file)
         if new_pin_file
         else str(click.prompt("new PIN", hide_input=True, confirmation_prompt=True))
     )

@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import click
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -30,6 +32,9 @@ def audited(event: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 result = command(*args, **kwargs)
                 outcome = "done"
                 return result
+            except click.exceptions.Exit:  # it was done, and says by its exit status what is left to do
+                outcome = "done"
+                raise
             finally:
                 from gateway.desired.changelines import difference
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-import gc
 import json
 import os
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -18,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.admin.roles import gateway_roles
 from gateway.cli.actions import add_actions
 from gateway.cli.apikeys import api_key
@@ -47,7 +43,8 @@ from gateway.cli.preflight import preflight
 from gateway.cli.services import service
 from gateway.cli.settings import settings
 from gateway.cli.spanish import in_spanish
-from gateway.settings.datafolder import BACKUP_CONTENT, DataFolder
+from gateway.cli.status import status
+from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import report_errors
 from serving.cli.completion import completion_command
@@ -90,7 +87,7 @@ main.add_command(preflight)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_commands())
 main.add_command(signer_command("gateway-data", _tokens))
-for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join):
+for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status):
     main.add_command(command)
 add_actions(main)
 main.add_command(completion_command(main, "gateway"))
@@ -106,14 +103,31 @@ main.add_command(completion_command(main, "gateway"))
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @click.option("--dry-run", is_flag=True, help=tr("sólo dice qué cambiaría", "only say what would change"))
+@click.option(
+    "--export",
+    "exporting",
+    is_flag=True,
+    help=tr(
+        "al revés: escribe en FILE lo que hay, con los certificados al lado",
+        "the other way round: write what is there to FILE, with certificates beside it",
+    ),
+)
 @JSON
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=click.Path(path_type=Path))
 @report_errors
 @audited("APPLY")
 def apply(
-    data: Path, pin_file: Path | None, settings_file: Path | None, dry_run: bool, as_json: bool, file: Path
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    dry_run: bool,
+    exporting: bool,
+    as_json: bool,
+    file: Path,
 ) -> None:
     """One file."""
+    if exporting:
+        return _export(data, file)
     from gateway.cli.certificatework import FolderWork
     from gateway.desired.apply import ApplyContext, apply_file
     from gateway.settings import livesettings
@@ -137,6 +151,23 @@ def apply(
     click.echo(done if changes else tr("nada que cambiar", "nothing to change"))
 
 
+def _export(data: Path, file: Path) -> None:
+    from certs.edges.tokenfiles import write_whole
+    from gateway.clients.wantedfile import render_wanted
+    from serving.pemtext import certificate_pem
+
+    store = open_store(data)
+    conf, timestamping = store.load(), store.view.timestamping.all()
+    store.close()
+    note = f"Gateway {conf.server_id.path()} at {datetime.now(UTC).isoformat(timespec='seconds')}"
+    text, certificates = render_wanted(conf, timestamping, note)
+    for name, der in certificates.items():
+        (file.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file.parent / name, certificate_pem(der))
+    write_whole(file, text.encode())
+    click.echo(tr(f"escrito: {file}", f"written: {file}"))
+
+
 def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
     """The PIN, where there is a token to open and somebody to ask; otherwise the token waits for a login."""
     can_ask = "SACBE_PIN" in os.environ or sys.stdin.isatty()
@@ -149,64 +180,35 @@ def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
 @DATA
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option("--check", is_flag=True, help="only try settings, addresses and databases; start nothing")
 @report_errors
-def serve(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: bool) -> None:
     """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
+    from gateway.cli.serving import check_start, founded, run_gateway
+
+    founded(data)
     ending = Ending()
     # Held before anything in the folder is opened: what a restore left to be done is done now.
     with claim(data.absolute()):
-        _serve(data, pin_file, settings_file, ending)
+        for line in check_start(data, settings_file, pin_file):
+            if check:
+                click.echo(line)
+        if not check:
+            run_gateway(data, pin_file, settings_file, ending, pin_if_wanted)
     if ending.starts_anew:
         start_anew()
 
 
-def _serve(data: Path, pin_file: Path | None, settings_file: Path | None, ending: Ending) -> None:
-    import uvloop
-
-    from gateway.server.process import GatewayProcess
-    from gateway.settings import livesettings
-    from serving.process import telemetry
-    from serving.process.openfiles import raise_limit
-
-    raise_limit()
-    settings_file = livesettings.settings_file(data, settings_file)
-    store = open_store(data)
-    settings = livesettings.LiveSettings(store.database, settings_file, os.environ).load()
-    store.close()
-    telemetry.configure(settings.log_level)
-    software = settings.keys.token(SOFTWARE_TOKEN_ID)
-    arguments = [
-        *(["--settings", str(settings_file)] if settings_file else []),
-        *(["--pin-file", str(pin_file)] if pin_file and software.own_process else []),
-    ]
-    # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
-    pin = None if software.own_process or software.pin.is_set else pin_if_wanted(data, pin_file)
-    gateway = GatewayProcess(
-        DataFolder(data),
-        settings,
-        pin,
-        environ=os.environ,
-        signer_arguments=arguments,
-        settings_file=settings_file,
-        restart=ending.restart,
-    )
-
-    async def run() -> None:
-        await gateway.start()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
-        # What is here now stays for good; without this every full collection walks over all of it again.
-        gc.collect()
-        gc.freeze()
-        await ending.wait()
-        await gateway.stop()
-
-    uvloop.run(run())
-
-
 @main.command()
-@click.option("--url", default="http://127.0.0.1:5588/", show_default=True)
-def health(url: str) -> None:
+@DATA
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option("--url", help="the health address; left out: found from --data")
+@report_errors
+def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     """Ask a running gateway whether it can exchange messages; exit 1 when it cannot."""
+    from gateway.settings.addresses import find_health
+
+    url = url or find_health(data, settings_file)
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  the operator's own URL
             body = answer.read()

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from serving.api.operations import Bytes, MultipartForm
+from serving.config.secret import read_secret_file
 from serving.language import tr
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _value(field: Field, given: Any) -> Any:
 
 def _secret(field: Field, given: Path | None) -> str:
     if given is not None:
-        return given.read_text(encoding="utf-8").strip()
+        return read_secret_file(given)
     return str(click.prompt(field.name, hide_input=True))
 
 

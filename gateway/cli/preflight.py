@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tomllib
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.keys import DATA, PIN, open_store, read_pin, stored_configuration
+from gateway.settings.addresses import find_health, settings_of
 from serving.cli.commands import report_errors
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @DATA
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--url", default="http://127.0.0.1:5588/", show_default=True, help="the gateway's health address"
-)
+@click.option("--url", help="the gateway's health address; left out: found from --data")
 @click.option("--targets", type=click.Path(path_type=Path, exists=True), help="other targets, as TOML")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="where the signed report goes; left out: not signed"
@@ -35,7 +33,7 @@ def preflight(
     data: Path,
     pin_file: Path | None,
     settings_file: Path | None,
-    url: str,
+    url: str | None,
     targets: Path | None,
     out: Path | None,
 ) -> None:
@@ -48,7 +46,6 @@ def preflight(
 
     from gateway.health.preflight import Targets, judge, render_report
     from gateway.health.preflighting import gather_facts
-    from gateway.settings import config
 
     wanted = (
         Targets() if targets is None else msgspec.convert(tomllib.loads(targets.read_text("utf-8")), Targets)
@@ -56,9 +53,9 @@ def preflight(
     store = open_store(data)
     server = store.server_id().path()
     store.close()
-    facts = gather_facts(
-        data, config.load(settings_file, os.environ), stored_configuration(data), url, server
-    )
+    settings = settings_of(data, settings_file)
+    address = url or find_health(data, settings_file)
+    facts = gather_facts(data, settings, stored_configuration(data), address, server)
     checks = judge(facts, wanted)
     for check in checks:
         click.echo(f"{'ok    ' if check.passed else 'FAILED'}  {check.id:12}  {check.target}: {check.found}")

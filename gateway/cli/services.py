@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.keys import DATA, open_store
+from gateway.cli.keys import DATA, open_store, stored_configuration
 from gateway.cli.localaudit import audited
 from gateway.clients.model import Endpoint, ServiceType, Validation
 from schemas.identifiers import ClientId
@@ -230,16 +230,19 @@ def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None
 @click.argument("subject")
 @click.option("--method", default="*", show_default=True)
 @click.option("--path", default="**", show_default=True)
+@click.option("--force", is_flag=True, help="also for a subject that nobody knows here (yet)")
 @report_errors
 @audited("ADD_ACCESS_RIGHTS")
-def allow(data: Path, client: str, code: str, subject: str, method: str, path: str) -> None:
+def allow(data: Path, client: str, code: str, subject: str, method: str, path: str, force: bool) -> None:
     """Let SUBJECT call a service: a client, group:instance/code or local:code; whole, or one endpoint of it."""
+    from gateway.knownsubjects import check_subject
+
     with open_store(data).change() as tables:
         found = tables.endpoints.find(_client(client), Endpoint(code, method.upper(), path))
         if found is None:
-            raise ValueError(
-                f"service {code} has no endpoint {method} {path}; add it with 'service endpoint'"
-            )
+            raise ValueError(_no_endpoint(tables, client, code, method, path))
+        if not force:
+            check_subject(_subject(subject), _client(client), tables.groups.all(), stored_configuration(data))
         tables.rights.grant(found, _subject(subject), datetime.now(UTC))
     what = code if (method, path) == ("*", "**") else f"{code} {method} {path}"
     click.echo(tr(f"{subject} puede llamar a {what}", f"{subject} may call {what}"))
@@ -259,7 +262,7 @@ def deny(data: Path, client: str, code: str, subject: str, method: str, path: st
     with open_store(data).change() as tables:
         found = tables.endpoints.find(_client(client), Endpoint(code, method.upper(), path))
         if found is None:
-            raise ValueError(f"service {code} has no endpoint {method} {path}")
+            raise ValueError(_no_endpoint(tables, client, code, method, path))
         tables.rights.revoke(found, _subject(subject))
     click.echo(tr(f"{subject} ya no puede llamar a {code}", f"{subject} may no longer call {code}"))
 
@@ -317,8 +320,25 @@ def _subject(text: str) -> Subject:
 def _service(tables: Tables, client: str, code: str) -> ServiceRecord:
     found = next((s for s in tables.descriptions.services(_client(client)) if s.full_code == code), None)
     if found is None:
-        raise ValueError(f"{client} has no service {code}")
+        raise ValueError(_no_service(tables, client, code))
     return found
+
+
+def _no_endpoint(tables: Tables, client: str, code: str, method: str, path: str) -> str:
+    if any(s.id.service_code == code for s in tables.descriptions.services(_client(client))):
+        return f"service {code} has no endpoint {method} {path}; add it with 'service endpoint'"
+    return _no_service(tables, client, code)
+
+
+def _no_service(tables: Tables, client: str, code: str) -> str:
+    """Says which services there are, the nearest name first."""
+    from gateway.knownsubjects import nearest
+
+    services = tables.descriptions.services(_client(client))
+    known = sorted({n for s in services for n in (s.full_code, s.id.service_code)})
+    there = ", ".join(dict.fromkeys(s.full_code for s in services)) or "none"
+    close = nearest(code, known)
+    return f"{client} has no service {code}{f'; do you mean {close}?' if close else ''} (there are: {there})"
 
 
 def _described(view: Tables, record: DescriptionRecord) -> dict[str, object]:

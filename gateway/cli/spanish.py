@@ -69,8 +69,12 @@ HELP = {
 }  # fmt: skip
 OPTIONS = {
     "Show the version and exit.": "Muestra la versión y termina.",
-    "a running gateway's health address": "dirección de salud de una pasarela en marcha",
     "address of this server": "dirección de este servidor",
+    "a running gateway's health address; left out: found from --data": "dirección de salud de una pasarela en marcha; sin ella se halla por --data",
+    "the gateway's health address; left out: found from --data": "dirección de salud de la pasarela; sin ella se halla por --data",
+    "the health address; left out: found from --data": "la dirección de salud; sin ella se halla por --data",
+    "also for a subject that nobody knows here (yet)": "también para un sujeto que aquí nadie conoce (todavía)",
+    "only try settings, addresses and databases; start nothing": "sólo prueba ajustes, direcciones y bases; no arranca nada",
     "as MX/GOB/15-ISSEMYM/HIST/oss-v1": "como MX/GOB/15-ISSEMYM/HIST/oss-v1",
     "change although there are warnings": "cambia aunque haya advertencias",
     "check messages": "comprobar los mensajes",
@@ -97,7 +101,6 @@ OPTIONS = {
     "the first file is the first archive of its group": "el primer archivo es el primero de su grupo",
     "the policy's id": "identificador de la política",
     "no longer": "ya no",
-    "the gateway's health address": "dirección de salud de la pasarela",
     "other targets, as TOML": "otras metas, en TOML",
     "where the signed report goes; left out: not signed": "a dónde va el informe firmado; si no se dice, no se firma",
     "the policy's id; left out: no policy": "identificador de la política; sin él, ninguna",

@@ -70,7 +70,7 @@ def apply_file(
         read,
         yaml=file.suffix in (".yaml", ".yml"),
     )
-    conf = settle(there, desired.conf)
+    conf = settle(there, desired.conf) if desired.says_clients else there
     changes = compare(there, conf)
     changes += compare_timestamping(store.view.timestamping.all(), desired.timestamping)
     missing: tuple[Missing, ...] = ()

@@ -3,7 +3,7 @@
 Pure: text in, `ServerConf` out, or `DesiredProblem` with every mistake found and where it stands. `compare` says in words
 what applying the file would change. The format is TOML::
 
-    [[client]]
+    [[client]]                           # no client in the file: those in use stay as they are
     id = "MX/GOB/15-ISSEMYM/AFIL"
     connection = "HTTP"                  # HTTP, HTTPS_NO_AUTH or HTTPS (default)
     certificates = ["system.pem"]        # what its systems, or its service's TLS, may show
@@ -118,7 +118,7 @@ class _Timestamping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class _DesiredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    client: tuple[_Client, ...] = ()
+    client: tuple[_Client, ...] | None = None
     timestamping: tuple[_Timestamping, ...] | None = None
     certificate: tuple[CertificateEntry, ...] = ()
 
@@ -133,6 +133,8 @@ class DesiredConfiguration:
     timestamping: tuple[TimestampingService, ...] | None = None
     # Read further where the approved CAs are known: `gateway.desired.certificates`.
     certificates: tuple[CertificateEntry, ...] = ()
+    # False: the file has no client, and those that are there stay, with their services, rights and groups.
+    says_clients: bool = True
 
 
 def parse_wanted(
@@ -158,7 +160,7 @@ def parse_wanted(
     groups: list[LocalGroup] = []
     endpoints: list[tuple[ClientId, Endpoint]] = []
     documents = _Documents(read_document)
-    for number, entry in enumerate(desired.client, 1):
+    for number, entry in enumerate(desired.client or (), 1):
         where = f"client {number} ({entry.id})"
         try:
             client = _client_id(entry.id)
@@ -193,7 +195,9 @@ def parse_wanted(
         timestamping = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in desired.timestamping)
         if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in timestamping)):
             raise DesiredProblem("\n".join(found))
-    return DesiredConfiguration(conf, documents.found, timestamping, desired.certificate)
+    return DesiredConfiguration(
+        conf, documents.found, timestamping, desired.certificate, desired.client is not None
+    )
 
 
 def _from_yaml(text: str) -> object:

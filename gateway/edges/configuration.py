@@ -352,15 +352,15 @@ class ConfigurationClient:
         """Put an instance's parts on the disk by exchanging its folder. Gives whether anything is new."""
         name = quote(instance, safe="")
         target, fresh, old = (self._folder / n for n in (name, f".{name}.new", f".{name}.old"))
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
-        fresh.mkdir()
+        fresh.mkdir(mode=0o700)
         for file_name, (part, content) in fetched.parts.items():
-            write_whole(fresh / file_name, content, mode=0o644)
-            write_whole(fresh / f"{file_name}.metadata", metadata(part, fetched.directory), mode=0o644)
+            write_whole(fresh / file_name, content)
+            write_whole(fresh / f"{file_name}.metadata", metadata(part, fetched.directory))
         if own and not (self._folder / "instance-identifier").exists():
-            write_whole(self._folder / "instance-identifier", instance.encode(), mode=0o644)
+            write_whole(self._folder / "instance-identifier", instance.encode())
         if target.exists():
             target.rename(old)  # a crash between these two leaves no folder: the next start fetches it anew
         fresh.rename(target)

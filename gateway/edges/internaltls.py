@@ -111,7 +111,7 @@ def replace_kept_chain(folder: Path, content: bytes) -> x509.Certificate:
     """The same as `InternalTls.import_certificate`, on disk, for a gateway to take from there."""
     chain = _parse_replacement(content, kept_chain(folder))
     pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
-    write_whole(folder / f"{NAME}.pem", pem, mode=0o644)
+    write_whole(folder / f"{NAME}.pem", pem)
     return chain[0]
 
 

@@ -20,7 +20,7 @@ from gateway.messagelog.record import sealed_label
 from gateway.messagelog.rows import to_moment
 from gateway.messagelog.sealing import CHUNK, NONCE_BYTES, seal
 from gateway.messagelog.spool import write_sealed
-from serving.storage.database import connect
+from serving.storage.database import connect, kept_copies
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,6 +62,9 @@ def seal_clear_records(database: Path, bodies: Path, keys: LogKeys) -> int:
         connection.execute("INSERT INTO sealed (id, at_ms) VALUES (1, ?)", (int(time.time() * 1000),))
     finally:
         connection.close()
+    # A copy that was kept before the tables changed holds what is sealed now.
+    for copy in kept_copies(database):
+        copy.unlink()
     if count:
         log.info("the message log is sealed", extra={"event": "log_sealed", "records": count})
     return count

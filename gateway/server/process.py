@@ -27,6 +27,7 @@ from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.server.app import WATCH_S, Gateway, utc_now
 from gateway.server.running import note_running, note_stopped
+from gateway.settings.addresses import health_address, listen_addresses
 from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
 from gateway.settings.portions import configuration_settings
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ServerId
     from serving.config.adminsettings import AdminSettings
     from serving.config.settingtable import Change
+    from serving.process.addresses import ListenAddress
 
 log = logging.getLogger("gateway.server.process")
 
@@ -86,7 +88,7 @@ class GatewayProcess:
         self._environ = environ or {}
         self.safe = KeySafe(settings.seal.seals(self._environ))
         self._signer_arguments = signer_arguments
-        folder.root.mkdir(parents=True, exist_ok=True)
+        folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.store = ServerConfStore(folder.serverconf)
         self.live = LiveSettings(self.store.database, settings_file, self._environ)
         self.gateway: Gateway | None = None
@@ -95,7 +97,7 @@ class GatewayProcess:
         # Ends this process in order and starts it anew; None: it cannot.
         self.start_anew = restart
         record_restore(folder.root, AuditLog(self.logins.database))
-        self._admin = _with_host(settings)
+        self._admin = admin_settings(settings)
         clock = Clock(utc_now, time.monotonic)
         self.api = make_api(self, self._admin, self.logins, clock, self._environ)
 
@@ -118,6 +120,12 @@ class GatewayProcess:
                 "not initialised: waiting for an administrator",
                 extra={"event": "uninitialised", "admin": f"https://{self._admin.host}:{self._admin.port}"},
             )
+
+    @property
+    def listens_on(self) -> list[ListenAddress]:
+        """Every address of this server, with the admin API's as it is."""
+        found = listen_addresses(self.settings, self._admin)
+        return found if self.gateway is not None else found[-1:]
 
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""
@@ -200,7 +208,7 @@ class GatewayProcess:
         """Fetch and prove a configuration by a first anchor; only then is the anchor kept."""
         client = self._client(anchor)
         await client.refresh()
-        write_whole(self._anchor_file, anchor, mode=0o644)
+        write_whole(self._anchor_file, anchor)
         self._foundation = client
 
     async def replace_anchor(self, anchor: bytes) -> None:
@@ -211,7 +219,7 @@ class GatewayProcess:
             self.store.replace_anchor(anchor)
             await self.restart()
         else:
-            write_whole(self._anchor_file, anchor, mode=0o644)
+            write_whole(self._anchor_file, anchor)
             self._foundation = client
 
     async def initialise(self, server: ServerId, pin: str | None) -> None:
@@ -268,7 +276,7 @@ class GatewayProcess:
         host, port = self.api.addresses[0]
         name = self._admin.allowed_hostnames.split(",")[0].strip()
         pem = "".join(c.public_bytes(Encoding.PEM).decode() for c in shown.chain)
-        note_running(self.folder.root, host, port, name, pem)
+        note_running(self.folder.root, host, port, name, pem, health_address(self.settings).local_url)
 
     async def _begin(self, *, make_token_with: str | None = None) -> None:
         gateway = Gateway(
@@ -289,7 +297,7 @@ class GatewayProcess:
             self._pin = make_token_with
 
 
-def _with_host(settings: GatewaySettings) -> AdminSettings:
+def admin_settings(settings: GatewaySettings) -> AdminSettings:
     """Where the admin API listens: as told, else where consumer systems connect if only this machine can."""
     admin, consumers = settings.admin, settings.listen.consumer_host
     if admin.host:

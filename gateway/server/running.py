@@ -1,4 +1,4 @@
-"""Where a running gateway's admin API is, for the commands of the same machine: ``running.json`` in its data folder.
+"""Where a running gateway is, for the commands of the same machine: ``running.json`` in its data folder.
 
 Whoever can read the data folder can do everything there is to do, so its commands make themselves an API key that lives a
 minute. The certificate they compare is the one that file says is shown now.
@@ -61,12 +61,15 @@ class Reply:
         return json.loads(self.content) if self.content else None
 
 
-def note_running(folder: Path, host: str, port: int, host_name: str, certificates: str) -> None:
-    """Say where this process listens for administrators, and the certificates (PEM) that it shows there."""
+def note_running(
+    folder: Path, host: str, port: int, host_name: str, certificates: str, health: str = ""
+) -> None:
+    """Say where this process listens for administrators, the certificates (PEM) it shows there, and its health address."""
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "::" else host  # noqa: S104  compared
     shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
     told: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     told["certificates"] = certificates
+    told["health"] = health
     write_whole(folder / FILE, orjson.dumps(told), mode=0o600)
 
 
@@ -121,7 +124,7 @@ def local_client(data: Path) -> Iterator[AdminClient]:
     from gateway.admin.roles import gateway_roles
     from serving.login.users import Logins
 
-    told = _told(data)
+    told = told_running(data)
     logins = Logins(data / "admin.sqlite")
     expires = datetime.now(UTC) + KEY_LIVES
     roles = gateway_roles()
@@ -140,7 +143,8 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
     return AdminClient(url, key, ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)))
 
 
-def _told(data: Path) -> dict[str, Any]:
+def told_running(data: Path) -> dict[str, Any]:
+    """What the process that runs on a data folder wrote of itself. Raises `NotRunning`."""
     try:
         told: dict[str, Any] = json.loads((data / FILE).read_bytes())
         os.kill(int(told["pid"]), 0)

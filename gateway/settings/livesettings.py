@@ -14,7 +14,7 @@ from gateway.settings.config import ENVIRONMENT_PREFIX, TABLE, GatewaySettings, 
 from serving.config.settings import BadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from serving.config.settingtable import Change
@@ -48,7 +48,7 @@ class LiveSettings:
 
     def kept(self) -> dict[str, object]:
         """What was set, by name."""
-        return {name: orjson.loads(value) for name, value in self.revision()}
+        return parse_kept(self.revision())
 
     def source(self, name: str) -> str:
         """Where a setting's value comes from: ``environment``, ``set``, ``file`` or ``default``."""
@@ -83,6 +83,11 @@ class LiveSettings:
                     (name, orjson.dumps(kept[name]).decode()),
                 )
         return TABLE.differences(before, after)
+
+
+def parse_kept(rows: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """Rows of the table ``setting`` as names and values."""
+    return {name: orjson.loads(value) for name, value in rows}
 
 
 def variable_of(name: str) -> str:

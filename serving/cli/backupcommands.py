@@ -13,6 +13,7 @@ import click
 from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.progress import working
+from serving.config.secret import read_secret_file
 from serving.language import tr
 from serving.storage.backup import (
     Content,
@@ -157,8 +158,8 @@ def backup_commands(
         _show(manifest)
         click.echo(
             tr(
-                f"restaurado en {data}; los datos anteriores, si los había, quedan al lado. Arranque el servidor",
-                f"restored into {data}; earlier data, if any, are kept beside it. Start the server now",
+                f"restaurado en {data}; los datos anteriores, si los había, quedan en su carpeta before-*. Arranque el servidor",
+                f"restored into {data}; earlier data, if any, are kept in its folder before-*. Start the server now",
             )
         )
 
@@ -182,7 +183,7 @@ def backup_commands(
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return read_secret_file(file)
     if PASSPHRASE_VARIABLE in os.environ:
         return os.environ[PASSPHRASE_VARIABLE]
     return str(click.prompt(tr("Frase de paso", "Passphrase"), hide_input=True, confirmation_prompt=confirm))

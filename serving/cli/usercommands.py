@@ -10,6 +10,7 @@ import click
 import orjson
 
 from serving.cli.commands import report_errors
+from serving.config.secret import read_secret_file
 from serving.language import tr
 from serving.login.users import Logins
 from serving.storage.audit import AuditLog
@@ -112,7 +113,7 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
         password = (
             click.prompt(tr("Contraseña", "Password"), hide_input=True, confirmation_prompt=True)
             if password_file is None
-            else password_file.read_text(encoding="utf-8").strip()
+            else read_secret_file(password_file)
         )
         logins = where.logins(data, settings)
         logins.save_user(name, password, wanted, scope)

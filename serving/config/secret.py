@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,10 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return _present(self._from_command(), f"the command {self.command[0]}")
 
     def _from_file(self) -> str:
-        path = Path(self.file)
         try:
-            if path.stat().st_mode & 0o077:
-                raise ValueError(f"the secret file {path} can be read by others; chmod 600 {path}")
-            return path.read_text(encoding="utf-8")
+            return read_secret_file(Path(self.file))
         except OSError as err:
-            raise ValueError(f"the secret file {path} cannot be read: {err}") from err
+            raise ValueError(f"the secret file {self.file} cannot be read: {err}") from err
 
     def _from_command(self) -> str:
         try:
@@ -54,6 +52,19 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         except (OSError, subprocess.SubprocessError) as err:
             raise ValueError(f"the command {self.command[0]} gave no secret: {type(err).__name__}") from err
         return done.stdout.partition("\n")[0]
+
+
+def read_secret_file(path: Path) -> str:
+    """The secret in a file that its owner alone may read, without the line's end.
+
+    Pipes and terminals (``/dev/stdin``) are taken as they are. Raises ValueError with the remedy, OSError.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise ValueError(
+            f"the secret file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 {path}"
+        )
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _present(text: str, where: str) -> str:

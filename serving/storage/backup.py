@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.edges.tokenfiles import sync_folder
-from serving.storage.datafolder import claim, exchange
+from serving.storage.datafolder import ASIDE, claim, exchange
 from serving.storage.keysafe import holds_clear_key
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def open_backup(data: bytes, content: Content, opener: Opener) -> tuple[Manifest
 
 
 def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, now: datetime) -> Manifest:
-    """Replace a stopped server's data by a backup's. Gives its manifest; the old data stay beside the folder.
+    """Replace a stopped server's data by a backup's. Gives its manifest; the old data stay in a folder ``before-...`` in it.
 
     Raises `BackupProblem` or `FolderInUse`, and then nothing has changed.
     """
@@ -243,13 +243,13 @@ def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, 
     with claim(folder):
         fresh = lay_out_backup(folder, manifest, files)
         stamp = now.strftime("%Y%m%d-%H%M%S")
-        exchange(folder, fresh, folder.with_name(f"{folder.name}.before-{stamp}"), content.keep)  # 6
+        exchange(folder, fresh, folder / f"{ASIDE}{stamp}", content.keep)  # 6
     return manifest
 
 
 def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) -> Path:
-    """Step 5: the backup's files in a folder beside ``folder``. Raises `BackupProblem`, and then nothing is left."""
-    fresh = folder.with_name(f".{folder.name}.restored-{secrets.token_hex(4)}")
+    """Step 5: the backup's files in a folder within ``folder``. Raises `BackupProblem`, and then nothing is left."""
+    fresh = folder / f".restored-{secrets.token_hex(4)}"
     try:
         _write_out(fresh, manifest, files)
         _check_databases(fresh, manifest)

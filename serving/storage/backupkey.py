@@ -57,4 +57,4 @@ def settle_backup_key(folder: Path, safe: KeySafe) -> None:
 def _say_public(folder: Path, key: Ed25519PrivateKey) -> None:
     raw = key.public_key().public_bytes_raw()
     if not (folder / PUBLIC).exists() or (folder / PUBLIC).read_bytes() != raw:
-        write_whole(folder / PUBLIC, raw, mode=0o644)
+        write_whole(folder / PUBLIC, raw)

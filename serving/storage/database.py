@@ -1,7 +1,8 @@
 """A small database port, SQLite by default, PostgreSQL where several nodes share one (see `serving.storage.postgres`).
 
-A step is a piece of SQL that is applied once; the table ``step`` remembers which. The code before a step runs on the
-schema after it, so two versions can share a database during an upgrade.
+A step is a piece of SQL that is applied once; the table ``step`` remembers which. Before steps are applied to a SQLite file
+that held data, a copy of it is kept beside it. A database with steps this version does not know was written by a newer one
+and is refused; a process that has it open already goes on, so two versions can share one during an upgrade.
 
 Statements are written once, in the dialect both engines run: ``?`` for parameters; types TEXT, BIGINT, INTEGER, BLOB and
 REAL; ``INTEGER PRIMARY KEY`` for a number the database gives (read back with ``RETURNING``); ``ON CONFLICT``; 0 and 1 for
@@ -12,16 +13,24 @@ commit on the disk.
 from __future__ import annotations
 
 import contextlib
+import logging
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from certs.edges.tokenfiles import sync_folder
+from serving.databaseversions import check_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+log = logging.getLogger("serving.storage.database")
+
 BUSY_TIMEOUT_S = 10.0
+_COPY = ".before-step-"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -84,6 +93,9 @@ def open_database(where: str | Path, steps: Sequence[str], schema: str = "") -> 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A SQLite connection with this software's settings; transactions are opened explicitly."""
+    if not path.exists():
+        # Made with its owner's mode alone, which SQLite gives its other files too.
+        path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -92,23 +104,69 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Apply the steps that have not been applied yet, each in a transaction of its own."""
+    """Apply the steps that have not been applied yet, each in a transaction of its own; first a copy is kept.
+
+    Raises `NewerDatabase`; OSError when there is no room for the copy: then nothing has changed.
+    """
     connection.execute("CREATE TABLE IF NOT EXISTS step (number INTEGER PRIMARY KEY)")
     (done,) = connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
+    where = connection.execute("PRAGMA database_list").fetchone()[2]
+    check_version(done, steps, where)
+    if 0 < done < len(steps) and where:
+        kept = _keep_copy(connection, Path(where), done)
+        log.info(
+            "%s is brought from step %d to %d; a copy as it was is kept in %s",
+            where,
+            done,
+            len(steps),
+            kept,
+            extra={"event": "migration", "database": where, "copy": str(kept)},
+        )
     for number, sql in enumerate(steps[done:], done + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {sql}; INSERT INTO step (number) VALUES ({number}); COMMIT;"  # noqa: S608  a number of ours
         )
 
 
+def kept_copies(path: Path) -> list[Path]:
+    """The copies of a database that were kept before steps were applied to it."""
+    return sorted(path.parent.glob(f"{path.name}{_COPY}*"))
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, done: int) -> Path:
+    """A whole copy, on the disk when this returns; copies of earlier migrations give way to it."""
+    target = path.with_name(f"{path.name}{_COPY}{done}")
+    size, room = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if room < size:
+        raise OSError(
+            f"{path} must be changed for this version and a copy of it kept first, for which {size} bytes are needed "
+            f"and {room} are free: make room and start again; nothing was changed"
+        )
+    for earlier in kept_copies(path):
+        earlier.unlink()
+    fresh = target.with_name(f".{target.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    with contextlib.closing(sqlite3.connect(fresh)) as copy:
+        connection.backup(copy)
+    # A crash before the rename leaves a file nobody names; after it the copy is whole.
+    fresh.replace(target)
+    sync_folder(path.parent)
+    return target
+
+
 class Database:
     """One SQLite database: a connection behind a lock."""
 
     def __init__(self, path: Path, steps: Sequence[str]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._connection = connect(path)
-        apply_steps(self._connection, steps)
+        try:
+            apply_steps(self._connection, steps)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,10 @@
 """A server's data folder: claimed by one process at a time, and exchanged as a whole by a restore.
 
 `claim` is held while a server runs and while a backup is restored, so that neither finds the folder changing under it.
-An exchange is three renames beside the folder, told by a journal written first: `finish_exchange` completes one that a
-crash interrupted, and every claim calls it, so a folder is always the old one or the new one.
+Everything it needs is inside the folder, because a service may own its folder and nothing beside it, and the folder may be
+a mount: the lock, the journal, the data to come and the data that were. An exchange moves entries one by one, told by a
+journal written first: `finish_exchange` completes one that a crash interrupted, and every claim calls it, so what runs on
+the folder is always the old data or the new.
 """
 
 from __future__ import annotations
@@ -11,25 +13,60 @@ import contextlib
 import fcntl
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+LOCK = ".lock"
+JOURNAL = ".exchange.json"
+# Data that a restore took the place of stay under such a name.
+ASIDE = "before-"
 
 
 class FolderInUse(OSError):  # noqa: N818  said to the operator
     """Another process works on the data folder."""
 
 
+class NoSuchFolder(LookupError):  # noqa: N818  said to the operator
+    """There is no server in the data folder."""
+
+
+def check_initialised(folder: Path, marks: Sequence[str], remedy: str) -> None:
+    """Refuse a folder that holds none of ``marks``: a server is not founded by a name typed wrong. Raises `NoSuchFolder`."""
+    # A restore that a crash left half done is completed by the claim that follows.
+    if not any((folder / name).exists() for name in (*marks, JOURNAL)):
+        raise NoSuchFolder(f"there is no server in {folder.absolute()}; correct --data, or {remedy}")
+
+
+def make_private(folder: Path) -> None:
+    """From now on what this process makes is its owner's alone; so are the folder and what stands in it."""
+    os.umask(0o077)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (folder, *folder.iterdir()):
+        if path.is_symlink():
+            continue
+        mode = path.stat().st_mode
+        if mode & 0o077:
+            # An owner who is somebody else keeps the modes he gave, as on a volume shared with a group.
+            with contextlib.suppress(PermissionError):
+                path.chmod(mode & 0o700)
+
+
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold a data folder for this process alone. Raises `FolderInUse`."""
-    path = folder.with_name(f".{folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold a data folder for this process alone. Raises `FolderInUse`; PermissionError naming the folder."""
+    try:
+        make_private(folder)
+        path = folder / LOCK
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except PermissionError as err:
+        raise PermissionError(
+            f"{folder} cannot be written by user {os.geteuid()}; give it to that user (chown) or run as its owner"
+        ) from err
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,9 +81,9 @@ def claim(folder: Path) -> Iterator[None]:
 
 
 def exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str]) -> None:
-    """Put ``fresh`` in the place of ``folder``, which goes ``aside``; what ``keep`` names moves over to the new one.
+    """Put what is in ``fresh`` in the place of what is in ``folder``, which goes ``aside``; what ``keep`` names stays.
 
-    All three are neighbours. Call it within `claim`.
+    ``fresh`` and ``aside`` are names within the folder. Call it within `claim`.
     """
     announce_exchange(folder, fresh, aside, keep)
     finish_exchange(folder)
@@ -54,31 +91,44 @@ def exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str]) -> Non
 
 def announce_exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str]) -> None:
     """Say that an exchange is to be made; the next claim of the folder makes it."""
-    journal = {"fresh": fresh.name, "aside": aside.name, "keep": list(keep)}
     # From here on a crash is completed at the next claim; before, nothing has happened.
-    write_whole(_journal(folder), json.dumps(journal).encode())
+    _write_journal(folder, {"fresh": fresh.name, "aside": aside.name, "keep": list(keep)})
 
 
 def finish_exchange(folder: Path) -> None:
     """Complete the exchange that the journal tells of; nothing when there is none. Each move is done at most once."""
-    journal = _journal(folder)
+    journal = folder / JOURNAL
     if not journal.exists():
         return
     told = json.loads(journal.read_bytes())
-    fresh, aside = (folder.with_name(told[name]) for name in ("fresh", "aside"))
+    fresh, aside = folder / told["fresh"], folder / told["aside"]
+    if "leaving" not in told:
+        coming = {p.name for p in fresh.iterdir()} if fresh.exists() else set()
+        told["coming"] = sorted(coming)
+        told["leaving"] = sorted(p.name for p in folder.iterdir() if _leaves(p.name, told, coming))
+        # On disk now: which entries leave and which come. A crash from here on repeats moves that were not made.
+        _write_journal(folder, told)
+    if told["leaving"]:
+        aside.mkdir(mode=0o700, exist_ok=True)
+    for name in told["leaving"]:
+        if not (aside / name).exists():
+            (folder / name).rename(aside / name)
+    sync_folder(folder)
+    for name in told["coming"]:
+        if (fresh / name).exists():
+            (fresh / name).rename(folder / name)
     if fresh.exists():
-        if folder.exists():
-            folder.rename(aside)
-            sync_folder(folder.parent)
-        fresh.rename(folder)
-        sync_folder(folder.parent)
-    for name in told["keep"]:
-        if (aside / name).exists() and not (folder / name).exists():
-            (aside / name).rename(folder / name)
+        fresh.rmdir()
     sync_folder(folder)
     journal.unlink()
-    sync_folder(folder.parent)
+    sync_folder(folder)
 
 
-def _journal(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.exchange.json")
+def _leaves(name: str, told: dict[str, list[str]], coming: set[str]) -> bool:
+    if name in (LOCK, JOURNAL, told["fresh"], told["aside"]) or name.startswith(ASIDE):
+        return False
+    return name in coming or name not in told["keep"]
+
+
+def _write_journal(folder: Path, told: dict[str, str | list[str]]) -> None:
+    write_whole(folder / JOURNAL, json.dumps(told).encode())

@@ -18,6 +18,7 @@ import psycopg
 import psycopg.sql
 from psycopg import IsolationLevel
 
+from serving.databaseversions import check_version
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class PostgresDatabase:
                 self._connection.execute("CREATE TABLE IF NOT EXISTS step (number BIGINT PRIMARY KEY)")
                 row = self._connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 done = 0 if row is None else int(row[0])
+                check_version(done, steps, "the shared database")
                 for number, sql in enumerate(steps[done:], done + 1):
                     self._connection.execute(translate_step(sql))
                     self._connection.execute("INSERT INTO step (number) VALUES (%s)", (number,))

@@ -1,4 +1,4 @@
-"""Restoring a backup while the server runs: proved and laid out beside the data folder, taken at the restart that follows.
+"""Restoring a backup while the server runs: proved and laid out within the data folder, taken at the restart that follows.
 
 The server answers, ends in order and starts itself anew; `serving.storage.datafolder.claim` then puts the folder in its place. A
 crash in between starts with the restored data too. The chain of the audit log is the backup's from then on, so the first
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from serving.storage.audit import AuditEntry
 from serving.storage.backup import lay_out_backup, open_backup
-from serving.storage.datafolder import announce_exchange
+from serving.storage.datafolder import ASIDE, announce_exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def stage_restore(
     fresh = lay_out_backup(folder, manifest, files)
     told = {**asdict(note), "made_at": manifest.made_at, "software": manifest.software}
     (fresh / NOTE).write_text(json.dumps(told), encoding="utf-8")
-    aside = folder.with_name(f"{folder.name}.before-{now:%Y%m%d-%H%M%S}")
+    aside = folder / f"{ASIDE}{now:%Y%m%d-%H%M%S}"
     announce_exchange(folder, fresh, aside, content.keep)
     return manifest
 

@@ -104,7 +104,7 @@ class KeptCredentials:
             raise NotAtHand(
                 f"the TLS key {self._name!r} is in memory only; {self._name}.pem would not outlive it"
             )
-        write_whole(self._chain, _pem(chain), mode=0o644)
+        write_whole(self._chain, _pem(chain))
 
     def _is_unchanged(self) -> bool:
         """Whether the certificates on disk are those shown; then the key is the same too."""

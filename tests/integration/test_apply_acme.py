@@ -69,7 +69,9 @@ def test_a_wanted_certificate_is_ordered_once(tmp_path: Path) -> None:
     data.mkdir()
     prepare(data)
     (data / "pin").write_text(PIN)
+    (data / "pin").chmod(0o600)
     (data / "secret").write_text("a long secret")
+    (data / "secret").chmod(0o600)
     (data / "secret").chmod(0o600)
     (data / "gateway.toml").write_text(WANTED)
     with pebble.running(tmp_path / "pebble", ADDRESS) as server:
@@ -95,6 +97,7 @@ def test_an_order_that_fails_keeps_its_request_and_is_tried_again(tmp_path: Path
     data.mkdir()
     prepare(data)
     (data / "pin").write_text(PIN)
+    (data / "pin").chmod(0o600)
     (data / "gateway.toml").write_text(WANTED)
     with pebble.running(tmp_path / "pebble", ADDRESS) as server:
         approve(data, server)

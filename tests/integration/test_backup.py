@@ -25,6 +25,7 @@ def test_a_backup_of_a_running_gateway_restores_on_an_empty_folder(
 ) -> None:
     (tmp_path / "passphrase").write_text("frase de paso de prueba")
     run = CliRunner().invoke
+    (tmp_path / "passphrase").chmod(0o600)
     close = ["--passphrase-file", str(tmp_path / "passphrase")]
     data, out, fresh = federation.data(PROVIDER), tmp_path / "gateway.age", tmp_path / "fresh"
     made = run(main, ["backup", "create", "--data", str(data), *close, str(out)])

@@ -205,7 +205,7 @@ def test_init_makes_what_it_can_without_a_configuration_and_keeps_secrets_privat
         "--pin-file", str(tmp_path / "pin"), "--admin", "ana",
     ]  # fmt: skip
     done = CliRunner().invoke(main, asked, env={"SACBE_LANG": "en"})
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output
     assert "run this command again" in done.output
     for secret in (tmp_path / "pin", data / "ana.password"):
         assert secret.stat().st_mode & 0o077 == 0

@@ -122,6 +122,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     base = free_base()
     (tmp_path / "pin").write_text(PIN)
     (tmp_path / "pin").chmod(0o600)
+    (tmp_path / "pin").chmod(0o600)
     program, listen, roles, make, listing = request.param(tmp_path, base)
     (tmp_path / "settings.toml").write_text(listen + settings(base))
     logins = Logins(tmp_path / "data" / "admin.sqlite")
@@ -182,9 +183,9 @@ def test_a_server_is_as_it_was_after_a_restore_over_the_api(server: Server) -> N
     done = server.call("PUT", restore, {"identity": str(IDENTITY)})
     assert done == (200, {"hsm_tokens_logged_out": False})
     server.wait(lambda: server.codes() == ["before"])
-    # The same process, what was before beside it, and the restore on the chain that came back.
+    # The same process, what was before set aside in it, and the restore on the chain that came back.
     assert server.process.poll() is None
-    assert [p.name for p in server.data.parent.glob("data.before-*")]
+    assert [p.name for p in server.data.glob("before-*")]
     (row,) = audit_rows(server, "RESTORE_BACKUP")
     assert (row["who"], row["outcome"], row["detail"]["file"]) == (
         "api-key-1",

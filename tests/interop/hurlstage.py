@@ -91,6 +91,7 @@ def running(folder: Path) -> Iterator[None]:
 
     try:
         (folder / "password").write_text(PASSWORD)
+        (folder / "password").chmod(0o600)
         start(
             "testca", "certs.dev", "--dir", str(folder / "trust"), "--host", HOSTS["testca"],
             "--tsa-port", "8899", "--algorithm", "rsa", "--flat",

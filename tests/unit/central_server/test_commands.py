@@ -49,6 +49,21 @@ def test_commands_speak_the_language_that_is_asked_for(tmp_path: Path) -> None:
     assert "there is no anchor yet" in run(tmp_path / "es", "anchor", "internal", status=1).output
 
 
+def test_init_makes_the_pin_file_that_is_not_there(tmp_path: Path) -> None:
+    pin = tmp_path / "pin"
+    said = run(tmp_path / "data", "init", "--kind", "ec-p256", "--pin-file", str(pin)).output
+    assert f"new PIN in {pin}" in said
+    assert pin.stat().st_mode & 0o077 == 0
+    first = pin.read_text()
+    run(tmp_path / "data", "key", "add", "internal", "--pin-file", str(pin))
+    assert pin.read_text() == first
+
+
+def test_a_folder_nothing_was_made_in_is_not_served_and_not_made(tmp_path: Path) -> None:
+    assert "correct --data" in run(tmp_path / "typo", "serve", status=1).output
+    assert not (tmp_path / "typo").exists()
+
+
 def test_keys_are_listed_as_lines_of_json(made: Path) -> None:
     keys = [json.loads(line) for line in run(made, "key", "list", "--json").output.splitlines()]
     assert [(k["source"], k["active"], k["token"]) for k in keys] == [
@@ -65,6 +80,7 @@ def test_a_key_on_a_token_that_is_not_set_up_is_refused(made: Path) -> None:
 def test_users_are_made_listed_and_forgotten(made: Path, tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("Secret1234")
+    password.chmod(0o600)
     role = "XROAD_SECURITY_OFFICER"
     run(made, "user", "add", "--role", role, "--password-file", str(password), "ana")
     users = [json.loads(line) for line in run(made, "user", "list", "--json").output.splitlines()]
@@ -111,6 +127,7 @@ def test_no_instance_is_trusted_at_first(made: Path) -> None:
 
 def test_a_backup_of_an_empty_folder_is_refused_and_nothing_is_made_there(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("una frase de paso")
+    (tmp_path / "passphrase").chmod(0o600)
     words = ("backup", "create", "--passphrase-file", str(tmp_path / "passphrase"), str(tmp_path / "b.age"))
     assert "there is no central server" in run(tmp_path / "data", *words, status=1).output
     assert not (tmp_path / "data" / "central.sqlite").exists()

@@ -44,6 +44,7 @@ def data(tmp_path: Path) -> Path:
     folder.mkdir()
     prepare(folder)
     (folder / "pin").write_text(PIN)
+    (folder / "pin").chmod(0o600)
     return folder
 
 
@@ -120,6 +121,7 @@ def test_a_certificate_that_cannot_be_wanted_changes_nothing(data: Path, entry: 
 
 def test_a_wrong_pin_changes_nothing(data: Path) -> None:
     (data / "pin").write_text("9999")
+    (data / "pin").chmod(0o600)
     before = there(data)
     refused = apply(data, CERTIFICATES)
     assert refused.exit_code == 1

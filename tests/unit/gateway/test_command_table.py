@@ -139,6 +139,7 @@ def test_options_become_the_body_and_the_query_of_a_call() -> None:
 
 def test_a_secret_is_read_from_a_file_and_never_an_option(tmp_path: Path) -> None:
     (tmp_path / "pin").write_text("1234\n")
+    (tmp_path / "pin").chmod(0o600)
     login = operations()["PUT", "/tokens/{id}/login"]
     assert body_of(login, {"secret_password": tmp_path / "pin"}) == {"password": "1234"}
     done = CliRunner().invoke(main, ["token", "login", "0", "--password", "1234"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import tarfile
@@ -26,8 +27,9 @@ from serving.storage.backup import (
     restore_backup,
 )
 from serving.storage.backupkey import backup_key, public_backup_key, settle_backup_key
-from serving.storage.datafolder import FolderInUse, claim, exchange
+from serving.storage.datafolder import FolderInUse, NoSuchFolder, check_initialised, claim, exchange
 from serving.storage.keysafe import KeySafe, NotAtHand, Seal
+from tests.paths import readable_by_others
 from tests.programs import need
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def test_restoring_keeps_the_message_log_and_sets_the_old_data_aside(server: Pat
     restore(server, data)
     assert (server / "log" / "messages").read_text() == "evidence"
     assert "info" in (server / "settings.toml").read_text()
-    assert "debug" in (server.with_name("data.before-20260301-120000") / "settings.toml").read_text()
+    assert "debug" in (server / "before-20260301-120000" / "settings.toml").read_text()
 
 
 def test_nothing_of_the_server_stands_in_clear_in_a_backup(server: Path) -> None:
@@ -282,25 +284,78 @@ class TestClaim:
         with claim(server), pytest.raises(FolderInUse):
             restore(server, data)
 
-    @pytest.mark.parametrize("done", [0, 1, 2, 3])
+    @pytest.mark.parametrize("done", range(6))
     def test_an_exchange_cut_short_is_completed_at_the_next_claim(self, tmp_path: Path, done: int) -> None:
-        data, fresh, aside = (tmp_path / n for n in ("data", ".fresh", "data.before"))
+        data = tmp_path / "data"
+        fresh, aside = data / ".fresh", data / "before-1"
         (data / "log").mkdir(parents=True)
-        (data / "old").touch()
         fresh.mkdir()
-        (fresh / "new").touch()
-        journal = {"fresh": fresh.name, "aside": aside.name, "keep": ["log"]}
-        (tmp_path / ".data.exchange.json").write_text(json.dumps(journal))
-        moves = [(data, aside), (fresh, data), (aside / "log", data / "log")]
-        for source, target in moves[:done]:  # as far as the crash let it come
-            source.rename(target)
+        for name in ("old", "both"):
+            (data / name).write_text("old")
+        for name in ("new", "both"):
+            (fresh / name).write_text("new")
+        journal: dict[str, object] = {"fresh": fresh.name, "aside": aside.name, "keep": ["log"]}
+        if done:  # the crash came after the second journal
+            journal |= {"leaving": ["both", "old"], "coming": ["both", "new"]}
+            aside.mkdir()
+        (data / ".exchange.json").write_text(json.dumps(journal))
+        moves = [(data, aside, "both"), (data, aside, "old"), (fresh, data, "both"), (fresh, data, "new")]
+        for source, target, name in moves[: max(0, done - 1)]:  # as far as the crash let it come
+            (source / name).rename(target / name)
         with claim(data):
-            assert sorted(p.name for p in data.iterdir()) == ["log", "new"]
-        assert [p.name for p in aside.iterdir()] == ["old"]
-        assert not (tmp_path / ".data.exchange.json").exists()
+            assert sorted(p.name for p in data.iterdir()) == [".lock", "before-1", "both", "log", "new"]
+        assert ((data / "both").read_text(), (aside / "both").read_text()) == ("new", "old")
+        assert sorted(p.name for p in aside.iterdir()) == ["both", "old"]
 
-    def test_an_exchange_onto_nothing_is_a_plain_move(self, tmp_path: Path) -> None:
-        (tmp_path / "fresh").mkdir()
-        exchange(tmp_path / "data", tmp_path / "fresh", tmp_path / "aside", ["log"])
-        assert (tmp_path / "data").is_dir()
-        assert not (tmp_path / "aside").exists()
+    def test_an_exchange_onto_nothing_leaves_nothing_aside(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        (data / "fresh").mkdir(parents=True)
+        (data / "fresh" / "new").touch()
+        exchange(data, data / "fresh", data / "before-1", ["log"])
+        assert [p.name for p in data.iterdir()] == ["new"]
+
+    def test_a_second_restore_leaves_what_the_first_set_aside(self, server: Path) -> None:
+        data = backup(server)
+        for hour in (1, 2):
+            restore_backup(server, data, CONTENT, OPENER, NOW.replace(hour=hour))
+        found = sorted(p.name for p in server.iterdir())
+        assert found == [".lock", "before-20260301-010000", "before-20260301-020000", *["conf.sqlite", "log"],
+                         "settings.toml", "token"]  # fmt: skip
+
+    def test_nothing_is_written_beside_the_folder(self, server: Path) -> None:
+        data = backup(server)
+        server.parent.chmod(0o500)
+        try:
+            restore(server, data)
+            assert [p.name for p in server.parent.iterdir()] == ["data"]
+        finally:
+            server.parent.chmod(0o700)
+
+    def test_what_others_could_read_is_made_private(self, server: Path) -> None:
+        server.chmod(0o755)
+        (server / "token").chmod(0o750)
+        (server / "settings.toml").chmod(0o644)
+        outside = server.parent / "shared"
+        outside.touch()
+        outside.chmod(0o644)
+        (server / "link").symlink_to(outside)
+        before = os.umask(0o022)
+        try:
+            with claim(server):
+                (server / "later").touch()
+                assert readable_by_others(server) == []
+        finally:
+            os.umask(before)
+        assert outside.stat().st_mode & 0o777 == 0o644
+
+
+class TestFounded:
+    def test_a_folder_that_no_server_was_made_in_is_refused_and_not_made(self, tmp_path: Path) -> None:
+        with pytest.raises(NoSuchFolder, match="correct --data, or run init"):
+            check_initialised(tmp_path / "typo", ["central.sqlite"], "run init")
+        assert not (tmp_path / "typo").exists()
+
+    @pytest.mark.parametrize("mark", ["central.sqlite", ".exchange.json"])
+    def test_a_folder_with_a_server_or_half_of_a_restore_is_taken(self, tmp_path: Path, mark: str) -> None:
+        (tmp_path / mark).touch()
+        check_initialised(tmp_path, ["central.sqlite"], "run init")

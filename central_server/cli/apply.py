@@ -1,0 +1,145 @@
+"""The commands ``central-server apply`` and ``export``: the registry made what a file says, and written as such a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from central_server.cli.folder import DATA, SETTINGS, utc_now
+from central_server.config import load
+from central_server.publication.anchors import remake_anchors
+from central_server.publication.node import open_store
+from central_server.registry.merging import Plan, Registered, plan
+from central_server.registry.model import Registry, parse_registry
+from central_server.registry.refusals import RegistryRefused
+from central_server.registry.registryfile import render_registry
+from central_server.store.loading import import_registry, load_registry, present_registry
+from central_server.store.records import OPERATOR
+from central_server.store.requests import registered_by_request
+from central_server.store.sources import node_address
+from certs.certificates import to_der
+from certs.edges.tokenfiles import write_whole
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import JSON
+from serving.language import tr
+from serving.pemtext import certificate_pem
+
+if TYPE_CHECKING:
+    from central_server.store.records import Records
+
+
+@click.command(
+    help=tr(
+        "Agrega y cambia lo que dice FILE; lo que FILE no nombra se queda, salvo con --prune. Un servidor en marcha lo publica.",
+        "Add and change what FILE says; what FILE does not name stays, unless --prune. A running server publishes it at once.",
+    )
+)
+@DATA
+@SETTINGS
+@click.option("--dry-run", is_flag=True, help=tr("sólo dice qué cambiaría", "only say what would change"))
+@click.option(
+    "--prune",
+    is_flag=True,
+    help=tr(
+        "quita también lo que FILE no nombra, salvo lo que se registró por solicitudes",
+        "also remove what FILE does not name, but for what was registered by requests",
+    ),
+)
+@JSON
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@report_errors
+def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json: bool, file: Path) -> None:
+    wanted = parse_registry(
+        file.read_text(encoding="utf-8"), lambda name: to_der((file.parent / name).read_bytes())
+    )
+    store = open_store(data, load(settings, os.environ))
+    try:
+        found = _plan(store.read(), wanted, prune=prune)
+        if found.changes and not dry_run:
+            with store.change(OPERATOR, utc_now()) as records:
+                # Looked at again within the transaction: a request may have been approved meanwhile.
+                found = _plan(records, wanted, prune=prune)
+                moved = node_address(records) not in (None, wanted.address)
+                import_registry(records, found.registry)
+                remake_anchors(records, missing=True)
+                if moved:
+                    remake_anchors(records)
+    finally:
+        store.close()
+    _tell(found, dry_run=dry_run, as_json=as_json)
+
+
+def _plan(records: Records, wanted: Registry, *, prune: bool) -> Plan:
+    known = records.parameter("instance")
+    if known is not None and known != wanted.instance:
+        raise ValueError(f"this central server is of instance {known}; the file is of {wanted.instance}")
+    current = None if known is None else present_registry(records, wanted.management_service)
+    return plan(current, wanted, _registered(records, known), prune=prune)
+
+
+def _registered(records: Records, instance: str | None) -> Registered:
+    return Registered() if instance is None else registered_by_request(records)
+
+
+def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
+    applied = bool(found.changes) and not dry_run
+    if as_json:
+        import json
+
+        told = {"changes": found.changes, "stays": found.stays, "applied": applied}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for line in found.changes:
+        click.echo(line)
+    if found.stays:
+        click.echo(
+            tr(
+                "se queda, aunque el archivo no lo nombra (--prune quita lo que no vino por solicitudes):",
+                "stays, though the file does not name it (--prune removes what did not come by requests):",
+            )
+        )
+        for line in found.stays:
+            click.echo(f"  {line}")
+    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
+    click.echo(done if found.changes else tr("no hay nada que cambiar", "nothing to change"))
+
+
+@click.command(
+    help=tr(
+        "Escribe el registro como un archivo que apply lee, con sus certificados al lado, en OUT.",
+        "Write the registry as a file that apply reads, with its certificates beside it, to OUT.",
+    )
+)
+@DATA
+@SETTINGS
+@click.argument("out", type=click.Path(path_type=Path))
+@report_errors
+def export(data: Path, settings: Path | None, out: Path) -> None:
+    store = open_store(data, load(settings, os.environ))
+    try:
+        registry = load_registry(store.read())
+    except RegistryRefused as err:
+        raise ValueError(
+            tr(
+                f"el registro no está completo todavía: {err}",
+                f"the registry is not whole yet: {err}; initialise the server and set its management service first",
+            )
+        ) from err
+    finally:
+        store.close()
+    note = f"The registry of {registry.instance} at {utc_now().isoformat(timespec='seconds')}"
+    text, certificates = render_registry(registry, note)
+    for name, der in certificates.items():
+        target = out.parent / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, certificate_pem(der))
+    write_whole(out, text.encode())
+    click.echo(
+        tr(
+            f"registro escrito: {out}, con {len(certificates)} certificados en {out.parent / 'certificates'}",
+            f"registry written: {out}, with {len(certificates)} certificates in {out.parent / 'certificates'}",
+        )
+    )

@@ -1,0 +1,103 @@
+"""What ``central-server serve`` does: what can be known before the start is tried first, then the node runs until its end."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from central_server.cli.folder import read_pin
+from central_server.config import load
+from central_server.store.steps import STEPS
+from serving.config.secret import read_secret_file
+from serving.databaseversions import check_version
+from serving.language import tr
+from serving.process.addresses import ListenAddress, check_addresses, describe
+from serving.storage.datafolder import check_initialised
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from central_server.config import CentralSettings
+    from serving.process.ending import Ending
+
+_MARKS = ("central.sqlite", "admin.sqlite")
+
+
+def chosen_settings(data: Path, file: Path | None, given: Mapping[str, object]) -> CentralSettings:
+    """The settings with what the command line says instead. Raises `NoSuchFolder` for a folder without a node."""
+    chosen = load(file, os.environ)
+    listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
+    chosen = msgspec.structs.replace(chosen, listen=listen)
+    if not chosen.node.database:  # a node that shares a database may have nothing of its own yet
+        check_initialised(data, _MARKS, "make one: central-server init --data ...")
+    return chosen
+
+
+def listen_addresses(settings: CentralSettings) -> list[ListenAddress]:
+    """Every listener of a node."""
+    where, admin = settings.listen, settings.admin
+
+    def one(purpose: str, scheme: str, name: str, port: int, path: str = "") -> ListenAddress:
+        return ListenAddress(purpose, scheme, where.host, port, "listen.host", name, path)
+
+    return [
+        one("configuration", "http", "listen.http_port", where.http_port),
+        one("configuration by TLS", "https", "listen.https_port", where.https_port),
+        one("registration", "https", "listen.registration_port", where.registration_port),
+        one("catalogue", "http", "catalogue.port", settings.catalogue.port),
+        one("management", "https", "listen.management_port", where.management_port),
+        ListenAddress("console", "https", admin.host, admin.port, "admin.host", "admin.port", "/consola/"),
+    ]
+
+
+def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) -> Iterator[str]:
+    """Try the database's version, the PIN's file and every address, and change nothing; a line each.
+
+    Raises ValueError and OSError with what to do.
+    """
+    path = data / "central.sqlite"
+    if not settings.node.database and path.exists():
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'step'").fetchone():
+                (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
+                check_version(done, STEPS, str(path))
+        yield tr(f"base: {path}", f"database: {path}")
+    if pin_file is not None:
+        read_secret_file(pin_file)
+        yield f"PIN: {pin_file}"
+    addresses = listen_addresses(settings)
+    check_addresses(addresses)
+    yield tr(f"direcciones: {describe(addresses)}", f"addresses: {describe(addresses)}")
+
+
+def run_server(
+    data: Path, pin_file: Path | None, settings_file: Path | None, settings: CentralSettings, ending: Ending
+) -> None:
+    """Run the node of a claimed folder until it is told to end."""
+    import uvloop
+
+    from central_server.app import CentralServer, log
+    from serving.process import telemetry
+    from serving.process.supervised import say_ready, say_stopped, say_stopping
+
+    telemetry.configure(settings.log_level)
+    known = pin_file is not None or os.environ.get("SACBE_PIN")
+    pin = read_pin(pin_file) if known else None
+    named = {"--settings": settings_file, "--pin-file": pin_file}
+    arguments = [word for name, path in named.items() if path is not None for word in (name, str(path))]
+
+    async def run() -> None:
+        await server.start()
+        say_ready(log, listen_addresses(settings), os.environ)
+        await ending.wait()
+        say_stopping(os.environ)
+        await server.stop()
+        say_stopped(log)
+
+    server = CentralServer(data, settings, pin, arguments, ending.restart)
+    uvloop.run(run())

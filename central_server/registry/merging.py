@@ -1,0 +1,231 @@
+"""What a registry file changes: the registry as it is, joined with what the file says, and the difference line by line.
+
+A file takes nothing away by not speaking of it. With ``prune`` it does, except for what came by a management request of an
+institute (`Registered`): that goes by a request of its own, or by the command or page that names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from central_server.registry.model import OWNERS_GROUP, RegisteredServer, Registry
+from schemas.globalconf.shared import GlobalGroup, Member
+from schemas.identifiers import GlobalGroupId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo
+    from schemas.identifiers import ClientId, ServerId
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What approved management requests brought: members and subsystems, servers, their certificates and clients."""
+
+    clients: frozenset[ClientId] = frozenset()
+    servers: frozenset[ServerId] = frozenset()
+    certificates: frozenset[bytes] = frozenset()
+    server_clients: frozenset[tuple[ServerId, ClientId]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the registry becomes; the changes, a line each; and what stays though the file does not speak of it."""
+
+    registry: Registry
+    changes: tuple[str, ...]
+    stays: tuple[str, ...]
+
+
+def plan(current: Registry | None, wanted: Registry, registered: Registered, *, prune: bool) -> Plan:
+    """What applying ``wanted`` to ``current`` (None: nothing is there) leads to. Pure."""
+    if current is None:
+        return Plan(wanted, tuple(f"+ {line}" for line in lines_of(wanted)), ())
+    merged = _merge(current, wanted, registered, prune=prune)
+    old, asked, new = (set(lines_of(r)) for r in (current, wanted, merged))
+    changes = [f"- {line}" for line in sorted(old - new)] + [f"+ {line}" for line in sorted(new - old)]
+    return Plan(merged, tuple(changes), tuple(sorted(new - asked)))
+
+
+# Joining
+
+
+def _merge(current: Registry, wanted: Registry, registered: Registered, *, prune: bool) -> Registry:
+    members = _merge_members(current, wanted, registered, prune=prune)
+    said, used = {c.code for c in wanted.member_classes}, {m.id.member_class for m in members}
+    classes = [c for c in current.member_classes if c.code not in said and (not prune or c.code in used)]
+    servers = _merge_servers(current, wanted, registered, prune=prune)
+    return replace(
+        wanted,
+        member_classes=(*wanted.member_classes, *classes),
+        members=members,
+        servers=servers,
+        groups=_merge_groups(current, wanted, servers, prune=prune),
+        cas=wanted.cas if prune else _merge_cas(current, wanted),
+        tsas=(*wanted.tsas, *_kept_tsas(current, wanted, prune=prune)),
+    )
+
+
+def _merge_members(
+    current: Registry, wanted: Registry, registered: Registered, *, prune: bool
+) -> tuple[Member, ...]:
+    there = {m.id: m for m in current.members}
+    found = {m.id: m for m in wanted.members}
+    for member_id, old in there.items():
+        new = found.get(member_id)
+        codes = {} if new is None else {s.code: s for s in new.subsystems}
+        # A subsystem that the file lists without a name keeps the one it has.
+        for subsystem in old.subsystems:
+            said = codes.get(subsystem.code)
+            if said is None:
+                if not prune or member_id.subsystem(subsystem.code) in registered.clients:
+                    codes[subsystem.code] = subsystem
+            elif said.name is None:
+                codes[subsystem.code] = subsystem
+        if new is not None or not prune or codes or member_id in registered.clients:
+            found[member_id] = replace(new or old, subsystems=tuple(codes.values()))
+    return tuple(found.values())
+
+
+def _merge_servers(
+    current: Registry, wanted: Registry, registered: Registered, *, prune: bool
+) -> tuple[RegisteredServer, ...]:
+    found = {s.id: s for s in wanted.servers}
+    moved = {d for s in wanted.servers for d in s.auth_certificates}
+    for old in current.servers:
+        new = found.get(old.id)
+        if new is None and prune and old.id not in registered.servers:
+            continue
+        # A certificate that the file gives to another server moves there.
+        kept = [d for d in old.auth_certificates if d not in moved]
+        certificates = [d for d in kept if not prune or d in registered.certificates]
+        clients = [c for c in old.clients if not prune or (old.id, c) in registered.server_clients]
+        said = new or replace(old, auth_certificates=(), clients=())
+        found[old.id] = replace(
+            said,
+            auth_certificates=tuple(dict.fromkeys((*said.auth_certificates, *certificates))),
+            clients=tuple(dict.fromkeys((*said.clients, *clients))),
+            # A file without a word on maintenance does not end it.
+            maintenance=said.maintenance if said.maintenance is not None else old.maintenance,
+        )
+    return tuple(found.values())
+
+
+def _merge_groups(
+    current: Registry, wanted: Registry, servers: tuple[RegisteredServer, ...], *, prune: bool
+) -> tuple[GlobalGroup, ...]:
+    found = {g.id.group_code: g for g in wanted.groups}
+    for old in current.groups:
+        new = found.get(old.id.group_code)
+        if old.id.group_code == OWNERS_GROUP:
+            found[OWNERS_GROUP] = replace(old, id=GlobalGroupId(wanted.instance, OWNERS_GROUP))
+        elif not prune:
+            found[old.id.group_code] = replace(new or old, members=old.members | (new or old).members)
+    owners = frozenset(s.id.owner for s in servers if s.auth_certificates)
+    found[OWNERS_GROUP] = replace(found[OWNERS_GROUP], members=owners)
+    return tuple(found.values())
+
+
+def _merge_cas(current: Registry, wanted: Registry) -> tuple[ApprovedCa, ...]:
+    there = {ca.top.certificate: ca for ca in current.cas}
+    found = [_merge_ca(there.pop(ca.top.certificate, None), ca) for ca in wanted.cas]
+    return (*found, *there.values())
+
+
+def _merge_ca(old: ApprovedCa | None, new: ApprovedCa) -> ApprovedCa:
+    """A CA as the file says, with what the file is silent on as it is."""
+    if old is None:
+        return new
+    below = {i.certificate: i for i in old.intermediates}
+    intermediates = [_merge_info(below.pop(i.certificate, None), i) for i in new.intermediates]
+    return replace(
+        new,
+        top=_merge_info(old.top, new.top),
+        intermediates=(*intermediates, *below.values()),
+        default_csr_format=new.default_csr_format or old.default_csr_format,
+        acme_server=new.acme_server or old.acme_server,
+    )
+
+
+def _merge_info(old: CaInfo | None, new: CaInfo) -> CaInfo:
+    said = {o.url for o in new.ocsp}
+    kept = () if old is None else tuple(o for o in old.ocsp if o.url not in said)
+    return replace(new, ocsp=(*new.ocsp, *kept))
+
+
+def _kept_tsas(current: Registry, wanted: Registry, *, prune: bool) -> Iterator[ApprovedTsa]:
+    """Authorities the file does not speak of: neither their certificate nor their address is in it."""
+    certificates, urls = {t.certificate for t in wanted.tsas}, {t.url for t in wanted.tsas}
+    for tsa in current.tsas:
+        if not prune and tsa.certificate not in certificates and tsa.url not in urls:
+            yield tsa
+
+
+# Saying
+
+
+def lines_of(registry: Registry) -> Iterator[str]:
+    """A registry as facts, a line each; two registries are the same when these are."""
+    yield f"address {registry.address}"
+    yield f"management service {registry.management_service.path()}"
+    yield f"OCSP responses are fresh for {registry.ocsp_freshness_s} s"
+    yield f"timestamps at least every {registry.timestamping_interval_s} s"
+    yield f"configuration expires after {registry.expire_interval_s} s"
+    for found in registry.member_classes:
+        yield f"member class {found.code}: {found.description}"
+    for member in registry.members:
+        yield f"member {member.id.path()}: {member.name}"
+        for subsystem in member.subsystems:
+            name = "" if subsystem.name is None else f": {subsystem.name}"
+            yield f"subsystem {member.id.subsystem(subsystem.code).path()}{name}"
+    for server in registry.servers:
+        yield from _server_lines(server)
+    for group in registry.groups:
+        yield f"group {group.id.group_code}: {group.description}"
+        yield from (f"group {group.id.group_code} has {m.path()}" for m in group.members)
+    for ca in registry.cas:
+        yield from _ca_lines(ca)
+    for tsa in registry.tsas:
+        yield f"TSA {tsa.name} at {tsa.url}, certificate {_digest(tsa.certificate)}{_cost(tsa.cost_type)}"
+
+
+def _server_lines(server: RegisteredServer) -> Iterator[str]:
+    name = server.id.path()
+    yield f"security server {name} at {server.address}"
+    if server.maintenance is not None:
+        yield f"security server {name} in maintenance: {server.maintenance}"
+    yield from (f"security server {name} authenticates by {_digest(d)}" for d in server.auth_certificates)
+    yield from (f"security server {name} has client {c.path()}" for c in server.clients)
+
+
+def _ca_lines(ca: ApprovedCa) -> Iterator[str]:
+    use = ", for authentication only" if ca.authentication_only else ""
+    form = "" if ca.default_csr_format is None else f", requests as {ca.default_csr_format}"
+    yield f"CA {ca.name}: {_digest(ca.top.certificate)}, profile {ca.profile}{use}{form}"
+    if ca.acme_server is not None:
+        acme = ca.acme_server
+        ids = ", ".join(
+            i or "-" for i in (acme.ip_address, acme.authentication_profile_id, acme.signing_profile_id)
+        )
+        yield f"CA {ca.name} takes orders at {acme.directory_url} ({ids})"
+    for info in (ca.top, *ca.intermediates):
+        if info is not ca.top:
+            yield f"CA {ca.name} has intermediate {_digest(info.certificate)}"
+        yield from _responder_lines(ca.name, info)
+
+
+def _responder_lines(name: str, info: CaInfo) -> Iterator[str]:
+    for ocsp in info.ocsp:
+        by = "" if ocsp.certificate is None else f", certificate {_digest(ocsp.certificate)}"
+        yield f"CA {name}: {_digest(info.certificate)} is asked about at {ocsp.url}{by}{_cost(ocsp.cost_type)}"
+
+
+def _cost(cost: object) -> str:
+    return "" if cost is None else f", {cost}"
+
+
+def _digest(der: bytes) -> str:
+    return f"SHA256:{hashlib.sha256(der).hexdigest()}"

@@ -1,0 +1,129 @@
+"""What ``gateway serve`` does: what can be known before the start is tried first, then the gateway runs until its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from gateway.cli.keys import open_store
+from serving.language import tr
+from serving.storage.datafolder import check_initialised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gateway.settings.config import GatewaySettings
+    from serving.process.ending import Ending
+
+    ReadPin = Callable[[Path, Path | None], str | None]
+
+# What a folder holds in which an administrator, at least, was made.
+_MARKS = ("serverconf.sqlite", "admin.sqlite", "first-anchor.xml", "settings.toml")
+
+
+def founded(data: Path) -> None:
+    """Refuse a folder in which no gateway was begun. Raises `NoSuchFolder`."""
+    check_initialised(
+        data, _MARKS, "make one: gateway init --data ..., or gateway user add to initialise it in the console"
+    )
+
+
+def check_start(data: Path, settings_file: Path | None, pin_file: Path | None) -> Iterator[str]:
+    """Try settings, database versions, the PIN's file and every address, and change nothing; a line each.
+
+    Raises ValueError and OSError with what to do.
+    """
+    from gateway.server.process import admin_settings
+    from gateway.settings.addresses import listen_addresses
+    from serving.config.secret import read_secret_file
+    from serving.process.addresses import check_addresses, describe
+
+    settings = read_settings(data, settings_file)
+    yield tr("ajustes: bien", "settings: ok")
+    if pin_file is not None:
+        read_secret_file(pin_file)
+        yield tr(f"PIN: {pin_file}", f"PIN: {pin_file}")
+    # Before a database is opened, and changed for this version: one that cannot listen leaves all as it was.
+    addresses = listen_addresses(settings, admin_settings(settings))
+    check_addresses(addresses)
+    yield tr(f"direcciones: {describe(addresses)}", f"addresses: {describe(addresses)}")
+
+
+def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
+    """The settings as file, database and environment say, without changing the database for this version.
+
+    Raises `BadSettings`, `NewerDatabase`.
+    """
+    from gateway.migrations.serverconf import STEPS
+    from gateway.settings import config, livesettings
+    from serving.databaseversions import check_version
+
+    file = livesettings.settings_file(data, settings_file)
+    path = data / "serverconf.sqlite"
+    if not path.exists():
+        return config.load(file, os.environ)
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "step" in tables:
+            (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
+            check_version(done, STEPS, str(path))
+        rows = database.execute("SELECT name, value FROM setting").fetchall() if "setting" in tables else []
+    return config.load(file, os.environ, livesettings.parse_kept(rows))
+
+
+def run_gateway(
+    data: Path, pin_file: Path | None, settings_file: Path | None, ending: Ending, read_pin: ReadPin
+) -> None:
+    """Run the gateway of a claimed folder until it is told to end; ``read_pin`` gives the PIN where it is not kept elsewhere."""
+    import uvloop
+
+    from certs.tokens.port import SOFTWARE_TOKEN_ID
+    from gateway.server.process import GatewayProcess, log
+    from gateway.settings import livesettings
+    from gateway.settings.datafolder import DataFolder
+    from serving.process import telemetry
+    from serving.process.openfiles import raise_limit
+    from serving.process.supervised import say_ready, say_stopped, say_stopping
+
+    raise_limit()
+    settings_file = livesettings.settings_file(data, settings_file)
+    telemetry.configure(read_settings(data, settings_file).log_level)
+    store = open_store(data)
+    settings = livesettings.LiveSettings(store.database, settings_file, os.environ).load()
+    store.close()
+    software = settings.keys.token(SOFTWARE_TOKEN_ID)
+    arguments = [
+        *(["--settings", str(settings_file)] if settings_file else []),
+        *(["--pin-file", str(pin_file)] if pin_file and software.own_process else []),
+    ]
+    # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
+    pin = None if software.own_process or software.pin.is_set else read_pin(data, pin_file)
+    gateway = GatewayProcess(
+        DataFolder(data),
+        settings,
+        pin,
+        environ=os.environ,
+        signer_arguments=arguments,
+        settings_file=settings_file,
+        restart=ending.restart,
+    )
+
+    async def run() -> None:
+        await gateway.start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
+        # What is here now stays for good; without this every full collection walks over all of it again.
+        gc.collect()
+        gc.freeze()
+        say_ready(log, gateway.listens_on, os.environ)
+        await ending.wait()
+        say_stopping(os.environ)
+        await gateway.stop()
+        say_stopped(log)
+
+    uvloop.run(run())

@@ -1,0 +1,80 @@
+"""The command ``gateway status``: whether a gateway runs on a data folder, where it listens, and what stands in its way."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.keys import DATA
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+
+@click.command(
+    help=tr(
+        "Dice si una pasarela corre en la carpeta, dónde escucha y qué se lo impide; termina con 3 si no corre, 1 si no intercambia.",
+        "Say whether a gateway runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it "
+        "cannot exchange.",
+    )
+)
+@DATA
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@JSON
+@report_errors
+def status(data: Path, settings_file: Path | None, as_json: bool) -> None:
+    found = look(data, settings_file)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        _print(found)
+    sys.exit(3 if not found["running"] else 0 if found["status"] == "up" else 1)
+
+
+def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
+    """What can be known of a data folder's gateway from this machine."""
+    from gateway.server.process import admin_settings
+    from gateway.server.running import NotRunning, told_running
+    from gateway.settings.addresses import find_health, listen_addresses, settings_of
+
+    settings = settings_of(data, settings_file)
+    found: dict[str, Any] = {"running": True, "pid": None, "status": "down", "problems": []}
+    try:
+        found["pid"] = told_running(data)["pid"]
+    except NotRunning as err:
+        found |= {"running": False, "problems": [str(err)]}
+    state = _ask(find_health(data, settings_file))
+    if state is not None:
+        found |= {"running": True, "status": state["status"], "problems": state["problems"]}
+    addresses = listen_addresses(settings, admin_settings(settings))
+    return {**found, "addresses": {a.purpose: a.url for a in addresses if a.port}}
+
+
+def _ask(url: str) -> dict[str, Any] | None:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  the operator's own URL
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as err:
+        try:
+            return dict(json.load(err))
+        except ValueError:
+            return None
+    except (OSError, ValueError):
+        return None
+
+
+def _print(found: dict[str, Any]) -> None:
+    running = tr("en marcha", "running") if found["running"] else tr("detenida", "not running")
+    click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
+    if found["running"]:
+        click.echo(f"{tr('intercambio', 'exchange')}: {found['status']}")
+    for problem in found["problems"]:
+        click.echo(f"- {problem}")
+    for purpose, url in found["addresses"].items():
+        click.echo(f"  {purpose:18} {url}")

@@ -1,0 +1,46 @@
+"""Whether a holder of rights is somebody: a typing error in a right shows only when the consumer is refused."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from gateway.clients.wantedfile import subject_text
+from schemas.identifiers import ClientId, GlobalGroupId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from certs.configuration import TrustedConfiguration
+    from gateway.clients.model import Subject
+    from gateway.clients.records import GroupRecord
+
+
+def check_subject(
+    subject: Subject,
+    provider: ClientId,
+    groups: Iterable[GroupRecord],
+    configuration: TrustedConfiguration | None,
+) -> None:
+    """Refuse a subject that neither the global configuration nor the provider's local groups know. Raises `LookupError`.
+
+    A client or group of an instance whose configuration is not here cannot be known, and is refused too: ``--force``.
+    """
+    if isinstance(subject, ClientId | GlobalGroupId):
+        instances = () if configuration is None else configuration.instances.values()
+        of_kind = (i.names if isinstance(subject, ClientId) else i.groups for i in instances)
+        known = [subject_text(one) for found in of_kind for one in found]
+    else:
+        known = [f"local:{g.code}" for g in groups if g.owner == provider]
+    text = subject_text(subject)
+    if text in known:
+        return
+    close = nearest(text, known)
+    hint = f"; do you mean {close}?" if close else ""
+    raise LookupError(f"nobody knows {text} here{hint} (--force grants it all the same)")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like another; None when none is alike."""
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return found[0] if found else None
