@@ -6,7 +6,6 @@ directories expire. What cannot be generated is said in the log and on ``/health
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -15,11 +14,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import msgspec
 from aiohttp import web
 from cryptography import x509
 
 from central_server.admin.api import make_api
 from central_server.admin.context import CentralAdminContext
+from central_server.config import admin_host, management_host
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.federation import check_external_source
@@ -40,7 +41,10 @@ from serving.api.authentication import Clock
 from serving.api.backupoperations import BackupResource
 from serving.api.limits import RateLimit
 from serving.login.users import Logins
-from serving.process.devices import build_devices, build_signers
+from serving.process.devices import build_devices, build_signers, signer_loops
+from serving.process.listener import BoundedRunner, ListenerBounds
+from serving.process.listener import listen as listen_at
+from serving.process.loops import Loop, Loops
 from serving.storage.audit import AuditLog
 from serving.storage.backupkey import settle_backup_key
 from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
@@ -58,6 +62,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("central_server")
 
 WATCH_S = 0.5
+# Answered when everything else of a listener is full.
+HEALTH = frozenset({"/health"})
 
 
 def utc_now() -> datetime:
@@ -118,12 +124,13 @@ class CentralServer:
             calls.head,
         )
         clock = Clock(utc_now, time.monotonic)
-        self.admin = make_api(context, settings.admin, self.logins, clock, backups, os.environ)
+        admin = msgspec.structs.replace(settings.admin, host=admin_host(settings))
+        self.admin = make_api(context, admin, self.logins, clock, backups, os.environ)
         self._notifier = RequestNotifier(self.node.store, settings.notices, utc_now, os.environ)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
-        self._runners: list[web.AppRunner] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._signer_tasks: list[asyncio.Task[None]] = []
+        self._runners: list[BoundedRunner] = []
+        self.loops = Loops()
+        self._signer_loops = Loops()  # they end last: what stops may sign still
         first = TlsCredentials(*self_signed("not-ready"))
         self._tls = {
             "registration": SwappableServerContext(system_server_context(first)),
@@ -170,65 +177,71 @@ class CentralServer:
 
     async def _health(self, _request: web.Request) -> web.Response:
         problem = self.node.problem
-        ended = next((t.get_name() for t in self._tasks if t.done()), None)
-        if problem is None and ended is not None:
-            problem = f"the loop {ended!r} has ended; restart the central server and report its log"
-        status = {"status": "up" if problem is None else "down", "problem": problem}
+        failing = [*self.loops.failures(), *self._signer_loops.failures()]
+        if problem is None:
+            problem = next((f"{loop}; report the log" for loop in failing if loop.needed), None)
+        warnings = [f"{loop}; report the log" for loop in failing if not loop.needed]
+        status = {"status": "up" if problem is None else "down", "problem": problem, "warnings": warnings}
         return web.json_response(status, status=200 if problem is None else 503)
 
     async def start(self) -> None:
         """Open what tokens can be opened, publish once, then listen and start the loops. Raises `TokenFailed`."""
-        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self.signers]
+        self._signer_loops.start(signer_loops(self.signers))
         await open_tokens(self.node.keys, self._settings.keys, self._pin, os.environ, utc_now())
         await self.node.publish_if_due(utc_now())
         listen = self._settings.listen
         address = node_address(self.node.store.read())
         public = TlsCredentials(*self_signed(host_of(address or listen.host)))
-        for app, port, context in (
-            (self.public_app(), listen.http_port, None),
-            (self.public_app(), listen.https_port, system_server_context(public)),
+        management = management_host(self._settings)
+        catalogue = self._settings.catalogue.port
+        for setting, app, host, port, context in (
+            ("listen.http_port", self.public_app(), listen.host, listen.http_port, None),
             (
+                "listen.https_port",
+                self.public_app(),
+                listen.host,
+                listen.https_port,
+                system_server_context(public),
+            ),
+            (
+                "listen.registration_port",
                 self.management.registration_app(),
+                listen.host,
                 listen.registration_port,
                 self._tls["registration"].listening,
             ),
-            (catalogue_app(self.node.store), self._settings.catalogue.port, None),
-            (self.management.service_app(), listen.management_port, self._tls["management"].listening),
+            ("catalogue.port", catalogue_app(self.node.store), listen.host, catalogue, None),
+            (
+                "listen.management_port",
+                self.management.service_app(),
+                management,
+                listen.management_port,
+                self._tls["management"].listening,
+            ),
         ):
             if port:
-                await self._serve(app, port, context)
+                bounds = ListenerBounds(always=HEALTH)
+                self._runners.append(
+                    await listen_at(app, host, port, context, bounds=bounds, setting=setting)
+                )
         settle_backup_key(self._data, self._safe)
         if self._settings.admin.port:
-            name = host_of(address or self._settings.admin.host)
+            name = host_of(address or admin_host(self._settings))
             await self.admin.start_with(self._admin_context(name).listening)
-        self._tasks = [
-            asyncio.create_task(self._publish(), name="publishing"),
-            asyncio.create_task(self._notifier.run(), name="notices"),
-            asyncio.create_task(self._gatherer.run(), name="catalogue"),
-        ]
-
-    async def _serve(self, app: web.Application, port: int, context: ssl.SSLContext | None) -> None:
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, self._settings.listen.host, port, ssl_context=context).start()
-        self._runners.append(runner)
+        loops = [Loop("publishing", self._publish, lambda: WATCH_S, needed=True), self._notifier.loop()]
+        if self._settings.catalogue.gateway:
+            loops.append(self._gatherer.loop())
+        self.loops.start(loops)
 
     async def _publish(self) -> None:
-        while True:
-            await self.node.publish_if_due(utc_now())
-            await asyncio.sleep(WATCH_S)
+        await self.node.publish_if_due(utc_now())
 
     async def stop(self) -> None:
         """Let requests in progress end, then close everything."""
         await self.admin.stop()
         for runner in self._runners:
             await runner.cleanup()
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self.loops.stop()
         await self.node.close()
-        for task in self._signer_tasks:
-            task.cancel()
-        await asyncio.gather(*self._signer_tasks, return_exceptions=True)
+        await self._signer_loops.stop()
         self.logins.close()

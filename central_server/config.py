@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from central_server.management.requests import ApprovalPolicy
-from serving.config.adminsettings import AdminSettings
+from serving.config.adminsettings import AdminSettings, local_host
 from serving.config.secret import SecretSource
 from serving.config.settings import load_settings
 from serving.config.tokensettings import TokenKeeping
@@ -43,6 +43,9 @@ class CentralListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     registration_port: int = 4001
     # The management service, for the management security server alone.
     management_port: int = 4002
+    # Where the management service listens. Empty: at ``host`` once a certificate is pinned (management.pinned_certificates),
+    # at this machine only until then.
+    management_host: str = ""
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,7 +71,7 @@ class Management(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Who may bring management requests, and how many."""
 
     # Files with the internal TLS certificates of the management security server. When there is one, nobody else may
-    # call the management service; without any, whoever reaches its port may (as in X-Road): keep the port closed.
+    # call the management service; without any, only processes of this machine may, and what they send is kept as unproved.
     pinned_certificates: tuple[str, ...] = ()
     requests_per_minute: int = 60
 
@@ -137,6 +140,19 @@ class CentralSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     backup: CentralBackupSettings = CentralBackupSettings()
     seal: SealSettings = SealSettings()
     log_level: str = "info"
+
+
+def management_host(settings: CentralSettings) -> str:
+    """Where the management service listens: this machine only until somebody is pinned, unless the settings say where."""
+    listen = settings.listen
+    if listen.management_host:
+        return listen.management_host
+    return listen.host if settings.management.pinned_certificates else local_host(listen.host)
+
+
+def admin_host(settings: CentralSettings) -> str:
+    """Where the admin API listens: as told, else at this machine only."""
+    return settings.admin.host or local_host(settings.listen.host)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> CentralSettings:

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import click
-from aiohttp import web
 
+from serving.cli.commands import Program
 from serving.config.secret import SecretSource
 from serving.config.settings import BadSettings
 from serving.process import telemetry
+from serving.process.listener import serve_until_told
 from social_security import app, config
 from social_security.commands import seed
 from social_security.commands.conformance import SUITE, TESTS, run_suite
@@ -23,7 +24,7 @@ from social_security.portal.commands import portal
 from social_security.wire.gatewayclient import GatewayClient
 
 
-@click.group()
+@click.group(cls=Program)
 def main() -> None:
     """Social-security systems on the road."""
 
@@ -48,7 +49,7 @@ def serve(data: Path, settings: Path | None) -> None:
     except ValueError as err:  # keys that do not open, or a passphrase that cannot be had
         click.echo(str(err), err=True)
         sys.exit(2)
-    web.run_app(system, host=told.host, port=told.port, print=None, access_log=None)
+    serve_until_told(system, told.host, told.port, setting="port")
 
 
 @main.command("seed")

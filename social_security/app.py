@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from aiohttp import web
 from cryptography import x509
 
+from serving.process.loops import Loop, Loops
 from serving.storage.database import open_database
 from social_security.clock import exercise_clock, machine_clock
 from social_security.domain.calendars import load_calendar
@@ -31,10 +30,8 @@ from social_security.wire.service import SystemOperations
 from social_security.wire.soapservice import add_soap
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
-
-    from aiohttp import web
 
     from social_security.config import SystemSettings
 
@@ -43,7 +40,8 @@ ONIESS = "00-ONIESS"
 # A member's own calendar document (`social_security.domain.calendars`), where its state publishes other days.
 CALENDAR = "calendar.json"
 TICK_S = 1.0
-log = logging.getLogger("social_security")
+# What runs beside a system's services.
+LOOPS = web.AppKey("loops", Loops)
 
 
 def build(folder: Path, settings: SystemSettings, gateway: GatewayClient | None = None) -> web.Application:
@@ -73,7 +71,7 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
     app = services.app()
     add_dci(app, system)
     add_soap(app, services)
-    return _beside(app, gateway, system.outbox.run)
+    return _beside(app, gateway, system.outbox.loop())
 
 
 def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
@@ -91,14 +89,12 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     )
 
     async def routine() -> None:
-        while True:
-            system.tick()
-            await asyncio.sleep(TICK_S)
+        system.tick()
 
     services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
     add_soap(app, services)
-    return _beside(app, gateway, system.outbox.run, routine)
+    return _beside(app, gateway, system.outbox.loop(), Loop("routine", routine, lambda: TICK_S))
 
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
@@ -119,30 +115,26 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient)
         gateway,
     )
 
-    async def rounds() -> None:
-        while True:
-            await asyncio.sleep(settings.collect_s)
-            try:
-                await system.round()
-            except Exception as err:  # the next round may go well; nothing of a member's answer is logged
-                log.error("round", extra={"event": "round_failed", "reason": type(err).__name__})
-
-    return _beside(
-        SystemOperations(system, system.acts(), system.readings()).app(), gateway, system.outbox.run, rounds
+    collecting = Loop(
+        "collecting",
+        system.round,
+        lambda: settings.collect_s,
+        retry_s=lambda _failures: settings.collect_s,
+        first_s=settings.collect_s,
+        event="round_failed",
+        discreet=True,
     )
+    app = SystemOperations(system, system.acts(), system.readings()).app()
+    return _beside(app, gateway, system.outbox.loop(), collecting)
 
 
-def _beside(
-    app: web.Application, gateway: GatewayClient, *loops: Callable[[], Coroutine[None, None, None]]
-) -> web.Application:
+def _beside(app: web.Application, gateway: GatewayClient, *loops: Loop) -> web.Application:
+    running = app[LOOPS] = Loops()
+
     async def run(_app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(loop()) for loop in loops]
+        running.start(loops)
         yield
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await running.stop()
         await gateway.close()
 
     app.cleanup_ctx.append(run)

@@ -23,7 +23,7 @@ from central_server.store.records import OPERATOR
 from central_server.store.sources import SOURCES, source_anchor
 from schemas.globalconf.anchor import file_name, parse_anchor
 from serving.cli.backupcommands import backup_commands
-from serving.cli.commands import report_errors
+from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
 from serving.cli.safecommands import open_folder_safe
 from serving.cli.signercommand import signer_command
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 
 @click.group(
+    cls=Program,
     help=tr(
         "Un servidor central de Sacbé: el registro de una instancia de X-Road.",
         "A Sacbé central server: the registry of an X-Road instance.",
-    )
+    ),
 )
 @click.version_option(package_name="sacbe")
 def main() -> None: ...
@@ -155,7 +156,14 @@ main.add_command(signer_command("central-data", _tokens))
 @DATA
 @PIN
 @SETTINGS
-@click.option("--host", help=tr("en lugar de listen.host", "overrides listen.host"))
+@click.option(
+    "--host",
+    help=tr(
+        "en lugar de listen.host; una dirección local vale también para la API de administración",
+        "overrides listen.host; a loopback address is also the admin API's",
+    ),
+)
+@click.option("--admin-host", help=tr("en lugar de admin.host", "overrides admin.host"))
 @click.option("--port", type=int, help=tr("en lugar de listen.http_port", "overrides listen.http_port"))
 @click.option(
     "--https-port",
@@ -175,6 +183,7 @@ def serve(
     pin_file: Path | None,
     settings: Path | None,
     host: str | None,
+    admin_host: str | None,
     port: int | None,
     https_port: int | None,
     check: bool,
@@ -182,7 +191,7 @@ def serve(
     from central_server.cli.serving import check_start, chosen_settings, run_server
 
     given: dict[str, object] = {"host": host, "http_port": port, "https_port": https_port}
-    chosen = chosen_settings(data, settings, given)
+    chosen = chosen_settings(data, settings, given, admin_host)
     ending = Ending()
     # Held before anything in the folder is opened: what a restore left to be done is done now.
     with claim(data.absolute()):

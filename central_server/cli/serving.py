@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from central_server.cli.folder import read_pin
-from central_server.config import load
+from central_server.config import admin_host, load, management_host
 from central_server.store.steps import STEPS
 from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 _MARKS = ("central.sqlite", "admin.sqlite")
 
 
-def chosen_settings(data: Path, file: Path | None, given: Mapping[str, object]) -> CentralSettings:
+def chosen_settings(
+    data: Path, file: Path | None, given: Mapping[str, object], admin_at: str | None = None
+) -> CentralSettings:
     """The settings with what the command line says instead. Raises `NoSuchFolder` for a folder without a node."""
     chosen = load(file, os.environ)
     listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
-    chosen = msgspec.structs.replace(chosen, listen=listen)
+    admin = msgspec.structs.replace(chosen.admin, host=admin_at or chosen.admin.host)
+    chosen = msgspec.structs.replace(chosen, listen=listen, admin=admin)
     if not chosen.node.database:  # a node that shares a database may have nothing of its own yet
         check_initialised(data, _MARKS, "make one: central-server init --data ...")
     return chosen
@@ -42,16 +45,16 @@ def listen_addresses(settings: CentralSettings) -> list[ListenAddress]:
     """Every listener of a node."""
     where, admin = settings.listen, settings.admin
 
-    def one(purpose: str, scheme: str, name: str, port: int, path: str = "") -> ListenAddress:
-        return ListenAddress(purpose, scheme, where.host, port, "listen.host", name, path)
+    def one(purpose: str, scheme: str, name: str, port: int, host: str = where.host) -> ListenAddress:
+        return ListenAddress(purpose, scheme, host, port, "listen.host", name)
 
     return [
         one("configuration", "http", "listen.http_port", where.http_port),
         one("configuration by TLS", "https", "listen.https_port", where.https_port),
         one("registration", "https", "listen.registration_port", where.registration_port),
         one("catalogue", "http", "catalogue.port", settings.catalogue.port),
-        one("management", "https", "listen.management_port", where.management_port),
-        ListenAddress("console", "https", admin.host, admin.port, "admin.host", "admin.port", "/consola/"),
+        one("management", "https", "listen.management_port", where.management_port, management_host(settings)),
+        ListenAddress("console", "https", admin_host(settings), admin.port, "admin.host", "admin.port", "/consola/"),
     ]
 
 

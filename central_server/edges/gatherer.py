@@ -27,6 +27,7 @@ from schemas.catalogue import GET_CATALOGUE, DescriptionType, parse_catalogue
 from schemas.faults import Fault, Kind, PeerFault
 from schemas.identifiers import ServiceId
 from schemas.soapenvelope import XROAD_NS
+from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,18 +56,20 @@ class Gatherer:
     settings: Catalogue
     clock: Callable[[], datetime]
 
-    async def run(self) -> None:
-        """Gather for ever, or never when no gateway is set."""
-        if not self.settings.gateway:
-            await asyncio.Event().wait()
-        await asyncio.sleep(min(_FIRST_WAIT_S, self.settings.interval_s))
+    def loop(self) -> Loop:
+        """The loop that gathers."""
+        return Loop(
+            "catalogue",
+            self._gather,
+            lambda: self.settings.interval_s,
+            first_s=min(_FIRST_WAIT_S, self.settings.interval_s),
+            event="catalogue",
+            said="gathering failed",
+        )
+
+    async def _gather(self) -> None:
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            while True:
-                try:
-                    await self.gather(session)
-                except (Fault, ValueError, LookupError) as err:
-                    log.error("gathering failed", extra={"event": "catalogue", "reason": str(err)})
-                await asyncio.sleep(self.settings.interval_s)
+            await self.gather(session)
 
     async def gather(self, session: aiohttp.ClientSession) -> tuple[int, int]:
         """Ask every provider once; how many were reached and how many were not."""
@@ -85,7 +88,7 @@ class Gatherer:
     async def _ask(self, client: CatalogueGatewayClient, provider: ClientId) -> bool:
         try:
             found = await self._services_of(client, provider)
-        except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+        except Exception as err:  # one provider's answer must not keep the others from being asked
             detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
             with self.store.change(ACTOR, self.clock(), publishes=False) as records:
                 record_unreachable(records, provider, detail)

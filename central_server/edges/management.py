@@ -2,13 +2,14 @@
 
 4001 takes ``authCertReg`` alone, from servers that are not on the road yet, and says what became of a request to whoever
 knows the id of the message that made it. 4002 stands behind the management security server and takes everything else;
-where its internal TLS certificate is pinned, nobody else gets in. Every refusal is a SOAP fault with HTTP 500, as X-Road
+only that server gets in, by its pinned internal TLS certificate; until one is pinned only this machine does. Every refusal is a SOAP fault with HTTP 500, as X-Road
 gives it, and a row of the audit log.
 """
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from central_server.store.records import CentralStore
     from central_server.store.requests import NewRequest
     from certs.configuration import TrustedConfiguration
-    from schemas.management import ManagementMessage
+    from schemas.identifiers import ClientId
+    from schemas.management import ManagementMessage, ManagementRequest
     from serving.api.limits import RateLimit
     from serving.storage.audit import AuditLog
 
@@ -145,7 +147,7 @@ class ManagementEdge:
             return web.Response(status=429, headers={"Connection": "close"})
         try:
             if not registration:
-                self._check_pinned(request)
+                self._check_allowed(request)
             body = await _read(request)
             raw = self._take(
                 request.headers.get("Content-Type", ""), body, address, registration=registration
@@ -159,8 +161,15 @@ class ManagementEdge:
             return _fault(refusal.code, text)
         return web.Response(body=raw, headers={"Content-Type": SOAP_CONTENT_TYPE})
 
-    def _check_pinned(self, request: web.Request) -> None:
+    def _check_allowed(self, request: web.Request) -> None:
+        """Refuse everybody but who is pinned; while nobody is, everybody but this machine."""
         if not self.pinned:
+            if not _is_of_this_machine(request.remote or ""):
+                raise NotAllowed(
+                    Kind.ACCESS_DENIED,
+                    "no certificate of a management security server is pinned yet (management.pinned_certificates), "
+                    "so only processes of the central server's own machine may call here",
+                )
             return
         tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
         shown = () if tls is None else peer_certificates(tls)
@@ -182,7 +191,13 @@ class ManagementEdge:
             raise BadMessage(Kind.INVALID_REQUEST, f"{asked.service.value} is not taken at this address")
         now = self.clock()
         wanted = verify_request(parts, message, self.keeper.trusted(), now)
-        actor = Actor(f"security server {asked.server.path()}", address)
+        vouched = (
+            bool(self.pinned) and not registration
+        )  # the management security server has proved the sender
+        signed = bool(parts.signatures) and _speaks_for(asked) == asked.server.owner
+        actor = Actor(
+            f"{'' if vouched or signed else 'unproved '}security server {asked.server.path()}", address
+        )
         number = self.keeper.keep(message, wanted, actor, now)
         return render_response(parts.soap, number)
 
@@ -217,6 +232,18 @@ async def _read(request: web.Request) -> bytes:
                 Kind.INVALID_REQUEST, f"the request is larger than the {LARGEST_BODY} bytes accepted"
             )
     return bytes(body)
+
+
+def _speaks_for(request: ManagementRequest) -> ClientId:
+    """The member whose signature a signed request has; `verify_request` has checked it."""
+    return request.server.owner if request.client is None else request.client.member
+
+
+def _is_of_this_machine(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _fault(code: str, text: str, detail: str = "") -> web.Response:

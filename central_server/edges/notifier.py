@@ -15,7 +15,8 @@ import aiohttp
 
 from central_server.management.notices import due_notices, next_try, sign_body
 from central_server.management.noticetexts import render_mail
-from serving.mail import MAIL_ERRORS, deliver
+from serving.mail import deliver
+from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,12 +47,15 @@ class RequestNotifier:
         self._settings = settings
         self._clock = clock
 
-    async def run(self) -> None:
-        """Send for ever."""
+    def loop(self) -> Loop:
+        """The loop that sends."""
+        return Loop("notices", self._send, lambda: self._settings.poll_s)
+
+    async def _send(self) -> None:
+        if not due_notices(self._store.read(), self._clock()):
+            return
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            while True:
-                await self.send_due(session)
-                await asyncio.sleep(self._settings.poll_s)
+            await self.send_due(session)
 
     async def send_due(self, session: aiohttp.ClientSession) -> int:
         """Try everything that is due; how many were delivered."""
@@ -62,7 +66,7 @@ class RequestNotifier:
                     await asyncio.to_thread(self._mail, notice)
                 else:
                     await _call_webhook(session, notice)
-            except (aiohttp.ClientError, TimeoutError, *MAIL_ERRORS) as err:
+            except Exception as err:  # one notice that cannot be sent holds up none of the others
                 self._failed(notice, str(err) or type(err).__name__)
                 continue
             with self._store.database.transaction() as sql:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from central_server.config import CentralSettings, Publishing
+    from central_server.publication.publish import Publication
     from central_server.store.records import Actor
     from certs.edges.devices import Device
 
@@ -63,6 +64,15 @@ def open_store(data: Path, settings: CentralSettings) -> CentralStore:
     return CentralStore(settings.node.database or data / "central.sqlite", settings.node.name)
 
 
+def _kept_publication(folder: Path) -> Publication | None:
+    """What was published last; None when it is damaged, for it is made anew then."""
+    try:
+        return load_publication(folder)
+    except ValueError as err:
+        log.error("published files unusable", extra={"event": "publication_damaged", "reason": str(err)})
+        return None
+
+
 class CentralNode:
     """One node. Without ``devices`` it has the software token of its folder."""
 
@@ -79,7 +89,7 @@ class CentralNode:
         self._cached: _Cached | None = None
         self._seen = -1
         self._again_at: datetime | None = None
-        self.published.current = load_publication(folder / "published")
+        self.published.current = _kept_publication(folder / "published")
         self.keys.when_opened(self._look_again)
 
     async def close(self) -> None:
@@ -118,16 +128,24 @@ class CentralNode:
         """Publish when the store changed, when the last directory is old, or when it is time to try again."""
         generation = self.store.generation()
         current = self.published.current
-        old = current is None or now - current.at >= self._renewed_after()
-        again = self._again_at is not None and now >= self._again_at
+        # One that lies ahead was made before the clock was set back: nobody waits for that time to come again.
+        old = current is None or not timedelta(0) <= now - current.at < self._renewed_after()
+        again = self._again_at is not None and not now < self._again_at <= now + RETRY
         if generation == self._seen and not again and (not old or self._again_at is not None):
             return False
         try:
             await self._publish(generation, now)
-        except (Fault, RegistryRefused, ValueError, LookupError) as err:
-            problem = f"the configuration could not be generated, the old one stays: {err}"
+        except Exception as err:  # whatever it was, it is said on /health and tried again
+            reason = (
+                str(err)
+                if isinstance(err, (Fault, RegistryRefused, ValueError))
+                else f"{type(err).__name__}: {err}"
+            )
+            problem = f"the configuration could not be generated, the old one stays: {reason}"
             if problem != self.problem:
-                log.error("generation failed", extra={"event": "generation_failed", "reason": str(err)})
+                log.error(
+                    "generation failed", extra={"event": "generation_failed", "reason": reason}, exc_info=err
+                )
             self.problem, self._seen, self._again_at = problem, generation, now + RETRY
             return False
         self._seen, self.problem, self._again_at = generation, None, None

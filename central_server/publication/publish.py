@@ -18,7 +18,7 @@ import secrets
 import string
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -226,7 +226,13 @@ def load_publication(folder: Path) -> Publication | None:
     path = folder / _MANIFEST
     if not path.exists():
         return None
-    manifest = json.loads(path.read_bytes())
+    try:
+        return _load(folder, json.loads(path.read_bytes()))
+    except (LookupError, TypeError, AttributeError, RecursionError, OSError) as err:
+        raise ValueError(f"the publication in {path} is damaged: {type(err).__name__}: {err}") from err
+
+
+def _load(folder: Path, manifest: Any) -> Publication:
     parts: dict[int, list[PublishedPart]] = {}
     for entry in manifest["parts"]:
         content = (folder / entry["digest"]).read_bytes()

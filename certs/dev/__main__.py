@@ -7,10 +7,9 @@ import asyncio
 import signal
 from pathlib import Path
 
-from aiohttp import web
-
 from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
+from serving.process.listener import add_address, listen
 
 
 def main() -> None:
@@ -39,10 +38,9 @@ async def serve(services: TrustServices, host: str, ports: list[int]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(services.app(), access_log=None)
-    await runner.setup()
-    for port in ports:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+    runner = await listen(services.app(), host, ports[0], shutdown_timeout=1, setting="--port")
+    for port in ports[1:]:
+        await add_address(runner, host, port, setting="--tsa-port")
     await stop.wait()
     await runner.cleanup()
 

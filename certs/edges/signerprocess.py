@@ -18,7 +18,7 @@ _STEADY_S = 30.0
 
 
 class SignerProcess:
-    """One child process that holds a token, started anew whenever it ends until it is told to stop."""
+    """One child process that holds a token, to be started anew whenever it ends."""
 
     def __init__(self, token_id: str, program: str, arguments: Sequence[str]) -> None:
         self._token_id = token_id
@@ -27,44 +27,47 @@ class SignerProcess:
         self._arguments = list(arguments)
         self._child: asyncio.subprocess.Process | None = None
         self.restarts = 0
+        # Before the next start: longer after each life that was short.
+        self.pause_s = FIRST_PAUSE_S
+
+    @property
+    def token_id(self) -> str:
+        """The token that the process holds."""
+        return self._token_id
 
     @property
     def pid(self) -> int | None:
         """The child's process id while it runs."""
         return None if self._child is None or self._child.returncode is not None else self._child.pid
 
-    async def run(self) -> None:
-        """Run for ever; a child that ends soon after its start is started anew ever more slowly."""
-        pause = FIRST_PAUSE_S
-        loop = asyncio.get_running_loop()
+    async def live(self) -> None:
+        """One life of the child, from its start to its end; ``pause_s`` is to pass before the next."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            while True:
-                started = loop.time()
-                self._child = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    self._program,
-                    "signer",
-                    *self._arguments,
-                    stdin=asyncio.subprocess.DEVNULL,
-                )
-                status = await self._child.wait()
-                self.restarts += 1
-                pause = (
-                    FIRST_PAUSE_S if loop.time() - started > _STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
-                )
-                log.error(
-                    "signer process ended",
-                    extra={
-                        "event": "signer_ended",
-                        "token": self._token_id,
-                        "status": status,
-                        "again_s": pause,
-                    },
-                )
-                await asyncio.sleep(pause)
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                self._program,
+                "signer",
+                *self._arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+            status = await self._child.wait()
         finally:
             await self._end()
+        self.restarts += 1
+        steady = clock() - started > _STEADY_S
+        self.pause_s = FIRST_PAUSE_S if steady else min(self.pause_s * 2, LONGEST_PAUSE_S)
+        log.error(
+            "signer process ended",
+            extra={
+                "event": "signer_ended",
+                "token": self._token_id,
+                "status": status,
+                "again_s": self.pause_s,
+            },
+        )
 
     async def _end(self) -> None:
         child = self._child

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import enum
 import json
 import secrets
@@ -29,6 +30,8 @@ from certs.tokens.port import KeyId
 from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -155,8 +158,10 @@ class SoftToken:
         """Every key, locked or not."""
         infos = []
         for key_id, raw in self._storage.read_keys().items():
-            record = json.loads(raw)
-            infos.append(KeyInfo(KeyId(key_id), KeyKind(record["kind"]), record["label"], record["usage"]))
+            with _reading(f"the file of key {key_id}"):
+                record = json.loads(raw)
+                kind, label, usage = KeyKind(record["kind"]), record["label"], record["usage"]
+            infos.append(KeyInfo(KeyId(key_id), kind, label, usage))
         return tuple(infos)
 
     def generate_key(self, kind: KeyKind | str, label: str, usage: str) -> KeyId:
@@ -239,7 +244,11 @@ class SoftToken:
         raw = self._storage.read_token()
         if raw is None:
             raise TokenFailed(Kind.TOKEN_NOT_FOUND, "there is no token here; make one first")
-        record: dict[str, str | int] = json.loads(raw)
+        with _reading("the token's file (token.json)"):
+            record: dict[str, str | int] = json.loads(raw)
+            for name in ("salt", "master"):
+                base64.b64decode(str(record[name]), validate=True)
+            int(record.get("wrong_pins", 0))
         return record
 
     def _seal_master(self, pin: str, master: bytes) -> None:
@@ -252,6 +261,18 @@ class SoftToken:
 
     def _count_wrong_pin(self, record: dict[str, str | int], wrong: int) -> None:
         self._storage.write_token(json.dumps({**record, "wrong_pins": wrong}, indent=1).encode())
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Name what cannot be read. Raises `TokenFailed` for whatever a damaged record leads to."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
+        raise TokenFailed(
+            Kind.TOKEN_NOT_ACTIVE,
+            f"{what} is damaged ({type(err).__name__}: {str(err)[:100]}); restore it from a backup (backup restore)",
+        ) from err
 
 
 def _generate(kind: KeyKind) -> PrivateKey:
@@ -276,9 +297,11 @@ def _sign(key: PrivateKey, digest: bytes, algorithm: SignatureAlgorithm) -> byte
 
 
 def _load(key_id: str, raw: bytes, master: bytes) -> PrivateKey:
-    record = json.loads(raw)
+    with _reading(f"the file of key {key_id}"):
+        record = json.loads(raw)
+        sealed, usage = _bytes(record["sealed"]), record["usage"]
     try:
-        clear = open_sealed(master, _bytes(record["sealed"]), _associated(key_id, record["usage"]))
+        clear = open_sealed(master, sealed, _associated(key_id, usage))
     except InvalidTag:
         raise TokenFailed(
             Kind.CANNOT_SIGN, f"the file of key {key_id} is damaged or was put there by another token"

@@ -46,7 +46,7 @@ from gateway.cli.spanish import in_spanish
 from gateway.cli.status import status
 from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.cli.backupcommands import backup_commands
-from serving.cli.commands import report_errors
+from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
 from serving.cli.signercommand import signer_command
 from serving.cli.usercommands import JSON, audit_commands, user_commands
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from serving.config.tokensettings import TokenKeeping
 
 
-@click.group()
+@click.group(cls=Program)
 @click.version_option(package_name="sacbe")
 def main() -> None:
     """A Sacbé gateway: an X-Road security server."""

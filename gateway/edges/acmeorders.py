@@ -17,6 +17,7 @@ from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
 from gateway.keys.context import Orders
 from gateway.keys.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
 from schemas.faults import Fault
+from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -112,12 +113,14 @@ class Renewing:
     tell: Callable[[str, str, str], None] = lambda _kind, _subject, _detail: None
 
 
-async def run_renewals(settings: Callable[[], Acme], renewing: Renewing, pace: Pace) -> None:
-    """Renew for ever, while the settings say so; ``pace`` is told when they change."""
-    while True:
+def renewal_loop(settings: Callable[[], Acme], renewing: Renewing, pace: Pace) -> Loop:
+    """The loop that renews while the settings say so; ``pace`` is told when they change."""
+
+    async def work() -> None:
         if settings().renew:
             await renew_due(settings(), renewing)
-        await pace.pause(lambda: settings().renewal_check_s if settings().renew else None)
+
+    return Loop("renewals", work, lambda: settings().renewal_check_s if settings().renew else None, pace=pace)
 
 
 async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:

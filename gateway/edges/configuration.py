@@ -13,7 +13,6 @@ Spec: PR-GCONF 3 and 5; X-Road 7.8's configuration client (source order, version
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
 import re
@@ -44,6 +43,7 @@ from schemas.globalconf.parts import (
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+from serving.process.loops import Loop
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
@@ -101,6 +101,16 @@ class ConfigurationClient:
         self._clock = clock
         self._settings = settings or ConfigurationSettings()
         self._pace = Pace()
+        self.loop = Loop(
+            "configuration",
+            self.refresh,
+            lambda: self._next_delay(0),
+            retry_s=self._next_delay,
+            pace=self._pace,
+            event="conf_failed",
+            said="configuration not fetched",
+            needed=True,
+        )
         self._subscribers: list[Callable[[TrustedConfiguration], None]] = []
         self._working: dict[str, str] = {}
         self._etags: dict[str, str] = {}
@@ -154,21 +164,10 @@ class ConfigurationClient:
                 "stored configuration unusable", extra={"event": "stored_conf", "reason": fault.detail}
             )
 
-    async def run(self) -> None:
-        """Look for ever. An outage is logged and got over; the last valid configuration stays in force till it expires."""
-        failures = 0
-        while True:
-            try:
-                await self.refresh()
-                failures = 0
-            except Fault as fault:
-                failures += 1
-                log.warning(
-                    "configuration not fetched", extra={"event": "conf_failed", "reason": fault.detail}
-                )
-            delay = functools.partial(self._delay, failures)
-            self.next_look_at = self._clock() + timedelta(seconds=delay())
-            await self._pace.pause(delay)
+    def _next_delay(self, failures: int) -> float:
+        delay = self._delay(failures)
+        self.next_look_at = self._clock() + timedelta(seconds=delay)
+        return delay
 
     def _delay(self, failures: int) -> float:
         settings = self._settings

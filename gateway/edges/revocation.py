@@ -31,6 +31,8 @@ from certs.verify import ocsp
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+from serving.process.loops import Loop
+from serving.process.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +81,9 @@ class OwnRevocation:
         self._pairs: tuple[Pair, ...] = ()
         self._responses: dict[bytes, bytes] = {}
         self._checked: dict[tuple[bytes, int], datetime] = {}
-        self._wake = asyncio.Event()
+        self._pace = Pace()
+        self._next_s = 0.0
+        self.loop = Loop("revocation", self.fetch_all, lambda: self._next_s, pace=self._pace, needed=True)
         self._failures: dict[bytes, str] = {}
         self._fetched: list[Callable[[], None]] = []
         self._responders: dict[str, ResponderState] = {}
@@ -114,7 +118,7 @@ class OwnRevocation:
             path = self._folder / f"{key.hex()}.ocsp"
             if key not in self._responses and path.exists():
                 self._responses[key] = path.read_bytes()
-        self._wake.set()
+        self._fetch_soon()
 
     def response(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bytes:
         """A response (DER) that is good at ``now``. Raises `NotProved` when there is none in hand."""
@@ -165,24 +169,23 @@ class OwnRevocation:
         ):
             return
         self._fetch_s, self._retry_s, self._timeout_s, self._order = fetch_s, retry_s, timeout_s, order
-        self._wake.set()
+        self._fetch_soon()
 
-    async def run(self) -> None:
-        """Fetch for ever: all of them an interval, sooner after a failure or when a certificate is new."""
-        while True:
-            delay = await self.fetch_all()
-            self.next_round_at = self._now() + timedelta(seconds=delay)
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(delay):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    def _fetch_soon(self) -> None:
+        """The next round begins now: an interval changed, or a certificate is new."""
+        self._next_s = 0.0
+        self._pace.changed()
 
     async def fetch_all(self) -> float:
         """Ask for every watched certificate; the seconds to wait before the next time. One round at a time."""
         async with self._round:
-            return await self._fetch_round()
+            self._next_s = self._retry_s
+            asked = self._pairs
+            delay = await self._fetch_round()
+            if self._pairs == asked:  # else some are new, and the next round begins at once
+                self._next_s = delay
+            self.next_round_at = self._now() + timedelta(seconds=self._next_s)
+            return delay
 
     async def _fetch_round(self) -> float:
         configuration = self._configuration()
@@ -208,6 +211,11 @@ class OwnRevocation:
             self._failures[_sha1(certificate)] = fault.detail
             log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
             return fault.detail
+        except Exception as err:  # one certificate's responder must not keep the others from being asked for
+            reason = f"{type(err).__name__}: {err}"
+            self._failures[_sha1(certificate)] = reason
+            log.exception("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": reason})
+            return reason
         return None
 
     async def _fetch(

@@ -12,7 +12,7 @@ from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from gateway.clients.model import ServerConf
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
     from schemas.identifiers import ClientId
+    from serving.process.loops import LoopFailure
 
 
 TOKEN_ANSWERS_S = 2.0
@@ -32,7 +33,7 @@ TOKEN_ANSWERS_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Looks at the parts that exchanges rest on. ``ended`` names a loop that ended, which none should."""
+    """Looks at the parts that exchanges rest on. ``failing`` are the loops that fail, which none should."""
 
     configuration: ConfigurationClient
     serverconf: Callable[[], ServerConf]
@@ -42,7 +43,7 @@ class Condition:
     revocation: OwnRevocation
     log: MessageLog
     timestamper: Timestamper
-    ended: Callable[[], str | None]
+    failing: Callable[[], Sequence[LoopFailure]]
 
     async def problems(self, now: datetime) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""
@@ -78,10 +79,11 @@ class Condition:
                 check()
             except Fault as fault:
                 found.append(fault.detail)
-        ended = self.ended()
-        if ended is not None:
-            found.append(f"the loop {ended!r} has ended; restart the gateway and report its log")
-        return found
+        return [*found, *(f"{loop}; report the log" for loop in self.failing() if loop.needed)]
+
+    def warnings(self) -> list[str]:
+        """What is wrong without standing in the way of an exchange: loops that fail and are not needed for one."""
+        return [f"{loop}; report the log" for loop in self.failing() if not loop.needed]
 
     async def diagnosis(self, now: datetime) -> Diagnosis:
         """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
@@ -93,6 +95,7 @@ class Condition:
             lambda: self.configuration.last_failure,
             self.revocation.in_hand,
             self._timestamping,
+            self.failing,
         )
         return await diagnose_now(sources, now)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.keys.model import Key, KeyCertificate
     from gateway.keys.store import KeyConfStore
     from schemas.identifiers import ClientId
+    from serving.process.loops import LoopFailure
 
     # The response in hand for a certificate, and how asking for a new one failed last.
     Responses = Callable[[_x509.Certificate], tuple[bytes | None, str | None]]
@@ -148,6 +149,7 @@ class Sources:
     configuration_failure: Callable[[], str | None]
     responses: Responses
     timestamping: Callable[[], Timestamping] = Timestamping
+    loops: Callable[[], Sequence[LoopFailure]] = tuple
 
 
 async def diagnose_now(sources: Sources, now: datetime) -> Diagnosis:
@@ -173,6 +175,7 @@ async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
         timestamps_acceptable=stamping.acceptable,
         clock_offset_s=stamping.clock_offset_s,
         clock_source=stamping.clock_source,
+        loops=tuple((f.name, str(f), f.needed) for f in sources.loops()),
     )
 
 

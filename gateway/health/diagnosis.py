@@ -76,6 +76,8 @@ class DiagnosisFacts:
     timestamps_acceptable: timedelta = timedelta(0)
     clock_offset_s: float | None = None
     clock_source: str = ""
+    # Background loops that fail: name, why, and whether exchanges stop sooner or later without it.
+    loops: tuple[tuple[str, str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def diagnose(facts: DiagnosisFacts, now: datetime) -> Diagnosis:
         *_tokens(facts, now),
         *_clock(facts, now),
         *_timestamps(facts, now),
+        *_loops(facts),
     ]
     for purpose in facts.purposes:
         found += _purpose(facts, purpose, now)
@@ -178,6 +181,12 @@ def _timestamps(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     until = since + facts.timestamps_acceptable
     severity = Severity.STOPPED if until <= now else Severity.WILL_STOP
     yield Finding("timestamps-failing", severity, "", max(until, now), {**values, "until": _t(until)})
+
+
+def _loops(facts: DiagnosisFacts) -> Iterable[Finding]:
+    for name, reason, needed in facts.loops:
+        severity = Severity.WILL_STOP if needed else Severity.NOTICE
+        yield Finding("loop-failing", severity, name, None, {"reason": reason})
 
 
 def _purpose(facts: DiagnosisFacts, purpose: str, now: datetime) -> list[Finding]:

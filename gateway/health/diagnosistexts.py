@@ -44,6 +44,16 @@ TEXTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Check the network to the central server before then.",
         ),
     },
+    "loop-failing": {
+        "es": (
+            "Una tarea de fondo de este servidor falla y se reintenta: {reason}",
+            "Revise la bitácora de este servidor, el disco y la memoria, y reporte el fallo.",
+        ),
+        "en": (
+            "A background task of this server fails and is tried again: {reason}",
+            "Look at this server's log, its disk and its memory, and report the failure.",
+        ),
+    },
     "token": {
         "es": (
             "El token {subject} no se puede usar: {reason}",

@@ -20,6 +20,7 @@ import aiohttp
 
 from gateway.health.notices import DeliveredNotice, OperatorNotice, decide_notices, event_notice
 from serving.mail import deliver
+from serving.process.loops import Loop
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ class Notifier:
         for notice in notices:
             self._queue(notice)
 
-    async def run(self, diagnose: Callable[[], Awaitable[Diagnosis]]) -> None:
-        """Diagnose and send for ever."""
-        while True:
+    def loop(self, diagnose: Callable[[], Awaitable[Diagnosis]]) -> Loop:
+        """The loop that diagnoses and sends."""
+
+        async def work() -> None:
             if self.is_set:
                 self.look(await diagnose())
                 await self.send_waiting()
-            await self._pace.pause(lambda: self._settings.check_s)
+
+        return Loop("notices", work, lambda: self._settings.check_s, pace=self._pace)
 
     async def send_waiting(self) -> int:
         """Send what waits; how many notices are still waiting afterwards."""

@@ -6,7 +6,6 @@ then a refused request goes on waiting, as it does in X-Road.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import sqlite3
@@ -25,6 +24,7 @@ from gateway.keys.model import CertificateStatus, KeyUsage
 from gateway.management.requests import SentRequest
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
+from serving.process.loops import Loop
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
@@ -129,14 +129,16 @@ class Following:
                 "owner changed", extra={"event": "owner_changed", "from": own.path(), "to": now.path()}
             )
 
-    async def run(self) -> None:
-        """Ask for ever, as long as something waits."""
-        while True:
-            await asyncio.sleep(self.ask_s)
-            try:
-                await self.ask()
-            except (DatabaseConflict, sqlite3.Error) as err:  # another node was first, or the disk is full
-                log.warning("requests not settled", extra={"event": "management_request", "reason": str(err)})
+    def loop(self) -> Loop:
+        """The loop that asks, as long as something waits."""
+        return Loop(
+            "requests",
+            self.ask,
+            lambda: self.ask_s,
+            first_s=self.ask_s,
+            event="management_request",
+            said="requests not settled",
+        )
 
     async def ask(self) -> None:
         """Ask what became of every request that waits; one that was refused waits no longer."""

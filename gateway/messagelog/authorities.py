@@ -6,6 +6,7 @@ An operator's choice is by name: the address comes from the global configuration
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from certs.edges.fetch import TIMEOUT_S, fetch_timestamp
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from schemas.globalconf.shared import ApprovedTsa
+
+log = logging.getLogger("gateway.timestamper")
 
 SMALLEST_ROUND = 64
 
@@ -67,6 +70,11 @@ async def ask_authorities(
         except NotProved as fault:
             told(authority, fault.detail)
             failures.append(f"{authority.name}: {fault.detail}")
+            return None
+        except Exception as err:  # what one authority answers must not keep the others from being asked
+            log.exception("a timestamp reply could not be read", extra={"event": "timestamp_reply"})
+            told(authority, f"{type(err).__name__}: {err}")
+            failures.append(f"{authority.name}: its reply could not be read: {type(err).__name__}")
             return None
         told(authority, None)
         return proved

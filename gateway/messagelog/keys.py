@@ -243,9 +243,11 @@ def _ends(trees: Sequence[KeyTree]) -> list[int]:
 def _read(path: Path) -> _KeyFile:
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
-    except (OSError, msgspec.DecodeError) as err:
+    except (OSError, ValueError, RecursionError) as err:  # `msgspec.DecodeError` is a ValueError
         raise LogFailed(
-            Kind.LOGGING_FAILED, f"the message log's keys in {path} cannot be read: {err}"
+            Kind.LOGGING_FAILED,
+            f"the message log's keys in {path} cannot be read: {err}; restore the file from a backup: without it "
+            "nothing that the log holds can be read",
         ) from err
     if stored.version != 1:
         raise LogFailed(Kind.LOGGING_FAILED, f"{path} is of version {stored.version}; version 1 was expected")

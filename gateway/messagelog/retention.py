@@ -25,8 +25,9 @@ from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.steps import DATABASE
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Kind, LogFailed
 from schemas.identifiers import ClientId
+from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.database import connect
 
@@ -75,6 +76,15 @@ class Retention:
         self._database = folder / DATABASE
         self.folder = folder / "archive"
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._waits_for_keys = False
+        self.loop = Loop(
+            "archiver",
+            self.round,
+            self._interval,
+            pace=self._pace,
+            event="archive_failed",
+            said="the message log could not be archived",
+        )
 
     def reconfigure(self, settings: RetentionSettings) -> None:
         """Go on with another interval, grouping or age."""
@@ -82,27 +92,18 @@ class Retention:
         self._pace.changed()
 
     def _interval(self) -> float | None:
-        return self._settings.interval_s or None
+        if not self._settings.interval_s:
+            return None
+        return _WAIT_S if self._waits_for_keys else self._settings.interval_s
 
-    async def run(self) -> None:
-        """Archive and remove for ever, a round an interval."""
-        while True:
-            if not self._settings.interval_s:
-                await self._pace.pause(self._interval)
-            if not self._log.is_begun:
-                await asyncio.sleep(_WAIT_S)
-                continue
-            try:
-                await self.archive()
-                await self.remove_old()
-                await self.destroy_old_keys()
-            except (Fault, sqlite3.Error, OSError) as err:
-                reason = err.detail if isinstance(err, Fault) else str(err)
-                log.error(
-                    "the message log could not be archived",
-                    extra={"event": "archive_failed", "reason": reason},
-                )
-            await self._pace.pause(self._interval)
+    async def round(self) -> None:
+        """Archive and remove what is due; nothing while the settings say so or the log's keys are closed."""
+        self._waits_for_keys = not self._log.is_begun
+        if not self._settings.interval_s or self._waits_for_keys:
+            return
+        await self.archive()
+        await self.remove_old()
+        await self.destroy_old_keys()
 
     # Archiving
 

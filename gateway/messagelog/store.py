@@ -45,7 +45,7 @@ from gateway.messagelog.sealing import NONCE_BYTES, seal
 from gateway.messagelog.steps import DATABASE, STEPS
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.reduced import reduce_message
-from serving.storage.database import apply_steps, connect
+from serving.storage.database import apply_steps, check_whole, connect, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +95,9 @@ class MessageLog:
         self._length = 0
         self._gate: Callable[[datetime], None] | None = None
         connection = connect(self._path)
-        apply_steps(connection, STEPS)
+        with naming(self._path):
+            apply_steps(connection, STEPS)
+            check_whole(connection, STEPS)
         self.reader = LogReader(connection, self.bodies, keys)
         self._thread: threading.Thread | None = None
         if keys.is_open:

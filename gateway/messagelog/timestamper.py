@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from schemas import hashchain, xades
 from schemas.faults import Fault, Kind, LogFailed
 from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
+from serving.process.loops import Loop
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Timestamper:
         settings: TimestampSettings | None = None,
         *,
         wanted: Callable[[], Sequence[tuple[str, str]]] = tuple,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = message_log
         self._configuration = configuration
@@ -90,6 +93,22 @@ class Timestamper:
         self._was_full = False
         self._size = RoundSize(LARGEST_ROUND)
         self._round = asyncio.Lock()
+        self._monotonic = monotonic
+        # Monotonic seconds: the last good round; since when a message waits for one; the last message that came.
+        self._succeeded = monotonic()
+        self._waiting_since: float | None = None
+        self._came = self._succeeded
+        self.loop = Loop(
+            "timestamper",
+            self.stamp_round,
+            self._after_success,
+            retry_s=lambda _failures: self._settings.retry_s,
+            first_s=self._settings.first_s,
+            pace=self._pace,
+            event="timestamp_failed",
+            said="timestamping failed",
+            needed=True,
+        )
         message_log.guard(self.check)
 
     def reconfigure(self, settings: TimestampSettings) -> None:
@@ -111,6 +130,25 @@ class Timestamper:
                 Kind.TIMESTAMPING_FAILED,
                 f"no timestamp could be had since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s allowed; "
                 f"traffic goes on once one succeeds. Last failure: {self._last_failure}",
+            )
+        self._came = self._monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = self._came
+        if limit:
+            self._check_progress(limit)
+
+    def _check_progress(self, limit_s: float) -> None:
+        """Refuse when no round has succeeded for too long after one was due, whatever became of the rounds."""
+        waiting = self._waiting_since
+        if waiting is None:
+            return
+        due = max(waiting, self._succeeded) + self._interval()
+        if self._monotonic() - due > limit_s:
+            raise LogFailed(
+                Kind.TIMESTAMPING_FAILED,
+                f"no round of timestamping has succeeded for {self._monotonic() - self._succeeded:.0f} s though messages "
+                f"wait for one, longer than the {limit_s:g} s allowed; traffic goes on once one succeeds. "
+                f"Last failure: {self._last_failure or 'none was reported'}",
             )
 
     @property
@@ -145,25 +183,8 @@ class Timestamper:
     def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
         self._states[authority.url] = AuthorityState(self._now(), failure)
 
-    async def run(self) -> None:
-        """Stamp for ever, a round an interval; sooner after a failure or a full round."""
-        await asyncio.sleep(self._settings.first_s)
-        while True:
-            delay = self._after_success
-            try:
-                await self.stamp_round()
-            except Fault as fault:
-                log.warning(
-                    "timestamping failed", extra={"event": "timestamp_failed", "reason": fault.detail}
-                )
-                delay = self._after_failure
-            await self._pace.pause(delay)
-
     def _after_success(self) -> float:
         return 0.0 if self._was_full else self._interval()
-
-    def _after_failure(self) -> float:
-        return self._settings.retry_s
 
     def _interval(self) -> float:
         if self._settings.interval_s:
@@ -176,11 +197,15 @@ class Timestamper:
         """Stamp what waits, as many records as a round takes; how many. Raises `LogFailed` when no authority helps."""
         async with self._round:
             size, started = self._size.value, asyncio.get_running_loop().time()
+            began = self._monotonic()
             records = await self._log.untimestamped(size)
             self._was_full = len(records) == size
             if records:
                 await self._stamp(records)
                 self._size.learn(len(records), asyncio.get_running_loop().time() - started)
+            self._succeeded = self._monotonic()
+            # What came since the records were read may wait still.
+            self._waiting_since = began if self._came >= began else None
             return len(records)
 
     async def force(self, ids: Sequence[int]) -> None:
@@ -196,14 +221,13 @@ class Timestamper:
                 stamp = await self._stamp_one(await asyncio.to_thread(self._log.reader.record, records[0].id))
             else:
                 stamp = await self._stamp_batch(records)
-        except Fault as fault:
+            # A crash before this loses a token, never a record: the next round asks again.
+            await self._log.keep_stamp(stamp)
+        except Exception as err:
             # Counted from the oldest message that has no timestamp, so a restart in between grants no new time.
             self._failing_since = self._failing_since or min(self._now(), records[0].at)
-            self._last_failure = fault.detail
+            self._last_failure = err.detail if isinstance(err, Fault) else f"{type(err).__name__}: {err}"
             raise
-        await self._log.keep_stamp(
-            stamp
-        )  # a crash before this loses a token, never a record: the next round asks again
         self._failing_since = None
 
     async def _stamp_one(self, record: LogRecord) -> Stamp:

@@ -14,6 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.database import Database
 
@@ -87,6 +88,8 @@ class RecordStore:
         self._now = now
         self._settings = settings or StoreSettings()
         self._pace = Pace()
+        self._written_s = 0.0
+        self.loop = Loop("monitoring", self.round, lambda: self._settings.write_s, pace=self._pace)
         self._waiting: collections.deque[Record] = collections.deque()
         self._lost = 0
 
@@ -163,16 +166,13 @@ class RecordStore:
         self._settings = settings
         self._pace.changed()
 
-    async def run(self) -> None:
-        """Write every few seconds, clean every hour."""
-        written = 0.0
-        while True:
-            await self._pace.pause(lambda: self._settings.write_s)
-            await asyncio.to_thread(self.write)
-            written += self._settings.write_s
-            if written >= 3600:
-                await asyncio.to_thread(self.clean)
-                written = 0.0
+    async def round(self) -> None:
+        """Write what waits; once an hour, remove what is old."""
+        await asyncio.to_thread(self.write)
+        self._written_s += self._settings.write_s
+        if self._written_s >= 3600:
+            await asyncio.to_thread(self.clean)
+            self._written_s = 0.0
 
     def close(self) -> None:
         """Write what waits and close."""

@@ -13,7 +13,6 @@ import dataclasses
 import itertools
 import logging
 import secrets
-import sqlite3
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from certs.verify import chain as chains
 from certs.verify import ocsp
 from gateway.clients.store import ServerConfStore
 from gateway.clients.validation.checkedservices import CheckedServices
-from gateway.edges.acmeorders import AcmeOrders, Renewing, run_renewals
+from gateway.edges.acmeorders import AcmeOrders, Renewing, renewal_loop
 from gateway.edges.consumers import ConsumerListener
 from gateway.edges.internaltls import open_internal_tls
 from gateway.edges.peerlistener import PeerListener
@@ -76,12 +75,13 @@ from gateway.settings.portions import (
 from schemas.faults import Fault, Kind, NotProved
 from schemas.management import ManagementRequest, ManagementServiceCode
 from schemas.monitoring import Metric
-from serving.process.devices import build_devices, build_signers
+from serving.process.devices import build_devices, build_signers, signer_loops
+from serving.process.loops import Loop, Loops, growing_retry_s
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from aiohttp import web
     from cryptography import x509
@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from gateway.monitoring.store import RecordStore
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
+    from serving.process.loops import LoopFailure
     from serving.storage.keysafe import KeySafe
 
 
@@ -139,15 +140,34 @@ class Gateway:
         self._environ = environ or {}
         self._folder = folder
         self._runners: list[web.BaseRunner] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self.loops = Loops()
+        self._signer_loops = Loops()  # they end last: what stops may sign still
+        self._seen = self._serverconf.generation
+        self._log_closed = ""
         self._renewal_pace = Pace()
 
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
-        self._signer_tasks = [asyncio.create_task(s.run(), name="signer") for s in self._signers]
+        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        try:
+            await self._start()
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def _abandon(self) -> None:
+        """Close what a start that failed had opened."""
+        for runner in self._runners:
+            await runner.cleanup()
+        await self.loops.stop()
+        await self._signer_loops.stop()
+        await self._session.close()
+        self._store.close()
+
+    async def _start(self) -> None:
+        self._signer_loops.start(signer_loops(self._signers))
         await open_tokens(self._tokens, self._settings.keys, self._pin, self._environ)
         await give_seal(self._tokens, self._safe)
-        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
         self._build_proofs()
         await self._open_log()
         self._build_exchange()
@@ -160,20 +180,20 @@ class Gateway:
             await self._configuration.refresh()
         await self._revocation.fetch_all()
         await self._listen()
-        self._tasks = [
-            asyncio.create_task(loop, name=name)
-            for name, loop in (
-                ("configuration", self._configuration.run()),
-                ("revocation", self._revocation.run()),
-                ("timestamper", self._timestamper.run()),
-                ("archiver", self._retention.run()),
-                ("message log", self._watch_log()),
-                ("monitoring", self._records.run()),
-                ("serverconf", self._watch_serverconf()),
-                ("requests", self._following.run()),
-                *self._optional_loops(),
-            )
-        ]
+        self.loops.start(
+            [
+                self._configuration.loop,
+                self._revocation.loop,
+                self._timestamper.loop,
+                self._retention.loop,
+                Loop("message log", self._try_log, self._log_interval, needed=True),
+                self._records.loop,
+                Loop("serverconf", self._look_at_serverconf, lambda: WATCH_S, retry_s=_soon, needed=True),
+                self._following.loop(),
+                self.notifier.loop(self.diagnosis),
+                self._renewal_loop(),
+            ]
+        )
 
     def _build_proofs(self) -> None:
         """What proves this server and others: configuration, OCSP responses, identities; and where evidence is kept."""
@@ -269,11 +289,11 @@ class Gateway:
             self._revocation,
             self._log,
             self._timestamper,
-            self.failed_task,
+            self.failed_loops,
         )
 
-    def _optional_loops(self) -> list[tuple[str, Coroutine[None, None, None]]]:
-        """Loops that have something to do only while the settings say so."""
+    def _renewal_loop(self) -> Loop:
+        """Renews certificates while the settings say so."""
         renewing = Renewing(
             self.keys,
             self._keyconf,
@@ -283,8 +303,7 @@ class Gateway:
             utc_now,
             self.notifier.tell,
         )
-        renewals = run_renewals(lambda: self._settings.acme, renewing, self._renewal_pace)
-        return [("notices", self.notifier.run(self.diagnosis)), ("renewals", renewals)]
+        return renewal_loop(lambda: self._settings.acme, renewing, self._renewal_pace)
 
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Go on with other settings; exchanges under way keep what they began with.
@@ -337,23 +356,23 @@ class Gateway:
         """Let exchanges in progress end, then close everything."""
         for runner in self._runners:
             await runner.cleanup()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.loops.stop()
         await self._peers.close()
         await self._services.close()
         await self._log.close()
         self._records.close()
         await self._session.close()
         await self._tokens.close()
-        for task in self._signer_tasks:
-            task.cancel()
-        await asyncio.gather(*self._signer_tasks, return_exceptions=True)
+        await self._signer_loops.stop()
         self._store.close()
 
     def failed_task(self) -> str | None:
-        """The name of a loop that ended, which none should."""
-        return next((t.get_name() for t in self._tasks if t.done()), None)
+        """The name of a loop that fails, which none should."""
+        return next((failure.name for failure in self.failed_loops()), None)
+
+    def failed_loops(self) -> list[LoopFailure]:
+        """The loops that fail, those of the token processes among them, each with why."""
+        return [*self.loops.failures(), *self._signer_loops.failures()]
 
     # What the admin API looks at
 
@@ -514,41 +533,34 @@ class Gateway:
         if secret is not None:
             await asyncio.to_thread(self._log.unlock, secret)
 
-    async def _watch_log(self) -> None:
+    async def _try_log(self) -> None:
         """Until somebody logs in: a log that could not be opened at the start is as soon as it can."""
-        said = ""
-        while not self._log.is_begun:
-            try:
-                await self._open_log()
-            except (Fault, ValueError, OSError) as err:
-                reason = err.detail if isinstance(err, Fault) else str(err)
-                if reason != said:
-                    log.error("the message log stays closed", extra={"event": "log_closed", "reason": reason})
-                said = reason
-            await asyncio.sleep(WATCH_S)
-        await asyncio.Event().wait()
+        if self._log.is_begun:
+            return
+        try:
+            await self._open_log()
+        except (Fault, ValueError, OSError) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            if reason != self._log_closed:
+                log.error("the message log stays closed", extra={"event": "log_closed", "reason": reason})
+            self._log_closed = reason
 
-    async def _watch_serverconf(self) -> None:
-        seen = self._serverconf.generation
-        while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                self._choose_certificates()  # one may have expired, or be known to peers by now
-                generation = self._store.generation()
-                if generation != seen:
-                    self._serverconf = self._store.load()
-                    self._policies.swap(PolicyStore(self._store.database).snapshot())
-                    await give_seal(self._tokens, self._safe)  # somebody may have logged in
-                    self._tls.take_internal()
-                    self._rebuild()
-                    seen = generation
-                    log.info(
-                        "server configuration changed", extra={"event": "serverconf", "generation": seen}
-                    )
-            except (sqlite3.Error, Fault, ValueError, OSError) as err:
-                log.error(
-                    "server configuration unreadable", extra={"event": "serverconf", "reason": str(err)}
-                )
+    def _log_interval(self) -> float | None:
+        return None if self._log.is_begun else WATCH_S
+
+    async def _look_at_serverconf(self) -> None:
+        """Take what a command changed in the server configuration."""
+        self._choose_certificates()  # one may have expired, or be known to peers by now
+        generation = self._store.generation()
+        if generation == self._seen:
+            return
+        self._serverconf = self._store.load()
+        self._policies.swap(PolicyStore(self._store.database).snapshot())
+        await give_seal(self._tokens, self._safe)  # somebody may have logged in
+        self._tls.take_internal()
+        self._rebuild()
+        self._seen = generation
+        log.info("server configuration changed", extra={"event": "serverconf", "generation": generation})
 
     # Listening
 
@@ -567,13 +579,22 @@ class Gateway:
         self._servers = (consumers, peers)
         self._runners = [
             *await open_exchange_listeners(settings, consumers, peers, self._tls),
-            await serve(responder_app(self._revocation), where.peer_host, where.ocsp_port),
-            await serve(health_app(self.problems, self.diagnosis), where.health_host, where.health_port),
+            await serve(
+                responder_app(self._revocation), where.peer_host, where.ocsp_port, "listen.ocsp_port"
+            ),
+            await serve(
+                health_app(self.problems, self.diagnosis, self.warnings),
+                where.health_host,
+                where.health_port,
+                "listen.health_port",
+            ),
         ]
         if settings.acme.challenge_port:
             board = self.acme.board.app()
             self._runners.append(
-                await serve(board, settings.acme.challenge_host, settings.acme.challenge_port)
+                await serve(
+                    board, settings.acme.challenge_host, settings.acme.challenge_port, "acme.challenge_port"
+                )
             )
 
     def _verificationconf(self) -> bytes:
@@ -592,6 +613,15 @@ class Gateway:
     async def problems(self) -> list[str]:
         """What stands in the way of an exchange right now, each with what to do."""
         return await self._condition.problems(utc_now())
+
+    def warnings(self) -> list[str]:
+        """What is wrong without standing in the way of an exchange."""
+        return self._condition.warnings()
+
+
+def _soon(failures: int) -> float:
+    """What a command changed is looked for again within seconds."""
+    return min(growing_retry_s(failures), 5.0)
 
 
 def _alert(fields: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.edges.http import DataPlaneServer, listen
 from gateway.health.diagnosing import as_json
+from serving.process import listener
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,24 +33,22 @@ async def open_exchange_listeners(
     ]
 
 
-async def serve(app: web.Application, host: str, port: int) -> web.BaseRunner:
-    """Listen with a small application."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return runner
+async def serve(app: web.Application, host: str, port: int, setting: str = "") -> web.BaseRunner:
+    """Listen with a small application; ``setting`` names what sets the port."""
+    return await listener.listen(app, host, port, setting=setting)
 
 
 def health_app(
-    problems: Callable[[], Awaitable[Sequence[str]]], diagnosis: Callable[[], Awaitable[Diagnosis]]
+    problems: Callable[[], Awaitable[Sequence[str]]],
+    diagnosis: Callable[[], Awaitable[Diagnosis]],
+    warnings: Callable[[], Sequence[str]] = tuple,
 ) -> web.Application:
     """What tells whether messages can be exchanged now, and what will stop them."""
 
     async def give_health(_request: web.Request) -> web.Response:
         found = list(await problems())
-        return web.json_response(
-            {"status": "up" if not found else "down", "problems": found}, status=200 if not found else 503
-        )
+        told = {"status": "down" if found else "up", "problems": found, "warnings": list(warnings())}
+        return web.json_response(told, status=503 if found else 200)
 
     async def give_diagnosis(_request: web.Request) -> web.Response:
         return web.json_response(as_json(await diagnosis()))

@@ -6,13 +6,10 @@ the gateway begins in the same process. Read `GatewayProcess.start` for the orde
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ipaddress
 import logging
 import time
 from dataclasses import dataclass
-from sqlite3 import Error as DatabaseError
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -33,8 +30,10 @@ from gateway.settings.livesettings import LiveSettings
 from gateway.settings.portions import configuration_settings
 from schemas.faults import Fault
 from serving.api.authentication import Clock
+from serving.config.adminsettings import local_host
 from serving.config.settings import BadSettings
 from serving.login.users import Logins
+from serving.process.loops import Loop, Loops
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.backupkey import settle_backup_key
 from serving.storage.keysafe import KeySafe
@@ -92,6 +91,8 @@ class GatewayProcess:
         self.store = ServerConfStore(folder.serverconf)
         self.live = LiveSettings(self.store.database, settings_file, self._environ)
         self.gateway: Gateway | None = None
+        self.loops = Loops()
+        self._seen_settings = self.live.revision()
         self._foundation: ConfigurationClient | None = None
         self.logins = Logins(folder.root / "admin.sqlite")
         # Ends this process in order and starts it anew; None: it cannot.
@@ -104,7 +105,14 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
         self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
-        self._watching = asyncio.create_task(self._watch_settings(), name="settings")
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self.loops.start([Loop("settings", self._look_at_settings, lambda: WATCH_S)])
         if self.store.is_initialised():
             await self._begin()
         elif self._anchor_file.exists():
@@ -130,7 +138,7 @@ class GatewayProcess:
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""
         note_stopped(self.folder.root)
-        self._watching.cancel()
+        await self.loops.stop()
         await self.api.stop()
         if self.gateway is not None:
             await self.gateway.stop()
@@ -178,18 +186,16 @@ class GatewayProcess:
             AuditEntry(utc_now(), "system", "", "CONFIGURATION_REFUSED", "refused", url, detail)
         )
 
-    async def _watch_settings(self) -> None:
+    async def _look_at_settings(self) -> None:
         """Take what a command set, within the time that watching the server configuration takes too."""
-        seen = self.live.revision()
-        while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                revision = self.live.revision()
-                if revision != seen:
-                    seen = revision
-                    self.reconfigure()
-            except (DatabaseError, BadSettings, OSError) as err:
-                log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
+        revision = self.live.revision()
+        if revision == self._seen_settings:
+            return
+        try:
+            self.reconfigure()
+        except BadSettings as err:  # said once: they are read again when they change again
+            log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
+        self._seen_settings = revision
 
     # What the admin API asks of the process
 
@@ -302,8 +308,4 @@ def admin_settings(settings: GatewaySettings) -> AdminSettings:
     admin, consumers = settings.admin, settings.listen.consumer_host
     if admin.host:
         return admin
-    try:
-        local = ipaddress.ip_address(consumers).is_loopback
-    except ValueError:
-        local = False
-    return msgspec.structs.replace(admin, host=consumers if local else "127.0.0.1")
+    return msgspec.structs.replace(admin, host=local_host(consumers))

@@ -108,6 +108,7 @@ ROWS = (
     Row("admin.login_attempts", "Contraseñas equivocadas antes de cerrar el paso.", "Wrong passwords before a name is locked.", low=1, high=1000),
     Row("admin.login_lock_s", "Por cuánto tiempo.", "For how long.", low=1, high=DAY_S),
     Row("admin.api_key_days", "Días que vive una llave de API; 0 siempre.", "Days an API key lives; 0 for ever.", low=0, high=36_500),
+    Row("admin.public_openapi", "Si la descripción de la API se da sin sesión.", "Whether the API's description is given without a login."),
     Row("admin.oidc", "Entrada con un proveedor OpenID.", "Logging in with an OpenID provider."),
     Row("backup.recipients", "Destinatarios age (age1...) a los que se cifran los respaldos.", "age recipients (age1...) that backups are encrypted to.", True),
     Row("seal.secret", "Dónde está el secreto que sella las llaves TLS y la de respaldos; vacío: las sella el token.", "Where the secret is that seals TLS keys and the key of backups; empty: the token seals them."),

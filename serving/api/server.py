@@ -35,6 +35,7 @@ from serving.api.requestbodies import address_of, read_bytes, read_form, read_qu
 from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
 from serving.api.validation import checked, parse_body
 from serving.login.oidc.provider import Provider
+from serving.process.listener import BoundedRunner, listen
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.conflicts import DatabaseConflict
 
@@ -111,7 +112,7 @@ class AdminApi:
             (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(f"/api/v1{o.path}"))), o.method)
             for o in self.operations
         ]
-        self._runner: web.AppRunner | None = None
+        self._runner: BoundedRunner | None = None
 
     # Listening
 
@@ -135,9 +136,9 @@ class AdminApi:
 
     async def start_with(self, context: ssl.SSLContext | None, app: web.Application | None = None) -> None:
         """Listen with a context of the caller's, or without TLS where another process ends it."""
-        self._runner = web.AppRunner(app or self.app(), access_log=None, shutdown_timeout=5.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=context).start()
+        host, port = self._settings.host or "127.0.0.1", self._settings.port
+        served = app or self.app()
+        self._runner = await listen(served, host, port, context, shutdown_timeout=5.0, setting="admin.port")
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -252,7 +253,7 @@ class AdminApi:
             openapi,
             "This document",
             answer="application/x-yaml",
-            public=True,
+            public=self._settings.public_openapi,
             tag="openapi",
         )
 

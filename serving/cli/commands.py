@@ -1,19 +1,38 @@
-"""What every command line here shares: an error is one line for a person, never a stack trace."""
+"""What every command line here shares: an error is one line for a person, never a stack trace.
+
+`Program` is the outermost group of a command; what a command raises becomes a line here, whichever command it is, and what is
+printed is escaped (`serving.printable`). `report_errors` does the same for one command.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+import os
+import sqlite3
+import sys
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from schemas.faults import Fault
+from serving.language import tr
+from serving.printable import SafeStream, escape_controls, safe_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# Modules of extras, and the extra that brings each.
+EXTRAS = {
+    "pkcs11": "hsm",
+    "psycopg": "postgres",
+    "psycopg_pool": "postgres",
+    "acme": "acme",
+    "josepy": "acme",
+}
 
 
 def report_errors(command: Callable[P, R]) -> Callable[P, R]:
@@ -21,11 +40,130 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
+        with in_a_line():
             return command(*args, **kwargs)
-        except Fault as fault:
-            raise click.ClickException(f"{fault.detail} [{fault.code}]") from fault
-        except (ValueError, OSError, LookupError) as err:
-            raise click.ClickException(str(err)) from err
 
     return run
+
+
+@contextlib.contextmanager
+def in_a_line() -> Iterator[None]:
+    """Turn whatever is raised into a line for a person. A broken pipe stays one: nobody reads the line."""
+    try:
+        yield
+    except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as err:
+        raise click.ClickException(escape_controls(" ".join(explain(err).split("\n")))) from err
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong, and what to do, in one line."""
+    if isinstance(error, Fault):
+        return f"{error.detail} [{error.code}]"
+    if isinstance(error, BaseExceptionGroup):
+        return explain(error.exceptions[0])
+    if isinstance(error, ImportError):
+        return _explain_import(error)
+    if isinstance(error, RecursionError):
+        return tr(
+            "los datos están anidados más hondo de lo que este programa lee; no se hizo nada con ellos",
+            "the data are nested more deeply than this program reads; nothing was done with them",
+        )
+    if isinstance(error, MemoryError):
+        return tr(
+            "no alcanza la memoria; dé más al proceso o menos datos a la vez",
+            "there is not enough memory; give the process more, or fewer data at once",
+        )
+    if isinstance(error, UnicodeError):
+        return tr(
+            f"un texto no se puede leer o escribir: {error}", f"a text cannot be read or written: {error}"
+        )
+    if isinstance(error, OSError):
+        return _explain_file(error)
+    if isinstance(error, (ValueError, LookupError, sqlite3.Error)):
+        return _text(error)
+    return tr(
+        f"fallo inesperado ({type(error).__name__}: {error}); repórtelo con el mandato que lo causó",
+        f"unexpected failure ({type(error).__name__}: {error}); report it with the command that caused it",
+    )
+
+
+def _text(error: BaseException) -> str:
+    told = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, KeyError) and " " not in told:
+        return tr(f"falta {told!r} en los datos", f"{told!r} is missing in the data")
+    return told or type(error).__name__
+
+
+def _explain_import(error: ImportError) -> str:
+    module = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(module)
+    if extra is None:
+        return tr(
+            f"falta el módulo {module or error}; instale otra vez sacbe",
+            f"the module {module or error} is missing; install sacbe again",
+        )
+    return tr(
+        f"falta el módulo {module}, que es de un complemento: pip install 'sacbe[{extra}]'",
+        f"the module {module} is missing, which an extra brings: pip install 'sacbe[{extra}]'",
+    )
+
+
+def _explain_file(error: OSError) -> str:
+    name = error.filename
+    if name is None or error.strerror is None:
+        return str(error)
+    told = f"{name}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return tr(
+            f"{told}; ejecute el mandato como el usuario dueño de la carpeta de datos",
+            f"{told}; run the command as the user who owns the data folder",
+        )
+    if isinstance(error, (IsADirectoryError, NotADirectoryError)):
+        return tr(
+            f"{told}; se esperaba un archivo: quite lo que está ahí, o restaure un respaldo",
+            f"{told}; a file was expected: take away what is there, or restore a backup",
+        )
+    return told
+
+
+class Program(click.Group):
+    """The outermost group of a command."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command that the arguments name; see `click.Command.main`."""
+        with _safe_streams():
+            return super().main(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; whatever it raises is said in a line."""
+        with in_a_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[None]:
+    """Escape what is printed meanwhile."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = safe_stream(sys.stdout), safe_stream(sys.stderr)
+    try:
+        yield
+    finally:
+        _put_back(before)
+
+
+def _put_back(before: tuple[Any, Any]) -> None:
+    mine = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = before
+    for stream in mine:
+        if isinstance(stream, SafeStream):
+            try:
+                stream.flush()
+            except (
+                OSError
+            ):  # whoever read has gone: nothing more can be said there, at the end of the process either
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            with contextlib.suppress(OSError, ValueError):
+                stream.detach()

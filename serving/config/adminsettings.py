@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 import msgspec
@@ -33,5 +34,16 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     login_lock_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     # New API keys end after so many days unless asked otherwise; 0: never.
     api_key_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # Whether the description of the API is given to whoever asks, without a login.
+    public_openapi: bool = False
     # Logging in with an OpenID provider, beside names and passwords.
     oidc: OidcSettings = OidcSettings()
+
+
+def local_host(host: str) -> str:
+    """An address of this machine that nobody else reaches: ``host`` itself when it is one, else 127.0.0.1."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return host if local else "127.0.0.1"

@@ -10,6 +10,7 @@ from certs.edges.signerprocess import SignerProcess
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.port import TokenType
 from certs.tokens.soft import SoftToken
+from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,16 @@ def build_device(keys: TokenKeeping, data: Path, token: TokenSettings) -> Device
         return SoftwareDevice(token.id, SoftToken(TokenFolder(data / "token")))
     kind = TokenType.HARDWARE if token.module else TokenType.SOFTWARE
     return RemoteDevice(token.id, kind, keys.sockets(data, token), patience_s=keys.signer_patience_s)
+
+
+def signer_loops(signers: Sequence[SignerProcess]) -> list[Loop]:
+    """A loop for each process that holds a token: it is started anew whenever it ends."""
+
+    def loop_of(number: int, signer: SignerProcess) -> Loop:
+        name = f"signer {number} of token {signer.token_id}"
+        return Loop(name, signer.live, lambda: signer.pause_s, needed=True, stalls=False)
+
+    return [loop_of(number, signer) for number, signer in enumerate(signers)]
 
 
 def build_signers(

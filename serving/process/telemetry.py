@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import orjson
 
+from serving.printable import escape_controls
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -28,7 +30,20 @@ class JsonFormatter(logging.Formatter):
                 line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return orjson.dumps(_printable(line), default=str).decode()
+
+
+def _printable(value: Any) -> Any:
+    """The same with every text escaped, and what JSON has no form for as text."""
+    if isinstance(value, str):
+        return escape_controls(value)
+    if isinstance(value, dict):
+        return {escape_controls(str(k)): _printable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable(v) for v in value]
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return value
+    return escape_controls(str(value))
 
 
 def configure(level: str = "info", stream: IO[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import shutil
 import sqlite3
 import threading
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from certs.edges.tokenfiles import sync_folder
 from serving.databaseversions import check_version
+from serving.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +33,7 @@ log = logging.getLogger("serving.storage.database")
 
 BUSY_TIMEOUT_S = 10.0
 _COPY = ".before-step-"
+LARGEST_CHECKED_PAGES = 16_384  # 64 MiB
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -93,14 +96,64 @@ def open_database(where: str | Path, steps: Sequence[str], schema: str = "") -> 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A SQLite connection with this software's settings; transactions are opened explicitly."""
-    if not path.exists():
-        # Made with its owner's mode alone, which SQLite gives its other files too.
-        path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    with naming(path):
+        if path.exists() and path.is_file() and path.stat().st_size == 0 and not _has_log(path):
+            raise sqlite3.DatabaseError("the file is empty")
+        if not path.exists():
+            # Made with its owner's mode alone, which SQLite gives its other files too.
+            path.touch(mode=0o600)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def _has_log(path: Path) -> bool:
+    """Whether SQLite has noted changes beside the file: the first ones of a new file may stand there alone."""
+    return any(path.with_name(path.name + end).exists() for end in ("-wal", "-journal"))
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file and the remedy in what SQLite raises; the class of the error stays."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as err:
+        if str(path) in str(err):
+            raise
+        kind = sqlite3.DatabaseError if isinstance(err, UnicodeDecodeError) else type(err)
+        reason = " ".join(str(err).split())
+        raise kind(f"{path}: {reason}; {_remedy(reason)}") from err
+
+
+def _remedy(reason: str) -> str:
+    reason = reason.lower()
+    if "locked" in reason:
+        return tr(
+            "otro proceso la usa: espere, o deténgalo", "another process uses it: wait, or stop that one"
+        )
+    if "readonly" in reason or "unable to open" in reason or "permission" in reason:
+        return tr(
+            "debe ser un archivo que el usuario del servidor pueda leer y escribir, en una carpeta suya",
+            "it must be a file that the server's user can read and write, in a folder of that user's",
+        )
+    if "full" in reason:
+        return tr("libere espacio en el disco", "free space on the disk")
+    if "i/o" in reason:
+        return tr("revise el disco", "check the disk")
+    return tr(
+        "el archivo está dañado o es de otro programa o versión: restaure un respaldo (backup restore)",
+        "the file is damaged, or another program's or version's: restore a backup (backup restore)",
+    )
 
 
 def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
@@ -155,15 +208,53 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, done: int) -> Path:
     return target
 
 
+_TABLES = re.compile(r"\b(CREATE|DROP)\s+TABLE\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(\w+)", re.IGNORECASE)
+_RENAMED = re.compile(r"\bALTER\s+TABLE\s+(\w+)\s+RENAME\s+TO\s+(\w+)", re.IGNORECASE)
+
+
+def tables_of(steps: Sequence[str]) -> set[str]:
+    """The names of the tables that are there once every step is applied."""
+    names: set[str] = set()
+    found = [m for sql in steps for p in (_TABLES, _RENAMED) for m in p.finditer(sql)]
+    for match in found:
+        first, second = match.groups()
+        if first.upper() == "CREATE":
+            names.add(second)
+        elif first.upper() == "DROP":
+            names.discard(second)
+        else:
+            names.discard(first)
+            names.add(second)
+    return names
+
+
+def check_whole(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
+    """Look whether every table is there, and at the structure of a small database. Raises `sqlite3.DatabaseError`."""
+    (done,) = connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    missing = sorted(tables_of(steps) - present)
+    if missing and done <= len(steps):  # a newer version may keep other tables
+        raise sqlite3.DatabaseError(f"the table {missing[0]!r} is missing")
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    if pages > LARGEST_CHECKED_PAGES:  # a message log would keep a start waiting
+        return
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"the database is not whole: {found}")
+
+
 class Database:
     """One SQLite database: a connection behind a lock."""
 
     def __init__(self, path: Path, steps: Sequence[str]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        self._path = path
         self._connection = connect(path)
         try:
-            apply_steps(self._connection, steps)
+            with naming(path):
+                apply_steps(self._connection, steps)
+                check_whole(self._connection, steps)
         except BaseException:
             self._connection.close()
             raise
@@ -175,17 +266,18 @@ class Database:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a question."""
-        with self._lock:
+        with self._lock, naming(self._path):
             return self._connection.execute(sql, parameters).fetchall()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction that is committed at the end and rolled back on any exception."""
-        with self._lock:
+        with self._lock, naming(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a disk error may have ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")

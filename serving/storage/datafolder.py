@@ -100,8 +100,15 @@ def finish_exchange(folder: Path) -> None:
     journal = folder / JOURNAL
     if not journal.exists():
         return
-    told = json.loads(journal.read_bytes())
-    fresh, aside = folder / told["fresh"], folder / told["aside"]
+    try:
+        told = json.loads(journal.read_bytes())
+        fresh, aside = (folder / str(told[name]) for name in ("fresh", "aside"))
+        told["keep"] = [str(name) for name in told["keep"]]
+    except (ValueError, LookupError, TypeError, RecursionError) as err:
+        raise ValueError(
+            f"{journal}, the journal of a restore, is damaged ({err}); see which of the folders in {folder} is whole, "
+            "put its content in place, and remove the journal"
+        ) from err
     if "leaving" not in told:
         coming = {p.name for p in fresh.iterdir()} if fresh.exists() else set()
         told["coming"] = sorted(coming)

@@ -144,8 +144,10 @@ def _record(path: Path) -> tuple[str, bytes, bytes]:
         by, salt, closed = record["sealed_by"], record["salt"], record["sealed"]
         if by in _BY:
             return by, base64.b64decode(salt, validate=True), base64.b64decode(closed, validate=True)
-    except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(f"{path} is no sealed key: {err}") from err
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
+        raise ValueError(
+            f"{path} is no sealed key: {err}; restore it from a backup, or remove it: a new key is made then"
+        ) from err
     raise ValueError(f"{path} is sealed by {by!r}; 'token' and 'secret' are understood")
 
 

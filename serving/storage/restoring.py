@@ -59,8 +59,14 @@ def record_restore(folder: Path, audit: AuditLog) -> None:
     path = folder / NOTE
     if not path.exists():
         return
-    told = json.loads(path.read_bytes())
+    try:
+        told = json.loads(path.read_bytes())
+        detail = {name: told[name] for name in ("file", "made_at", "software", "head_before")}
+        who, address = told["who"], told["address"]
+    except (ValueError, LookupError, TypeError, RecursionError) as err:
+        raise ValueError(
+            f"{path}, the note of a restore, is damaged ({err}); remove it: the restore is done"
+        ) from err
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    detail = {name: told[name] for name in ("file", "made_at", "software", "head_before")}
-    audit.append(AuditEntry(at, told["who"], told["address"], "RESTORE_BACKUP", "done", "", detail))
+    audit.append(AuditEntry(at, who, address, "RESTORE_BACKUP", "done", "", detail))
     path.unlink()

@@ -120,7 +120,13 @@ class KeptCredentials:
         """The pair on disk; None when there is none."""
         if not self._chain.exists():
             return None
-        chain = tuple(x509.load_pem_x509_certificates(self._chain.read_bytes()))
+        try:
+            chain = tuple(x509.load_pem_x509_certificates(self._chain.read_bytes()))
+        except ValueError as err:
+            raise ValueError(
+                f"{self._chain} holds no certificates that can be read ({err}); restore it from a backup, or remove it "
+                f"and {self._sealed}: a new pair is made then"
+            ) from err
         if self._clear.exists():
             key = self._take_in(chain)
         elif self._sealed.exists():

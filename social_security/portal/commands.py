@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from aiohttp import web
 
 from serving.config.settings import BadSettings
 from serving.language import tr
 from serving.login.users import BadLogin
 from serving.process import telemetry
+from serving.process.listener import serve_until_told
 from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
@@ -44,14 +44,7 @@ def serve(data: Path, settings: Path) -> None:
     """Serve them."""
     told = _told(settings)
     telemetry.configure(told.log_level)
-    web.run_app(
-        app.build(data, told),
-        host=told.host,
-        port=told.port,
-        ssl_context=_context(data, told),
-        print=None,
-        access_log=None,
-    )
+    serve_until_told(app.build(data, told), told.host, told.port, _context(data, told), setting="port")
 
 
 @portal.group()

@@ -6,11 +6,11 @@ notice's id as already done when it comes twice, so trying again is safe.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +32,6 @@ OUTBOX_STEP = """
     );
 """
 RETRY_S = 1.0
-log = logging.getLogger("social_security.wire.outbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,13 @@ class Outbox:
                     (self._now().isoformat() if done else None, notice.notice_id, notice.member),
                 )
 
-    async def run(self) -> None:
-        """Send for ever."""
-        while True:
-            try:
-                await self.send()
-            except Exception as err:  # a notice must not end the loop; it is tried again
-                log.error("outbox", extra={"event": "outbox_failed", "reason": type(err).__name__})
-            await asyncio.sleep(RETRY_S)
+    def loop(self) -> Loop:
+        """The loop that sends."""
+        return Loop(
+            "outbox",
+            self.send,
+            lambda: RETRY_S,
+            retry_s=lambda _: RETRY_S,
+            event="outbox_failed",
+            discreet=True,
+        )

@@ -32,7 +32,8 @@ from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
 from serving.config.secret import SecretSource
 from serving.config.tokensettings import TokenSettings
-from serving.process.devices import build_devices, build_signers
+from serving.process.devices import build_devices, build_signers, signer_loops
+from serving.process.loops import Loops
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
@@ -68,15 +69,14 @@ async def running(
     device = next(d for d in build_devices(keys, folder) if d.token_id == token.id)
     assert isinstance(device, RemoteDevice)
     signers = build_signers("gateway", keys, folder, ["--settings", str(settings)])
-    tasks = [asyncio.create_task(s.run()) for s in signers]
+    loops = Loops()
+    loops.start(signer_loops(signers))
     try:
         await until(lambda: _available(device))
         yield device, signers
     finally:
         await device.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await loops.stop()
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:

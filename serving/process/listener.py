@@ -1,0 +1,483 @@
+"""The one way an aiohttp application listens: what a stranger can hold on to is bounded before anything is read.
+
+Connections are accepted here, not by the event loop's server, so that they count from the moment they are taken: a TLS
+handshake that never ends is a connection like any other. Above a listener's or an address's share the oldest that waits for a
+request's head (or for its own handshake) makes room, then the oldest whose body still comes; only when every one of them is
+being answered is the new one closed. Within a connection there is a time for the handshake and for each head, a least rate for a
+body, and a longest silence of whoever takes an answer. Requests under way are bounded too, but those for ``always``
+(health), which have a budget of their own. When the process has no file left, the oldest connection goes and accepting pauses.
+
+No answer names the software: aiohttp's ``Server`` header is taken off every one, those of the protocol itself included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import signal
+import socket
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
+    from aiohttp.web_response import StreamResponse
+
+log = logging.getLogger("listener")
+
+BACKLOG = 256
+ACCEPTED_TOGETHER = 64
+LOOK_S = 1.0
+TLS_GOODBYE_S = 5.0
+NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+NO_FILES_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerBounds:
+    """Of one listener. Counts are at a time; times are seconds."""
+
+    connections: int = 256
+    by_address: int = 128
+    requests: int = 64
+    handshake_s: float = 10.0
+    # For a request's head, and for the wait between two requests of a connection.
+    head_s: float = 20.0
+    # A body that comes more slowly than this in ``window_s`` is cut off.
+    body_bytes_per_s: int = 256
+    window_s: float = 10.0
+    # Whoever takes nothing of an answer for so long is cut off.
+    stall_s: float = 60.0
+    # Paths whose requests are not counted with the others, and have ``requests`` places of their own.
+    always: frozenset[str] = frozenset()
+
+    def within(self, open_files: int) -> ListenerBounds:
+        """The same where a process may have no more files open than this: a listener takes an eighth of them at most."""
+        share = max(8, open_files // 8)
+        return replace(
+            self, connections=min(self.connections, share), by_address=min(self.by_address, share // 2)
+        )
+
+
+def open_files() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+class _Request(web.Request):
+    """A request whose answers do not name the software."""
+
+    async def _prepare_hook(self, response: StreamResponse) -> None:
+        await super()._prepare_hook(response)
+        response.headers.pop("Server", None)
+
+
+class _Handler(RequestHandler):
+    """aiohttp's protocol handler, which counts what comes and says when it is over."""
+
+    __slots__ = ("connection", "received")
+
+    def __init__(self, server: web.Server, connection: _Connection, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.connection = connection
+        self.received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.connection.over()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """The answer to what could not be read or was not answered: a line, and the connection ends."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionError(
+                "the connection ended, or the answer had begun, when a request failed"
+            ) from exc
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request failed", extra={"event": "request_failed", "reason": message}, exc_info=exc)
+        answer = web.Response(status=status, text=f"{status} {HTTPStatus(status).phrase}\n")
+        answer.force_close()
+        return answer
+
+    @property
+    def awaits_head(self) -> bool:
+        """Whether it waits for a request, or for the rest of its head."""
+        return not self._request_in_progress and not self._messages and self._current_request is None
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the rest of a request's body has yet to come, and this side would take it."""
+        request = self._current_request
+        return request is not None and not request._payload.is_eof() and not self._reading_paused
+
+    @property
+    def requests(self) -> int:
+        """How many requests have begun on the connection."""
+        return self._request_count
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """One accepted connection, from the accept to its end."""
+
+    listener: _Acceptor
+    socket: socket.socket
+    address: str
+    handler: _Handler | None = None
+    transport: asyncio.Transport | None = None
+    task: asyncio.Task[None] | None = None
+    # What the last look found: when the present state began, how many requests and bytes there were then.
+    since: float = 0.0
+    seen_requests: int = -1
+    seen_bytes: int = 0
+    seen_waiting: int = 0
+    stalled_since: float | None = None
+
+    def over(self) -> None:
+        """It ended."""
+        self.listener.forget(self)
+
+    def cut(self) -> None:
+        """End it now, whatever it does."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
+        self.listener.forget(self)
+
+    def look(self, bounds: ListenerBounds, now: float) -> None:
+        """End it if it takes longer than it may. Called every second."""
+        handler = self.handler
+        if handler is None:
+            return  # the handshake has its own limit
+        if handler.awaits_head:
+            if self.seen_requests != handler.requests:
+                self.since, self.seen_requests = now, handler.requests
+            elif now - self.since > bounds.head_s:
+                self.cut()
+            return
+        self.seen_requests = -1
+        if handler.awaits_body:
+            self._look_at_body(handler, bounds, now)
+        else:
+            self.since = 0.0
+        self._look_at_answer(bounds, now)
+
+    def _look_at_body(self, handler: _Handler, bounds: ListenerBounds, now: float) -> None:
+        if not self.since:
+            self.since, self.seen_bytes = now, handler.received
+        elif now - self.since >= bounds.window_s:
+            if handler.received - self.seen_bytes < bounds.body_bytes_per_s * bounds.window_s:
+                self.cut()
+            self.since, self.seen_bytes = now, handler.received
+
+    def _look_at_answer(self, bounds: ListenerBounds, now: float) -> None:
+        waiting = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if not waiting or waiting < self.seen_waiting:
+            self.stalled_since = None
+        elif self.stalled_since is None:
+            self.stalled_since = now
+        elif now - self.stalled_since > bounds.stall_s:
+            self.cut()
+        self.seen_waiting = waiting
+
+
+@dataclass(eq=False)
+class _Acceptor:
+    """Accepts connections on some sockets for one server. Stands where aiohttp keeps an `asyncio.Server`."""
+
+    sockets: list[socket.socket]
+    server: web.Server
+    options: dict[str, Any]
+    bounds: ListenerBounds
+    context: ssl.SSLContext | None
+    connections: dict[_Connection, None] = field(default_factory=dict)
+    addresses: dict[str, dict[_Connection, None]] = field(default_factory=dict)
+    is_open: bool = False
+
+    def open(self) -> None:
+        """Begin."""
+        self.is_open = True
+        self._loop = asyncio.get_running_loop()
+        for listening in self.sockets:
+            self._loop.add_reader(listening, self._accept, listening)
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+
+    def close(self) -> None:
+        """Accept nothing more; handshakes under way are ended, what is served goes on."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._looking.cancel()
+        for listening in self.sockets:
+            self._loop.remove_reader(listening)
+            listening.close()
+        for connection in [c for c in self.connections if c.handler is None]:
+            connection.cut()
+
+    def forget(self, connection: _Connection) -> None:
+        """A connection ended."""
+        self.connections.pop(connection, None)
+        mine = self.addresses.get(connection.address)
+        if mine is not None:
+            mine.pop(connection, None)
+            if not mine:
+                del self.addresses[connection.address]
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTED_TOGETHER):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as err:
+                self._pause(listening, err)
+                return
+            accepted.setblocking(False)
+            self._take(accepted, str(peer[0]))
+
+    def _pause(self, listening: socket.socket, err: OSError) -> None:
+        """Without a file to spare: let one go, and leave the rest in the queue for a moment."""
+        log.error("no connection can be taken", extra={"event": "accept_failed", "reason": str(err)})
+        if err.errno in NO_FILES:
+            self._make_room(self.connections)
+        self._loop.remove_reader(listening)
+        self._loop.call_later(NO_FILES_PAUSE_S, self._resume, listening)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if self.is_open:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _take(self, accepted: socket.socket, address: str) -> None:
+        mine = self.addresses.get(address, {})
+        full = len(mine) >= self.bounds.by_address and not self._make_room(mine)
+        full = full or (
+            len(self.connections) >= self.bounds.connections and not self._make_room(self.connections)
+        )
+        if full:
+            accepted.close()
+            return
+        connection = _Connection(self, accepted, address)
+        self.connections[connection] = None
+        self.addresses.setdefault(address, {})[connection] = None
+        connection.task = self._loop.create_task(self._serve(connection))
+
+    def _make_room(self, among: Iterable[_Connection]) -> bool:
+        """End the oldest that waits for a head, else the oldest whose body still comes; whether there was one."""
+        receiving: _Connection | None = None
+        for connection in among:
+            if connection.handler is None or connection.handler.awaits_head:
+                connection.cut()
+                return True
+            if receiving is None and connection.handler.awaits_body:
+                receiving = connection
+        if receiving is not None:
+            receiving.cut()
+        return receiving is not None
+
+    async def _serve(self, connection: _Connection) -> None:
+        """Finish a connection's handshake; aiohttp's handler does the rest."""
+
+        def handler() -> _Handler:
+            return _Handler(self.server, connection, loop=self._loop, **self.options)
+
+        limits = {} if self.context is None else {"ssl_handshake_timeout": self.bounds.handshake_s}
+        if self.context is not None:
+            limits["ssl_shutdown_timeout"] = TLS_GOODBYE_S
+        try:
+            transport, made = await self._loop.connect_accepted_socket(
+                handler, connection.socket, ssl=self.context, **limits
+            )
+        except BaseException as err:  # a handshake that failed, took too long, or had to make room
+            connection.socket.close()
+            self.forget(connection)
+            if not isinstance(err, (Exception, asyncio.CancelledError)):
+                raise
+            return
+        connection.transport, connection.handler = transport, made
+        if connection not in self.connections:  # it had to make room meanwhile
+            transport.abort()
+
+    def _look(self) -> None:
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+        now = self._loop.time()
+        for connection in list(self.connections):
+            connection.look(self.bounds, now)
+
+
+class _Site(web.BaseSite):
+    """A site whose connections are accepted here."""
+
+    __slots__ = ("_acceptor",)
+
+    def __init__(self, runner: web.AppRunner, acceptor: _Acceptor) -> None:
+        super().__init__(runner)
+        self._acceptor = acceptor
+
+    @property
+    def name(self) -> str:
+        """Where it listens."""
+        host, port, *_ = self._acceptor.sockets[0].getsockname()
+        return f"{'http' if self._acceptor.context is None else 'https'}://{host}:{port}"
+
+    async def start(self) -> None:
+        await super().start()
+        # Of an `asyncio.Server`, aiohttp uses `close` and `sockets`.
+        self._server = cast("asyncio.AbstractServer", self._acceptor)
+        self._acceptor.open()
+
+
+class BoundedRunner(web.AppRunner):
+    """Runs an application within bounds. `listen` makes one."""
+
+    __slots__ = ("_bounds", "_under_way")
+
+    def __init__(self, app: web.Application, bounds: ListenerBounds, *, shutdown_timeout: float) -> None:
+        super().__init__(app, access_log=None, shutdown_timeout=shutdown_timeout)
+        self._bounds = bounds
+        self._under_way = {True: 0, False: 0}
+
+    def options(self) -> dict[str, Any]:
+        """What aiohttp's protocol handler is told."""
+        told = dict(self._app._handler_args or {})
+        return {"access_log": None, "keepalive_timeout": self._bounds.head_s, **told}
+
+    async def _make_server(self) -> web.Server:
+        self._app._set_loop(asyncio.get_running_loop())
+        self._app.on_startup.freeze()
+        await self._app.startup()
+        self._app.freeze()
+        answer = cast("Callable[[web.BaseRequest], Awaitable[StreamResponse]]", self._answer)
+        return web.Server(answer, request_factory=self._request)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.Request:
+        return self._app._make_request(message, payload, protocol, writer, task, _Request)
+
+    async def _answer(self, request: web.Request) -> StreamResponse:
+        always = request.path in self._bounds.always
+        if self._under_way[always] >= self._bounds.requests:
+            full = web.Response(status=503, text="too many requests are under way; try again\n")
+            full.headers["Retry-After"] = "1"
+            full.force_close()
+            return full
+        self._under_way[always] += 1
+        try:
+            return await self._app._handle(request)
+        finally:
+            self._under_way[always] -= 1
+
+
+async def listen(
+    app: web.Application,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    *,
+    bounds: ListenerBounds | None = None,
+    shutdown_timeout: float = 10.0,
+    setting: str = "",
+) -> BoundedRunner:
+    """Listen with an application; the runner's ``cleanup`` stops it and lets answers under way finish.
+
+    ``host`` empty is every address. ``setting`` names what sets the port, for the message. Raises OSError when the address
+    cannot be had.
+    """
+    allowed = (bounds or ListenerBounds()).within(open_files())
+    runner = BoundedRunner(app, allowed, shutdown_timeout=shutdown_timeout)
+    await runner.setup()
+    await add_address(runner, host, port, context, setting=setting)
+    return runner
+
+
+async def add_address(
+    runner: BoundedRunner, host: str, port: int, context: ssl.SSLContext | None = None, *, setting: str = ""
+) -> None:
+    """Listen at one more address. Raises OSError, having stopped what listened, when it cannot be had."""
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner is set up before it listens")
+    try:
+        sockets = await _bind(host, port)
+    except OSError as err:
+        await runner.cleanup()
+        raise OSError(err.errno, _said(err, host, port, setting)) from err
+    acceptor = _Acceptor(sockets, server, runner.options(), runner._bounds, context)
+    await _Site(runner, acceptor).start()
+
+
+def _said(err: OSError, host: str, port: int, setting: str) -> str:
+    told = f"cannot listen at {host or 'every address'}, port {port}"
+    told += f" ({setting})" if setting else ""
+    told += f": {err.strerror or err}"
+    if err.errno == errno.EADDRINUSE:
+        return f"{told}; another process listens there: stop it, or choose another port"
+    if err.errno in (errno.EACCES, errno.EPERM):
+        return f"{told}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose another port"
+    return told
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    made: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            listening = socket.socket(family, kind, protocol)
+            made.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.setblocking(False)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+    except OSError:
+        for listening in made:
+            listening.close()
+        raise
+    return made
+
+
+def serve_until_told(
+    app: web.Application, host: str, port: int, context: ssl.SSLContext | None = None, *, setting: str = ""
+) -> None:
+    """Serve one application until SIGINT or SIGTERM. Raises OSError when the address cannot be had."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        runner = await listen(app, host, port, context, setting=setting)
+        await stop.wait()
+        await runner.cleanup()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run())

@@ -1,0 +1,188 @@
+"""Background loops that never die: every loop of every server runs here, and says how it is.
+
+A round that fails in any way is logged, shown by `Loops.failures` (health, diagnosis and notices read that), and tried
+again after a pause that grows; the loop goes on. Only a cancellation of the loop's own task ends it. Pauses and ages are
+counted on the monotonic clock, so a clock that is set, forwards or back, neither stalls a loop nor makes it spin.
+
+Two kinds of failure are told apart. One the loop's part reports itself (a `Fault`: an authority that does not answer) is
+logged in a line. Any other is a defect or a sick machine (KeyError, RecursionError, MemoryError, sqlite3.Error): it is
+logged with its traceback and alerted until a round succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING
+
+from schemas.faults import Fault
+from serving.process.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+log = logging.getLogger("loops")
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+# A round that takes longer than this much more than the loop's interval is reported; it is not ended.
+STALLED_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFailure:
+    """What is wrong with a loop: its name, the reason for a person, and rounds failed in a row (0: one never ends)."""
+
+    name: str
+    reason: str
+    rounds: int
+    needed: bool = False
+
+    def __str__(self) -> str:
+        if not self.rounds:
+            return f"the loop {self.name!r} {self.reason}"
+        return f"the loop {self.name!r} failed {self.rounds} times in a row and is tried again: {self.reason}"
+
+
+def growing_retry_s(failures: int) -> float:
+    """The pause after so many failures in a row: 1 s, doubled each time, at most a minute."""
+    return min(LONGEST_RETRY_S, FIRST_RETRY_S * float(2 ** min(failures - 1, 10)))
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """One loop: a round of work, an interval, a round of work."""
+
+    name: str
+    # Public, so that a test can put a round that fails in its place.
+    work: Callable[[], Awaitable[object]]
+    # Seconds between two rounds; None waits until ``pace`` is told of a change.
+    interval_s: Callable[[], float | None]
+    _: KW_ONLY
+    # The pause after so many failed rounds in a row.
+    retry_s: Callable[[int], float] = growing_retry_s
+    first_s: float = 0.0
+    pace: Pace = field(default_factory=Pace)
+    # The log's words for a failed round.
+    event: str = "loop_failed"
+    said: str = "a round of a background loop failed"
+    # Exchanges stop sooner or later without it.
+    needed: bool = False
+    # A failure is told by its type alone, for its text may hold a person's data.
+    discreet: bool = False
+    # Whether a round that takes very long is reported.
+    stalls: bool = True
+
+    failures: int = field(default=0, init=False)
+    last_error: str = field(default="", init=False)
+    # Monotonic seconds; None until a round went well.
+    last_success: float | None = field(default=None, init=False)
+    _is_unexpected: bool = field(default=False, init=False)
+    _round_began: float | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Work for ever. Only a cancellation of the task that runs this ends it."""
+        if self.first_s:
+            await asyncio.sleep(self.first_s)
+        while True:
+            await self._round()
+            await self._pause()
+
+    @property
+    def failure(self) -> LoopFailure | None:
+        """What is wrong, when something is that the loop's own part does not report; None when all is well."""
+        if self.failures and self._is_unexpected:
+            return LoopFailure(self.name, self.last_error, self.failures, self.needed)
+        began = self._round_began
+        if self.stalls and began is not None and asyncio.get_running_loop().time() - began > STALLED_S:
+            return LoopFailure(
+                self.name, f"has been at one round for more than {STALLED_S:g} s", 0, self.needed
+            )
+        return None
+
+    async def _round(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self._round_began = clock()
+        try:
+            await self.work()
+        except asyncio.CancelledError:
+            if _is_told_to_end():
+                raise
+            # Something that the round waited for was cancelled, not the loop.
+            self._failed("what the round waited for was cancelled", unexpected=True)
+        except Fault as fault:
+            self._failed(type(fault).__name__ if self.discreet else fault.detail, unexpected=False)
+        except Exception as err:  # whatever it was, the next round may go well
+            self._failed(self._reason(err), unexpected=True, error=err)
+        else:
+            if self.failures and self._is_unexpected:
+                log.warning("a background loop works again", extra={"event": "loop_works", "loop": self.name})
+            self.failures, self.last_error, self._is_unexpected = 0, "", False
+            self.last_success = clock()
+        finally:
+            self._round_began = None
+
+    async def _pause(self) -> None:
+        try:
+            if self.failures:
+                await self.pace.pause(lambda: self.retry_s(self.failures))
+            else:
+                await self.pace.pause(self.interval_s)
+        except asyncio.CancelledError:
+            if _is_told_to_end():
+                raise
+        except Exception as err:  # an interval that cannot be worked out
+            self._failed(self._reason(err), unexpected=True, error=err)
+            await asyncio.sleep(growing_retry_s(self.failures))
+
+    def _failed(self, reason: str, *, unexpected: bool, error: BaseException | None = None) -> None:
+        self.failures += 1
+        self.last_error, self._is_unexpected = reason, unexpected
+        fields = {"event": self.event, "loop": self.name, "reason": reason, "failures": self.failures}
+        if not unexpected:
+            log.warning(self.said, extra=fields)
+            return
+        # The first of a row with its traceback, the others in a line.
+        told = error if self.failures == 1 and not self.discreet else None
+        log.error(self.said, extra=fields, exc_info=told)
+
+    def _reason(self, error: BaseException) -> str:
+        name = type(error).__name__
+        return name if self.discreet else f"{name}: {error}"[:500].rstrip(": ")
+
+
+class Loops:
+    """The loops of one server: started together, stopped together, looked at together."""
+
+    def __init__(self) -> None:
+        self._loops: list[Loop] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __iter__(self) -> Iterator[Loop]:
+        return iter(self._loops)
+
+    def start(self, loops: Iterable[Loop]) -> None:
+        """Run these too, from now until `stop`. Raises ValueError when a name is there twice."""
+        for loop in loops:
+            if loop.name in self._tasks:
+                raise ValueError(f"there is a loop {loop.name!r} already")
+            self._loops.append(loop)
+            self._tasks[loop.name] = asyncio.create_task(loop.run(), name=loop.name)
+
+    async def stop(self) -> None:
+        """End every loop."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def failures(self) -> list[LoopFailure]:
+        """What is wrong with which loop now; a loop whose task ended all the same is among them."""
+        found = [failure for loop in self._loops if (failure := loop.failure) is not None]
+        ended = (loop for loop in self._loops if self._tasks[loop.name].done())
+        return [*found, *(LoopFailure(o.name, "has ended; restart the server", 0, o.needed) for o in ended)]
+
+
+def _is_told_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
