@@ -33,7 +33,7 @@ from central_server.publication.generate import host_of
 from central_server.publication.node import CentralNode, open_store
 from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
-from certs.certificates import to_der
+from certs.certificatefiles import read_certificate_der
 from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from schemas.faults import Fault
@@ -91,7 +91,10 @@ class CentralServer:
         self.node = CentralNode(data, open_store(data, settings), settings.publishing, devices)
         self.signers = build_signers("central_server", settings.keys, data, signer_arguments)
         self.audit = AuditLog(self.node.store.database)
-        pinned = [to_der((data / name).read_bytes()) for name in settings.management.pinned_certificates]
+        pinned = [
+            read_certificate_der((data / name).read_bytes())
+            for name in settings.management.pinned_certificates
+        ]
         self._pinned = tuple(pinned)
         keeper = StoreKeeper(self.node.store, settings.approval.policy)
         self.management = ManagementEdge(
@@ -181,7 +184,13 @@ class CentralServer:
         if problem is None:
             problem = next((f"{loop}; report the log" for loop in failing if loop.needed), None)
         warnings = [f"{loop}; report the log" for loop in failing if not loop.needed]
-        status = {"status": "up" if problem is None else "down", "problem": problem, "warnings": warnings}
+        status: dict[str, object] = {
+            "status": "up" if problem is None else "down",
+            "problem": problem,
+            "warnings": warnings,
+        }
+        if self.node.faults:  # for others to see how many; which they are is for administrators
+            status["rows_at_fault"] = len(self.node.faults)
         return web.json_response(status, status=200 if problem is None else 503)
 
     async def start(self) -> None:

@@ -1,4 +1,7 @@
-"""Parsed certificates, each parsed once. DER in, or PEM and base64 of PEM as configurations carry them."""
+"""Parsed certificates, each parsed once. DER in, or PEM and base64 of PEM as configurations carry them.
+
+Strict: what people hand in as files is read by `certs.certificatefiles`.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +54,3 @@ def parse_certificate(data: bytes) -> x509.Certificate:
 def der_of(certificate: x509.Certificate) -> bytes:
     """A certificate's DER."""
     return certificate.public_bytes(Encoding.DER)
-
-
-def to_der(data: bytes) -> bytes:
-    """The DER of a certificate given in DER or PEM."""
-    return der_of(parse_certificate(data))

@@ -4,8 +4,8 @@ Each identifier is a frozen value with one canonical text form (components joine
 APIs use (joined by ``:``), the form logs use (``TYPE:`` before the slash form) and an XML form. Equality is exact
 and case-sensitive; nothing is trimmed or normalised. Absent components are skipped, never left empty.
 
-Blank components cannot be built. Characters that X-Road only warns about (control characters and
-``: ; / \\ %``, U+200B, U+FEFF) are found by `suspicious_characters`; whoever administers identifiers refuses them.
+Blank components cannot be built. Characters that no administrator lets in are found by `suspicious_characters` and
+refused by `check_identifier`, by the rules of `schemas.names`; what arrives in messages is compared, never judged.
 
 Spec: PR-GCONF 2.1, PR-MESS 2.2 (XML form), PR-REST 4.3 (path form).
 """
@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote_to_bytes
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
+from schemas.names import check_code, unsuitable_in_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +28,10 @@ if TYPE_CHECKING:
 ID_NS = "http://x-road.eu/xsd/identifiers"
 OBJECT_TYPE = f"{{{ID_NS}}}objectType"
 
-_FORBIDDEN = frozenset(":;/\\%\u200b\ufeff")
-
 
 def suspicious_characters(component: str) -> str:
     """The characters of a component that no administrator should let in; empty when it is clean."""
-    return "".join(c for c in component if c in _FORBIDDEN or ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0)
+    return unsuitable_in_code(component)
 
 
 def _check_components(kind: str, components: Iterable[str | None]) -> None:
@@ -238,6 +237,12 @@ class LocalGroupId:
 
 
 Identifier = ClientId | ServiceId | ServerId | GlobalGroupId | LocalGroupId
+
+
+def check_identifier(identifier: Identifier, what: str = "the identifier") -> None:
+    """Refuse (`BadMessage`) an identifier that is to be kept when one of its components can be no code."""
+    for component in identifier.components:
+        check_code(component, f"{what} {identifier.path()!r}: the code {component!r}")
 
 
 def quote_path(components: Iterable[str]) -> str:

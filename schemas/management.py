@@ -28,11 +28,13 @@ from schemas.identifiers import (
     ServerId,
     ServiceId,
     append_identifier,
+    check_identifier,
     parse_client_element,
     parse_identifier,
     suspicious_characters,
 )
 from schemas.multipart import MultipartParser, PartData, PartEnd, PartStart, parse_content_type
+from schemas.names import check_text
 from schemas.safejson import load_json
 from schemas.safexml import XmlLimits, parse_xml
 
@@ -235,6 +237,9 @@ def _request(body: etree._Element) -> ManagementRequest:
     if not isinstance(server, ServerId):
         raise _bad("the element 'server' names no security server")
     _check_components(server.components)
+    if client is not None and service is ManagementServiceCode.CLIENT_REG:
+        check_identifier(client, "client")
+    _check_texts(found)
     return ManagementRequest(
         service,
         server,
@@ -245,6 +250,13 @@ def _request(body: etree._Element) -> ManagementRequest:
         _text(found.get("message")),
         _text(found.get("dryRun")) in ("true", "1"),
     )
+
+
+def _check_texts(found: dict[str, etree._Element]) -> None:
+    for name in ("address", "subsystemName", "message"):
+        text = _text(found.get(name))
+        if text:
+            check_text(text, f"the element {name!r}", lines=name == "message")
 
 
 def _check_components(components: Sequence[str]) -> None:

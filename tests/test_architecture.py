@@ -57,6 +57,7 @@ PURE = (
 )
 NOT_PURE = (
     "gateway/clients/descriptions/fetching.py",
+    "gateway/clients/descriptions/reading.py",
     "gateway/clients/registration.py",
     "certs/edges",
     "certs/dev",

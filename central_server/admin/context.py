@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from central_server.registry.refusals import RegistryRefused
 from central_server.store.records import Actor
-from certs.certificates import to_der
+from certs.certificatefiles import read_certificate_der
 from schemas.faults import Fault
 from serving.api.operations import Call, Operation
 from serving.api.problems import Problem
@@ -73,6 +73,6 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
 def certificate_of(content: bytes) -> bytes:
     """The DER of an uploaded certificate. Raises `Problem` (``invalid_certificate``)."""
     try:
-        return to_der(content)
+        return read_certificate_der(content)
     except Fault as fault:
         raise Problem(400, "invalid_certificate", [fault.detail]) from fault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -30,7 +30,7 @@ from central_server.registry.refusals import refuse
 from central_server.store import requests as kept
 from central_server.store.members import find_client, names_of_members
 from central_server.store.requests import KeptRequest, NewRequest, RequestOrigin, RequestType
-from certs.certificates import to_der
+from certs.certificatefiles import read_certificate_der
 from schemas.faults import Fault
 from serving.api.certificateview import CertificateDetails, certificate_details
 from serving.api.operations import ApiAnswer
@@ -74,7 +74,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     security_server_id: Encoded
     client_id: Encoded | None = None
     server_address: str | None = None
-    authentication_certificate: str | None = None
+    authentication_certificate: Annotated[str, msgspec.Meta(max_length=65_536)] | None = None
     subsystem_name: str | None = None
     message: str | None = None
     comments: str | None = None
@@ -238,7 +238,7 @@ class _Requests:
         if encoded is None:
             return None
         try:
-            der = to_der(base64.b64decode(encoded, validate=True))
+            der = read_certificate_der(base64.b64decode(encoded, validate=True))
         except (Fault, binascii.Error, ValueError):
             raise refuse("management_request_invalid_auth_certificate") from None
         if kind is RequestType.AUTH_CERT_REGISTRATION and not is_auth_certificate(

@@ -250,6 +250,8 @@ class _System:
         found = []
         if node.problem is not None:
             found.append(Alert("status.global_conf_generation.failing", [node.problem]))
+        if node.faults:
+            found.append(Alert("status.global_conf_generation.rows_at_fault", list(node.faults[:20])))
         for source in sources.SOURCES:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:

@@ -20,7 +20,7 @@ from central_server.store.loading import import_registry, load_registry, present
 from central_server.store.records import OPERATOR
 from central_server.store.requests import registered_by_request
 from central_server.store.sources import node_address
-from certs.certificates import to_der
+from certs.certificatefiles import read_certificate_der
 from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @report_errors
 def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json: bool, file: Path) -> None:
     wanted = parse_registry(
-        file.read_text(encoding="utf-8"), lambda name: to_der((file.parent / name).read_bytes())
+        file.read_text(encoding="utf-8"), lambda name: read_certificate_der((file.parent / name).read_bytes())
     )
     store = open_store(data, load(settings, os.environ))
     try:

@@ -53,8 +53,12 @@ def listen_addresses(settings: CentralSettings) -> list[ListenAddress]:
         one("configuration by TLS", "https", "listen.https_port", where.https_port),
         one("registration", "https", "listen.registration_port", where.registration_port),
         one("catalogue", "http", "catalogue.port", settings.catalogue.port),
-        one("management", "https", "listen.management_port", where.management_port, management_host(settings)),
-        ListenAddress("console", "https", admin_host(settings), admin.port, "admin.host", "admin.port", "/consola/"),
+        one(
+            "management", "https", "listen.management_port", where.management_port, management_host(settings)
+        ),
+        ListenAddress(
+            "console", "https", admin_host(settings), admin.port, "admin.host", "admin.port", "/consola/"
+        ),
     ]
 
 

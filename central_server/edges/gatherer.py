@@ -74,7 +74,7 @@ class Gatherer:
     async def gather(self, session: aiohttp.ClientSession) -> tuple[int, int]:
         """Ask every provider once; how many were reached and how many were not."""
         client = CatalogueGatewayClient(session, self.settings.gateway, self.settings.client)
-        registry = load_registry(self.store.read())
+        registry = load_registry(self.store.read(), [])  # rows at fault are said where they are published
         providers = sorted({c for s in registry.servers for c in (*s.clients, s.id.owner)})
         gate = asyncio.Semaphore(AT_ONCE)
 

@@ -1,7 +1,9 @@
 """One node of a central server: its store, its keys (`central_server.publication.nodekeys`), and what it publishes.
 
-A publication that fails leaves the one before in force; why it failed is `CentralNode.problem`, and it is tried again
-every `RETRY` until it succeeds.
+A row of the registry that cannot be published as it is does not stop the others (`central_server.publication.publishable`): it is
+named in `CentralNode.faults`. A generation that fails as a whole leaves the one before in force, whose directories go on
+being signed so that it does not expire; why it failed is `CentralNode.problem`, and it is tried again every `RETRY` until
+it succeeds.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 from central_server.publication.nodekeys import NodeKeys
 from central_server.publication.publish import (
     Generated,
+    GeneratedPart,
     Published,
     generate,
     load_publication,
@@ -22,10 +25,11 @@ from central_server.publication.publish import (
     sign_publication,
     source_key,
 )
+from central_server.publication.publishable import publishable
 from central_server.registry.refusals import RegistryRefused, refuse
 from central_server.store import sources
 from central_server.store.groups import add_owners_group
-from central_server.store.loading import load_registry
+from central_server.store.loading import load_registry, number_parameter
 from central_server.store.records import CentralStore
 from certs.certificates import parse_certificate
 from certs.edges.devices import SoftwareDevice
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 
     from central_server.config import CentralSettings, Publishing
     from central_server.publication.publish import Publication
-    from central_server.store.records import Actor
+    from central_server.store.records import Actor, Records
     from certs.edges.devices import Device
 
 log = logging.getLogger("central_server")
@@ -57,6 +61,7 @@ class _Cached:
 
     generation: int
     generated: Generated
+    faults: tuple[str, ...] = ()
 
 
 def open_store(data: Path, settings: CentralSettings) -> CentralStore:
@@ -73,6 +78,12 @@ def _kept_publication(folder: Path) -> Publication | None:
         return None
 
 
+def _generate(records: Records, generation: int, versions: Sequence[int]) -> _Cached:
+    unread: list[str] = []
+    registry, mended = publishable(load_registry(records, unread))
+    return _Cached(generation, generate(registry, versions), (*unread, *mended))
+
+
 class CentralNode:
     """One node. Without ``devices`` it has the software token of its folder."""
 
@@ -82,6 +93,8 @@ class CentralNode:
         self.store = store
         self.published = Published()
         self.problem: str | None = NOT_YET
+        # Rows of the registry that were mended or left out of what is published.
+        self.faults: tuple[str, ...] = ()
         software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder / "token")))
         self.keys = NodeKeys(store, devices or [software], publishing.key_kind)
         self._folder = folder
@@ -147,6 +160,8 @@ class CentralNode:
                     "generation failed", extra={"event": "generation_failed", "reason": reason}, exc_info=err
                 )
             self.problem, self._seen, self._again_at = problem, generation, now + RETRY
+            if old:
+                await self._renew(now)
             return False
         self._seen, self.problem, self._again_at = generation, None, None
         log.info("configuration published", extra={"event": "published", "generation": generation})
@@ -162,15 +177,41 @@ class CentralNode:
         records = self.store.read()
         if self._cached is None or self._cached.generation != generation:
             versions = range(self._publishing.minimum_version, CURRENT_VERSION + 1)
-            registry = await asyncio.to_thread(load_registry, records)
-            self._cached = _Cached(generation, await asyncio.to_thread(generate, registry, versions))
+            self._cached = await asyncio.to_thread(_generate, records, generation, versions)
+        await self._sign(self._cached.generated, now)
+        self._say_faults(self._cached.faults)
+
+    def _say_faults(self, faults: tuple[str, ...]) -> None:
+        if faults != self.faults:
+            for fault in faults:
+                log.error("registry row at fault", extra={"event": "row_at_fault", "reason": fault})
+        self.faults = faults
+
+    async def _renew(self, now: datetime) -> None:
+        """Sign the directories of the generation in force anew, so that gateways keep what was good last."""
+        current = self.published.current
+        if current is None:
+            return
+        records = self.store.read()
+        parts = {
+            version: tuple(GeneratedPart(p.content_id, p.file_name, p.content) for p in made)
+            for version, made in current.parts.items()
+        }
+        try:
+            lifetime = number_parameter(records, "expire_interval_s")
+            await self._sign(Generated(records.instance, lifetime, parts), now)
+        except (Fault, RegistryRefused, ValueError, LookupError) as err:
+            log.error("renewal failed", extra={"event": "renewal_failed", "reason": str(err)})
+
+    async def _sign(self, generated: Generated, now: datetime) -> None:
+        records = self.store.read()
         keys = {}
         for source in sources.SOURCES:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
                 raise refuse("no_configuration_signing_keys_configured", source)
             keys[source] = source_key(active, parse_certificate(active.certificate).public_key())
-        fresh = await sign_publication(self._cached.generated, keys, self.keys, now, self.published.current)
+        fresh = await sign_publication(generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")
         self.published.put_in_force(fresh, timedelta(seconds=self._publishing.keep_parts_s))
         with self.store.database.transaction() as sql:

@@ -5,32 +5,33 @@ A description that cannot be read cannot be cleaned either, so nothing of it is 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
-import yaml
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal
 from schemas.safexml import XmlLimits, parse_xml
+from schemas.xmlencoding import to_utf8
+from schemas.yamldocument import Bounds, load_document
 
 LARGEST_DESCRIPTION = 2 * 1024 * 1024
-MOST_ALIASES = 2_000
-_ALIASES = re.compile(rb"(?m)(^|[\s\[{,:-])[*&][A-Za-z0-9_-]+")
+_BOUNDS = Bounds(aliases=2_000)
 
 
 def parse_openapi(raw: bytes) -> dict[str, Any]:
     """An OpenAPI document as plain values. Raises `BadMessage`."""
     if len(raw) > LARGEST_DESCRIPTION:
         raise BadMessage(Kind.INVALID_MESSAGE, f"the description has {len(raw)} bytes; too many to read")
-    if len(_ALIASES.findall(raw)) > MOST_ALIASES:
-        raise BadMessage(Kind.INVALID_MESSAGE, "the description repeats itself by too many YAML references")
     try:
-        document = yaml.load(raw, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the description is no OpenAPI document: {err}") from err
+        document = load_document(
+            raw, _BOUNDS, (("info", "title"), ("info", "version"), ("info", "description"))
+        )
+    except BadMessage as fault:
+        raise BadMessage(
+            Kind.INVALID_MESSAGE, f"the description is no OpenAPI document: {fault.detail}"
+        ) from fault
     if not isinstance(document, dict) or not isinstance(document.get("info"), dict):
         raise BadMessage(Kind.INVALID_MESSAGE, "the description is no OpenAPI document: it has no info")
     return document
@@ -38,7 +39,11 @@ def parse_openapi(raw: bytes) -> dict[str, Any]:
 
 def parse_wsdl(raw: bytes) -> etree._Element:
     """The root of a WSDL. Raises `BadMessage`."""
-    return parse_xml(raw, what="WSDL", limits=XmlLimits(size_bytes=LARGEST_DESCRIPTION))
+    if len(raw) > LARGEST_DESCRIPTION:
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the description has {len(raw)} bytes; too many to read")
+    return parse_xml(
+        to_utf8(raw, what="WSDL"), what="WSDL", limits=XmlLimits(size_bytes=2 * LARGEST_DESCRIPTION)
+    )
 
 
 def without_persons(kind: str, raw: bytes) -> tuple[str, bytes]:

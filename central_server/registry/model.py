@@ -44,13 +44,14 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from certs.certificates import parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
-from schemas.faults import Fault
+from schemas.faults import BadMessage, Fault
 from schemas.globalconf.shared import (
     AcmeServer,
     ApprovedCa,
@@ -64,7 +65,8 @@ from schemas.globalconf.shared import (
     Source,
     Subsystem,
 )
-from schemas.identifiers import ClientId, GlobalGroupId, ServerId, suspicious_characters
+from schemas.identifiers import ClientId, GlobalGroupId, ServerId
+from schemas.names import check_code, check_name, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -297,6 +299,7 @@ def _subsystem(entry: str | _Subsystem) -> Subsystem:
 
 def check_registry(registry: Registry) -> Iterable[str]:
     """Every rule the registry breaks, in words."""
+    yield from _unsuitable(registry)
     members = {m.id for m in registry.members}
     clients = members | {m.id.subsystem(s.code) for m in registry.members for s in m.subsystems}
     yield from _doubles("member", (m.id.path() for m in registry.members))
@@ -309,9 +312,6 @@ def check_registry(registry: Registry) -> Iterable[str]:
         if member.id.member_class not in known_classes:
             yield f"member {member.id.path()}: there is no member class {member.id.member_class}"
         yield from _doubles(f"subsystem of {member.id.path()}", (s.code for s in member.subsystems))
-        for code in (*member.id.components, *(s.code for s in member.subsystems)):
-            if suspicious_characters(code):
-                yield f"{member.id.path()}: {code!r} has characters that identifiers may not have"
     for server in registry.servers:
         if server.id.owner not in members:
             yield f"security server {server.id.path()}: its owner is no member"
@@ -331,6 +331,42 @@ def check_registry(registry: Registry) -> Iterable[str]:
     digests = [der for server in registry.servers for der in server.auth_certificates]
     if len(set(digests)) != len(digests):
         yield "an authentication certificate is registered twice"
+
+
+def _unsuitable(registry: Registry) -> Iterable[str]:
+    """Every name and code of the registry that nobody may have, in words."""
+    codes = [("instance", registry.instance), *(("member class", c.code) for c in registry.member_classes)]
+    names = [("address", registry.address)]
+    names += [(f"member class {c.code}: the description", c.description) for c in registry.member_classes]
+    for member in registry.members:
+        where = member.id.path()
+        codes += [(f"member {where!r}: the code", c) for c in member.id.components]
+        codes += [(f"member {where!r}: the subsystem", s.code) for s in member.subsystems]
+        names.append((f"member {where!r}: the name", member.name))
+    for server in registry.servers:
+        where = server.id.path()
+        codes += [(f"security server {where!r}: the code", c) for c in server.id.components]
+        names.append((f"security server {where!r}: the address", server.address))
+        if server.maintenance:
+            names.append((f"security server {where!r}: the notice", server.maintenance))
+    for group in registry.groups:
+        codes.append(("group", group.id.group_code))
+        names.append((f"group {group.id.group_code!r}: the description", group.description))
+    for what, code in codes:
+        yield from _said(check_code, code, f"{what} {code!r}")
+    for what, name in names:
+        yield from _said(check_name, name, what)
+    for url in (*(o.url for ca in registry.cas for o in ca.top.ocsp), *(t.url for t in registry.tsas)):
+        yield from _said(check_text, url, f"the address {url!r}")
+    for name in (*(ca.name for ca in registry.cas), *(t.name for t in registry.tsas)):
+        yield from _said(partial(check_name, longest=1024), name, f"the trust service {name!r}")
+
+
+def _said(check: Callable[[str, str], str], text: str, what: str) -> Iterable[str]:
+    try:
+        check(text, what)
+    except BadMessage as fault:
+        yield fault.detail
 
 
 def _doubles(what: str, names: Iterable[str]) -> Iterable[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP
 from central_server.registry.refusals import refuse
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
+from schemas.names import check_code, check_name
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -62,6 +63,8 @@ def need_group(records: Records, code: str) -> KeptGroup:
 
 def add_group(records: Records, code: str, description: str) -> KeptGroup:
     """A new, empty group."""
+    check_code(code, f"global group: the code {code!r}")
+    check_name(description, f"global group {code}: the description")
     if find_group(records, code) is not None:
         raise refuse("global_group_exists", code)
     records.insert(
@@ -79,6 +82,7 @@ def add_owners_group(records: Records) -> None:
 
 def describe_group(records: Records, code: str, description: str) -> KeptGroup:
     """Change a group's description."""
+    check_name(description, f"global group {code}: the description")
     found = need_group(records, code)
     records.rows(
         "UPDATE global_group SET description = ?, updated_at = ? WHERE id = ?",

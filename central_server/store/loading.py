@@ -6,12 +6,15 @@ file cannot say (trusted anchors, optional parts, signing keys, requests) stays 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from central_server.registry.model import RegisteredServer, Registry
 from central_server.registry.refusals import refuse
 from central_server.store import groups, members, servers, sources, trust
+from central_server.store.records import read_rows
+from schemas.faults import Fault
 from schemas.globalconf.shared import (
     AcmeServer,
     ApprovedCa,
@@ -57,16 +60,22 @@ def set_provider(records: Records, client: ClientId) -> None:
     )
 
 
-def load_registry(records: Records) -> Registry:
-    """Everything that is published. Raises `Refused` when something is missing without which nothing can be."""
+def load_registry(records: Records, faults: list[str] | None = None) -> Registry:
+    """Everything that is published. Raises `RegistryRefused` when something is missing without which nothing can be.
+
+    With ``faults`` a row that cannot be read is said there and left out; without, it raises.
+    """
     chosen = provider(records)
     if chosen is None:
         raise refuse("management_service_provider_not_set")
-    return present_registry(records, chosen)
+    return present_registry(records, chosen, faults)
 
 
-def present_registry(records: Records, chosen: ClientId) -> Registry:
-    """Everything there is, whether or not it can be published; ``chosen`` is taken where no management service is set."""
+def present_registry(records: Records, chosen: ClientId, faults: list[str] | None = None) -> Registry:
+    """Everything there is, whether or not it can be published; ``chosen`` is taken where no management service is set.
+
+    ``faults`` as for `load_registry`.
+    """
     instance = records.instance
     chosen = provider(records) or chosen
     certificate = sources.tls_certificate(records)
@@ -75,36 +84,49 @@ def present_registry(records: Records, chosen: ClientId) -> Registry:
         address=sources.node_address(records) or "",
         management_service=chosen,
         member_classes=tuple(MemberClass(c, d) for c, d in members.list_member_classes(records)),
-        members=_load_members(records),
-        servers=_load_servers(records, instance),
-        groups=_load_groups(records, instance),
+        members=_load_members(records, faults),
+        servers=_load_servers(records, instance, faults),
+        groups=_load_groups(records, instance, faults),
         cas=tuple(_load_ca(records, ca) for ca in trust.list_cas(records)),
         tsas=tuple(ApprovedTsa(t.name, t.url, t.certificate, t.cost_type) for t in trust.list_tsas(records)),
         ocsp_freshness_s=number_parameter(records, "ocsp_freshness_s"),
         timestamping_interval_s=number_parameter(records, "timestamping_interval_s"),
         expire_interval_s=number_parameter(records, "expire_interval_s"),
-        anchors=tuple(sources.list_trusted_anchors(records)),
+        anchors=tuple(sources.list_trusted_anchors(records, faults)),
         parts=tuple((p.content_id, p.file_name, p.raw) for p in sources.list_optional_parts(records)),
         registration_certificate=None if certificate is None else certificate[1],
         sources=sources.list_sources(records),
     )
 
 
-def _load_members(records: Records) -> tuple[Member, ...]:
+def _load_members(records: Records, faults: list[str] | None) -> tuple[Member, ...]:
     descriptions = dict(members.list_member_classes(records))
     found: dict[ClientId, tuple[str, list[Subsystem]]] = {}
-    for client in members.list_clients(records):
+    for client in members.list_clients(records, faults):
         if client.id.subsystem_code is None:
             found[client.id] = (client.name or client.id.member_code, [])
-        else:
+        elif client.id.member in found:
             found[client.id.member][1].append(Subsystem(client.id.subsystem_code, client.name))
-    return tuple(
-        Member(member, descriptions[member.member_class], name, tuple(subsystems))
-        for member, (name, subsystems) in found.items()
-    )
+        else:
+            _at_fault(faults, f"subsystem {client.id.path()!r} has no member")
+    made = []
+    for member, (name, subsystems) in found.items():
+        if member.member_class in descriptions:
+            made.append(Member(member, descriptions[member.member_class], name, tuple(subsystems)))
+        else:
+            _at_fault(faults, f"member {member.path()!r} is of no class that is there")
+    return tuple(made)
 
 
-def _load_servers(records: Records, instance: str) -> tuple[RegisteredServer, ...]:
+def _at_fault(faults: list[str] | None, reason: str) -> None:
+    if faults is None:
+        raise ValueError(reason)
+    faults.append(f"{reason}; it is left out")
+
+
+def _load_servers(
+    records: Records, instance: str, faults: list[str] | None = None
+) -> tuple[RegisteredServer, ...]:
     certificates: dict[int, list[bytes]] = {}
     for server, der in records.rows("SELECT server_id, der FROM auth_certificate ORDER BY digest"):
         certificates.setdefault(int(server), []).append(bytes(der))
@@ -113,7 +135,8 @@ def _load_servers(records: Records, instance: str) -> tuple[RegisteredServer, ..
         "SELECT u.server_id, c.member_class, c.member_code, c.subsystem_code FROM server_client u "
         "JOIN client c ON c.id = u.client_id WHERE u.enabled = 1"
     ):
-        clients.setdefault(int(row[0]), []).append(ClientId(instance, row[1], row[2], row[3] or None))
+        with _tolerant(faults):
+            clients.setdefault(int(row[0]), []).append(ClientId(instance, row[1], row[2], row[3] or None))
     return tuple(
         RegisteredServer(
             kept.id,
@@ -122,20 +145,33 @@ def _load_servers(records: Records, instance: str) -> tuple[RegisteredServer, ..
             tuple(sorted(clients.get(kept.number, ()))),
             kept.maintenance,
         )
-        for kept in servers.list_servers(records)
+        for kept in servers.list_servers(records, faults)
     )
 
 
-def _load_groups(records: Records, instance: str) -> tuple[GlobalGroup, ...]:
+def _tolerant(faults: list[str] | None) -> contextlib.AbstractContextManager[None]:
+    """Pass over what refers to a client that cannot be read; that client is said where clients are listed."""
+    return contextlib.nullcontext() if faults is None else contextlib.suppress(Fault)
+
+
+def _load_groups(records: Records, instance: str, faults: list[str] | None = None) -> tuple[GlobalGroup, ...]:
     joined: dict[int, set[ClientId]] = {}
     for row in records.rows(
         "SELECT m.group_id, c.member_class, c.member_code, c.subsystem_code FROM group_member m "
         "JOIN client c ON c.id = m.client_id"
     ):
-        joined.setdefault(int(row[0]), set()).add(ClientId(instance, row[1], row[2], row[3] or None))
+        with _tolerant(faults):
+            joined.setdefault(int(row[0]), set()).add(ClientId(instance, row[1], row[2], row[3] or None))
+    rows = [(g.code, g) for g in groups.list_groups(records)]
     return tuple(
-        GlobalGroup(GlobalGroupId(instance, g.code), g.description, frozenset(joined.get(g.number, ())))
-        for g in groups.list_groups(records)
+        read_rows(
+            rows,
+            lambda row: GlobalGroup(
+                GlobalGroupId(instance, row[0]), row[1].description, frozenset(joined.get(row[1].number, ()))
+            ),
+            "global group",
+            faults,
+        )
     )
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from central_server.registry.refusals import refuse
-from schemas.identifiers import ClientId
+from central_server.store.records import read_rows
+from schemas.identifiers import ClientId, check_identifier
+from schemas.names import check_code, check_name
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -50,10 +52,10 @@ def need_client(records: Records, client: ClientId) -> KeptClient:
     return found
 
 
-def list_clients(records: Records) -> list[KeptClient]:
-    """Every member, each before its subsystems."""
+def list_clients(records: Records, faults: list[str] | None = None) -> list[KeptClient]:
+    """Every member, each before its subsystems. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY member_class, member_code, subsystem_code")
-    return [kept_client(records.instance, row) for row in rows]
+    return read_rows(rows, lambda row: kept_client(records.instance, row), "client", faults)
 
 
 def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
@@ -93,6 +95,8 @@ def member_class_description(records: Records, code: str) -> str:
 
 def add_member_class(records: Records, code: str, description: str) -> None:
     """A new class. Raises `Refused` when there is one of that code."""
+    check_code(code, f"member class: the code {code!r}")
+    check_name(description, f"member class {code}: the description")
     if records.row("SELECT code FROM member_class WHERE code = ?", code):
         raise refuse("member_class_exists", code)
     records.rows("INSERT INTO member_class (code, description) VALUES (?, ?)", code, description)
@@ -101,6 +105,7 @@ def add_member_class(records: Records, code: str, description: str) -> None:
 
 def describe_member_class(records: Records, code: str, description: str) -> None:
     """Change a class's description."""
+    check_name(description, f"member class {code}: the description")
     old = member_class_description(records, code)
     records.rows("UPDATE member_class SET description = ? WHERE code = ?", description, code)
     records.note(
@@ -137,6 +142,8 @@ def add_subsystem(records: Records, subsystem: ClientId, name: str | None) -> Ke
 
 
 def _add(records: Records, client: ClientId, name: str | None, event: str) -> KeptClient:
+    check_identifier(client, "member" if client.is_member else "subsystem")
+    _check_name(client, name)
     number = records.insert(
         "client",
         member_class=client.member_class,
@@ -150,8 +157,14 @@ def _add(records: Records, client: ClientId, name: str | None, event: str) -> Ke
     return KeptClient(number, client, name)
 
 
+def _check_name(client: ClientId, name: str | None) -> None:
+    if name is not None:
+        check_name(name, f"{client.path()}: the name")
+
+
 def rename_client(records: Records, client: ClientId, name: str | None) -> KeptClient:
     """Give a member or subsystem another name."""
+    _check_name(client, name)
     found = need_client(records, client)
     records.rows("UPDATE client SET name = ?, updated_at = ? WHERE id = ?", name, records.at, found.number)
     event = "EDIT_MEMBER_NAME" if client.is_member else "EDIT_SUBSYSTEM"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from central_server.registry.refusals import refuse
 from central_server.store.steps import STEPS
+from schemas.faults import Fault
+from schemas.names import check_kept
 from serving.storage.audit import AuditEntry, append_text
-from serving.storage.database import open_database
+from serving.storage.database import keeps_texts, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from serving.storage.database import AnyDatabase
 
+T = TypeVar("T")
 DEFAULT_NODE = "node_0"
 
 
@@ -34,6 +37,24 @@ class Actor:
 
 
 OPERATOR = Actor("operator", "command line")
+
+
+def read_rows(
+    rows: Iterable[tuple[Any, ...]],
+    build: Callable[[Any], T],
+    what: str,
+    faults: list[str] | None,
+) -> list[T]:
+    """A value of every row. A row that is none is said in ``faults`` and left out; without ``faults`` it raises."""
+    found = []
+    for row in rows:
+        try:
+            found.append(build(row))
+        except (Fault, ValueError, LookupError) as err:
+            if faults is None:
+                raise
+            faults.append(f"{what} in row {row[0]}: {err}; it is left out")
+    return found
 
 
 class Records:
@@ -148,11 +169,13 @@ class CentralStore:
     def change(self, actor: Actor, at: datetime, *, publishes: bool = True) -> Iterator[Records]:
         """One transaction: everything in it happens, with its audit rows, or nothing does.
 
-        ``publishes`` is off for what no configuration shows.
+        ``publishes`` is off for what no configuration shows. A text that may be kept nowhere is refused (`BadMessage`).
         """
         with self.database.transaction() as sql:
 
             def run(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+                if keeps_texts(statement):
+                    check_kept(parameters)
                 result = sql.execute(statement, tuple(parameters))
                 gives = statement.lstrip()[:6].upper() == "SELECT" or " RETURNING " in statement
                 return list(result.fetchall()) if gives else []

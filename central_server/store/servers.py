@@ -10,7 +10,9 @@ from central_server.registry.model import OWNERS_GROUP
 from central_server.registry.refusals import refuse
 from central_server.store.groups import add_group_member, find_group, remove_group_member
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
-from schemas.identifiers import ClientId, ServerId
+from central_server.store.records import read_rows
+from schemas.identifiers import ClientId, ServerId, check_identifier
+from schemas.names import check_name
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -47,10 +49,10 @@ def _server(instance: str, r: tuple[int, str, str, str, str, str, str | None, st
     return KeptServer(int(r[0]), ServerId(instance, r[1], r[2], r[3]), r[4], r[5], r[6], r[7], r[8])
 
 
-def list_servers(records: Records) -> list[KeptServer]:
-    """Every security server."""
+def list_servers(records: Records, faults: list[str] | None = None) -> list[KeptServer]:
+    """Every security server. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY c.member_class, c.member_code, s.server_code")
-    return [_server(records.instance, row) for row in rows]
+    return read_rows(rows, lambda row: _server(records.instance, row), "security server", faults)
 
 
 def find_server(records: Records, server: ServerId) -> KeptServer | None:
@@ -96,6 +98,8 @@ def servers_used_by(records: Records, client: ClientId) -> list[KeptServer]:
 
 def add_server(records: Records, server: ServerId, address: str) -> KeptServer:
     """A new security server of a member that is there."""
+    check_identifier(server, "security server")
+    check_name(address, f"security server {server.path()}: the address")
     owner = need_client(records, server.owner)
     records.insert(
         "server",
@@ -111,6 +115,7 @@ def add_server(records: Records, server: ServerId, address: str) -> KeptServer:
 
 def set_address(records: Records, server: ServerId, address: str) -> KeptServer:
     """Give a server another address."""
+    check_name(address, f"security server {server.path()}: the address")
     found = need_server(records, server)
     records.rows(
         "UPDATE server SET address = ?, updated_at = ? WHERE id = ?", address, records.at, found.number

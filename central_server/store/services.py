@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from central_server.registry.catalogue import CatalogueEntry, DescriptionSummary, describe
 from central_server.store.members import names_of_members
 from schemas.identifiers import ClientId, ServiceId
+from schemas.names import unsuitable_characters, without_unsuitable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +65,8 @@ class CatalogueQuery:
 
 def record_provider(records: Records, client: ClientId, found: Iterable[FoundService]) -> None:
     """Keep what a provider lists now; what it listed before and does not now is gone since now."""
-    listed = list(found)
+    # What no text may hold is no service's code; an identifier that has it cannot be kept or asked for.
+    listed = [f for f in found if not unsuitable_characters(f.service.path())]
     for service in listed:
         _record_service(records, client, service)
     kept = {f.service.path() for f in listed}
@@ -90,7 +92,7 @@ def record_unreachable(records: Records, client: ClientId, problem: str) -> None
         "unreachable_since = coalesce(described_provider.unreachable_since, excluded.unreachable_since)",
         client.path(),
         records.at,
-        problem[:1000],
+        without_unsuitable(problem)[:1000],
     )
 
 
@@ -104,7 +106,7 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
             path,
         )
         return
-    said = describe(found.service, found.type, found.raw, found.title, found.words)
+    said = _shown(describe(found.service, found.type, found.raw, found.title, found.words))
     values = {
         "type": found.type,
         "title": said.title,
@@ -131,6 +133,17 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
         _record_version(records, number, path, found)
 
 
+def _shown(said: DescriptionSummary) -> DescriptionSummary:
+    """A stranger's texts as they can be kept and shown."""
+    return DescriptionSummary(
+        without_unsuitable(said.title),
+        without_unsuitable(said.summary),
+        tuple(without_unsuitable(d) for d in said.data_sets),
+        tuple(without_unsuitable(p) for p in said.purposes),
+        without_unsuitable(said.words),
+    )
+
+
 def _record_version(records: Records, number: int, path: str, found: FoundService) -> None:
     digest = hashlib.sha256(found.raw).hexdigest()
     last = records.row(
@@ -144,7 +157,7 @@ def _record_version(records: Records, number: int, path: str, found: FoundServic
         number,
         following,
         digest,
-        found.media_type,
+        without_unsuitable(found.media_type),
         found.raw,
         records.at,
     )

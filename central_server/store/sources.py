@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from central_server.registry.refusals import refuse
+from central_server.store.records import read_rows
 from certs.tokens.port import KeyId
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.shared import Source
+from schemas.names import check_code, check_name
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -53,6 +55,7 @@ def node_address(records: Records) -> str | None:
 
 def set_node_address(records: Records, address: str) -> None:
     """Give this node a public address; its anchors must be made anew."""
+    check_name(address, "the central server's address")
     old = node_address(records)
     records.rows(
         "INSERT INTO node (name, address) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address",
@@ -193,10 +196,10 @@ def anchor_digest(raw: bytes) -> str:
 # Trusted anchors of other instances
 
 
-def list_trusted_anchors(records: Records) -> list[Anchor]:
-    """The anchors of federated instances."""
-    rows = records.rows("SELECT raw FROM trusted_anchor ORDER BY instance")
-    return [parse_anchor(bytes(r[0])) for r in rows]
+def list_trusted_anchors(records: Records, faults: list[str] | None = None) -> list[Anchor]:
+    """The anchors of federated instances. With ``faults`` one that cannot be read is said there and left out."""
+    rows = records.rows("SELECT instance, raw FROM trusted_anchor ORDER BY instance")
+    return read_rows(rows, lambda row: parse_anchor(bytes(row[1])), "trusted anchor", faults)
 
 
 def need_trusted_anchor(records: Records, digest: str) -> Anchor:
@@ -211,6 +214,7 @@ def keep_trusted_anchor(records: Records, anchor: Anchor) -> None:
     """Trust another instance, or trust it by a newer anchor."""
     if anchor.instance == records.parameter("instance"):
         raise refuse("trusted_anchor_of_own_instance", anchor.instance)
+    check_code(anchor.instance, f"trusted anchor: the instance {anchor.instance!r}")
     digest = anchor_digest(anchor.raw)
     old = records.row("SELECT digest FROM trusted_anchor WHERE instance = ?", anchor.instance)
     records.rows("DELETE FROM trusted_anchor WHERE instance = ?", anchor.instance)

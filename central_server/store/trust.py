@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 from central_server.registry.refusals import refuse
 from central_server.store.servers import certificate_digest
 from schemas.globalconf.shared import CostType
+from schemas.names import check_name
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
+
+# Names of trust services are subjects of certificates, which have no bound of their own.
+LONGEST_SUBJECT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def need_ca(records: Records, number: int) -> KeptCa:
 
 def add_ca(records: Records, name: str, certificate: bytes, settings: CaSettings) -> KeptCa:
     """Approve a CA. Raises `Refused` when its certificate is approved already."""
+    check_name(name, "approved CA: the name", longest=LONGEST_SUBJECT)
     if any(ca.certificate == certificate for ca in list_cas(records)):
         raise refuse("certification_service_exists", name)
     number = records.insert("approved_ca", name=name, certificate=certificate, **_columns(settings))
@@ -306,6 +311,7 @@ def need_tsa(records: Records, number: int) -> KeptTsa:
 
 def add_tsa(records: Records, name: str, url: str, cost_type: CostType | None, certificate: bytes) -> KeptTsa:
     """Approve a TSA."""
+    check_name(name, "timestamping authority: the name", longest=LONGEST_SUBJECT)
     number = records.insert("tsa", name=name, url=url, cost_type=cost_type, certificate=certificate)
     records.note("ADD_TSP", name, after=_responder_lines(url, cost_type, certificate))
     return need_tsa(records, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from certs.certificates import der_of, parse_certificate
+from certs.certificatefiles import read_certificate_der
 from gateway.admin.context import AdminContext, row
 from schemas.faults import Fault
 from serving.api.certificateview import CertificateDetails, certificate_details
@@ -46,9 +46,9 @@ class ClientCertificates:
     async def add_certificate(self, call: Call) -> CertificateDetails:
         client = self.context.client(call)
         try:
-            der = der_of(parse_certificate(call.file()))
-        except (Fault, ValueError) as err:
-            raise bad_request("invalid_certificate") from err
+            der = read_certificate_der(call.file())
+        except Fault as err:
+            raise bad_request("invalid_certificate", err.detail) from err
         with self.context.change() as tables:
             tables.clients.add_certificate(client.id, der, call.now)
         return certificate_details(der)

@@ -298,9 +298,7 @@ def named_in_body(problem: Exception) -> Problem:
     return Problem(400, problem.code, problem.metadata) if problem.status == 404 else problem
 
 
-def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:
-    """A row of the table; refusals of the rules become answers."""
-
+def _answered(handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def answered(call: Call) -> object:
         try:
@@ -311,6 +309,16 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
             cautions = [Caution(w.code, w.metadata) for w in err.warnings]
             raise Problem(400, "warnings_detected", warnings=cautions) from err
 
+    return answered
+
+
+def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:
+    """A row of the table; refusals of the rules become answers."""
+
     errors = {404, 409, *more.pop("errors", ())}
     tag = path.split("/")[1]
-    return Operation(method, path, answered, summary, permissions, errors=tuple(errors), tag=tag, **more)
+    if "prepare" in more:
+        more["prepare"] = _answered(more["prepare"])
+    return Operation(
+        method, path, _answered(handler), summary, permissions, errors=tuple(errors), tag=tag, **more
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import msgspec
 
@@ -19,7 +19,9 @@ from serving.api.problems import Caution, bad_request, check_warnings, not_found
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.clients.registration import Reading
     from serving.api.operations import Call, Operation
+
 
 Method = Literal["*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"]
 
@@ -123,10 +125,11 @@ class ServiceResource:
                 answer=list[ServiceDescription]),
             row("POST", of_client, self.add, "Publish a description", "ADD_WSDL", "ADD_OPENAPI3",
                 body=ServiceDescriptionAdd, answer=ServiceDescription, status=201, event="ADD_SERVICE_DESCRIPTION",
-                scoped=True, errors=(500,)),
+                scoped=True, errors=(500,), prepare=self.read_new),
             row("GET", one, self.one, "One description", "VIEW_CLIENT_SERVICES", answer=ServiceDescription),
             row("PATCH", one, self.update, "Change address or code", *edit, body=ServiceDescriptionUpdate,
-                answer=ServiceDescription, event="EDIT_SERVICE_DESCRIPTION", scoped=True, errors=(500,)),
+                answer=ServiceDescription, event="EDIT_SERVICE_DESCRIPTION", scoped=True, errors=(500,),
+                prepare=self.read_changed),
             row("DELETE", one, self.delete, "Delete with services and rights", "DELETE_WSDL", status=204,
                 event="DELETE_SERVICE_DESCRIPTION", scoped=True),
             row("PUT", one + "/disable", self.disable, "Switch services off", "ENABLE_DISABLE_WSDL",
@@ -135,7 +138,7 @@ class ServiceResource:
                 event="ENABLE_SERVICE_DESCRIPTION", scoped=True),
             row("PUT", one + "/refresh", self.refresh, "Read the document again", *refresh, body=IgnoreWarnings,
                 body_optional=True, answer=ServiceDescription, event="REFRESH_SERVICE_DESCRIPTION", scoped=True,
-                errors=(500,)),
+                errors=(500,), prepare=self.read_again),
             row("GET", one + "/services", self.services, "Services of a description", "VIEW_CLIENT_SERVICES",
                 answer=list[GatewayServiceView]),
             row("GET", service, self.service, "One service", "VIEW_CLIENT_SERVICES", answer=GatewayServiceView),
@@ -156,6 +159,21 @@ class ServiceResource:
         client = self.context.client(call)
         return [self.view(d) for d in self.context.view.descriptions.all(client.id)]
 
+    async def read_new(self, call: Call) -> None:
+        client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
+        source = DescriptionSource(_type(asked.type), asked.url)
+        call.prepared = await self.register.read_new(client.id, source, asked.rest_service_code)
+
+    async def read_changed(self, call: Call) -> None:
+        found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
+        source = DescriptionSource(_type(asked.type), asked.url)
+        if source.type is not ServiceType.WSDL and asked.rest_service_code is None:
+            raise bad_request("missing_parameter", "rest_service_code")
+        call.prepared = await self.register.read_changed(found.id, source, _new_code(asked, source.type))
+
+    async def read_again(self, call: Call) -> None:
+        call.prepared = await self.register.read_again(self._description(call).id)
+
     async def add(self, call: Call) -> ServiceDescription:
         client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
         made = await self.register.add(
@@ -164,6 +182,7 @@ class ServiceResource:
             asked.rest_service_code,
             call.now,
             ignore_warnings=asked.ignore_warnings,
+            reading=cast("Reading", call.prepared),
         )
         return self._taken(made)
 
@@ -173,14 +192,13 @@ class ServiceResource:
     async def update(self, call: Call) -> ServiceDescription:
         found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
         kind = _type(asked.type)
-        if kind is not ServiceType.WSDL and asked.rest_service_code is None:
-            raise bad_request("missing_parameter", "rest_service_code")
         changed = await self.register.update(
             found.id,
             DescriptionSource(kind, asked.url),
-            asked.new_rest_service_code or (None if kind is ServiceType.WSDL else asked.rest_service_code),
+            _new_code(asked, kind),
             call.now,
             ignore_warnings=asked.ignore_warnings,
+            reading=cast("Reading", call.prepared),
         )
         return self._taken(changed)
 
@@ -199,7 +217,9 @@ class ServiceResource:
 
     async def refresh(self, call: Call) -> ServiceDescription:
         ignore = call.body_as(IgnoreWarnings).ignore_warnings
-        changed = await self.register.refresh(self._description(call).id, call.now, ignore_warnings=ignore)
+        reading = cast("Reading", call.prepared)
+        found = self._description(call)
+        changed = await self.register.refresh(found.id, call.now, ignore_warnings=ignore, reading=reading)
         return self._taken(changed)
 
     async def services(self, call: Call) -> list[GatewayServiceView]:
@@ -336,3 +356,8 @@ def _type(text: str) -> ServiceType:
         return ServiceType(text)
     except ValueError as err:
         raise bad_request("unknown_service_description_type", text) from err
+
+
+def _new_code(asked: ServiceDescriptionUpdate, kind: ServiceType) -> str | None:
+    """The code that an update gives a REST service; None for WSDL, whose codes are its own."""
+    return asked.new_rest_service_code or (None if kind is ServiceType.WSDL else asked.rest_service_code)

@@ -140,10 +140,12 @@ def connect(data: Path, client_id: str, connection: str) -> None:
 @audited("ADD_INTERNAL_CERT")
 def trust(data: Path, client_id: str, file: Path) -> None:
     """Let CLIENT_ID's systems show the certificate in FILE, as consumers and as providers."""
-    from certs.certificates import to_der
+    from certs.certificatefiles import read_certificate_der
 
     with open_store(data).change() as tables:
-        tables.clients.add_certificate(_client(client_id), to_der(file.read_bytes()), datetime.now(UTC))
+        tables.clients.add_certificate(
+            _client(client_id), read_certificate_der(file.read_bytes()), datetime.now(UTC)
+        )
     click.echo(tr(f"{client_id}: se confía en {file}", f"{client_id}: {file} trusted"))
 
 
@@ -155,10 +157,10 @@ def trust(data: Path, client_id: str, file: Path) -> None:
 @audited("DELETE_INTERNAL_CERT")
 def distrust(data: Path, client_id: str, file: Path) -> None:
     """Take the certificate in FILE back."""
-    from certs.certificates import to_der
+    from certs.certificatefiles import read_certificate_der
 
     with open_store(data).change() as tables:
-        tables.clients.remove_certificate(_client(client_id), to_der(file.read_bytes()))
+        tables.clients.remove_certificate(_client(client_id), read_certificate_der(file.read_bytes()))
     click.echo(tr(f"{client_id}: ya no se confía en {file}", f"{client_id}: {file} no longer trusted"))
 
 

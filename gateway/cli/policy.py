@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from certs.certificates import to_der
+from certs.certificatefiles import read_certificate_der
 from gateway.cli.keys import DATA, open_store
 from gateway.policies.gate import Binding, Excess
 from gateway.policies.store import PolicyStore
@@ -32,7 +32,9 @@ def authorities(data: Path, needed: int, certificates: tuple[Path, ...]) -> None
     """Trust these certificates, and no others, to sign policies."""
     store = open_store(data)
     try:
-        PolicyStore(store.database).set_authorities([to_der(c.read_bytes()) for c in certificates], needed)
+        PolicyStore(store.database).set_authorities(
+            [read_certificate_der(c.read_bytes()) for c in certificates], needed
+        )
     except (ValueError, Fault) as err:
         _end(err)
     finally:

@@ -15,6 +15,8 @@ from gateway.clients.records import (
     TimestampingService,
 )
 from gateway.rows import client_of, instant, next_id, seconds
+from schemas.identifiers import check_identifier
+from schemas.names import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,6 +65,9 @@ class ClientTable:
             raise ChangeRefused(
                 "client_already_exists", f"{client.path()} is a client of this server already"
             )
+        check_identifier(client, "client")
+        if name is not None:
+            check_name(name, f"client {client.path()}: the name")
         rename = RenameStatus.NAME_SET.value if name else None
         self._rows(
             "INSERT INTO client (client_id, connection, name, rename_status, added_at, seen_registered) "
@@ -79,6 +84,8 @@ class ClientTable:
     def set_name(self, client: ClientId, name: str | None, rename: RenameStatus | None) -> None:
         """The display name wished for, and how far that has come; None for both once the configuration has it."""
         self.get(client)
+        if name is not None:
+            check_name(name, f"client {client.path()}: the name")
         self._rows(
             "UPDATE client SET name = ?, rename_status = ? WHERE client_id = ?",
             (name, None if rename is None else rename.value, client.path()),

@@ -14,6 +14,7 @@ from gateway.clients.model import ServiceType, Validation
 from gateway.clients.records import ChangeRefused, DescriptionRecord, Document, ServiceRecord
 from gateway.rows import client_of, instant, next_id, seconds
 from schemas.identifiers import ServiceId
+from schemas.names import check_code
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -145,6 +146,9 @@ class DescriptionTable:
                 service.full_code,
                 there.url,
             )
+        for part in (service.id.service_code, service.id.service_version):
+            if part is not None:
+                check_code(part, f"service: the code or version {part!r}")
         self._rows(
             "INSERT INTO described_service (client_id, service_code, service_version, description_id, title, url, "
             "timeout_s, ssl_auth, validation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -170,6 +174,7 @@ class DescriptionTable:
 
     def set_code(self, service: ServiceId, code: str) -> None:
         """Give a service another code; its endpoints are for the caller to carry along."""
+        check_code(code, f"service: the code {code!r}")
         self._rows(
             "UPDATE described_service SET service_code = ? "
             "WHERE client_id = ? AND service_code = ? AND service_version = ?",

@@ -7,7 +7,6 @@ that decides again, so an act that raced with another is refused rather than hal
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,11 +27,11 @@ from gateway.clients.descriptions.described import (
     UPLOADED,
     DescribedService,
     ParsedDescription,
+    check_base_url,
     check_code,
     check_url,
 )
-from gateway.clients.descriptions.openapi import parse_openapi
-from gateway.clients.descriptions.wsdl import parse_wsdl
+from gateway.clients.descriptions.reading import DescriptionReader
 from gateway.clients.model import Endpoint, ServiceType, Validation
 from gateway.clients.records import ChangeRefused, Document
 from gateway.clients.snapshot import service_of
@@ -43,12 +42,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
+    from gateway.clients.descriptions.reading import Read
     from gateway.clients.records import DescriptionRecord, EndpointRecord, ServiceRecord
     from gateway.clients.store import ServerConfStore
     from gateway.clients.tables import Tables
     from schemas.identifiers import ClientId
 
     Fetch = Callable[[str, Collection[bytes]], Awaitable[Document]]
+    # The document, and what it says.
+    Reading = tuple[Document | None, ParsedDescription]
 
 DOWNLOAD_CODES = {
     ServiceType.WSDL: "wsdl_download_failed",
@@ -87,9 +89,48 @@ class ServiceSettings:
 class DescriptionRegister:
     """Service descriptions, by the rules."""
 
-    def __init__(self, store: ServerConfStore, fetch: Fetch) -> None:
+    def __init__(self, store: ServerConfStore, fetch: Fetch, read: Read | None = None) -> None:
         self._store = store
         self._fetch = fetch
+        self._parse = read or DescriptionReader().read
+
+    # Reading, which takes as long as a provider's system and a document take; nothing is changed meanwhile.
+
+    async def read_new(
+        self, client: ClientId, source: DescriptionSource, service_code: str | None
+    ) -> Reading:
+        """What `add` will take, when it is the description that can be added."""
+        self._store.view.clients.get(client)
+        if source.type is not ServiceType.WSDL:
+            check_code(_needed(service_code))
+        return await self._read(client, source)
+
+    async def read_changed(self, number: int, source: DescriptionSource, new_code: str | None) -> Reading:
+        """What `update` will take."""
+        record = self._store.view.descriptions.get(number)
+        if record.type is not source.type:
+            raise ChangeRefused(
+                "wrong_servicedescription_type",
+                f"service description {number} is {record.type}, not {source.type}",
+            )
+        if new_code is not None:
+            check_code(new_code)
+        return await self._read(record.client, source)
+
+    async def read_again(self, number: int) -> Reading:
+        """What `refresh` will take."""
+        return await self.read_changed(number, self._source_of(number), None)
+
+    def _source_of(self, number: int) -> DescriptionSource:
+        record = self._store.view.descriptions.get(number)
+        if record.url.startswith(UPLOADED):
+            raise ChangeRefused(
+                "action_not_possible",
+                "the description was uploaded; upload the new document instead of refreshing",
+            )
+        return DescriptionSource(record.type, record.url)
+
+    # Changing, in one transaction each
 
     async def add(
         self,
@@ -99,13 +140,13 @@ class DescriptionRegister:
         now: datetime,
         *,
         ignore_warnings: bool = False,
+        reading: Reading | None = None,
     ) -> DescriptionRecord:
-        """Add a description, disabled. ``service_code`` names the service of a REST or OPENAPI3 description."""
-        self._store.view.clients.get(client)
-        if source.type is not ServiceType.WSDL:
-            service_code = _needed(service_code)
-            check_code(service_code)
-        document, described = await self._read(client, source)
+        """Add a description, disabled. ``service_code`` names the service of a REST or OPENAPI3 description.
+
+        ``reading`` is what `read_new` gave; without it the document is read first.
+        """
+        document, described = reading or await self.read_new(client, source, service_code)
         self._judge(source.type, described, [], ignore_warnings=ignore_warnings)
         with self._store.change() as tables:
             others = tables.descriptions.all(client)
@@ -129,17 +170,11 @@ class DescriptionRegister:
             return tables.descriptions.get(record.id)
 
     async def refresh(
-        self, number: int, now: datetime, *, ignore_warnings: bool = False
+        self, number: int, now: datetime, *, ignore_warnings: bool = False, reading: Reading | None = None
     ) -> DescriptionRecord:
         """Read the description again from where it came."""
-        record = self._store.view.descriptions.get(number)
-        if record.url.startswith(UPLOADED):
-            raise ChangeRefused(
-                "action_not_possible",
-                "the description was uploaded; upload the new document instead of refreshing",
-            )
-        source = DescriptionSource(record.type, record.url)
-        return await self.update(number, source, None, now, ignore_warnings=ignore_warnings)
+        source = self._source_of(number)
+        return await self.update(number, source, None, now, ignore_warnings=ignore_warnings, reading=reading)
 
     async def update(
         self,
@@ -149,17 +184,10 @@ class DescriptionRegister:
         now: datetime,
         *,
         ignore_warnings: bool = False,
+        reading: Reading | None = None,
     ) -> DescriptionRecord:
         """Read the description from ``source`` from now on; a service code may change with it, and keeps its rights."""
-        record = self._store.view.descriptions.get(number)
-        if record.type is not source.type:
-            raise ChangeRefused(
-                "wrong_servicedescription_type",
-                f"service description {number} is {record.type}, not {source.type}",
-            )
-        if new_code is not None:
-            check_code(new_code)
-        document, described = await self._read(record.client, source)
+        document, described = reading or await self.read_changed(number, source, new_code)
         with self._store.change() as tables:
             record = tables.descriptions.get(number)
             others = [d for d in tables.descriptions.all(record.client) if d.id != number]
@@ -193,6 +221,8 @@ class DescriptionRegister:
             raise ChangeRefused("validation_failure", f"a timeout is 0 to 1000 s, not {settings.timeout_s:g}")
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
+            if tables.descriptions.get(record.description_id).type is not ServiceType.WSDL:
+                check_base_url(settings.url)
             if settings.validation not in (None, Validation.OFF):
                 _check_possible(tables, record)
             siblings = tables.descriptions.get(record.description_id).services
@@ -236,12 +266,10 @@ class DescriptionRegister:
                 )
             tables.endpoints.remove(number)
 
-    async def _read(
-        self, client: ClientId, source: DescriptionSource
-    ) -> tuple[Document | None, ParsedDescription]:
+    async def _read(self, client: ClientId, source: DescriptionSource) -> Reading:
         """The document and what it says; a REST description has none and says only its address."""
         if source.type is ServiceType.REST:
-            check_url(source.url)
+            check_base_url(source.url)
             return None, _rest(source.url)
         document = source.document
         if document is None:
@@ -254,10 +282,8 @@ class DescriptionRegister:
                     raise
                 code = DOWNLOAD_CODES[source.type]
                 raise ChangeRefused(code, str(refusal), *refusal.metadata) from refusal
-        if source.type is ServiceType.WSDL:
-            return document, await asyncio.to_thread(parse_wsdl, document.content)
         base = "" if source.document is not None else source.url
-        return document, await asyncio.to_thread(parse_openapi, document.content, base)
+        return document, await self._parse(source.type, document.content, base)
 
     def _judge(
         self,

@@ -9,6 +9,7 @@ from gateway.clients.model import Endpoint
 from gateway.clients.records import ChangeRefused, EndpointRecord, GroupMember, GroupRecord, RightRecord
 from gateway.rows import client_of, instant, next_id, seconds
 from schemas.identifiers import GlobalGroupId, LocalGroupId
+from schemas.names import check_code, check_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -187,6 +188,8 @@ class LocalGroupTable:
 
     def add(self, owner: ClientId, code: str, description: str, now: datetime) -> GroupRecord:
         """Make a group. Refused (``local_group_code_already_exists``) when its owner has one of this code."""
+        check_code(code, f"local group: the code {code!r}")
+        check_text(description, f"local group {code}: the description")
         if any(g.code == code for g in self.all(owner)):
             raise ChangeRefused(
                 "local_group_code_already_exists", f"{owner.path()} has a group {code} already"
@@ -200,6 +203,7 @@ class LocalGroupTable:
 
     def set_description(self, number: int, description: str, now: datetime) -> None:
         """Say otherwise what the group is for."""
+        check_text(description, f"local group {number}: the description")
         self.get(number)
         self._rows(
             "UPDATE client_group SET description = ?, updated_at = ? WHERE id = ?",

@@ -21,8 +21,8 @@ from gateway.clients.snapshot import build_snapshot
 from gateway.clients.tables import Tables
 from gateway.keys.store import insert_request
 from gateway.migrations.serverconf import STEPS
-from schemas.identifiers import ServerId
-from serving.storage.database import open_database
+from schemas.identifiers import ServerId, check_identifier
+from serving.storage.database import CheckedDatabase, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class ServerConfStore:
     """Reads and changes the configuration. Use from one thread at a time."""
 
     def __init__(self, where: str | Path) -> None:
-        self._database = open_database(where, STEPS)
+        self._database: AnyDatabase = CheckedDatabase(open_database(where, STEPS))
 
     @property
     def database(self) -> AnyDatabase:
@@ -59,7 +59,11 @@ class ServerConfStore:
     def initialise(
         self, server_id: ServerId, anchor: bytes, *, owner_added_at: datetime | None = None
     ) -> None:
-        """Set the server's identifier and its configuration anchor, once; its owner becomes a client when a time is given."""
+        """Set the server's identifier and its configuration anchor, once; its owner becomes a client when a time is given.
+
+        Raises `BadMessage` for an identifier that can be none.
+        """
+        check_identifier(server_id, "security server")
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO server (id, server_id, anchor, generation) VALUES (1, ?, ?, 1)",

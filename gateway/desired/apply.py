@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from certs.certificates import parse_certificate, to_der
+from certs.certificatefiles import read_certificate_der
+from certs.certificates import parse_certificate
 from gateway.desired.certificates import Missing, find_missing, read_certificates
 from gateway.desired.file import DesiredProblem, compare, compare_timestamping, parse_wanted, settle
 from gateway.keys.store import KeyConfStore
@@ -57,7 +58,7 @@ def apply_file(
     around = around or ApplyContext()
 
     def read_certificate(name: str) -> bytes:
-        return to_der(read(name))
+        return read_certificate_der(read(name))
 
     def read(name: str) -> bytes:
         return (file.parent / name).read_bytes()

@@ -19,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certs.certificates import der_of, parse_certificate
+from certs.certificatefiles import read_certificate
+from certs.certificates import der_of
 from certs.csr import general_name
 from certs.edges.tokenfiles import write_whole
 from certs.tls import TlsCredentials
@@ -177,10 +178,11 @@ def _parse_replacement(content: bytes, current: tuple[x509.Certificate, ...]) ->
 
 def _parse_chain(content: bytes) -> tuple[x509.Certificate, ...]:
     try:
-        if b"-----BEGIN CERTIFICATE-----" in content:
+        alone = read_certificate(content)
+        if content.count(b"-----BEGIN CERTIFICATE-----") > 1:
             return tuple(x509.load_pem_x509_certificates(content))
-        return (parse_certificate(content),)
-    except (ValueError, Fault) as err:
-        raise ChangeRefused(
-            "invalid_certificate", "the file holds no certificate, neither PEM nor DER"
-        ) from err
+        return (alone,)
+    except Fault as err:
+        raise ChangeRefused("invalid_certificate", err.detail) from err
+    except ValueError as err:
+        raise ChangeRefused("invalid_certificate", "the file's chain of certificates cannot be read") from err

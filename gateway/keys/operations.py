@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from certs.certificatefiles import read_certificate
 from certs.certificates import der_of, parse_certificate
 from certs.edges.devices import public_bytes
 from certs.tokens.port import KeyId, TokenStatus
@@ -256,11 +257,9 @@ class KeyOperations:
         inactive unless ``activate_auth``. ``any_member`` takes signing certificates of members that are no clients yet.
         """
         try:
-            parsed = parse_certificate(data)
-        except (Fault, ValueError) as err:
-            raise KeyRefused(
-                "invalid_certificate", f"the certificate cannot be read as PEM or DER: {err}"
-            ) from err
+            parsed = read_certificate(data)
+        except Fault as err:
+            raise KeyRefused("invalid_certificate", f"the certificate cannot be read: {err.detail}") from err
         usage = usage_of(parsed)
         key = await self._key_of(parsed)
         if key.usage not in (None, usage):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from schemas.faults import BadMessage
+from schemas.names import check_text
 from serving.api.problems import Problem, forbidden
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 T = TypeVar("T")
+LONGEST_FIELD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,15 @@ class Part:
     content_type: str | None = None
 
     def text(self) -> str:
-        """The part as text. Raises `Problem` when it is none."""
+        """The part as text, trimmed as a body's strings are. Raises `Problem` when it is none that may be kept."""
         try:
-            return self.content.decode("utf-8").strip()
+            text = self.content.decode("utf-8").strip(" \t\r\n")
         except UnicodeDecodeError as err:
             raise Problem(400, "validation_failure", ["a form field is not UTF-8"]) from err
+        try:
+            return check_text(text, "a form field", longest=LONGEST_FIELD)
+        except BadMessage as fault:
+            raise Problem(400, "validation_failure", [fault.detail]) from fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class Call:
     query: object = None
     body: object = None
     parts: dict[str, Part] = field(default_factory=dict)
+    # What the operation's ``prepare`` made for its handler.
+    prepared: object = None
     # What the audit log shall say beside the path; never a secret.
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -165,6 +174,8 @@ class Operation:
     # No login needed.
     public: bool = False
     tag: str = ""
+    # What takes long and changes nothing, done before other changes are waited for; it leaves its fruit in `Call.prepared`.
+    prepare: Callable[[Call], Awaitable[None]] | None = None
     # Whether it waits until other changes are done, and they for it.
     exclusive: bool = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,17 +14,37 @@ from serving.api.problems import Problem
 from serving.api.validation import checked
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from aiohttp import web
 
     from serving.api.operations import MultipartForm
 
 MOST_FORM_PARTS = 30
+LOOK_S = 0.25
 
 
 def address_of(request: web.Request) -> str:
     """Where a request comes from."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else "unknown"
+
+
+async def while_connected(request: web.Request, work: Awaitable[None]) -> None:
+    """Do some work, or stop it when the caller has gone. Raises `Problem` then."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            if request.transport is None or request.transport.is_closing():
+                raise Problem(
+                    400, "caller_left", ["the caller closed the connection before the work was done"]
+                )
+            await asyncio.wait({task}, timeout=LOOK_S)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    await task
 
 
 async def read_bytes(request: web.Request, limit: int) -> bytes:

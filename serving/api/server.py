@@ -23,6 +23,7 @@ from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
 from schemas.faults import Fault
+from schemas.names import unsuitable_characters
 from serving.api import commonapi, oidclogin
 from serving.api.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
 from serving.api.authentication import Authentication, Clock
@@ -31,7 +32,7 @@ from serving.api.oidclogin import OidcLogin
 from serving.api.openapi import build_document, render_document
 from serving.api.operations import Bytes, Call, Download, MultipartForm, Operation, Principal
 from serving.api.problems import Problem, forbidden
-from serving.api.requestbodies import address_of, read_bytes, read_form, read_query
+from serving.api.requestbodies import address_of, read_bytes, read_form, read_query, while_connected
 from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
 from serving.api.validation import checked, parse_body
 from serving.login.oidc.provider import Provider
@@ -277,9 +278,26 @@ class AdminApi:
 
             if operation.event is None:
                 return await perform()
+            if operation.prepare is not None:
+                await self._prepare(operation, request, call)
             return await self._change(operation, request, call, perform)
 
         return dispatch
+
+    async def _prepare(self, operation: Operation, request: web.Request, call: Call) -> None:
+        """Do what takes long before the change, while other changes go on, and for as long as the caller stays."""
+        try:
+            with _problems():
+                self._check_allowed(operation, request, call)
+                await self._read_input(operation, request, call)
+                if operation.prepare is not None:
+                    await while_connected(request, operation.prepare(call))
+        except Problem as problem:
+            self._record(operation, request, call, _outcome(problem), (), problem)
+            raise
+        except Exception:
+            self._record(operation, request, call, "failed", (), Problem(500, "internal_error"))
+            raise
 
     async def _change(
         self, operation: Operation, request: web.Request, call: Call, perform: Callable[[], Awaitable[T]]
@@ -309,8 +327,9 @@ class AdminApi:
 
     async def _perform(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
         with _problems():
-            self._check_allowed(operation, request, call)
-            await self._read_input(operation, request, call)
+            if operation.prepare is None:
+                self._check_allowed(operation, request, call)
+                await self._read_input(operation, request, call)
             return operation_answer(operation, await operation.handler(call))
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
@@ -328,6 +347,7 @@ class AdminApi:
         raise forbidden("forbidden", reason)
 
     async def _read_input(self, operation: Operation, request: web.Request, call: Call) -> None:
+        _check_path(call.path)
         if operation.query is not None:
             call.query = read_query(request, operation.query)
         limit = self._settings.upload_bytes if operation.takes_file else self._settings.request_bytes
@@ -400,6 +420,13 @@ def _problems() -> Iterator[None]:
         raise fault_problem(fault) from fault
     except DatabaseConflict as conflict:
         raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
+
+
+def _check_path(path: Mapping[str, str]) -> None:
+    """Refuse a value in the path that nothing can be called by."""
+    bad = {name: ["NoControlChars"] for name, value in path.items() if unsuitable_characters(value)}
+    if bad:
+        raise Problem(400, "validation_failure", validation_errors=bad)
 
 
 def _outcome(problem: Problem) -> str:

@@ -2,21 +2,29 @@
 
 Answers have the code ``validation_failure``; each key is the camel-case path of a member from the name of the body's
 type on (``clientAdd.client.memberCode``), each value the names of the rules it breaks: NotNull, Size, Min, Max, Pattern,
-NoControlChars, IdentifierChars, Type. Strings are trimmed and null members count as absent, as X-Road does.
+NoControlChars (whatever `schemas.names` lets no text hold), IdentifierChars, Type. Space, tab and line ends are trimmed
+off strings and null members count as absent, as X-Road does. Every string is judged, those in mappings and free values
+too; a field that says nothing of its length has at most `LONGEST_UNSAID` characters, and only one marked ``lines`` may
+have several lines.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas.identifiers import suspicious_characters
+from schemas.names import unsuitable_characters, unsuitable_in_code
 from serving.api.problems import Problem
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MOST_DEPTH = 20
+LONGEST_UNSAID = 4096
+TRIMMED = " \t\r\n"
 
 
 def trimmed(value: Any, depth: int = 0) -> Any:
@@ -24,9 +32,9 @@ def trimmed(value: Any, depth: int = 0) -> Any:
     if depth > MOST_DEPTH:
         raise Problem(400, "validation_failure", [f"the body is nested deeper than {MOST_DEPTH} levels"])
     if isinstance(value, str):
-        return value.strip()
+        return value.strip(TRIMMED)
     if isinstance(value, dict):
-        return {k: trimmed(v, depth + 1) for k, v in value.items() if v is not None}
+        return {k.strip(TRIMMED): trimmed(v, depth + 1) for k, v in value.items() if v is not None}
     if isinstance(value, list):
         return [trimmed(v, depth + 1) for v in value]
     return value
@@ -77,22 +85,49 @@ def _walk(kind: msgspec.inspect.Type, value: Any, path: str, problems: dict[str,
         extra |= kind.extra or {}
         kind = kind.type
     if isinstance(kind, msgspec.inspect.UnionType):
-        rest = [t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType)]
-        if len(rest) == 1:
-            _walk(rest[0], value, path, problems)
+        for each in kind.types:
+            if not isinstance(each, msgspec.inspect.NoneType):
+                _walk(each, value, path, problems)
         return
     found: list[str] = []
     if isinstance(kind, msgspec.inspect.StructType) and isinstance(value, dict):
         _walk_members(kind, value, path, problems)
-    elif isinstance(kind, msgspec.inspect.ListType) and isinstance(value, list):
+    elif isinstance(kind, _LISTS) and isinstance(value, list):
         for number, item in enumerate(value):
             _walk(kind.item_type, item, f"{path}[{number}]", problems)
+    elif isinstance(kind, msgspec.inspect.DictType) and isinstance(value, dict):
+        for number, (key, item) in enumerate(value.items()):
+            _walk(kind.key_type, key, f"{path}[{number}]", problems)
+            _walk(kind.value_type, item, f"{path}[{number}]", problems)
     elif isinstance(kind, msgspec.inspect.StrType) and isinstance(value, str):
         found = _string_rules(kind, value, extra)
     elif isinstance(kind, (msgspec.inspect.IntType, msgspec.inspect.FloatType)):
         found = _number_rules(kind, value)
+    elif any(unsuitable_characters(text) for text in _texts(value)):
+        found = ["NoControlChars"]
     if found:
         problems[path] = found
+
+
+_LISTS = (
+    msgspec.inspect.ListType,
+    msgspec.inspect.VarTupleType,
+    msgspec.inspect.SetType,
+    msgspec.inspect.FrozenSetType,
+)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string of a value whose type says nothing of it; `trimmed` has bounded its depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
 
 
 def _walk_members(
@@ -108,14 +143,14 @@ def _walk_members(
 
 def _string_rules(kind: msgspec.inspect.StrType, value: str, extra: dict[str, Any]) -> list[str]:
     found: list[str] = []
-    shortest, longest = kind.min_length or 0, kind.max_length
-    if len(value) < shortest or (longest is not None and len(value) > longest):
+    shortest, longest = kind.min_length or 0, kind.max_length or LONGEST_UNSAID
+    if not shortest <= len(value) <= longest:
         found.append("Size")
     if kind.pattern is not None and re.search(kind.pattern, value) is None:
         found.append("Pattern")
-    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in value) and not extra.get("lines"):
+    if unsuitable_characters(value, lines=bool(extra.get("lines"))) or value != value.strip():
         found.append("NoControlChars")
-    elif extra.get("identifier") and suspicious_characters(value):
+    elif extra.get("identifier") and unsuitable_in_code(value):
         found.append("IdentifierChars")
     return found
 

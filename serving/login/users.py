@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import argon2
 import orjson
 
+from schemas.faults import BadMessage
+from schemas.names import check_name
 from serving.storage.audit import AUDIT_STEP
 from serving.storage.database import open_database
 
@@ -133,8 +135,10 @@ class Logins:
         self, name: str, password: str | None, roles: Iterable[str], scope: Iterable[str] = ()
     ) -> None:
         """Make a user or change one; without a password the one it has stays. Ends its sessions."""
-        if not name or len(name) > 255 or any(ord(c) < 0x20 for c in name):
-            raise BadLogin("a user name has 1 to 255 characters and no control characters")
+        try:
+            check_name(name, "a user's name")
+        except BadMessage as fault:
+            raise BadLogin(fault.detail) from fault
         if password is not None and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise BadLogin(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
         kept = self.database.query("SELECT password FROM admin_user WHERE name = ?", (name,))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from certs.edges.tokenfiles import sync_folder
+from schemas.names import check_kept
 from serving.databaseversions import check_version
 from serving.language import tr
 
@@ -92,6 +93,49 @@ def open_database(where: str | Path, steps: Sequence[str], schema: str = "") -> 
 
         return PostgresDatabase(where, steps, schema)
     return Database(Path(where), steps)
+
+
+class CheckedDatabase:
+    """A database whose transactions keep no text that `schemas.names` refuses, whichever entrance it came by."""
+
+    def __init__(self, inner: AnyDatabase) -> None:
+        self._inner = inner
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._inner.close()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a question."""
+        return self._inner.query(sql, parameters)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction in which INSERT and UPDATE raise `BadMessage` for a text that may not be kept."""
+        with self._inner.transaction() as transaction:
+            yield _CheckedTransaction(transaction)
+
+
+class _CheckedTransaction:
+    def __init__(self, inner: Transaction) -> None:
+        self._inner = inner
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] | list[Any] = (), /) -> Rows:
+        if keeps_texts(sql):
+            check_kept(parameters)
+        return self._inner.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[tuple[Any, ...]], /) -> object:
+        rows = list(parameters)
+        if keeps_texts(sql):
+            for row in rows:
+                check_kept(row)
+        return self._inner.executemany(sql, rows)
+
+
+def keeps_texts(sql: str) -> bool:
+    """Whether a statement puts its parameters into rows. Others name rows, which may be old ones that are to go."""
+    return sql.lstrip()[:6].upper() in ("INSERT", "UPDATE")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
+from schemas.names import spelled, unsuitable_characters
 from schemas.safejson import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
@@ -240,6 +241,13 @@ def _check_leaks(
         if find_curp(value):
             raise DomainError("SS-105", field=name)
     for name, value in wireschema.strings(body):
+        if unsuitable_characters(value, lines=True):
+            raise DomainError(
+                "SS-100",
+                f"un texto tiene {spelled(unsuitable_characters(value, lines=True))}, que no se puede guardar ni mostrar",
+                f"a text holds {spelled(unsuitable_characters(value, lines=True))}, which cannot be kept or shown",
+                field=name,
+            )
         if operation.name == "buscarBeneficiario" and name == "curp":
             continue
         if find_curp(value):

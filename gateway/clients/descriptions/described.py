@@ -6,14 +6,20 @@ accept is a warning.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from gateway.clients.records import ChangeRefused
-from schemas.identifiers import suspicious_characters
-from schemas.target import check_address
+from schemas import names
+from schemas.faults import BadMessage
+from schemas.names import check_text, spelled
 
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
+# More operations than any provider's system has; what follows from each of them costs rows, rights and time.
+MAX_OPERATIONS = 5_000
+LONGEST_TITLE = 1024
 
 # What stands for the address of a document that was handed in; its name follows.
 UPLOADED = "urn:sacbe:uploaded:"
@@ -32,6 +38,11 @@ RESERVED_CODES = frozenset(
         "getSecurityServerHealthData",
     )
 )
+
+_URL_CHARACTERS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;=%"
+)
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,24 @@ def check_size(content: bytes) -> None:
         )
 
 
+def check_count(operations: int) -> None:
+    """Refuse a description of more operations than the bound."""
+    if operations > MAX_OPERATIONS:
+        raise ChangeRefused(
+            "description_too_large",
+            f"the description has more than {MAX_OPERATIONS} operations; divide it into several",
+        )
+
+
+def read_title(title: object) -> str:
+    """A title in one line. Refused (``invalid_service_title``) when it holds what no text may hold, or is too long."""
+    text = " ".join(title.split()) if isinstance(title, str) else ""
+    try:
+        return check_text(text, f"the title {text[:60]!r}", longest=LONGEST_TITLE)
+    except BadMessage as fault:
+        raise ChangeRefused("invalid_service_title", fault.detail) from fault
+
+
 def check_code(code: str) -> None:
     """Refuse a service code that is reserved, blank, or holds characters that identifiers may not have."""
     if code in RESERVED_CODES:
@@ -70,21 +99,51 @@ def check_code(code: str) -> None:
             f"the service code {code} is answered by the security server itself; choose another",
             code,
         )
-    if not code.strip() or not code.strip(".") or suspicious_characters(code):
-        raise ChangeRefused(
-            "invalid_service_code",
-            f"{code!r} cannot be a service code: it is blank, nothing but dots, or holds one of : ; / \\ %",
-        )
+    try:
+        names.check_code(code, f"{code!r} cannot be a service code: it")
+    except BadMessage as fault:
+        raise ChangeRefused("invalid_service_code", fault.detail) from fault
 
 
 def check_url(url: str) -> None:
-    """Refuse what is no absolute HTTP or HTTPS address that every reader reads alike.
+    """Refuse (``malformed_url``) what is no absolute HTTP or HTTPS address, as RFC 3986 writes them, without a fragment or a user.
 
-    A service's target is put behind this address as it came, so a fragment would swallow it, and a dot segment move it.
+    A query stays: a SOAP service or a description may be told by one.
     """
-    try:
-        check_address(url)
-    except ValueError as err:
+    reason = _url_problem(url)
+    if reason is not None:
+        raise ChangeRefused("malformed_url", f"{url[:300]!r} {reason}", url[:300])
+
+
+def check_base_url(url: str) -> None:
+    """Refuse (``malformed_url``) what can be no REST service's address: paths are put behind it, so it has no query."""
+    check_url(url)
+    if "?" in url:
         raise ChangeRefused(
-            "malformed_url", f"{url!r} is no address of a service or description: {err}", url
-        ) from err
+            "malformed_url",
+            f"{url[:300]!r} has a query, behind which no path can be put; leave it out",
+            url[:300],
+        )
+
+
+def _url_problem(url: str) -> str | None:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("http", "https") or not separator or not rest or rest.startswith(("/", "?", "#", ":")):
+        return "is not an address that begins with http:// or https:// and names a host"
+    bad = [c for c in url if c not in _URL_CHARACTERS]
+    if bad:
+        return f"holds {spelled(''.join(bad))}, which an address has only percent-encoded"
+    if "#" in url:
+        return "has a fragment (#), which is never sent; leave it out"
+    if _BROKEN_ESCAPE.search(url):
+        return "has a % without two hexadecimal digits behind it"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as err:
+        return f"is no address: {err}"
+    if "@" in parts.netloc:
+        return "holds a user name or password, which every administrator would read; leave it out"
+    if any(unquote(segment) in (".", "..") for segment in parts.path.split("/")):
+        return "has a dot segment (. or ..); write the path that is meant"
+    return None if host and "%" not in host else "names no host"

@@ -1,8 +1,9 @@
 """Reading an OpenAPI description: the base address and operations of a provider that speaks REST.
 
-Pure, and bounded before anything is built: the stream of YAML events is counted first (depth, nodes, aliases), so
-a few kilobytes cannot become gigabytes; references may point only into the document itself, so neither a file nor an
-address is ever opened; references that lead in a circle without a schema between them are refused.
+Pure, and bounded before anything is built (`schemas.yamldocument`), so a few kilobytes cannot become gigabytes;
+references may point only into the document itself, so neither a file nor an address is ever opened; references that lead
+in a circle without a schema between them are refused. What stands in an example, a default or an extension is data, where
+``$ref`` is a member like any other.
 
 Versions 3.0.x and 3.1.0 are read, as X-Road 7.8 does. Spec: UG-SS 6.1.2; OpenAPI 3.1.0.
 """
@@ -10,20 +11,37 @@ Versions 3.0.x and 3.1.0 are read, as X-Road 7.8 does. Spec: UG-SS 6.1.2; OpenAP
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import yaml
 
-from gateway.clients.descriptions.described import DescribedService, ParsedDescription, check_size
+from gateway.clients.descriptions.described import (
+    DescribedService,
+    ParsedDescription,
+    check_base_url,
+    check_count,
+    check_size,
+    read_title,
+)
 from gateway.clients.records import ChangeRefused
+from schemas import yamldocument
+from schemas.faults import BadMessage
+from schemas.yamldocument import one_line as _one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MAX_DEPTH = 64
 MAX_NODES = 400_000
 MAX_WARNINGS = 20
 _PARAMETER = re.compile(r"\{[^/]*\}")
+_VARIABLE = re.compile(r"\{([^{}]*)\}")
+_BOUNDS = yamldocument.Bounds(MAX_DEPTH, MAX_NODES)
+# What is text by the specification and is often written without quotes.
+_TEXTS = (("openapi",), ("swagger",), ("info", "title"), ("info", "version"), ("info", "description"))
 
 
 def parse_openapi(content: bytes, url: str = "") -> ParsedDescription:
@@ -33,11 +51,12 @@ def parse_openapi(content: bytes, url: str = "") -> ParsedDescription:
     is a warning.
     """
     document = read_openapi(content)
-    findings = _findings(document)
+    base, warnings = _base_url(document, url)
+    operations = _operations(document)
     info = document.get("info")
     title = info.get("title") if isinstance(info, dict) else None
-    service = DescribedService("", None, title if isinstance(title, str) else "", _base_url(document, url))
-    return ParsedDescription((service,), _operations(document), findings)
+    service = DescribedService("", None, read_title(title), base)
+    return ParsedDescription((service,), operations, (*warnings, *_findings(document)))
 
 
 def read_openapi(content: bytes) -> dict[str, Any]:
@@ -45,7 +64,17 @@ def read_openapi(content: bytes) -> dict[str, Any]:
     document = load_document(content)
     version = document.get("openapi")
     if not isinstance(version, str):
-        raise _broken("the document has no member 'openapi' that names its version")
+        if "swagger" in document:
+            old = str(document["swagger"])[:20]
+            raise ChangeRefused(
+                "unsupported_openapi_version",
+                f"the document is Swagger {old}, which came before OpenAPI 3; convert it to OpenAPI 3.0, which its editors "
+                "offer, and add it again",
+                old,
+            )
+        raise _broken(
+            "the document has no member 'openapi' that names its version, as an OpenAPI description has"
+        )
     if not (version.startswith("3.0.") or version in ("3.0", "3.1.0")):
         raise ChangeRefused(
             "unsupported_openapi_version", f"OpenAPI {version} is not supported; 3.0.x and 3.1.0 are", version
@@ -57,63 +86,52 @@ def read_openapi(content: bytes) -> dict[str, Any]:
 def load_document(content: bytes) -> dict[str, Any]:
     """JSON or YAML as plain values, within bounds. Refused: ``openapi_parsing_error``."""
     check_size(content)
+    check_is_no_xml(content)
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _broken("the document is not UTF-8") from None
-    _check_bounds(text)
-    try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506  a safe loader, bounded above
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise _broken(f"the document is neither JSON nor YAML: {_one_line(err)}") from err
+        value = yamldocument.load_document(content, _BOUNDS, _TEXTS)
+    except BadMessage as fault:
+        raise _broken(f"the document cannot be read: {fault.detail}") from fault
     if not isinstance(value, dict):
-        raise _broken("the document is not a mapping")
+        raise _broken(
+            "the document is not a mapping; an OpenAPI description begins with 'openapi: 3.0.0' or so"
+        )
     return value
 
 
-class _Loader(yaml.CSafeLoader):
-    """Safe, and without YAML 1.1's dates: a date in an example stays the text it is."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _check_bounds(text: str) -> None:
-    depth = nodes = 0
-    try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise _broken("the document uses YAML aliases (*name), which are not accepted; use $ref")
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            nodes += 1
-            if depth > MAX_DEPTH:
-                raise _broken(f"the document nests deeper than {MAX_DEPTH} levels")
-            if nodes > MAX_NODES:
-                raise _broken(f"the document has more than {MAX_NODES} values")
-    except yaml.YAMLError as err:
-        raise _broken(f"the document is neither JSON nor YAML: {_one_line(err)}") from err
+def check_is_no_xml(content: bytes) -> None:
+    """Refuse what is XML, and say which kind: somebody chose the wrong type."""
+    encoding, skipped = yamldocument.unicode_encoding(content)
+    beginning = content[skipped : skipped + 4096].decode(encoding, "replace").lstrip()
+    if not beginning.startswith("<"):
+        return
+    if "http://schemas.xmlsoap.org/wsdl/" in beginning:
+        raise _broken("the document is a WSDL (XML), not an OpenAPI description; add it as type WSDL")
+    if "<html" in beginning[:1024].lower() or "<!doctype html" in beginning[:1024].lower():
+        raise _broken(
+            "the document is a web page (HTML), not an OpenAPI description; give the address of the JSON or YAML itself"
+        )
+    raise _broken("the document is XML, not an OpenAPI description, which is JSON or YAML")
 
 
 def check_references(document: dict[str, Any]) -> None:
     """Refuse a ``$ref`` that leaves the document, points at nothing, or leads only to itself."""
-    for reference in _references(document):
+    references = set(_references(document))
+    for reference in references:
         if not reference.startswith("#/") and reference != "#":
             raise _broken(f"the reference {reference[:200]!r} leaves the document; only '#/...' is accepted")
-    for reference in set(_references(document)):
-        seen = [reference]
-        target = resolve(document, reference)
-        while isinstance(target, dict) and isinstance(target.get("$ref"), str):
-            following = target["$ref"]
+    sound: set[str] = set()
+    for reference in references:
+        # Each reference is followed once, however many lead to it.
+        seen: dict[str, None] = {}
+        following: Any = reference
+        while isinstance(following, str) and following not in sound:
             if following in seen:
-                raise _broken(f"the references {' -> '.join((*seen, following))} lead in a circle")
-            seen.append(following)
+                chain = " -> ".join((*list(seen)[:10], following))
+                raise _broken(f"the references {chain[:500]} lead in a circle")
+            seen[following] = None
             target = resolve(document, following)
+            following = target.get("$ref") if isinstance(target, dict) else None
+        sound.update(seen)
 
 
 def resolve(document: dict[str, Any], reference: str) -> Any:
@@ -136,19 +154,63 @@ def resolve(document: dict[str, Any], reference: str) -> Any:
     return value
 
 
+# Members whose values are data, where nothing is a reference; and those whose members are names that somebody chose.
+_DATA = frozenset(("example", "default", "const", "enum", "value"))
+_NAMED = frozenset(
+    (
+        "properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "schemas", "responses", "parameters",
+        "examples", "requestBodies", "headers", "securitySchemes", "links", "callbacks", "pathItems", "paths", "webhooks",
+        "content", "encoding", "variables",
+    )
+)  # fmt: skip
+_EXTENSIBLE = frozenset(("paths", "responses", "callbacks", "webhooks"))
+
+
+def _is_data(name: str, value: Any, named: str | None) -> bool:
+    """Whether a member's value is data, given whose names its object holds (None: fields of the specification)."""
+    if named is not None:
+        return name.startswith("x-") and named in _EXTENSIBLE
+    return name in _DATA or name.startswith("x-") or (name == "examples" and isinstance(value, list))
+
+
+def _inner(value: dict[str, Any], named: str | None) -> Iterator[tuple[str, Any, str | None]]:
+    """The members of an object that may hold references, each with whose names its own members are."""
+    for name, inner in value.items():
+        if not _is_data(name, inner, named):
+            holds_names = named is None and name in _NAMED and isinstance(inner, dict)
+            yield name, inner, name if holds_names else None
+
+
 def _references(document: Any) -> list[str]:
     found: list[str] = []
-    waiting = [document]
+    waiting: list[tuple[Any, str | None]] = [(document, None)]
     while waiting:
-        value = waiting.pop()
+        value, named = waiting.pop()
         if isinstance(value, dict):
             reference = value.get("$ref")
             if isinstance(reference, str):
                 found.append(reference)
-            waiting.extend(value.values())
+            waiting.extend((inner, names) for _, inner, names in _inner(value, named))
         elif isinstance(value, list):
-            waiting.extend(value)
+            waiting.extend((item, None) for item in value)
     return found
+
+
+def without_data_references(value: Any, named: str | None = None, *, data: bool = False) -> Any:
+    """The document for those who take every ``$ref`` for a reference: in data the member is called otherwise."""
+    if isinstance(value, list):
+        return [without_data_references(item, data=data) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if data:
+        return {
+            "$ref " if k == "$ref" else k: without_data_references(v, data=True) for k, v in value.items()
+        }
+    open_members = {name: names for name, _, names in _inner(value, named)}
+    return {
+        k: without_data_references(v, open_members.get(k), data=k not in open_members)
+        for k, v in value.items()
+    }
 
 
 def _operations(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -166,16 +228,58 @@ def _operations(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         for method in METHODS:
             if isinstance(item, dict) and method in item:
                 found[method.upper(), _PARAMETER.sub("*", path)] = None
+        check_count(len(found))
     return tuple(found)
 
 
-def _base_url(document: dict[str, Any], url: str) -> str:
+def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]:
+    """The address that the first server has, its variables at their defaults; "" and a warning when there is none.
+
+    Refused (``invalid_service_url``) when it can be no service's address.
+    """
     servers = document.get("servers")
     first = servers[0] if isinstance(servers, list) and servers else None
-    base = first.get("url") if isinstance(first, dict) else ""
-    if not isinstance(base, str):
-        base = ""
-    return base if "{" in base else urljoin(url, base or "./")
+    written = first.get("url") if isinstance(first, dict) else ""
+    base = (
+        _filled(written, first.get("variables"))
+        if isinstance(first, dict) and isinstance(written, str)
+        else ""
+    )
+    try:
+        address = urljoin(url, base or "./")
+    except ValueError as err:
+        raise ChangeRefused(
+            "invalid_service_url", f"the server's address {base[:200]!r} is none: {err}", base
+        ) from err
+    if not urlsplit(address).scheme:
+        if not base:
+            return "", ()
+        return "", (
+            f"servers: {str(written)[:200]!r} is relative and the document came without an address; "
+            "set the service's URL before it is switched on",
+        )
+    try:
+        check_base_url(address)
+    except ChangeRefused as refusal:
+        raise ChangeRefused("invalid_service_url", f"the first of 'servers': {refusal}", address) from refusal
+    return address, ()
+
+
+def _filled(address: str, variables: Any) -> str:
+    """A server's address with each variable at its default."""
+
+    def value(match: re.Match[str]) -> str:
+        variable = variables.get(match.group(1)) if isinstance(variables, dict) else None
+        default = variable.get("default") if isinstance(variable, dict) else None
+        if default is None or isinstance(default, (dict, list)):
+            raise ChangeRefused(
+                "invalid_service_url",
+                f"the server's address {address[:200]!r} has a variable {match.group(1)[:100]!r} without a default",
+                address,
+            )
+        return str(default)
+
+    return _VARIABLE.sub(value, address)
 
 
 def _findings(document: dict[str, Any]) -> tuple[str, ...]:
@@ -187,7 +291,7 @@ def _findings(document: dict[str, Any]) -> tuple[str, ...]:
     kind = OpenAPIV30SpecValidator if document["openapi"].startswith("3.0") else OpenAPIV31SpecValidator
     found: dict[str, None] = {}
     try:
-        for error in kind(document).iter_errors():
+        for error in kind(without_data_references(document)).iter_errors():
             where = "/".join(str(step) for step in error.absolute_path)
             found[f"{where or 'document'}: {_one_line(error.message)}"] = None
             if len(found) == MAX_WARNINGS:
@@ -232,7 +336,3 @@ def is_json(media_type: str, url: str) -> bool:
 
 def _broken(detail: str) -> ChangeRefused:
     return ChangeRefused("openapi_parsing_error", detail, detail)
-
-
-def _one_line(problem: object) -> str:
-    return " ".join(str(problem).split("Failed validating")[0].split())[:300]

@@ -10,7 +10,9 @@ Spec: PR-MESS annex; UG-SS 6.1.1.
 
 from __future__ import annotations
 
+import re
 import warnings as python_warnings
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -20,12 +22,16 @@ from gateway.clients.descriptions.described import (
     DescribedService,
     ParsedDescription,
     check_code,
+    check_count,
     check_size,
+    check_url,
+    read_title,
 )
 from gateway.clients.records import ChangeRefused
 from schemas.faults import BadMessage
 from schemas.identifiers import suspicious_characters
 from schemas.safexml import XmlLimits, parse_xml
+from schemas.xmlencoding import to_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +42,13 @@ SOAP12_NS = "http://schemas.xmlsoap.org/wsdl/soap12/"
 XSD_NS = "http://www.w3.org/2001/XMLSchema"
 XSI_NS = "http://www.w3.org/2001/XMLSchema-instance"
 _HTTP_TRANSPORT = "http://schemas.xmlsoap.org/soap/http"
-_LIMITS = XmlLimits(size_bytes=MAX_BYTES, depth=128)
+# Twice: a text of one byte a character may have two in UTF-8.
+_LIMITS = XmlLimits(size_bytes=2 * MAX_BYTES, depth=128)
+# What a validator and the services below a document may cost; X-Road's largest published WSDLs have some thousands.
+MAX_ELEMENTS = 200_000
+WSDL20_ROOT = "{http://www.w3.org/ns/wsdl}description"
+_NAMESPACE = re.compile(r"\{([^{}]*)\}")
+_OPENAPI = re.compile(r"""(?m)^\s*[{]?\s*["']?(?:openapi|swagger)["']?\s*:""")
 _POINTING = ("import", "include", "redefine", "override")
 MAX_WARNINGS = 20
 
@@ -51,12 +63,7 @@ def parse_wsdl(content: bytes) -> ParsedDescription:
     found = {(s.code, s.version): s for s in _services(root)}
     for service in found.values():
         _check_identifier(service)
-        if service.url and not service.url.startswith(("http://", "https://")):
-            raise ChangeRefused(
-                "invalid_service_url",
-                f"service {service.code} is at {service.url!r}; only http:// and https:// are served",
-                service.url,
-            )
+        _check_address(service)
     ordered = sorted(found.values(), key=lambda s: (s.code, s.version or ""))
     return ParsedDescription(tuple(ordered), warnings=_findings(root))
 
@@ -65,13 +72,36 @@ def read_wsdl(content: bytes) -> etree._Element:
     """The root of a WSDL document. Refused (``invalid_wsdl``) when it is none."""
     check_size(content)
     try:
-        root = parse_xml(content, what="WSDL", limits=_LIMITS)
+        raw = to_utf8(content, what="WSDL")
+        if not raw.lstrip().startswith(b"<"):
+            raise _invalid(_other_language(raw))
+        root = parse_xml(raw, what="WSDL", limits=_LIMITS)
     except BadMessage as fault:
-        raise ChangeRefused("invalid_wsdl", fault.detail, fault.detail) from fault
+        raise _invalid(fault.detail) from fault
+    if root.tag == WSDL20_ROOT:
+        raise _invalid("the document is WSDL 2.0; X-Road's services are described in WSDL 1.1")
     if root.tag != f"{{{WSDL_NS}}}definitions":
-        detail = f"the document's root is {root.tag}, not {{{WSDL_NS}}}definitions"
-        raise ChangeRefused("invalid_wsdl", detail, detail)
+        name = etree.QName(root).localname
+        page = " (a web page: give the address of the WSDL itself)" if name.lower() == "html" else ""
+        raise _invalid(f"the document's root is {str(root.tag)[:200]}, not {{{WSDL_NS}}}definitions{page}")
+    if sum(1 for _ in root.iter("*")) > MAX_ELEMENTS:
+        raise ChangeRefused(
+            "description_too_large", f"the WSDL has more than {MAX_ELEMENTS} elements; divide it into several"
+        )
     return root
+
+
+def _invalid(detail: str) -> ChangeRefused:
+    return ChangeRefused("invalid_wsdl", detail, detail)
+
+
+def _other_language(raw: bytes) -> str:
+    beginning = raw[:4096].decode("utf-8", "replace")
+    if not beginning.strip():
+        return "the document is empty; a WSDL was expected"
+    if _OPENAPI.search(beginning):
+        return "the document is an OpenAPI description (JSON or YAML), not a WSDL; add it as type OPENAPI3"
+    return "the document is no XML, as a WSDL is"
 
 
 def without_locations(root: etree._Element) -> etree._Element:
@@ -135,11 +165,12 @@ def _services(root: etree._Element) -> Iterator[DescribedService]:
     for port, operation in soap_operations(root):
         binding = operation.getparent()
         name = operation.get("name") or ""
+        check_count(len(seen) + 1)
         if (id(port), name) in seen:
             detail = f"operation {name!r} is there twice in one binding"
             raise ChangeRefused("invalid_wsdl", detail, detail)
         seen.add((id(port), name))
-        title = titles.get((local_name(binding.get("type")) if binding is not None else "", name), "")
+        title = read_title(titles.get((local_name(binding.get("type")) if binding is not None else "", name)))
         yield DescribedService(name, version_of(operation), title, _address(port))
 
 
@@ -184,6 +215,18 @@ def _check_identifier(service: DescribedService) -> None:
     check_code(service.code)
 
 
+def _check_address(service: DescribedService) -> None:
+    """Refuse a service that nobody could call: its address is what the gateway will connect to."""
+    if not service.url.strip():
+        problem = "has no address: 'soap:address' of its port is missing or its location is empty"
+    else:
+        try:
+            return check_url(service.url)
+        except ChangeRefused as refusal:
+            problem = f"is at an address that cannot be called: {refusal}"
+    raise ChangeRefused("invalid_service_url", f"service {service.code} {problem}", service.url[:300])
+
+
 def _findings(root: etree._Element) -> tuple[str, ...]:
     """What a WSDL and schema validator says, without what it cannot know: namespaces that were imported."""
     import xmlschema  # noqa: PLC0415  half a second and 37 MB, only where a WSDL is added
@@ -192,6 +235,7 @@ def _findings(root: etree._Element) -> tuple[str, ...]:
     text = etree.tostring(without_locations(root), encoding="unicode")
     imported = {e.get("namespace") for e in root.iter(f"{{{XSD_NS}}}import")}
     imported -= {e.get("targetNamespace") for e in root.iter(f"{{{XSD_NS}}}schema")}
+    unknown = frozenset(n for n in imported if n)
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
@@ -200,10 +244,10 @@ def _findings(root: etree._Element) -> tuple[str, ...]:
     except (xmlschema.XMLSchemaException, etree.Error, ValueError, RecursionError) as err:
         errors = [str(err)]
     known = dict.fromkeys(e.strip().splitlines()[0] for e in errors if e.strip())
-    return tuple(e for e in known if not _cannot_know(e, imported))[:MAX_WARNINGS]
+    return tuple(islice((e for e in known if not _cannot_know(e, unknown)), MAX_WARNINGS))
 
 
-def _cannot_know(error: str, imported: set[str | None]) -> bool:
+def _cannot_know(error: str, imported: frozenset[str]) -> bool:
     if error.startswith("missing soap:binding element"):
         return True  # SOAP 1.2 bindings are outside the reader's WSDL 1.1
-    return any(f"{{{namespace}}}" in error for namespace in imported)
+    return any(namespace in imported for namespace in _NAMESPACE.findall(error))

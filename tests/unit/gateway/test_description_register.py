@@ -10,6 +10,7 @@ import pytest
 
 from gateway.clients.descriptions.changes import WarningsFound
 from gateway.clients.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
+from gateway.clients.descriptions.reading import read_here
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
 from gateway.clients.records import ChangeRefused, Document
 from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
@@ -63,7 +64,7 @@ def web() -> Web:
 
 @pytest.fixture
 def register(store: ServerConfStore, web: Web) -> DescriptionRegister:
-    return DescriptionRegister(store, web.fetch)
+    return DescriptionRegister(store, web.fetch, read_here)
 
 
 def warned(act: Callable[[], Coroutine[object, object, object]]) -> dict[str, tuple[str, ...]]:

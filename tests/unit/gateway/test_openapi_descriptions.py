@@ -75,7 +75,7 @@ def test_aliases_that_multiply_are_refused_before_anything_is_built() -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
-    assert "nesting" in str(refusal(b"[" * 100_000))
+    assert "nest" in str(refusal(b"[" * 100_000))
     assert "nests deeper" in str(refusal(json.dumps({"a": 1}).replace("1", "[" * 80 + "]" * 80).encode()))
 
 
@@ -88,7 +88,7 @@ def test_a_document_above_the_bound_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe", b"- a\n", b"a: [", b"!!python/object:os.system {}", b"", b"openapi: 3"]
+    "content", [b"\xff\xfe", b"- a\n", b"a: [", b"!!python/object:os.system {}", b"", b"openapi: [3]"]
 )
 def test_what_is_no_description_is_refused(content: bytes) -> None:
     assert refusal(content).code == "openapi_parsing_error"

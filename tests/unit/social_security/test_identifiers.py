@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from social_security.domain import pack
-from social_security.domain.curp import check_digit, find_curp, parse_curp
+from social_security.domain.curp import check_digit, find_curp, normalise, parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.numbers import is_nss, nss_check_digit, rfc_check_character, rfc_warning
 from social_security.domain.pseudonyms import Rid, curp_index, institute_pid, pair_pid, parse_pid
@@ -103,6 +104,52 @@ def test_curp_never_shows_in_a_representation_or_an_error() -> None:
 )
 def test_curp_is_found_where_it_leaks(text: str) -> None:
     assert find_curp(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EEPA 780514 MMCJRN 95",
+        "EEPA-780514-MMCJRN-95",
+        "eepa 780514 mmcjrn 95",
+        "E E P A 7 8 0 5 1 4 M M C J R N 9 5",
+        "EEPA\u00a0780514\u00a0MMCJRN95",
+        "EEPA\u200b780514\u200bMMCJRN95",
+        "EEPA\u2060780514MMC\ufeffJRN95",
+        "EEPA\u00ad780514MMCJRN95",
+        "EEPA\u2013780514\u2014MMCJRN95",
+        "EEPA\u2011780514\u2212MMCJRN95",
+        "EEPA\n780514\tMMCJRN95",
+        "ＥＥＰＡ７８０５１４ＭＭＣＪＲＮ９５",
+        "EEPA７８０５１４MMCJRN95",
+        "780514 MMC JRN",
+        "EEPA\u202e780514MMCJRN95",
+        "𝐄𝐄𝐏𝐀𝟕𝟖𝟎𝟓𝟏𝟒𝐌𝐌𝐂𝐉𝐑𝐍𝟗𝟓",
+    ],
+)
+def test_curp_is_found_in_every_form_that_is_accepted(text: str) -> None:
+    assert find_curp(text)
+    assert find_curp(f"nota: {text}, gracias")
+    assert find_curp(f"/personas?c={quote(text)}&x=1")
+    assert find_curp(f"/personas?c={quote_plus(text)}")
+    assert find_curp(f"/personas/{quote(quote(text))}")
+    if len(normalise(text)) == 18:
+        assert parse_curp(text, TODAY).value == "EEPA780514MMCJRN95"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-02 M 12:00",
+        "folio 780514 de Morelia, Michoacán",
+        "a-b-c 80-01-01 H",
+        "X-OSS-Folio: PORT-30-2026-00000017",
+        "GET /r1/MX/GOB/15-ISSEMYM/HIST/semanas?pid=C77536HD0CYA1RRC9HFC4CF1SRC",
+        "%zz%20%41",
+    ],
+)
+def test_ordinary_texts_are_no_curp(text: str) -> None:
+    assert not find_curp(text)
 
 
 def test_pseudonyms_and_case_ids_are_no_curp() -> None:

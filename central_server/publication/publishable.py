@@ -1,0 +1,167 @@
+"""What of a registry can be published: one row at fault never stops the configuration of everybody else.
+
+Entrances refuse what XML cannot carry (`schemas.names`); rows written before they did, or into the tables by hand, are
+dealt with here. Pure. In the order of what is safe:
+
+- a name, description, notice or address at fault is published with U+FFFD where a character cannot be;
+- a code at fault names nobody that others could name: its member, subsystem, server, group or class is left out, and with
+  a member all that is its own;
+- of a trust service, names and addresses as above, and an ACME server at fault is left out; a profile at fault changes
+  what certificates mean, so nothing is published (`ValueError`), as with the instance or the management service.
+
+Every row at fault is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from schemas.names import not_in_xml, spelled, without_unprintable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from central_server.registry.model import RegisteredServer, Registry
+    from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo, GlobalGroup, Member, MemberClass
+    from schemas.identifiers import ClientId
+
+
+def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
+    """The registry as XML can carry it, and every row at fault, in words. Raises `ValueError` when that cannot be."""
+    _check_whole("the instance", registry.instance)
+    _check_whole("the provider of the management services", registry.management_service.path())
+    mending = _Mending()
+    members = tuple(mending.member(m) for m in registry.members if mending.keeps("member", m.id.components))
+    return (
+        replace(
+            registry,
+            address=mending.text("the central server's address", registry.address),
+            member_classes=tuple(
+                mending.member_class(c) for c in registry.member_classes if mending.keeps("class", (c.code,))
+            ),
+            members=members,
+            servers=tuple(
+                mending.server(s) for s in registry.servers if mending.keeps("server", s.id.components)
+            ),
+            groups=tuple(
+                mending.group(g) for g in registry.groups if mending.keeps("group", g.id.components)
+            ),
+            cas=tuple(mending.ca(ca) for ca in registry.cas),
+            tsas=tuple(mending.tsa(tsa) for tsa in registry.tsas),
+            sources=tuple(
+                replace(s, address=mending.text("a node's address", s.address)) for s in registry.sources
+            ),
+        ),
+        tuple(mending.faults),
+    )
+
+
+def _check_whole(what: str, text: str) -> None:
+    found = not_in_xml(text)
+    if found:
+        raise ValueError(f"{what}, {text!r}, holds {spelled(found)}, which XML cannot carry; correct it")
+
+
+def _is_carried(client: ClientId) -> bool:
+    return not any(not_in_xml(component) for component in client.components)
+
+
+class _Mending:
+    """Mends texts and notes what it mended."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+
+    def text(self, what: str, text: str) -> str:
+        """The text with U+FFFD for what XML cannot carry."""
+        found = not_in_xml(text)
+        if found:
+            self.faults.append(
+                f"{what} holds {spelled(found)} and is published with U+FFFD instead; correct it"
+            )
+        return without_unprintable(text)
+
+    def optional(self, what: str, text: str | None) -> str | None:
+        """The same for a text that may be absent."""
+        return None if text is None else self.text(what, text)
+
+    def keeps(self, what: str, codes: Iterable[str]) -> bool:
+        """Whether what these codes name can be published."""
+        named = tuple(codes)
+        found = not_in_xml("".join(named))
+        if found:
+            self.faults.append(
+                f"{what} {'/'.join(named)!r} holds {spelled(found)} in its code and is left out; remove it"
+            )
+        return not found
+
+    def member_class(self, found: MemberClass) -> MemberClass:
+        return replace(
+            found, description=self.text(f"class {found.code}: the description", found.description)
+        )
+
+    def member(self, found: Member) -> Member:
+        where = found.id.path()
+        return replace(
+            found,
+            class_description=without_unprintable(found.class_description),
+            name=self.text(f"member {where}: the name", found.name),
+            subsystems=tuple(
+                replace(s, name=self.optional(f"subsystem {where}/{s.code}: the name", s.name))
+                for s in found.subsystems
+                if self.keeps("subsystem", (*found.id.components, s.code))
+            ),
+        )
+
+    def server(self, found: RegisteredServer) -> RegisteredServer:
+        where = found.id.path()
+        return replace(
+            found,
+            address=self.text(f"server {where}: the address", found.address),
+            maintenance=self.optional(f"server {where}: the notice", found.maintenance),
+            clients=tuple(c for c in found.clients if _is_carried(c)),
+        )
+
+    def group(self, found: GlobalGroup) -> GlobalGroup:
+        return replace(
+            found,
+            description=self.text(f"group {found.id.group_code}: the description", found.description),
+            members=frozenset(c for c in found.members if _is_carried(c)),
+        )
+
+    def ca(self, found: ApprovedCa) -> ApprovedCa:
+        where = f"certification service {found.name!r}"
+        _check_whole(f"{where}: the profile", found.profile)
+        acme = found.acme_server
+        if acme is not None:
+            texts = (
+                acme.directory_url,
+                acme.ip_address,
+                acme.authentication_profile_id,
+                acme.signing_profile_id,
+            )
+            if any(not_in_xml(t or "") for t in texts):
+                self.faults.append(f"{where}: the ACME server holds what XML cannot carry and is left out")
+                acme = None
+        return replace(
+            found,
+            name=self.text(f"{where}: the name", found.name),
+            top=self._responders(where, found.top),
+            intermediates=tuple(self._responders(where, i) for i in found.intermediates),
+            default_csr_format=self.optional(f"{where}: the CSR format", found.default_csr_format),
+            acme_server=acme,
+        )
+
+    def _responders(self, where: str, found: CaInfo) -> CaInfo:
+        return replace(
+            found, ocsp=tuple(replace(o, url=self.text(f"{where}: an address", o.url)) for o in found.ocsp)
+        )
+
+    def tsa(self, found: ApprovedTsa) -> ApprovedTsa:
+        where = f"timestamping authority {found.name!r}"
+        return replace(
+            found,
+            name=self.text(f"{where}: the name", found.name),
+            url=self.text(f"{where}: the address", found.url),
+        )

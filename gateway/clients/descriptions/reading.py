@@ -1,0 +1,139 @@
+"""Reading a description in a process of its own, which a deadline ends: a stranger's document costs bounded time and memory.
+
+`read_description` starts ``python -m gateway.clients.descriptions.reading``, gives it the document on its standard input, and has
+what it says as JSON. The child has no secrets in its environment, bounds on memory and processor time, and dies with
+whoever waits for it: at the deadline, and when the waiting task is cancelled. Its memory (validators of schemas take tens
+of megabytes) is given back when it ends. At most `AT_ONCE` run at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.clients.descriptions.described import ParsedDescription
+from gateway.clients.descriptions.openapi import parse_openapi
+from gateway.clients.descriptions.wsdl import parse_wsdl
+from gateway.clients.model import ServiceType
+from gateway.clients.records import ChangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Read = Callable[[ServiceType, bytes, str], Awaitable[ParsedDescription]]
+
+AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingLimits:
+    """What reading one description may take: seconds on the clock, and bytes of address space."""
+
+    seconds: float = 60.0
+    memory_bytes: int = 2 * 1024 * 1024 * 1024
+
+
+DEFAULT_LIMITS = ReadingLimits()
+
+
+class _Refused(msgspec.Struct):
+    code: str
+    detail: str
+    metadata: list[str]
+
+
+class _Told(msgspec.Struct):
+    """What the child says: one of the two."""
+
+    described: ParsedDescription | None = None
+    refused: _Refused | None = None
+
+
+def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
+    """What a WSDL or an OpenAPI document says. Raises `ChangeRefused`."""
+    return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content, url)
+
+
+async def read_here(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
+    """The same in this process, for commands that end with it and for tests."""
+    return await asyncio.to_thread(parse_description, kind, content, url)
+
+
+class DescriptionReader:
+    """Reads descriptions in processes of their own, a few at a time."""
+
+    def __init__(self, limits: ReadingLimits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def read(self, kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
+        """What a document says. Raises `ChangeRefused`, also when reading it takes too long or too much."""
+        async with self._places:
+            return await read_description(kind, content, url, self._limits)
+
+
+async def read_description(
+    kind: ServiceType, content: bytes, url: str, limits: ReadingLimits = DEFAULT_LIMITS
+) -> ParsedDescription:
+    """What a document says, read by a child that is gone when this returns, raises or is cancelled."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        __name__,
+        kind.value,
+        url,
+        str(limits.seconds),
+        str(limits.memory_bytes),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+    )
+    try:
+        async with asyncio.timeout(limits.seconds):
+            told, _ = await child.communicate(content)
+    except TimeoutError as err:
+        raise _too_much(kind, f"took longer than {limits.seconds:g} s") from err
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        raise _too_much(
+            kind, f"took more than {limits.memory_bytes >> 20} MiB or ended (status {child.returncode})"
+        )
+    answer = msgspec.json.decode(told, type=_Told)
+    if answer.described is not None:
+        return answer.described
+    refused = answer.refused or _Refused("internal_error", "the reading process said nothing", [])
+    raise ChangeRefused(refused.code, refused.detail, *refused.metadata)
+
+
+def _too_much(kind: ServiceType, reason: str) -> ChangeRefused:
+    code = "invalid_wsdl" if kind is ServiceType.WSDL else "openapi_parsing_error"
+    detail = f"reading the description {reason}; make it smaller or divide it into several"
+    return ChangeRefused(code, detail, detail)
+
+
+def main(kind: str, url: str, seconds: str, memory_bytes: str) -> None:
+    """The child: reads standard input, says what it found on standard output."""
+    processor_s = int(float(seconds)) + 1
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
+    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        told = _Told(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
+    except ChangeRefused as refusal:
+        told = _Told(refused=_Refused(refusal.code, str(refusal), list(refusal.metadata)))
+    sys.stdout.buffer.write(msgspec.json.encode(told))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
