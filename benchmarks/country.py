@@ -196,6 +196,7 @@ class Country:
                 f'host = "{self.address(code)}"',
                 f"port = {SYSTEM_PORT}",
                 f'clock_file = "{self.clock_file or ""}"',
+                "fixture_keys = true",
                 f'gateway = "http://{self.address(code)}:8080"',
                 self._system_settings.get("", ""),
                 self._system_settings.get(code, ""),

@@ -261,10 +261,8 @@ def _day(size: Size, chosen: random.Random) -> list[Figure]:
         _count(counts, chosen, _decided(policy, number, chosen))
     took = time.monotonic() - started
     started = time.monotonic()
-    baseline = pack.document("indicators.json")["IND-13"]
     known = {name: (pair[0], pair[1]) for name, pair in counts.items()}
     known["IND-01"] = (INSTITUTES, 27)
-    known["IND-13"] = (baseline["with_pension"], baseline["persons_65"])
     # Four of six: a cell that small must not be published.
     known["IND-06"] = (4, 6)
     rows = {r["id"]: r for r in compute("2026-04", known, "simulación")}

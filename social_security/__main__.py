@@ -20,6 +20,8 @@ from social_security.commands import seed
 from social_security.commands.conformance import SUITE, TESTS, run_suite
 from social_security.commands.officers import officer
 from social_security.domain.pack import members
+from social_security.importing import import_rows
+from social_security.initialise import init_system
 from social_security.portal.commands import portal
 from social_security.wire.gatewayclient import GatewayClient
 
@@ -73,6 +75,33 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
         raise click.UsageError("an institute needs --registry: the registry learns its public key")
     else:
         seed.seed_institute(data, member, registry, secret)
+
+
+@main.command("init")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="new folder of the system")
+@click.option("--member", required=True, help="member code, as 15-ISSEMYM")
+@click.option(
+    "--secret-file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="file with the passphrase that seals the keys",
+)
+@click.option(
+    "--registry-key",
+    type=click.Path(path_type=Path, exists=True),
+    help="the registry's public key, for an institute",
+)
+def init_command(data: Path, member: str, secret_file: Path, registry_key: Path | None) -> None:
+    """Make a member's system: folder, random keys, database, settings and unit file. Prints what is left to do."""
+    try:
+        secret = SecretSource(file=str(secret_file)).read({})
+        for line in init_system(data, member, secret_file, registry_key, secret):
+            click.echo(line)
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+
+
+main.add_command(import_rows)
 
 
 @main.command()

@@ -15,6 +15,7 @@ from serving.storage.database import open_database
 from social_security.clock import exercise_clock, machine_clock
 from social_security.domain.calendars import load_calendar
 from social_security.domain.pack import members
+from social_security.initialise import check_not_published
 from social_security.institute.database import STEPS
 from social_security.institute.services import InstituteServices
 from social_security.keys import load_institute_keys, load_registry_keys
@@ -57,6 +58,8 @@ def build(folder: Path, settings: SystemSettings, gateway: GatewayClient | None 
 def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """The registry's services, and the sending of its notices."""
     keys = load_registry_keys(folder / "keys.json", settings.keys_secret.read(os.environ))
+    if not settings.fixture_keys:
+        check_not_published(keys)
     member = members()[REGISTRY]
     system = RegistryServices(
         member.path,

@@ -28,6 +28,8 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     policy: str = "1.0.0"
     # For exercises: a file whose content is the time. Empty takes the machine's clock.
     clock_file: str = ""
+    # For exercises: the registry may use the published keys of the fixture, by which anybody computes the pseudonyms.
+    fixture_keys: bool = False
     # The member's own gateway, as http://127.0.0.1:8080: how this system asks others. Empty: it cannot.
     gateway: str = ""
     # The national transparency platform that requests are handed over to: an http(s) address, or a folder. Empty: none.

@@ -172,6 +172,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
             told = SystemSettings(
                 member=code,
                 clock_file=str(world.clock_file),
+                fixture_keys=True,
                 gateway=world.gateway,
                 keys_secret=SecretSource(file=str(_seeded() / "secret")),
             )

@@ -27,7 +27,7 @@ from social_security.domain.notices import notice_of
 from social_security.wire.gatewayclient import GatewayClient, Heard
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from aiohttp import web
 
@@ -146,18 +146,21 @@ def seeded() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def small_country(folder: Path) -> AsyncIterator[SmallCountry]:
-    """Serve the seeded systems from a folder of their own."""
+async def small_country(folder: Path, more: Sequence[str] = ()) -> AsyncIterator[SmallCountry]:
+    """Serve the seeded systems from a folder of their own, with further institutes by code."""
     made = SmallCountry(folder)
     for code in CODES:
         shutil.copytree(seeded() / code, folder / code)
+    for code in more:
+        seed.seed_institute(folder / code, code, folder / "00-RNSS", SECRET)
     made.at(CLOCK)
     async with contextlib.AsyncExitStack() as stack:
-        for code in CODES:
+        for code in (*CODES, *more):
             made.roads[code] = LocalRoad(pack.members()[code].path, made)
             settings = config.SystemSettings(
                 member=code,
                 clock_file=str(folder / "clock"),
+                fixture_keys=True,
                 keys_secret=SecretSource(file=str(seeded() / "secret")),
             )
             system: web.Application = app.build(folder / code, settings, made.roads[code])

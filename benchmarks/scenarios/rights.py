@@ -193,7 +193,12 @@ def s06(stage: Stage) -> None:
         lambda: _waiting(stage) == ["MX/GOB/14-IPEJAL"],
     )
     stage.country.start_system("14-IPEJAL")
-    stage.wait("IPEJAL acknowledges the replacement", lambda: _waiting(stage) == [], 30)
+    left = "SELECT member FROM outbox WHERE acknowledged_at IS NULL"
+    stage.wait(
+        "IPEJAL acknowledges the replacement, then everybody",
+        lambda: query(stage, "26-ISSSTESON", left) == [],
+        30,
+    )
     case = PortCase(
         stage, "PORT-14-2026-00000001", "14-IPEJAL", ["26-ISSSTESON"], "CONV-DEMO-2026-02", "JUBILACION"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from social_security.domain import pack
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
+from social_security.importing import import_persons
+from social_security.initialise import key_digest, read_key, read_member
 from social_security.institute.breach import BreachStore, open_with, parse_breach
 from social_security.institute.database import STEPS as INSTITUTE_STEPS
 from social_security.institute.portability import CaseStore
@@ -30,13 +33,19 @@ from social_security.keys import load_registry_keys
 from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
 from social_security.registry.merging import verify_decision
-from social_security.registry.store import Person, RegistryStore
+from social_security.registry.store import CurpTaken, Evidence, Person, RegistryStore
 from social_security.registry.vital import decide_case, note_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from social_security.domain.curp import Curp
+    from social_security.domain.pseudonyms import Rid
+
 _DATA = click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the system")
+_REVIEW = click.option(
+    "--review", is_flag=True, help="when the CURP leads to another person: put both records under review"
+)
 
 
 @click.group()
@@ -46,55 +55,143 @@ def officer() -> None:
 
 @officer.command("correct-curp")
 @_DATA
-def correct_curp(data: Path) -> None:
+@_REVIEW
+def correct_curp(data: Path, *, review: bool) -> None:
     """Correct a CURP: the former and the new one on standard input, a line each. Institutes are told; PIDs stay."""
-    store, now = _registry(data), datetime.now(UTC)
+    now = datetime.now(UTC)
     old, new = _two_curps(now)
-    person = _known(store, old, now)
-    corrected = parse_curp(new, now.date())
-    store.correct_curp(person.rid, corrected)
-    body = {"idEvento": str(uuid.uuid4()), "tipo": "CORRECCION_CURP", "fechaEvento": now.date().isoformat()}
-    note_event(store, person.rid, body, None, now)
-    click.echo(f"corrected; {len(store.linked(person.rid))} members are told")
-    store.close()
+    corrected = _curp(new, now)
+    with _registry(data) as store:
+        person = _known(store, old, now)
+        if _curp(old, now).value == corrected.value:
+            raise click.ClickException("the former and the new CURP are the same; nothing was written")
+        _give(store, person.rid, corrected, review=review)
+        body = {
+            "idEvento": str(uuid.uuid4()),
+            "tipo": "CORRECCION_CURP",
+            "fechaEvento": now.date().isoformat(),
+        }
+        note_event(store, person.rid, body, None, now)
+        click.echo(f"corrected; {len(store.linked(person.rid))} members are told")
 
 
 @officer.command("enrol")
 @_DATA
 @click.option("--member", required=True, help="the institute that vouches, as 14-IPEJAL")
 @click.option("--level", type=click.IntRange(0, 3), required=True)
-def enrol(data: Path, member: str, level: int) -> None:
+@_REVIEW
+def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
     """Enrol a person: her CURP on standard input, or an empty line for one without (90 days). Prints the member's PID."""
-    store, now = _registry(data), datetime.now(UTC)
+    now = datetime.now(UTC)
+    path = _member(
+        member
+    )  # before anything is written: a person whom no member knows could never be found again
     text = sys.stdin.readline().strip()
-    curp = parse_curp(text, now.date()) if text else None
-    rid = store.enrol(curp, level, now.date())
-    click.echo(store.link(rid, pack.members()[member].path, now.date()))
-    store.close()
+    curp = _curp(text, now) if text else None
+    with _registry(data) as store:
+        try:
+            rid = store.enrol(curp, level, now.date())
+        except CurpTaken as taken:
+            if not review:
+                raise _offer_review("enrolled already: the member finds her by buscarBeneficiario") from taken
+            rid = store.enrol(None, level, now.date())
+            store.note_review(rid, taken.holder)
+        click.echo(store.link(rid, path, now.date()))
 
 
 @officer.command("give-curp")
 @_DATA
 @click.option("--member", required=True)
 @click.option("--pid", required=True, help="the member's PID of a person enrolled without CURP")
-def give_curp(data: Path, member: str, pid: str) -> None:
+@_REVIEW
+def give_curp(data: Path, member: str, pid: str, *, review: bool) -> None:
     """Enter the CURP that a person without one has been issued; from standard input."""
-    store, now = _registry(data), datetime.now(UTC)
-    person = store.find_by_pid(pack.members()[member].path, pid)  # type: ignore[arg-type]
-    if person is None:
-        raise click.ClickException("the member knows no such person")
-    store.correct_curp(person.rid, parse_curp(sys.stdin.readline().strip(), now.date()))
-    store.close()
+    now = datetime.now(UTC)
+    path = _member(member)
+    curp = _curp(sys.stdin.readline().strip(), now)
+    with _registry(data) as store:
+        _give(store, _known_by_pid(store, path, pid).rid, curp, review=review)
+
+
+@officer.command("raise-level")
+@_DATA
+@click.option("--member", required=True, help="the institute that saw the evidence, as 14-IPEJAL")
+@click.option("--pid", required=True, help="the member's PID of the person")
+@click.option("--level", type=click.IntRange(1, 3), required=True)
+@click.option("--evidence", required=True, help="kind of document, as INE, ACTA_NACIMIENTO, EFIRMA")
+@click.option("--issuer", required=True, help="who issued it")
+@click.option("--sha256", required=True, help="SHA-256 of its copy, which stays at the institute")
+def raise_level(
+    data: Path, member: str, pid: str, level: int, evidence: str, issuer: str, sha256: str
+) -> None:
+    """Raise a person's level of assurance by an evidence that an institute has seen."""
+    path = _member(member)
+    if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
+        raise click.ClickException("--sha256 is 64 hexadecimal digits in lower case")
+    if not evidence.strip() or not issuer.strip():
+        raise click.ClickException(
+            "--evidence and --issuer say what was seen and who issued it; none is empty"
+        )
+    with _registry(data) as store:
+        person = _known_by_pid(store, path, pid)
+        try:
+            store.raise_level(person.rid, level, Evidence(evidence, issuer, sha256), datetime.now(UTC).date())
+        except ValueError as err:
+            raise click.ClickException(str(err)) from err
+
+
+@officer.command("add-recipient")
+@_DATA
+@click.option("--digest", required=True, help="the key's SHA-256 as the institute read it aloud")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def add_recipient(data: Path, digest: str, file: Path) -> None:
+    """Take an institute's public key (its public-key.json), for whom tokens are sealed from now on."""
+    try:
+        member, key = read_member(file), read_key(file)
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    if key_digest(key) != digest.strip().lower():
+        raise click.ClickException(f"the file's digest is {key_digest(key)}, not the one that was read aloud")
+    with _registry(data) as store:
+        store.add_recipient(member, json.dumps(key))
+    click.echo(f"tokens for {member} are sealed with this key from now on")
+
+
+@officer.command("import-persons")
+@_DATA
+@click.option("--member", required=True, help="the institute whose persons they are, as 15-ISSEMYM")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="new file: expediente,pid for the institute"
+)
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), help="new file: what was found wrong, by row"
+)
+@click.option("--dry-run", is_flag=True, help="check every row and write the report only")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def import_persons_command(
+    data: Path, member: str, out: Path, report: Path, file: Path, *, dry_run: bool
+) -> None:
+    """Enrol an institute's persons from its CSV (expediente,curp,nivel); those known already keep their record."""
+    path = _member(member)
+    with _registry(data) as store:
+        try:
+            done = import_persons(store, path, file, out, report, datetime.now(UTC).date(), dry_run=dry_run)
+        except ValueError as err:
+            raise click.ClickException(str(err)) from err
+    click.echo(done)
 
 
 @officer.command("review")
 @_DATA
 def review(data: Path) -> None:
     """Note that two CURPs (standard input, a line each) may be one person's."""
-    store, now = _registry(data), datetime.now(UTC)
+    now = datetime.now(UTC)
     one, other = _two_curps(now)
-    store.note_review(_known(store, one, now).rid, _known(store, other, now).rid)
-    store.close()
+    with _registry(data) as store:
+        first, second = _known(store, one, now), _known(store, other, now)
+        if first.rid == second.rid:
+            raise click.ClickException("both CURPs lead to one person already; there is nothing to review")
+        store.note_review(first.rid, second.rid)
 
 
 @officer.command("add-officer")
@@ -103,7 +200,7 @@ def review(data: Path) -> None:
 @click.argument("key", type=click.Path(path_type=Path, exists=True))
 def add_officer(data: Path, name: str, key: Path) -> None:
     """Enter the public key (PEM, Ed25519 or ECDSA) with which an officer signs that records are merged or unmerged."""
-    store = _registry(data)
+    store = _open_registry(data)
     with _told():
         store.add_officer(name, key.read_text(encoding="ascii"))
     store.close()
@@ -115,7 +212,7 @@ def add_officer(data: Path, name: str, key: Path) -> None:
 @click.option("--merge", "number", type=int, help="the merge that is to be undone, by its number")
 def decision(data: Path, name: str, number: int | None) -> None:
     """Print what the officer signs: to merge the two CURPs on standard input (the one that stays first), or to undo a merge."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     with _told():
         if number is None:
             one, other = _two_curps(now)
@@ -135,7 +232,7 @@ def decision(data: Path, name: str, number: int | None) -> None:
 @click.option("--signature", required=True, help="her signature over what `officer decision` prints, in hex")
 def merge(data: Path, name: str, signature: str) -> None:
     """Make two records under review one; the CURP that stays first, on standard input. Prints the merge's number."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     one, other = _two_curps(now)
     stays, goes = _known(store, one, now), _known(store, other, now)
     if not store.are_under_review(stays.rid, goes.rid):
@@ -156,7 +253,7 @@ def merge(data: Path, name: str, signature: str) -> None:
 @click.option("--merge", "number", type=int, required=True, help="the merge, by its number")
 def unmerge(data: Path, name: str, signature: str, number: int) -> None:
     """Make the two records of a merge two again; institutes are told."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     with _told():
         undone = store.merge_of(number)
         _verify(store, name, signature, store.decision("SEPARACION", name, undone.rid, undone.other))
@@ -172,7 +269,7 @@ def unmerge(data: Path, name: str, signature: str, number: int) -> None:
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="the last day; today unless it is said")
 def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
     """An institute no longer holds a person: it is told nothing of her from now on, and reports nothing."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     with _told():
         store.end_link(pack.members()[member].path, parse_pid(pid), (until or now).date())
     store.close()
@@ -185,7 +282,7 @@ def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
 @click.option("--history", is_flag=True, help="it certifies a history of hers")
 def link(data: Path, member: str, pid: str, *, history: bool) -> None:
     """An institute has affiliated a person that it had looked up: from now on it is told of what happens to her."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     with _told():
         path = pack.members()[member].path
         person = store.find_by_pid(path, parse_pid(pid))
@@ -199,7 +296,7 @@ def link(data: Path, member: str, pid: str, *, history: bool) -> None:
 @_DATA
 def vital_cases(data: Path) -> None:
     """List the open cases about vital events that contradict each other, with the reports of each."""
-    store = _registry(data)
+    store = _open_registry(data)
     for case, reason in store.open_cases():
         click.echo(f"{case}: {reason}")
         for report in store.reports_in(case):
@@ -215,7 +312,7 @@ def vital_cases(data: Path) -> None:
 @click.option("--stands", nargs=2, help="sender and id of the death that stands; none when she lives")
 def vital_decide(data: Path, case: str, name: str, stands: tuple[str, str] | None) -> None:
     """Decide a case about contradictory vital events; institutes are told what changes for them."""
-    store, now = _registry(data), datetime.now(UTC)
+    store, now = _open_registry(data), datetime.now(UTC)
     with _told():
         decide_case(store, case, stands, name, now)
     store.close()
@@ -271,8 +368,62 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
         database.close()
 
 
-def _registry(data: Path) -> RegistryStore:
+def _open_registry(data: Path) -> RegistryStore:
     return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json", _secret(data)))
+
+
+@contextlib.contextmanager
+def _registry(data: Path) -> Iterator[RegistryStore]:
+    store = _open_registry(data)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _member(code: str) -> str:
+    """The path of a member by its code, as ``MX/GOB/14-IPEJAL``."""
+    found = pack.members().get(code)
+    if found is None:
+        raise click.ClickException(f"{code[:40]} is no member's code; expected one as 14-IPEJAL")
+    return found.path
+
+
+def _curp(text: str, now: datetime) -> Curp:
+    try:
+        return parse_curp(text, now.date())
+    except DomainError as err:
+        raise click.ClickException(str(err)) from err
+
+
+def _give(store: RegistryStore, rid: Rid, curp: Curp, *, review: bool) -> None:
+    """Give a person a CURP; one that is another's is refused, and both records go under review when that is asked."""
+    try:
+        store.correct_curp(rid, curp)
+    except CurpTaken as taken:
+        if not review:
+            raise _offer_review("another person's") from taken
+        store.note_review(rid, taken.holder)
+        raise click.ClickException(
+            "this CURP is another person's: it was not given, and both records are under review until an officer "
+            "merges them (officer merge)"
+        ) from taken
+
+
+def _offer_review(whose: str) -> click.ClickException:
+    return click.ClickException(
+        f"this CURP is {whose}; nothing was written. If they may be one person, repeat with --review"
+    )
+
+
+def _known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
+    try:
+        person = store.find_by_pid(member, parse_pid(text))
+    except DomainError as err:
+        raise click.ClickException(str(err)) from err
+    if person is None:
+        raise click.ClickException("the member knows no such person")
+    return person
 
 
 @contextlib.contextmanager
@@ -309,10 +460,7 @@ def _two_curps(now: datetime) -> tuple[str, str]:
 
 
 def _known(store: RegistryStore, text: str, now: datetime) -> Person:
-    try:
-        person = store.find_by_curp(parse_curp(text, now.date()))
-    except DomainError as err:
-        raise click.ClickException(str(err)) from err
+    person = store.find_by_curp(_curp(text, now))
     if person is None:
         raise click.ClickException("the registry knows no such person")
     return person

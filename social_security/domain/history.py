@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ONE_DAY = timedelta(days=1)
 AT_END = "AL_FINAL"
 PER_CERTIFICATE = "POR_CONSTANCIA"
+BY_DAYS = "DIAS"
+BY_WEEKS = "SEMANAS_COMPLETAS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Rules:
     weeks_per_year: int
     fraction_weeks: int
     rounding: str
+    # Whether days beyond the fraction's last whole week count for it, or whole weeks only.
+    fraction_by: str = BY_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,18 @@ def parse_rules(value: Mapping[str, Any]) -> Rules:
         raise ValueError("overlap must be EARLIER_INSTITUTE and pro_rata DAYS")
     if value.get("rounding") not in (AT_END, PER_CERTIFICATE):
         raise ValueError(f"rounding must be {AT_END} or {PER_CERTIFICATE}")
-    return Rules(
+    if value.get("fraction_by", BY_DAYS) not in (BY_DAYS, BY_WEEKS):
+        raise ValueError(f"fraction_by must be {BY_DAYS} or {BY_WEEKS}")
+    rules = Rules(
         int(value["days_per_week"]),
         int(value["weeks_per_year"]),
         int(value["fraction_weeks"]),
         str(value["rounding"]),
+        str(value.get("fraction_by", BY_DAYS)),
     )
+    if rules.days_per_week < 1 or not 0 <= rules.fraction_weeks < rules.weeks_per_year:
+        raise ValueError("a week has days, a year has weeks, and a fraction is less than a year")
+    return rules
 
 
 def total(periods: Iterable[Period], rules: Rules) -> Total:
@@ -119,14 +129,16 @@ def total(periods: Iterable[Period], rules: Rules) -> Total:
 
 
 def recognised_years(days: Sequence[int], rules: Rules) -> int:
-    """Whole years, a fraction above the limit counted as one: of the sum, or certificate by certificate."""
+    """Whole years, a fraction above the limit counted as one: of the sum, or institute by institute."""
     counted = [sum(days)] if rules.rounding == AT_END else list(days)
     return sum(_years(d, rules) for d in counted)
 
 
 def _years(days: int, rules: Rules) -> int:
-    years, weeks = divmod(days // rules.days_per_week, rules.weeks_per_year)
-    return years + (weeks > rules.fraction_weeks)
+    years, rest = divmod(days, rules.days_per_week * rules.weeks_per_year)
+    if rules.fraction_by == BY_WEEKS:
+        rest -= rest % rules.days_per_week
+    return years + (rest > rules.fraction_weeks * rules.days_per_week)
 
 
 def share(amount_cents: int, parts: Sequence[tuple[str, int]]) -> dict[str, int]:
@@ -213,6 +225,7 @@ def check_total(value: Mapping[str, Any], expected: Total) -> None:
     parts = [(p["instituto"], p["dias"]) for p in value["partes"]]
     if sorted(parts) != sorted(expected.parts):
         raise _mismatch("las partes no corresponden", "the parts differ")
+    check_shares(value["partes"])
 
 
 def check_total_alone(value: Mapping[str, Any], rules: Rules) -> None:
@@ -225,6 +238,26 @@ def check_total_alone(value: Mapping[str, Any], rules: Rules) -> None:
     ):
         if said != right:
             raise _mismatch(f"{name} dice {said} y es {right}", f"{name} says {said}, it is {right}")
+    check_shares(value["partes"])
+
+
+def check_shares(parts: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse amounts that are not the shares by days of their sum (`share`), or are given of some parts only (SS-406)."""
+    names = [p["instituto"] for p in parts]
+    if len(set(names)) != len(names):
+        raise _mismatch("un instituto tiene una sola parte", "an institute has one part")
+    given = {p["instituto"]: int(p["montoCentavos"]) for p in parts if "montoCentavos" in p}
+    if not given:
+        return
+    days = [(p["instituto"], int(p["dias"])) for p in parts]
+    if len(given) != len(parts) or sum(d for _, d in days) <= 0:
+        raise _mismatch("cada parte lleva su monto, o ninguna", "every part carries its amount, or none does")
+    right = share(sum(given.values()), days)
+    if given != right:
+        said = ", ".join(f"{n.rpartition('/')[2]} {a}" for n, a in right.items())
+        raise _mismatch(
+            f"los montos no son proporcionales: {said}", f"the amounts are not proportional: {said}"
+        )
 
 
 def _mismatch(es: str, en: str) -> DomainError:

@@ -12,10 +12,14 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from social_security.domain import pack
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SMALL_CELL = 5
+INSTITUTES = 22  # state pension institutes that ONIESS was founded for: the goal of IND-01
+STATES = 32
 _METHOD = "https://oniess.example/indicadores/"
 
 
@@ -69,6 +73,10 @@ class Count:
 # Counts without a denominator: how many there were.
 PLAIN_COUNTS = frozenset(("IND-08", "IND-12"))
 MEDIANS = frozenset(("IND-04", "IND-14"))
+# Counts of persons' cases: a small cell could tell of a person. Institutes, messages and money are no persons.
+OF_PERSONS = frozenset(
+    ("IND-03", "IND-04", "IND-05", "IND-06", "IND-07", "IND-08", "IND-09", "IND-13", "IND-15")
+)
 
 
 def add_up(told: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Count]:
@@ -87,14 +95,28 @@ def render_count(indicator: Indicator, period: str, count: Count, source: str) -
     """``Indicador``: a ratio, a median, or a plain count; cells below the threshold are suppressed."""
     if indicator.id in MEDIANS:
         body = render_ratio(indicator, period, None, None, source)
-        few = 0 < len(count.values) < SMALL_CELL
+        few = is_small(indicator, len(count.values))
         value = None if few or not count.values else statistics.median(count.values)
         return body | {"valor": value, "suprimido": few}
     if indicator.id in PLAIN_COUNTS:
         body = render_ratio(indicator, period, None, None, source)
-        few = 0 < count.numerator < SMALL_CELL
+        few = is_small(indicator, count.numerator)
         return body | {"valor": None if few else count.numerator, "suprimido": few}
     return render_ratio(indicator, period, count.numerator, count.denominator, source)
+
+
+def is_small(indicator: Indicator, count: int) -> bool:
+    """Whether a count is suppressed: a small one, and of persons."""
+    return indicator.id in OF_PERSONS and 0 < count < SMALL_CELL
+
+
+def render_uncounted(indicator: Indicator, period: str) -> dict[str, Any]:
+    """``Indicador`` for which nothing was counted: a published ratio without counts, or no source at all."""
+    published = pack.document("indicators.json").get(indicator.id)
+    if published is None or period < published["period"]:
+        return render_ratio(indicator, period, None, None, "sin fuente")
+    row = render_ratio(indicator, period, None, None, published["source"]["es"])
+    return row | {"valor": published["ratio"]}
 
 
 def check_links(indicators: Sequence[Indicator], objectives: Sequence[str]) -> None:
@@ -118,7 +140,7 @@ def render_ratio(
     }
     if numerator is None or denominator is None:
         return body | {"valor": None, "numerador": None, "denominador": None, "suprimido": False}
-    if 0 < denominator < SMALL_CELL or 0 < numerator < SMALL_CELL:
+    if is_small(indicator, denominator) or is_small(indicator, numerator):
         return body | {"valor": None, "numerador": None, "denominador": None, "suprimido": True}
     value = numerator / denominator if denominator else None
     return body | {"valor": value, "numerador": numerator, "denominador": denominator, "suprimido": False}
@@ -128,8 +150,6 @@ def compute(period: str, counts: Mapping[str, tuple[int, int]], source: str) -> 
     """Every indicator, in order; one that nothing was counted for says it has no source."""
     check_links(INDICATORS, OBJECTIVES)
     return [
-        render_ratio(i, period, *counts[i.id], source)
-        if i.id in counts
-        else render_ratio(i, period, None, None, "sin fuente")
+        render_ratio(i, period, *counts[i.id], source) if i.id in counts else render_uncounted(i, period)
         for i in INDICATORS
     ]

@@ -21,6 +21,8 @@ class Author(enum.StrEnum):
     COUNTERPARTY = "counterparty"
     PERSON = "person"
     CLOCK = "clock"
+    # Institutes, whatever their part in the case; never in a person's role.
+    PARTICIPANT = "participant"
     ANY = "any"
 
 
@@ -35,7 +37,9 @@ class Move:
 SAME: Final = "="
 BEFORE: Final = "<"
 CLOSED: Final = frozenset(("CERRADA", "RECHAZADA", "DESISTIDA", "VENCIDA"))
-_R, _C, _P = Author.RESPONSIBLE, Author.COUNTERPARTY, Author.PERSON
+# States in which the case holds the benefit at the registry: it is open, and no authority is looking at it.
+_LOCKED_OUT: Final = CLOSED | {"BORRADOR", "RECURRIDA"}
+_R, _C, _P, _I = Author.RESPONSIBLE, Author.COUNTERPARTY, Author.PERSON, Author.PARTICIPANT
 _OPEN: Final = (
     "PRESENTADA",
     "ADMITIDA",
@@ -48,19 +52,20 @@ _OPEN: Final = (
     "TRANSFERIDA",
     "RESUELTA",
 )
+_WITH_HISTORY: Final = _OPEN[3:]
+# An appeal is the person's whatever became of the case, but for one that she herself gave up.
+_APPEALED: Final = (*_OPEN, "RECHAZADA", "VENCIDA", "CERRADA")
 PORTABILITY: Final[dict[tuple[str, str], Move]] = {
     ("BORRADOR", "PRESENTAR"): Move(_R, "PRESENTADA"),
     ("PRESENTADA", "ADMITIR"): Move(_R, "ADMITIDA"),
-    ("PRESENTADA", "RECHAZAR"): Move(Author.ANY, "RECHAZADA"),
-    ("ADMITIDA", "RECHAZAR"): Move(Author.ANY, "RECHAZADA"),
+    **{(state, "RECHAZAR"): Move(_I, "RECHAZADA") for state in _OPEN},
     ("ADMITIDA", "SOLICITAR_HISTORIA"): Move(_R, "HISTORIA_SOLICITADA"),
     # Stays until every counterparty has delivered; the case says which of the two.
     ("HISTORIA_SOLICITADA", "ENTREGAR_HISTORIA"): Move(_C, "HISTORIA_RECIBIDA"),
     ("HISTORIA_RECIBIDA", "PEDIR_ACLARACION"): Move(_R, "ACLARACION"),
-    ("ACLARACION", "ACLARAR"): Move(_C, "HISTORIA_RECIBIDA"),
-    # A rectification reaches the case whenever it comes.
-    ("HISTORIA_RECIBIDA", "ACLARAR"): Move(_C, "HISTORIA_RECIBIDA"),
-    ("TOTALIZADA", "ACLARAR"): Move(_C, "HISTORIA_RECIBIDA"),
+    # A rectification reaches the case whenever it comes, of the responsible institute's own periods too; totals are made anew.
+    ("HISTORIA_SOLICITADA", "ACLARAR"): Move(_I, SAME),
+    **{(state, "ACLARAR"): Move(_I, "HISTORIA_RECIBIDA") for state in _WITH_HISTORY},
     ("HISTORIA_RECIBIDA", "TOTALIZAR"): Move(_R, "TOTALIZADA"),
     ("TOTALIZADA", "PROYECTAR"): Move(_R, "PROYECTO_RESOLUCION"),
     ("PROYECTO_RESOLUCION", "CONFORMAR"): Move(_P, "CONFORMIDAD_TITULAR"),
@@ -72,7 +77,13 @@ PORTABILITY: Final[dict[tuple[str, str], Move]] = {
     **{(state, "DESISTIR"): Move(_P, "DESISTIDA") for state in _OPEN},
     **{(state, "INVALIDAR"): Move(Author.ANY, BEFORE) for state in _OPEN},
     **{(state, "VENCER"): Move(Author.CLOCK, "VENCIDA") for state in _OPEN},
-    **{(state, "RECURRIR"): Move(_P, "RECURRIDA") for state in _OPEN},
+    **{(state, "RECURRIR"): Move(_P, "RECURRIDA") for state in _APPEALED},
+    # What the authority resolved: the case goes on from its admission, is decided, or stays refused; or she gives it up.
+    ("RECURRIDA", "ADMITIR"): Move(_R, "ADMITIDA"),
+    ("RECURRIDA", "RESOLVER"): Move(_R, "RESUELTA"),
+    ("RECURRIDA", "RECHAZAR"): Move(_R, "RECHAZADA"),
+    ("RECURRIDA", "DESISTIR"): Move(_P, "DESISTIDA"),
+    ("RECURRIDA", "ACLARAR"): Move(_I, SAME),
     **{(state, "RECORDAR"): Move(Author.ANY, SAME) for state in (*_OPEN, "RECURRIDA")},
     **{(state, "AGREGAR_PARTICIPANTE"): Move(_R, SAME) for state in (*_OPEN, "RECURRIDA")},
 }
@@ -124,6 +135,11 @@ MEMBER: Final[dict[str, frozenset[str]]] = {
     "ACTIVA": frozenset(("SUSPENDIDA", "BAJA")),
     "SUSPENDIDA": frozenset(("ACTIVA", "BAJA")),
 }
+
+
+def holds_lock(state: str) -> bool:
+    """Whether a case in this state keeps others from being opened for the same benefit and person."""
+    return state not in _LOCKED_OUT
 
 
 def portability_move(state: str, event: str) -> Move:

@@ -9,7 +9,7 @@ Spec: the domain reference 4.7, 5.2 (RegistroAcceso), 5.7; S09.
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from social_security.domain.faults import DomainError
 from social_security.domain.pack import members
@@ -18,9 +18,62 @@ from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
-    from social_security.institute.store import Access
 
 MAX_ROWS = 1000
+
+
+class Used(Protocol):
+    """What a row of an access log shows, at an institute and at the registry alike."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """Which operation."""
+        ...
+
+    @property
+    def receiver(self) -> str:
+        """Who got it."""
+        ...
+
+    @property
+    def receiver_system(self) -> str:
+        """With which system."""
+        ...
+
+    @property
+    def purpose(self) -> str:
+        """The purpose's code."""
+        ...
+
+    @property
+    def basis(self) -> str:
+        """The legal basis named first."""
+        ...
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Kinds of data that left."""
+        ...
+
+    @property
+    def case(self) -> str:
+        """The case."""
+        ...
+
+    @property
+    def message_id(self) -> str:
+        """The message."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """How it ended."""
+        ...
 
 
 async def find_usage(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
@@ -31,12 +84,14 @@ async def find_usage(services: InstituteServices, asked: DomainRequest) -> Domai
     total, rows = services.persons.accesses(
         subject.pid,
         today=asked.today,
-        start=_moment(body.get("periodStart")),
-        end=_moment(body.get("periodEnd")),
+        start=parse_moment(body.get("periodStart")),
+        end=parse_moment(body.get("periodEnd")),
         offset=body.get("offset", 0),
         limit=body.get("limit", MAX_ROWS),
     )
-    return DomainAnswer({"totalUsages": total, "usages": [_usage(a) for a in rows]}, categories=("bitacora",))
+    return DomainAnswer(
+        {"totalUsages": total, "usages": [render_usage(a) for a in rows]}, categories=("bitacora",)
+    )
 
 
 async def inspect(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
@@ -55,7 +110,7 @@ async def inspect(services: InstituteServices, asked: DomainRequest) -> DomainAn
         datetime.combine(last + timedelta(days=1), time.min, services.zone),
     )
     shown = [
-        _usage(a) | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
+        render_usage(a) | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
         for a in rows[:MAX_ROWS]
     ]
     return DomainAnswer(
@@ -63,7 +118,8 @@ async def inspect(services: InstituteServices, asked: DomainRequest) -> DomainAn
     )
 
 
-def _usage(a: Access) -> dict[str, Any]:
+def render_usage(a: Used) -> dict[str, Any]:
+    """One row as ``findUsage`` shows it (Data Tracker shape)."""
     code = a.receiver.rpartition("/")[2]
     return {
         "logtime": a.at.isoformat(),
@@ -72,7 +128,7 @@ def _usage(a: Access) -> dict[str, Any]:
         "receiverName": members()[code].name if code in members() else code,
         "receiverSystem": a.receiver_system,
         "purpose": a.purpose,
-        "legalBasis": a.bases.partition(",")[0],
+        "legalBasis": a.basis,
         "categories": list(a.categories),
         "caseId": a.case,
         "messageId": a.message_id,
@@ -80,7 +136,8 @@ def _usage(a: Access) -> dict[str, Any]:
     }
 
 
-def _moment(text: str | None) -> datetime | None:
+def parse_moment(text: str | None) -> datetime | None:
+    """A bound of a period, with its offset; None when there is none. Raises `DomainError` SS-100."""
     if text is None:
         return None
     at = datetime.fromisoformat(text)

@@ -147,41 +147,35 @@ def _years_after(day: date, years: int) -> date:
 
 
 def _replacements(services: InstituteServices, request: ArcoRequest) -> list[OutboxItem]:
-    """An ``ACLARAR`` for every participant of every open case that got the wrong version."""
+    """An ``ACLARAR`` for every open case that goes by the wrong version, this institute's own cases too.
+
+    The responsible institute is told first; the others when it has taken the event (`social_security.institute.caseevents`).
+    """
     notices: list[OutboxItem] = []
     for case in services.cases.cases_of(request.pid):
         chain = services.cases.events(case.case)
-        if not case.is_open or not any("historia" in e.event for e in chain if e.sender == services.member):
+        mine = [
+            h["pid"] for e in chain for h in e.event.get("historia", ()) if h["instituto"] == services.member
+        ]
+        move = machines.PORTABILITY.get((case.state, "ACLARAR"))
+        if move is None or not (mine or case.responsible == services.member):
             continue
-        shown = next(
-            h["pid"]
-            for e in reversed(chain)
-            for h in e.event.get("historia", ())
-            if h["instituto"] == services.member
-        )
-        history = build_history(services, request.pid, shown)
+        history = build_history(services, request.pid, mine[-1] if mine else request.pid)
         event = {
             "caso": case.case,
             "secuencia": case.sequence + 1,
             "evento": "ACLARAR",
             "estadoPrevio": case.state,
-            "estadoNuevo": "HISTORIA_RECIBIDA",
+            "estadoNuevo": case.state if move.to == machines.SAME else move.to,
             "responsable": case.responsible,
             "contraparte": list(case.counterparties),
             "historia": [history],
             "historiaSha256": [eventchain.history_digest(history)],
             "hashAnterior": case.last_hash,
         }
-        # The responsible gets the history, the others and this institute's own copy its digest.
-        for member in dict.fromkeys((*case.participants, services.member)):
-            body = (
-                event
-                if member in (case.responsible, services.member)
-                else {k: v for k, v in event.items() if k != "historia"}
-            )
-            notices.append(
-                OutboxItem(f"{request.folio}:{case.case}", member, "agregarEvento", body, case.case)
-            )
+        notices.append(
+            OutboxItem(f"{request.folio}:{case.case}", case.responsible, "agregarEvento", event, case.case)
+        )
     return notices
 
 

@@ -86,12 +86,18 @@ async def check_convention(services: InstituteServices, asked: DomainRequest) ->
         raise no_convention(services, asked)
 
 
-def no_convention(services: InstituteServices, asked: DomainRequest) -> Exception:
-    """The refusal, with basis, reasons and remedy."""
+def no_convention(
+    services: InstituteServices, asked: DomainRequest, members: Sequence[str] = (), benefit: str = ""
+) -> Exception:
+    """The refusal, with basis, reasons and remedy: between which members, and for which benefit when only that lacks."""
+    parties = list(dict.fromkeys(members or (asked.context.member, services.member)))
+    es, en = " y ".join(parties), " and ".join(parties)
     return services.refusal(
         "SS-403",
         asked,
         "mx:LGPDPPSO-60",
-        f"No existe instrumento escrito vigente entre {asked.context.member} y {services.member} para esta transferencia",
-        f"No written instrument is in force between {asked.context.member} and {services.member} for this transfer",
+        f"No existe instrumento escrito vigente entre {es} para "
+        + (f"el beneficio {benefit}" if benefit else "esta transferencia"),
+        f"No written instrument is in force between {en} for "
+        + (f"the benefit {benefit}" if benefit else "this transfer"),
     )

@@ -13,8 +13,17 @@ from social_security.institute.publication import RETIREE_STEP
 from social_security.institute.rights import BLOCKED_STEP, OPPOSITION_STEP, RIGHTS_STEP
 from social_security.institute.vital import VITAL_STEP
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
-from social_security.wire.outbox import OUTBOX_STEP
+from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
 
+IMPORT_STEP = """
+    CREATE TABLE import_progress (
+        file_sha256 TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        rows_read BIGINT NOT NULL,
+        finished_at TEXT,
+        PRIMARY KEY (file_sha256, kind)
+    );
+"""
 STEPS = (
     *store.STEPS,
     HISTORY_STEP,
@@ -32,4 +41,6 @@ STEPS = (
     MEASURE_STEP,
     BREACH_STEP,
     BLOCKED_STEP,
+    OUTBOX_ENDS_STEP,
+    IMPORT_STEP,
 )

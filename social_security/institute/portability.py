@@ -21,12 +21,28 @@ from social_security.domain.history import check_history, check_total, check_tot
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventions import no_convention
 from social_security.institute.history import own_periods
+from social_security.institute.portabilityrules import (
+    check_delivered,
+    check_due,
+    check_negativa,
+    check_parties,
+    due_on,
+    held_by,
+    last_total,
+    lock_notice,
+    senders_of_round,
+    take_lock,
+)
+from social_security.wire.outbox import Outbox
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.storage.database import AnyDatabase
     from social_security.domain.history import Period
     from social_security.institute.services import InstituteServices
+    from social_security.wire.outbox import OutboxItem
 
 PORTABILITY_STEP = """
     CREATE TABLE port_case (
@@ -50,6 +66,8 @@ PORTABILITY_STEP = """
 """
 PORTABILITY_TIMES_STEP = "ALTER TABLE port_event ADD COLUMN at TEXT"
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
+# Events that go on from the totals: they are looked at again each time.
+_ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +176,16 @@ class CaseStore:
         )
         return {json.loads(r[0])["estadoNuevo"]: datetime.fromisoformat(r[1]) for r in rows}
 
-    def append(self, case: Case, event: dict[str, Any], digest: str, sender: str, at: datetime) -> None:
-        """Take an event and the state it leads to, in one transaction."""
-        deadline = event.get("fechaLimite")
+    def append(
+        self,
+        case: Case,
+        event: dict[str, Any],
+        digest: str,
+        sender: str,
+        at: datetime,
+        notices: Sequence[OutboxItem] = (),
+    ) -> None:
+        """Take an event, the state it leads to, and whom to tell of it, in one transaction."""
         kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
         with self._database.transaction() as connection:
             connection.execute(
@@ -175,9 +200,10 @@ class CaseStore:
                     case.convention,
                     case.benefit,
                     case.state,
-                    deadline,
+                    None if case.deadline is None else case.deadline.isoformat(),
                 ),
             )
+            Outbox.put(connection, notices)
             connection.execute(
                 "INSERT INTO port_event (case_id, sequence, event, hash, sender, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -212,6 +238,10 @@ async def open_case(services: InstituteServices, asked: DomainRequest) -> Domain
     if asked.context.member != services.member:
         raise services.not_participant(asked)
     event = first_event(asked.context.case, services.member, dict(asked.body)) | {"pid": asked.body["pid"]}
+    if services.cases.case(asked.context.case) is not None:
+        raise DomainError(
+            "SS-402", "el caso ya está abierto", "the case is open already", field="X-Road-Issue"
+        )
     await _present(services, asked, event)
     case = services.cases.case(asked.context.case)
     assert case is not None  # noqa: S101  just made
@@ -234,6 +264,9 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
     if event["caso"] != asked.context.case:
         raise DomainError("SS-200", field="caso")
     eventchain.check_histories(event)
+    if event["evento"] in ("TOTALIZAR", "AGREGAR_PARTICIPANTE", *_ON_TOTALS):
+        # Before the case is read: from there to its event's append nothing waits, so no other event comes between.
+        await services.conventions.read()
     case = services.cases.case(event["caso"])
     if case is None:
         if event["evento"] != "PRESENTAR":
@@ -249,12 +282,20 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
         return _acknowledged(digest)
     if event["hashAnterior"] != case.last_hash or event["secuencia"] != len(chain) + 1:
         raise DomainError("SS-401", field="hashAnterior")
-    if event["evento"] == "TOTALIZAR":
-        await services.conventions.read()
+    check_parties(event, case)
+    check_due(event, case.deadline)
     after = _after(services, asked, case, chain, event)
     _check_content(services, asked, case, chain, event)
+    if services.member == case.responsible and machines.holds_lock(after.state) > machines.holds_lock(
+        case.state
+    ):
+        # An appeal that was won opens the case again: the benefit must still be free.
+        await take_lock(services, asked, case.pid, case.benefit)
+        if services.cases.case(case.case) != case:
+            raise DomainError("SS-401", field="hashAnterior")
     services.note_subject(asked, case.pid)
-    services.cases.append(after, event, digest, asked.context.member, asked.now)
+    notices = lock_notice(services, case, after, event["secuencia"])
+    services.cases.append(after, event, digest, asked.context.member, asked.now, notices)
     return _acknowledged(digest)
 
 
@@ -282,16 +323,24 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
         )
     subject = services.subject(asked)
     members = (event["responsable"], *event["contraparte"])
+    if len(set(members)) != len(members):
+        raise DomainError(
+            "SS-400",
+            "una contraparte se nombra una vez",
+            "a counterparty is named once",
+            field="contrapartes",
+        )
     convention = await services.conventions.find(members, asked.today, event["convenio"])
     if convention is None or event["beneficio"] not in convention.benefits:
-        raise no_convention(services, asked)
+        benefit = event["beneficio"] if convention is not None else ""
+        raise no_convention(services, asked, members, benefit)
     for other in services.cases.cases_of(subject.pid):
-        if other.is_open and other.benefit == event["beneficio"]:
-            raise DomainError(
-                "SS-205",
-                f"{other.case} está abierto por el mismo beneficio",
-                f"{other.case} is open for the same benefit",
-            )
+        if machines.holds_lock(other.state) and other.benefit == event["beneficio"]:
+            raise held_by(other.case)
+    if services.member == event["responsable"]:
+        await take_lock(services, asked, subject.pid, event["beneficio"])
+    if services.cases.case(event["caso"]) is not None:  # the same request, sent twice at a time
+        raise DomainError("SS-402", "el caso ya está abierto", "the case is open already", field="caso")
     digest = eventchain.event_hash(event)
     case = Case(
         event["caso"],
@@ -301,7 +350,7 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
         event["convenio"],
         event["beneficio"],
         "PRESENTADA",
-        None,
+        due_on(event["responsable"], asked.today),
         0,
         eventchain.START,
     )
@@ -329,11 +378,14 @@ def _after(
         counterparties = tuple(event["contraparte"])
         if not set(case.counterparties) <= set(counterparties):
             raise DomainError("SS-400", "nadie sale de un caso", "nobody leaves a case", field="contraparte")
+        convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
+        if convention is None or not convention.covers((case.responsible, *counterparties), asked.today):
+            raise no_convention(services, asked, (case.responsible, *counterparties))
         to = case.state
     elif to == machines.SAME:
         to = case.state
     elif name in machines.BY_ALL:
-        done = {e.sender for e in chain if e.event["evento"] == name} | {asked.context.member}
+        done = senders_of_round(chain, name) | {asked.context.member}
         to = to if done >= set(case.counterparties) else case.state
     if (event["estadoPrevio"], event["estadoNuevo"]) != (case.state, to):
         raise DomainError(
@@ -364,7 +416,8 @@ def _check_author(
         machines.Author.RESPONSIBLE: sender == case.responsible and role not in _PERSON_ROLES,
         machines.Author.COUNTERPARTY: sender in case.counterparties,
         machines.Author.PERSON: sender == case.responsible and role in _PERSON_ROLES,
-        machines.Author.CLOCK: role == "SISTEMA",
+        machines.Author.PARTICIPANT: role not in _PERSON_ROLES,
+        machines.Author.CLOCK: sender == case.responsible and role == "SISTEMA",
     }[author]
     if not allowed:
         raise services.not_participant(asked)
@@ -381,7 +434,12 @@ def _check_content(
                 "SS-405", "certifica otro instituto", "another institute certifies", field="historia"
             )
         check_history(history)
+    check_negativa(services, asked, event)
+    if event["evento"] == "CONFIRMAR_TRANSFERENCIA" and asked.context.member == services.member:
+        check_delivered(services, case, chain)
     if event["evento"] != "TOTALIZAR":
+        if event["evento"] in _ON_TOTALS and services.member == case.responsible:
+            _check_total_stands(services, case, chain)
         return
     convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
     if convention is None or "totalizacion" not in event:
@@ -392,12 +450,35 @@ def _check_content(
         check_total_alone(event["totalizacion"], convention.rules)
 
 
+def _check_total_stands(services: InstituteServices, case: Case, chain: list[Logged]) -> None:
+    """Refuse to go on from totals that the periods of today no longer give: ACLARAR, then TOTALIZAR again (SS-406)."""
+    convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
+    totals = last_total(chain)
+    if convention is None or totals is None:
+        raise DomainError(
+            "SS-406",
+            "no hay totalización vigente; totalice primero",
+            "there are no totals that stand; total first",
+            field="totalizacion",
+        )
+    try:
+        check_total(totals, total(all_periods(services, case, chain), convention.rules))
+    except DomainError as err:
+        raise DomainError(
+            "SS-406",
+            f"cambió un periodo desde la totalización ({err.es}): ACLARAR y TOTALIZAR",
+            f"a period has changed since the totals ({err.en}): ACLARAR and TOTALIZAR",
+            field="totalizacion",
+        ) from err
+
+
 def all_periods(services: InstituteServices, case: Case, chain: list[Logged]) -> list[Period]:
-    """Own periods and those delivered last by each counterparty."""
+    """Own periods as they are certified now, and those delivered last by each counterparty."""
     delivered: dict[str, list[Period]] = {}
     for logged in chain:
         for history in logged.event.get("historia", ()):
             delivered[history["instituto"]] = check_history(history)
+    delivered.pop(services.member, None)
     return [*own_periods(services, case.pid), *(p for periods in delivered.values() for p in periods)]
 
 

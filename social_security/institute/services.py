@@ -32,6 +32,7 @@ from social_security.institute import (
     vital,
 )
 from social_security.institute.arcostore import ArcoRequest, ArcoStore
+from social_security.institute.caseevents import deliver_notice
 from social_security.institute.conventions import Conventions
 from social_security.institute.export import build_record
 from social_security.institute.external import AdmissionStore
@@ -43,9 +44,9 @@ from social_security.institute.rights import AUTOMATED, RightsStore
 from social_security.institute.store import Access, PersonStore
 from social_security.institute.vital import VitalStore
 from social_security.wire import tokens
-from social_security.wire.gatewayclient import GatewayClient, Why
+from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.gatewayrefusals import GatewayRefusals
-from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.outbox import Outbox, OutboxItem, Outcome
 from social_security.wire.platform import PLATFORM, NoPlatform
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -254,11 +255,10 @@ class InstituteServices:
         record = build_record(self.member, request, number)
         return [OutboxItem(f"{request.folio}:{number}", PLATFORM, "exportar", record, request.folio)]
 
-    async def _deliver(self, notice: OutboxItem) -> bool:
+    async def _deliver(self, notice: OutboxItem) -> bool | Outcome:
         if notice.member == PLATFORM:
             return await self.platform.hand_over(notice.body)
-        why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
-        return (await self.gateway.ask("PORT", notice.member, notice.operation, notice.body, why)).is_done
+        return await deliver_notice(self, notice)
 
     def _by_pid(self, asked: DomainRequest, pid: Pid) -> PersonSubject:
         context = asked.context

@@ -104,6 +104,11 @@ class Access:
     hidden_basis: str | None
     hidden_until: date | None
 
+    @property
+    def basis(self) -> str:
+        """The legal basis named first."""
+        return self.bases.partition(",")[0]
+
 
 class PersonStore:
     """Persons and accesses in the institute's database."""

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from social_security.domain import pack
 from social_security.domain.indicators import (
     INDICATORS,
+    INSTITUTES,
     OBJECTIVES,
+    STATES,
     Count,
     add_up,
     check_links,
     render_count,
-    render_ratio,
+    render_uncounted,
 )
 from social_security.institute.publication import BASIS, open_data, period_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from social_security.oniess.services import OniessServices
     from social_security.oniess.store import Application, OniessStore
@@ -60,40 +61,65 @@ async def read_indicators(services: OniessServices, query: Mapping[str, str]) ->
     """``/indicadores?periodo=``: every indicator; those of members are the sums of what they counted."""
     period = period_of(query)
     found = await services.collector.gather("indicadores", f"?periodo={period}")
-    rows = compute_month(
-        services.store, period, [body["conteos"] for body in found.told.values()], found.silent
-    )
+    told = {member: body["conteos"] for member, body in found.told.items()}
+    rows = compute_month(services.store, period, told, found.silent)
     if query.get("formato") == "csv":
         return open_data(query, {"indicadores": rows}, "indicadores")
     return web.json_response(rows)
 
 
 def compute_month(
-    store: OniessStore, period: str, told: list[dict[str, Any]], silent: tuple[str, ...]
+    store: OniessStore, period: str, told: Mapping[str, dict[str, Any]], silent: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """The indicators of a month, from what members told and from what ONIESS holds itself."""
+    """The indicators of a month, from what members told (by member) and from what ONIESS holds itself."""
     check_links(INDICATORS, OBJECTIVES)
-    counts = add_up(told)
+    counts = add_up(list(told.values()))
     missing = f"; sin respuesta: {', '.join(silent)}" if silent else ""
     sources = dict.fromkeys(counts, f"miembros{missing}")
-    own = {"IND-01": _connected(store), "IND-10": _up(store, period), "IND-14": _onboarding(store)}
-    own["IND-13"], own["IND-16"] = _coverage(period), _cost(store, period)
+    own = {
+        "IND-01": _connected(store),
+        "IND-02": _offering(store, told, missing),
+        "IND-10": _up(store, period),
+        "IND-14": _onboarding(store),
+        "IND-16": _cost(store, period),
+    }
+    counts.pop("IND-02", None)
     for name, (count, source) in ((n, c) for n, c in own.items() if c is not None):
         counts[name], sources[name] = count, source
     return [
         render_count(i, period, counts[i.id], sources[i.id])
         if i.id in counts
-        else render_ratio(i, period, None, None, "sin fuente")
+        else render_uncounted(i, period)
         for i in INDICATORS
     ]
 
 
-def _connected(store: OniessStore) -> tuple[Count, str] | None:
-    """Active over eligible: the members ONIESS reads, and those that have applied beside them."""
-    applications = store.applications()
-    active = len(store.members())
-    waiting = sum(a.state not in ("ACTIVA", "BAJA") for a in applications)
-    return Count(active, active + waiting), "ONIESS, altas"
+def institutes_of(paths: Iterable[str]) -> set[str]:
+    """The state institutes among members: governmental, and of one of the 32 states (``MX/GOB/15-ISSEMYM``)."""
+    found = (p.split("/") for p in paths)
+    return {
+        "/".join(p)
+        for p in found
+        if len(p) == 3 and p[1] == "GOB" and p[2][:2].isdigit() and 1 <= int(p[2][:2]) <= STATES
+    }
+
+
+def _connected(store: OniessStore) -> tuple[Count, str]:
+    """Active institutes over the 22 of the goal, and in how many of the 32 states they are."""
+    active = institutes_of(store.members())
+    states = len({path.split("/")[2][:2] for path in active})
+    return Count(len(active), INSTITUTES), f"ONIESS, miembros activos; {states} de {STATES} entidades"
+
+
+def _offering(
+    store: OniessStore, told: Mapping[str, dict[str, Any]], missing: str
+) -> tuple[Count, str] | None:
+    """Institutes that serve a history over the active ones; one that is silent offers nothing."""
+    active = institutes_of(store.members())
+    if not active:
+        return None
+    offer = sum(int(told.get(m, {}).get("IND-02", {}).get("numerador", 0)) > 0 for m in active)
+    return Count(offer, len(active)), f"miembros{missing}"
 
 
 def _up(store: OniessStore, period: str) -> tuple[Count, str] | None:
@@ -110,14 +136,6 @@ def _days_to_active(store: OniessStore, application: Application) -> int | None:
     moments = {event: datetime.fromisoformat(at).date() for at, event in store.events(application.case)}
     ended = moments.get("activarAlta")
     return None if ended is None else (ended - application.applied_on).days
-
-
-def _coverage(period: str) -> tuple[Count, str] | None:
-    """The baseline table is month zero of the series; it stands until a later table is in the pack."""
-    baseline = pack.document("indicators.json")["IND-13"]
-    if period < baseline["period"]:
-        return None
-    return Count(baseline["with_pension"], baseline["persons_65"]), f"tabla base {baseline['period']}"
 
 
 def _cost(store: OniessStore, period: str) -> tuple[Count, str] | None:

@@ -128,9 +128,18 @@ class OniessServices:
 
     def apply(self, asked: DomainRequest) -> DomainAnswer:
         """``solicitarAlta``: a case with nine gates, all pending."""
+        self._check_operator(asked)
         known = self.store.application(asked.context.case)
         if known is not None:
+            if known.request != dict(asked.body):
+                raise DomainError(
+                    "SS-402",
+                    "el caso ya tiene otra solicitud",
+                    "the case holds another application",
+                    field="X-Road-Issue",
+                )
             return DomainAnswer(_show(known), 201)
+        self._check_code_free(asked)
         roles = {c["rol"] for c in asked.body["contactos"]}
         missing = [r for r in pack.codes()["contact_roles"] if r not in roles]
         if missing:
@@ -156,16 +165,17 @@ class OniessServices:
         return DomainAnswer(_show(self._known(asked)))
 
     def decide_gate(self, asked: DomainRequest) -> DomainAnswer:
-        """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for."""
+        """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for; by ONIESS only."""
+        self._check_operator(asked)
         application, gate, body = self._known(asked), asked.path["compuerta"], asked.body
         if gate not in application.gates:
             raise DomainError("SS-100", "no hay tal compuerta", "there is no such gate", field="compuerta")
-        if application.state in ("ACTIVA", "BAJA"):
+        if application.state in ("ACTIVA", "SUSPENDIDA", "BAJA"):
             raise machines.not_allowed(application.state, gate)
         after = application
         if body["resultado"] == "APROBADA":
             if gate == "impacto":
-                filed = date.fromisoformat(body.get("presentadaEl") or asked.today.isoformat())
+                filed = self._filed_on(asked, application)
                 after = replace(after, operation_from=self._calendar.add(filed, IMPACT_DAYS))
             elif gate == "conformidad":
                 self._check_report(asked)
@@ -174,6 +184,8 @@ class OniessServices:
                 if "adopcion" not in body:
                     raise DomainError("SS-604", field="adopcion")
                 check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, asked.now)
+        elif gate == "impacto":
+            after = replace(after, operation_from=None)
         gates = {
             **application.gates,
             gate: {
@@ -188,10 +200,13 @@ class OniessServices:
         return DomainAnswer(_show(after))
 
     def activate(self, asked: DomainRequest) -> DomainAnswer:
-        """``activarAlta``: only with nine approved gates, and not before the impact-assessment term."""
+        """``activarAlta``: today, with nine approved gates, and not before the impact-assessment term; by ONIESS only."""
+        self._check_operator(asked)
         application = self._known(asked)
+        if application.state in ("ACTIVA", "SUSPENDIDA", "BAJA"):
+            raise machines.not_allowed(application.state, "activarAlta")
         day = date.fromisoformat(asked.body["fecha"])
-        if application.operation_from is not None and day < application.operation_from:
+        if application.operation_from is not None and min(day, asked.today) < application.operation_from:
             raise DomainError(
                 "SS-601",
                 f"operacionDesde = {application.operation_from}",
@@ -203,11 +218,71 @@ class OniessServices:
             raise DomainError(
                 "SS-600", f"faltan: {', '.join(missing)}", f"open: {', '.join(missing)}", field="compuertas"
             )
+        if day != asked.today:
+            # An activation is of the day on which it is done: a future one would let the member in at once.
+            raise DomainError(
+                "SS-601",
+                f"se activa el día mismo: hoy es {asked.today} y llegó {day}",
+                f"an activation is of the day itself: today is {asked.today}, {day} came",
+                field="fecha",
+            )
         after = replace(application, state="ACTIVA")
         body = application.request
         self.store.add_members([f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"])
         self.store.save(after, asked.now, "activarAlta")
         return DomainAnswer(_show(after))
+
+    def _check_operator(self, asked: DomainRequest) -> None:
+        """ONIESS's own operators act on applications: the system says so itself, whatever the gateway grants."""
+        if asked.context.member != self.member:
+            raise DomainError(
+                "SS-210",
+                f"sólo {self.member} resuelve altas, no {asked.context.member}",
+                f"only {self.member} decides on applications, not {asked.context.member}",
+                field="X-Road-Client",
+            )
+
+    def _check_code_free(self, asked: DomainRequest) -> None:
+        """Refuse a code that a member has, or that another open application proposes; and one of another state."""
+        body = asked.body
+        code, path = body["codigoPropuesto"], f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"
+        if code[:2] != body["entidad"]:
+            raise DomainError(
+                "SS-600",
+                f"el código {code} no es de la entidad {body['entidad']}",
+                f"the code {code} is not of entity {body['entidad']}",
+                field="codigoPropuesto",
+            )
+        holder = next(
+            (
+                a.case
+                for a in self.store.applications()
+                if a.state != "BAJA" and a.request["codigoPropuesto"] == code
+            ),
+            "un miembro"
+            if code in {m.rpartition("/")[2] for m in (*self.store.members(), self.member)}
+            else None,
+        )
+        if holder is not None:
+            raise DomainError(
+                "SS-205",
+                f"{path} ya lo tiene {holder}",
+                f"{path} is held already ({holder})",
+                field="codigoPropuesto",
+            )
+
+    @staticmethod
+    def _filed_on(asked: DomainRequest, application: Application) -> date:
+        """When the impact assessment was filed: from the application on, never in the future."""
+        filed = date.fromisoformat(asked.body.get("presentadaEl") or asked.today.isoformat())
+        if not application.applied_on <= filed <= asked.today:
+            raise DomainError(
+                "SS-601",
+                f"la evaluación se presenta entre {application.applied_on} y hoy, {asked.today}; llegó {filed}",
+                f"the assessment is filed between {application.applied_on} and today, {asked.today}; {filed} came",
+                field="presentadaEl",
+            )
+        return filed
 
     def _known(self, asked: DomainRequest) -> Application:
         application = self.store.application(asked.path["caso"])
@@ -217,11 +292,12 @@ class OniessServices:
 
     def _check_report(self, asked: DomainRequest) -> None:
         report = asked.body.get("reporte")
-        if report is None or asked.today - date.fromisoformat(report["fecha"]) > REPORT_DAYS:
+        made = None if report is None else date.fromisoformat(report["fecha"])
+        if report is None or made is None or not made <= asked.today <= made + REPORT_DAYS:
             raise DomainError(
                 "SS-602",
-                "se requiere un reporte de a lo más 30 días",
-                "a report of at most 30 days is needed",
+                "se requiere un reporte de a lo más 30 días, no de fecha futura",
+                "a report of at most 30 days is needed, not of a future date",
                 field="reporte",
             )
         failed = sorted(name for name, passed in report["pruebas"].items() if not passed)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.oniess.enforcement import Measure
-from social_security.wire.outbox import OUTBOX_STEP, Outbox, OutboxItem
+from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP, Outbox, OutboxItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +80,7 @@ STEPS = (
         PRIMARY KEY (member, measure)
     );
     """,
+    OUTBOX_ENDS_STEP,
 )
 REQUIREMENTS = ("consejo", "opinion_hacienda", "reglas", "recursos", "actuario")
 

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
 from social_security.domain.pseudonyms import pair_pid, parse_pid
+from social_security.institute.accesslog import parse_moment, render_usage
 from social_security.registry import publication
-from social_security.registry.store import CaseEntry
+from social_security.registry.store import ENDED, CaseEntry, PersonAccess
 from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
 from social_security.wire.gatewayrefusals import GatewayRefusals
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from social_security.domain.calendars import Calendar
+    from social_security.domain.pseudonyms import Rid
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
     from social_security.wire.gatewayclient import GatewayClient
 
-CLOSED = frozenset(("CERRADO", "NEGADO"))
+CLOSED = ENDED
+# Working days for which an open case holds a benefit when nobody registers it again.
+HELD_DAYS = 120
+MAX_ROWS = 1000
 
 
 class RegistryServices:
@@ -60,6 +65,7 @@ class RegistryServices:
         self._keys = keys
         self._clock = clock
         self._gateway = gateway
+        self._subjects: dict[str, Rid] = {}
         self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
 
@@ -81,7 +87,26 @@ class RegistryServices:
         return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
 
     def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
-        """The registry's log is the gateway's message log; nothing is kept beside it."""
+        """Append the access row of the person whose record was used, whatever came of it."""
+        rid = self._subjects.pop(asked.context.message_id, None)
+        if rid is None:
+            return
+        context = asked.context
+        self.store.add_access(
+            PersonAccess(
+                rid,
+                asked.now,
+                asked.operation.es,
+                context.member,
+                context.system,
+                context.purpose,
+                min(context.bases),
+                answer.categories if answer is not None else (),
+                context.case,
+                context.message_id,
+                "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO",
+            )
+        )
 
     def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
         """The operations by name."""
@@ -91,6 +116,7 @@ class RegistryServices:
             "localizarHistoria": self.locate,
             "registrarCaso": self.register_case,
             "notificarEvento": functools.partial(report_event, self.store),
+            "findUsage": self.find_usage,
         }
 
     def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
@@ -119,7 +145,8 @@ class RegistryServices:
             person = self.store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
-        if self.store.is_under_review(person.rid):
+        self._subjects[asked.context.message_id] = person.rid
+        if self.store.is_under_review(person.rid) or self._is_expired(person, asked.today):
             return DomainAnswer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
@@ -180,23 +207,40 @@ class RegistryServices:
         )
 
     def register_case(self, asked: DomainRequest) -> DomainAnswer:
-        """Note a case, or its new state. A second open one for the same benefit is named (SS-205 never; it answers)."""
+        """Note a case, or its new state. While another open one holds the benefit, that one is named and nothing noted."""
         body = asked.body
         person = self._known(asked)
         before = self.store.case(body["caso"])
         if before is not None and before.member != asked.context.member:
             raise DomainError("SS-405", field="caso")
-        benefit = body.get("beneficio")
-        if benefit is not None and before is None:
-            for other in self.store.cases_of(person.rid, benefit):
-                if other.state not in CLOSED:
-                    return DomainAnswer(
-                        {"resultado": "DUPLICADO", "caso": other.case}, categories=("beneficio",)
-                    )
-        self.store.save_case(
-            CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"]), asked.now
-        )
+        benefit = body.get("beneficio") or (None if before is None else before.benefit)
+        if before is not None and (before.rid != person.rid or before.benefit not in (None, benefit)):
+            raise DomainError(
+                "SS-402",
+                "el caso es de otra persona o beneficio",
+                "the case is another person's or for another benefit",
+                field="caso",
+            )
+        until = self._calendar.add(asked.today, HELD_DAYS) if body["estado"] == "ABIERTO" else None
+        entry = CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"])
+        holder = self.store.register_case(entry, asked.now.astimezone(self.zone), until)
+        if holder is not None:
+            return DomainAnswer({"resultado": "DUPLICADO", "caso": holder}, categories=("beneficio",))
         return DomainAnswer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
+
+    def find_usage(self, asked: DomainRequest) -> DomainAnswer:
+        """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers."""
+        body = asked.body
+        total, rows = self.store.accesses(
+            self._known(asked).rid,
+            parse_moment(body.get("periodStart")),
+            parse_moment(body.get("periodEnd")),
+            body.get("offset", 0),
+            body.get("limit", MAX_ROWS),
+        )
+        return DomainAnswer(
+            {"totalUsages": total, "usages": [render_usage(a) for a in rows]}, categories=("bitacora",)
+        )
 
     async def _deliver(self, notice: OutboxItem) -> bool:
         return await deliver(self.store, self._keys, self._gateway, self.member, notice, self.now())
@@ -205,7 +249,20 @@ class RegistryServices:
         person = self.store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
         if person is None:
             raise DomainError("SS-300", field="pid")
+        self._subjects[asked.context.message_id] = person.rid
+        if self._is_expired(person, asked.today) and asked.operation.name != "findUsage":
+            raise DomainError(
+                "SS-301",
+                "venció su referencia sin CURP; el registro civil o RENAPO la expide",
+                "her reference without CURP has ended; the civil registry or RENAPO issues one",
+                field="pid",
+            )
         return person
+
+    def _is_expired(self, person: Person, today: date) -> bool:
+        """Whether a person without CURP was to have one by now."""
+        until = self.store.no_curp_until(person.rid)
+        return until is not None and until < today
 
     def _check_case_open(self, asked: DomainRequest) -> None:
         entry = self.store.case(asked.context.case)

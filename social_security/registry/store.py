@@ -31,7 +31,7 @@ from social_security.registry.merging import (
     unmerge_records,
 )
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
-from social_security.wire.outbox import OUTBOX_STEP
+from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from social_security.keys import RegistryKeys
 
 NO_CURP_LIFE = timedelta(days=90)
+ENDED = frozenset(("CERRADO", "NEGADO"))
 STEPS = (
     """
     CREATE TABLE person (
@@ -127,6 +128,25 @@ STEPS = (
     );
     """,
     EVENTS_STEP,
+    OUTBOX_ENDS_STEP,
+    """
+    ALTER TABLE case_entry ADD COLUMN held_until TEXT;
+    CREATE TABLE person_access (
+        id INTEGER PRIMARY KEY,
+        rid BLOB NOT NULL,
+        at TEXT NOT NULL,
+        action TEXT NOT NULL,
+        receiver TEXT NOT NULL,
+        receiver_system TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        basis TEXT NOT NULL,
+        categories TEXT NOT NULL,
+        case_id TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        outcome TEXT NOT NULL
+    );
+    CREATE INDEX person_access_rid ON person_access (rid, at);
+    """,
 )
 
 
@@ -140,6 +160,15 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an officer saw when a level of assurance was raised: kind of document, who issued it, digest of its copy."""
+
+    type: str
+    issuer: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEntry:
     """A case that some member has told the registry of."""
 
@@ -148,6 +177,31 @@ class CaseEntry:
     rid: Rid
     benefit: str | None
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAccess:
+    """One use of a person's record at the registry: what was done, by whom, why, and how it ended; never a value."""
+
+    rid: Rid
+    at: datetime
+    action: str
+    receiver: str
+    receiver_system: str
+    purpose: str
+    basis: str
+    categories: tuple[str, ...]
+    case: str
+    message_id: str
+    outcome: str
+
+
+class CurpTaken(Exception):  # noqa: N818  said to the officer
+    """The CURP leads to another person; nothing was written. ``holder`` is her internal id, which never leaves."""
+
+    def __init__(self, holder: Rid) -> None:
+        super().__init__("the registry knows another person under this CURP; nothing was written")
+        self.holder = holder
 
 
 class RegistryStore:
@@ -165,7 +219,7 @@ class RegistryStore:
     # Persons
 
     def enrol(self, curp: Curp | None, level: int, at: date, *, rid: Rid | None = None) -> Rid:
-        """Make a person, with a random RID unless an exercise fixes it; without CURP for 90 days."""
+        """Make a person, with a random RID unless an exercise fixes it; without CURP for 90 days. Raises `CurpTaken`."""
         made = rid or Rid(secrets.token_bytes(16))
         with self._database.transaction() as connection:
             connection.execute(
@@ -213,7 +267,7 @@ class RegistryStore:
         return count
 
     def correct_curp(self, rid: Rid, curp: Curp) -> None:
-        """Give a person another CURP; the former one keeps leading to her."""
+        """Give a person another CURP, or back one she had; the former one keeps leading to her. Raises `CurpTaken`."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE curp_index SET is_current = 0 WHERE rid = ?", (rid,))
             connection.execute(
@@ -242,6 +296,24 @@ class RegistryStore:
         """Raise or lower a person's level of assurance."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE person SET level = ? WHERE rid = ?", (level, rid))
+
+    def raise_level(self, rid: Rid, level: int, evidence: Evidence, at: date) -> None:
+        """Raise a person's level of assurance by an evidence. Raises ValueError when it would not rise."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE person SET level = ? WHERE rid = ? AND level < ? RETURNING level", (level, rid, level)
+            ).fetchall()
+            if not changed:
+                raise ValueError(f"the person's level is LOA{level} or higher already; nothing was written")
+            connection.execute(
+                "INSERT INTO evidence (rid, type, issuer, at, sha256) VALUES (?, ?, ?, ?, ?)",
+                (rid, evidence.type, evidence.issuer, at.isoformat(), evidence.sha256),
+            )
+
+    def no_curp_until(self, rid: Rid) -> date | None:
+        """The last day of a reference without CURP; None for a person who has one."""
+        rows = self._database.query("SELECT no_curp_expires FROM person WHERE rid = ?", (rid,))
+        return date.fromisoformat(rows[0][0]) if rows and rows[0][0] is not None else None
 
     # Links
 
@@ -440,24 +512,89 @@ class RegistryStore:
         )
         return _entry(rows[0]) if rows else None
 
-    def cases_of(self, rid: Rid, benefit: str) -> list[CaseEntry]:
-        """The person's cases for a benefit, first registered first."""
-        rows = self._database.query(
-            "SELECT case_id, member, rid, benefit, state FROM case_entry WHERE rid = ? AND benefit = ? "
-            "ORDER BY at, case_id",
-            (rid, benefit),
-        )
-        return [_entry(r) for r in rows]
+    def register_case(self, entry: CaseEntry, at: datetime, held_until: date | None) -> str | None:
+        """Register a case or its new state: None; or the other case that holds the benefit, and then nothing is written.
 
-    def save_case(self, entry: CaseEntry, at: datetime) -> None:
-        """Register a case or its new state."""
+        One transaction: of two institutes that ask at the same time, exactly one gets it. An open case holds the benefit until
+        ``held_until`` unless it is registered again before; None holds it without end.
+        """
+        with self._database.transaction() as connection:
+            if entry.benefit is not None and entry.state not in ENDED:
+                held = connection.execute(
+                    "SELECT case_id FROM case_entry WHERE rid = ? AND benefit = ? AND case_id <> ? "
+                    "AND state NOT IN ('CERRADO', 'NEGADO') AND (held_until IS NULL OR held_until >= ?) "
+                    "ORDER BY at, case_id LIMIT 1",
+                    (entry.rid, entry.benefit, entry.case, at.date().isoformat()),
+                ).fetchall()
+                if held:
+                    return str(held[0][0])
+            connection.execute(
+                "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+                "held_until = excluded.held_until, benefit = coalesce(excluded.benefit, case_entry.benefit)",
+                (
+                    entry.case,
+                    entry.member,
+                    entry.rid,
+                    entry.benefit,
+                    entry.state,
+                    at.isoformat(),
+                    None if held_until is None else held_until.isoformat(),
+                ),
+            )
+        return None
+
+    def add_access(self, access: PersonAccess) -> None:
+        """Append a row of a person's access log at the registry."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO case_entry (case_id, member, rid, benefit, state, at) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
-                "benefit = coalesce(excluded.benefit, case_entry.benefit)",
-                (entry.case, entry.member, entry.rid, entry.benefit, entry.state, at.isoformat()),
+                "INSERT INTO person_access (rid, at, action, receiver, receiver_system, purpose, basis, categories, "
+                "case_id, message_id, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    access.rid,
+                    access.at.astimezone(UTC).isoformat(),
+                    access.action,
+                    access.receiver,
+                    access.receiver_system,
+                    access.purpose,
+                    access.basis,
+                    ",".join(access.categories),
+                    access.case,
+                    access.message_id,
+                    access.outcome,
+                ),
             )
+
+    def accesses(
+        self, rid: Rid, start: datetime | None, end: datetime | None, offset: int, limit: int
+    ) -> tuple[int, list[PersonAccess]]:
+        """One page of a person's access rows, newest first, and how many there are."""
+        first = "" if start is None else start.astimezone(UTC).isoformat()
+        last = "9999" if end is None else end.astimezone(UTC).isoformat()
+        ((total,),) = self._database.query(
+            "SELECT count(*) FROM person_access WHERE rid = ? AND at >= ? AND at <= ?", (rid, first, last)
+        )
+        rows = self._database.query(
+            "SELECT at, action, receiver, receiver_system, purpose, basis, categories, case_id, message_id, outcome "
+            "FROM person_access WHERE rid = ? AND at >= ? AND at <= ? ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+            (rid, first, last, limit, offset),
+        )
+        return int(total), [
+            PersonAccess(
+                rid,
+                datetime.fromisoformat(str(at)),
+                str(action),
+                str(receiver),
+                str(system),
+                str(purpose),
+                str(basis),
+                tuple(c for c in str(categories).split(",") if c),
+                str(case),
+                str(message_id),
+                str(outcome),
+            )
+            for at, action, receiver, system, purpose, basis, categories, case, message_id, outcome in rows
+        ]
 
     def count_lookup(self, account: str, member: str, case: str, day: date) -> int:
         """Count a look-up of an account, and for which case it was; how many it is today."""
@@ -489,14 +626,16 @@ class RegistryStore:
         return Person(Rid(bytes(rows[0][0])), int(rows[0][1]), str(rows[0][2])) if rows else None
 
     def _add_index(self, connection: Transaction, curp: Curp, rid: Rid) -> None:
-        connection.execute(
-            "INSERT INTO curp_index (idx, key_version, rid, is_current) VALUES (?, ?, ?, 1)",
-            (
-                curp_index(self._keys.index, self._keys.version, curp.value),
-                self._keys.version,
-                rid,
-            ),
-        )
+        index = curp_index(self._keys.index, self._keys.version, curp.value)
+        # RETURNING gives the owner also when the row was there: one statement, so two officers cannot both win.
+        ((owner,),) = connection.execute(
+            "INSERT INTO curp_index (idx, key_version, rid, is_current) VALUES (?, ?, ?, 1) "
+            "ON CONFLICT (idx) DO UPDATE SET is_current = "
+            "CASE WHEN curp_index.rid = excluded.rid THEN 1 ELSE curp_index.is_current END RETURNING rid",
+            (index, self._keys.version, rid),
+        ).fetchall()
+        if bytes(owner) != rid:
+            raise CurpTaken(Rid(bytes(owner)))
 
     def _encrypt(self, rid: Rid, curp: str) -> bytes:
         nonce = secrets.token_bytes(12)

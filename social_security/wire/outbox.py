@@ -1,20 +1,22 @@
 """Notices that must arrive once at each of several members: kept until each has acknowledged, tried again until then.
 
 The table is in the sender's database, written in the same transaction as what the notice tells of. A receiver treats the
-notice's id as already done when it comes twice, so trying again is safe.
+notice's id as already done when it comes twice, so trying again is safe. Every notice reaches an end: acknowledged, or given
+up with its reason and an alert in the log, when it is refused for good or nobody has answered for `LIFE`.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
 
     from serving.storage.database import AnyDatabase, Transaction
 
@@ -31,7 +33,15 @@ OUTBOX_STEP = """
         UNIQUE (notice_id, member)
     );
 """
+OUTBOX_ENDS_STEP = """
+    ALTER TABLE outbox ADD COLUMN first_at TEXT;
+    ALTER TABLE outbox ADD COLUMN dead_at TEXT;
+    ALTER TABLE outbox ADD COLUMN reason TEXT;
+"""
 RETRY_S = 1.0
+# Longer than any outage that a member comes back from.
+LIFE = timedelta(days=30)
+log = logging.getLogger("social_security.wire.outbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +55,30 @@ class OutboxItem:
     case: str
     attempts: int = 0
     acknowledged_at: str | None = None
+    dead_at: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one try: acknowledged, refused for good (``dead`` says why), or to be tried again, with ``body`` if it changed.
+
+    ``then`` are notices that follow from it; they are kept in the transaction that notes the outcome.
+    """
+
+    done: bool = False
+    dead: str | None = None
+    body: dict[str, Any] | None = None
+    then: tuple[OutboxItem, ...] = ()
 
 
 class Outbox:
-    """The notices of one system. ``deliver`` sends one and says whether it was acknowledged."""
+    """The notices of one system. ``deliver`` sends one and says what came of it; a bool is the short form of done or not."""
 
     def __init__(
         self,
         database: AnyDatabase,
-        deliver: Callable[[OutboxItem], Awaitable[bool]],
+        deliver: Callable[[OutboxItem], Awaitable[bool | Outcome]],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -70,28 +95,72 @@ class Outbox:
         )
 
     def waiting(self) -> list[OutboxItem]:
-        """What nobody has acknowledged yet."""
-        return [n for n in self.all() if n.acknowledged_at is None]
+        """What is still to be tried: neither acknowledged nor given up."""
+        return [n for n in self.all() if n.acknowledged_at is None and n.dead_at is None]
+
+    def dead(self) -> list[OutboxItem]:
+        """What was given up, with its reason: for the operator."""
+        return [n for n in self.all() if n.dead_at is not None]
 
     def all(self) -> list[OutboxItem]:
         """Every notice, oldest first."""
         return [
-            OutboxItem(r[0], r[1], r[2], json.loads(r[3]), r[4], int(r[5]), r[6])
+            OutboxItem(r[0], r[1], r[2], json.loads(r[3]), r[4], int(r[5]), r[6], r[7], r[8])
             for r in self._database.query(
-                "SELECT notice_id, member, operation, body, case_id, attempts, acknowledged_at FROM outbox ORDER BY id"
+                "SELECT notice_id, member, operation, body, case_id, attempts, acknowledged_at, dead_at, reason "
+                "FROM outbox ORDER BY id"
             )
         ]
 
     async def send(self) -> None:
-        """Try everything that waits, once."""
+        """Try everything that waits, once; what one notice does wrong stops no other."""
         for notice in self.waiting():
-            done = await self._deliver(notice)
-            with self._database.transaction() as connection:
-                connection.execute(
-                    "UPDATE outbox SET attempts = attempts + 1, acknowledged_at = ? "
-                    "WHERE notice_id = ? AND member = ?",
-                    (self._now().isoformat() if done else None, notice.notice_id, notice.member),
-                )
+            try:
+                told = await self._deliver(notice)
+            except Exception as err:
+                log.error("outbox", extra={"event": "notice_failed", "reason": type(err).__name__})
+                told = False
+            self._note(notice, told if isinstance(told, Outcome) else Outcome(done=told))
+
+    def _note(self, notice: OutboxItem, outcome: Outcome) -> None:
+        """Keep what came of a try. On disk after it: the count, and the notice's end or its body for the next try."""
+        now = self._now()
+        dead = outcome.dead
+        with self._database.transaction() as connection:
+            ((first,),) = connection.execute(
+                "UPDATE outbox SET attempts = attempts + 1, first_at = coalesce(first_at, ?), body = ? "
+                "WHERE notice_id = ? AND member = ? RETURNING first_at",
+                (
+                    now.isoformat(),
+                    json.dumps(notice.body if outcome.body is None else outcome.body),
+                    notice.notice_id,
+                    notice.member,
+                ),
+            ).fetchall()
+            if not outcome.done and dead is None and now - datetime.fromisoformat(first) > LIFE:
+                dead = f"nobody has acknowledged it in {LIFE.days} days"
+            connection.execute(
+                "UPDATE outbox SET acknowledged_at = ?, dead_at = ?, reason = ? WHERE notice_id = ? AND member = ?",
+                (
+                    now.isoformat() if outcome.done else None,
+                    now.isoformat() if dead is not None and not outcome.done else None,
+                    None if outcome.done else dead,
+                    notice.notice_id,
+                    notice.member,
+                ),
+            )
+            self.put(connection, outcome.then)
+        if dead is not None and not outcome.done:
+            log.error(
+                "notice given up",
+                extra={
+                    "event": "notice_dead",
+                    "member": notice.member,
+                    "operation": notice.operation,
+                    "case": notice.case,
+                    "reason": dead,
+                },
+            )
 
     def loop(self) -> Loop:
         """The loop that sends."""

@@ -67,6 +67,14 @@ def public_key(key: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in key.items() if name != "d"}
 
 
+def check_public_key(key: dict[str, str]) -> None:
+    """Refuse a JWK that is no point of its curve. Raises ValueError."""
+    try:
+        ECKey.import_key(dict(key))
+    except Exception as err:  # the library raises what its parts raise
+        raise ValueError(f"the key is no public key on P-256: {type(err).__name__}") from err
+
+
 def seal(claims: Claims, registry_key: dict[str, str], recipient_key: dict[str, str]) -> str:
     """The token, readable only with the recipient's private key."""
     payload = {

@@ -13,11 +13,20 @@ from serving.storage.database import Database
 from social_security.domain.benefits import UNKNOWN, benefits, check_requirements, find_benefit, measures
 from social_security.domain.calendars import load_calendar
 from social_security.domain.history import parse_rules
-from social_security.domain.indicators import INDICATORS, Count, add_up, render_count
+from social_security.domain.indicators import (
+    INDICATORS,
+    MEDIANS,
+    OF_PERSONS,
+    Count,
+    add_up,
+    render_count,
+    render_uncounted,
+)
 from social_security.domain.pack import document
 from social_security.oniess.collecting import Gathered
 from social_security.oniess.escalation import add_up as add_up_violations
 from social_security.oniess.escalation import escalate
+from social_security.oniess.readings import institutes_of
 from social_security.oniess.store import STEPS, OniessStore
 from tests.social import SmallCountry, small_country
 
@@ -59,8 +68,10 @@ async def test_member_that_is_silent_is_named_and_its_last_reading_stands_in(cou
 async def test_every_indicator_is_answered_and_says_its_source(country: SmallCountry) -> None:
     rows = {r["id"]: r for r in await country.read("00-ONIESS", "/indicadores?periodo=2026-03")}
     assert list(rows) == [i.id for i in INDICATORS]
-    assert (rows["IND-13"]["valor"], rows["IND-01"]["numerador"]) == (0.31, 5)
-    assert rows["IND-02"]["suprimido"]
+    assert (rows["IND-13"]["valor"], rows["IND-13"]["numerador"]) == (0.31, None)
+    assert (rows["IND-01"]["numerador"], rows["IND-01"]["denominador"]) == (3, 22)
+    assert "de 32" in rows["IND-01"]["fuente"]
+    assert (rows["IND-02"]["suprimido"], rows["IND-02"]["denominador"]) == (False, 3)
     assert (rows["IND-11"]["valor"], rows["IND-16"]["fuente"]) == (0.95, "sin fuente")
     assert "22-MQRO" in rows["IND-07"]["fuente"]
 
@@ -79,6 +90,30 @@ def test_counts_of_members_add_up_and_small_cells_are_suppressed() -> None:
     assert render_count(indicators["IND-08"], "2026-04", Count(3), "m")["suprimido"] is True
     assert render_count(indicators["IND-04"], "2026-04", Count(values=[1, 9, 5, 7, 3]), "m")["valor"] == 5
     assert render_count(indicators["IND-04"], "2026-04", Count(values=[1, 9]), "m")["suprimido"] is True
+
+
+def test_only_counts_of_persons_are_suppressed_when_small() -> None:
+    for indicator in INDICATORS:
+        row = render_count(indicator, "2026-04", Count(1, 3, [2] if indicator.id in MEDIANS else []), "m")
+        assert row["suprimido"] == (indicator.id in OF_PERSONS), indicator.id
+
+
+def test_no_indicator_shows_counts_that_nobody_told() -> None:
+    for row in (render_uncounted(i, "2026-04") for i in INDICATORS):
+        assert (row["numerador"], row["denominador"]) == (None, None)
+        assert (row["valor"] is None) == (row["id"] != "IND-13")
+
+
+@pytest.mark.parametrize(
+    ("paths", "institutes"),
+    [
+        (["MX/GOB/00-RNSS", "MX/GOB/00-ONIESS", "MX/GOB/15-ISSEMYM"], 1),
+        (["MX/EXT/22-MQRO", "MX/GAR/15-GARANTE", "MX/GOB/33-X", "MX/GOB/32-ISSSTEZAC"], 1),
+        ([], 0),
+    ],
+)
+def test_institutes_are_those_of_a_state_only(paths: list[str], institutes: int) -> None:
+    assert len(institutes_of(paths)) == institutes
 
 
 def test_measure_nobody_knows_makes_a_requirement_unknown_never_unmet() -> None:

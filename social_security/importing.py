@@ -1,0 +1,440 @@
+"""An institute's own data out of CSV: affiliations and periods in bulk, and at the registry the persons they are of.
+
+A file is read row by row and never held whole. Good rows are written in batches, each in one transaction with the count of
+rows read, so that a run that was interrupted goes on where it stopped; bad rows go into the quality report, a CSV of
+``fila,campo,problema,valor_sugerido``. A dry run checks every row and writes the report only.
+
+Layouts (UTF-8, comma, header): docs/importar.md and docs/import.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from serving.storage.database import open_database
+from social_security.domain import pack
+from social_security.domain.curp import check_digit, normalise, parse_curp
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import parse_pid
+from social_security.institute.database import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from serving.storage.database import AnyDatabase, Transaction
+    from social_security.registry.store import RegistryStore
+
+BATCH: Final = 5000
+PERSONS: Final = ("expediente", "curp", "nivel")
+PIDS: Final = ("expediente", "pid")
+AFFILIATIONS: Final = ("expediente", "regimen", "estado", "desde", "hasta", "nivel")
+PERIODS: Final = (
+    "id_periodo", "expediente", "desde", "hasta", "tipo", "dias_descontados", "dias_reintegrados", "empleador",
+    "sueldo_mensual_centavos",
+)  # fmt: skip
+STATES: Final = frozenset(("ACTIVA", "BAJA", "PENSIONADA", "FALLECIDA"))
+_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+# What people and scanners take for each other.
+_CONFUSED: Final = {
+    "O": "0",
+    "0": "O",
+    "I": "1",
+    "1": "I",
+    "S": "5",
+    "5": "S",
+    "B": "8",
+    "8": "B",
+    "Z": "2",
+    "2": "Z",
+}
+
+
+class BadRow(ValueError):  # noqa: N818  it goes into the report
+    """One row that is not imported: which field, why, and perhaps what it should be."""
+
+    def __init__(self, name: str, why: str, suggestion: str = "") -> None:
+        super().__init__(why)
+        self.field = name
+        self.suggestion = suggestion
+
+
+class Report:
+    """The quality report: a new file that only its owner reads."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as err:
+            raise ValueError(f"{path} is there already; a report is a new file") from err
+        self._file = os.fdopen(handle, "w", encoding="utf-8", newline="")
+        self._csv = csv.writer(self._file)
+        self._csv.writerow(("fila", "campo", "problema", "valor_sugerido"))
+        self.count = 0
+
+    def add(self, row: int, name: str, problem: str, suggestion: str = "") -> None:
+        """Note a problem of a row; the header is row 1."""
+        # A cell that a spreadsheet would take for a formula is written as text.
+        cells = [f"'{c}" if c[:1] in ("=", "+", "-", "@") else c for c in (name, problem, suggestion)]
+        self._csv.writerow((row, *cells))
+        self.count += 1
+
+    def close(self) -> None:
+        """Write it out."""
+        self._file.close()
+
+
+def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with exactly these columns, numbered as a spreadsheet shows them. Raises ValueError."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.reader(opened, strict=True)
+        try:
+            header = next(reader, [])
+            if header != list(columns):
+                raise ValueError(
+                    f"{file}: the header is {','.join(header)[:200]}; expected {','.join(columns)}"
+                )
+            for number, cells in enumerate(reader, 2):
+                # A row of another width keeps its number and is told by its parser as one that lacks a field.
+                whole = cells if len(cells) == len(columns) else []
+                yield number, dict(zip(columns, (c.strip() for c in whole), strict=False))
+        except (csv.Error, UnicodeDecodeError) as err:
+            raise ValueError(f"{file}: not a CSV in UTF-8 ({err})") from err
+
+
+def suggest_curp(text: str, today: date) -> str:
+    """The one CURP that a mistyped one stands for, when a single confusion or its check digit explains it; else empty."""
+    value = normalise(text)
+    if len(value) != 18:
+        return ""
+    found = set()
+    for place, letter in enumerate(value):
+        if letter in _CONFUSED:
+            found.add(value[:place] + _CONFUSED[letter] + value[place + 1 :])
+    right = {c for c in found if _is_curp(c, today)}
+    if not right and value[:17].isascii():
+        try:
+            digit = f"{value[:17]}{check_digit(value[:17])}"
+        except ValueError:
+            return ""
+        right = {digit} if _is_curp(digit, today) else set()
+    return right.pop() if len(right) == 1 else ""
+
+
+def _is_curp(value: str, today: date) -> bool:
+    try:
+        parse_curp(value, today)
+    except DomainError:
+        return False
+    return True
+
+
+def import_persons(
+    store: RegistryStore, member: str, file: Path, out: Path, report_file: Path, today: date, *, dry_run: bool
+) -> str:
+    """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``; what was done. Raises ValueError."""
+    if out.exists():
+        raise ValueError(f"{out} is there already; it is a new file")
+    report = Report(report_file)
+    seen_files: dict[str, int] = {}
+    seen_curps: dict[bytes, int] = {}
+    made = known = 0
+    lines: list[tuple[str, str]] = []
+    try:
+        for number, row in read_rows(file, PERSONS):
+            try:
+                number_text = _text(row, "expediente")
+                curp = _curp(row, today)
+                level = _whole(row, "nivel", 0, 3)
+                digest = hashlib.sha256(curp.value.encode()).digest()
+                _once(seen_files, number_text, number, "expediente")
+                _once(seen_curps, digest, number, "curp")
+            except BadRow as err:
+                report.add(number, err.field, str(err), err.suggestion)
+                continue
+            person = store.find_by_curp(curp)
+            made, known = made + (person is None), known + (person is not None)
+            if not dry_run:
+                rid = store.enrol(curp, level, today) if person is None else person.rid
+                lines.append((number_text, store.link(rid, member, today)))
+    finally:
+        report.close()
+    if not dry_run:
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as opened:
+            csv.writer(opened).writerows((PIDS, *lines))
+    return (
+        f"{made} new persons, {known} known already, {report.count} problems{' (dry run)' if dry_run else ''}"
+    )
+
+
+@dataclass(slots=True)
+class Import:
+    """One run over one file at an institute: what it knows of rows before, and what it writes."""
+
+    code: str
+    now: datetime
+    report: Report
+    people: dict[str, str]
+    seen: dict[str, int] = field(default_factory=dict)
+    spans: dict[str, list[tuple[date, date, int]]] = field(default_factory=dict)
+
+    @property
+    def today(self) -> date:
+        """The date of the run."""
+        return self.now.date()
+
+    def affiliation(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
+        """A row of the affiliation table. Raises `BadRow`."""
+        who = self._person(row)
+        _once(self.seen, who, number, "expediente")
+        state = _text(row, "estado")
+        if state not in STATES:
+            raise BadRow("estado", f"se espera {', '.join(sorted(STATES))}")
+        since, until = self._span(row)
+        return (
+            who, row["expediente"], _text(row, "regimen"), state, since.isoformat(),
+            None if until is None else until.isoformat(), _whole(row, "nivel", 0, 3),
+        )  # fmt: skip
+
+    def period(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
+        """A row of the period table. Raises `BadRow`; overlaps and gaps are noted and do not stop it."""
+        name = _text(row, "id_periodo")
+        who = self._person(row)
+        _once(self.seen, name, number, "id_periodo")
+        since, until = self._span(row)
+        days = ((until or self.today) - since).days + 1
+        discounted = _whole(row, "dias_descontados", 0, days)
+        reinstated = _whole(row, "dias_reintegrados", 0, discounted)
+        self.spans.setdefault(who, []).append((since, until or self.today, number))
+        return (
+            f"{self.code}:{name}", 1, who, since.isoformat(), None if until is None else until.isoformat(),
+            _text(row, "tipo"), discounted, reinstated, _text(row, "empleador"),
+            _whole(row, "sueldo_mensual_centavos", 0, 10**12), "CERTIFICADO", self.now.isoformat(), None,
+        )  # fmt: skip
+
+    def note_overlaps(self) -> None:
+        """Say which periods of a person overlap, and where days lie between them: no fault by itself, but worth a look."""
+        for spans in self.spans.values():
+            spans.sort()
+            last = spans[0]
+            for span in spans[1:]:
+                if span[0] <= last[1]:
+                    self.report.add(span[2], "desde", f"se traslapa con la fila {last[2]}")
+                elif (span[0] - last[1]).days > 1:
+                    self.report.add(
+                        span[2],
+                        "desde",
+                        f"{(span[0] - last[1]).days - 1} días sin periodo tras la fila {last[2]}",
+                    )
+                last = max(last, span, key=lambda s: s[1])
+
+    def _person(self, row: dict[str, str]) -> str:
+        who = self.people.get(_text(row, "expediente"))
+        if who is None:
+            raise BadRow("expediente", "no tiene pid: falta en el archivo de pids o en las afiliaciones")
+        return who
+
+    def _span(self, row: dict[str, str]) -> tuple[date, date | None]:
+        since = _day(row, "desde")
+        until = _day(row, "hasta") if row.get("hasta") else None
+        if since > self.today or (until is not None and until > self.today):
+            raise BadRow("hasta" if since <= self.today else "desde", "la fecha es futura")
+        if until is not None and until < since:
+            raise BadRow("hasta", "termina antes de empezar", f"{until},{since}")
+        if since.year < 1900:
+            raise BadRow("desde", "anterior a 1900")
+        return since, until
+
+
+_INSERT: Final = {
+    "afiliaciones": "INSERT INTO affiliation (pid, file_number, regime, state, since, until, level) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pid) DO NOTHING",
+    "periodos": "INSERT INTO period (period_id, version, pid, since, until, type, discounted, reinstated, employer, "
+    "monthly_cents, state, certified_at, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (period_id, version) DO NOTHING",
+}
+
+
+def import_file(
+    database: AnyDatabase,
+    run: Import,
+    kind: str,
+    file: Path,
+    *,
+    dry_run: bool,
+    tell: Callable[[int], None] = lambda _rows: None,
+) -> int:
+    """Import ``afiliaciones`` or ``periodos``; how many rows were good. Raises ValueError when the file is none.
+
+    What is written already stays as it is, so a file may be given twice. ``tell`` hears of the rows read, batch by batch.
+    """
+    parse = run.affiliation if kind == "afiliaciones" else run.period
+    digest = _digest(file)
+    rows = database.query(
+        "SELECT rows_read FROM import_progress WHERE file_sha256 = ? AND kind = ?", (digest, kind)
+    )
+    done = 0 if dry_run or not rows else int(rows[0][0])
+    good, batch, number = 0, [], 1
+    for number, row in read_rows(file, AFFILIATIONS if kind == "afiliaciones" else PERIODS):
+        try:
+            made = parse(number, row)
+        except BadRow as err:
+            run.report.add(number, err.field, str(err), err.suggestion)
+            continue
+        good += 1
+        if number > done:
+            batch.append(made)
+        if len(batch) >= BATCH:
+            if not dry_run:
+                _write(database, kind, digest, batch, number, None)
+            batch = []
+            tell(number)
+    if not dry_run:
+        _write(database, kind, digest, batch, number, run.now)
+    run.note_overlaps()
+    tell(number)
+    return good
+
+
+def _write(
+    database: AnyDatabase,
+    kind: str,
+    digest: str,
+    batch: Sequence[tuple[Any, ...]],
+    number: int,
+    end: datetime | None,
+) -> None:
+    """On disk after it: the batch and how far the file was read, both or neither."""
+    with database.transaction() as connection:
+        connection.executemany(_INSERT[kind], batch)
+        _note_progress(connection, digest, kind, number, end)
+
+
+def _note_progress(
+    connection: Transaction, digest: str, kind: str, number: int, end: datetime | None
+) -> None:
+    connection.execute(
+        "INSERT INTO import_progress (file_sha256, kind, rows_read, finished_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (file_sha256, kind) DO UPDATE SET rows_read = excluded.rows_read, finished_at = excluded.finished_at",
+        (digest, kind, number, None if end is None else end.isoformat()),
+    )
+
+
+def read_people(database: AnyDatabase, pids: Path | None) -> dict[str, str]:
+    """The PID of each file number: of the registry's file, and of the affiliations that are here. Raises ValueError."""
+    found = {str(r[0]): str(r[1]) for r in database.query("SELECT file_number, pid FROM affiliation")}
+    if pids is not None:
+        for number, row in read_rows(pids, PIDS):
+            try:
+                found[_text(row, "expediente")] = parse_pid(row["pid"])
+            except (BadRow, DomainError) as err:
+                raise ValueError(f"{pids}, row {number}: {err}") from err
+    return found
+
+
+@click.command("import")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="folder of the institute's system",
+)
+@click.option("--member", required=True, help="this institute, as 15-ISSEMYM")
+@click.option("--kind", required=True, type=click.Choice(("afiliaciones", "periodos")))
+@click.option(
+    "--pids",
+    type=click.Path(path_type=Path, exists=True),
+    help="the registry's expediente,pid, for afiliaciones",
+)
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), help="new file: what was found wrong, by row"
+)
+@click.option("--dry-run", is_flag=True, help="check every row and write the report only")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def import_rows(
+    data: Path, member: str, kind: str, pids: Path | None, report: Path, file: Path, *, dry_run: bool
+) -> None:
+    """Import affiliations or periods out of a CSV. May be run again: what is there stays, what is missing is added."""
+    if member not in pack.members():
+        raise click.ClickException(f"{member[:40]} is no member's code; expected one as 15-ISSEMYM")
+    if not (data / "institute.sqlite").exists():
+        raise click.ClickException(f"{data} is no institute's system; make it with `social_security init`")
+    database = open_database(data / "institute.sqlite", STEPS)
+    try:
+        quality = Report(report)
+        try:
+            run = Import(member, datetime.now(UTC), quality, read_people(database, pids))
+            good = import_file(
+                database,
+                run,
+                kind,
+                file,
+                dry_run=dry_run,
+                tell=lambda rows: click.echo(f"{rows - 1} rows", err=True),
+            )
+        finally:
+            quality.close()
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        database.close()
+    click.echo(f"{good} good rows, {quality.count} problems in {report}{' (dry run)' if dry_run else ''}")
+    sys.exit(0 if quality.count == 0 else 3)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _text(row: dict[str, str], name: str) -> str:
+    value = row.get(name, "")
+    if _TEXT.fullmatch(value) is None:
+        raise BadRow(name, "falta, o no es un texto de a lo más 100 caracteres")
+    return value
+
+
+def _whole(row: dict[str, str], name: str, least: int, most: int) -> int:
+    value = row.get(name, "")
+    if re.fullmatch(r"\d{1,13}", value, re.ASCII) is None or not least <= int(value) <= most:
+        raise BadRow(name, f"se espera un entero de {least} a {most}")
+    return int(value)
+
+
+def _day(row: dict[str, str], name: str) -> date:
+    value = row.get(name, "")
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    swapped = re.fullmatch(r"(\d{2})[/-](\d{2})[/-](\d{4})", value, re.ASCII)
+    raise BadRow(
+        name,
+        "se espera AAAA-MM-DD, un día que exista",
+        "" if swapped is None else f"{swapped[3]}-{swapped[2]}-{swapped[1]}",
+    )
+
+
+def _curp(row: dict[str, str], today: date) -> Any:
+    text = row.get("curp", "")
+    try:
+        return parse_curp(text, today)
+    except DomainError as err:
+        raise BadRow("curp", err.es, suggest_curp(text, today)) from err
+
+
+def _once(seen: dict[Any, int], key: Any, number: int, name: str) -> None:
+    before = seen.setdefault(key, number)
+    if before != number:
+        raise BadRow(name, f"repetido: está en la fila {before}")

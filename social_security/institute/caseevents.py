@@ -1,0 +1,78 @@
+"""Sending an event of a case to everybody in it, when others send theirs at the same time.
+
+The responsible institute's chain is the order of a case. An event goes to it first; when another event took its place there,
+it is built again on the chain as it is now, and tried again. What the responsible took goes to the others word for word.
+
+Spec: the domain reference 5.5 (Portability).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from social_security.domain import pack
+from social_security.domain import states as machines
+from social_security.wire.gatewayclient import Why
+from social_security.wire.outbox import OutboxItem, Outcome
+
+if TYPE_CHECKING:
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.gatewayclient import Heard
+
+# Refusals that another try can end otherwise: the chain, a token or a policy may have moved on in the meantime.
+_PASSING: Final = frozenset(
+    ("SS-203", "SS-204", "SS-205", "SS-300", "SS-304", "SS-401", "SS-503", "SS-603", "SS-900", "SS-901")
+)
+_OVERTAKEN: Final = frozenset(("SS-400", "SS-401", "SS-402"))
+
+
+async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Outcome:
+    """One try of one notice of this institute."""
+    why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
+    heard = await services.gateway.ask("PORT", notice.member, notice.operation, notice.body, why)
+    if heard.is_done:
+        return Outcome(done=True, then=_to_the_others(services, notice))
+    code = str(heard.body.get("codigo", ""))
+    if notice.operation == "agregarEvento" and code in _OVERTAKEN and _is_first(notice):
+        return await _built_again(services, notice, heard)
+    if code in pack.errors() and code not in _PASSING:
+        return Outcome(dead=f"{notice.member} refuses it for good: {code}")
+    return Outcome()
+
+
+def _is_first(notice: OutboxItem) -> bool:
+    return notice.member == notice.body["responsable"]
+
+
+def _to_the_others(services: InstituteServices, notice: OutboxItem) -> tuple[OutboxItem, ...]:
+    """What the responsible took, for every other participant; histories stay between it and their author."""
+    if notice.operation != "agregarEvento" or not _is_first(notice):
+        return ()
+    body = notice.body
+    others = dict.fromkeys((*body["contraparte"], services.member))
+    bare = {k: v for k, v in body.items() if k != "historia"}
+    return tuple(
+        OutboxItem(notice.notice_id, m, "agregarEvento", body if m == services.member else bare, notice.case)
+        for m in others
+        if m != body["responsable"]
+    )
+
+
+async def _built_again(services: InstituteServices, notice: OutboxItem, heard: Heard) -> Outcome:
+    """The event on the responsible's chain as it is now. A case that takes it in no state any more is told so."""
+    why = Why("PUR-PORT", notice.case, "ANALISTA_PORTABILIDAD", "Versión rectificada")
+    seen = await services.gateway.ask("PORT", notice.body["responsable"], "verCaso", {}, why)
+    if not seen.is_done:
+        return Outcome()
+    state, name = seen.body["estado"], notice.body["evento"]
+    move = machines.PORTABILITY.get((state, name))
+    if move is None:
+        return Outcome(dead=f"the case is {state}, which takes no {name}: {heard.body.get('codigo')}")
+    changed: dict[str, Any] = {
+        "secuencia": seen.body["ultimaSecuencia"] + 1,
+        "hashAnterior": seen.body["ultimoHash"],
+        "estadoPrevio": state,
+        "estadoNuevo": state if move.to == machines.SAME else move.to,
+        "contraparte": seen.body["contrapartes"],
+    }
+    return Outcome(body=notice.body | changed)

@@ -1,0 +1,211 @@
+"""What a portability event must hold besides its place in the table: refusals, totals that still stand, shares, terms, the lock.
+
+The registry holds one open case a benefit and person. A case takes the lock when it is opened, keeps it while it is open,
+and gives it back at every end; the registry lets a lock lapse that nobody has renewed.
+
+Spec: the domain reference 3.3, 3.6, 5.5 (Portability, guards).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, Final
+
+from social_security.domain import pack
+from social_security.domain import states as machines
+from social_security.domain.calendars import load_calendar
+from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, DomainError
+from social_security.domain.history import check_history
+from social_security.institute.history import own_periods
+from social_security.wire.gatewayclient import Why
+from social_security.wire.outbox import OutboxItem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from social_security.institute.portability import Case, Logged
+    from social_security.institute.services import InstituteServices
+    from social_security.wire.service import DomainRequest
+
+REGISTRY: Final = "MX/GOB/00-RNSS"
+# Working days from the application to the decision (IND-04), by the calendar of the responsible institute.
+TERM_DAYS: Final = 60
+# The event that begins a round in which every counterparty acts once.
+_ROUNDS: Final = {"ENTREGAR_HISTORIA": "SOLICITAR_HISTORIA", "CONFIRMAR_TRANSFERENCIA": "CONFORMAR"}
+
+
+def due_on(responsible: str, presented: date) -> date:
+    """The last day of a case, by the calendar of its responsible institute."""
+    return load_calendar(responsible.rpartition("/")[2]).add(presented, TERM_DAYS)
+
+
+def check_due(event: dict[str, Any], deadline: date | None) -> None:
+    """Refuse a date that the sender computed otherwise: terms are the law's calendar's, nobody sends them (SS-404)."""
+    sent = event.get("fechaLimite")
+    if sent is not None and (deadline is None or sent != deadline.isoformat()):
+        raise DomainError(
+            "SS-404",
+            f"el plazo lo da el calendario: {deadline or 'ninguno'}; llegó {sent}",
+            f"the term is the calendar's: {deadline or 'none'}; {sent} came",
+            field="fechaLimite",
+        )
+
+
+def check_parties(event: dict[str, Any], case: Case) -> None:
+    """Refuse an event that speaks of other parties than the case has (SS-405), or names one twice (SS-400)."""
+    others = event["contraparte"]
+    if len(set(others)) != len(others) or case.responsible in others:
+        raise DomainError(
+            "SS-400", "una contraparte se nombra una vez", "a counterparty is named once", field="contraparte"
+        )
+    if event["responsable"] != case.responsible:
+        raise DomainError(
+            "SS-405",
+            f"la responsable de {case.case} es {case.responsible}, no {event['responsable']}",
+            f"{case.responsible} is responsible for {case.case}, not {event['responsable']}",
+            field="responsable",
+        )
+    if event["evento"] != "AGREGAR_PARTICIPANTE" and sorted(others) != sorted(case.counterparties):
+        raise DomainError(
+            "SS-405",
+            f"las contrapartes de {case.case} son {', '.join(case.counterparties)}",
+            f"the counterparties of {case.case} are {', '.join(case.counterparties)}",
+            field="contraparte",
+        )
+
+
+def check_negativa(services: InstituteServices, asked: DomainRequest, event: dict[str, Any]) -> None:
+    """A refusal leaves a ``Negativa``: basis, reasons, and where and until when its author's refusal is appealed (SS-400)."""
+    negativa = event.get("negativa")
+    if event["evento"] != "RECHAZAR":
+        return
+    if (
+        negativa is None
+        or not negativa["medioImpugnacion"].strip()
+        or len(negativa["motivacion"].split()) < 3
+    ):
+        raise DomainError(
+            "SS-400",
+            "rechazar exige negativa con causa, fundamento y medio de impugnación",
+            "a rejection needs its negativa: cause, legal basis and remedy",
+            field="negativa",
+        )
+    row = pack.errors().get(negativa["codigo"])
+    if row is None or not row.is_refusal:
+        raise DomainError(
+            "SS-400",
+            f"{negativa['codigo']} no es causa de negativa",
+            f"{negativa['codigo']} is no cause of a refusal",
+            field="negativa.codigo",
+        )
+    sender = asked.context.member.rpartition("/")[2]
+    authorities = (f"MX/GAR/{sender[:2]}-GARANTE", FEDERAL_GUARANTOR)
+    if negativa["autoridad"] not in authorities:
+        raise DomainError(
+            "SS-400",
+            f"la autoridad de {sender} es {authorities[0]}, no {negativa['autoridad']}",
+            f"the authority for {sender} is {authorities[0]}, not {negativa['autoridad']}",
+            field="negativa.autoridad",
+        )
+    last = load_calendar(sender).add(asked.today, APPEAL_DAYS).isoformat()
+    # Elsewhere the event may arrive days after it was made; its author's own system holds it to the day.
+    if asked.context.member == services.member and negativa["limiteImpugnacion"] != last:
+        raise DomainError(
+            "SS-400",
+            f"se impugna hasta {last}, no hasta {negativa['limiteImpugnacion']}",
+            f"the last day to appeal is {last}, not {negativa['limiteImpugnacion']}",
+            field="negativa.limiteImpugnacion",
+        )
+
+
+def senders_of_round(chain: Sequence[Logged], name: str) -> set[str]:
+    """Who has caused an event in the round that runs: since its beginning, without what was taken back."""
+    undone = {e.event.get("anula") for e in chain if e.event["evento"] == "INVALIDAR"}
+    done: set[str] = set()
+    for logged in chain:
+        if logged.event["secuencia"] in undone:
+            continue
+        if logged.event["evento"] == _ROUNDS[name]:
+            done.clear()
+        elif logged.event["evento"] == name:
+            done.add(logged.sender)
+    return done
+
+
+def last_total(chain: Sequence[Logged]) -> dict[str, Any] | None:
+    """The totals that the case goes by; None when a history has changed since, or there were none."""
+    for logged in reversed(chain):
+        if logged.event["evento"] in ("ACLARAR", "ENTREGAR_HISTORIA"):
+            return None
+        if logged.event["evento"] == "TOTALIZAR":
+            found: dict[str, Any] | None = logged.event.get("totalizacion")
+            return found
+    return None
+
+
+def check_delivered(services: InstituteServices, case: Case, chain: Sequence[Logged]) -> None:
+    """A counterparty confirms only what it still certifies: otherwise it sends ACLARAR first (SS-503)."""
+    delivered = next(
+        (
+            h
+            for e in reversed(chain)
+            for h in e.event.get("historia", ())
+            if h["instituto"] == services.member and e.sender == services.member
+        ),
+        None,
+    )
+    if delivered is None:
+        return
+    key = operator.attrgetter("since", "until")
+    if sorted(check_history(delivered), key=key) != sorted(own_periods(services, case.pid), key=key):
+        raise DomainError(
+            "SS-503",
+            f"{services.member} certifica otra cosa que lo entregado; envíe ACLARAR",
+            f"{services.member} certifies something else than what it delivered; send ACLARAR",
+        )
+
+
+async def take_lock(services: InstituteServices, asked: DomainRequest, pid: str, benefit: str) -> None:
+    """Take the registry's lock for a benefit and person. Raises SS-205 naming the case that holds it, or SS-901."""
+    case = asked.context.case
+    why = Why("PUR-PORT", case, asked.context.role, "Un solo caso abierto por beneficio")
+    body = {"pid": pid, "caso": case, "estado": "ABIERTO", "beneficio": benefit}
+    heard = await services.gateway.ask("PORT", REGISTRY, "registrarCaso", body, why)
+    if heard.body.get("codigo") == "SS-300":
+        raise DomainError(
+            "SS-300", "el registro no conoce ese pid", "the registry knows no such pid", field="pid"
+        )
+    if not heard.is_done:
+        raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
+    if heard.body["resultado"] == "DUPLICADO":
+        raise held_by(heard.body["caso"])
+
+
+def held_by(case: str) -> DomainError:
+    """The refusal that names the case, and its institutes' state, which holds a benefit."""
+    entity = case.split("-")[1]
+    holders = ", ".join(
+        m.path for c, m in pack.members().items() if c[:2] == entity and m.member_class == "GOB"
+    )
+    return DomainError(
+        "SS-205",
+        f"{case} está abierto por el mismo beneficio ({holders})",
+        f"{case} is open for the same benefit ({holders})",
+        field="beneficio",
+    )
+
+
+def lock_notice(services: InstituteServices, before: Case, after: Case, sequence: int) -> list[OutboxItem]:
+    """What the registry is told when a case of this institute ends, or an appeal opens it again."""
+    if after.responsible != services.member or machines.holds_lock(before.state) == machines.holds_lock(
+        after.state
+    ):
+        return []
+    state = "ABIERTO" if machines.holds_lock(after.state) else _ended(after.state)
+    body = {"pid": after.pid, "caso": after.case, "estado": state, "beneficio": after.benefit}
+    return [OutboxItem(f"{after.case}:{sequence}", REGISTRY, "registrarCaso", body, after.case)]
+
+
+def _ended(state: str) -> str:
+    return "NEGADO" if state == "RECHAZADA" else "CERRADO"
