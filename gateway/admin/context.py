@@ -10,6 +10,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.admin.refusalcodes import status_of
 from gateway.clients.descriptions.changes import WarningsFound
 from gateway.clients.records import ChangeRefused, ClientRecord, ClientStatus, RequestKind, derive_status
 from gateway.clients.store import ServerConfStore
@@ -38,71 +39,6 @@ if TYPE_CHECKING:
     from serving.storage.keysafe import KeySafe
 
     Handler = Callable[[Call], Awaitable[object]]
-
-NOT_FOUND = frozenset(
-    [
-        "client_not_found",
-        "key_not_found",
-        "csr_not_found",
-        "token_not_found",
-        "certificate_not_found",
-        "certificate_id_not_found",
-        "certificate_authority_not_found",
-        "service_not_found",
-        "service_description_not_found",
-        "service_client_not_found",
-        "endpoint_not_found",
-        "base_endpoint_not_found",
-        "local_group_not_found",
-        "accessright_not_found",
-        "orphans_not_found",
-        "member_name_not_found",
-        "instance_identifier_not_found",
-        "security_server_not_found",
-        "backup_file_not_found",
-    ]
-)
-CONFLICT = frozenset(
-    [
-        "action_not_possible",
-        "global_conf_outdated",
-        "anchor_already_exists",
-        "anchor_not_found",
-        "server_already_fully_initialized",
-        "client_already_exists",
-        "additional_member_already_exists",
-        "cannot_delete_owner",
-        "cannot_unregister_owner",
-        "duplicate_accessright",
-        "local_group_code_already_exists",
-        "local_group_member_already_exists",
-        "local_group_member_not_found",
-        "certificate_already_exists",
-        "endpoint_already_exists",
-        "service_already_exists",
-        "service_code_already_exists",
-        "url_already_exists",
-        "wsdl_exists",
-        "timestamping_service_already_configured",
-        "address_change_request_already_submitted",
-        "same_address_change_request",
-        "client_rename_already_submitted",
-        "maintenance_mode_change_request_already_submitted",
-        "already_enabled_maintenance_mode",
-        "already_disabled_maintenance_mode",
-        "forbidden_enable_maintenance_mode_for_management_service",
-        "forbidden_disable_management_service_client",
-        "invalid_client_name",
-    ]
-)
-INTERNAL = frozenset(
-    [
-        "management_request_sending_failed",
-        "cert_wrong_usage",
-        "certificate_profile_instantiation_failure",
-        "service_code_reserved",
-    ]
-)
 
 
 class Process(Protocol):
@@ -285,8 +221,7 @@ def instant(at: datetime) -> str:
 
 def refused(code: str, detail: str, metadata: tuple[str, ...] = ()) -> Problem:
     """The answer to a refusal of the rules."""
-    status = 404 if code in NOT_FOUND else 409 if code in CONFLICT else 500 if code in INTERNAL else 400
-    return Problem(status, code, metadata or (detail,))
+    return Problem(status_of(code), code, metadata or (detail,))
 
 
 def named_in_body(problem: Exception) -> Problem:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.admin.refusalcodes import status_of
 from gateway.keys.model import KeyRefused, KeyUsage
 from schemas.faults import BadMessage, Fault, TokenFailed
 from schemas.identifiers import ClientId
@@ -17,7 +18,7 @@ from serving.api.operations import Call, Operation
 from serving.api.problems import Problem, bad_request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from cryptography import x509
@@ -60,16 +61,6 @@ class KeyAdminContext:
     orders: CertificateOrders
 
 
-_STATUS: Mapping[str, int] = {
-    "action_not_possible": 409,
-    "global_conf_outdated": 409,
-    "certificate_already_exists": 409,
-    "certificate_profile_instantiation_failure": 500,
-    "cert_wrong_usage": 500,
-    "auth_cert_not_supported": 500,
-}
-
-
 def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:
     """A row of the table; refusals of the rules become answers."""
 
@@ -91,10 +82,10 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
 
 
 def refusal(refused: KeyRefused, call: Call) -> Problem:
-    """A refusal as an answer: 404 when the path names what is not there, else by its code, else 400."""
-    status = _STATUS.get(refused.code, 400)
-    if refused.code.endswith("_not_found") and any(value in str(refused) for value in call.path.values()):
-        status = 404
+    """A refusal as an answer, by its code; what is not there is 404 when the path names it, 400 when the body does."""
+    status = status_of(refused.code)
+    if status == 404 and not any(value in str(refused) for value in call.path.values()):
+        status = 400
     return Problem(status, refused.code, list(refused.metadata) or [str(refused)])
 
 

@@ -124,7 +124,7 @@ AFIL = "X-Road-Client: MX/GOB/15-ISSEMYM/AFIL"
     "other",
     ["X-Road-Client: MX/GOB/15-ISSEMYM/OTRO", "X-Road-Id: a\r\nX-Road-Id: b", "X-OSS-Rol: a\r\nx-oss-rol: b"],
 )
-def test_contradicting_headers_are_refused(other: str) -> None:
+def test_contradicting_client_headers_are_refused(other: str) -> None:
     assert b"duplicate_header_field" in exactly(ECHO, AFIL, other)
 
 

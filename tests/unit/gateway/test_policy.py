@@ -13,7 +13,7 @@ import pytest
 from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from gateway.policies.decision import Deny, Permit, PolicyInput, decide_answer, decide_request, strip_answer
-from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate
+from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
 from schemas.faults import NotAllowed
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
@@ -174,6 +174,7 @@ class System:
 
     def __init__(self, answer: dict[str, object]) -> None:
         self.calls = 0
+        self.headers: tuple[tuple[str, str], ...] = ()
         self._answer = json.dumps(answer).encode()
 
     @contextlib.asynccontextmanager
@@ -185,7 +186,7 @@ class System:
             for i in range(0, len(self._answer), 7):
                 yield self._answer[i : i + 7]
 
-        yield ServiceAnswer(200, "OK", (("Content-Type", "application/json"),), chunks())
+        yield ServiceAnswer(200, "OK", (("Content-Type", "application/json"), *self.headers), chunks())
 
 
 class Gate:
@@ -258,6 +259,21 @@ async def test_granted_answer_leaves_as_it_came() -> None:
     status, body, headers = await gate.ask()
     assert (status, body, gate.alerts) == (200, ANSWER, [])
     assert headers["X-Sacbe-Policy"] == "1.0.0;oss:perm-consultarHistoria;granted"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, deflate", "x"])
+async def test_compressed_answer_is_refused_and_never_stripped(coding: str) -> None:
+    gate = Gate(ANSWER, Excess.STRIP)
+    gate.system.headers = (("content-encoding", coding),)
+    status, body, _ = await gate.ask()
+    assert (status, body["codigo"], gate.system.calls) == (403, "SS-201", 1)
+
+
+@pytest.mark.parametrize("name", ["x-oss-proposito", "x-oss-fundamento", "x-road-userid"])
+async def test_header_that_comes_again_with_another_value_is_no_context(name: str) -> None:
+    for values in ((HEADERS[name], "other"), ("other", HEADERS[name])):
+        headers = _by_name([(name, values[0]), (name.upper(), values[1])])
+        assert isinstance(decide_request(policy(), replace(ASKED, headers={**HEADERS, **headers})), Deny)
 
 
 async def test_suspended_member_is_refused() -> None:
