@@ -178,7 +178,8 @@ class _Connection:
             elif now - self.since > bounds.head_s:
                 self.cut()
             return
-        self.seen_requests = -1
+        if self.seen_requests != -1:  # a request has begun since the last look: its body's time begins now
+            self.seen_requests, self.since = -1, 0.0
         if handler.awaits_body:
             self._look_at_body(handler, bounds, now)
         else:

@@ -78,7 +78,7 @@ def _folder(path: Path) -> None:
 def _other_database(path: Path) -> None:
     path.unlink()
     with sqlite3.connect(path) as made:
-        made.executescript("CREATE TABLE step (number INTEGER PRIMARY KEY); INSERT INTO step VALUES (3);")
+        made.executescript("CREATE TABLE step (number INTEGER PRIMARY KEY); INSERT INTO step VALUES (1);")
     made.close()
 
 
