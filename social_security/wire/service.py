@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from schemas.names import spelled, unsuitable_characters
-from schemas.safejson import load_json
+from serving.entrance import load_json, spelled, unsuitable_characters
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
 from social_security.domain.faults import DomainError, formal
