@@ -10,6 +10,7 @@ Spec: RFC 2046 5.1; PR-MESSTRANSP 4.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -59,6 +60,7 @@ class PartEnd:
     """The part under way is complete."""
 
 
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 FramingEvent = PartStart | PartData | PartEnd
 _PART_END = PartEnd()
 
@@ -212,17 +214,19 @@ class MultipartParser:
         if buffer.startswith((b"\r\n", b"\n")):
             head_end = 0
         else:
-            ends = [e for e in (buffer.find(b"\n\r\n"), buffer.find(b"\n\n")) if e >= 0]
-            delimiter = buffer.find(self._delimiter)
-            if 0 <= delimiter < min(ends, default=len(buffer)):
+            # Looked for no further than this part may reach, or many small parts would each cost all that is behind them.
+            farthest = self._limits.header_bytes + len(self._delimiter) + 2
+            delimiter = buffer.find(self._delimiter, 0, farthest)
+            blank_line = _BLANK_LINE.search(buffer, 0, farthest if delimiter < 0 else delimiter + 1)
+            if blank_line is None and delimiter >= 0:
                 return self._headers_alone(events, delimiter)
-            if not ends:
+            if blank_line is None:
                 if len(buffer) > self._limits.header_bytes:
                     raise BadMessage(
                         Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"
                     )
                 return False
-            head_end = min(ends) + 1
+            head_end = blank_line.start() + 1
         if head_end > self._limits.header_bytes:
             raise BadMessage(
                 Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"

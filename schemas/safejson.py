@@ -36,3 +36,5 @@ def decode_json(raw: bytes | str, kind: Any = Any) -> Any:
         return msgspec.json.decode(raw, type=kind)
     except RecursionError:
         raise msgspec.DecodeError("it nests too deep") from None
+    except UnicodeDecodeError as err:
+        raise msgspec.DecodeError(f"it is not UTF-8: {err.reason}") from None

@@ -400,7 +400,7 @@ def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> i
         later or said == true
     ):
         raise _broken(f"the header of {shown(entry.name)} in it says otherwise than its directory")
-    data_at = place + _LOCAL.size + n + x
+    data_at: int = place + _LOCAL.size + n + x
     left = after - data_at - entry.packed_bytes
     if flags & _FOLLOWS:
         left -= _check_descriptor(source, entry, data_at + entry.packed_bytes, left)

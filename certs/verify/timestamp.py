@@ -38,7 +38,7 @@ _BY_NAME = {algorithm.short: algorithm for algorithm in DigestAlgorithm}
 _GRANTED = ("granted", "granted_with_mods")
 
 
-class TimestampReply(core.Sequence):  # type: ignore[misc]  the library has no types
+class TimestampReply(core.Sequence):  # type: ignore[misc]  # the library has no types
     """TimeStampResp of RFC 3161 2.4.2; the library's own wants a token in refusals too."""
 
     _fields: ClassVar = [

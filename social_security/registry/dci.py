@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from schemas.safejson import load_json
+from serving.entrance import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
 from social_security.domain.faults import DomainError

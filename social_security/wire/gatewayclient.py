@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from schemas.safejson import load_json
+from serving.entrance import load_json
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 
-from schemas.safejson import load_json
+from serving.entrance import load_json
 from social_security.domain.eventchain import canonical
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from schemas.safejson import load_json
+from serving.entrance import load_json
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
 

@@ -1,4 +1,5 @@
-"""``python -m tests.fuzz --seconds N``: N seconds of random input for each parser. Exit 1 when one did wrong.
+"""``python -m tests.fuzz --seconds N``: N seconds of random input for each parser. Exit 1 when one did wrong,
+or took longer than a stranger's bytes may take.
 
 What did wrong is written to ``.fuzz/`` and said with the command that repeats it.
 """
@@ -6,6 +7,7 @@ What did wrong is written to ``.fuzz/`` and said with the command that repeats i
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import sys
 import time
@@ -18,7 +20,9 @@ from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import TARGETS, Target, crashes
 
 FOUND = Path(".fuzz")
-SLOW_S = 5.0
+# Processor seconds for one input: what a stranger sends may cost no more.
+SLOW_S = 2.0
+HANGS_S = 60.0
 
 
 def main() -> int:
@@ -49,17 +53,24 @@ def fuzz(name: str, target: Target, random: Random, seconds: float) -> bool:
     seeds = target.seeds()
     end = time.monotonic() + seconds
     runs = 0
+    FOUND.mkdir(exist_ok=True)
+    running = FOUND / f"{name}-running"
     while time.monotonic() < end:
         data = mutate(random, seeds)
-        began = time.monotonic()
+        # An input that never ends leaves itself in this file, and the run with a failure.
+        running.write_bytes(data)
+        faulthandler.dump_traceback_later(HANGS_S, exit=True)
+        began = time.process_time()
         wrong = report(name, data, write=True)
-        took = time.monotonic() - began
+        took = time.process_time() - began
+        faulthandler.cancel_dump_traceback_later()
         runs += 1
         if not wrong and took > SLOW_S:
             print(f"{name}: {took:.1f} s for one input: {keep(name, data)}")
             wrong = True
         if wrong:
             return False
+    running.unlink(missing_ok=True)
     print(f"{name:<24} {runs:>8} inputs", flush=True)
     return True
 

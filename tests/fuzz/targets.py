@@ -16,12 +16,15 @@ from certs.configuration import TrustedConfiguration, verify_directory
 from certs.dev.timestamping import timestamp_reply as dev_reply
 from certs.verify import ocsp
 from certs.verify import timestamp as timestamps
-from certs.verify.container import expected_signer, verify_container
+from certs.verify.container import expected_signer, verify_container, verify_file
 from certs.verify.signature import FOREIGN_EVIDENCE, verify_document
 from gateway.edges.revocation import read_responses
-from gateway.messagelog.archive import parse_linking_info, verify_archive
-from schemas import hashchain, identifiers, management, metadata, rest, soap, xades
+from gateway.messagelog.archive import FIRST, parse_linking_info, verify_archive
+from gateway.messagelog.sealedarchive import SealedArchiveWriter, verify_sealed_archive
+from schemas import hashchain, identifiers, management, metadata, monitoring, policy, rest, soap, xades
 from schemas.asic import container as asic
+from schemas.asic.withheld import parse_withheld
+from schemas.catalogue import parse_catalogue, render_catalogue
 from schemas.faults import Fault
 from schemas.faultxml import parse_soap_fault
 from schemas.globalconf import parts
@@ -32,6 +35,8 @@ from schemas.globalconf.shared import parse_shared
 from schemas.message import digest_of
 from schemas.safexml import parse_xml
 from schemas.target import parse_service_target
+from schemas.zipreading import open_zip
+from schemas.zipwriting import render_zip
 from tests import worlds
 from tests.paths import VECTORS
 from tests.property.test_push_parsers import CONTENT_TYPE, framing, message, soap_message, written
@@ -195,6 +200,46 @@ def stored_seeds() -> list[bytes]:
     return seeds
 
 
+def unzipped(data: bytes) -> object:
+    archive = open_zip(io.BytesIO(data))
+    return {name: archive.read(name, 1 << 20) for name in archive.names}
+
+
+def made_zips() -> list[bytes]:
+    whole = list(worlds.containers().values())[:3]
+    return [
+        render_zip([(f"q{n}.asice", raw) for n, raw in enumerate(whole)], worlds.NOW, deflate=True),
+        *whole,
+    ]
+
+
+def made_sealed() -> list[bytes]:
+    out = io.BytesIO()
+    writer = SealedArchiveWriter(out, FIRST)
+    raw = worlds.containers()["alone"]
+    writer.add(
+        "a.asice", worlds.NOW, 1, bytes(32), lambda file, bare: file.write(raw[: 10 if bare else None])
+    )
+    writer.finish("")
+    return [out.getvalue()]
+
+
+def policies(parse: Parse) -> Parse:
+    """A parser of policies, whose refusals are for whoever publishes one and no fault of an exchange."""
+
+    def read(data: bytes) -> object:
+        try:
+            return parse(data)
+        except policy.BadPolicy:
+            return None
+
+    return read
+
+
+def made_policies() -> list[bytes]:
+    return [b'{"version": "1.0.0", "previous": "", "rules": []}', b'{"suspended": true}', b'[{"a": [1.5e3]}]']
+
+
 QUERIES = ("queries/*.query", "queries/*.answer")
 TARGETS: dict[str, Target] = {
     "identifier-element": Target(
@@ -264,6 +309,22 @@ TARGETS: dict[str, Target] = {
     "get-wsdl": Target(metadata.parse_get_wsdl, ("metaservices/*",)),
     "linking-info": Target(parse_linking_info, made=lambda: [b"- - SHA-512\n00 a-request-1.asice\n"]),
     "archive": Target(lambda d: verify_archive(io.BytesIO(d), None), ("archives/*.zip",)),
+    "sealed-archive": Target(
+        lambda d: verify_sealed_archive(io.BytesIO(d), None), ("archives/message-archive-0.zip",), made_sealed
+    ),
+    "zip": Target(unzipped, ("archives/*.zip", "asic/*/*.asice"), made_zips),
+    "zip-of-containers": Target(
+        lambda d: list(verify_file(io.BytesIO(d), worlds.world().configuration)), made=made_zips
+    ),
+    "withheld": Target(parse_withheld, made=lambda: [b'{"format": "sacbe-withheld-1", "parts": []}']),
+    "policy": Target(policies(policy.parse_document), made=made_policies),
+    "signed-policy": Target(policies(policy.parse_signed), made=made_policies),
+    "catalogue": Target(
+        lambda d: parse_catalogue(d, worlds.PROVIDER), made=lambda: [render_catalogue(worlds.PROVIDER, ())]
+    ),
+    "operational-query": Target(lambda d: monitoring.parse_operational_query(d, 0, 600), QUERIES),
+    "health-query": Target(monitoring.parse_health_query, QUERIES),
+    "metrics-query": Target(monitoring.parse_metrics_query, QUERIES),
 }
 
 
