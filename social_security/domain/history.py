@@ -8,6 +8,7 @@ Spec: the domain reference 3.3, 3.6, 5.2 (PeriodoCotizacion, ConvenioPortabilida
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -105,17 +106,17 @@ def parse_rules(value: Mapping[str, Any]) -> Rules:
 def total(periods: Iterable[Period], rules: Rules) -> Total:
     """All periods added up. A day that several institutes certify counts once, for the earlier institute.
 
-    A certificate does not say on which days its discounted ones fall. So a period that another one partly covers gives
-    at most the days that the calendar still leaves it, and at most those that it certifies: no day counts twice.
+    A certificate does not say on which days its discounted ones fall, so they are taken to fall where another certificate
+    counts: no day counts twice, and nobody loses days of one institute by what another discounts.
     """
-    ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute))
+    ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute, -p.days))
     parts: dict[str, int] = {}
-    covered: date | None = None
-    for period in ordered:
-        start = period.since if covered is None or period.since > covered else covered + ONE_DAY
-        gained = min(period.days, max(0, (period.until - start).days + 1))
-        parts[period.institute] = parts.get(period.institute, 0) + gained
-        covered = period.until if covered is None else max(covered, period.until)
+    for together in _touching(ordered):
+        counted = 0
+        for number, period in enumerate(together, 1):
+            so_far = _most_days(together[:number])
+            parts[period.institute] = parts.get(period.institute, 0) + so_far - counted
+            counted = so_far
     union = sum(parts.values())
     weeks, rest = divmod(union, rules.days_per_week)
     return Total(
@@ -126,6 +127,43 @@ def total(periods: Iterable[Period], rules: Rules) -> Total:
         recognised_years(tuple(parts.values()), rules),
         tuple(parts.items()),
     )
+
+
+def _touching(ordered: Sequence[Period]) -> list[list[Period]]:
+    """Periods in groups whose days have none in common with those of another group."""
+    groups: list[list[Period]] = []
+    last: date | None = None
+    for period in ordered:
+        if last is None or period.since > last:
+            groups.append([])
+        groups[-1].append(period)
+        last = period.until if last is None else max(last, period.until)
+    return groups
+
+
+def _most_days(ordered: Sequence[Period]) -> int:
+    """How many different days periods can fill, each at most as many as it certifies; in order of their beginning.
+
+    Each day goes to the period that ends first of those that still have days to place, which leaves out the fewest.
+    """
+    waiting: list[tuple[int, int]] = []
+    starts = [(p.since.toordinal(), p.until.toordinal(), p.days) for p in ordered]
+    day = next_one = filled = 0
+    while waiting or next_one < len(starts):
+        if not waiting:
+            day = max(day, starts[next_one][0])
+        while next_one < len(starts) and starts[next_one][0] <= day:
+            heapq.heappush(waiting, starts[next_one][1:])
+            next_one += 1
+        until, left = heapq.heappop(waiting)
+        room = min(left, until - day + 1)
+        if room <= 0:
+            continue
+        if next_one < len(starts):
+            room = min(room, starts[next_one][0] - day)
+        filled, day = filled + room, day + room
+        heapq.heappush(waiting, (until, left - room))
+    return filled
 
 
 def recognised_years(days: Sequence[int], rules: Rules) -> int:

@@ -9,6 +9,7 @@ Spec: the domain reference 3.4, 5.2 (RegistroAcceso, Negativa), 5.7; F12 to F16,
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 PAGE_ROWS = 25
 TEXT_LIMIT = 4000
 FOLIO_TRIES = 5
+DAYS_DIGITS = 5
+# What the form of a rectification asks for: name, kind of field, and the words.
+CORRECTION = (
+    ("desde", "date", "Desde", "From"),
+    ("hasta", "date", "Hasta", "Until"),
+    ("diasDescontados", "number", "Días descontados", "Discounted days"),
+    ("diasReintegrados", "number", "Días reintegrados", "Reinstated days"),
+    ("empleador", "text", "Clave del empleador", "Employer's code"),
+    ("nombre", "text", "Nombre, como debe decir", "Name, as it should stand"),
+    ("correo", "email", "Correo electrónico, como debe decir", "E-mail address, as it should stand"),
+)
 APPEALED_FROM = frozenset(("PROCEDENTE", "EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"))
 
 
@@ -113,7 +125,8 @@ class PersonPages:
         typed: Mapping[str, list[str]] | None = None,
     ) -> web.Response:
         """``/derechos/nueva``: the form, again with what was typed when something in it was wrong."""
-        located = await self._asking.holders(pid_of(visitor.user))
+        pid = pid_of(visitor.user)
+        located, history = await asyncio.gather(self._asking.holders(pid), self._asking.history(pid))
         found = [str(m) for m in located.body.get("institutos", [])] if located.is_done else []
         return self._portal.render(
             request,
@@ -122,6 +135,8 @@ class PersonPages:
             status=200 if wrong is None else 400,
             members=[self._member, *(m for m in found if m != self._member)],
             why_located=None if located.is_done else explain(located),
+            periods_here=history.body.get("periodos", []) if history.is_done else [],
+            correction=CORRECTION,
             wrong=wrong,
             typed=typed or {},
         )
@@ -294,7 +309,50 @@ class PersonPages:
             asked["datos"] = data
         if purposes and right == "OPOSICION":
             asked["propositos"] = purposes
+        if right == "OPOSICION" and "retirar" in form:
+            asked["retirar"] = True
+        if right == "RECTIFICACION" and wrong is None:
+            try:
+                asked |= read_correction(form, text)
+            except ValueError:
+                wrong = (
+                    "Revise lo que se corrige: fechas como AAAA-MM-DD y días en números.",
+                    "Look at what is to be corrected: dates as YYYY-MM-DD, days as numbers.",
+                )
+            if "periodo" in asked and len(members) > 1:
+                wrong = (
+                    "Un periodo se corrige en el instituto que lo certifica: elija uno solo.",
+                    "A period is corrected at the institute that certifies it: choose one only.",
+                )
         return asked, members, wrong
+
+
+def read_correction(form: Mapping[str, list[str]], statement: str) -> dict[str, Any]:
+    """What a form says is to be corrected, as a request carries it. Raises ValueError.
+
+    Without a document, the evidence is the person's own statement: its digest.
+    """
+    given = {name: _first(form, f"c-{name}").strip() for name, *_ in CORRECTION}
+    given = {name: value for name, value in given.items() if value}
+    found: dict[str, Any] = {n: given[n] for n in ("nombre", "correo") if n in given}
+    period: dict[str, Any] = {}
+    for name in ("desde", "hasta"):
+        if name in given:
+            period[name] = date.fromisoformat(given[name]).isoformat()
+    for name in ("diasDescontados", "diasReintegrados"):
+        if name in given:
+            if not (given[name].isascii() and given[name].isdigit() and len(given[name]) <= DAYS_DIGITS):
+                raise ValueError(f"{name} is a number of days")
+            period[name] = int(given[name])
+    if "empleador" in given:
+        period["empleador"] = {"clave": given["empleador"]}
+    chosen = _first(form, "periodo")
+    if chosen and period:
+        if chosen != "+":
+            period["idPeriodo"] = chosen
+        period["evidenciaSha256"] = hashlib.sha256(statement.encode()).hexdigest()
+        found["periodo"] = period
+    return found
 
 
 def _told(failed: list[tuple[str, tuple[str, str]]]) -> tuple[str, str]:

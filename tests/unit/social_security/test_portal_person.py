@@ -417,3 +417,39 @@ async def test_stored_names_and_texts_are_shown_and_never_run(world: World) -> N
         await browser.send("/derechos/nueva", [("derecho", evil), ("descripcion", f"</textarea>{evil}")])
         assert browser.status == 400
         assert "<script" not in browser.page.source
+
+
+async def test_a_rectification_carries_the_period_that_she_picked(world: World) -> None:
+    address, accounts = await world.portal("15-ISSEMYM")
+    async with Browser(address) as browser:
+        await logged_in(world, browser, accounts, "ana")
+        await browser.get("/derechos/nueva")
+        assert "15-ISSEMYM:P-000001" in browser.page.source
+        picked = [("periodo", "15-ISSEMYM:P-000001"), ("c-hasta", "2010-08-31"), ("c-diasDescontados", "12")]
+        await file_request(browser, "RECTIFICACION", ("descripcion", "Mi baja fue en 2010"), *picked)
+        filed = json.loads(next(m for m in world.messages if m.path == "/arco/solicitudes").body)
+        assert {n: filed["periodo"][n] for n in ("idPeriodo", "hasta", "diasDescontados")} == {
+            "idPeriodo": "15-ISSEMYM:P-000001",
+            "hasta": "2010-08-31",
+            "diasDescontados": 12,
+        }
+        for field, value in (
+            ("c-hasta", "31/08/2010"),
+            ("c-diasDescontados", "-1"),
+            ("c-desde", "2010-02-30"),
+        ):
+            wrong = [("derecho", "RECTIFICACION"), ("instituto", ISSEMYM), ("descripcion", "x"), picked[0]]
+            await browser.get("/derechos/nueva")
+            await browser.send("/derechos/nueva", [*wrong, (field, value)])
+            assert browser.status == 400
+            assert "Revise lo que se corrige" in browser.page.text
+
+
+async def test_an_opposition_is_withdrawn_from_the_same_form(world: World) -> None:
+    address, accounts = await world.portal("15-ISSEMYM")
+    async with Browser(address) as browser:
+        await logged_in(world, browser, accounts, "ana")
+        more = [("datos", "sueldos"), ("retirar", "1"), ("descripcion", "ya pueden")]
+        await file_request(browser, "OPOSICION", *more)
+        assert "cumplida" in browser.page.text
+        assert "no constaba oposición" in browser.page.text
