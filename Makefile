@@ -3,16 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLKITS := .toolkits
+# How many tests run at a time; those of one file share what they start.
+JOBS ?= 2
+TOGETHER := -n $(JOBS) --dist loadfile
+DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check scenarios simulation test check bench fuzz clean
+.PHONY: help toolkits demo demo-check scenarios simulation test check bench fuzz clean
 
 help:
-	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it)"
+	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
 	@echo "make demo-check  the same, unattended; exits by result"
 	@echo "make scenarios   the acceptance scenarios through real gateways, a row each"
 	@echo "make simulation  the whole country, scaled: 8,000 parties, a registry of persons, a day of messages"
-	@echo "make test        every test"
+	@echo "make test        every test (JOBS=2 at a time)"
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
@@ -25,11 +30,22 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+# Foreign SOAP toolkits that tests call and are called by, each in an environment of its own.
+$(TOOLKITS)/.installed: $(wildcard tests/interop/toolkits/*.txt)
+	for list in $^; do \
+	    name=$$(basename "$$list" .txt); \
+	    $(PYTHON) -m venv "$(TOOLKITS)/$$name" && \
+	    "$(TOOLKITS)/$$name/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$$list" || exit 1; \
+	done
+	@touch $@
+
+toolkits: $(TOOLKITS)/.installed
+
 demo: $(STAMP)
-	$(BIN)/python -m benchmarks.demo $(if $(SAY),--lang $(SAY))
+	$(BIN)/python -m benchmarks.demo $(DEMO_OPTIONS)
 
 demo-check: $(STAMP)
-	$(BIN)/python -m benchmarks.demo --check $(if $(SAY),--lang $(SAY))
+	$(BIN)/python -m benchmarks.demo --check $(DEMO_OPTIONS)
 
 scenarios: $(STAMP)
 	$(BIN)/python -m benchmarks.scenarios
@@ -38,14 +54,16 @@ scenarios: $(STAMP)
 simulation: $(STAMP)
 	$(BIN)/python -m benchmarks.simulation
 
+# Without a network the toolkits stay away, and their tests are skipped; in CI they fail.
 test: $(STAMP)
-	$(BIN)/python -m pytest -q tests
+	-@$(MAKE) --no-print-directory toolkits
+	$(BIN)/python -m pytest -q $(TOGETHER) tests
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not processes" tests
+	$(BIN)/python -m pytest -q $(TOGETHER) -m "not processes" tests
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load
@@ -54,4 +72,4 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
+	rm -rf $(VENV) $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
+import shlex
 import signal
 import sys
 import time
@@ -18,6 +20,9 @@ from typing import TYPE_CHECKING
 from benchmarks.country import AddressTaken, Call, Country
 from benchmarks.demopages import Portals, look
 from benchmarks.demorights import access_log, access_request
+from central_server.admin.roles import central_roles
+from gateway.admin.roles import gateway_roles
+from serving.login.users import Logins
 
 if TYPE_CHECKING:
     from benchmarks.country import Reply
@@ -73,7 +78,11 @@ def main() -> None:
     show = Show(options.lang)
     country = Country(options.dir.absolute(), CODES, options.base)
     pids = options.dir / "running.json"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    country.federation.dies_with_us = True
+    for number in (signal.SIGTERM, signal.SIGHUP):  # HUP: its terminal was closed
+        signal.signal(number, lambda which, _: sys.exit(128 + which))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         country.check_addresses()
     except AddressTaken as err:
@@ -88,7 +97,8 @@ def main() -> None:
         show.say("\nSe detiene…", "\nStopping…")
     finally:
         # A second Ctrl-C must not leave half of it running.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         country.stop()
         pids.unlink(missing_ok=True)
     if show.failed:
@@ -257,9 +267,10 @@ def prove(show: Show, country: Country, reply: Reply) -> Path:
             f"{found.side:8} {found.file.name}  firmó {signer}, sellado {verdict.timestamp}",
             f"{found.side:8} {found.file.name}  signed by {signer}, stamped {verdict.timestamp}",
         )
+    configuration = shlex.quote(str(into / "verificationconf"))
     show.say(
-        f"     Usted mismo: .venv/bin/gateway container verify --configuration {into / 'verificationconf'} FILE",
-        f"     Yourself:    .venv/bin/gateway container verify --configuration {into / 'verificationconf'} FILE",
+        f"     Usted mismo: .venv/bin/gateway container verify --configuration {configuration} FILE",
+        f"     Yourself:    .venv/bin/gateway container verify --configuration {configuration} FILE",
     )
     return evidence[0].file
 
@@ -273,12 +284,38 @@ def _stay(show: Show, country: Country, portals: Portals) -> None:
             f"   {code:14} gateway http://{country.address(code)}:8080   health http://{country.address(code)}:5588"
         )
     portals.say(show)
+    _say_consoles(show, country)
     show.say("\nPruebe:", "\nTry:")
     for line in curl_lines(country):
         print(f"\n  {line}")
     show.say("\nCtrl-C detiene todo.", "\nCtrl-C stops everything.")
     while True:
         time.sleep(3600)
+
+
+def _say_consoles(show: Show, country: Country) -> None:
+    """Addresses of the consoles, and an operator who may log in to all of them."""
+    federation = country.federation
+    password = secrets.token_urlsafe(9)
+    places = {
+        f"https://{federation.central_address}:4000/consola/": (
+            federation.folder / "central",
+            central_roles(),
+        ),
+        **{
+            f"https://{spec.address}:4000/consola/": (federation.data(spec), gateway_roles())
+            for spec in federation.gateways
+        },
+    }
+    show.say(
+        f"\nConsolas (usuario demo, contraseña {password}; el navegador avisará del certificado):",
+        f"\nConsoles (user demo, password {password}; the browser will warn of the certificate):",
+    )
+    for url, (data, roles) in places.items():
+        logins = Logins(data / "admin.sqlite")
+        logins.save_user("demo", password, roles.of_people())
+        logins.close()
+        print(f"   {url}")
 
 
 def curl_lines(country: Country) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import hashlib
 import io
@@ -60,6 +61,11 @@ def free_base() -> str:
         atexit.register(claim.close)
         return base
     raise RuntimeError("no free loopback network was found in 200 tries")
+
+
+def _die_with_parent() -> None:
+    """In a new process: be ended by SIGTERM when the parent ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 @functools.cache
@@ -115,6 +121,8 @@ class Federation:
     ocsp_freshness_s: int = 3600
     groups: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    # Linux: processes end when the one that started them is gone, whatever became of it.
+    dies_with_us: bool = False
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     pki: DevPki | None = None
 
@@ -271,6 +279,7 @@ class Federation:
         self, name: str, *arguments: str, environment: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a module as a process; its output goes to a file in the folder."""
+        tied = _die_with_parent if self.dies_with_us and sys.platform == "linux" else None
         with (self.folder / f"{name}.log").open("ab") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
@@ -279,6 +288,7 @@ class Federation:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.environment, **(environment or {})},
                 start_new_session=True,
+                preexec_fn=tied,  # noqa: PLW1509  set by programs of one thread alone
             )
         self.processes[name] = process
         return process

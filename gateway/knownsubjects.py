@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import time
 from typing import TYPE_CHECKING
 
+from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.wantedfile import subject_text
-from schemas.identifiers import ClientId, GlobalGroupId
+from gateway.server.running import NotRunning, told_running
+from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
+
+# A running gateway asks for the configuration every three seconds where the central server lets it.
+ARRIVAL_S = 8.0
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
     from gateway.clients.model import Subject
@@ -38,6 +45,28 @@ def check_subject(
     close = nearest(text, known)
     hint = f"; do you mean {close}?" if close else ""
     raise LookupError(f"nobody knows {text} here{hint} (--force grants it all the same)")
+
+
+def wait_for_subject(data: Path, subject: Subject, provider: ClientId) -> None:
+    """The same for a data folder. While a gateway runs on it, who has just been registered may still be on the way to it.
+
+    Raises `LookupError`.
+    """
+    store = open_store(data)
+    groups = store.view.groups.all()
+    store.close()
+    try:
+        told_running(data)
+        until = time.monotonic() + ARRIVAL_S
+    except NotRunning:
+        until = 0.0
+    while True:
+        try:
+            return check_subject(subject, provider, groups, stored_configuration(data))
+        except LookupError:
+            if isinstance(subject, LocalGroupId) or time.monotonic() >= until:
+                raise
+        time.sleep(0.5)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

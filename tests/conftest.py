@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.postgres import Cluster
+from tests.programs import APT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,3 +22,11 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.remove()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what to install for the tests that were skipped for want of it."""
+    told = " ".join(str(r.longrepr) for r in terminalreporter.stats.get("skipped", ()))
+    packages = sorted(set(re.findall(rf"{APT} ([a-z0-9.+-]+)", told)))
+    if packages:
+        terminalreporter.write_line(f"tests were skipped; for all of them: {APT} {' '.join(packages)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from serving.storage.selfsigned import self_signed
+from tests.programs import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,8 @@ class Pebble:
 
 @contextlib.contextmanager
 def running(folder: Path, address: str, *, bound: bool = False) -> Iterator[Pebble]:
-    """A pebble at ``address``; ``bound`` wants external account binding. Raises LookupError when it is not installed."""
-    program = shutil.which("pebble")
-    if program is None:
-        raise LookupError("pebble is not installed; .ci/run installs it")
+    """A pebble at ``address``; ``bound`` wants external account binding."""
+    program = need("pebble", package="pebble")
     folder.mkdir(parents=True, exist_ok=True)
     key, (certificate,) = self_signed(address)
     (folder / "tls.pem").write_bytes(certificate.public_bytes(Encoding.PEM))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+APT = "apt-get install -y"
 
 
 def need(program: str, *, package: str, beside: str = "") -> str:
@@ -20,7 +23,12 @@ def need(program: str, *, package: str, beside: str = "") -> str:
         found = str(matches[-1]) if matches else None
     if found is not None:
         return found
-    reason = f"{program} is not installed; Debian has it in the package {package}"
+    lack(program, package)
+
+
+def lack(program: str, package: str) -> NoReturn:
+    """Fail in CI, skip elsewhere: a program that Debian has in ``package`` is missing."""
+    reason = f"{program} is not installed; {APT} {package}"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.keys import DATA, open_store, stored_configuration
+from gateway.cli.keys import DATA, open_store
 from gateway.cli.localaudit import audited
 from gateway.clients.model import Endpoint, ServiceType, Validation
 from schemas.identifiers import ClientId
@@ -235,14 +235,14 @@ def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None
 @audited("ADD_ACCESS_RIGHTS")
 def allow(data: Path, client: str, code: str, subject: str, method: str, path: str, force: bool) -> None:
     """Let SUBJECT call a service: a client, group:instance/code or local:code; whole, or one endpoint of it."""
-    from gateway.knownsubjects import check_subject
+    from gateway.knownsubjects import wait_for_subject
 
+    if not force:
+        wait_for_subject(data, _subject(subject), _client(client))
     with open_store(data).change() as tables:
         found = tables.endpoints.find(_client(client), Endpoint(code, method.upper(), path))
         if found is None:
             raise ValueError(_no_endpoint(tables, client, code, method, path))
-        if not force:
-            check_subject(_subject(subject), _client(client), tables.groups.all(), stored_configuration(data))
         tables.rights.grant(found, _subject(subject), datetime.now(UTC))
     what = code if (method, path) == ("*", "**") else f"{code} {method} {path}"
     click.echo(tr(f"{subject} puede llamar a {what}", f"{subject} may call {what}"))

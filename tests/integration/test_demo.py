@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 PATIENCE_S = 240.0
 
 
-def test_ctrl_c_ends_every_process_without_a_stack_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "terminal closed"])
+def test_its_end_ends_every_process_without_a_stack_trace(tmp_path: Path, number: signal.Signals) -> None:
     folder, out, base = tmp_path / "demo", tmp_path / "out", free_base()
     command = [sys.executable, "-m", "benchmarks.demo", "--dir", str(folder), "--base", base, "--lang", "es"]
     with out.open("wb") as file:
@@ -31,16 +33,18 @@ def test_ctrl_c_ends_every_process_without_a_stack_trace(tmp_path: Path) -> None
             time.sleep(0.2)
         running = json.loads((folder / "running.json").read_text("utf-8"))
         assert len(running) > 10
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         code = demo.wait(timeout=120)
     finally:
         if demo.poll() is None:
             demo.terminate()
             demo.wait(timeout=120)
     text = out.read_text("utf-8")
-    assert code in (0, 130)
+    assert code in (0, 128 + number)
     assert "Traceback" not in text
-    assert "Se detiene…" in text
+    assert number is not signal.SIGINT or "Se detiene…" in text
+    assert f"https://{base}.1:4000/consola/" in text
+    assert "usuario demo, contraseña" in text
     assert [name for name, pid in running.items() if is_alive(pid)] == []
     assert not (folder / "running.json").exists()
     assert "FALLA" not in text
@@ -56,3 +60,23 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_processes_end_with_the_one_that_started_them_even_when_it_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from benchmarks.federation import Federation\n"
+        "made = Federation(Path(sys.argv[1]), [], dies_with_us=True)\n"
+        "print(made.start('idle', 'http.server', '--bind', '127.0.0.1', '0').pid, flush=True); time.sleep(600)\n"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdout is not None
+    with starter.stdout as said:
+        child = os.pidfd_open(int(said.readline()))
+    starter.kill()
+    starter.wait(30)
+    ended, _, _ = select.select([child], [], [], 60)
+    os.close(child)
+    assert ended

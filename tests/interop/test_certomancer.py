@@ -165,7 +165,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return environment(tmp_path_factory.mktemp("venv"), "certomancer.txt").parent / "certomancer"
+    return environment("certomancer").parent / "certomancer"
 
 
 @pytest.fixture(scope="module", params=["rsa", "ec"])
