@@ -41,7 +41,7 @@ async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Out
 
 
 def _is_first(notice: OutboxItem) -> bool:
-    return notice.member == notice.body["responsable"]
+    return bool(notice.member == notice.body["responsable"])
 
 
 def _to_the_others(services: InstituteServices, notice: OutboxItem) -> tuple[OutboxItem, ...]:

@@ -20,7 +20,8 @@ from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal
 from social_security.domain.pseudonyms import pair_pid, parse_pid
 from social_security.institute.accesslog import parse_moment, render_usage
 from social_security.registry import publication
-from social_security.registry.store import ENDED, CaseEntry, PersonAccess
+from social_security.registry.accesses import AccessStore, PersonAccess
+from social_security.registry.store import ENDED, CaseEntry
 from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
 from social_security.wire.gatewayrefusals import GatewayRefusals
@@ -65,6 +66,7 @@ class RegistryServices:
         self._keys = keys
         self._clock = clock
         self._gateway = gateway
+        self.accesses = AccessStore(store.database)
         self._subjects: dict[str, Rid] = {}
         self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
@@ -92,7 +94,7 @@ class RegistryServices:
         if rid is None:
             return
         context = asked.context
-        self.store.add_access(
+        self.accesses.add(
             PersonAccess(
                 rid,
                 asked.now,
@@ -231,7 +233,7 @@ class RegistryServices:
     def find_usage(self, asked: DomainRequest) -> DomainAnswer:
         """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers."""
         body = asked.body
-        total, rows = self.store.accesses(
+        total, rows = self.accesses.page(
             self._known(asked).rid,
             parse_moment(body.get("periodStart")),
             parse_moment(body.get("periodEnd")),

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
+from social_security.registry.accesses import ACCESS_STEP
 from social_security.registry.events import EVENTS_STEP, Report, links_of, reconcile, reports_of
 from social_security.registry.merging import (
     Merge,
@@ -129,24 +130,8 @@ STEPS = (
     """,
     EVENTS_STEP,
     OUTBOX_ENDS_STEP,
-    """
-    ALTER TABLE case_entry ADD COLUMN held_until TEXT;
-    CREATE TABLE person_access (
-        id INTEGER PRIMARY KEY,
-        rid BLOB NOT NULL,
-        at TEXT NOT NULL,
-        action TEXT NOT NULL,
-        receiver TEXT NOT NULL,
-        receiver_system TEXT NOT NULL,
-        purpose TEXT NOT NULL,
-        basis TEXT NOT NULL,
-        categories TEXT NOT NULL,
-        case_id TEXT NOT NULL,
-        message_id TEXT NOT NULL,
-        outcome TEXT NOT NULL
-    );
-    CREATE INDEX person_access_rid ON person_access (rid, at);
-    """,
+    "ALTER TABLE case_entry ADD COLUMN held_until TEXT",
+    ACCESS_STEP,
 )
 
 
@@ -177,23 +162,6 @@ class CaseEntry:
     rid: Rid
     benefit: str | None
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class PersonAccess:
-    """One use of a person's record at the registry: what was done, by whom, why, and how it ended; never a value."""
-
-    rid: Rid
-    at: datetime
-    action: str
-    receiver: str
-    receiver_system: str
-    purpose: str
-    basis: str
-    categories: tuple[str, ...]
-    case: str
-    message_id: str
-    outcome: str
 
 
 class CurpTaken(Exception):  # noqa: N818  said to the officer
@@ -543,58 +511,6 @@ class RegistryStore:
                 ),
             )
         return None
-
-    def add_access(self, access: PersonAccess) -> None:
-        """Append a row of a person's access log at the registry."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO person_access (rid, at, action, receiver, receiver_system, purpose, basis, categories, "
-                "case_id, message_id, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    access.rid,
-                    access.at.astimezone(UTC).isoformat(),
-                    access.action,
-                    access.receiver,
-                    access.receiver_system,
-                    access.purpose,
-                    access.basis,
-                    ",".join(access.categories),
-                    access.case,
-                    access.message_id,
-                    access.outcome,
-                ),
-            )
-
-    def accesses(
-        self, rid: Rid, start: datetime | None, end: datetime | None, offset: int, limit: int
-    ) -> tuple[int, list[PersonAccess]]:
-        """One page of a person's access rows, newest first, and how many there are."""
-        first = "" if start is None else start.astimezone(UTC).isoformat()
-        last = "9999" if end is None else end.astimezone(UTC).isoformat()
-        ((total,),) = self._database.query(
-            "SELECT count(*) FROM person_access WHERE rid = ? AND at >= ? AND at <= ?", (rid, first, last)
-        )
-        rows = self._database.query(
-            "SELECT at, action, receiver, receiver_system, purpose, basis, categories, case_id, message_id, outcome "
-            "FROM person_access WHERE rid = ? AND at >= ? AND at <= ? ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
-            (rid, first, last, limit, offset),
-        )
-        return int(total), [
-            PersonAccess(
-                rid,
-                datetime.fromisoformat(str(at)),
-                str(action),
-                str(receiver),
-                str(system),
-                str(purpose),
-                str(basis),
-                tuple(c for c in str(categories).split(",") if c),
-                str(case),
-                str(message_id),
-                str(outcome),
-            )
-            for at, action, receiver, system, purpose, basis, categories, case, message_id, outcome in rows
-        ]
 
     def count_lookup(self, account: str, member: str, case: str, day: date) -> int:
         """Count a look-up of an account, and for which case it was; how many it is today."""
