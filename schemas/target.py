@@ -37,7 +37,6 @@ _PARAMETERS = re.compile(r";[^/]*")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 # A name (also with underscores, as inner networks have them), an IPv4 or bracketed IPv6 address, and a port.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#@]+)(?P<rest>[/?].*)?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +97,6 @@ def check_characters(target: str) -> None:
         raise _refused(
             f"the request target holds {shown!r}, which is no '%' with two hexadecimal digits after it"
         )
-
-
-def origin_form(target: str) -> str:
-    """Path and query of a target in absolute form (``http://gateway/r1/...``); any other target as it came.
-
-    Spec: RFC 9112 3.2.2. A target with a user name in it, or of another scheme, is left, and refused as no path.
-    """
-    found = _ABSOLUTE.fullmatch(target)
-    if found is None:
-        return target
-    rest = found["rest"] or "/"
-    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def _readings(path: str) -> tuple[Reading, ...]:

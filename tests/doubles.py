@@ -176,24 +176,21 @@ class MemoryPeers:
         self.trouble = Trouble()
 
     @contextlib.asynccontextmanager
-    async def send(
-        self,
-        servers: Sequence[SecurityServer],
-        provider: ClientId,
-        headers: Sequence[tuple[str, str]],
-        body: Callable[[], AsyncIterator[bytes]],
-    ) -> AsyncIterator[PeerAnswer]:
+    async def connect(
+        self, servers: Sequence[SecurityServer], provider: ClientId
+    ) -> AsyncIterator[MemoryPeers]:
         self.trouble.strike_before()
-        raw = bytearray()
-        async for chunk in body():
-            raw += chunk
-        sent = Sent({name.lower(): value for name, value in headers}, bytes(raw))
+        yield self
+
+    async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
+        raw = b"".join([chunk async for chunk in chunks])
+        sent = Sent({name.lower(): value for name, value in headers}, raw)
         self.sent.append(sent)
         self._trace.append("sent")
         answer = await self._deliver(sent)
         self.answers.append(answer)
         self.trouble.strike_after()
-        yield PeerAnswer(
+        return PeerAnswer(
             answer.headers["content-type"], answer.headers.get("x-hash-algorithm"), one_by_one(answer.raw)
         )
 

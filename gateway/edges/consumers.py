@@ -12,9 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from aiohttp import web
-
-from gateway.edges.http import Bounds, DataPlaneServer, ListenerAnswer, RawRequest, send_answer
+from gateway.edges.http import STALL_S, Answer, Bounds, DataPlaneServer, RawRequest
 from gateway.edges.report import report_exchange
 from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
@@ -25,9 +23,10 @@ from gateway.exchange.restprotocol import RestConsumer
 from gateway.exchange.routing import check_fresh
 from gateway.exchange.soapprotocol import SoapConsumer
 from gateway.exchange.wire import discard_all
+from gateway.http.heads import NotHttpError
 from gateway.metaservices.listing import list_clients
 from schemas import rest
-from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Spelling, origin
+from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFailed, PeerFault, Spelling, origin
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
 from schemas.metadata import render_clients_json, render_clients_xml
@@ -71,8 +70,14 @@ class ConsumerListener:
         """The server to listen with."""
         return DataPlaneServer(self.handle, self._render_error, bounds=bounds or Bounds())
 
-    async def handle(self, request: RawRequest) -> web.StreamResponse:
+    async def handle(self, request: RawRequest) -> None:
         """One request of a consumer system."""
+        answer = await self._answer(request)
+        if answer is not None:
+            await request.send(answer, stall_s=STALL_S)
+
+    async def _answer(self, request: RawRequest) -> Answer | None:
+        """What to answer; None when it was sent."""
         path = request.target.partition("?")[0]
         if request.method == "GET" and path in ("/listClients", "/r1/listClients"):
             return self._give_clients(request, as_json=path.startswith("/r1/"))
@@ -98,8 +103,8 @@ class ConsumerListener:
         self,
         request: RawRequest,
         protocol: ConsumerProtocol[Q, A],
-        render_fault: Callable[[RawRequest, Fault], web.Response],
-    ) -> web.StreamResponse:
+        render_fault: Callable[[RawRequest, Fault], Answer],
+    ) -> Answer | None:
         record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         asked = ConsumerRequest(
@@ -111,7 +116,9 @@ class ConsumerListener:
         )
         try:
             answer = await exchange(self._context, asked, protocol, record)
-            return await _send(request, answer, self._idle_s)
+            request.trust()
+            await _send(request, answer, self._idle_s)
+            return None
         except Fault as err:
             fault = err
         except (ConnectionError, TimeoutError) as err:
@@ -127,19 +134,20 @@ class ConsumerListener:
             self._context.observe(record)
         return render_fault(request, fault)
 
-    async def _give_containers(self, request: RawRequest) -> web.StreamResponse:
+    async def _give_containers(self, request: RawRequest) -> Answer | None:
         query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._context.configuration(), self._context.now())
             self._check_may_read(request, query)
             download = await self._asic(query)
-        answer = ListenerAnswer(
-            headers={
-                "Content-Type": download.content_type,
-                "Content-Disposition": f'attachment; filename="{download.file_name}"',
-            }
+        answer = Answer(
+            headers=(
+                ("Content-Type", download.content_type),
+                ("Content-Disposition", f'attachment; filename="{download.file_name}"'),
+            )
         )
-        return await send_answer(request, answer, download.chunks, stall_s=self._idle_s)
+        await request.send(answer, download.chunks, stall_s=self._idle_s)
+        return None
 
     def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> None:
         """Whoever may send for a client may read that client's evidence."""
@@ -160,7 +168,7 @@ class ConsumerListener:
             )
         check_consumer_system(client, _connection(request), self._context.own_certificates())
 
-    def _give_clients(self, request: RawRequest, *, as_json: bool) -> web.Response:
+    def _give_clients(self, request: RawRequest, *, as_json: bool) -> Answer:
         """Who is there: XML, or JSON where it is accepted; the path GovStack names gives JSON."""
         query = dict(parse_qsl(request.target.partition("?")[2]))
         try:
@@ -174,9 +182,9 @@ class ConsumerListener:
             body, content_type = render_clients_json(clients), "application/json; charset=utf-8"
         else:
             body, content_type = render_clients_xml(clients), "text/xml; charset=UTF-8"
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        return Answer(body=body, headers=(("Content-Type", content_type),))
 
-    async def _give_wsdl(self, request: RawRequest) -> web.Response:
+    async def _give_wsdl(self, request: RawRequest) -> Answer:
         record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         query = dict(parse_qsl(request.target.partition("?")[2]))
@@ -188,37 +196,37 @@ class ConsumerListener:
             raise
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
-        return web.Response(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
+        return Answer(body=body, headers=(("Content-Type", "text/xml; charset=utf-8"),))
 
-    def _give_verificationconf(self) -> web.Response:
+    def _give_verificationconf(self) -> Answer:
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._context.configuration(), self._context.now())
-        return web.Response(
+        return Answer(
             body=self._verificationconf(),
-            headers={
-                "Content-Type": "application/zip",
-                "Content-Disposition": 'attachment; filename="verificationconf.zip"',
-            },
+            headers=(
+                ("Content-Type", "application/zip"),
+                ("Content-Disposition", 'attachment; filename="verificationconf.zip"'),
+            ),
         )
 
-    def _soap_fault(self, request: RawRequest, fault: Fault) -> web.Response:
+    def _soap_fault(self, request: RawRequest, fault: Fault) -> Answer:
         """A SOAP fault under status 200, as X-Road answers; another party's comes with the envelope it had."""
         del request
         raw = fault.raw if isinstance(fault, PeerFault) else None
         body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
-        return web.Response(status=200, body=body, headers={"Content-Type": "text/xml;charset=utf-8"})
+        return Answer(status=200, body=body, headers=(("Content-Type", "text/xml;charset=utf-8"),))
 
-    def _rest_fault(self, request: RawRequest, fault: Fault) -> web.Response:
-        answer = rest.render_error(fault, request.headers.get("Accept"), self._spelling)
+    def _rest_fault(self, request: RawRequest, fault: Fault) -> Answer:
+        answer = rest.render_error(fault, next(iter(request.values("accept")), None), self._spelling)
         status = _DOWNLOAD_STATUS.get(fault.kind, answer.status) if _is_download(request) else answer.status
-        return web.Response(status=status, headers=answer.headers, body=answer.body)
+        return Answer(status=status, headers=answer.headers, body=answer.body)
 
-    def _render_error(self, status: int, text: str) -> web.Response:
+    def _render_error(self, status: int, text: str) -> Answer:
         kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
         fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
         fault.origin = Origin.CLIENT_PROXY if status >= 500 else Origin.CLIENT
         answer = rest.render_error(fault, None, self._spelling)
-        return web.Response(status=status, headers=answer.headers, body=answer.body)
+        return Answer(status=status, headers=answer.headers, body=answer.body)
 
 
 _DOWNLOAD_STATUS = {
@@ -234,7 +242,7 @@ def _is_download(request: RawRequest) -> bool:
 
 def _accepts_json(request: RawRequest) -> bool:
     """Whether an Accept header names JSON, alone or in a list, whatever its weight (PR-MREST 4.1)."""
-    accepted = ",".join(request.headers.getall("Accept", ()))
+    accepted = ",".join(request.values("accept"))
     return "application/json" in {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
 
 
@@ -251,19 +259,23 @@ def _connection(request: RawRequest) -> ConsumerConnection:
     return ConsumerConnection(over_tls=True, certificate=ssl_object.getpeercert(True))
 
 
-async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> web.StreamResponse:
-    response = ListenerAnswer(status=answer.status, reason=answer.reason, headers=answer.headers)
+async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> None:
     try:
-        if answer.chunks is None:
-            return await _send_empty(request, response)
-        return await send_answer(request, response, answer.chunks, stall_s=stall_s)
+        if not 200 <= answer.status <= 999:
+            raise _at(
+                Origin.CLIENT_PROXY,
+                PeerFailed(
+                    Kind.INVALID_MESSAGE,
+                    f"the provider answered HTTP {answer.status}, which ends no exchange",
+                ),
+            )
+        response = Answer(answer.status, answer.headers, reason=answer.reason or None)
+        try:
+            await request.send(response, answer.chunks, stall_s=stall_s)
+        except NotHttpError as err:
+            raise _at(
+                Origin.CLIENT_PROXY,
+                PeerFailed(Kind.INVALID_MESSAGE, f"the provider's answer cannot be passed on: {err.reason}"),
+            ) from err
     finally:
         discard_all(answer.bodies)
-
-
-async def _send_empty(request: RawRequest, response: ListenerAnswer) -> web.StreamResponse:
-    if request.method != "HEAD" and response.status not in (204, 304):
-        response.content_length = 0
-    await response.prepare(request)
-    await response.write_eof()
-    return response

@@ -1,233 +1,191 @@
-"""The low-level HTTP server both data-plane listeners share.
+"""The listeners that both data planes share: `gateway.http.server` connections on sockets, with one clock for all of them.
 
-aiohttp's application layer normalises request targets and titles header names; messages are signed over the raw
-ones. So the listeners use aiohttp's protocol server directly: a request keeps its raw target, and an answer that the
-protocol itself must give (a header too large, say) is rendered by the listener like every other fault.
-
-What a stranger can hold on to is bounded: how many connections there are (the oldest without a request under way makes room
-for a new one), how long a request's head, a handshake or a silence within a body may take, how long an answer may wait to be
-taken, and how large and how many headers are.
+What a stranger can hold on to is bounded by `Bounds`: see `gateway.http.bounds` for who makes room for whom. TLS begins after a
+connection was counted, so handshakes take part in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+import contextlib
+import errno
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
-
-from schemas.faults import BadMessage, Kind
-from schemas.target import origin_form
+from gateway.http.bounds import Bounds, Room
+from gateway.http.server import Answer, RawRequest, ServerConnection
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http import RawRequestMessage
-    from aiohttp.streams import StreamReader
+__all__ = ["STALL_S", "Answer", "Bounds", "DataPlaneServer", "Listening", "RawRequest", "listen"]
 
-HEADER_LINE_BYTES = 8190
-HEADER_COUNT = 200
-HANDSHAKE_S = 15.0
+log = logging.getLogger("gateway.server.listeners")
+
 STALL_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Of one listener: connections at a time, and seconds that one may wait for a request or take to send its head."""
-
-    connections: int = 4096
-    keepalive_s: float = 90.0
-
-
-class RawRequest(web.BaseRequest):
-    """A request that remembers its target as it stood on the wire."""
-
-    def __init__(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> None:
-        super().__init__(message, payload, protocol, writer, task, asyncio.get_running_loop())
-        self.target = origin_form(message.path)
-
-    def header_pairs(self) -> list[tuple[str, str]]:
-        """Header names and values in order, as they came; bytes outside UTF-8 are kept as surrogates."""
-        return [
-            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-            for name, value in self.raw_headers
-        ]
-
-    def body_chunks(self, idle_s: float) -> AsyncIterator[bytes] | None:
-        """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
-        return self.arriving(idle_s) if self.can_read_body else None
-
-    async def arriving(self, idle_s: float) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
-        while True:
-            try:
-                async with asyncio.timeout(idle_s):
-                    chunk = await self.content.readany()
-            except TimeoutError:
-                raise BadMessage(
-                    Kind.IO_ERROR, f"no byte of the request body came for {idle_s:g} s; the rest is missing"
-                ) from None
-            except RequestPayloadError as err:
-                raise BadMessage(
-                    Kind.IO_ERROR, f"the request body broke off or is badly framed: {err}"
-                ) from None
-            if not chunk:
-                return
-            yield chunk
-
-
-class ListenerAnswer(web.StreamResponse):
-    """An answer whose head leaves with the first bytes of its body: one system call, and over TLS one record, less."""
-
-    _send_headers_immediately = False
-
-
-async def send_answer(
-    request: RawRequest,
-    answer: ListenerAnswer,
-    chunks: AsyncIterator[bytes],
-    *,
-    stall_s: float = STALL_S,
-) -> web.StreamResponse:
-    """Send an answer chunk by chunk; one that fits in a single chunk leaves with its length and in one write.
-
-    Whoever takes no chunk for ``stall_s`` is cut off.
-    """
-    first = await anext(chunks, b"")
-    second = await anext(chunks, None)
-    if second is None:
-        answer.content_length = len(first)
-    await answer.prepare(request)
-    if first:
-        await answer.write(first)
-    if second is not None:
-        await _write(request, answer, second, stall_s)
-        async for chunk in chunks:
-            await _write(request, answer, chunk, stall_s)
-    await answer.write_eof()
-    return answer
-
-
-async def _write(request: RawRequest, answer: web.StreamResponse, chunk: bytes, stall_s: float) -> None:
-    try:
-        async with asyncio.timeout(stall_s):
-            await answer.write(chunk)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionError(f"the answer was not taken for {stall_s:g} s") from None
+PAUSE_S = 0.1
+_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+TICK_S = 0.25
+SHUTDOWN_S = 10.0
+BACKLOG = 1024
 
 
 class ErrorRenderer(Protocol):
     """Renders what the HTTP protocol itself refuses."""
 
-    def __call__(self, status: int, text: str) -> web.Response:
+    def __call__(self, status: int, text: str) -> Answer:
         """The answer to a request that could not even be read."""
         ...
 
 
-class _Handler(RequestHandler):
-    """aiohttp's protocol handler, with the listener's own error answers."""
-
-    render: ErrorRenderer
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer had already begun when the request failed") from exc
-        answer = self.render(status, message or "the request could not be handled")
-        answer.force_close()
-        return answer
-
-
-def is_idle(handler: RequestHandler) -> bool:
-    """Whether an open connection waits for a request, or for the rest of its head."""
-    return handler.connected and not handler._request_in_progress and not handler._messages
-
-
-class DataPlaneServer(web.Server):
-    """A protocol server whose requests are `RawRequest` and whose errors the listener renders."""
+class DataPlaneServer:
+    """What the connections of one listener, or of several, have in common."""
 
     def __init__(
         self,
-        handler: Callable[[RawRequest], Awaitable[web.StreamResponse]],
+        handler: Callable[[RawRequest], Awaitable[None]],
         render_error: ErrorRenderer,
         *,
         bounds: Bounds,
     ) -> None:
-        super().__init__(
-            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", handler),
-            request_factory=RawRequest,
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=bounds.keepalive_s,
-            max_line_size=HEADER_LINE_BYTES,
-            max_field_size=HEADER_LINE_BYTES,
-            max_headers=HEADER_COUNT,
-            auto_decompress=False,
-        )
-        self._most_connections = bounds.connections
-        self._handler_class = type(
-            "_ListenerHandler", (_Handler,), {"__slots__": (), "render": staticmethod(render_error)}
-        )
+        self._handler = handler
+        self._render_error = render_error
+        self.room = Room(bounds)
+        self._clock: asyncio.TimerHandle | None = None
+        self._is_stopping = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def handle(self, request: RawRequest) -> Awaitable[None]:
+        """Answer a request."""
+        return self._handler(request)
+
+    def render_error(self, status: int, text: str) -> Answer:
+        """The answer to what could not be read, or not handled."""
+        return self._render_error(status, text)
 
     def take_bounds(self, bounds: Bounds) -> None:
         """Bound the connections that come from now on otherwise."""
-        self._most_connections = bounds.connections
-        self._kwargs["keepalive_timeout"] = bounds.keepalive_s
+        self.room.take_bounds(bounds)
 
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection; above the limit the oldest without a request under way is closed for it."""
-        super().connection_made(handler, transport)
-        if len(self._connections) > self._most_connections:
-            idle = (h for h in self._connections if h is not handler and is_idle(h))
-            next(idle, handler).force_close()
+    def left(self, connection: ServerConnection) -> None:
+        """A connection is gone."""
+        self.room.leave(connection)
+        if not len(self.room):
+            self._empty.set()
 
-    def __call__(self) -> RequestHandler:
-        """A handler for one new connection."""
-        handler: RequestHandler = self._handler_class(self, loop=self._loop, **self._kwargs)
-        return handler
+    def let_in(self, sock: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+        """Count a new connection and serve it, after a handshake where there is one; or close it for want of room."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        connection = ServerConnection(self, loop, address, now)
+        if self._is_stopping or not self.room.enter(connection, now):
+            sock.close()
+            return
+        self._empty.clear()
+        if self._clock is None:
+            self._clock = loop.call_later(TICK_S, self._tick)
+        connection.shaking = loop.create_task(self._shake(sock, context, connection))
+
+    async def _shake(
+        self, sock: socket.socket, context: ssl.SSLContext | None, connection: ServerConnection
+    ) -> None:
+        limit = None if context is None else self.room.bounds.handshake_s
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, sock, ssl=context, ssl_handshake_timeout=limit
+            )
+        except (OSError, TimeoutError):  # a stranger: what he did wrong is his business
+            sock.close()
+        finally:
+            connection.shaking = None
+            if connection.transport is None:
+                sock.close()
+                self.left(connection)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in self.room:
+            connection.tick(now)  # type: ignore[attr-defined]
+        self._clock = loop.call_later(TICK_S, self._tick) if len(self.room) else None
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Take nothing more; let answers under way leave, then close everything."""
+        self._is_stopping = True
+        for connection in self.room:
+            connection.stop()  # type: ignore[attr-defined]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        for connection in self.room:
+            connection.abort()
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        await asyncio.sleep(0)
 
 
-class _Site(web.TCPSite):
-    """A site whose TLS handshakes have their own limit."""
+class Listening:
+    """A listener that is open."""
 
-    async def start(self) -> None:
-        await web.BaseSite.start(self)
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the runner is set up before its site starts")
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=None if self._ssl_context is None else HANDSHAKE_S,
-        )
+    def __init__(
+        self, server: DataPlaneServer, sockets: Sequence[socket.socket], context: ssl.SSLContext | None
+    ) -> None:
+        self._server = server
+        self._sockets = sockets
+        self._context = context
+        self.addresses = [s.getsockname() for s in sockets]
+        self._tasks = [asyncio.create_task(self._accept(s), name="listener") for s in sockets]
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except OSError as err:  # no file left, or the other end has gone meanwhile
+                if err.errno in _NO_FILES:
+                    log.error("no more files", extra={"event": "listener", "reason": os.strerror(err.errno)})
+                    await asyncio.sleep(PAUSE_S)
+                continue
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._server.let_in(accepted, str(address[0]), self._context)
+
+    async def cleanup(self) -> None:
+        """Stop listening and let answers in progress finish."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listener in self._sockets:
+            listener.close()
+        await self._server.shutdown(SHUTDOWN_S)
 
 
 async def listen(
     server: DataPlaneServer, host: str, port: int, context: ssl.SSLContext | None = None
-) -> web.ServerRunner:
-    """Start listening; the runner's ``cleanup`` stops it and lets answers in progress finish."""
-    runner = web.ServerRunner(server, shutdown_timeout=10.0)
-    await runner.setup()
-    await _Site(runner, host, port, ssl_context=context, backlog=1024).start()
-    return runner
+) -> Listening:
+    """Start listening; ``cleanup`` of what is returned stops it."""
+    # No more may wait to be taken than could be closed again for want of files.
+    backlog = min(BACKLOG, max(16, server.room.bounds.connections // 4))
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+            sock.bind(address)
+            sock.listen(backlog)
+    except OSError as err:
+        for sock in sockets:
+            sock.close()
+        raise OSError(err.errno, f"cannot listen on {host} port {port}: {err.strerror}") from err
+    return Listening(server, sockets, context)

@@ -11,10 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from certs.tls import peer_certificates
-from gateway.edges.http import Bounds, DataPlaneServer, ListenerAnswer, RawRequest, send_answer
+from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest
 from gateway.edges.report import report_exchange
 from gateway.exchange import provider, wire
 from gateway.exchange.record import ExchangeRecord
@@ -46,12 +44,13 @@ class PeerListener:
         """The server to listen with."""
         return DataPlaneServer(self.handle, self._render_error, bounds=bounds or Bounds())
 
-    async def handle(self, request: RawRequest) -> web.StreamResponse:
+    async def handle(self, request: RawRequest) -> None:
         """One message of a peer."""
         record = ExchangeRecord("Producer", self._context.now())
         fault: Fault | None = None
         try:
-            return await self._serve(request, record)
+            await self._serve(request, record)
+            return
         except Fault as err:
             fault = err
         except (ConnectionError, TimeoutError) as err:
@@ -66,9 +65,9 @@ class PeerListener:
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
             self._context.observe(record)
-        return self._fault_answer(fault)
+        await request.send(self._fault_answer(fault), stall_s=IDLE_S)
 
-    async def _serve(self, request: RawRequest, record: ExchangeRecord) -> web.StreamResponse:
+    async def _serve(self, request: RawRequest, record: ExchangeRecord) -> None:
         if request.method != "POST":
             fault = Fault(
                 Kind.INVALID_HTTP_METHOD, f"security servers send POST; this request is {request.method}"
@@ -78,44 +77,41 @@ class PeerListener:
         connection = request.transport
         ssl_object = None if connection is None else connection.get_extra_info("ssl_object")
         came = provider.PeerRequest(
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers={name.lower(): value for name, value in request.header_pairs()},
             chunks=request.arriving(IDLE_S),
             certificates=() if ssl_object is None else peer_certificates(ssl_object),
         )
         answered = await provider.serve(self._context, came, record)
         try:
-            return await _send(request, answered)
+            request.trust()
+            await _send(request, answered)
         finally:
             answered.discard()
 
-    def _fault_answer(self, fault: Fault) -> web.Response:
+    def _fault_answer(self, fault: Fault) -> Answer:
         if isinstance(fault, PeerFault) and fault.raw is not None:
             return self._passed_on(fault.raw)
         body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
-        return web.Response(
-            status=200, body=body, headers={"content-type": "text/xml;charset=utf-8", "SOAPAction": '""'}
-        )
+        return Answer(body=body, headers=(("content-type", "text/xml;charset=utf-8"), ("SOAPAction", '""')))
 
-    def _passed_on(self, raw: bytes) -> web.Response:
+    def _passed_on(self, raw: bytes) -> Answer:
         """A fault of the provider's system, as X-Road passes it on: the only part of an unsigned message."""
         writer = transport.ProxyMessageWriter(wire.new_boundary(self._context.new_id()))
-        return web.Response(
+        return Answer(
             status=200,
             body=writer.fault(raw) + writer.close(),
-            headers={"content-type": writer.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM},
+            headers=(("content-type", writer.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)),
         )
 
-    def _render_error(self, status: int, text: str) -> web.Response:
+    def _render_error(self, status: int, text: str) -> Answer:
         kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
         fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
         fault.origin = Origin.SERVER_PROXY
         return self._fault_answer(fault)
 
 
-async def _send(request: RawRequest, answered: provider.PeerResponse) -> web.StreamResponse:
-    headers = {"content-type": answered.content_type, "x-hash-algorithm": wire.HASH_ALGORITHM}
+async def _send(request: RawRequest, answered: provider.PeerResponse) -> None:
+    headers = [("content-type", answered.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)]
     if answered.original_content_type:
-        headers[wire.ORIGINAL_CONTENT_TYPE_HEADER] = answered.original_content_type
-    return await send_answer(
-        request, ListenerAnswer(status=200, headers=headers), answered.chunks, stall_s=IDLE_S
-    )
+        headers.append((wire.ORIGINAL_CONTENT_TYPE_HEADER, answered.original_content_type))
+    await request.send(Answer(headers=headers), answered.chunks, stall_s=IDLE_S)

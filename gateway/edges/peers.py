@@ -14,33 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aiohttp
-from aiohttp import hdrs
-from aiohttp.payload import AsyncIterablePayload
-from yarl import URL
-
 from certs.tls import peer_certificates
 from gateway.exchange.ports import PeerAnswer
 from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
+from gateway.http.client import Failure, HttpFailedError, Place, Pool
+from gateway.http.heads import NotHttpError
 from schemas.faults import Fault, Kind, PeerFailed
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
+    from gateway.http.client import ClientConnection
+    from gateway.http.heads import AnswerHead
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId
 
-_AUTO_HEADERS = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
+KEPT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +55,6 @@ class PeerExpected:
     server: SecurityServer
 
 
-_expected: contextvars.ContextVar[PeerExpected | None] = contextvars.ContextVar("peer", default=None)
-
-
-class _PeerConnector(aiohttp.TCPConnector):
-    """A pool that proves the peer each time a connection is about to carry a message."""
-
-    def __init__(self, check: Callable[[Sequence[bytes], PeerExpected], Awaitable[None]]) -> None:
-        super().__init__(limit=0, limit_per_host=0, keepalive_timeout=30.0, ttl_dns_cache=60)
-        self._check = check
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        expected = _expected.get()
-        transport = connection.transport
-        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
-        try:
-            if ssl_object is None or expected is None:
-                raise PeerFailed(
-                    Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove"
-                )
-            await self._check(peer_certificates(ssl_object), expected)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
 class PeerClient:
     """Sends messages to security servers. ``check`` proves a peer; ``tls`` gives the context in force."""
 
@@ -105,7 +70,7 @@ class PeerClient:
         self._tls = tls
         self._port = port
         self._times = times or PeerTimes()
-        self._session: aiohttp.ClientSession | None = None
+        self._pool = Pool(KEPT_S)
         self._fastest: dict[frozenset[str], tuple[str, float]] = {}
 
     def take_times(self, times: PeerTimes) -> None:
@@ -113,108 +78,65 @@ class PeerClient:
         self._times = times
 
     async def start(self) -> None:
-        """Open the pool."""
-        self._session = aiohttp.ClientSession(
-            connector=_PeerConnector(self._check),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_AUTO_HEADERS,
-            trust_env=False,
-        )
+        """Nothing to do: connections are made when they are needed."""
 
     async def close(self) -> None:
-        """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections that are kept."""
+        self._pool.close()
 
     @contextlib.asynccontextmanager
-    async def send(
-        self,
-        servers: Sequence[SecurityServer],
-        provider: ClientId,
-        headers: Sequence[tuple[str, str]],
-        body: Callable[[], AsyncIterator[bytes]],
-    ) -> AsyncIterator[PeerAnswer]:
-        """Send one message and give the answer. Raises `PeerFailed`, or the fault that stopped the body."""
-        answer = await self._first_that_takes_it(servers, provider, headers, body)
+    async def connect(
+        self, servers: Sequence[SecurityServer], provider: ClientId
+    ) -> AsyncIterator[_LeasedPeer]:
+        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `PeerFailed`."""
+        connection = await self._first_that_is_proved(servers, provider)
         try:
-            if answer.status not in (200, 500):
-                raise PeerFailed(
-                    Kind.HTTP_ERROR,
-                    f"the provider's gateway answered HTTP {answer.status}; 200 or 500 was expected",
-                )
-            yield PeerAnswer(
-                answer.headers.get(hdrs.CONTENT_TYPE, ""),
-                answer.headers.get("x-hash-algorithm"),
-                _answer_chunks(answer),
-                answer.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
-            )
-            answer.release()
+            yield _LeasedPeer(connection, self._times.read_s)
         finally:
-            answer.close()
+            self._pool.give_back(connection)
 
-    async def _first_that_takes_it(
-        self,
-        servers: Sequence[SecurityServer],
-        provider: ClientId,
-        headers: Sequence[tuple[str, str]],
-        body: Callable[[], AsyncIterator[bytes]],
-    ) -> aiohttp.ClientResponse:
+    async def _first_that_is_proved(
+        self, servers: Sequence[SecurityServer], provider: ClientId
+    ) -> ClientConnection:
         ordered = await self._in_order(servers)
         several = len(ordered) > 1
         failures: list[str] = []
         last: Fault | None = None
         for number, server in enumerate(ordered):
-            drawn = _Drawn(body)
             connect_s = self._connect_limit(first=number == 0, several=several)
             try:
-                answer = await self._post(server, provider, headers, drawn, connect_s)
+                connection = await self._proved(PeerExpected(provider, server), connect_s)
             except Fault as fault:
-                if drawn.begun:
-                    raise
                 last = fault
                 failures.append(f"{server.address}: {fault.detail}")
                 self._forget(servers)
                 continue
             if several:
                 self._remember(servers, server)
-            return answer
+            return connection
         kind = last.kind if last is not None else Kind.NETWORK_ERROR
         raise PeerFailed(
             kind, "no security server of the provider could be used: " + "; ".join(failures)
         ) from last
 
-    async def _post(
-        self,
-        server: SecurityServer,
-        provider: ClientId,
-        headers: Sequence[tuple[str, str]],
-        drawn: _Drawn,
-        connect_s: float,
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise PeerFailed(Kind.INTERNAL_ERROR, "the pool of connections to peers is not open")
-        _expected.set(PeerExpected(provider, server))
+    async def _proved(self, expected: PeerExpected, connect_s: float) -> ClientConnection:
+        """A connection to one server, kept or new; the peer is proved now in either case."""
+        place = Place(expected.server.address, self._port, self._tls())
         try:
-            return await self._session.post(
-                _url(server.address, self._port),
-                headers=list(headers),
-                data=_Together(drawn.chunks()),
-                allow_redirects=False,
-                ssl=self._tls(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=connect_s,
-                    sock_connect=connect_s,
-                    sock_read=self._times.read_s or None,
-                ),
-            )
-        except Fault:
+            connection = await self._pool.lease(place, connect_s)
+        except HttpFailedError as failed:
+            raise _fault_of(failed) from failed
+        tls = connection.certificates_from()
+        try:
+            if tls is None:
+                raise PeerFailed(
+                    Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove"
+                )
+            await self._check(peer_certificates(tls), expected)
+        except BaseException:
+            connection.abort()
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-            if drawn.fault is not None:
-                raise drawn.fault from None
-            raise PeerFailed(Kind.NETWORK_ERROR, _reason(err)) from err
+        return connection
 
     def _connect_limit(self, *, first: bool, several: bool) -> float:
         if not several:
@@ -264,67 +186,61 @@ class PeerClient:
         self._fastest.pop(_addresses(servers), None)
 
 
-class _Drawn:
-    """A message body that knows whether it was asked for, and keeps the fault that stopped it."""
+class _LeasedPeer:
+    """A proved peer that one message may be sent to."""
 
-    def __init__(self, body: Callable[[], AsyncIterator[bytes]]) -> None:
-        self._body = body
-        self.begun = False
-        self.fault: Fault | None = None
+    def __init__(self, connection: ClientConnection, read_s: float) -> None:
+        self._connection = connection
+        self._read_s = read_s
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body; a fault raised on the way is kept, because the HTTP client wraps it."""
-        self.begun = True
+    async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
+        """Send the message, once, and give the answer. Raises `PeerFailed`, or the fault that stopped ``chunks``."""
+        connection = self._connection
+        place = connection.place
+        if place is None:  # pragma: no cover  the pool sets it
+            raise PeerFailed(Kind.INTERNAL_ERROR, "the connection leads nowhere")
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        lines = [(b"Host", f"{host}:{place.port}".encode("ascii", "replace")), *map(_encoded, headers)]
         try:
-            async for chunk in self._body():
-                yield chunk
-        except Fault as fault:
-            self.fault = fault
-            raise
+            answer = await connection.request("POST", b"/", lines, chunks, silence_s=self._read_s)
+        except HttpFailedError as failed:
+            raise _fault_of(failed) from failed
+        except NotHttpError as err:
+            raise PeerFailed(Kind.INVALID_MESSAGE, f"the message cannot be sent: {err.reason}") from err
+        if answer.status not in (200, 500):
+            raise PeerFailed(
+                Kind.HTTP_ERROR,
+                f"the provider's gateway answered HTTP {answer.status}; 200 or 500 was expected",
+            )
+        return PeerAnswer(
+            _text(answer, b"content-type") or "",
+            _text(answer, b"x-hash-algorithm"),
+            _answer_chunks(connection),
+            _text(answer, ORIGINAL_CONTENT_TYPE_HEADER.encode("ascii")) or "",
+        )
 
 
-class _Together(AsyncIterablePayload):
-    """A body that leaves with its HTTP head, and with its end, in one write when it is a single chunk."""
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Draw the chunks and write them. The length of a message is never known before it is drawn."""
-        del content_length
-        chunks = aiter(self._value)
-        first, second = await anext(chunks, b""), await anext(chunks, None)
-        if second is None:
-            await writer.write_eof(first)
-            return
-        await writer.write(first)
-        await writer.write(second)
-        async for chunk in chunks:
-            await writer.write(chunk)
-
-
-async def _answer_chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _answer_chunks(connection: ClientConnection) -> AsyncIterator[bytes]:
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in connection.chunks():
             yield chunk
-    except (aiohttp.ClientError, TimeoutError, OSError) as err:
-        raise PeerFailed(
-            Kind.IO_ERROR, f"the provider's gateway broke off its answer: {_reason(err)}"
-        ) from err
+    except HttpFailedError as failed:
+        raise PeerFailed(Kind.IO_ERROR, f"the provider's gateway {failed.reason}") from failed
+
+
+def _encoded(pair: tuple[str, str]) -> tuple[bytes, bytes]:
+    return pair[0].encode("ascii", "replace"), pair[1].encode("utf-8", "surrogateescape")
+
+
+def _text(answer: AnswerHead, name: bytes) -> str | None:
+    value = answer.value(name)
+    return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
 def _addresses(servers: Sequence[SecurityServer]) -> frozenset[str]:
     return frozenset(s.address for s in servers)
 
 
-def _url(address: str, port: int) -> URL:
-    host = f"[{address}]" if ":" in address else address
-    try:
-        return URL(f"https://{host}:{port}/")
-    except ValueError as err:
-        raise PeerFailed(Kind.UNKNOWN_HOST, f"{address!r} is not an address of a security server") from err
-
-
-def _reason(err: Exception) -> str:
-    if isinstance(err, aiohttp.ClientConnectorError):
-        return f"connection to the provider's gateway failed ({err.os_error.strerror or err.os_error})"
-    if isinstance(err, TimeoutError):
-        return "the provider's gateway did not answer in time"
-    return f"the exchange with the provider's gateway broke off ({type(err).__name__})"
+def _fault_of(failed: HttpFailedError) -> PeerFailed:
+    kind = Kind.UNKNOWN_HOST if failed.failure is Failure.UNKNOWN_HOST else Kind.NETWORK_ERROR
+    return PeerFailed(kind, f"the provider's gateway {failed.reason}")

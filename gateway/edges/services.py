@@ -1,5 +1,7 @@
 """Calling the providers' information systems: one HTTP request, within the service's timeout.
 
+The timeout counts silence, as X-Road's does: an answer may flow for as long as bytes come.
+
 Nothing is followed, decompressed or retried: the answer goes into the signed response as it came. The system's TLS
 certificate is compared with those registered for the provider client, byte for byte; no path, no name.
 """
@@ -8,53 +10,66 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
+import functools
+import re
+from base64 import b64encode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import aiohttp
-from aiohttp import hdrs
-from yarl import URL
+from urllib.parse import unquote
 
 from gateway.exchange.ports import ServiceAnswer
+from gateway.http.client import Failure, HttpFailedError, Place, Pool
+from gateway.http.heads import FRAMING, NotHttpError
 from schemas import rest
-from schemas.faults import Fault, Kind, ServiceFailed
+from schemas.faults import BadMessage, Kind, ServiceFailed
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
 
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
     from gateway.clients.model import ServerConf, Service
     from gateway.exchange.ports import ServiceCall
+    from gateway.http.client import ClientConnection
 
 CONNECT_TIMEOUT_S = 30.0
-_AUTO_HEADERS = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)
+KEPT_S = 15.0
+_WITHOUT_BODY = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<login>[^/?#@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\s]+)(?::(?P<port>\d{1,5}))?",
+    re.IGNORECASE,
+)
 
 
-# The certificates (DER) the system may show in the call under way; None when the service is not verified.
-_expected: contextvars.ContextVar[frozenset[bytes] | None] = contextvars.ContextVar("expected", default=None)
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The part of a service's URL before its path."""
+
+    scheme: str
+    host: str
+    port: int
+    host_header: bytes
+    login: bytes | None
+    length: int
 
 
-class _ServiceConnector(aiohttp.TCPConnector):
-    """A pool that compares a system's certificate each time a connection is about to carry a call."""
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        expected = _expected.get()
-        transport = connection.transport
-        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
-        if ssl_object is not None and expected is not None and ssl_object.getpeercert(True) not in expected:
-            connection.close()
-            raise ServiceFailed(
-                Kind.SSL_AUTHENTICATION_FAILED,
-                "the system's TLS certificate is not among those registered for the provider; "
-                "register it, or switch its verification off for this service",
-            )
-        return connection
+@functools.lru_cache(maxsize=1024)
+def _parse_base(url: str) -> _Base | None:
+    """Scheme, host and port of a URL; None when it has none that can be called."""
+    found = _URL.match(url)
+    if found is None or url[found.end() : found.end() + 1] not in ("", "/", "?"):
+        return None
+    scheme = found["scheme"].lower()
+    usual = 443 if scheme == "https" else 80
+    port = int(found["port"] or usual)
+    try:
+        name = found["host"] if found["host"].isascii() else found["host"].encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    if not 0 < port < 65_536:
+        return None
+    shown = name if port == usual else f"{name}:{port}"
+    login = None if found["login"] is None else b"Basic " + b64encode(unquote(found["login"]).encode())
+    return _Base(scheme, name.strip("[]"), port, shown.encode("ascii"), login, found.end())
 
 
 class ServiceCaller:
@@ -64,129 +79,135 @@ class ServiceCaller:
         self,
         serverconf: Callable[[], ServerConf],
         tls: Callable[[], ssl.SSLContext],
+        *,
+        total_s: float = 0.0,
     ) -> None:
         self._serverconf = serverconf
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._pool = Pool(KEPT_S)
+        self._total_s = total_s
 
     async def start(self) -> None:
-        """Open the pool."""
-        self._session = aiohttp.ClientSession(
-            connector=_ServiceConnector(limit=0, limit_per_host=0, keepalive_timeout=15.0),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_AUTO_HEADERS,
-            trust_env=False,
-        )
+        """Nothing to do: connections are made when they are needed."""
 
     async def close(self) -> None:
-        """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections that are kept."""
+        self._pool.close()
+
+    def take_total(self, total_s: float) -> None:
+        """Give the next calls another longest time in all; 0 none."""
+        self._total_s = total_s
 
     @contextlib.asynccontextmanager
     async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
-        """One call. Raises `ServiceFailed` when the system cannot be reached or does not answer in time."""
-        if self._session is None:
-            raise ServiceFailed(Kind.INTERNAL_ERROR, "the pool of connections to services is not open")
-        url = self._url(service, call.target)
-        first, body = await _body(call)
+        """One call. Raises `ServiceFailed` when the system cannot be reached, is silent too long, or answers no HTTP."""
         try:
-            async with asyncio.timeout(service.timeout_s or None):
-                async with self._session.request(
-                    call.method,
-                    url,
-                    headers=call.headers,
-                    data=first if body is None else body,
-                    allow_redirects=False,
-                    ssl=self._context(service) if url.scheme == "https" else True,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-                ) as answer:
-                    yield ServiceAnswer(
-                        answer.status,
-                        answer.reason or "",
-                        [
-                            (n.decode("utf-8", "surrogateescape"), v.decode("utf-8", "surrogateescape"))
-                            for n, v in answer.raw_headers
-                        ],
-                        _chunks(answer),
-                    )
-        except Fault:
-            raise
+            async with asyncio.timeout(self._total_s or None):
+                async with self._called(service, call) as answer:
+                    yield answer
         except TimeoutError as err:
             raise ServiceFailed(
                 Kind.NETWORK_ERROR,
-                f"service {service.id.path()} did not answer within {service.timeout_s:g} s",
-            ) from err
-        except (aiohttp.ClientError, OSError, ValueError) as err:
-            raise ServiceFailed(
-                _kind(err), f"service {service.id.path()} could not be called: {_reason(err)}"
+                f"service {service.id.path()} did not end its answer within {self._total_s:g} s in all",
             ) from err
 
-    def _url(self, service: Service, target: str) -> URL:
+    @contextlib.asynccontextmanager
+    async def _called(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
+        base, target = self._place(service, call.target)
+        headers = _headers(base, call)
+        body = None if call.chunks is None else call.chunks()
+        tls = self._tls() if base.scheme == "https" else None
+        try:
+            connection = await self._pool.lease(Place(base.host, base.port, tls), CONNECT_TIMEOUT_S)
+        except HttpFailedError as failed:
+            raise _fault_of(service, failed) from failed
+        try:
+            self._check_certificate(service, connection)
+            no_body = b"" if call.method not in _WITHOUT_BODY else None
+            answer = await connection.request(
+                call.method,
+                target,
+                headers,
+                no_body if body is None else body,
+                silence_s=service.timeout_s,
+            )
+            yield ServiceAnswer(
+                answer.status,
+                _text(answer.reason),
+                [(_text(n), _text(v)) for n, v in answer.headers],
+                _chunks(service, connection),
+            )
+        except HttpFailedError as failed:
+            raise _fault_of(service, failed) from failed
+        except NotHttpError as err:
+            raise BadMessage(Kind.INVALID_REQUEST, f"the request cannot be sent: {err.reason}") from err
+        finally:
+            self._pool.give_back(connection)
+
+    def _check_certificate(self, service: Service, connection: ClientConnection) -> None:
+        """Compare the system's certificate each time a connection is about to carry a call."""
+        tls = connection.certificates_from()
+        if tls is None or not service.verify_tls:
+            return
+        client = self._serverconf().client(service.id.client)
+        if client is None or tls.getpeercert(True) not in client.certificates:
+            connection.abort()
+            raise ServiceFailed(
+                Kind.SSL_AUTHENTICATION_FAILED,
+                "the system's TLS certificate is not among those registered for the provider; "
+                "register it, or switch its verification off for this service",
+            )
+
+    def _place(self, service: Service, target: str) -> tuple[_Base, bytes]:
+        """Where to connect, and the request target: path and query as they were signed."""
         if not service.url:
             raise ServiceFailed(Kind.SERVICE_MISSING_URL, f"service {service.id.path()} has no URL")
-        try:
-            url = URL(rest.service_url(service.url, target), encoded=True)
-        except ValueError as err:
-            raise ServiceFailed(
-                Kind.SERVICE_MALFORMED_URL, f"the URL of service {service.id.path()} is malformed"
-            ) from err
-        if not url.raw_path_qs.endswith(target) and not f"{url.raw_path_qs}?".endswith(target):
+        base = _parse_base(service.url)
+        if base is None:
             raise ServiceFailed(
                 Kind.SERVICE_MALFORMED_URL,
-                f"the URL of service {service.id.path()} would change the target that was decided on",
+                f"the URL of service {service.id.path()} must be http:// or https:// with a host",
             )
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ServiceFailed(
-                Kind.SERVICE_MALFORMED_URL,
-                f"the URL of service {service.id.path()} must be http:// or https://",
-            )
-        return url
-
-    def _context(self, service: Service) -> ssl.SSLContext:
-        if service.verify_tls:
-            client = self._serverconf().client(service.id.client)
-            _expected.set(frozenset() if client is None else client.certificates)
-        else:
-            _expected.set(None)
-        return self._tls()
+        path = rest.service_url(service.url, target)[base.length :]
+        if not path.startswith("/"):
+            path = "/" + path
+        return base, path.encode("utf-8", "surrogateescape")
 
 
-async def _body(call: ServiceCall) -> tuple[bytes | None, AsyncIterator[bytes] | None]:
-    """The body whole when it is one chunk, as old systems cannot read a chunked request; else what gives it."""
-    if call.chunks is None:
-        return None, None
-    begun = call.chunks()
-    first, second = await anext(begun, b""), await anext(begun, None)
-    if second is None:
-        return first, None
-    return None, _all(first, second, begun)
+def _headers(base: _Base, call: ServiceCall) -> list[tuple[bytes, bytes]]:
+    """The request's headers as they came, after the one that HTTP demands."""
+    given = [
+        (n.encode("utf-8", "surrogateescape"), v.encode("utf-8", "surrogateescape"))
+        for n, v in call.headers
+        if n.lower().encode("utf-8", "surrogateescape") not in FRAMING
+    ]
+    headers = [(b"Host", base.host_header), *given]
+    if base.login is not None and all(n.lower() != b"authorization" for n, _ in given):
+        headers.append((b"Authorization", base.login))
+    return headers
 
 
-async def _all(first: bytes, second: bytes, rest_: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    yield second
-    async for chunk in rest_:
-        yield chunk
-
-
-async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _chunks(service: Service, connection: ClientConnection) -> AsyncIterator[bytes]:
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in connection.chunks():
             yield chunk
-    except (aiohttp.ClientError, OSError) as err:
-        if isinstance(err, TimeoutError):
-            raise
-        raise ServiceFailed(Kind.IO_ERROR, f"the system broke off its answer ({type(err).__name__})") from err
+    except HttpFailedError as failed:
+        raise ServiceFailed(Kind.IO_ERROR, f"service {service.id.path()} {failed.reason}") from failed
 
 
-def _kind(err: Exception) -> Kind:
-    return Kind.UNKNOWN_HOST if isinstance(err, aiohttp.ClientConnectorDNSError) else Kind.NETWORK_ERROR
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
-def _reason(err: Exception) -> str:
-    """What went wrong, without addresses of the provider's network that the consumer has no business knowing."""
-    if isinstance(err, aiohttp.ClientConnectorError):
-        return f"connection failed ({err.os_error.strerror or 'no answer'})"
-    return type(err).__name__
+def _fault_of(service: Service, failed: HttpFailedError) -> ServiceFailed:
+    return ServiceFailed(
+        _KINDS.get(failed.failure, Kind.NETWORK_ERROR), f"service {service.id.path()} {failed.reason}"
+    )
+
+
+# X-Road has one code for what answered and for what did not; a system that answers no HTTP is told apart here.
+_KINDS = {
+    Failure.UNKNOWN_HOST: Kind.UNKNOWN_HOST,
+    Failure.NOT_HTTP: Kind.HTTP_ERROR,
+    Failure.CUT: Kind.IO_ERROR,
+}

@@ -20,15 +20,17 @@ from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, PeerFailed, Step, origin, step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from certs.configuration import TrustedConfiguration
+    from certs.signing import MessageSignature
     from gateway.exchange.authentication import ConsumerConnection
     from gateway.exchange.ports import ExchangeContext, PeerAnswer
     from gateway.exchange.protocols import A, ConsumerProtocol, Q
     from gateway.exchange.record import ExchangeRecord
     from schemas.identifiers import ClientId
     from schemas.message import Message
+    from schemas.multipart import Headers
 
 __all__ = ["ConsumerAnswer", "ConsumerRequest", "exchange"]
 
@@ -55,13 +57,17 @@ async def exchange(
             protocol.discard(request)
             raise
         try:
-            outgoing = _Outgoing(context, sent)
-            headers = (*outgoing.headers(), *protocol.headers(request))
-            record.message(sent.message)
+            message = sent.message
+            record.message(message)
             record.request_out(context.now())
-            async with context.peers.send(
-                servers, head.service.client, headers, outgoing.chunks
-            ) as answer:  # 5, 6, 7: the chunks are asked for only once the peer is proved
+            async with context.peers.connect(servers, head.service.client) as peer:  # 5: the peer is proved
+                signature, ocsp_responses = await _sign(context, message)  # 6
+                await _log(context, message, message.client, signature, sent.bodies)  # 7: no log, no sending
+                writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
+                answer = await peer.post(
+                    (*_headers(writer, sent), *protocol.headers(request)),
+                    wire.write_message(writer, sent, signature, ocsp_responses),
+                )
                 with step(Step.SERVICE_FAILED):
                     reader = wire.MessageReader(
                         answer.content_type,
@@ -71,9 +77,7 @@ async def exchange(
                         max_body_bytes=context.max_body_bytes,
                     )
                 try:
-                    return await _take_answer(
-                        context, protocol, request, sent.message, answer, reader, record
-                    )
+                    return await _take_answer(context, protocol, request, message, answer, reader, record)
                 except BaseException:
                     reader.discard()
                     raise
@@ -99,35 +103,25 @@ def _check_client(
     check_consumer_system(client, connection, context.own_certificates())
 
 
-class _Outgoing:
-    """The request on its way out. Its chunks are drawn by the connection, once, after the peer has been proved."""
+async def _sign(context: ExchangeContext, message: Message) -> tuple[MessageSignature, Sequence[bytes]]:
+    """The client's signature, and the OCSP responses that this server's own certificate travels with."""
+    now = context.now()
+    ocsp_responses = context.identities.authentication_ocsp(now)
+    identity, sign_ocsp = context.identities.signing(message.client, now)
+    with step(Step.CANNOT_CREATE_SIGNATURE):
+        signature = await context.signing.sign(identity, sign_ocsp, message.parts(), now)
+    return signature, ocsp_responses
 
-    def __init__(self, context: ExchangeContext, sent: wire.Outgoing) -> None:
-        self._context = context
-        self._sent = sent
-        self._writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
 
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """The HTTP headers between gateways that every protocol has."""
-        return (
-            ("content-type", self._writer.content_type),
-            ("x-hash-algorithm", wire.HASH_ALGORITHM),
-            ("x-proxy-version", PROXY_VERSION),
-            (wire.ORIGINAL_CONTENT_TYPE_HEADER, self._sent.original_content_type),
-            (wire.REQUEST_ID_HEADER, self._sent.message.request_id),
-        )
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Sign, log, and only then give out the first byte."""
-        context, message = self._context, self._sent.message
-        now = context.now()
-        ocsp_responses = context.identities.authentication_ocsp(now)
-        identity, sign_ocsp = context.identities.signing(message.client, now)
-        with step(Step.CANNOT_CREATE_SIGNATURE):
-            signature = await context.signing.sign(identity, sign_ocsp, message.parts(), now)
-        await _log(context, message, message.client, signature, self._sent.bodies)  # 7: no log, no sending
-        async for chunk in wire.write_message(self._writer, self._sent, signature, ocsp_responses):
-            yield chunk
+def _headers(writer: transport.ProxyMessageWriter, sent: wire.Outgoing) -> Headers:
+    """The HTTP headers between gateways that every protocol has."""
+    return (
+        ("content-type", writer.content_type),
+        ("x-hash-algorithm", wire.HASH_ALGORITHM),
+        ("x-proxy-version", PROXY_VERSION),
+        (wire.ORIGINAL_CONTENT_TYPE_HEADER, sent.original_content_type),
+        (wire.REQUEST_ID_HEADER, sent.message.request_id),
+    )
 
 
 async def _take_answer(

@@ -70,17 +70,21 @@ class PeerAnswer:
     original_content_type: str = ""
 
 
+class LeasedPeer(Protocol):
+    """A proved security server on the other end of a connection that carries one message."""
+
+    async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
+        """Send a message, once, and give the answer. Raises `PeerFailed`, or what stopped ``chunks``."""
+        ...
+
+
 class Peers(Protocol):
     """Other security servers."""
 
-    def send(
-        self,
-        servers: Sequence[SecurityServer],
-        provider: ClientId,
-        headers: Sequence[tuple[str, str]],
-        body: Callable[[], AsyncIterator[bytes]],
-    ) -> AbstractAsyncContextManager[PeerAnswer]:
-        """Connect to the fastest of ``servers`` that proves to serve ``provider``; only then ask for the body."""
+    def connect(
+        self, servers: Sequence[SecurityServer], provider: ClientId
+    ) -> AbstractAsyncContextManager[LeasedPeer]:
+        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `PeerFailed`."""
         ...
 
 

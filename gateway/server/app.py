@@ -88,6 +88,7 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.edges.configuration import ConfigurationClient
+    from gateway.edges.http import Listening
     from gateway.edges.internaltls import InternalTls
     from gateway.edges.revocation import OwnRevocation
     from gateway.exchange.record import ExchangeRecord
@@ -139,7 +140,7 @@ class Gateway:
         self._pin = pin
         self._environ = environ or {}
         self._folder = folder
-        self._runners: list[web.BaseRunner] = []
+        self._runners: list[web.BaseRunner | Listening] = []
         self.loops = Loops()
         self._signer_loops = Loops()  # they end last: what stops may sign still
         self._seen = self._serverconf.generation

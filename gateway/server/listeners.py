@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.edges.http import DataPlaneServer, listen
+from gateway.edges.http import DataPlaneServer, Listening, listen
 from gateway.health.diagnosing import as_json
 from serving.process import listener
 
@@ -23,7 +23,7 @@ async def open_exchange_listeners(
     for_consumers: DataPlaneServer,
     for_peers: DataPlaneServer,
     contexts: TlsContexts,
-) -> list[web.BaseRunner]:
+) -> list[Listening]:
     """Listen for consumer systems (HTTP and HTTPS) and for security servers."""
     where = settings.listen
     return [

@@ -19,6 +19,7 @@ from certs.verify import timestamp as timestamps
 from certs.verify.container import expected_signer, verify_container, verify_file
 from certs.verify.signature import FOREIGN_EVIDENCE, verify_document
 from gateway.edges.revocation import read_responses
+from gateway.http.reading import AnswerReader, RequestReader
 from gateway.messagelog.archive import FIRST, parse_linking_info, verify_archive
 from gateway.messagelog.sealedarchive import SealedArchiveWriter, verify_sealed_archive
 from schemas import hashchain, identifiers, management, metadata, monitoring, policy, rest, soap, xades
@@ -79,6 +80,52 @@ def same_however_cut(read: Callable[[list[bytes]], object]) -> Parse:
         return whole
 
     return parse
+
+
+def _joined(events: list[object]) -> list[object]:
+    """Events with the pieces of a body put together; errors as their text."""
+    found: list[object] = []
+    for event in events:
+        if isinstance(event, bytes) and found and isinstance(found[-1], bytes):
+            found[-1] += event
+        else:
+            found.append(event)
+    return found
+
+
+def http_requests(pieces: list[bytes]) -> object:
+    """What a listener reads of these bytes."""
+    reader = RequestReader()
+    return _joined([event for piece in pieces for event in reader.feed(piece)])
+
+
+def http_answer(pieces: list[bytes]) -> object:
+    """What a client reads of these bytes."""
+    reader = AnswerReader("GET")
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    return _joined([*events, *reader.feed_eof()])
+
+
+def made_requests() -> list[bytes]:
+    """Requests as clients send them, framed in every way."""
+    head = b"POST /r1/MX HTTP/1.1\r\nHost: x\r\nX-Name: Mu\xf1oz\r\n"
+    return [
+        head + b"Content-Length: 2\r\n\r\nok" + head + b"\r\n",
+        head + b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nT: x\r\n\r\n",
+        head + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nok",
+        b"GET http://gw/a?b HTTP/1.0\r\nExpect: 100-continue\r\n\r\n",
+    ]
+
+
+def made_answers() -> list[bytes]:
+    """Answers as systems give them, some only nearly so."""
+    return [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nokX",
+        b"http/1.1  200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+        b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.0 200\r\n\r\nuntil the end",
+    ]
 
 
 def consumer_request(data: bytes) -> object:
@@ -253,6 +300,8 @@ TARGETS: dict[str, Target] = {
     ),
     "rest-request": Target(rest.parse_request, made=made_rest),
     "rest-response": Target(rest.parse_response, made=made_rest),
+    "http-requests": Target(same_however_cut(http_requests), made=made_requests),
+    "http-answer": Target(same_however_cut(http_answer), made=made_answers),
     "consumer-request": Target(consumer_request, made=made_lines),
     "soap": Target(soap.parse_envelope, QUERIES),
     "soap-message": Target(soap.parse_message, QUERIES),

@@ -101,7 +101,7 @@ def check_handed_on(host: GatewayProcess) -> None:
     assert gateway._log._settings.bodies == body_rules(settings)
     assert gateway._records._settings.write_s == settings.monitoring.write_s
     assert gateway._log._settings.queue_length == settings.log.queue_length
-    assert gateway._servers[0]._kwargs["keepalive_timeout"] == settings.limits.keepalive_s
+    assert gateway._servers[0].room.bounds.keepalive_s == settings.limits.keepalive_s
     assert gateway.notifier._settings is settings.notices
     assert gateway.acme._settings is settings.acme
 

@@ -1,0 +1,134 @@
+"""A body on its way in: given piece by piece by a connection, taken by one reader, with backpressure and a watch over it.
+
+The connection calls `feed`, `end` or `fail`; whoever reads draws `chunks`. More than `HIGH_BYTES` that nobody takes pauses the
+transport. `complaint` says whether the sender is too slow; only time in which somebody waited for bytes counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HIGH_BYTES = 256 * 1024
+RATE_WINDOW_S = 30.0
+
+
+class Incoming:
+    """One body."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self.is_complete = False
+        self.idle_s = 0.0
+        self._waits_since = 0.0
+        # Of the window that its rate is taken over: seconds that somebody waited, and bytes that came.
+        self._waited_s = 0.0
+        self._window_bytes = 0
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """The transport to pause."""
+        self._transport = transport
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the rest will never come."""
+        return self._error is not None
+
+    def feed(self, data: bytes) -> None:
+        """More bytes came."""
+        self._pieces.append(data)
+        self._size += len(data)
+        self._window_bytes += len(data)
+        if self._size > HIGH_BYTES and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def drop(self) -> None:
+        """Nobody reads it any more."""
+        self._take()
+
+    def end(self) -> None:
+        """All came."""
+        self.is_complete = True
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """The rest will not come; whoever reads is told after what did."""
+        if not self.is_complete and self._error is None:
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def chunks(self, idle_s: float = 0.0) -> AsyncIterator[bytes]:
+        """The body as it comes, what lies ready in one piece. Raises what it failed with."""
+        self.idle_s = idle_s
+        while True:
+            if self._pieces:
+                yield self._take()
+            elif self._error is not None:
+                raise self._error
+            elif self.is_complete:
+                return
+            else:
+                await self._more()
+
+    def _take(self) -> bytes:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return data
+
+    async def _more(self) -> None:
+        self._waits_since = self._loop.time()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._waited_s += self._loop.time() - self._waits_since
+
+    def silent_s(self, now: float) -> float:
+        """For how long somebody has waited in vain."""
+        return 0.0 if self._waiter is None or self._waiter.done() else now - self._waits_since
+
+    def waited_s(self, now: float) -> float:
+        """For how long bytes were waited for in this window."""
+        return self._waited_s + self.silent_s(now)
+
+    def rate(self, now: float) -> float:
+        """Bytes a second of the time they were waited for."""
+        return self._window_bytes / max(self.waited_s(now), 0.001)
+
+    def complaint(self, now: float, least_bytes_s: float, window_s: float = RATE_WINDOW_S) -> str | None:
+        """What is too slow about the sender; None when nothing is, or when nobody waits for him."""
+        if self._waiter is None:
+            return None
+        if self.idle_s and self.silent_s(now) >= self.idle_s:
+            return f"no byte of the request body came for {self.idle_s:g} s; the rest is missing"
+        if self.waited_s(now) < window_s:
+            return None
+        if self.rate(now) < least_bytes_s:
+            return (
+                f"the request body came at {self.rate(now):.0f} bytes a second for {window_s:g} s; "
+                f"{least_bytes_s:g} are the least"
+            )
+        self._waited_s, self._window_bytes = 0.0, 0
+        self._waits_since = now
+        return None

@@ -1,0 +1,559 @@
+"""One connection of a listener: requests in, answers out, in order, one at a time.
+
+`_NEXT` is its life. Bytes that come while an answer is made wait unread (the transport is paused above a limit), so nothing
+that follows a request costs work before that request is answered. Time limits are looked at by `tick`, which the listener calls
+for each connection; no request has a timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections import deque
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.http.bounds import Row
+from gateway.http.heads import (
+    FRAMING,
+    Ended,
+    NotHttpError,
+    RequestEvent,
+    RequestHead,
+    render_answer_head,
+)
+from gateway.http.incoming import Incoming
+from gateway.http.reading import RequestReader
+from gateway.http.writing import Outlet
+from schemas.faults import BadMessage, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterable
+
+    from gateway.http.bounds import Room
+
+HELD_BYTES = 64 * 1024
+# What of a refused request's body may still come before the next request; more of it, and the connection ends.
+DRAINED_BYTES = 64 * 1024
+LINGER_S = 5.0
+STALL_S = 60.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class State(enum.Enum):
+    """What a connection does."""
+
+    SHAKING = enum.auto()  # TLS is being agreed on
+    WAITING = enum.auto()  # no request, or part of a head
+    TAKING = enum.auto()  # a request is handled whose body still comes
+    ANSWERING = enum.auto()  # a request is handled, and all of it is there
+    DRAINING = enum.auto()  # the answer left; the rest of the body is dropped, then the next request is read
+    LINGERING = enum.auto()  # the last answer left; what comes is dropped until the other end closes
+    CLOSED = enum.auto()
+
+
+class Event(enum.Enum):
+    """What happens to a connection."""
+
+    SHAKEN = enum.auto()
+    HEAD = enum.auto()
+    WHOLE = enum.auto()  # the request's last byte came
+    ANSWERED = enum.auto()
+    ANSWERED_LAST = enum.auto()  # nothing may follow on this connection
+    LOST = enum.auto()
+
+
+_NEXT: dict[tuple[State, Event], State] = {
+    (State.SHAKING, Event.SHAKEN): State.WAITING,
+    (State.WAITING, Event.HEAD): State.TAKING,
+    (State.WAITING, Event.ANSWERED_LAST): State.LINGERING,  # what could not be read was answered
+    (State.TAKING, Event.WHOLE): State.ANSWERING,
+    (State.TAKING, Event.ANSWERED): State.DRAINING,
+    (State.TAKING, Event.ANSWERED_LAST): State.LINGERING,
+    (State.ANSWERING, Event.ANSWERED): State.WAITING,
+    (State.ANSWERING, Event.ANSWERED_LAST): State.LINGERING,
+    (State.DRAINING, Event.WHOLE): State.WAITING,
+    (State.DRAINING, Event.ANSWERED_LAST): State.LINGERING,
+    **{(state, Event.LOST): State.CLOSED for state in State},
+}
+_ROWS = {
+    State.TAKING: Row.TAKING,
+    State.ANSWERING: Row.ANSWERING,
+    State.DRAINING: Row.TAKING,
+}
+
+
+class Handler(Protocol):
+    """What a connection asks of its listener."""
+
+    room: Room
+
+    def handle(self, request: RawRequest) -> Awaitable[None]:
+        """Answer a request by `RawRequest.send`."""
+        ...
+
+    def render_error(self, status: int, text: str) -> Answer:
+        """The answer to what could not be read, or not handled."""
+        ...
+
+    def left(self, connection: ServerConnection) -> None:
+        """A connection is gone."""
+        ...
+
+
+class Answer:
+    """Status, reason and headers of an answer, with the body when it is at hand. Framing headers are the connection's."""
+
+    __slots__ = ("body", "headers", "reason", "status")
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = [(_bytes(n), _bytes(v)) for n, v in headers]
+        self.body = body
+        self.reason = _REASONS.get(status, b"") if reason is None else _bytes(reason)
+
+
+_REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    404: b"Not Found",
+    417: b"Expectation Failed",
+    500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def text_of(data: bytes) -> str:
+    """Bytes of a head as text; those outside UTF-8 are kept as surrogates."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+class RawRequest:
+    """A request as it stood on the wire, and the way to answer it."""
+
+    def __init__(self, head: RequestHead, connection: ServerConnection, body: Incoming) -> None:
+        self.head = head
+        self.method = head.method
+        self.target = text_of(head.target)
+        self.connection = connection
+        self._body = body
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The connection's transport; None once it is gone."""
+        return self.connection.transport
+
+    def header_pairs(self) -> list[tuple[str, str]]:
+        """Header names and values in order, as they came; bytes outside UTF-8 are kept as surrogates."""
+        return [(text_of(n), text_of(v)) for n, v in self.head.headers]
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a header (named in lower case), in order."""
+        wanted = name.encode("ascii")
+        return [text_of(v) for n, v in self.head.headers if n.lower() == wanted]
+
+    def body_chunks(self, idle_s: float) -> AsyncIterator[bytes] | None:
+        """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
+        return None if self.head.length == 0 else self.arriving(idle_s)
+
+    def arriving(self, idle_s: float) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
+        if self.head.expects_continue and not self._body.is_complete:
+            self.connection.say_continue()
+        return self._body.chunks(idle_s)
+
+    def trust(self) -> None:
+        """This connection carried a good request: strangers make room for it."""
+        self.connection.is_known = True
+
+    async def send(
+        self, answer: Answer, chunks: AsyncIterator[bytes] | None = None, *, stall_s: float
+    ) -> None:
+        """Answer. Whoever takes no byte for ``stall_s`` is cut off. Raises `ConnectionError` when the asker is gone.
+
+        One that fits in a single chunk leaves with its length and in one write.
+        """
+        connection = self.connection
+        if chunks is None:
+            connection.write_whole(answer, answer.body)
+            return
+        first, second = await anext(chunks, b""), await anext(chunks, None)
+        if second is None or not connection.may_have_body(answer):
+            connection.write_whole(answer, first)
+            return
+        connection.begin_answer(answer)
+        for piece in (first, second):
+            await connection.write_piece(piece, stall_s)
+        async for piece in chunks:
+            await connection.write_piece(piece, stall_s)
+        connection.end_answer()
+
+
+class ServerConnection(asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self, server: Handler, loop: asyncio.AbstractEventLoop, address: str, now: float) -> None:
+        self._server = server
+        self._loop = loop
+        self.address = address
+        self.transport: asyncio.Transport | None = None
+        self.shaking: asyncio.Task[None] | None = None  # agrees on TLS
+        self.is_known = False
+        self.state = State.SHAKING
+        self._since = now  # when this state began, or the head did
+        self._reader = RequestReader()
+        self._later: deque[RequestEvent] = deque()
+        self._held = bytearray()
+        self._is_paused = False
+        self._head_began = False
+        self._request: RawRequest | None = None
+        self._body: Incoming | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._outlet: Outlet | None = None
+        self._answered = False
+        self._last_answer = False
+        self._is_stopping = False
+        self._left = 0  # bytes that the transport had not sent when last looked at
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Bytes can flow."""
+        self.transport = transport  # type: ignore[assignment]
+        self._outlet = Outlet(self._loop, transport)  # type: ignore[arg-type]
+        self._go(Event.SHAKEN)
+        if self._held:
+            self._read_held()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self.state in (State.WAITING, State.TAKING, State.DRAINING) and not self._later:
+            self._take(self._reader.feed(data))
+        elif self.state in (State.ANSWERING, State.SHAKING) or self._later:
+            self._held += data
+            if len(self._held) > HELD_BYTES and not self._is_paused and self.transport is not None:
+                self._is_paused = True
+                self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The other end has gone, or sends no more: a request that nobody waits for is given up."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone; whoever works for it stops."""
+        del exc
+        self._go(Event.LOST)
+        if self._body is not None:
+            self._body.fail(_broken_off("the connection was lost"))
+        if self._outlet is not None:
+            self._outlet.lose()
+        if self._task is not None:
+            self._task.cancel()
+        self._server.left(self)
+
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        if self._outlet is not None:
+            self._outlet.pause()
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        if self._outlet is not None:
+            self._outlet.resume()
+
+    # Requests
+
+    def _go(self, event: Event) -> None:
+        self.state = _NEXT[self.state, event]
+        self._since = self._loop.time()
+        self._head_began = False
+        row = _ROWS.get(self.state) or (Row.KNOWN if self.is_known else Row.STRANGER)
+        self._server.room.move(self, row)
+
+    def _take(self, events: Iterable[RequestEvent]) -> None:
+        for event in events:
+            if self.state in (State.WAITING, State.TAKING, State.DRAINING) and not self._later:
+                self._apply(event)
+            elif self.state is State.ANSWERING or self._later:
+                self._later.append(event)
+        if self.state is State.WAITING and not self._head_began and self._reader.has_begun:
+            self._head_began, self._since = True, self._loop.time()
+
+    def _apply(self, event: RequestEvent) -> None:
+        if isinstance(event, RequestHead):
+            self._begin(event)
+        elif isinstance(event, Ended):
+            self._whole()
+        elif isinstance(event, NotHttpError):
+            self._refuse(event)
+        elif self.state is State.TAKING and self._body is not None:
+            self._body.feed(event)
+
+    def _begin(self, head: RequestHead) -> None:
+        has_room = self._server.room.has_room_for_request(self._loop.time())
+        self._go(Event.HEAD)
+        self._body = Incoming(self._loop)
+        if self.transport is not None:
+            self._body.attach(self.transport)
+        self._request = RawRequest(head, self, self._body)
+        self._answered = False
+        self._last_answer = self._is_stopping or not head.keeps_alive
+        if not has_room:
+            most = self._server.room.bounds.requests
+            self._refuse(NotHttpError(f"{most} requests are under way; try again", status=503))
+            return
+        self._task = self._loop.create_task(self._serve(self._request))
+
+    def _whole(self) -> None:
+        if self._body is not None:
+            self._body.end()
+        was_draining = self.state is State.DRAINING
+        self._go(Event.WHOLE)
+        if was_draining:
+            self._body = self._request = None
+
+    def _refuse(self, error: NotHttpError) -> None:
+        """Answer what cannot be read; nothing after it on this connection is looked at."""
+        if self.state is State.TAKING and self._task is not None and self._body is not None:
+            self._last_answer = True
+            self._body.fail(_broken_off(f"is badly framed: {error.reason}"))
+            return
+        self._last_answer = True
+        if self.state is State.DRAINING:
+            self._finish()
+            return
+        self.write_whole(self._server.render_error(error.status, error.reason))
+        self._finish()
+
+    async def _serve(self, request: RawRequest) -> None:
+        try:
+            await self._server.handle(request)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            self.abort()
+            return
+        except Exception:  # the listener has logged it
+            self._fail()
+        self._task = None
+        if self.transport is None or self.state is State.CLOSED:
+            return
+        if not self._answered:
+            self._fail()
+        self._finish()
+
+    def _fail(self) -> None:
+        if self._outlet is not None and self._outlet.is_open:
+            self.abort()
+        elif not self._answered and self.state is not State.CLOSED:
+            self._last_answer = True
+            self.write_whole(self._server.render_error(500, "the request could not be handled"))
+
+    def _finish(self) -> None:
+        """The answer left: read on, drop what is left of the body, or end."""
+        if self.state is State.CLOSED or self.transport is None:
+            return
+        if self._last_answer:
+            self._linger()
+            return
+        self._go(Event.ANSWERED)
+        if self.state is State.WAITING:
+            self._body = self._request = None
+            self._read_later()
+        elif self._body is not None:
+            self._body.drop()
+
+    def _linger(self) -> None:
+        """End after the last answer; what still comes is read and dropped, for a reset would destroy the answer."""
+        complete = self._body is not None and self._body.is_complete and not self._held and not self._later
+        self._go(Event.ANSWERED_LAST)
+        self._later.clear()
+        self._held.clear()
+        if self._body is not None:
+            self._body.drop()
+        if self.transport is None:
+            return
+        if complete:
+            self.transport.close()
+            return
+        self._resume()
+        if self.transport.can_write_eof():  # TLS cannot end one direction: there the other end closes
+            self.transport.write_eof()
+
+    def _read_later(self) -> None:
+        """Take what came in one piece with the request before, then what came after that."""
+        later, self._later = self._later, deque()
+        self._take(later)
+        if self.state in (State.WAITING, State.TAKING) and not self._later:
+            self._read_held()
+
+    def _read_held(self) -> None:
+        held = bytes(self._held)
+        self._held.clear()
+        self._resume()
+        if held:
+            self._take(self._reader.feed(held))
+
+    def _resume(self) -> None:
+        if self._is_paused and self.transport is not None and not self.transport.is_closing():
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    # Answers
+
+    def say_continue(self) -> None:
+        """Let the sender send the body he announced (RFC 9110 10.1.1)."""
+        if self.transport is not None and not self._answered:
+            self.transport.write(CONTINUE)
+
+    def may_have_body(self, answer: Answer) -> bool:
+        """Whether the answer may have a body at all (RFC 9112 6.3)."""
+        return answer.status not in (204, 304) and (self._request is None or self._request.method != "HEAD")
+
+    def write_whole(self, answer: Answer, body: bytes | None = None) -> None:
+        """Write an answer and its body in one piece."""
+        body = answer.body if body is None else body
+        framing = []
+        if self.may_have_body(answer):
+            framing = [(b"Content-Length", b"%d" % len(body or b""))]
+        elif body:  # HEAD: what the length would have been
+            framing = [(b"Content-Length", b"%d" % len(body))] if answer.status not in (204, 304) else []
+            body = b""
+        self._write(self._head(answer, framing) + (body or b""))
+
+    def begin_answer(self, answer: Answer) -> None:
+        """Keep an answer's head for its first piece; the body's length is not known."""
+        if self._request is not None and self._request.head.is_http_10:
+            self._last_answer = True
+            head = self._head(answer, [])
+            chunked = False
+        else:
+            head = self._head(answer, [(b"Transfer-Encoding", b"chunked")])
+            chunked = True
+        self._outlet_now().open(head, chunked=chunked)
+
+    async def write_piece(self, piece: bytes, stall_s: float) -> None:
+        """Write a piece of the body, and wait while the other end is slow."""
+        if piece:
+            self._answered = True
+            await self._outlet_now().write(piece, stall_s)
+
+    def end_answer(self) -> None:
+        """The body is whole."""
+        self._outlet_now().close()
+
+    def _outlet_now(self) -> Outlet:
+        if self._outlet is None or self.state is State.CLOSED:
+            raise ConnectionError("the connection is gone")
+        return self._outlet
+
+    def _head(self, answer: Answer, framing: list[tuple[bytes, bytes]]) -> bytes:
+        headers = [(n, v) for n, v in answer.headers if n.lower() not in FRAMING]
+        if not any(n.lower() == b"date" for n, _ in headers):
+            headers.append((b"Date", _date()))
+        if self._leaves_too_much():
+            self._last_answer = True
+        if self._last_answer:
+            framing.append((b"Connection", b"close"))
+        elif self._request is not None and self._request.head.is_http_10:
+            framing.append((b"Connection", b"keep-alive"))
+        return render_answer_head(answer.status, answer.reason, [*headers, *framing])
+
+    def _leaves_too_much(self) -> bool:
+        """Whether more of the body is still to come than is worth reading."""
+        if self._body is None or self._body.is_complete or self._request is None:
+            return False
+        length = self._request.head.length
+        return (
+            self._body.has_failed
+            or length is None
+            or length > DRAINED_BYTES
+            or self._request.head.expects_continue
+        )
+
+    def _write(self, data: bytes) -> None:
+        if self.transport is None or self.state is State.CLOSED:
+            raise ConnectionError("the connection is gone")
+        self._answered = True
+        self.transport.write(data)
+
+    # Limits
+
+    def tick(self, now: float) -> None:
+        """Look at the clock."""
+        bounds = self._server.room.bounds
+        since = now - self._since
+        if self._outlet is not None and self._outlet.is_stalled(now):
+            self.abort()
+        elif self._is_flushing():
+            if since >= STALL_S:
+                self.abort()
+        elif self.state is State.WAITING:
+            limit = min(bounds.keepalive_s, bounds.head_s) if self._head_began else bounds.keepalive_s
+            if since >= limit:
+                self.abort()
+        elif self.state is State.SHAKING:
+            if since >= bounds.handshake_s:
+                self.abort()
+        elif self.state in (State.DRAINING, State.LINGERING):
+            if since >= LINGER_S:
+                self.abort()
+        elif self.state is State.TAKING and self._body is not None:
+            complaint = self._body.complaint(now, bounds.least_bytes_s)
+            if complaint is not None:
+                self._last_answer = True
+                self._body.fail(BadMessage(Kind.IO_ERROR, complaint))
+
+    def _is_flushing(self) -> bool:
+        """Whether an answer that was given to the transport is still being taken."""
+        if self.transport is None or self.state not in (State.WAITING, State.DRAINING, State.LINGERING):
+            return False
+        left = self.transport.get_write_buffer_size()
+        if left != self._left:
+            self._left, self._since = left, self._loop.time()
+        return left > 0
+
+    def drips(self, now: float, after_s: float, below_bytes_s: float) -> bool:
+        """Whether its body has come slower than so many bytes a second for so long."""
+        body = self._body
+        return body is not None and body.waited_s(now) >= after_s and body.rate(now) < below_bytes_s
+
+    def stop(self) -> None:
+        """Take no more requests; the one under way is answered."""
+        self._is_stopping = self._last_answer = True
+        if self.state in (State.SHAKING, State.WAITING, State.DRAINING, State.LINGERING):
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.shaking is not None:
+            self.shaking.cancel()
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _broken_off(how: str) -> BadMessage:
+    return BadMessage(Kind.IO_ERROR, f"the request body broke off or is badly framed: {how}")
+
+
+_dates: dict[int, bytes] = {}
+
+
+def _date() -> bytes:
+    """This second as a header says it (RFC 9110 6.6.1)."""
+    second = int(time.time())
+    known = _dates.get(second)
+    if known is None:
+        _dates.clear()
+        known = _dates[second] = formatdate(second, usegmt=True).encode("ascii")
+    return known

@@ -1,0 +1,396 @@
+"""Listeners and clients of the data plane on real sockets: what is written, what is waited for, and who makes room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, listen
+from gateway.http.client import CLOSED, CLOSED_REUSED, Failure, HttpFailedError, Place, Pool
+from schemas.faults import BadMessage
+
+HOST = "127.0.0.1"
+HEAD = b"POST /x HTTP/1.1\r\nHost: gw\r\n"
+
+
+@dataclass
+class Listener:
+    """A listener under test, with what its handler saw."""
+
+    port: int
+    server: DataPlaneServer
+    bodies: list[bytes] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@contextlib.asynccontextmanager
+async def listening(bounds: Bounds | None = None, *, idle_s: float = 30.0) -> AsyncIterator[Listener]:
+    """Echoes bodies; ``/wait`` is answered once `Listener.go` is set, ``/many`` in pieces, ``/unread`` without reading."""
+
+    async def handle(request: RawRequest) -> None:
+        if request.target == "/unread":
+            await request.send(Answer(400, body=b"no"), stall_s=5)
+            return
+        body = b""
+        try:
+            async for piece in request.arriving(idle_s):
+                body += piece
+        except BadMessage as fault:
+            made.faults.append(fault.detail)
+            await request.send(Answer(400, body=fault.detail.encode()), stall_s=5)
+            return
+        made.bodies.append(body)
+        if request.target == "/wait":
+            made.came.set()
+            await made.go.wait()
+        if request.target == "/good":
+            request.trust()
+        pieces = many() if request.target == "/many" else None
+        await request.send(Answer(200, request.header_pairs(), body), pieces, stall_s=5)
+
+    async def many() -> AsyncIterator[bytes]:
+        for piece in (b"one", b"two", b"three"):
+            yield piece
+
+    server = DataPlaneServer(
+        handle, lambda status, text: Answer(status, (), text.encode()), bounds=bounds or Bounds()
+    )
+    opened = await listen(server, HOST, 0)
+    made = Listener(opened.addresses[0][1], server)
+    try:
+        yield made
+    finally:
+        made.go.set()
+        await opened.cleanup()
+
+
+async def talk(port: int, *pieces: bytes) -> bytes:
+    """Everything that is answered to these pieces before the connection closes."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    for piece in pieces:
+        writer.write(piece)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionError):
+            raw = await reader.read()
+    writer.close()
+    return raw
+
+
+LAST = HEAD + b"Connection: close\r\n"
+
+
+async def test_an_answer_has_the_bytes_it_was_given_and_nothing_invented() -> None:
+    async with listening() as at:
+        raw = await talk(at.port, LAST + b"X-Name: Mu\xf1oz\r\nACCEPT: a\r\naccept: b\r\n\r\n")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[:5] == [b"HTTP/1.1 200 OK", b"Host: gw", b"X-Name: Mu\xf1oz", b"ACCEPT: a", b"accept: b"]
+    assert {line.partition(b":")[0] for line in lines[5:]} == {b"Date", b"Content-Length", b"Connection"}
+    assert body == b""
+
+
+async def test_requests_that_come_together_are_answered_in_order() -> None:
+    async with listening() as at:
+        first, second = HEAD + b"Content-Length: 1\r\n\r\n1", LAST + b"Content-Length: 1\r\n\r\n2"
+        raw = await talk(at.port, first + second)
+        assert at.bodies == [b"1", b"2"]
+        assert raw.count(b"HTTP/1.1 200") == 2
+        byte_by_byte = [bytes([b]) for b in first + second]
+        assert (await talk(at.port, *byte_by_byte)).count(b"HTTP/1.1 200") == 2
+
+
+async def test_what_follows_the_last_request_is_not_looked_at() -> None:
+    async with listening() as at:
+        raw = await talk(at.port, LAST + b"Content-Length: 1\r\n\r\n1" + HEAD + b"\r\n")
+    assert raw.count(b"HTTP/1.1 ") == 1
+
+
+async def test_pieces_leave_chunked_or_to_an_old_client_until_the_end() -> None:
+    async with listening() as at:
+        many = LAST.replace(b"/x", b"/many") + b"\r\n"
+        raw = await talk(at.port, many)
+        assert raw.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n")
+        old = await talk(at.port, many.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert old.endswith(b"\r\n\r\nonetwothree")
+        assert b"Transfer-Encoding" not in old
+
+
+async def test_head_has_a_length_and_no_body() -> None:
+    async with listening() as at:
+        raw = await talk(at.port, (LAST + b"Content-Length: 3\r\n\r\nabc").replace(b"POST", b"HEAD"))
+    assert b"Content-Length: 3\r\n" in raw
+    assert raw.endswith(b"\r\n\r\n")
+
+
+async def test_a_body_that_was_announced_is_let_in_once_it_is_read() -> None:
+    async with listening() as at:
+        reader, writer = await asyncio.open_connection(HOST, at.port)
+        writer.write(LAST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"ok")
+        assert (await reader.read()).endswith(b"\r\n\r\nok")
+        refused = LAST.replace(b"/x", b"/unread") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        assert (await talk(at.port, refused)).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        writer.close()
+
+
+async def test_after_a_refusal_the_rest_of_a_small_body_is_dropped_and_the_next_request_read() -> None:
+    async with listening() as at:
+        unread = HEAD.replace(b"/x", b"/unread") + b"Content-Length: 5\r\n\r\n"
+        reader, writer = await asyncio.open_connection(HOST, at.port)
+        writer.write(unread)
+        await reader.readuntil(b"\r\n\r\nno")
+        writer.write(b"12345" + LAST + b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        large = HEAD.replace(b"/x", b"/unread") + b"Content-Length: 5000000\r\n\r\n"
+        assert b"Connection: close" in await talk(at.port, large, b"x" * 300_000)
+        writer.close()
+
+
+async def test_silence_and_a_drip_are_told_apart_from_a_body() -> None:
+    async with listening(idle_s=0.3) as at:
+        raw = await talk(at.port, HEAD + b"Content-Length: 5\r\n\r\n", b"12")
+        assert raw.startswith(b"HTTP/1.1 400")
+        assert at.faults == ["no byte of the request body came for 0.3 s; the rest is missing"]
+
+
+async def test_a_request_beyond_those_under_way_is_answered_503_and_health_of_others_goes_on() -> None:
+    async with listening(Bounds(requests=1)) as at:
+        first = asyncio.create_task(talk(at.port, LAST.replace(b"/x", b"/wait") + b"\r\n"))
+        await at.came.wait()
+        assert (await talk(at.port, HEAD + b"\r\n")).startswith(b"HTTP/1.1 503 Service Unavailable")
+        at.go.set()
+        assert (await first).startswith(b"HTTP/1.1 200")
+
+
+async def strangers(port: int, count: int, said: bytes) -> list[asyncio.StreamWriter]:
+    opened = [await asyncio.open_connection(HOST, port) for _ in range(count)]
+    for _, writer in opened:
+        writer.write(said)
+    return [writer for _, writer in opened]
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"POST /x HT", HEAD + b"X: "], ids=["nothing", "half a line", "half a head"]
+)
+async def test_strangers_make_room_for_who_was_served_before(said: bytes) -> None:
+    async with listening(Bounds(connections=20, per_address=20)) as at:
+        reader, writer = await asyncio.open_connection(HOST, at.port)
+        good = HEAD.replace(b"/x", b"/good") + b"\r\n"
+        writer.write(good)
+        await reader.readuntil(b"\r\n\r\n")
+        opened = await strangers(at.port, 60, said)
+        writer.write(good)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert len(at.server.room) <= 20
+        for one in (writer, *opened):
+            one.close()
+
+
+async def test_one_address_does_not_take_every_place() -> None:
+    async with listening(Bounds(connections=40)) as at:
+        opened = await strangers(at.port, 60, b"POST")
+        await talk(at.port, LAST + b"\r\n")
+        assert len(at.server.room) <= 20
+        for one in opened:
+            one.close()
+
+
+async def test_bodies_that_drip_make_room() -> None:
+    async with listening(Bounds(connections=10, per_address=10)) as at:
+        opened = await strangers(at.port, 10, HEAD + b"Content-Length: 100\r\n\r\nx")
+        async with asyncio.timeout(20):
+            while True:  # until they have dripped for long enough to be told from bodies that come
+                with contextlib.suppress(ConnectionError):
+                    if (await talk(at.port, LAST + b"\r\n")).startswith(b"HTTP/1.1 200"):
+                        break
+                await asyncio.sleep(0.1)
+        for one in opened:
+            one.close()
+
+
+async def test_a_head_that_never_ends_is_given_up() -> None:
+    async with listening(Bounds(head_s=0.3, keepalive_s=30)) as at:
+        reader, writer = await asyncio.open_connection(HOST, at.port)
+        writer.write(b"POST /x HTTP/1.1\r\n")
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+
+
+# The client
+
+
+@dataclass
+class Spoken:
+    """A server that reads one request a connection or more, and answers what it is told to."""
+
+    port: int = 0
+    requests: list[bytes] = field(default_factory=list)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """A server whose connections have all ended when this does; its port."""
+    tasks: list[asyncio.Task[None] | None] = []
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(one, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(t for t in tasks if t is not None), return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def speaking(*answers: bytes | None) -> AsyncIterator[Spoken]:
+    """Gives the answers in order, whatever the connection; None closes it."""
+    spoken, left = Spoken(), list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            spoken.requests.append(head + await reader.readexactly(int(length or 0)))
+            answer = left.pop(0) if left else None
+            if answer is None:
+                return
+            writer.write(answer)
+            if b"close" in answer:
+                return
+
+    async with serving(serve) as spoken.port:
+        yield spoken
+
+
+async def ask(
+    pool: Pool, port: int, method: str = "GET", body: bytes | None = None, silence_s: float = 10
+) -> tuple[int, bytes]:
+    connection = await pool.lease(Place(HOST, port), 5)
+    try:
+        head = await connection.request(method, b"/", [(b"Host", b"x")], body, silence_s=silence_s)
+        return head.status, b"".join([c async for c in connection.chunks()])
+    finally:
+        pool.give_back(connection)
+
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def fails(asked: Callable[[], object]) -> HttpFailedError:
+    with pytest.raises(HttpFailedError) as caught:
+        await asked()  # type: ignore[misc]
+    return caught.value
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "POST"])
+async def test_no_request_is_sent_twice(method: str) -> None:
+    first = GOOD if method != "HEAD" else GOOD[:-2]
+    async with speaking(first, None, GOOD) as server:
+        pool = Pool(30)
+        assert (await ask(pool, server.port, method))[0] == 200
+        failed = await fails(lambda: ask(pool, server.port, method))
+        assert (failed.failure, failed.reason) == (Failure.CLOSED, CLOSED_REUSED)
+        assert len(server.requests) == 2
+        pool.close()
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
+    async with speaking(GOOD + b"", GOOD) as server:
+        pool = Pool(30)
+        connection = await pool.lease(Place(HOST, server.port), 5)
+        await connection.request("GET", b"/", [(b"Host", b"x")], None, silence_s=5)
+        assert [c async for c in connection.chunks()] == [b"ok"]
+        pool.give_back(connection)
+        connection.abort()
+        assert await ask(pool, server.port) == (200, b"ok")
+        pool.close()
+
+
+async def test_a_first_connection_that_closes_says_so() -> None:
+    async with speaking(None) as server:
+        failed = await fails(lambda: ask(Pool(30), server.port))
+        assert failed.reason == CLOSED
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        (b"SSH-2.0-x\r\n", Failure.NOT_HTTP),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Failure.NOT_HTTP),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nok", Failure.CUT),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", Failure.CUT),
+        (b"HTTP/1.1 200 OK\r\nX-close: 1", Failure.NOT_HTTP),
+    ],
+)
+async def test_what_went_wrong_is_told_by_kind(said: bytes, failure: Failure) -> None:
+    async with speaking(said) as server:
+        assert (await fails(lambda: ask(Pool(30), server.port))).failure is failure
+
+
+async def test_silence_is_measured_between_bytes_and_not_over_all() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for _ in range(6):
+            writer.write(b"x")
+            await asyncio.sleep(0.25)
+
+    async with serving(serve) as port:
+        assert await ask(Pool(0), port, silence_s=1.0) == (200, b"xxxxxx")
+
+
+async def test_a_silent_server_is_given_up() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(serve) as port:
+        failed = await fails(lambda: ask(Pool(30), port, silence_s=0.2))
+    assert (failed.failure, failed.reason) == (Failure.SILENT, "sent no byte for 0.2 s")
+
+
+async def test_no_address_is_in_the_words_of_a_failure() -> None:
+    async with speaking() as server:
+        port = server.port
+    failed = await fails(lambda: ask(Pool(30), port))
+    assert failed.failure is Failure.UNREACHABLE
+    assert HOST not in failed.reason
+    assert str(port) not in failed.reason
+    unknown = await fails(lambda: Pool(30).lease(Place("no.such.host.invalid", 80), 5))
+    assert "no.such.host" not in unknown.reason
+
+
+async def test_a_large_body_streams_both_ways_while_it_is_answered() -> None:
+    async with listening() as at:
+        pool, size = Pool(30), 8 * 1024 * 1024
+
+        async def body() -> AsyncIterator[bytes]:
+            for _ in range(size // 65536):
+                yield b"x" * 65536
+
+        connection = await pool.lease(Place(HOST, at.port), 5)
+        head = await connection.request("POST", b"/", [(b"Host", b"x")], body(), silence_s=20)
+        assert head.status == 200
+        assert sum([len(c) async for c in connection.chunks()]) == size
+        pool.give_back(connection)
+        assert await ask(pool, at.port, "POST", b"again") == (200, b"again")
+        pool.close()
