@@ -110,14 +110,14 @@ class DataPlaneServer:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in self.room:
-            connection.tick(now)  # type: ignore[attr-defined]
+            connection.tick(now)
         self._clock = loop.call_later(TICK_S, self._tick) if len(self.room) else None
 
     async def shutdown(self, timeout_s: float) -> None:
         """Take nothing more; let answers under way leave, then close everything."""
         self._is_stopping = True
         for connection in self.room:
-            connection.stop()  # type: ignore[attr-defined]
+            connection.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._empty.wait()

@@ -64,6 +64,14 @@ class Guest(Protocol):
         """Close it at once."""
         ...
 
+    def stop(self) -> None:
+        """Take no more requests."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Look at the clock."""
+        ...
+
     def drips(self, now: float, after_s: float, below_bytes_s: float) -> bool:
         """Whether its body has come slower than so many bytes a second for so long."""
         ...
