@@ -6,12 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import Cluster
 from tests.programs import APT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# The same examples every time, however slow the machine: exploring is what ``make fuzz`` is for.
+settings.register_profile("steady", max_examples=60, deadline=None, derandomize=True, database=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
