@@ -34,7 +34,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class YamlBounds:
     """How much a document may be: levels, values, and YAML aliases."""
 
     depth: int = 64
@@ -42,7 +42,7 @@ class Bounds:
     aliases: int = 0
 
 
-DEFAULT_BOUNDS = Bounds()
+DEFAULT_BOUNDS = YamlBounds()
 
 
 def unicode_encoding(content: bytes) -> tuple[str, int]:
@@ -61,7 +61,7 @@ def unicode_encoding(content: bytes) -> tuple[str, int]:
 
 
 def load_document(
-    content: bytes, bounds: Bounds = DEFAULT_BOUNDS, texts: Iterable[tuple[str, ...]] = ()
+    content: bytes, bounds: YamlBounds = DEFAULT_BOUNDS, texts: Iterable[tuple[str, ...]] = ()
 ) -> Any:
     """The value a document is. Scalars at the places ``texts`` are taken as they are written. Raises `BadMessage`."""
     encoding, skipped = unicode_encoding(content)
@@ -97,7 +97,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _check_values(value: Any, bounds: Bounds) -> None:
+def _check_values(value: Any, bounds: YamlBounds) -> None:
     waiting, nodes = [(value, 1)], 0
     while waiting:
         item, depth = waiting.pop()
@@ -174,7 +174,7 @@ for _tag in ("set", "omap", "pairs"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.refuse)
 
 
-def _load_yaml(text: str, bounds: Bounds, texts: Iterable[tuple[str, ...]]) -> Any:
+def _load_yaml(text: str, bounds: YamlBounds, texts: Iterable[tuple[str, ...]]) -> Any:
     try:
         _check_events(text, bounds)
         loader = _Loader(text)
@@ -192,7 +192,7 @@ def _load_yaml(text: str, bounds: Bounds, texts: Iterable[tuple[str, ...]]) -> A
         raise broken(f"it is YAML that cannot be read: {one_line(err)}") from err
 
 
-def _check_events(text: str, bounds: Bounds) -> None:
+def _check_events(text: str, bounds: YamlBounds) -> None:
     depth = aliases = 0
     for nodes, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
         if isinstance(event, yaml.AliasEvent):

@@ -68,7 +68,7 @@ class BadRow(ValueError):  # noqa: N818  it goes into the report
         self.suggestion = suggestion
 
 
-class Report:
+class QualityReport:
     """The quality report: a new file that only its owner reads."""
 
     def __init__(self, path: Path) -> None:
@@ -144,7 +144,7 @@ def import_persons(
     """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``; what was done. Raises ValueError."""
     if out.exists():
         raise ValueError(f"{out} is there already; it is a new file")
-    report = Report(report_file)
+    report = QualityReport(report_file)
     seen_files: dict[str, int] = {}
     seen_curps: dict[bytes, int] = {}
     made = known = 0
@@ -183,7 +183,7 @@ class Import:
 
     code: str
     now: datetime
-    report: Report
+    report: QualityReport
     people: dict[str, str]
     seen: dict[str, int] = field(default_factory=dict)
     spans: dict[str, list[tuple[date, date, int]]] = field(default_factory=dict)
@@ -371,7 +371,7 @@ def import_rows(
         raise click.ClickException(f"{data} is no institute's system; make it with `social_security init`")
     database = open_database(data / "institute.sqlite", STEPS)
     try:
-        quality = Report(report)
+        quality = QualityReport(report)
         try:
             run = Import(member, datetime.now(UTC), quality, read_people(database, pids))
             good = import_file(

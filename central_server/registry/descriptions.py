@@ -14,10 +14,10 @@ from schemas.faults import BadMessage, Kind
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.xmlencoding import to_utf8
-from schemas.yamldocument import Bounds, load_document
+from schemas.yamldocument import YamlBounds, load_document
 
 LARGEST_DESCRIPTION = 2 * 1024 * 1024
-_BOUNDS = Bounds(aliases=2_000)
+_BOUNDS = YamlBounds(aliases=2_000)
 
 
 def parse_openapi(raw: bytes) -> dict[str, Any]:

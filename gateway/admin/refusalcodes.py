@@ -32,6 +32,7 @@ STATUS: Mapping[str, int] = {
     "invalid_distinguished_name": 400,
     "invalid_dn_parameter": 400,
     "invalid_service_code": 400,
+    "invalid_service_title": 400,
     "invalid_service_url": 400,
     "invalid_wsdl": 400,
     "invalid_wsdl_service_identifier": 400,

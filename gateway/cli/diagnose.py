@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
-from gateway.settings.addresses import find_health
+from gateway.server.addresses import find_health
 from serving.cli.commands import report_errors
 
 if TYPE_CHECKING:

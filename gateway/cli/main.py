@@ -206,7 +206,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: 
 @report_errors
 def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     """Ask a running gateway whether it can exchange messages; exit 1 when it cannot."""
-    from gateway.settings.addresses import find_health
+    from gateway.server.addresses import find_health
 
     url = url or find_health(data, settings_file)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.keys import DATA, PIN, open_store, read_pin, stored_configuration
-from gateway.settings.addresses import find_health, settings_of
+from gateway.server.addresses import find_health, settings_of
 from serving.cli.commands import report_errors
 
 if TYPE_CHECKING:

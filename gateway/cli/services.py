@@ -235,7 +235,7 @@ def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None
 @audited("ADD_ACCESS_RIGHTS")
 def allow(data: Path, client: str, code: str, subject: str, method: str, path: str, force: bool) -> None:
     """Let SUBJECT call a service: a client, group:instance/code or local:code; whole, or one endpoint of it."""
-    from gateway.knownsubjects import wait_for_subject
+    from gateway.cli.knownsubjects import wait_for_subject
 
     if not force:
         wait_for_subject(data, _subject(subject), _client(client))
@@ -332,7 +332,7 @@ def _no_endpoint(tables: Tables, client: str, code: str, method: str, path: str)
 
 def _no_service(tables: Tables, client: str, code: str) -> str:
     """Says which services there are, the nearest name first."""
-    from gateway.knownsubjects import nearest
+    from gateway.cli.knownsubjects import nearest
 
     services = tables.descriptions.services(_client(client))
     known = sorted({n for s in services for n in (s.full_code, s.id.service_code)})

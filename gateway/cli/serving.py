@@ -39,8 +39,8 @@ def check_start(data: Path, settings_file: Path | None, pin_file: Path | None) -
 
     Raises ValueError and OSError with what to do.
     """
+    from gateway.server.addresses import listen_addresses
     from gateway.server.process import admin_settings
-    from gateway.settings.addresses import listen_addresses
     from serving.config.secret import read_secret_file
     from serving.process.addresses import check_addresses, describe
 

@@ -39,9 +39,9 @@ def status(data: Path, settings_file: Path | None, as_json: bool) -> None:
 
 def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     """What can be known of a data folder's gateway from this machine."""
+    from gateway.server.addresses import find_health, listen_addresses, settings_of
     from gateway.server.process import admin_settings
     from gateway.server.running import NotRunning, told_running
-    from gateway.settings.addresses import find_health, listen_addresses, settings_of
 
     settings = settings_of(data, settings_file)
     found: dict[str, Any] = {"running": True, "pid": None, "status": "down", "problems": []}

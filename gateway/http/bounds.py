@@ -46,7 +46,7 @@ class Bounds:
         return self.per_address or max(1, self.connections // 2)
 
 
-class Row(enum.Enum):
+class RoomRow(enum.Enum):
     """Where a connection stands."""
 
     STRANGER = enum.auto()  # no request under way, and none was good
@@ -82,8 +82,8 @@ class Room:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds.within_files()
-        self._rows: dict[Row, dict[Guest, None]] = {row: {} for row in Row}
-        self._row_of: dict[Guest, Row] = {}
+        self._rows: dict[RoomRow, dict[Guest, None]] = {row: {} for row in RoomRow}
+        self._row_of: dict[Guest, RoomRow] = {}
         self._of_address: dict[str, dict[Guest, None]] = {}
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class Room:
     @property
     def under_way(self) -> int:
         """Requests that are read or answered."""
-        return len(self._rows[Row.TAKING]) + len(self._rows[Row.ANSWERING])
+        return len(self._rows[RoomRow.TAKING]) + len(self._rows[RoomRow.ANSWERING])
 
     def enter(self, guest: Guest, now: float) -> bool:
         """Let a connection in; False when there is no room for it."""
@@ -105,11 +105,11 @@ class Room:
         if len(self) >= self.bounds.connections and not self._evict(None, now):
             return False
         self._of_address.setdefault(guest.address, {})[guest] = None
-        self._row_of[guest] = Row.STRANGER
-        self._rows[Row.STRANGER][guest] = None
+        self._row_of[guest] = RoomRow.STRANGER
+        self._rows[RoomRow.STRANGER][guest] = None
         return True
 
-    def move(self, guest: Guest, row: Row) -> None:
+    def move(self, guest: Guest, row: RoomRow) -> None:
         """A connection stands elsewhere now."""
         before = self._row_of.get(guest)
         if before is None or before is row:
@@ -133,7 +133,7 @@ class Room:
         """Whether one more request may be under way; a body that drips makes room for it."""
         if self.under_way < self.bounds.requests:
             return True
-        return self._close(self._dripping(self._rows[Row.TAKING], now))
+        return self._close(self._dripping(self._rows[RoomRow.TAKING], now))
 
     def take_bounds(self, bounds: Bounds) -> None:
         """Bound what comes from now on otherwise."""
@@ -143,19 +143,19 @@ class Room:
         """Close the one who may be spared first, of one address or of all."""
         if among is None:
             victim = (
-                next(iter(self._rows[Row.STRANGER]), None)
-                or self._dripping(self._rows[Row.TAKING], now)
-                or next(iter(self._rows[Row.KNOWN]), None)
+                next(iter(self._rows[RoomRow.STRANGER]), None)
+                or self._dripping(self._rows[RoomRow.TAKING], now)
+                or next(iter(self._rows[RoomRow.KNOWN]), None)
             )
         else:
             victim = (
-                self._first(among, Row.STRANGER)
-                or self._dripping((g for g in among if self._row_of[g] is Row.TAKING), now)
-                or self._first(among, Row.KNOWN)
+                self._first(among, RoomRow.STRANGER)
+                or self._dripping((g for g in among if self._row_of[g] is RoomRow.TAKING), now)
+                or self._first(among, RoomRow.KNOWN)
             )
         return self._close(victim)
 
-    def _first(self, among: Iterable[Guest], row: Row) -> Guest | None:
+    def _first(self, among: Iterable[Guest], row: RoomRow) -> Guest | None:
         return next((g for g in among if self._row_of[g] is row), None)
 
     def _dripping(self, taking: Iterable[Guest], now: float) -> Guest | None:

@@ -14,7 +14,7 @@ from collections import deque
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.http.bounds import Row
+from gateway.http.bounds import RoomRow
 from gateway.http.heads import (
     FRAMING,
     Ended,
@@ -53,7 +53,7 @@ class State(enum.Enum):
     CLOSED = enum.auto()
 
 
-class Event(enum.Enum):
+class ConnectionEvent(enum.Enum):
     """What happens to a connection."""
 
     SHAKEN = enum.auto()
@@ -64,23 +64,23 @@ class Event(enum.Enum):
     LOST = enum.auto()
 
 
-_NEXT: dict[tuple[State, Event], State] = {
-    (State.SHAKING, Event.SHAKEN): State.WAITING,
-    (State.WAITING, Event.HEAD): State.TAKING,
-    (State.WAITING, Event.ANSWERED_LAST): State.LINGERING,  # what could not be read was answered
-    (State.TAKING, Event.WHOLE): State.ANSWERING,
-    (State.TAKING, Event.ANSWERED): State.DRAINING,
-    (State.TAKING, Event.ANSWERED_LAST): State.LINGERING,
-    (State.ANSWERING, Event.ANSWERED): State.WAITING,
-    (State.ANSWERING, Event.ANSWERED_LAST): State.LINGERING,
-    (State.DRAINING, Event.WHOLE): State.WAITING,
-    (State.DRAINING, Event.ANSWERED_LAST): State.LINGERING,
-    **{(state, Event.LOST): State.CLOSED for state in State},
+_NEXT: dict[tuple[State, ConnectionEvent], State] = {
+    (State.SHAKING, ConnectionEvent.SHAKEN): State.WAITING,
+    (State.WAITING, ConnectionEvent.HEAD): State.TAKING,
+    (State.WAITING, ConnectionEvent.ANSWERED_LAST): State.LINGERING,  # what could not be read was answered
+    (State.TAKING, ConnectionEvent.WHOLE): State.ANSWERING,
+    (State.TAKING, ConnectionEvent.ANSWERED): State.DRAINING,
+    (State.TAKING, ConnectionEvent.ANSWERED_LAST): State.LINGERING,
+    (State.ANSWERING, ConnectionEvent.ANSWERED): State.WAITING,
+    (State.ANSWERING, ConnectionEvent.ANSWERED_LAST): State.LINGERING,
+    (State.DRAINING, ConnectionEvent.WHOLE): State.WAITING,
+    (State.DRAINING, ConnectionEvent.ANSWERED_LAST): State.LINGERING,
+    **{(state, ConnectionEvent.LOST): State.CLOSED for state in State},
 }
 _ROWS = {
-    State.TAKING: Row.TAKING,
-    State.ANSWERING: Row.ANSWERING,
-    State.DRAINING: Row.TAKING,
+    State.TAKING: RoomRow.TAKING,
+    State.ANSWERING: RoomRow.ANSWERING,
+    State.DRAINING: RoomRow.TAKING,
 }
 
 
@@ -233,7 +233,7 @@ class ServerConnection(asyncio.Protocol):
         """Bytes can flow."""
         self.transport = transport  # type: ignore[assignment]
         self._outlet = Outlet(self._loop, transport)  # type: ignore[arg-type]
-        self._go(Event.SHAKEN)
+        self._go(ConnectionEvent.SHAKEN)
         if self._held:
             self._read_held()
 
@@ -254,7 +254,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; whoever works for it stops."""
         del exc
-        self._go(Event.LOST)
+        self._go(ConnectionEvent.LOST)
         if self._body is not None:
             self._body.fail(_broken_off("the connection was lost"))
         if self._outlet is not None:
@@ -275,11 +275,11 @@ class ServerConnection(asyncio.Protocol):
 
     # Requests
 
-    def _go(self, event: Event) -> None:
+    def _go(self, event: ConnectionEvent) -> None:
         self.state = _NEXT[self.state, event]
         self._since = self._loop.time()
         self._head_began = False
-        row = _ROWS.get(self.state) or (Row.KNOWN if self.is_known else Row.STRANGER)
+        row = _ROWS.get(self.state) or (RoomRow.KNOWN if self.is_known else RoomRow.STRANGER)
         self._server.room.move(self, row)
 
     def _take(self, events: Iterable[RequestEvent]) -> None:
@@ -303,7 +303,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _begin(self, head: RequestHead) -> None:
         has_room = self._server.room.has_room_for_request(self._loop.time())
-        self._go(Event.HEAD)
+        self._go(ConnectionEvent.HEAD)
         self._body = Incoming(self._loop)
         if self.transport is not None:
             self._body.attach(self.transport)
@@ -320,7 +320,7 @@ class ServerConnection(asyncio.Protocol):
         if self._body is not None:
             self._body.end()
         was_draining = self.state is State.DRAINING
-        self._go(Event.WHOLE)
+        self._go(ConnectionEvent.WHOLE)
         if was_draining:
             self._body = self._request = None
 
@@ -366,7 +366,7 @@ class ServerConnection(asyncio.Protocol):
         if self._last_answer:
             self._linger()
             return
-        self._go(Event.ANSWERED)
+        self._go(ConnectionEvent.ANSWERED)
         if self.state is State.WAITING:
             self._body = self._request = None
             self._read_later()
@@ -376,7 +376,7 @@ class ServerConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """End after the last answer; what still comes is read and dropped, for a reset would destroy the answer."""
         complete = self._body is not None and self._body.is_complete and not self._held and not self._later
-        self._go(Event.ANSWERED_LAST)
+        self._go(ConnectionEvent.ANSWERED_LAST)
         self._later.clear()
         self._held.clear()
         if self._body is not None:

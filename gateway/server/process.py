@@ -22,9 +22,9 @@ from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.admin.api import make_api
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
+from gateway.server.addresses import health_address, listen_addresses
 from gateway.server.app import WATCH_S, Gateway, utc_now
 from gateway.server.running import note_running, note_stopped
-from gateway.settings.addresses import health_address, listen_addresses
 from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
 from gateway.settings.portions import configuration_settings

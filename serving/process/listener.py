@@ -90,7 +90,7 @@ class _Handler(RequestHandler):
 
     __slots__ = ("connection", "received")
 
-    def __init__(self, server: web.Server, connection: _Connection, **options: Any) -> None:
+    def __init__(self, server: web.Server, connection: _BoundConnection, **options: Any) -> None:
         super().__init__(server, **options)
         self.connection = connection
         self.received = 0
@@ -139,7 +139,7 @@ class _Handler(RequestHandler):
 
 
 @dataclass(slots=True, eq=False)
-class _Connection:
+class _BoundConnection:
     """One accepted connection, from the accept to its end."""
 
     listener: _Acceptor
@@ -214,8 +214,8 @@ class _Acceptor:
     options: dict[str, Any]
     bounds: ListenerBounds
     context: ssl.SSLContext | None
-    connections: dict[_Connection, None] = field(default_factory=dict)
-    addresses: dict[str, dict[_Connection, None]] = field(default_factory=dict)
+    connections: dict[_BoundConnection, None] = field(default_factory=dict)
+    addresses: dict[str, dict[_BoundConnection, None]] = field(default_factory=dict)
     is_open: bool = False
 
     def open(self) -> None:
@@ -238,7 +238,7 @@ class _Acceptor:
         for connection in [c for c in self.connections if c.handler is None]:
             connection.cut()
 
-    def forget(self, connection: _Connection) -> None:
+    def forget(self, connection: _BoundConnection) -> None:
         """A connection ended."""
         self.connections.pop(connection, None)
         mine = self.addresses.get(connection.address)
@@ -280,14 +280,14 @@ class _Acceptor:
         if full:
             accepted.close()
             return
-        connection = _Connection(self, accepted, address)
+        connection = _BoundConnection(self, accepted, address)
         self.connections[connection] = None
         self.addresses.setdefault(address, {})[connection] = None
         connection.task = self._loop.create_task(self._serve(connection))
 
-    def _make_room(self, among: Iterable[_Connection]) -> bool:
+    def _make_room(self, among: Iterable[_BoundConnection]) -> bool:
         """End the oldest that waits for a head, else the oldest whose body still comes; whether there was one."""
-        receiving: _Connection | None = None
+        receiving: _BoundConnection | None = None
         for connection in among:
             if connection.handler is None or connection.handler.awaits_head:
                 connection.cut()
@@ -298,7 +298,7 @@ class _Acceptor:
             receiving.cut()
         return receiving is not None
 
-    async def _serve(self, connection: _Connection) -> None:
+    async def _serve(self, connection: _BoundConnection) -> None:
         """Finish a connection's handshake; aiohttp's handler does the rest."""
 
         def handler() -> _Handler:

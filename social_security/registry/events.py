@@ -93,7 +93,7 @@ _COLUMNS = "sender, event_id, rid, pid, body, told_id, stands, case_id"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EventReport:
     """What a sender said of a person. ``told_id`` is the id by which institutes know it; ``body`` has no pseudonym."""
 
     sender: str
@@ -116,7 +116,7 @@ class Report:
         return date.fromisoformat(self.body["fechaEvento"])
 
 
-def report_of(connection: Transaction, sender: str, event_id: str) -> Report | None:
+def report_of(connection: Transaction, sender: str, event_id: str) -> EventReport | None:
     """What a sender said under an id, or None."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM vital_report WHERE sender = ? AND event_id = ?",  # noqa: S608  ours
@@ -125,7 +125,7 @@ def report_of(connection: Transaction, sender: str, event_id: str) -> Report | N
     return _report(rows[0]) if rows else None
 
 
-def reports_of(connection: Transaction, rid: Rid) -> list[Report]:
+def reports_of(connection: Transaction, rid: Rid) -> list[EventReport]:
     """Everything said of a person, first said first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM vital_report WHERE rid = ? ORDER BY at, sender, event_id",  # noqa: S608  ours
@@ -134,18 +134,18 @@ def reports_of(connection: Transaction, rid: Rid) -> list[Report]:
     return [_report(r) for r in rows]
 
 
-def annulled(reports: Sequence[Report]) -> set[tuple[str, str]]:
+def annulled(reports: Sequence[EventReport]) -> set[tuple[str, str]]:
     """Sender and id of the reports that their own senders have taken back."""
     return {(r.sender, str(r.body.get("anula"))) for r in reports if r.type == ANNULMENT and r.stands}
 
 
-def standing(reports: Sequence[Report], kind: str = DEATH) -> list[Report]:
+def standing(reports: Sequence[EventReport], kind: str = DEATH) -> list[EventReport]:
     """The deaths (or proofs of life) among reports that stand."""
     gone = annulled(reports)
     return [r for r in reports if r.type == kind and r.stands and (r.sender, r.event_id) not in gone]
 
 
-def add_report(connection: Transaction, report: Report, at: datetime) -> None:
+def add_report(connection: Transaction, report: EventReport, at: datetime) -> None:
     """Write what a sender said."""
     connection.execute(
         f"INSERT INTO vital_report ({_COLUMNS}, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  ours
@@ -260,9 +260,9 @@ def _id(*parts: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
 
 
-def _report(row: tuple[Any, ...]) -> Report:
+def _report(row: tuple[Any, ...]) -> EventReport:
     sender, event_id, rid, pid, body, told_id, stands, case = row
-    return Report(
+    return EventReport(
         str(sender),
         str(event_id),
         Rid(bytes(rid)),

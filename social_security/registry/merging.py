@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from social_security.domain.eventchain import canonical
 from social_security.domain.pseudonyms import Rid
 from social_security.registry.events import (
-    Report,
+    EventReport,
     add_report,
     links_of,
     open_case,
@@ -196,7 +196,7 @@ def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str,
 def _tell(connection: Transaction, rid: Rid, links: list[Any], kind: str, at: datetime) -> None:
     event = str(uuid.uuid4())
     body = {"tipo": kind, "fechaEvento": at.date().isoformat()}
-    add_report(connection, Report("", event, rid, "", {"idEvento": event, **body}, event), at)
+    add_report(connection, EventReport("", event, rid, "", {"idEvento": event, **body}, event), at)
     tell_all(connection, links, event, body, at)
 
 

@@ -22,7 +22,7 @@ from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
 from social_security.registry.accesses import ACCESS_STEP
-from social_security.registry.events import EVENTS_STEP, Report, links_of, reconcile, reports_of
+from social_security.registry.events import EVENTS_STEP, EventReport, links_of, reconcile, reports_of
 from social_security.registry.merging import (
     Merge,
     check_officer_key,
@@ -352,12 +352,12 @@ class RegistryStore:
 
     # Events and reviews
 
-    def reports(self, rid: Rid) -> list[Report]:
+    def reports(self, rid: Rid) -> list[EventReport]:
         """The vital events that have been reported of a person."""
         with self._database.transaction() as connection:
             return reports_of(connection, rid)
 
-    def reports_in(self, case: str) -> list[Report]:
+    def reports_in(self, case: str) -> list[EventReport]:
         """The vital events of the person whom a case is about."""
         rows = self._database.query("SELECT rid FROM vital_case WHERE case_id = ?", (case,))
         return self.reports(Rid(bytes(rows[0][0]))) if rows else []

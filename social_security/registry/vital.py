@@ -22,7 +22,7 @@ from social_security.registry.events import (
     ALIVE,
     ANNULMENT,
     DEATH,
-    Report,
+    EventReport,
     add_report,
     annulled,
     links_of,
@@ -81,7 +81,7 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
             return _answer(known)
         _check_sender(connection, sender, person, body)
         _check_content(store, person.rid, body, asked.today)
-        report = Report(
+        report = EventReport(
             sender,
             body["idEvento"],
             person.rid,
@@ -92,7 +92,7 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
         return _answer(_note(connection, report, asked.now))
 
 
-def _answer(report: Report) -> DomainAnswer:
+def _answer(report: EventReport) -> DomainAnswer:
     body: dict[str, Any] = {"aplicado": report.stands}
     if report.case is not None:
         body |= {
@@ -151,7 +151,7 @@ def _check_content(store: RegistryStore, rid: Rid, body: Any, today: date) -> No
         )
 
 
-def _note(connection: Transaction, report: Report, now: datetime) -> Report:
+def _note(connection: Transaction, report: EventReport, now: datetime) -> EventReport:
     """Write a report that may be made, with what follows from it; the report as it was written."""
     before = reports_of(connection, report.rid)
     if report.type == ANNULMENT:
@@ -177,7 +177,9 @@ def _note(connection: Transaction, report: Report, now: datetime) -> Report:
     return report
 
 
-def _annul(connection: Transaction, report: Report, before: list[Report], now: datetime) -> Report:
+def _annul(
+    connection: Transaction, report: EventReport, before: list[EventReport], now: datetime
+) -> EventReport:
     """Take one's own report back: of this person, by its sender, once."""
     undone = report_of(connection, report.sender, report.body.get("anula", ""))
     gone = annulled(before)
@@ -209,7 +211,7 @@ def note_event(
     del state  # it follows from what stands
     told = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     with store.database.transaction() as connection:
-        add_report(connection, Report("", told["idEvento"], rid, "", told, told["idEvento"]), now)
+        add_report(connection, EventReport("", told["idEvento"], rid, "", told, told["idEvento"]), now)
         tell_all(connection, links_of(connection, rid), told["idEvento"], told, now)
 
 
@@ -282,5 +284,5 @@ async def deliver(
     return heard.is_done
 
 
-def _replace(report: Report, **changes: Any) -> Report:
+def _replace(report: EventReport, **changes: Any) -> EventReport:
     return dataclasses.replace(report, **changes)

@@ -165,7 +165,9 @@ async def test_the_database_of_something_else_is_not_taken_for_ours(
     check_line(line, folder / name)
 
 
-async def test_a_database_that_a_newer_version_left_is_refused_with_what_to_do(whole: Path, tmp_path: Path) -> None:
+async def test_a_database_that_a_newer_version_left_is_refused_with_what_to_do(
+    whole: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "data"
     shutil.copytree(whole, folder)
     with sqlite3.connect(folder / "serverconf.sqlite") as newer:

@@ -350,6 +350,7 @@ ALLOWED = {
     "gateway/edges/http.py": "the data plane, which has its own bounds",
     "certs/edges/signer.py": "a Unix socket in a folder of this user's alone",
     "gateway/cli/policy.py": "`bind` there is of a policy to a service",
+    "serving/process/addresses.py": "tries an address before a start, and lets it go",
     "gateway/health/preflighting.py": "tries whether a port is free, and lets it go",
 }
 WAYS = {

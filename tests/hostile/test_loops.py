@@ -296,6 +296,11 @@ ALLOWED = {
         "certs/edges/signerclient.py",
         "_read",
     ): "one connection: ends with it and is made anew at the next call",
+    (
+        "gateway/edges/http.py",
+        "_accept",
+    ): "one listener: ends when it is closed; what fails is logged and it goes on",
+    ("serving/api/requestbodies.py", "while_connected"): "one request: ends with its answer or its caller",
     ("gateway/edges/peers.py", "_race"): "attempts to connect: ends with the last",
     ("gateway/messagelog/store.py", "_settled"): "one message: ends when the writer has answered",
     ("certs/edges/signer.py", "_serve"): "one connection: ends with it",
@@ -306,6 +311,10 @@ TASKS_ALLOWED = {
     "serving/process/listener.py",  # one task a connection, which ends with it
     "gateway/messagelog/authorities.py",  # a race that its caller waits for
     "gateway/edges/peers.py",  # attempts to connect that their caller waits for
+    "gateway/edges/http.py",  # one handshake, which ends with its connection; the accepting of one listener
+    "gateway/http/client.py",  # one request's body
+    "gateway/http/server.py",  # one connection's requests
+    "serving/api/requestbodies.py",  # one request's work, for which its caller waits
     "certs/edges/signer.py",  # one question each
     "certs/edges/signerclient.py",  # one connection's answers
     "certs/signing.py",  # one batch of signatures

@@ -16,6 +16,7 @@ from social_security.domain import pack
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.database import STEPS
 from social_security.keys import load_registry_keys
+from social_security.registry.store import STEPS as REGISTRY_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire import tokens
 from tests.social import CLOCK, SECRET, SmallCountry, small_country
@@ -141,7 +142,7 @@ async def test_an_institute_that_looked_somebody_up_cannot_declare_her_dead(
         purpose="PUR-VITAL", case="CONS-15-2026-00000001", role="ANALISTA_AFILIACION",
     )  # fmt: skip
     assert refused[1]["codigo"] == "SS-210"
-    database = Database(country.folder / "00-RNSS" / "registry.sqlite", ())
+    database = Database(country.folder / "00-RNSS" / "registry.sqlite", REGISTRY_STEPS)
     assert database.query(
         "SELECT count(*) FROM link WHERE member = 'MX/GOB/15-ISSEMYM' AND pid = ?", (body["pid"],)
     ) == [(0,)]

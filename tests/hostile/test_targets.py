@@ -463,7 +463,7 @@ def test_address_that_a_target_cannot_be_put_behind_is_not_registered(url: str) 
         "http://a_b:80/x",
         "http://[::1]:1/",
         "http://h/x?wsdl",
-        "http://h//x/{v}/",
+        "http://h//x/v/",
         "http://h/?k=1",
     ],
 )

@@ -39,7 +39,7 @@ MAX_NODES = 400_000
 MAX_WARNINGS = 20
 _PARAMETER = re.compile(r"\{[^/]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_BOUNDS = yamldocument.Bounds(MAX_DEPTH, MAX_NODES)
+_BOUNDS = yamldocument.YamlBounds(MAX_DEPTH, MAX_NODES)
 # What is text by the specification and is often written without quotes.
 _TEXTS = (("openapi",), ("swagger",), ("info", "title"), ("info", "version"), ("info", "description"))
 

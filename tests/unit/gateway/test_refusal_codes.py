@@ -11,7 +11,7 @@ import pytest
 import gateway
 from gateway.admin.refusalcodes import STATUS, status_of
 
-RAISED = ("Refusal", "KeyRefused", "_step")
+RAISED = ("ChangeRefused", "KeyRefused", "_step")
 
 
 @cache

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.cli.knownsubjects import nearest
 from gateway.cli.main import main
 from gateway.clients.model import (
     AccessRight,
@@ -24,7 +25,6 @@ from gateway.clients.model import (
 from gateway.clients.records import TimestampingService
 from gateway.clients.wantedfile import render_wanted
 from gateway.desired.file import compare, compare_timestamping, parse_wanted, settle
-from gateway.knownsubjects import nearest
 from schemas.identifiers import (
     ClientId,
     GlobalGroupId,
@@ -64,7 +64,7 @@ def configurations(draw: st.DrawFn) -> ServerConf:
         codes = draw(st.lists(st.tuples(CODES, st.none() | CODES), max_size=3, unique=True))
         services += [
             Service(
-                ServiceId(client.id, *code), ServiceType.REST, draw(st.just("http://h/") | st.just("https://h:1/ñ?q=\"")),
+                ServiceId(client.id, *code), ServiceType.REST, draw(st.just("http://h/") | st.just("https://h:1/%C3%B1?q=%22")),
                 draw(st.floats(0, 1000)), draw(st.booleans()), draw(st.none() | TEXT),
                 validation=draw(st.sampled_from(Validation)),
             )

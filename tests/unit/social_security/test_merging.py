@@ -91,13 +91,15 @@ def test_deaths_of_two_days_open_a_case_when_records_become_one(books: Books) ->
 
 def test_unmerging_gives_back_curps_links_events_cases_and_levels(books: Books) -> None:
     stays, goes = two(books)
-    books.store.save_case(CaseEntry("EXT-30-2026-00000001", IPE, goes, "VEJEZ", "ABIERTO"), books.now)
+    books.store.register_case(
+        CaseEntry("EXT-30-2026-00000001", IPE, goes, "VEJEZ", "ABIERTO"), books.now, None
+    )
     number = books.store.merge(stays, goes, "of-1", "00", books.now)
     case = books.store.case("EXT-30-2026-00000001")
     assert case is not None
     assert (case.rid, level(books, stays)) == (stays, 3)
-    later = CaseEntry("EXT-26-2026-00000001", SONORA, stays, "VEJEZ", "ABIERTO")
-    books.store.save_case(later, books.now)
+    later = CaseEntry("EXT-26-2026-00000001", SONORA, stays, "INVALIDEZ", "ABIERTO")
+    books.store.register_case(later, books.now, None)
     books.report(SONORA, books.pid(stays, SONORA), "FALLECIMIENTO")
     books.store.unmerge(number, "of-2", "11", books.now)
     for folio in ("EXT-30-2026-00000001", "EXT-26-2026-00000001"):

@@ -343,10 +343,10 @@ async def test_an_opposition_says_which_uses_and_data_and_stops_them_once_grante
             await answer(world, folio, state)
         await browser.get(f"/derechos/{folio}")
         assert "cumplida" in browser.page.text
-        await browser.get("/")
-        assert "SS-208" in browser.page.text
+        await browser.get("/")  # an opposition stops uses by others, never the person's own view
+        assert "SS-208" not in browser.page.text
         await browser.get("/accesos")
-        assert "negado" in browser.page.text
+        assert "negado" not in browser.page.text
 
 
 async def answer(world: World, folio: str, state: str) -> None:

@@ -55,7 +55,9 @@ SERVICES = {
     "dci-adapter": ("00-RNSS", "/registry/sync/search"),
 }
 # Tables that a refused request may touch: the record of it.
-RECORDS = frozenset(("access", "seen_token", "lookup", "lookup_case", "pair", "sqlite_sequence"))
+RECORDS = frozenset(
+    ("access", "seen_token", "lookup", "lookup_case", "pair", "person_access", "sqlite_sequence")
+)
 
 
 @pytest.fixture

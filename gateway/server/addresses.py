@@ -85,14 +85,14 @@ def find_health(data: Path, settings_file: Path | None = None) -> str:
 
 def settings_of(data: Path, given: Path | None) -> GatewaySettings:
     """The settings a gateway on this folder runs by, also where none was made yet."""
-    from gateway.cli.keys import open_store
+    from gateway.clients.store import ServerConfStore
     from gateway.settings.config import load
     from gateway.settings.livesettings import LiveSettings, settings_file
 
     found = settings_file(data, given)
     if not (data / "serverconf.sqlite").exists():
         return load(found, os.environ)
-    store = open_store(data)
+    store = ServerConfStore(data / "serverconf.sqlite")
     try:
         return LiveSettings(store.database, found, os.environ).load()
     finally:
