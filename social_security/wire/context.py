@@ -71,9 +71,16 @@ class MessageContext:
         return self.case.partition("-")[0]
 
 
+def _text(value: str) -> str:
+    """A header's value: bytes that are no UTF-8 (lone surrogates here) are the Latin-1 that older clients send (RFC 9110 5.5)."""
+    if not any("\udc80" <= c <= "\udcff" for c in value):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 def parse_context(headers: Mapping[str, str]) -> MessageContext:
     """The context out of a request's headers (any case). Raises `DomainError` SS-200 or SS-207."""
-    values = {name.lower(): value.strip() for name, value in headers.items()}
+    values = {name.lower(): _text(value).strip() for name, value in headers.items()}
     client = _matched(values, "X-Road-Client", _CLIENT)
     notice = _matched(values, "X-OSS-Aviso", _NOTICE)
     bases = tuple(b.strip() for b in _needed(values, "X-OSS-Fundamento").split(","))
