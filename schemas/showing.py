@@ -7,7 +7,7 @@ import re
 
 # C0, C1, what turns the direction of writing, joins or hides, line separators, and what is no character.
 CONTROLS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
 _LONGEST = 300
@@ -29,5 +29,10 @@ def _as_json(found: re.Match[str]) -> str:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    code = ord(found[0])
+    return escape(found[0])
+
+
+def escape(character: str) -> str:
+    r"""A character as ``\x1b``, ``\u202e`` or ``\U000e0041``."""
+    code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

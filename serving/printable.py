@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-# C0 but tab and line break, DEL, C1; marks that turn the direction of writing or split lines; invisible ones; surrogates.
-_STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
+from schemas.showing import CONTROLS, escape
+
+if TYPE_CHECKING:
+    import re
+
+# As for any text of strangers, but a tab and a line break are what the writer means.
+_MEANT = frozenset("\t\n")
 
 
 def escape_controls(text: str) -> str:
     """The text with control, direction and other invisible characters as ``\\x1b``, ``\\u202e`` and the like."""
-    return text if text.isascii() and text.isprintable() else _STEERING.sub(_escape, text)
+    return text if text.isascii() and text.isprintable() else CONTROLS.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return found[0] if found[0] in _MEANT else escape(found[0])
 
 
 class SafeStream(io.TextIOWrapper):

@@ -43,7 +43,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from yaml import YAMLError, safe_load
 
-from gateway.clients.descriptions.described import UPLOADED, DescribedService, ParsedDescription
+from gateway.clients.descriptions.described import (
+    UPLOADED,
+    DescribedService,
+    ParsedDescription,
+    check_base_url,
+    check_url,
+)
 from gateway.clients.descriptions.openapi import parse_openapi
 from gateway.clients.descriptions.wsdl import parse_wsdl
 from gateway.clients.model import (
@@ -69,7 +75,6 @@ from schemas.identifiers import (
     ServiceId,
     suspicious_characters,
 )
-from schemas.target import check_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -307,7 +312,7 @@ def _client_id(text: str) -> ClientId:
 
 def _service(client: ClientId, entry: _Service) -> Service:
     try:
-        check_address(entry.url)
+        (check_url if entry.type is ServiceType.WSDL else check_base_url)(entry.url)
     except ValueError as err:
         raise ValueError(f"service {entry.code}: url is {entry.url!r}: {err}") from err
     return Service(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from gateway.clients.records import ChangeRefused
 from schemas import names
 from schemas.faults import BadMessage
 from schemas.names import check_text, spelled
+from schemas.target import check_address
 
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
@@ -144,6 +145,10 @@ def _url_problem(url: str) -> str | None:
         return f"is no address: {err}"
     if "@" in parts.netloc:
         return "holds a user name or password, which every administrator would read; leave it out"
-    if any(unquote(segment) in (".", "..") for segment in parts.path.split("/")):
-        return "has a dot segment (. or ..); write the path that is meant"
-    return None if host and "%" not in host else "names no host"
+    if not host or "%" in host:
+        return "names no host"
+    try:
+        check_address(url)  # what a target is put behind is held to the rules of a target
+    except ValueError as err:
+        return f"cannot be called: {err}"
+    return None

@@ -64,7 +64,7 @@ def configurations(draw: st.DrawFn) -> ServerConf:
         codes = draw(st.lists(st.tuples(CODES, st.none() | CODES), max_size=3, unique=True))
         services += [
             Service(
-                ServiceId(client.id, *code), ServiceType.REST, draw(st.just("http://h/") | st.just("https://h:1/%C3%B1?q=%22")),
+                ServiceId(client.id, *code), ServiceType.REST, draw(st.just("http://h/") | st.just("https://h:1/%C3%B1/%22")),
                 draw(st.floats(0, 1000)), draw(st.booleans()), draw(st.none() | TEXT),
                 validation=draw(st.sampled_from(Validation)),
             )
