@@ -40,6 +40,8 @@ HOP_HEADERS = frozenset(
 )
 # X-Road's own, those of the social security domain's context, and this gateway's.
 DECIDING = ("x-road-", "x-oss-", "x-sacbe-")
+# Message log, monitoring and quotas keep these as text: a value no database takes would fail the records written with it.
+KEPT = "x-road-"
 # What only a gateway says to a consumer system; a provider's system that says it is not heard.
 GATEWAYS_OWN = frozenset(
     ("x-road-error", "x-road-service", "x-road-security-server", "x-road-request-hash", "x-sacbe-policy")
@@ -83,12 +85,22 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
             raise BadMessage(
                 kind, f"the header {name[:_SHOWN]} holds control characters, or white space at its ends"
             )
+        if name.lower().startswith(KEPT) and not _is_text(value):
+            raise BadMessage(
+                kind,
+                f"the header {name[:_SHOWN]} holds bytes that are no UTF-8; it is kept as text: send UTF-8",
+            )
         twin = twin_of(name)
         if twin is not None:
             raise BadMessage(
                 kind, f"the header {name[:_SHOWN]} can be mistaken for {twin}; give it another name"
             )
     check_no_contradiction(headers, is_deciding)
+
+
+def _is_text(value: str) -> bool:
+    """Whether no byte of the value had to be kept as a lone surrogate."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def check_no_contradiction(headers: Iterable[tuple[str, str]], names: Names) -> None:

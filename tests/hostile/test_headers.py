@@ -351,3 +351,22 @@ def test_content_type_that_names_two_boundaries_is_refused() -> None:
     for value in ("multipart/related; boundary=a; boundary=b", 'text/xml; charset="utf-8"; CHARSET=latin1'):
         with pytest.raises(BadMessage):
             parse_content_type(value)
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Road-Id", "x-road-userid", "X-Road-Issue", "X-ROAD-Represented-Party", "X-Road-Other"]
+)
+@pytest.mark.parametrize("value", ["\udcf1", "Mu\udcf1oz", "a\udc80b", "\udcc3", "\udced\udca0\udc80"])
+def test_kept_header_that_is_no_text_is_refused_from_consumer_and_peer(name: str, value: str) -> None:
+    with pytest.raises(BadMessage):
+        consumer((name, value))
+    raw = part("X-Plain:here")
+    rest.parse_request(raw)
+    with pytest.raises(BadMessage):
+        rest.parse_request(raw.replace(b"X-Plain:here", f"{name}:{value}".encode("utf-8", "surrogateescape")))
+
+
+def test_other_headers_keep_their_bytes_whatever_they_are() -> None:
+    raw = consumer(("X-Name", "Mu\udcf1oz")).raw
+    assert b"X-Name:Mu\xf1oz" in raw
+    assert ("X-Name", "Mu\udcf1oz") in rest.parse_request(raw).headers
