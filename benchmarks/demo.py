@@ -79,6 +79,9 @@ def main() -> None:
     country = Country(options.dir.absolute(), CODES, options.base)
     pids = options.dir / "running.json"
     country.federation.dies_with_us = True
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell that starts it beside itself has it ignored
     for number in (signal.SIGTERM, signal.SIGHUP):  # HUP: its terminal was closed
         signal.signal(number, lambda which, _: sys.exit(128 + which))
     for stream in (sys.stdout, sys.stderr):
