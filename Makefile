@@ -10,7 +10,7 @@ TOGETHER := -n $(JOBS) --dist loadfile
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help toolkits demo demo-check scenarios simulation test check bench fuzz clean
+.PHONY: help toolkits demo demo-check scenarios simulation test lint check bench fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
@@ -18,6 +18,7 @@ help:
 	@echo "make scenarios   the acceptance scenarios through real gateways, a row each"
 	@echo "make simulation  the whole country, scaled: 8,000 parties, a registry of persons, a day of messages"
 	@echo "make test        every test (JOBS=2 at a time)"
+	@echo "make lint        format, lint and types"
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
@@ -59,10 +60,12 @@ test: $(STAMP)
 	-@$(MAKE) --no-print-directory toolkits
 	$(BIN)/python -m pytest -q $(TOGETHER) tests
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/python -m pytest -q $(TOGETHER) -m "not processes" tests
 
 bench: $(STAMP)
