@@ -17,6 +17,7 @@ from social_security.domain.calendars import load_calendar
 from social_security.domain.pack import members
 from social_security.initialise import check_not_published
 from social_security.institute.database import STEPS
+from social_security.institute.overdue import expire_cases
 from social_security.institute.services import InstituteServices
 from social_security.keys import load_institute_keys, load_registry_keys
 from social_security.oniess.services import OniessServices, Trusted
@@ -94,10 +95,15 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     async def routine() -> None:
         system.tick()
 
+    async def overdue() -> None:
+        expire_cases(system, system.now(), system.today())
+
     services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
     add_soap(app, services)
-    return _beside(app, gateway, system.outbox.loop(), Loop("routine", routine, lambda: TICK_S))
+    daily = Loop("routine", routine, lambda: TICK_S, discreet=True)
+    lapsing = Loop("overdue", overdue, lambda: TICK_S, event="overdue_failed", discreet=True)
+    return _beside(app, gateway, system.outbox.loop(), daily, lapsing)
 
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:

@@ -35,6 +35,9 @@ async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Out
     code = str(heard.body.get("codigo", ""))
     if notice.operation == "agregarEvento" and code in _OVERTAKEN and _is_first(notice):
         return await _built_again(services, notice, heard)
+    if code == "SS-404" and notice.body.get("evento") == "VENCER":
+        # The other heard of the case later, so by its own count the term still runs: it lapses there too.
+        return Outcome()
     if code in pack.errors() and code not in _PASSING:
         return Outcome(dead=f"{notice.member} refuses it for good: {code}")
     return Outcome()

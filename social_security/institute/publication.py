@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ async def read_retirees(services: InstituteServices, query: Mapping[str, str]) -
 
 
 async def read_refusals(services: InstituteServices, query: Mapping[str, str]) -> web.Response:
-    """``/negativas``: how many, by what was asked and by cause; never of whom."""
+    """``/negativas``: how many, by what was asked, cause and legal basis, and how many were appealed; never of whom."""
     await take_refusals(services)
     counts = {
         **{("ARCO", c): n for c, n in services.arco.refusals_by_cause("ARCO").items()},
@@ -93,7 +94,37 @@ async def read_refusals(services: InstituteServices, query: Mapping[str, str]) -
         {"miembro": services.member, "ambito": scope, "causa": cause, **suppressed(number)}
         for (scope, cause), number in sorted(counts.items())
     ]
+    rows += _rejected_cases(services)
     return open_data(query, {"negativas": rows}, "negativas")
+
+
+def _rejected_cases(services: InstituteServices) -> list[dict[str, Any]]:
+    """Portability cases that this institute rejected: by cause, legal basis and the authority that hears the appeal."""
+    rejected: dict[tuple[str, str, str], list[str]] = {}
+    appealed: set[str] = set()
+    for case_id, sender, text in services.database.query(
+        "SELECT case_id, sender, event FROM port_event WHERE event LIKE '%\"RECHAZAR\"%' "
+        "OR event LIKE '%\"RECURRIR\"%' ORDER BY case_id, sequence"
+    ):
+        event = json.loads(text)
+        if event["evento"] == "RECURRIR":
+            appealed.add(case_id)
+        elif event["evento"] == "RECHAZAR" and sender == services.member:
+            told = event["negativa"]
+            kind = (told["codigo"], told["fundamento"], told["autoridad"])
+            rejected.setdefault(kind, []).append(case_id)
+    return [
+        {
+            "miembro": services.member,
+            "ambito": "PORTABILIDAD",
+            "causa": cause,
+            **suppressed(len(cases)),
+            "fundamento": basis,
+            "autoridad": authority,
+            "recurridas": suppressed(sum(case in appealed for case in cases))["casos"],
+        }
+        for (cause, basis, authority), cases in sorted(rejected.items())
+    ]
 
 
 async def read_indicators(services: InstituteServices, query: Mapping[str, str]) -> web.Response:

@@ -88,6 +88,10 @@ class Case:
         """Open it, and let each counterparty know."""
         status, answer = await self.open()
         assert status == 201, answer
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Let each counterparty know of the case that is open."""
         event = await self.event("PRESENTAR", "PRESENTADA", before="BORRADOR")
         event |= {"convenio": CONVENTION["id"], "beneficio": self.benefit}
         for other in self.others:
@@ -246,12 +250,87 @@ async def until(country: SmallCountry, case: Case) -> None:
 
 async def test_a_case_that_nobody_renews_lets_the_benefit_go(country: SmallCountry) -> None:
     assert (await Case(country, "PORT-30-2026-00000001", "30-IPE").open())[0] == 201
+    # From here on the registry hears nothing of IPE: its own clock ends the case, and nobody is told.
+    country.roads["30-IPE"].down.add("00-RNSS")
     country.at("2026-08-10T09:00:00-06:00")
     status, refused = await Case(country, "PORT-15-2026-00000001", "15-ISSEMYM").open()
     assert status == 409, refused
     country.at("2026-09-30T09:00:00-06:00")
-    # Its own copy is still open at IPE; ISSEMYM never heard of it, and the registry's term has passed.
+    # ISSEMYM never heard of the case, and the registry's term has passed.
     assert (await Case(country, "PORT-15-2026-00000001", "15-ISSEMYM").open())[0] == 201
+
+
+async def seen_as(case: Case, state: str) -> None:
+    """Wait until every participant holds the case in a state (the loops go round every second)."""
+    for _ in range(600):
+        views = [await case.state(code) for code in CODES]
+        if {v["estado"] for v in views} == {state}:
+            break
+        await asyncio.sleep(0.1)
+    assert {v["estado"] for v in views} == {state}, views
+    assert len({v["ultimoHash"] for v in views}) == 1, views
+
+
+@pytest.mark.parametrize("reached", ["PRESENTADA", "HISTORIA_RECIBIDA", "CONFORMIDAD_TITULAR"])
+async def test_a_case_whose_term_has_passed_ends_everywhere_by_itself_and_can_be_appealed(
+    country: SmallCountry, reached: str
+) -> None:
+    case = Case(country, "PORT-30-2026-00000001", "30-IPE")
+    await case.present()
+    if reached != "PRESENTADA":
+        await case.deliver()
+    if reached == "CONFORMIDAD_TITULAR":
+        await case.cause("30-IPE", "TOTALIZAR", "TOTALIZADA", totalizacion=case.total())
+        await case.cause("30-IPE", "PROYECTAR", "PROYECTO_RESOLUCION")
+        await case.cause("30-IPE", "CONFORMAR", "CONFORMIDAD_TITULAR", PERSON)
+    country.at("2026-05-27T23:00:00-06:00")
+    await asyncio.sleep(2.2)  # two rounds on the last day of the term: nothing lapses on it
+    assert (await case.state())["estado"] == reached
+    country.at("2026-05-28T09:00:00-06:00")
+    await seen_as(case, "VENCIDA")
+    await until(country, Case(country, "PORT-15-2026-00000001", "15-ISSEMYM"))
+    await case.cause("30-IPE", "RECURRIR", "RECURRIDA", PERSON)
+
+
+async def test_a_case_that_was_decided_or_appealed_does_not_lapse(country: SmallCountry) -> None:
+    case = Case(country, "PORT-30-2026-00000001", "30-IPE")
+    await case.present()
+    await case.deliver()
+    await case.decide()
+    await case.cause("30-IPE", "RESOLVER", "RESUELTA")
+    other = Case(country, "PORT-15-2026-00000001", "15-ISSEMYM", "VEJEZ")
+    await other.present()
+    await other.cause("15-ISSEMYM", "RECURRIR", "RECURRIDA", PERSON)
+    third = Case(country, "PORT-26-2026-00000001", "26-ISSSTESON", "VEJEZ")
+    await until(country, third)  # an appeal lets the benefit go
+    await third.tell()
+    country.at("2026-07-28T09:00:00-06:00")
+    await seen_as(third, "VENCIDA")
+    assert (await case.state())["estado"] == "RESUELTA"
+    assert (await other.state())["estado"] == "RECURRIDA"
+    await case.cause("30-IPE", "CERRAR", "CERRADA")
+
+
+async def test_rejected_cases_are_published_by_cause_basis_and_authority_and_small_cells_are_not(
+    country: SmallCountry,
+) -> None:
+    for number in range(1, 6):
+        case = Case(country, f"PORT-30-2026-0000000{number}", "30-IPE")
+        await until(country, case)
+        await case.tell()
+        await case.cause("30-IPE", "RECHAZAR", "RECHAZADA", negativa=NEGATIVA)
+        if number < 3:
+            await case.cause("30-IPE", "RECURRIR", "RECURRIDA", PERSON)
+    told = (await country.read("30-IPE", "/negativas"))["negativas"]
+    assert {
+        "miembro": "MX/GOB/30-IPE", "ambito": "PORTABILIDAD", "causa": "SS-403", "casos": 5, "suprimido": False,
+        "fundamento": "mx:LGPDPPSO-60", "autoridad": "MX/GAR/30-GARANTE", "recurridas": None,
+    } in told  # fmt: skip
+    # A counterparty heard of them; they are the other's rejections, not its own.
+    others = (await country.read("15-ISSEMYM", "/negativas"))["negativas"]
+    assert [r for r in others if r["ambito"] == "PORTABILIDAD"] == []
+    assert "PORTABILIDAD" in await country.read("30-IPE", "/negativas?formato=csv")
+    assert "PORT-30" not in await country.read("30-IPE", "/negativas?formato=csv")
 
 
 @pytest.mark.parametrize("code", ["30-IPE", "15-ISSEMYM"])
