@@ -9,7 +9,7 @@ import msgspec
 from central_server.admin.context import row
 from central_server.admin.values import Limit, Offset, PagingMetadata, number_of, page_of
 from central_server.registry.catalogue import export_jsonld
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.services import (
     CatalogueQuery,
     search_services,
@@ -132,17 +132,17 @@ class _Catalogue:
         return [UnreachableView(c.replace("/", ":"), since, problem) for c, since, problem in found]
 
     async def versions(self, call: Call) -> list[VersionView]:
-        found = versions_of(self._context.read(), number_of(call, "id", "service_not_found"))
+        found = versions_of(self._context.read(), number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND))
         return [VersionView(v.number, v.digest, v.media_type, v.seen_at) for v in found]
 
     async def description(self, call: Call) -> Download:
-        service = number_of(call, "id", "service_not_found")
-        wanted = number_of(call, "number", "service_not_found")
+        service = number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND)
+        wanted = number_of(call, "number", RegistryCode.SERVICE_NOT_FOUND)
         for version in versions_of(self._context.read(), service):
             if version.number == wanted:
                 # Never as HTML or XML: it is a stranger's file.
                 return Download(version.raw, "application/octet-stream", f"service-{service}-{wanted}")
-        raise refuse("service_not_found", service, wanted)
+        raise refuse(RegistryCode.SERVICE_NOT_FOUND, service, wanted)
 
 
 def _view(entry: CatalogueEntry) -> ServiceView:

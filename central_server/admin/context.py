@@ -1,6 +1,6 @@
 """What every resource of the admin API is given, and how its handlers are put into rows.
 
-A handler raises `RegistryRefused`, as the rules do; here that becomes the frame's `Problem`. Changes are made by `CentralAdminContext.change`,
+A handler raises `Refused`, as the rules do; here that becomes the frame's `Problem`. Changes are made by `CentralAdminContext.change`,
 in the caller's name.
 """
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from central_server.registry.refusals import RegistryRefused
 from central_server.store.records import Actor
 from certs.certificatefiles import read_certificate_der
 from schemas.faults import Fault
 from serving.api.operations import Call, Operation
 from serving.api.problems import Problem
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,8 +63,8 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
     async def guarded(call: Call) -> object:
         try:
             return await handler(call)
-        except RegistryRefused as refusal:
-            raise Problem(refusal.status, refusal.code, list(refusal.metadata)) from refusal
+        except Refused as refusal:
+            raise Problem(refusal.code.status, refusal.code, list(refusal.metadata)) from refusal
 
     tag = more.pop("tag", path.split("/")[1])
     return Operation(method, path, guarded, summary, permissions, tag=tag, **more)

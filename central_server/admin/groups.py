@@ -21,7 +21,7 @@ from central_server.admin.values import (
     page_of,
 )
 from central_server.registry.model import OWNERS_GROUP
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups
 from central_server.store.members import names_of_members, need_client
 
@@ -182,22 +182,22 @@ class _Groups:
     async def add_members(self, call: Call) -> GroupMemberIds:
         asked, code = call.body_as(GroupMemberIds), call.path["group_code"]
         if code == OWNERS_GROUP:
-            raise refuse("cannot_add_member_to_owners_group")
+            raise refuse(RegistryCode.CANNOT_ADD_MEMBER_TO_OWNERS_GROUP)
         with self._context.change(call) as records:
             for encoded in asked.items:
                 if not groups.add_group_member(records, code, client_of(encoded)):
-                    raise refuse("global_group_member_exists", encoded)
+                    raise refuse(RegistryCode.GLOBAL_GROUP_MEMBER_EXISTS, encoded)
         return asked
 
     async def remove(self, call: Call) -> None:
         code, client = call.path["group_code"], client_of(call.path["client_id"])
         if code == OWNERS_GROUP:
-            raise refuse("owners_global_group_member_cannot_be_deleted")
+            raise refuse(RegistryCode.OWNERS_GLOBAL_GROUP_MEMBER_CANNOT_BE_DELETED)
         with self._context.change(call) as records:
             groups.need_group(records, code)
             need_client(records, client)
             if not groups.remove_group_member(records, code, client):
-                raise refuse("member_not_found", client.encoded())
+                raise refuse(RegistryCode.MEMBER_NOT_FOUND, client.encoded())
 
     def _members(self, call: Call) -> list[KeptGroupMember]:
         records = self._context.read()

@@ -28,7 +28,7 @@ from central_server.admin.values import (
     subsystem_of,
 )
 from central_server.management.requests import add_request
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups, members, servers
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from schemas.identifiers import ClientId
@@ -249,7 +249,9 @@ class _Members:
         return [server_view(s) for s in found]
 
     async def detach_member(self, call: Call) -> None:
-        self._detach(call, member_of(call.path["member_id"]), "member_not_registered_to_security_server")
+        self._detach(
+            call, member_of(call.path["member_id"]), RegistryCode.MEMBER_NOT_REGISTERED_TO_SECURITY_SERVER
+        )
 
     # Subsystems
 
@@ -277,9 +279,9 @@ class _Members:
 
     async def detach_subsystem(self, call: Call) -> None:
         subsystem = subsystem_of(call.path["subsystem_id"])
-        self._detach(call, subsystem, "subsystem_not_registered_to_security_server")
+        self._detach(call, subsystem, RegistryCode.SUBSYSTEM_NOT_REGISTERED_TO_SECURITY_SERVER)
 
-    def _detach(self, call: Call, client: ClientId, code: str) -> None:
+    def _detach(self, call: Call, client: ClientId, code: RegistryCode) -> None:
         server = server_of(call.path["server_id"])
         with self._context.change(call) as records:
             members.need_client(records, client)

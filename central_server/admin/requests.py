@@ -26,7 +26,7 @@ from central_server.admin.values import (
 )
 from central_server.management import requests as rules
 from central_server.management.trusted import is_auth_certificate
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import requests as kept
 from central_server.store.members import find_client, names_of_members
 from central_server.store.requests import KeptRequest, NewRequest, RequestOrigin, RequestType
@@ -218,7 +218,7 @@ class _Requests:
         try:
             kind, origin = RequestType(asked.type), RequestOrigin(asked.origin)
         except ValueError:
-            raise refuse("management_request_unknown_type", asked.type, asked.origin) from None
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_UNKNOWN_TYPE, asked.type, asked.origin) from None
         call.check_may(f"ADD_{kind.value}")
         if (origin is RequestOrigin.SECURITY_SERVER) is not call.may("IMPERSONATE_SECURITY_SERVER"):
             raise Problem(403, "forbidden", ["origin SECURITY_SERVER is for the management services alone"])
@@ -240,11 +240,11 @@ class _Requests:
         try:
             der = read_certificate_der(base64.b64decode(encoded, validate=True))
         except (Fault, binascii.Error, ValueError):
-            raise refuse("management_request_invalid_auth_certificate") from None
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE) from None
         if kind is RequestType.AUTH_CERT_REGISTRATION and not is_auth_certificate(
             self._context.trusted(), der, call.now
         ):
-            raise refuse("management_request_invalid_auth_certificate")
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
         return der
 
     def _view(self, found: KeptRequest) -> RequestView:
@@ -286,7 +286,7 @@ class _Requests:
 
 
 def _number(call: Call) -> int:
-    return number_of(call, "management_request_id", "management_request_not_found")
+    return number_of(call, "management_request_id", RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND)
 
 
 def _is_wanted(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:

@@ -21,7 +21,7 @@ from central_server.admin.values import (
     server_view,
 )
 from central_server.management.requests import add_request
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import servers
 from central_server.store.members import names_of_members
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
@@ -138,7 +138,7 @@ class _Servers:
 
     async def delete_certificate(self, call: Call) -> None:
         server_id = server_of(call.path["server_id"])
-        number = number_of(call, "certificate_id", "ss_auth_certificate_not_found")
+        number = number_of(call, "certificate_id", RegistryCode.SS_AUTH_CERTIFICATE_NOT_FOUND)
         with self._context.change(call) as records:
             server = servers.need_server(records, server_id)
             for certificate in servers.certificates_of(records, server):
@@ -151,7 +151,7 @@ class _Servers:
                     )
                     add_request(records, asked)
                     return
-            raise refuse("ss_auth_certificate_not_found", number)
+            raise refuse(RegistryCode.SS_AUTH_CERTIFICATE_NOT_FOUND, number)
 
     async def clients(self, call: Call) -> list[ClientView]:
         records = self._context.read()

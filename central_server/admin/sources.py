@@ -10,7 +10,7 @@ import msgspec
 from central_server.admin.context import row
 from central_server.publication.anchors import remake_anchor
 from central_server.registry.parts import check_optional_part
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import sources
 from schemas.faults import Fault
 from schemas.globalconf.anchor import file_name, parse_anchor
@@ -101,7 +101,7 @@ def source_of(call: Call, *, for_reading: bool = False) -> str:
     """The source a path names. Raises `Refused`."""
     source = call.path["configuration_type"].lower()
     if source not in sources.SOURCES:
-        raise refuse("configuration_not_found", call.path["configuration_type"])
+        raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, call.path["configuration_type"])
     if for_reading:
         call.check_may(f"VIEW_{source.upper()}_CONFIGURATION_SOURCE")
     return source
@@ -119,7 +119,7 @@ class _Sources:
         source, records = source_of(call), self._context.read()
         found = sources.source_anchor(records, source)
         if found is None:
-            raise refuse("configuration_not_found", source)
+            raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, source)
         name = file_name(records.instance, source, datetime.fromisoformat(found[1]))
         return Download(found[0], "application/xml", name)
 
@@ -132,7 +132,7 @@ class _Sources:
         source = source_of(call, for_reading=True)
         address = sources.node_address(self._context.read())
         if address is None:
-            raise refuse("configuration_not_found", source)
+            raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, source)
         return DownloadUrl(f"http://{address}/{source}conf")
 
     async def parts(self, call: Call) -> list[PartView]:
@@ -174,7 +174,7 @@ class _Sources:
         source = source_of(call)
         content_id, raw = call.parts["content_identifier"].text(), call.parts["file"].content
         if source != "internal":
-            raise refuse("unknown_configuration_part", content_id)
+            raise refuse(RegistryCode.UNKNOWN_CONFIGURATION_PART, content_id)
         name = check_optional_part(content_id, raw)
         with self._context.change(call) as records:
             sources.keep_optional_part(records, content_id, name, raw)
@@ -189,7 +189,7 @@ class _Sources:
             for made in published.parts.get(int(version), ()):
                 if made.content_id == content_id and (source == "internal" or content_id == SHARED_ID):
                     return Download(made.content, "application/xml", made.file_name)
-        raise refuse("configuration_part_file_not_found", content_id, version)
+        raise refuse(RegistryCode.CONFIGURATION_PART_FILE_NOT_FOUND, content_id, version)
 
 
 class _TrustedAnchors:
@@ -205,11 +205,11 @@ class _TrustedAnchors:
     async def add(self, call: Call) -> TrustedAnchorView:
         anchor = _uploaded_anchor(call)
         if anchor.instance == self._context.read().instance:
-            raise refuse("trusted_anchor_of_own_instance", anchor.instance)
+            raise refuse(RegistryCode.TRUSTED_ANCHOR_OF_OWN_INSTANCE, anchor.instance)
         try:
             await self._context.check_external_source(anchor, call.now)
         except Fault as fault:
-            raise refuse("trusted_anchor_verification_failed", fault.detail) from fault
+            raise refuse(RegistryCode.TRUSTED_ANCHOR_VERIFICATION_FAILED, fault.detail) from fault
         with self._context.change(call) as records:
             sources.keep_trusted_anchor(records, anchor)
         return _trusted_view(anchor)
@@ -227,9 +227,9 @@ def _uploaded_anchor(call: Call) -> Anchor:
     try:
         anchor = parse_anchor(call.parts["anchor"].content)
     except Fault as fault:
-        raise refuse("malformed_anchor", fault.detail) from fault
+        raise refuse(RegistryCode.MALFORMED_ANCHOR, fault.detail) from fault
     if anchor.generated_at is None:
-        raise refuse("malformed_anchor", "generatedAt is missing")
+        raise refuse(RegistryCode.MALFORMED_ANCHOR, "generatedAt is missing")
     return anchor
 
 

@@ -20,7 +20,7 @@ from central_server.management.requests import MANUAL, add_request, approve_requ
 from central_server.publication.anchors import remake_anchors
 from central_server.publication.generate import host_of
 from central_server.registry.model import OWNERS_GROUP
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import members, servers, sources
 from central_server.store.loading import provider, set_provider
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
@@ -303,9 +303,11 @@ class _Services:
         )
 
     async def choose(self, call: Call) -> ServicesConfiguration:
-        client = client_of(call.body_as(ServiceProviderId).service_provider_id, "invalid_service_provider_id")
+        client = client_of(
+            call.body_as(ServiceProviderId).service_provider_id, RegistryCode.INVALID_SERVICE_PROVIDER_ID
+        )
         if client.is_member:
-            raise refuse("invalid_service_provider_id", client.encoded())
+            raise refuse(RegistryCode.INVALID_SERVICE_PROVIDER_ID, client.encoded())
         with self._context.change(call) as records:
             set_provider(records, client)
         return await self.one(call)
@@ -315,9 +317,9 @@ class _Services:
         with self._context.change(call) as records:
             chosen = provider(records)
             if chosen is None:
-                raise refuse("management_service_provider_not_set")
+                raise refuse(RegistryCode.MANAGEMENT_SERVICE_PROVIDER_NOT_SET)
             if servers.servers_used_by(records, chosen):
-                raise refuse("subsystem_already_registered_to_security_server", chosen.encoded())
+                raise refuse(RegistryCode.SUBSYSTEM_ALREADY_REGISTERED_TO_SECURITY_SERVER, chosen.encoded())
             servers.need_server(records, server_id)
             asked = NewRequest(RequestType.CLIENT_REGISTRATION, RequestOrigin.CENTER, server_id, chosen)
             made = add_request(records, asked)
@@ -328,7 +330,7 @@ class _Services:
     def _der(self) -> bytes:
         found = sources.tls_certificate(self._context.read())
         if found is None:
-            raise refuse("configuration_not_found", "no TLS certificate has been made yet")
+            raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, "no TLS certificate has been made yet")
         return found[1]
 
     async def certificate(self, _call: Call) -> CertificateDetails:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from central_server.admin.context import actor_of, row
 from central_server.admin.sources import SOURCE, VIEW, source_of
 from central_server.admin.values import Text
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import sources
 from certs.certificates import parse_certificate
 from certs.tokens.port import SOFTWARE_TOKEN_ID
@@ -123,14 +123,14 @@ class _SigningKeyHandlers:
         token_id, keys = call.path["token_id"], self._context.node.keys
         await self._check_token(token_id)
         if not await keys.is_open(token_id):
-            raise refuse("token_action_not_possible", "the token is locked already")
+            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, "the token is locked already")
         await keys.log_out(token_id)
         return self._token(token_id, await keys.state(token_id))
 
     async def _check_token(self, token_id: str) -> None:
         keys = self._context.node.keys
         if await keys.state(token_id) is None or (token_id == SOFTWARE_TOKEN_ID and not await keys.is_made()):
-            raise refuse("token_not_found", token_id)
+            raise refuse(RegistryCode.TOKEN_NOT_FOUND, token_id)
 
     def _token(self, token_id: str, state: DeviceState | None) -> CentralTokenView:
         records = self._context.read()

@@ -17,7 +17,7 @@ from central_server.admin.values import (
     text_part,
     url_part,
 )
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import trust
 from central_server.store.loading import number_parameter
 from certs.certificates import parse_certificate
@@ -293,13 +293,13 @@ class _Below:
         with self._context.change(call) as records:
             found = trust.need_responder(records, _responder_number(call))
             if "intermediate_ca_id" in call.path and found.intermediate != _intermediate_number(call):
-                raise refuse("ocsp_responder_not_found", found.number)
+                raise refuse(RegistryCode.OCSP_RESPONDER_NOT_FOUND, found.number)
             trust.delete_responder(records, found.number)
 
     async def responder_certificate(self, call: Call) -> CertificateDetails:
         found = trust.need_responder(self._context.read(), _responder_number(call))
         if found.certificate is None:
-            raise refuse("ocsp_responder_not_found", found.number)
+            raise refuse(RegistryCode.OCSP_RESPONDER_NOT_FOUND, found.number)
         return certificate_details(found.certificate)
 
 
@@ -350,19 +350,19 @@ class _Tsas:
 
 
 def _ca_number(call: Call) -> int:
-    return number_of(call, "certification_service_id", "certification_service_not_found")
+    return number_of(call, "certification_service_id", RegistryCode.CERTIFICATION_SERVICE_NOT_FOUND)
 
 
 def _intermediate_number(call: Call) -> int:
-    return number_of(call, "intermediate_ca_id", "intermediate_ca_not_found")
+    return number_of(call, "intermediate_ca_id", RegistryCode.INTERMEDIATE_CA_NOT_FOUND)
 
 
 def _responder_number(call: Call) -> int:
-    return number_of(call, "ocsp_responder_id", "ocsp_responder_not_found")
+    return number_of(call, "ocsp_responder_id", RegistryCode.OCSP_RESPONDER_NOT_FOUND)
 
 
 def _tsa_number(call: Call) -> int:
-    return number_of(call, "timestamping_service_id", "timestamping_authority_not_found")
+    return number_of(call, "timestamping_service_id", RegistryCode.TIMESTAMPING_AUTHORITY_NOT_FOUND)
 
 
 def _optional_certificate(call: Call) -> bytes | None:
@@ -396,7 +396,7 @@ def _profile(java_class: str) -> str:
     try:
         return f"{JAVA_PACKAGE}{profile_named(java_class).name}{JAVA_SUFFIX}"
     except Fault:
-        raise refuse("certificate_profile_info_class_not_found", java_class) from None
+        raise refuse(RegistryCode.CERTIFICATE_PROFILE_INFO_CLASS_NOT_FOUND, java_class) from None
 
 
 def _addresses(text: str) -> str | None:
@@ -404,7 +404,7 @@ def _addresses(text: str) -> str | None:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise refuse("invalid_ip_address", address) from None
+            raise refuse(RegistryCode.INVALID_IP_ADDRESS, address) from None
     return text or None
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from schemas.faults import BadMessage
 from schemas.globalconf.shared import CostType
 from schemas.identifiers import ClientId, ServerId
@@ -154,7 +154,7 @@ def client_view(client: ClientId, name: str | None, member_name: str | None = No
 # Identifiers out of paths and bodies
 
 
-def client_of(encoded: str, code: str = "invalid_member_id") -> ClientId:
+def client_of(encoded: str, code: RegistryCode = RegistryCode.INVALID_MEMBER_ID) -> ClientId:
     """A client from its colon form. Raises `Refused` with ``code``."""
     parts = unquote(encoded).removeprefix("SUBSYSTEM:").removeprefix("MEMBER:").split(":")
     if len(parts) not in (3, 4):
@@ -169,15 +169,15 @@ def member_of(encoded: str) -> ClientId:
     """A member from its colon form. Raises `Refused`."""
     found = client_of(encoded)
     if not found.is_member:
-        raise refuse("invalid_member_id", encoded)
+        raise refuse(RegistryCode.INVALID_MEMBER_ID, encoded)
     return found
 
 
 def subsystem_of(encoded: str) -> ClientId:
     """A subsystem from its colon form. Raises `Refused`."""
-    found = client_of(encoded, "invalid_subsystem_id")
+    found = client_of(encoded, RegistryCode.INVALID_SUBSYSTEM_ID)
     if found.is_member:
-        raise refuse("invalid_subsystem_id", encoded)
+        raise refuse(RegistryCode.INVALID_SUBSYSTEM_ID, encoded)
     return found
 
 
@@ -185,14 +185,14 @@ def server_of(encoded: str) -> ServerId:
     """A server from its colon form. Raises `Refused`."""
     parts = unquote(encoded).removeprefix("SERVER:").split(":")
     if len(parts) != 4:
-        raise refuse("invalid_security_server_id", encoded)
+        raise refuse(RegistryCode.INVALID_SECURITY_SERVER_ID, encoded)
     try:
         return ServerId(*parts)
     except BadMessage:
-        raise refuse("invalid_security_server_id", encoded) from None
+        raise refuse(RegistryCode.INVALID_SECURITY_SERVER_ID, encoded) from None
 
 
-def number_of(call: Call, name: str, code: str) -> int:
+def number_of(call: Call, name: str, code: RegistryCode) -> int:
     """A row's number out of the path. Raises `Refused` with ``code`` for what is no number."""
     text = call.path[name]
     if not (text.isascii() and text.isdigit() and len(text) < 16):
@@ -219,7 +219,7 @@ def check_url(url: str) -> str:
     """Refuse what is no http or https URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise refuse("invalid_url", url[:255])
+        raise refuse(RegistryCode.INVALID_URL, url[:255])
     return url
 
 

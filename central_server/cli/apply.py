@@ -14,7 +14,6 @@ from central_server.publication.anchors import remake_anchors
 from central_server.publication.node import open_store
 from central_server.registry.merging import Plan, Registered, plan
 from central_server.registry.model import Registry, parse_registry
-from central_server.registry.refusals import RegistryRefused
 from central_server.registry.registryfile import render_registry
 from central_server.store.loading import import_registry, load_registry, present_registry
 from central_server.store.records import OPERATOR
@@ -24,6 +23,7 @@ from certs.certificatefiles import read_certificate_der
 from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
+from serving.errors import Refused
 from serving.language import tr
 from serving.pemtext import certificate_pem
 
@@ -121,7 +121,7 @@ def export(data: Path, settings: Path | None, out: Path) -> None:
     store = open_store(data, load(settings, os.environ))
     try:
         registry = load_registry(store.read())
-    except RegistryRefused as err:
+    except Refused as err:
         raise ValueError(
             tr(
                 f"el registro no está completo todavía: {err}",

@@ -19,7 +19,7 @@ from aiohttp import web
 from central_server.management import requests as rules
 from central_server.management.trusted import trusted_configuration
 from central_server.management.verification import verify_request
-from central_server.registry.refusals import RegistryRefused, refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.loading import load_registry
 from central_server.store.records import Actor
 from central_server.store.requests import need_request, remember_message
@@ -36,6 +36,7 @@ from schemas.management import (
     render_response,
     render_status,
 )
+from serving.errors import Refused
 from serving.storage.audit import AuditEntry
 
 if TYPE_CHECKING:
@@ -61,15 +62,15 @@ class RequestKeeper(Protocol):
     """Where proved requests go."""
 
     def trusted(self) -> TrustedConfiguration:
-        """What requests are judged by. Raises `RegistryRefused` while there is no configuration."""
+        """What requests are judged by. Raises `Refused` while there is no configuration."""
         ...
 
     def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
-        """Keep a proved request; its number, 0 for a dry run. Raises `RegistryRefused`."""
+        """Keep a proved request; its number, 0 for a dry run. Raises `Refused`."""
         ...
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        """Where a request stands, for whoever knows its message's id. Raises `RegistryRefused`."""
+        """Where a request stands, for whoever knows its message's id. Raises `Refused`."""
         ...
 
 
@@ -82,7 +83,7 @@ class StoreKeeper:
     _trusted: tuple[int, TrustedConfiguration] | None = None
 
     def trusted(self) -> TrustedConfiguration:
-        """The registry as a configuration to verify by. Raises `RegistryRefused` while none can be made."""
+        """The registry as a configuration to verify by. Raises `Refused` while none can be made."""
         generation = self.store.generation()
         if self._trusted is None or self._trusted[0] != generation:
             self._trusted = (generation, trusted_configuration(load_registry(self.store.read())))
@@ -105,7 +106,7 @@ class StoreKeeper:
         found = need_request(self.store.read(), number)
         known = found.asked.message_id or ""
         if not known or not hmac.compare_digest(known.encode(), message_id.encode()):
-            raise refuse("management_request_not_found", number)
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
         return RequestStatus(found.number, found.asked.type.value, found.state.value, found.asked.comments)
 
 
@@ -155,7 +156,7 @@ class ManagementEdge:
         except Fault as fault:
             self._refused(address, fault.code, fault.detail)
             return _fault(fault.code, fault.detail, fault.id)
-        except RegistryRefused as refusal:
+        except Refused as refusal:
             text = f"the central server refuses: {refusal}"
             self._refused(address, refusal.code, text)
             return _fault(refusal.code, text)
@@ -218,7 +219,7 @@ class ManagementEdge:
             return web.Response(status=429, headers={"Connection": "close"})
         try:
             found = self.keeper.find(int(request.match_info["number"]), request.match_info["message_id"])
-        except RegistryRefused:
+        except Refused:
             return web.json_response({"status": 404}, status=404)
         return web.Response(body=render_status(found), content_type="application/json")
 

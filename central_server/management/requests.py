@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from central_server.management import notices
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import members, servers
 from central_server.store import requests as kept
 from central_server.store.loading import provider
@@ -94,14 +94,14 @@ def approve_request(records: Records, number: int, policy: ApprovalPolicy = MANU
     found = kept.need_request(records, number)
     waiting = _WAITING.get(found.asked.type)
     if waiting is None or found.state not in OPEN:
-        raise refuse("management_request_invalid_state_for_approval", number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_STATE_FOR_APPROVAL, number)
     if policy.four_eyes:
         if found.first_approval is None:
             kept.set_first_approval(records, number, records.actor.name)
             records.note("FIRST_APPROVAL_OF_MANAGEMENT_REQUEST", str(number))
             return kept.need_request(records, number)
         if found.first_approval == records.actor.name:
-            raise refuse("management_request_needs_another_approver", number, found.first_approval)
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_NEEDS_ANOTHER_APPROVER, number, found.first_approval)
     waiting[1](records, found)
     return _finish(records, found, Event.APPROVE)
 
@@ -110,9 +110,9 @@ def end_request(records: Records, number: int, comments: str | None = None) -> K
     """Decline what a security server asked, or revoke what the centre asked and nobody complemented. Raises `Refused`."""
     found = kept.need_request(records, number)
     if found.asked.type not in _WAITING:
-        raise refuse("management_request_not_supported", number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_SUPPORTED, number)
     if found.state not in OPEN:
-        raise refuse("management_request_invalid_state", number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_STATE, number)
     if comments:
         kept.set_comments(records, number, comments)
     alone = found.state is RequestState.WAITING and found.asked.origin is RequestOrigin.CENTER
@@ -142,7 +142,7 @@ def _added(records: Records, made: KeptRequest) -> KeptRequest:
 def _move(records: Records, request: KeptRequest, event: Event) -> None:
     goal = MOVES.get((request.state, event))
     if goal is None:
-        raise refuse("management_request_invalid_state", request.number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_STATE, request.number)
     kept.set_state(records, request.number, goal)
 
 
@@ -182,7 +182,7 @@ def _is_automatic(records: Records, made: KeptRequest, policy: ApprovalPolicy) -
 
 def _client(asked: NewRequest) -> ClientId:
     if asked.client is None:
-        raise refuse("management_request_missing_field", "client_id")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_MISSING_FIELD, "client_id")
     return asked.client
 
 
@@ -191,24 +191,24 @@ def _client(asked: NewRequest) -> ClientId:
 
 def _check_auth_cert(records: Records, asked: NewRequest) -> KeptRequest | None:
     if not asked.certificate:
-        raise refuse("management_request_invalid_auth_certificate")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
     if asked.origin is RequestOrigin.CENTER and members.find_client(records, asked.server.owner) is None:
-        raise refuse("management_request_server_owner_not_found", asked.server.owner.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_OWNER_NOT_FOUND, asked.server.owner.encoded())
     if servers.server_of_certificate(records, asked.certificate) is not None:
-        raise refuse("management_request_security_server_exists")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SECURITY_SERVER_EXISTS)
     found = kept.requests_with_certificate(records, asked.certificate)
     if not found:
         return None
     first = found[0]
     if len(found) > 1 or first.asked.origin is asked.origin or first.asked.server != asked.server:
-        raise refuse("management_request_exists", first.number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, first.number)
     return first
 
 
 def _register_auth_cert(records: Records, request: KeptRequest) -> None:
     asked = request.asked
     if asked.certificate is None or servers.server_of_certificate(records, asked.certificate) is not None:
-        raise refuse("management_request_security_server_exists")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SECURITY_SERVER_EXISTS)
     _find_or_create_member(records, asked.server.owner)
     server = servers.find_server(records, asked.server)
     address = asked.address or _address_of_pair(records, request)
@@ -237,15 +237,15 @@ def _find_or_create_member(records: Records, member: ClientId) -> None:
 def _check_client(records: Records, asked: NewRequest) -> KeptRequest | None:
     client = _client(asked)
     if client == asked.server.owner:
-        raise refuse("management_request_cannot_register_owner")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CANNOT_REGISTER_OWNER)
     server = servers.find_server(records, asked.server)
     if asked.origin is RequestOrigin.CENTER:
         if server is None:
-            raise refuse("management_request_server_not_found", asked.server.encoded())
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
         if members.find_client(records, client.member) is None:
-            raise refuse("management_request_member_not_found", client.encoded())
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_MEMBER_NOT_FOUND, client.encoded())
     if server is not None and servers.find_server_client(records, server, client) is not None:
-        raise refuse("management_request_client_already_registered")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_ALREADY_REGISTERED)
     found = [
         r
         for r in kept.requests_of_server(records, asked.server, RequestType.CLIENT_REGISTRATION, OPEN)
@@ -254,7 +254,7 @@ def _check_client(records: Records, asked: NewRequest) -> KeptRequest | None:
     if not found:
         return None
     if len(found) > 1 or found[0].asked.origin is asked.origin:
-        raise refuse("management_request_exists", found[0].number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, found[0].number)
     return found[0]
 
 
@@ -262,7 +262,7 @@ def _register_client(records: Records, request: KeptRequest) -> None:
     asked, client = request.asked, _client(request.asked)
     server = servers.find_server(records, asked.server)
     if server is None:
-        raise refuse("management_request_server_not_found", asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
     _find_or_create_member(records, client.member)
     found = members.find_client(records, client)
     if found is None:
@@ -279,18 +279,18 @@ def _check_owner_change(records: Records, asked: NewRequest) -> KeptRequest | No
     client = _client(asked)
     pending = kept.requests_of_server(records, asked.server, RequestType.OWNER_CHANGE, OPEN)
     if pending:
-        raise refuse("management_request_exists", pending[0].number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, pending[0].number)
     if not client.is_member:
-        raise refuse("management_request_owner_must_be_member", client.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_MEMBER, client.encoded())
     server = servers.find_server(records, asked.server)
     if server is None:
-        raise refuse("management_request_server_not_found", asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
     if client == asked.server.owner:
-        raise refuse("management_request_client_already_owner", client.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_ALREADY_OWNER, client.encoded())
     if servers.find_server_client(records, server, client) is None:
-        raise refuse("management_request_owner_must_be_client", client.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_CLIENT, client.encoded())
     if servers.find_server(records, client.server(asked.server.server_code)) is not None:
-        raise refuse("management_request_server_code_exists", asked.server.server_code)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, asked.server.server_code)
     return None
 
 
@@ -302,12 +302,12 @@ def _change_owner(records: Records, request: KeptRequest) -> None:
 def _check_owner_still(records: Records, request: KeptRequest) -> None:
     server = servers.find_server(records, request.asked.server)
     if server is None:
-        raise refuse("management_request_server_not_found", request.asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.asked.server.encoded())
     client = _client(request.asked)
     if servers.find_server_client(records, server, client) is None:
-        raise refuse("management_request_owner_must_be_client", client.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_CLIENT, client.encoded())
     if servers.find_server(records, client.server(request.asked.server.server_code)) is not None:
-        raise refuse("management_request_server_code_exists", request.asked.server.server_code)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, request.asked.server.server_code)
 
 
 _WAITING: dict[
@@ -325,11 +325,11 @@ _WAITING: dict[
 
 def _delete_auth_cert(records: Records, asked: NewRequest) -> NewRequest:
     if not asked.certificate:
-        raise refuse("management_request_invalid_auth_certificate")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
     owner = servers.server_of_certificate(records, asked.certificate)
     if owner is not None:
         if owner != asked.server:
-            raise refuse("security_server_not_found", asked.server.encoded())
+            raise refuse(RegistryCode.SECURITY_SERVER_NOT_FOUND, asked.server.encoded())
         server = servers.need_server(records, asked.server)
         for certificate in servers.certificates_of(records, server):
             if certificate.der == asked.certificate:
@@ -339,7 +339,7 @@ def _delete_auth_cert(records: Records, asked: NewRequest) -> NewRequest:
         if pending.asked.server == asked.server and pending.state is RequestState.WAITING:
             _finish(records, pending, Event.REVOKE)
             return asked
-    raise refuse("management_request_invalid_auth_certificate")
+    raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
 
 
 def _delete_client(records: Records, asked: NewRequest) -> NewRequest:
@@ -356,28 +356,30 @@ def _delete_client(records: Records, asked: NewRequest) -> NewRequest:
     if waiting:
         _finish(records, waiting[0], Event.REVOKE)
     elif not found:
-        raise refuse("management_request_client_registration_not_found", client.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_REGISTRATION_NOT_FOUND, client.encoded())
     return asked
 
 
 def _server_of(records: Records, asked: NewRequest) -> servers.KeptServer:
     server = servers.find_server(records, asked.server)
     if server is None:
-        raise refuse("management_request_server_not_found", asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
     return server
 
 
 def _server_with_client(records: Records, asked: NewRequest) -> servers.KeptServer:
     server, client = servers.find_server(records, asked.server), _client(asked)
     if server is None or servers.find_server_client(records, server, client) is None:
-        raise refuse("management_request_server_client_not_found", asked.server.encoded(), client.encoded())
+        raise refuse(
+            RegistryCode.MANAGEMENT_REQUEST_SERVER_CLIENT_NOT_FOUND, asked.server.encoded(), client.encoded()
+        )
     return server
 
 
 def _disable_client(records: Records, asked: NewRequest) -> NewRequest:
     server, client = _server_with_client(records, asked), _client(asked)
     if client == provider(records):
-        raise refuse("mr_forbidden_disable_management_service_client", client.encoded())
+        raise refuse(RegistryCode.MR_FORBIDDEN_DISABLE_MANAGEMENT_SERVICE_CLIENT, client.encoded())
     servers.enable_server_client(records, server, client, enabled=False)
     return asked
 
@@ -390,9 +392,9 @@ def _enable_client(records: Records, asked: NewRequest) -> NewRequest:
 def _rename_client(records: Records, asked: NewRequest) -> NewRequest:
     client = _client(asked)
     if client.is_member:
-        raise refuse("management_request_only_subsystem_rename_allowed")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_ONLY_SUBSYSTEM_RENAME_ALLOWED)
     if not (asked.subsystem_name or "").strip():
-        raise refuse("management_request_invalid_subsystem_name")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SUBSYSTEM_NAME)
     _server_with_client(records, asked)
     old = members.need_client(records, client).name
     members.rename_client(records, client, asked.subsystem_name)
@@ -401,7 +403,7 @@ def _rename_client(records: Records, asked: NewRequest) -> NewRequest:
 
 def _change_address(records: Records, asked: NewRequest) -> NewRequest:
     if not (asked.address or "").strip():
-        raise refuse("management_request_invalid_server_address")
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SERVER_ADDRESS)
     old = _server_of(records, asked).address
     servers.set_address(records, asked.server, asked.address or "")
     return replace(asked, comments=asked.comments or f"The address was '{old}'.")
@@ -413,19 +415,21 @@ def _enable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
         chosen == asked.server.owner or servers.find_server_client(records, server, chosen) is not None
     ):
         raise refuse(
-            "mr_forbidden_enable_maintenance_mode_for_management_service",
+            RegistryCode.MR_FORBIDDEN_ENABLE_MAINTENANCE_MODE_FOR_MANAGEMENT_SERVICE,
             chosen.encoded(),
             asked.server.encoded(),
         )
     if server.maintenance is not None:
-        raise refuse("management_request_server_already_in_maintenance_mode", asked.server.encoded())
+        raise refuse(
+            RegistryCode.MANAGEMENT_REQUEST_SERVER_ALREADY_IN_MAINTENANCE_MODE, asked.server.encoded()
+        )
     servers.set_maintenance(records, asked.server, asked.comments or "")
     return asked
 
 
 def _disable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
     if _server_of(records, asked).maintenance is None:
-        raise refuse("management_request_server_not_in_maintenance_mode", asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_IN_MAINTENANCE_MODE, asked.server.encoded())
     servers.set_maintenance(records, asked.server, None)
     return asked
 

@@ -26,7 +26,7 @@ from central_server.publication.publish import (
     source_key,
 )
 from central_server.publication.publishable import publishable
-from central_server.registry.refusals import RegistryRefused, refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import sources
 from central_server.store.groups import add_owners_group
 from central_server.store.loading import load_registry, number_parameter
@@ -116,14 +116,14 @@ class CentralNode:
     async def initialise(self, instance: str, address: str, pin: str, actor: Actor, now: datetime) -> None:
         """Give the central server its instance, address and token. Parts already set must be the same.
 
-        Raises `RegistryRefused` when it is initialised, `TokenFailed` when the PIN cannot be one.
+        Raises `Refused` when it is initialised, `TokenFailed` when the PIN cannot be one.
         """
         records, is_made = self.store.read(), await self.keys.is_made()
         known, own = records.parameter("instance"), sources.node_address(records)
         if known is not None and own is not None and is_made:
-            raise refuse("init_already_initialized")
+            raise refuse(RegistryCode.INIT_ALREADY_INITIALIZED)
         if known not in (None, instance):
-            raise refuse("init_already_initialized", f"the instance is {known}")
+            raise refuse(RegistryCode.INIT_ALREADY_INITIALIZED, f"the instance is {known}")
         if is_made:
             await self.keys.log_in(pin, actor, now)
         else:
@@ -149,11 +149,7 @@ class CentralNode:
         try:
             await self._publish(generation, now)
         except Exception as err:  # whatever it was, it is said on /health and tried again
-            reason = (
-                str(err)
-                if isinstance(err, (Fault, RegistryRefused, ValueError))
-                else f"{type(err).__name__}: {err}"
-            )
+            reason = str(err) if isinstance(err, (Fault, ValueError)) else f"{type(err).__name__}: {err}"
             problem = f"the configuration could not be generated, the old one stays: {reason}"
             if problem != self.problem:
                 log.error(
@@ -200,7 +196,7 @@ class CentralNode:
         try:
             lifetime = number_parameter(records, "expire_interval_s")
             await self._sign(Generated(records.instance, lifetime, parts), now)
-        except (Fault, RegistryRefused, ValueError, LookupError) as err:
+        except (Fault, ValueError, LookupError) as err:
             log.error("renewal failed", extra={"event": "renewal_failed", "reason": str(err)})
 
     async def _sign(self, generated: Generated, now: datetime) -> None:
@@ -209,7 +205,7 @@ class CentralNode:
         for source in sources.SOURCES:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
-                raise refuse("no_configuration_signing_keys_configured", source)
+                raise refuse(RegistryCode.NO_CONFIGURATION_SIGNING_KEYS_CONFIGURED, source)
             keys[source] = source_key(active, parse_certificate(active.certificate).public_key())
         fresh = await sign_publication(generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")

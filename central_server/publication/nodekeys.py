@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from central_server.publication.anchors import remake_anchor
 from central_server.publication.generate import host_of
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import sources
 from certs.certificates import parse_certificate
 from certs.csr import general_name
@@ -87,7 +87,9 @@ class NodeKeys:
         device = self._device(token_id)
         state = await device.state()
         if not state.available:
-            raise refuse("token_action_not_possible", state.failure or f"token {token_id} is not available")
+            raise refuse(
+                RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, state.failure or f"token {token_id} is not available"
+            )
         await device.login(pin)
         if token_id == SOFTWARE_TOKEN_ID:
             await self._make_missing_tls_certificate(actor, now)
@@ -109,7 +111,7 @@ class NodeKeys:
     def _device(self, token_id: str) -> Device:
         found = self._devices.get(token_id)
         if found is None:
-            raise refuse("token_not_found", token_id)
+            raise refuse(RegistryCode.TOKEN_NOT_FOUND, token_id)
         return found
 
     async def _opened_device(self, token_id: str) -> Device:
@@ -117,7 +119,7 @@ class NodeKeys:
         state = await device.state()
         if not state.logged_in:
             raise refuse(
-                "token_action_not_possible",
+                RegistryCode.TOKEN_ACTION_NOT_POSSIBLE,
                 state.failure or f"the token {token_id} is not logged in; log in first",
             )
         return device
@@ -210,7 +212,7 @@ class NodeKeys:
         """A signing request (DER) for the TLS key. Raises `Refused` while the token is locked or has no such key."""
         found = sources.tls_certificate(self._store.read())
         if found is None or not await self.is_open():
-            raise refuse("token_action_not_possible", "the token is locked or has no TLS key")
+            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, "the token is locked or has no TLS key")
         address = host_of(sources.node_address(self._store.read()) or "localhost")
         builder = (
             x509.CertificateSigningRequestBuilder()

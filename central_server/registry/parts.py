@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from schemas.faults import Fault
 from schemas.globalconf.parts import (
     FETCH_INTERVAL_ID,
@@ -30,9 +30,9 @@ def check_optional_part(content_id: str, raw: bytes) -> str:
     """The file name of a part, once it is known and well formed. Raises `Refused`."""
     parser = _PARSERS.get(content_id)
     if parser is None:
-        raise refuse("unknown_configuration_part", content_id)
+        raise refuse(RegistryCode.UNKNOWN_CONFIGURATION_PART, content_id)
     try:
         parser(raw)
     except Fault as fault:
-        raise refuse("configuration_part_validation_failed", fault.detail) from fault
+        raise refuse(RegistryCode.CONFIGURATION_PART_VALIDATION_FAILED, fault.detail) from fault
     return FILE_NAMES[content_id]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 from schemas.names import check_code, check_name
 
@@ -57,7 +57,7 @@ def need_group(records: Records, code: str) -> KeptGroup:
     """A group. Raises `Refused`."""
     found = find_group(records, code)
     if found is None:
-        raise refuse("global_group_not_found", code)
+        raise refuse(RegistryCode.GLOBAL_GROUP_NOT_FOUND, code)
     return found
 
 
@@ -66,7 +66,7 @@ def add_group(records: Records, code: str, description: str) -> KeptGroup:
     check_code(code, f"global group: the code {code!r}")
     check_name(description, f"global group {code}: the description")
     if find_group(records, code) is not None:
-        raise refuse("global_group_exists", code)
+        raise refuse(RegistryCode.GLOBAL_GROUP_EXISTS, code)
     records.insert(
         "global_group", code=code, description=description, created_at=records.at, updated_at=records.at
     )
@@ -102,7 +102,7 @@ def describe_group(records: Records, code: str, description: str) -> KeptGroup:
 def delete_group(records: Records, code: str) -> None:
     """Remove a group; its members stay members."""
     if code == OWNERS_GROUP:
-        raise refuse("owners_global_group_cannot_be_deleted")
+        raise refuse(RegistryCode.OWNERS_GLOBAL_GROUP_CANNOT_BE_DELETED)
     found = need_group(records, code)
     members = group_members(records, found)
     records.rows("DELETE FROM group_member WHERE group_id = ?", found.number)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from central_server.registry.model import RegisteredServer, Registry
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups, members, servers, sources, trust
 from central_server.store.records import read_rows
 from schemas.faults import Fault
@@ -61,13 +61,13 @@ def set_provider(records: Records, client: ClientId) -> None:
 
 
 def load_registry(records: Records, faults: list[str] | None = None) -> Registry:
-    """Everything that is published. Raises `RegistryRefused` when something is missing without which nothing can be.
+    """Everything that is published. Raises `Refused` when something is missing without which nothing can be.
 
     With ``faults`` a row that cannot be read is said there and left out; without, it raises.
     """
     chosen = provider(records)
     if chosen is None:
-        raise refuse("management_service_provider_not_set")
+        raise refuse(RegistryCode.MANAGEMENT_SERVICE_PROVIDER_NOT_SET)
     return present_registry(records, chosen, faults)
 
 

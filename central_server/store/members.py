@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.records import read_rows
 from schemas.identifiers import ClientId, check_identifier
 from schemas.names import check_code, check_name
@@ -48,7 +48,10 @@ def need_client(records: Records, client: ClientId) -> KeptClient:
     """A member or subsystem. Raises `Refused`."""
     found = find_client(records, client)
     if found is None:
-        raise refuse("member_not_found" if client.is_member else "subsystem_not_found", client.encoded())
+        raise refuse(
+            RegistryCode.MEMBER_NOT_FOUND if client.is_member else RegistryCode.SUBSYSTEM_NOT_FOUND,
+            client.encoded(),
+        )
     return found
 
 
@@ -89,7 +92,7 @@ def member_class_description(records: Records, code: str) -> str:
     """A class's description. Raises `Refused`."""
     row = records.row("SELECT description FROM member_class WHERE code = ?", code)
     if row is None:
-        raise refuse("member_class_not_found", "code", code)
+        raise refuse(RegistryCode.MEMBER_CLASS_NOT_FOUND, "code", code)
     return str(row[0])
 
 
@@ -98,7 +101,7 @@ def add_member_class(records: Records, code: str, description: str) -> None:
     check_code(code, f"member class: the code {code!r}")
     check_name(description, f"member class {code}: the description")
     if records.row("SELECT code FROM member_class WHERE code = ?", code):
-        raise refuse("member_class_exists", code)
+        raise refuse(RegistryCode.MEMBER_CLASS_EXISTS, code)
     records.rows("INSERT INTO member_class (code, description) VALUES (?, ?)", code, description)
     records.note("ADD_MEMBER_CLASS", code, after=[f"description {description}"])
 
@@ -117,7 +120,7 @@ def delete_member_class(records: Records, code: str) -> None:
     """Remove a class that no member has."""
     old = member_class_description(records, code)
     if records.row("SELECT id FROM client WHERE member_class = ?", code):
-        raise refuse("member_class_is_in_use", code)
+        raise refuse(RegistryCode.MEMBER_CLASS_IS_IN_USE, code)
     records.rows("DELETE FROM member_class WHERE code = ?", code)
     records.note("DELETE_MEMBER_CLASS", code, before=[f"description {old}"])
 
@@ -129,7 +132,7 @@ def add_member(records: Records, member: ClientId, name: str) -> KeptClient:
     """A new member. Raises `Refused` when it is there already or its class is not."""
     member_class_description(records, member.member_class)
     if find_client(records, member):
-        raise refuse("member_exists", member.encoded())
+        raise refuse(RegistryCode.MEMBER_EXISTS, member.encoded())
     return _add(records, member, name, "ADD_MEMBER")
 
 
@@ -137,7 +140,7 @@ def add_subsystem(records: Records, subsystem: ClientId, name: str | None) -> Ke
     """A new subsystem of a member that is there."""
     need_client(records, subsystem.member)
     if find_client(records, subsystem):
-        raise refuse("subsystem_exists", subsystem.encoded())
+        raise refuse(RegistryCode.SUBSYSTEM_EXISTS, subsystem.encoded())
     return _add(records, subsystem, name, "ADD_SUBSYSTEM")
 
 
@@ -176,7 +179,7 @@ def delete_subsystem(records: Records, subsystem: ClientId) -> None:
     """Remove a subsystem that no server has as its client; it leaves its groups."""
     found = need_client(records, subsystem)
     if records.row("SELECT server_id FROM server_client WHERE client_id = ?", found.number):
-        raise refuse("subsystem_registered_and_cannot_be_deleted", subsystem.encoded())
+        raise refuse(RegistryCode.SUBSYSTEM_REGISTERED_AND_CANNOT_BE_DELETED, subsystem.encoded())
     _delete(records, found, "DELETE_SUBSYSTEM")
 
 

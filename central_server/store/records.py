@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.steps import STEPS
 from schemas.faults import Fault
 from schemas.names import check_kept
@@ -133,7 +133,7 @@ class Records:
         if self._instance is None:
             self._instance = self.parameter("instance")
         if self._instance is None:
-            raise refuse("server_not_initialized", "initialise the central server first")
+            raise refuse(RegistryCode.SERVER_NOT_INITIALIZED, "initialise the central server first")
         return self._instance
 
     def parameter(self, name: str) -> str | None:

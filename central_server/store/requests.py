@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from central_server.registry.merging import Registered
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from schemas.identifiers import ClientId, ServerId
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def need_request(records: Records, number: int) -> KeptRequest:
     """A request. Raises `Refused`."""
     row = records.row(f"{_SELECT} WHERE id = ?", number)
     if row is None:
-        raise refuse("management_request_not_found", number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
     return _kept(row)
 
 
@@ -247,7 +247,7 @@ def remember_message(records: Records, sender: str, message_id: str) -> None:
     if records.row(
         "SELECT seen_at FROM seen_message WHERE sender = ? AND message_id = ?", sender, message_id
     ):
-        raise refuse("management_request_replayed", message_id)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_REPLAYED, message_id)
     records.rows(
         "INSERT INTO seen_message (sender, message_id, seen_at) VALUES (?, ?, ?)",
         sender,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from central_server.registry.model import OWNERS_GROUP
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.groups import add_group_member, find_group, remove_group_member
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 from central_server.store.records import read_rows
@@ -72,7 +72,7 @@ def need_server(records: Records, server: ServerId) -> KeptServer:
     """A security server. Raises `Refused`."""
     found = find_server(records, server)
     if found is None:
-        raise refuse("security_server_not_found", server.encoded())
+        raise refuse(RegistryCode.SECURITY_SERVER_NOT_FOUND, server.encoded())
     return found
 
 

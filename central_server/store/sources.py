@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.records import read_rows
 from certs.tokens.port import KeyId
 from schemas.globalconf.anchor import parse_anchor
@@ -107,14 +107,15 @@ def need_signing_key(records: Records, key_id: str) -> SigningKey:
         for key in signing_keys(records, source):
             if key.key_id == key_id:
                 return key
-    raise refuse("signing_key_not_found", key_id)
+    raise refuse(RegistryCode.SIGNING_KEY_NOT_FOUND, key_id)
 
 
 def check_room_for_key(records: Records, source: str) -> None:
     """Refuse a third key of a source."""
     if len(signing_keys(records, source)) >= MOST_KEYS:
         raise refuse(
-            "token_action_not_possible", f"the {source} source has {MOST_KEYS} keys; delete one first"
+            RegistryCode.TOKEN_ACTION_NOT_POSSIBLE,
+            f"the {source} source has {MOST_KEYS} keys; delete one first",
         )
 
 
@@ -141,7 +142,7 @@ def activate_signing_key(records: Records, key_id: str) -> None:
     """Sign with this key from now on. Raises `Refused`."""
     key = need_signing_key(records, key_id)
     if key.active:
-        raise refuse("signing_key_action_not_possible", "the key is active already")
+        raise refuse(RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE, "the key is active already")
     old = signing_keys(records, key.source)[0]
     records.rows(
         "UPDATE signing_key SET active = CASE WHEN key_id = ? THEN 1 ELSE 0 END WHERE source = ? AND node = ?",
@@ -159,7 +160,7 @@ def delete_signing_key(records: Records, key_id: str) -> SigningKey:
     key = need_signing_key(records, key_id)
     if key.active:
         raise refuse(
-            "signing_key_action_not_possible",
+            RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE,
             "the active key signs the configuration; activate another one first",
         )
     records.rows("DELETE FROM signing_key WHERE key_id = ?", key_id)
@@ -206,14 +207,14 @@ def need_trusted_anchor(records: Records, digest: str) -> Anchor:
     """A trusted anchor by its digest, colons or not. Raises `Refused`."""
     row = records.row("SELECT raw FROM trusted_anchor WHERE digest = ?", digest.replace(":", "").upper())
     if row is None:
-        raise refuse("trusted_anchor_not_found", digest)
+        raise refuse(RegistryCode.TRUSTED_ANCHOR_NOT_FOUND, digest)
     return parse_anchor(bytes(row[0]))
 
 
 def keep_trusted_anchor(records: Records, anchor: Anchor) -> None:
     """Trust another instance, or trust it by a newer anchor."""
     if anchor.instance == records.parameter("instance"):
-        raise refuse("trusted_anchor_of_own_instance", anchor.instance)
+        raise refuse(RegistryCode.TRUSTED_ANCHOR_OF_OWN_INSTANCE, anchor.instance)
     check_code(anchor.instance, f"trusted anchor: the instance {anchor.instance!r}")
     digest = anchor_digest(anchor.raw)
     old = records.row("SELECT digest FROM trusted_anchor WHERE instance = ?", anchor.instance)

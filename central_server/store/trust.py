@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.servers import certificate_digest
 from schemas.globalconf.shared import CostType
 from schemas.names import check_name
@@ -88,7 +88,7 @@ def need_ca(records: Records, number: int) -> KeptCa:
     """An approved CA. Raises `Refused`."""
     found = next((ca for ca in list_cas(records) if ca.number == number), None)
     if found is None:
-        raise refuse("certification_service_not_found", number)
+        raise refuse(RegistryCode.CERTIFICATION_SERVICE_NOT_FOUND, number)
     return found
 
 
@@ -96,7 +96,7 @@ def add_ca(records: Records, name: str, certificate: bytes, settings: CaSettings
     """Approve a CA. Raises `Refused` when its certificate is approved already."""
     check_name(name, "approved CA: the name", longest=LONGEST_SUBJECT)
     if any(ca.certificate == certificate for ca in list_cas(records)):
-        raise refuse("certification_service_exists", name)
+        raise refuse(RegistryCode.CERTIFICATION_SERVICE_EXISTS, name)
     number = records.insert("approved_ca", name=name, certificate=certificate, **_columns(settings))
     records.note(
         "ADD_CERTIFICATION_SERVICE",
@@ -166,7 +166,7 @@ def need_intermediate(records: Records, number: int) -> KeptIntermediate:
     """An intermediate CA. Raises `Refused`."""
     row = records.row("SELECT id, ca_id, certificate FROM intermediate_ca WHERE id = ?", number)
     if row is None:
-        raise refuse("intermediate_ca_not_found", number)
+        raise refuse(RegistryCode.INTERMEDIATE_CA_NOT_FOUND, number)
     return KeptIntermediate(int(row[0]), int(row[1]), bytes(row[2]))
 
 
@@ -223,7 +223,7 @@ def need_responder(records: Records, number: int) -> KeptResponder:
     """An OCSP responder. Raises `Refused`."""
     row = records.row(f"{_RESPONDER} WHERE id = ?", number)
     if row is None:
-        raise refuse("ocsp_responder_not_found", number)
+        raise refuse(RegistryCode.OCSP_RESPONDER_NOT_FOUND, number)
     return _responder(row)
 
 
@@ -305,7 +305,7 @@ def need_tsa(records: Records, number: int) -> KeptTsa:
     """An approved TSA. Raises `Refused`."""
     row = records.row(f"{_TSA} WHERE id = ?", number)
     if row is None:
-        raise refuse("timestamping_authority_not_found", number)
+        raise refuse(RegistryCode.TIMESTAMPING_AUTHORITY_NOT_FOUND, number)
     return _tsa(row)
 
 

@@ -8,10 +8,12 @@ import msgspec
 
 from certs.certificates import parse_certificate
 from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
-from gateway.keys.model import KeyRefused, KeyUsage
+from gateway.keys.model import KeyUsage
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from serving.api.certificateview import common_name
 from serving.api.problems import bad_request
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,7 +147,7 @@ class _Authorities:
         if query.key_id is not None:
             _, key = await self._context.keys.key(query.key_id)
             if key.usage not in (None, usage):
-                raise KeyRefused("wrong_key_usage", f"the key is for {key.usage}", key.id)
+                raise Refused(GatewayCode.WRONG_KEY_USAGE, f"the key is for {key.usage}", key.id)
         described = self._context.keys.subject_fields(call.path["ca_name"], usage, member)
         return [
             FieldView(
@@ -177,13 +179,15 @@ class _Authorities:
                     if request.id == body.csr_id and request.usage is usage and request.ca_name == ca.name:
                         await self._context.orders.order(key.id, request.id)
                         return
-        raise KeyRefused("csr_not_found", f"there is no request {body.csr_id!r} of this usage to {ca.name}")
+        raise Refused(
+            GatewayCode.CSR_NOT_FOUND, f"there is no request {body.csr_id!r} of this usage to {ca.name}"
+        )
 
     def _approved(self) -> tuple[ApprovedCa, ...]:
         configuration = self._context.configuration()
         if configuration is None:
-            raise KeyRefused(
-                "global_conf_outdated", "there is no valid global configuration to take CAs from"
+            raise Refused(
+                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
             )
         return tuple(configuration.own.shared.approved_cas)
 

@@ -10,11 +10,13 @@ from gateway.admin.keycontext import KeyAdminContext, row
 from gateway.admin.keys import unregister
 from gateway.admin.keyviews import CertificateView, certificate_actions, certificate_view
 from gateway.keys import actions
-from gateway.keys.model import KeyRefused, KeyUsage, PossibleAction
+from gateway.keys.model import KeyUsage, PossibleAction
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from schemas.management import ManagementRequest, ManagementServiceCode
 from serving.api.operations import Bytes
 from serving.api.problems import conflict, failed, not_found
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -74,8 +76,8 @@ class _Certificates:
     async def _imported(self, call: Call, importing: Awaitable[KeyCertificate]) -> CertificateView:
         try:
             certificate = await importing
-        except KeyRefused as refused:
-            if refused.code == "certificate_already_exists":
+        except Refused as refused:
+            if refused.code is GatewayCode.CERTIFICATE_ALREADY_EXISTS:
                 raise conflict("certificate_already_exists") from refused
             raise
         call.note(certificate=certificate.hash)
@@ -129,7 +131,7 @@ class _Certificates:
         """The certificate the path names, the caller's permission for its kind checked."""
         try:
             certificate = self._keys.certificate(call.path["hash"])
-        except KeyRefused as refused:
+        except Refused as refused:
             raise not_found(missing, call.path["hash"]) from refused
         if permission:
             kind = "AUTH" if certificate.usage is KeyUsage.AUTHENTICATION else "SIGN"

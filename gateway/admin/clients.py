@@ -17,7 +17,8 @@ from gateway.keys.model import KeyUsage
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from serving.api.operations import ApiAnswer
-from serving.api.problems import Caution, Problem, bad_request, check_warnings, conflict
+from serving.api.problems import Problem, bad_request, check_warnings, conflict
+from serving.errors import Caution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,16 +10,14 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.admin.refusalcodes import status_of
-from gateway.clients.descriptions.changes import WarningsFound
-from gateway.clients.records import ChangeRefused, ClientRecord, ClientStatus, RequestKind, derive_status
+from gateway.clients.records import ClientRecord, ClientStatus, RequestKind, derive_status
 from gateway.clients.store import ServerConfStore
-from gateway.keys.model import KeyRefused
 from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import ManagementRequest, ManagementServiceCode
 from serving.api.operations import Call, Operation
-from serving.api.problems import Caution, Problem, bad_request, conflict, failed, not_found
+from serving.api.problems import Problem, bad_request, conflict, failed, not_found
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -219,15 +217,16 @@ def instant(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def refused(code: str, detail: str, metadata: tuple[str, ...] = ()) -> Problem:
-    """The answer to a refusal of the rules."""
-    return Problem(status_of(code), code, metadata or (detail,))
+def problem_of(refused: Refused) -> Problem:
+    """The answer to a refusal of the rules: its details, or its text where it has none; its warnings speak for themselves."""
+    metadata = refused.metadata if refused.metadata or refused.warnings else (str(refused),)
+    return Problem(refused.code.status, refused.code, metadata, refused.warnings)
 
 
 def named_in_body(problem: Exception) -> Problem:
     """The same refusal, where what is not there was named in the body and not in the path."""
-    if isinstance(problem, (ChangeRefused, KeyRefused)):
-        problem = refused(problem.code, str(problem), problem.metadata)
+    if isinstance(problem, (Refused, Refused)):
+        problem = problem_of(problem)
     if not isinstance(problem, Problem):
         raise problem
     return Problem(400, problem.code, problem.metadata) if problem.status == 404 else problem
@@ -238,11 +237,8 @@ def _answered(handler: Handler) -> Handler:
     async def answered(call: Call) -> object:
         try:
             return await handler(call)
-        except (ChangeRefused, KeyRefused) as err:
-            raise refused(err.code, str(err), err.metadata) from err
-        except WarningsFound as err:
-            cautions = [Caution(w.code, w.metadata) for w in err.warnings]
-            raise Problem(400, "warnings_detected", warnings=cautions) from err
+        except Refused as err:
+            raise problem_of(err) from err
 
     return answered
 

@@ -15,7 +15,8 @@ from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ClientId
 from serving.api.operations import Bytes, Download
-from serving.api.problems import Caution, bad_request, check_warnings, conflict, failed, not_found
+from serving.api.problems import bad_request, check_warnings, conflict, failed, not_found
+from serving.errors import Caution
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

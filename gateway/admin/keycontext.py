@@ -1,6 +1,6 @@
 """What the resources around keys are given, and how a refusal of theirs becomes an answer.
 
-`KeyRefused` carries the API's code already; here it gets its HTTP status. What the path names and is not there is 404, what
+`Refused` carries the API's code already; here it gets its HTTP status. What the path names and is not there is 404, what
 the body names is 400. A fault of a token or of a proof is ``core.`` and its code, as X-Road says such things.
 """
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.admin.refusalcodes import status_of
-from gateway.keys.model import KeyRefused, KeyUsage
+from gateway.keys.model import KeyUsage
 from schemas.faults import BadMessage, Fault, TokenFailed
 from schemas.identifiers import ClientId
 from serving.api.operations import Call, Operation
 from serving.api.problems import Problem, bad_request
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ class CertificateOrders(Protocol):
     """Certificates ordered from a CA by machine (ACME)."""
 
     async def order(self, key_id: str, request_id: str) -> None:
-        """Have a kept request's certificate issued and imported. Raises `KeyRefused` (``acme.*``)."""
+        """Have a kept request's certificate issued and imported. Raises `Refused` (``acme.*``)."""
         ...
 
     async def account_state(self, ca_name: str, member: ClientId | None) -> tuple[bool, bool]:
@@ -68,7 +68,7 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
     async def guarded(call: Call) -> object:
         try:
             return await handler(call)
-        except KeyRefused as refused:
+        except Refused as refused:
             raise refusal(refused, call) from refused
         except TokenFailed as fault:
             raise Problem(409, f"core.{fault.code}", [fault.detail]) from fault
@@ -81,9 +81,9 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
     return Operation(method, path, guarded, summary, permissions, tag=tag, errors=errors, **more)
 
 
-def refusal(refused: KeyRefused, call: Call) -> Problem:
+def refusal(refused: Refused, call: Call) -> Problem:
     """A refusal as an answer, by its code; what is not there is 404 when the path names it, 400 when the body does."""
-    status = status_of(refused.code)
+    status = refused.code.status
     if status == 404 and not any(value in str(refused) for value in call.path.values()):
         status = 400
     return Problem(status, refused.code, list(refused.metadata) or [str(refused)])

@@ -9,12 +9,14 @@ import msgspec
 from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
 from gateway.admin.keyviews import KeyView, csr_actions, key_actions, key_view
 from gateway.admin.tokens import CsrGenerate, NameBody
-from gateway.keys.model import CertificateStatus, KeyRefused, KeyUsage
+from gateway.keys.model import CertificateStatus, KeyUsage
 from gateway.keys.requesting import render_request
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from schemas.management import ManagementRequest, ManagementServiceCode
 from serving.api.operations import ApiAnswer, Download
-from serving.api.problems import Caution, Problem, failed
+from serving.api.problems import Problem, failed
+from serving.errors import Caution, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +118,7 @@ class _KeyHandlers:
         token, key = await self._keys.key(call.path["id"])
         found = next((r for r in key.requests if r.id == call.path["csr_id"]), None)
         if found is None:
-            raise KeyRefused("csr_not_found", f"the key has no request {call.path['csr_id']}")
+            raise Refused(GatewayCode.CSR_NOT_FOUND, f"the key has no request {call.path['csr_id']}")
         return csr_actions(token, found, call)
 
     def _download(self, der: bytes, request: SigningRequest, form: str) -> Download:

@@ -16,7 +16,7 @@ class GatewayOrders:
         self._context = context
 
     async def order(self, key_id: str, request_id: str) -> None:
-        """Have a kept request's certificate issued by its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
+        """Have a kept request's certificate issued by its CA, and import it. Raises `Refused` (``acme.*``)."""
         await self._context.keys.order_certificate(key_id, request_id, self._context.gateway.acme)
 
     async def account_state(self, ca_name: str, member: ClientId | None) -> tuple[bool, bool]:

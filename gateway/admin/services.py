@@ -14,7 +14,8 @@ from gateway.clients.model import ServiceType
 from gateway.clients.records import DescriptionRecord, EndpointRecord, ServiceRecord
 from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
 from gateway.edges.providertls import try_provider_tls
-from serving.api.problems import Caution, bad_request, check_warnings, not_found
+from serving.api.problems import bad_request, check_warnings, not_found
+from serving.errors import Caution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

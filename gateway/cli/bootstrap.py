@@ -111,7 +111,7 @@ async def fetch_configuration(data: Path, anchor: bytes) -> None:
 async def make_requests(data: Path, server: ServerId, pin: str, subject: CertificateSubject) -> list[str]:
     """A key and a signing request for authentication and for signing, where neither they nor certificates are there.
 
-    Raises `KeyRefused` naming what the CA's profile wants.
+    Raises `Refused` naming what the CA's profile wants.
     """
     done: list[str] = []
     async with opened(data, lambda: pin) as (operations, _):

@@ -46,7 +46,7 @@ class FolderWork:
         return asyncio.run(self._prepare([m.desired for m in missing]))
 
     def finish(self, missing: Sequence[Missing], folder: Path) -> None:
-        """Write the requests' files and order what is ordered. Raises `KeyRefused` when a CA refuses."""
+        """Write the requests' files and order what is ordered. Raises `Refused` when a CA refuses."""
         asyncio.run(self._write(missing, folder))
         for one in missing:
             if one.desired.by_acme:

@@ -278,11 +278,13 @@ def _register(store: ServerConfStore, settings_file: Path | None) -> Description
 
 def _judged(act: Coroutine[object, object, DescriptionRecord]) -> DescriptionRecord:
     """Do it, or show the warnings and exit 3."""
-    from gateway.clients.descriptions.changes import WarningsFound
+    from serving.errors import Refused
 
     try:
         return asyncio.run(act)
-    except WarningsFound as found:
+    except Refused as found:
+        if not found.warnings:
+            raise
         for warning in found.warnings:
             click.echo(f"{warning.code}: {', '.join(warning.metadata)}")
         click.echo(

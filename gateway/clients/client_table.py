@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from gateway.clients.model import ConnectionType
 from gateway.clients.records import (
     CertificateRecord,
-    ChangeRefused,
     ClientRecord,
     PendingRequest,
     RenameStatus,
     RequestKind,
     TimestampingService,
 )
+from gateway.refusals import GatewayCode
 from gateway.rows import client_of, instant, next_id, seconds
 from schemas.identifiers import check_identifier
 from schemas.names import check_name
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -52,8 +53,8 @@ class ClientTable:
         """The client. Refused (``client_not_found``) when it is none of this server."""
         found = self.find(client)
         if found is None:
-            raise ChangeRefused(
-                "client_not_found", f"{client.path()} is not a client of this security server"
+            raise Refused(
+                GatewayCode.CLIENT_NOT_FOUND, f"{client.path()} is not a client of this security server"
             )
         return found
 
@@ -62,8 +63,8 @@ class ClientTable:
     ) -> ClientRecord:
         """Add a client. Refused (``client_already_exists``) when it is there."""
         if self.find(client) is not None:
-            raise ChangeRefused(
-                "client_already_exists", f"{client.path()} is a client of this server already"
+            raise Refused(
+                GatewayCode.CLIENT_ALREADY_EXISTS, f"{client.path()} is a client of this server already"
             )
         check_identifier(client, "client")
         if name is not None:
@@ -120,7 +121,9 @@ class ClientTable:
         """Let the client's systems show a certificate. Refused (``certificate_already_exists``) when they may."""
         self.get(client)
         if any(c.der == der for c in self.certificates(client)):
-            raise ChangeRefused("certificate_already_exists", f"{client.path()} has this certificate already")
+            raise Refused(
+                GatewayCode.CERTIFICATE_ALREADY_EXISTS, f"{client.path()} has this certificate already"
+            )
         self._rows(
             "INSERT INTO client_certificate (client_id, der, added_at) VALUES (?, ?, ?)",
             (client.path(), der, seconds(now)),
@@ -130,7 +133,7 @@ class ClientTable:
     def remove_certificate(self, client: ClientId, der: bytes) -> None:
         """Trust a certificate no longer. Refused (``certificate_not_found``) when it was not trusted."""
         if all(c.der != der for c in self.certificates(client)):
-            raise ChangeRefused("certificate_not_found", f"{client.path()} has no such certificate")
+            raise Refused(GatewayCode.CERTIFICATE_NOT_FOUND, f"{client.path()} has no such certificate")
         self._rows("DELETE FROM client_certificate WHERE client_id = ? AND der = ?", (client.path(), der))
 
 
@@ -205,8 +208,8 @@ class TimestampingServices:
     def add(self, service: TimestampingService, now: datetime) -> None:
         """Use one more. Refused (``timestamping_service_already_configured``) when it is used."""
         if service.url in {s.url for s in self.all() if s.name == service.name}:
-            raise ChangeRefused(
-                "timestamping_service_already_configured",
+            raise Refused(
+                GatewayCode.TIMESTAMPING_SERVICE_ALREADY_CONFIGURED,
                 f"{service.name} at {service.url} is in use already",
             )
         self._rows(
@@ -228,7 +231,7 @@ class TimestampingServices:
     def remove(self, name: str, url: str) -> None:
         """Use one no longer. Refused (``timestamping_service_not_found``) when it was not used."""
         if (name, url) not in {(s.name, s.url) for s in self.all()}:
-            raise ChangeRefused("timestamping_service_not_found", f"{name} at {url} is not in use")
+            raise Refused(GatewayCode.TIMESTAMPING_SERVICE_NOT_FOUND, f"{name} at {url} is not in use")
         self._rows("DELETE FROM timestamping_service WHERE name = ? AND url = ?", (name, url))
 
 

@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.clients.model import ServiceType, Validation
-from gateway.clients.records import ChangeRefused, DescriptionRecord, Document, ServiceRecord
+from gateway.clients.records import DescriptionRecord, Document, ServiceRecord
+from gateway.refusals import GatewayCode
 from gateway.rows import client_of, instant, next_id, seconds
 from schemas.identifiers import ServiceId
 from schemas.names import check_code
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,7 +52,9 @@ class DescriptionTable:
         """One description. Refused (``service_description_not_found``) when there is none."""
         found = self._rows(_DESCRIPTION + " WHERE id = ?", (number,))
         if not found:
-            raise ChangeRefused("service_description_not_found", f"there is no service description {number}")
+            raise Refused(
+                GatewayCode.SERVICE_DESCRIPTION_NOT_FOUND, f"there is no service description {number}"
+            )
         rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
         services = sorted((_service(row) for row in rows), key=lambda s: s.full_code)
         return replace(_description(found[0]), services=tuple(services))
@@ -133,15 +137,15 @@ class DescriptionTable:
         """The service. Refused (``service_not_found``) when there is none."""
         found = self.find_service(service)
         if found is None:
-            raise ChangeRefused("service_not_found", f"there is no service {service.path()}")
+            raise Refused(GatewayCode.SERVICE_NOT_FOUND, f"there is no service {service.path()}")
         return found
 
     def add_service(self, service: ServiceRecord) -> None:
         """Add a service below its description. Refused (``service_already_exists``) when its client has it."""
         there = self.find_service(service.id)
         if there is not None:
-            raise ChangeRefused(
-                "service_already_exists",
+            raise Refused(
+                GatewayCode.SERVICE_ALREADY_EXISTS,
                 f"service {service.id.path()} is described already, at {there.url}",
                 service.full_code,
                 there.url,

@@ -1,7 +1,7 @@
 """What an administrator sees of a server's configuration: the same things as `model`, with ids, instants and states.
 
 `model.ServerConf` is what an exchange needs and nothing more; these are the rows behind it. A change that cannot be
-made is a `ChangeRefused` whose ``code`` is the admin API's word for it.
+made is a `Refused` whose ``code`` is the admin API's word for it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 
     from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Subject, Validation
     from schemas.identifiers import ClientId, ServiceId
-
-
-class ChangeRefused(ValueError):  # noqa: N818  said to the administrator
-    """A change that cannot be made. ``code`` and ``metadata`` are those of the admin API's error."""
-
-    def __init__(self, code: str, detail: str, *metadata: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.metadata = metadata
 
 
 class RenameStatus(enum.StrEnum):

@@ -1,8 +1,8 @@
 """Adding, changing and refreshing service descriptions: read the document, show what changes, change it whole.
 
 Every act first fetches and reads, then decides on what the tables hold, and then changes them in one transaction
-that decides again, so an act that raced with another is refused rather than half done. Raises `ChangeRefused`, or
-`WarningsFound` when a person must look first. Spec: UG-SS 6; codes of the admin API.
+that decides again, so an act that raced with another is refused rather than half done. Raises `Refused`, or
+`Refused` when a person must look first. Spec: UG-SS 6; codes of the admin API.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from gateway.clients.descriptions.changes import (
     DEFAULT_NOTICE,
-    ChangeWarning,
-    WarningsFound,
     check_conflicts,
     check_url_free,
     compare_endpoints,
@@ -33,10 +31,12 @@ from gateway.clients.descriptions.described import (
 )
 from gateway.clients.descriptions.reading import DescriptionReader
 from gateway.clients.model import Endpoint, ServiceType, Validation
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
 from gateway.clients.snapshot import service_of
 from gateway.clients.validation.checkedservices import CannotCheck, build_checks
+from gateway.refusals import GatewayCode
 from schemas.identifiers import ServiceId
+from serving.errors import Caution, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     Reading = tuple[Document | None, ParsedDescription]
 
 DOWNLOAD_CODES = {
-    ServiceType.WSDL: "wsdl_download_failed",
-    ServiceType.OPENAPI3: "openapi_parsing_error",
+    ServiceType.WSDL: GatewayCode.WSDL_DOWNLOAD_FAILED,
+    ServiceType.OPENAPI3: GatewayCode.OPENAPI_PARSING_ERROR,
 }
 METHODS = frozenset(("*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"))
 
@@ -109,8 +109,8 @@ class DescriptionRegister:
         """What `update` will take."""
         record = self._store.view.descriptions.get(number)
         if record.type is not source.type:
-            raise ChangeRefused(
-                "wrong_servicedescription_type",
+            raise Refused(
+                GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE,
                 f"service description {number} is {record.type}, not {source.type}",
             )
         if new_code is not None:
@@ -124,8 +124,8 @@ class DescriptionRegister:
     def _source_of(self, number: int) -> DescriptionSource:
         record = self._store.view.descriptions.get(number)
         if record.url.startswith(UPLOADED):
-            raise ChangeRefused(
-                "action_not_possible",
+            raise Refused(
+                GatewayCode.ACTION_NOT_POSSIBLE,
                 "the description was uploaded; upload the new document instead of refreshing",
             )
         return DescriptionSource(record.type, record.url)
@@ -218,7 +218,9 @@ class DescriptionRegister:
         """Change a service's address, timeout, TLS verification and message validation."""
         check_url(settings.url)
         if not 0 <= settings.timeout_s <= 1000:
-            raise ChangeRefused("validation_failure", f"a timeout is 0 to 1000 s, not {settings.timeout_s:g}")
+            raise Refused(
+                GatewayCode.VALIDATION_FAILURE, f"a timeout is 0 to 1000 s, not {settings.timeout_s:g}"
+            )
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
             if tables.descriptions.get(record.description_id).type is not ServiceType.WSDL:
@@ -247,7 +249,7 @@ class DescriptionRegister:
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
             if tables.descriptions.get(record.description_id).type is ServiceType.WSDL:
-                raise ChangeRefused("wrong_servicedescription_type", "a SOAP service has no endpoints")
+                raise Refused(GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE, "a SOAP service has no endpoints")
             endpoint = Endpoint(service.service_code, method, path)
             return tables.endpoints.add(service.client, endpoint, generated=False)
 
@@ -261,8 +263,9 @@ class DescriptionRegister:
         """Delete an endpoint that was made by hand, with its rights."""
         with self._store.change() as tables:
             if tables.endpoints.get(number).generated:
-                raise ChangeRefused(
-                    "illegal_generated_endpoint_remove", "the endpoint comes from the service's description"
+                raise Refused(
+                    GatewayCode.ILLEGAL_GENERATED_ENDPOINT_REMOVE,
+                    "the endpoint comes from the service's description",
                 )
             tables.endpoints.remove(number)
 
@@ -277,11 +280,11 @@ class DescriptionRegister:
             certificates = [c.der for c in self._store.view.clients.certificates(client)]
             try:
                 document = await self._fetch(source.url, certificates)
-            except ChangeRefused as refusal:
-                if refusal.code != "description_download_failed":
+            except Refused as refusal:
+                if refusal.code is not GatewayCode.DESCRIPTION_DOWNLOAD_FAILED:
                     raise
                 code = DOWNLOAD_CODES[source.type]
-                raise ChangeRefused(code, str(refusal), *refusal.metadata) from refusal
+                raise Refused(code, str(refusal), *refusal.metadata) from refusal
         base = "" if source.document is not None else source.url
         return document, await self._parse(source.type, document.content, base)
 
@@ -289,24 +292,25 @@ class DescriptionRegister:
         self,
         kind: ServiceType,
         described: ParsedDescription,
-        changes: list[ChangeWarning],
+        changes: list[Caution],
         *,
         ignore_warnings: bool,
     ) -> None:
         code = "wsdl_validation_warnings" if kind is ServiceType.WSDL else "openapi_validation_warnings"
         found = [*finding_warnings(code, described), *changes]
         if found and not ignore_warnings:
-            raise WarningsFound(found)
+            text = "; ".join(f"{w.code}: {', '.join(w.metadata)}" for w in found)
+            raise Refused(GatewayCode.WARNINGS_DETECTED, text, warnings=found)
 
 
 def check_endpoint(method: str, path: str) -> None:
     """Refuse a method or path pattern that no request could meet."""
     if method not in METHODS:
-        raise ChangeRefused(
-            "validation_failure", f"{method!r} is no method; one of {', '.join(sorted(METHODS))}"
+        raise Refused(
+            GatewayCode.VALIDATION_FAILURE, f"{method!r} is no method; one of {', '.join(sorted(METHODS))}"
         )
     if not path.startswith(("/", "*")):
-        raise ChangeRefused("validation_failure", f"the path pattern {path!r} must begin with '/' or '*'")
+        raise Refused(GatewayCode.VALIDATION_FAILURE, f"the path pattern {path!r} must begin with '/' or '*'")
 
 
 def _check_possible(tables: Tables, record: ServiceRecord) -> None:
@@ -314,12 +318,10 @@ def _check_possible(tables: Tables, record: ServiceRecord) -> None:
     described = service_of(tables.descriptions.get(record.description_id), record)
     checks = build_checks(described, tables.descriptions.document_of(record.id))
     if isinstance(checks, CannotCheck):
-        raise ChangeRefused("validation_not_possible", checks.reason, checks.reason)
+        raise Refused(GatewayCode.VALIDATION_NOT_POSSIBLE, checks.reason, checks.reason)
 
 
-def _update_wsdl(
-    tables: Tables, record: DescriptionRecord, described: ParsedDescription
-) -> list[ChangeWarning]:
+def _update_wsdl(tables: Tables, record: DescriptionRecord, described: ParsedDescription) -> list[Caution]:
     changes = compare_services(record.client, record.id, record.services, described)
     _check_services(tables, record, changes.added)
     for service in changes.removed:
@@ -335,7 +337,7 @@ def _update_wsdl(
 
 def _update_rest(
     tables: Tables, record: DescriptionRecord, described: ParsedDescription, new_code: str | None
-) -> list[ChangeWarning]:
+) -> list[Caution]:
     (service,) = record.services
     old_code = service.id.service_code
     if new_code is not None and new_code != old_code:
@@ -370,9 +372,9 @@ def _rest(url: str) -> ParsedDescription:
 
 def _needed(code: str | None) -> str:
     if not code:
-        raise ChangeRefused("missing_parameter", "a REST or OPENAPI3 description needs a service code")
+        raise Refused(GatewayCode.MISSING_PARAMETER, "a REST or OPENAPI3 description needs a service code")
     return code
 
 
-def _taken(kind: ServiceType) -> str:
-    return "wsdl_exists" if kind is ServiceType.WSDL else "url_already_exists"
+def _taken(kind: ServiceType) -> GatewayCode:
+    return GatewayCode.WSDL_EXISTS if kind is ServiceType.WSDL else GatewayCode.URL_ALREADY_EXISTS

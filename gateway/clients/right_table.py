@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.clients.model import Endpoint
-from gateway.clients.records import ChangeRefused, EndpointRecord, GroupMember, GroupRecord, RightRecord
+from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
+from gateway.refusals import GatewayCode
 from gateway.rows import client_of, instant, next_id, seconds
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,7 +50,7 @@ class Endpoints:
         """One endpoint. Refused (``endpoint_not_found``) when there is none."""
         found = self._rows(_ENDPOINT + " WHERE id = ?", (number,))
         if not found:
-            raise ChangeRefused("endpoint_not_found", f"there is no endpoint {number}")
+            raise Refused(GatewayCode.ENDPOINT_NOT_FOUND, f"there is no endpoint {number}")
         return _endpoint(found[0])
 
     def find(self, client: ClientId, endpoint: Endpoint) -> EndpointRecord | None:
@@ -63,14 +65,16 @@ class Endpoints:
         """The endpoint that stands for the whole service. Refused (``base_endpoint_not_found``) without one."""
         found = self.find(client, Endpoint(service_code))
         if found is None:
-            raise ChangeRefused("base_endpoint_not_found", f"{client.path()} has no service {service_code}")
+            raise Refused(
+                GatewayCode.BASE_ENDPOINT_NOT_FOUND, f"{client.path()} has no service {service_code}"
+            )
         return found
 
     def add(self, client: ClientId, endpoint: Endpoint, *, generated: bool) -> EndpointRecord:
         """Add an endpoint. Refused (``endpoint_already_exists``) when the service has it."""
         if self.find(client, endpoint) is not None:
-            raise ChangeRefused(
-                "endpoint_already_exists",
+            raise Refused(
+                GatewayCode.ENDPOINT_ALREADY_EXISTS,
                 f"service {endpoint.service_code} has the endpoint {endpoint.method} {endpoint.path} already",
             )
         number = next_id(self._rows, "endpoint")
@@ -88,13 +92,16 @@ class Endpoints:
         """Change a hand-made endpoint; its rights stay. Refused (``illegal_generated_endpoint_update``) otherwise."""
         record = self.get(number)
         if record.generated:
-            raise ChangeRefused(
-                "illegal_generated_endpoint_update", "the endpoint comes from the service's description"
+            raise Refused(
+                GatewayCode.ILLEGAL_GENERATED_ENDPOINT_UPDATE,
+                "the endpoint comes from the service's description",
             )
         changed = Endpoint(record.endpoint.service_code, method, path)
         there = self.find(record.client, changed)
         if there is not None and there.id != number:
-            raise ChangeRefused("endpoint_already_exists", f"the endpoint {method} {path} is there already")
+            raise Refused(
+                GatewayCode.ENDPOINT_ALREADY_EXISTS, f"the endpoint {method} {path} is there already"
+            )
         self._rows("UPDATE endpoint SET method = ?, path = ? WHERE id = ?", (method, path, number))
         return replace(record, endpoint=changed)
 
@@ -140,8 +147,8 @@ class RightTable:
     def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:
         """Grant a right. Refused (``duplicate_accessright``) when it is held."""
         if self.all(subject=subject, endpoint_id=endpoint.id):
-            raise ChangeRefused(
-                "duplicate_accessright",
+            raise Refused(
+                GatewayCode.DUPLICATE_ACCESSRIGHT,
                 f"{subject} has this right on {endpoint.endpoint.service_code} already",
             )
         self._rows(
@@ -153,8 +160,9 @@ class RightTable:
     def revoke(self, endpoint: EndpointRecord, subject: Subject) -> None:
         """Take a right back. Refused (``accessright_not_found``) when it was not held."""
         if not self.all(subject=subject, endpoint_id=endpoint.id):
-            raise ChangeRefused(
-                "accessright_not_found", f"{subject} has no right on {endpoint.endpoint.service_code} here"
+            raise Refused(
+                GatewayCode.ACCESSRIGHT_NOT_FOUND,
+                f"{subject} has no right on {endpoint.endpoint.service_code} here",
             )
         self._rows(
             "DELETE FROM granted_right WHERE endpoint_id = ? AND subject_type = ? AND subject = ?",
@@ -183,7 +191,7 @@ class LocalGroupTable:
         """One group. Refused (``local_group_not_found``) when there is none."""
         found = next((g for g in self.all() if g.id == number), None)
         if found is None:
-            raise ChangeRefused("local_group_not_found", f"there is no local group {number}")
+            raise Refused(GatewayCode.LOCAL_GROUP_NOT_FOUND, f"there is no local group {number}")
         return found
 
     def add(self, owner: ClientId, code: str, description: str, now: datetime) -> GroupRecord:
@@ -191,8 +199,8 @@ class LocalGroupTable:
         check_code(code, f"local group: the code {code!r}")
         check_text(description, f"local group {code}: the description")
         if any(g.code == code for g in self.all(owner)):
-            raise ChangeRefused(
-                "local_group_code_already_exists", f"{owner.path()} has a group {code} already"
+            raise Refused(
+                GatewayCode.LOCAL_GROUP_CODE_ALREADY_EXISTS, f"{owner.path()} has a group {code} already"
             )
         number = next_id(self._rows, "group")
         self._rows(
@@ -224,8 +232,9 @@ class LocalGroupTable:
         """Put a client in. Refused (``local_group_member_already_exists``) when it is in."""
         group = self.get(number)
         if member in {m.id for m in group.members}:
-            raise ChangeRefused(
-                "local_group_member_already_exists", f"{member.path()} is in group {group.code} already"
+            raise Refused(
+                GatewayCode.LOCAL_GROUP_MEMBER_ALREADY_EXISTS,
+                f"{member.path()} is in group {group.code} already",
             )
         self._rows(
             "INSERT INTO client_group_member (group_id, member, added_at) VALUES (?, ?, ?)",
@@ -237,8 +246,8 @@ class LocalGroupTable:
         """Take a client out. Refused (``local_group_member_not_found``) when it is not in."""
         group = self.get(number)
         if member not in {m.id for m in group.members}:
-            raise ChangeRefused(
-                "local_group_member_not_found", f"{member.path()} is not in group {group.code}"
+            raise Refused(
+                GatewayCode.LOCAL_GROUP_MEMBER_NOT_FOUND, f"{member.path()} is not in group {group.code}"
             )
         self._rows(
             "DELETE FROM client_group_member WHERE group_id = ? AND member = ?", (number, member.path())

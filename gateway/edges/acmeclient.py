@@ -2,7 +2,7 @@
 
 The client library is synchronous, so an order runs in a thread. The account's key is kept in a file sealed with the
 account secret. Names to be proved are those of the request's subject alternative name; its common name is a person's or an
-institute's and is proved by nobody. An order that fails raises `KeyRefused` with the admin API's ``acme.`` code.
+institute's and is proved by nobody. An order that fails raises `Refused` with the admin API's ``acme.`` code.
 
 Spec: RFC 8555, RFC 8738 (addresses), RFC 9773 (renewal information).
 """
@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.edges.tokenfiles import write_whole
-from gateway.keys.model import KeyRefused
+from gateway.refusals import GatewayCode
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,11 +91,11 @@ class AcmeClient:
         self._timeout_s = timeout_s
 
     async def order(self, request_der: bytes, profile: str | None = None) -> bytes:
-        """The certificate (PEM, leaf only) for a request. Raises `KeyRefused` (``acme.*``)."""
+        """The certificate (PEM, leaf only) for a request. Raises `Refused` (``acme.*``)."""
         return await asyncio.to_thread(self._order, request_der, profile)
 
     async def renewal_time(self, certificate_der: bytes) -> dt.datetime | None:
-        """When the server suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        """When the server suggests to renew; None when it does not say. Raises `Refused`."""
         pem = x509.load_der_x509_certificate(certificate_der).public_bytes(Encoding.PEM)
 
         def ask() -> dt.datetime | None:
@@ -104,19 +105,21 @@ class AcmeClient:
                 client, _ = self._connected()
                 at, _ = client.renewal_time(pem)
             except errors.ARIError as err:
-                raise KeyRefused("acme.fetching_renewal_info_failure", str(err)) from err
+                raise Refused(GatewayCode.ACME_FETCHING_RENEWAL_INFO_FAILURE, str(err)) from err
             suggested: dt.datetime | None = at
             return suggested if suggested is None or suggested.tzinfo else suggested.replace(tzinfo=dt.UTC)
 
         return await asyncio.to_thread(ask)
 
     async def demands_binding(self) -> bool:
-        """Whether the server takes only accounts bound to outside ones. Raises `KeyRefused`."""
+        """Whether the server takes only accounts bound to outside ones. Raises `Refused`."""
         return await asyncio.to_thread(lambda: _demands_binding(self._directory()[0]))
 
     def _order(self, request_der: bytes, profile: str | None) -> bytes:
         client, key = self._connected()
-        order = _step("acme.order_creation_failure", lambda: _new_order(client, request_der, profile))
+        order = _step(
+            GatewayCode.ACME_ORDER_CREATION_FAILURE, lambda: _new_order(client, request_der, profile)
+        )
         with contextlib.ExitStack() as shown:
             for authorization in order.authorizations:
                 if authorization.body.status.name == "valid":
@@ -125,14 +128,17 @@ class AcmeClient:
                 response, answer = challenge.response_and_validation(key)
                 shown.enter_context(self._board.showing(challenge.chall.encode("token"), answer))
                 _step(
-                    "acme.challenge_trigger_failure",
+                    GatewayCode.ACME_CHALLENGE_TRIGGER_FAILURE,
                     lambda c=challenge, r=response: client.answer_challenge(c, r),  # type: ignore[misc]
                 )
             deadline = dt.datetime.now() + dt.timedelta(seconds=self._timeout_s)
             order = _step(
-                "acme.authorization_wait_failure", lambda: client.poll_authorizations(order, deadline)
+                GatewayCode.ACME_AUTHORIZATION_WAIT_FAILURE,
+                lambda: client.poll_authorizations(order, deadline),
             )
-            order = _step("acme.order_finalization_failure", lambda: client.finalize_order(order, deadline))
+            order = _step(
+                GatewayCode.ACME_ORDER_FINALIZATION_FAILURE, lambda: client.finalize_order(order, deadline)
+            )
         leaf = x509.load_pem_x509_certificates(order.fullchain_pem.encode())[0]
         return leaf.public_bytes(Encoding.PEM)
 
@@ -148,8 +154,8 @@ class AcmeClient:
                 key.public_key(), self._account.kid, self._account.mac_key, directory
             )
         elif _demands_binding(directory):
-            raise KeyRefused(
-                "acme.eab_credentials_missing",
+            raise Refused(
+                GatewayCode.ACME_EAB_CREDENTIALS_MISSING,
                 f"the ACME server at {self._url} binds accounts to outside ones: set kid and mac_key for it",
             )
         wanted = messages.NewRegistration.from_data(
@@ -159,7 +165,9 @@ class AcmeClient:
         )
         try:
             _step(
-                "acme.account_creation_failure", lambda: connected.new_account(wanted), errors.ConflictError
+                GatewayCode.ACME_ACCOUNT_CREATION_FAILURE,
+                lambda: connected.new_account(wanted),
+                errors.ConflictError,
             )
         except errors.ConflictError as known:
             network.account = messages.RegistrationResource(uri=known.location, body=messages.Registration())
@@ -173,14 +181,15 @@ class AcmeClient:
         key = josepy.jwk.JWKEC(key=self._account_key())
         network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
         directory = _step(
-            "acme.fetching_metadata_error", lambda: client.ClientV2.get_directory(self._url, network)
+            GatewayCode.ACME_FETCHING_METADATA_ERROR,
+            lambda: client.ClientV2.get_directory(self._url, network),
         )
         return directory, network, key
 
     def _account_key(self) -> ec.EllipticCurvePrivateKey:
         if len(self._account.secret) < 8:
-            raise KeyRefused(
-                "acme.account_keystore_password_missing",
+            raise Refused(
+                GatewayCode.ACME_ACCOUNT_KEYSTORE_PASSWORD_MISSING,
                 "the secret that seals the ACME account's key is missing or has less than eight characters",
             )
         path = self._account.folder / "account.pem"
@@ -189,12 +198,12 @@ class AcmeClient:
             try:
                 key = serialization.load_pem_private_key(path.read_bytes(), password)
             except ValueError as err:
-                raise KeyRefused(
-                    "acme.account_key_pair_error", f"the key in {path} does not open: {err}"
+                raise Refused(
+                    GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR, f"the key in {path} does not open: {err}"
                 ) from err
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return key
-            raise KeyRefused("acme.account_key_pair_error", f"the key in {path} is no EC key")
+            raise Refused(GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR, f"the key in {path} is no EC key")
         made = ec.generate_private_key(ec.SECP256R1())
         self._account.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sealed = made.private_bytes(
@@ -216,8 +225,8 @@ def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        raise KeyRefused(
-            "acme.order_creation_failure",
+        raise Refused(
+            GatewayCode.ACME_ORDER_CREATION_FAILURE,
             "the request has no subject alternative name, which is what an ACME server proves; use a profile with one",
         ) from None
     identifiers = [
@@ -247,13 +256,13 @@ def _http_challenge(authorization: Any) -> Any:
     for offered in authorization.body.challenges:
         if isinstance(offered.chall, challenges.HTTP01):
             return offered
-    raise KeyRefused(
-        "acme.http_challenge_missing",
+    raise Refused(
+        GatewayCode.ACME_HTTP_CHALLENGE_MISSING,
         f"the ACME server offers no HTTP-01 challenge for {authorization.body.identifier.value}",
     )
 
 
-def _step(code: str, do: Callable[[], Any], passed: type[Exception] | tuple[()] = ()) -> Any:
+def _step(code: GatewayCode, do: Callable[[], Any], passed: type[Exception] | tuple[()] = ()) -> Any:
     """A step of an order; what goes wrong in it is refused with its code."""
     import josepy  # noqa: PLC0415
     import requests  # noqa: PLC0415
@@ -264,9 +273,9 @@ def _step(code: str, do: Callable[[], Any], passed: type[Exception] | tuple[()] 
     except passed:
         raise
     except (errors.Error, josepy.errors.Error, requests.RequestException, ValueError) as err:
-        if isinstance(err, KeyRefused):
+        if isinstance(err, Refused):
             raise
-        raise KeyRefused(code, f"{code}: {_told(err)}", _told(err)) from err
+        raise Refused(code, f"{code}: {_told(err)}", _told(err)) from err
 
 
 def _told(err: Exception) -> str:

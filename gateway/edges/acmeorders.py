@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 from certs.certificates import parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
 from gateway.keys.context import Orders
-from gateway.keys.model import CertificateStatus, KeyCertificate, KeyRefused, KeyUsage
+from gateway.keys.model import CertificateStatus, KeyCertificate, KeyUsage
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
+from serving.errors import Refused
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class RenewalOrders(Orders, Protocol):
     """Orders, and when CAs suggest to renew."""
 
     async def renewal_time(self, ca: ApprovedCa, member: ClientId | None, der: bytes) -> datetime | None:
-        """When the CA suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        """When the CA suggests to renew; None when it does not say. Raises `Refused`."""
         ...
 
 
@@ -58,17 +60,17 @@ class AcmeOrders:
     async def order(
         self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
     ) -> bytes:
-        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
+        """The certificate (PEM) for a request. Raises `Refused` (``acme.*``)."""
         server = _server(ca)
         profile = server.signing_profile_id if usage is KeyUsage.SIGNING else server.authentication_profile_id
         return await self._client(ca, server, member).order(request_der, profile)
 
     async def renewal_time(self, ca: ApprovedCa, member: ClientId | None, der: bytes) -> datetime | None:
-        """When the CA suggests to renew; None when it does not say. Raises `KeyRefused`."""
+        """When the CA suggests to renew; None when it does not say. Raises `Refused`."""
         return await self._client(ca, _server(ca), member).renewal_time(der)
 
     async def account_state(self, ca: ApprovedCa, member: ClientId | None) -> tuple[bool, bool]:
-        """Whether the CA binds accounts to outside ones, and whether the settings name one. Raises `KeyRefused`."""
+        """Whether the CA binds accounts to outside ones, and whether the settings name one. Raises `Refused`."""
         required = await self._client(ca, _server(ca), member).demands_binding()
         return required, bool(self._binding(ca, member)[0])
 
@@ -78,8 +80,8 @@ class AcmeOrders:
             secret = settings.account_secret.read(self._environ)
             kid, mac_key = self._binding(ca, member)
         except ValueError as err:
-            raise KeyRefused(
-                "acme.account_keystore_password_missing", f"setting acme.account_secret: {err}"
+            raise Refused(
+                GatewayCode.ACME_ACCOUNT_KEYSTORE_PASSWORD_MISSING, f"setting acme.account_secret: {err}"
             ) from err
         who = hashlib.sha256(f"{server.directory_url} {kid}".encode()).hexdigest()[:16]
         account = Account(self._folder / who, secret, settings.contact, kid, mac_key)
@@ -96,7 +98,7 @@ class AcmeOrders:
 
 def _server(ca: ApprovedCa) -> AcmeServer:
     if ca.acme_server is None:
-        raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
+        raise Refused(GatewayCode.ACME_FETCHING_METADATA_ERROR, f"{ca.name} takes no ACME orders", ca.name)
     return ca.acme_server
 
 
@@ -139,7 +141,7 @@ async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:
                     await renewing.register(new)
                     renewing.operations.mark_registration_sent(new.hash)
                 renewing.tell("certificate-renewed", subject, new.hash)
-        except (Fault, KeyRefused) as err:
+        except (Fault, Refused) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
             log.error("renewal failed", extra={"event": "renewal", "subject": subject, "reason": reason})
             renewing.tell("renewal-failed", subject, reason)

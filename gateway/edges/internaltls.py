@@ -24,8 +24,9 @@ from certs.certificates import der_of
 from certs.csr import general_name
 from certs.edges.tokenfiles import write_whole
 from certs.tls import TlsCredentials
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
+from serving.errors import Refused
 from serving.storage.keysafe import KeySafe, NotAtHand, Seal
 from serving.storage.tlsfiles import KeptCredentials
 
@@ -77,12 +78,12 @@ class InternalTls:
         try:
             subject = x509.Name.from_rfc4514_string(distinguished_name)
         except ValueError as err:
-            raise ChangeRefused(
-                "invalid_distinguished_name",
+            raise Refused(
+                GatewayCode.INVALID_DISTINGUISHED_NAME,
                 f"{distinguished_name!r} is no name such as CN=gw.institute.mx,O=Institute",
             ) from err
         if not list(subject):
-            raise ChangeRefused("invalid_distinguished_name", "the name is empty")
+            raise Refused(GatewayCode.INVALID_DISTINGUISHED_NAME, "the name is empty")
         signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.DER)
 
@@ -162,17 +163,17 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except NotAtHand as err:
-        raise ChangeRefused("action_not_possible", str(err)) from err
+        raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, str(err)) from err
 
 
 def _parse_replacement(content: bytes, current: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
     chain = _parse_chain(content)
     if chain[0].public_key() != current[0].public_key():
-        raise ChangeRefused(
-            "key_not_found", "the certificate does not belong to this gateway's internal TLS key"
+        raise Refused(
+            GatewayCode.KEY_NOT_FOUND, "the certificate does not belong to this gateway's internal TLS key"
         )
     if der_of(chain[0]) == der_of(current[0]):
-        raise ChangeRefused("certificate_already_exists", "this certificate is the one in use")
+        raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, "this certificate is the one in use")
     return chain
 
 
@@ -183,6 +184,8 @@ def _parse_chain(content: bytes) -> tuple[x509.Certificate, ...]:
             return tuple(x509.load_pem_x509_certificates(content))
         return (alone,)
     except Fault as err:
-        raise ChangeRefused("invalid_certificate", err.detail) from err
+        raise Refused(GatewayCode.INVALID_CERTIFICATE, err.detail) from err
     except ValueError as err:
-        raise ChangeRefused("invalid_certificate", "the file's chain of certificates cannot be read") from err
+        raise Refused(
+            GatewayCode.INVALID_CERTIFICATE, "the file's chain of certificates cannot be read"
+        ) from err

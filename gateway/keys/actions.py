@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs.tokens.port import SOFTWARE_TOKEN_ID, TokenStatus
-from gateway.keys.model import CertificateStatus, KeyRefused, KeyUsage, PossibleAction
+from gateway.keys.model import CertificateStatus, KeyUsage, PossibleAction
+from gateway.refusals import GatewayCode
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from gateway.keys.model import Key, KeyCertificate, Token
@@ -69,7 +71,7 @@ def certificate_actions(certificate: KeyCertificate) -> Actions:
 
 
 def require(action: PossibleAction, possible: Actions) -> None:
-    """Refuse an action the state does not allow. Raises `KeyRefused` (``action_not_possible``)."""
+    """Refuse an action the state does not allow. Raises `Refused` (``action_not_possible``)."""
     if action not in possible:
         allowed = ", ".join(sorted(possible)) or "nothing"
-        raise KeyRefused("action_not_possible", f"{action} is not possible now; possible: {allowed}")
+        raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"{action} is not possible now; possible: {allowed}")

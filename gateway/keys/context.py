@@ -44,5 +44,5 @@ class Orders(Protocol):
     async def order(
         self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes
     ) -> bytes:
-        """The certificate (PEM) for a request. Raises `KeyRefused` (``acme.*``)."""
+        """The certificate (PEM) for a request. Raises `Refused` (``acme.*``)."""
         ...

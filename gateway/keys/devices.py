@@ -8,8 +8,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from certs.tokens.port import SOFTWARE_TOKEN_ID
-from gateway.keys.model import KeyRefused
 from schemas.faults import Fault
+from serving.errors import Refused
 from serving.storage.keysafe import TOKEN_PURPOSE, Seal
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def open_tokens(
 
 async def give_seal(tokens: Tokens, safe: KeySafe) -> None:
     """Once the software token is logged in, let it seal this server's other keys."""
-    with contextlib.suppress(Fault, KeyRefused):  # it is locked, was never made, or is not set up
+    with contextlib.suppress(Fault, Refused):  # it is locked, was never made, or is not set up
         safe.give(Seal.of_token(await tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE)))
 
 

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 
-class KeyRefused(ValueError):  # noqa: N818  a refusal
-    """Something about tokens, keys or certificates cannot be done; ``code`` is the admin API's word for why."""
-
-    def __init__(self, code: str, detail: str, *metadata: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.metadata = metadata
-
-
 class KeyUsage(enum.StrEnum):
     """What a key is for; `name` is the admin API's spelling."""
 

@@ -1,7 +1,7 @@
 """What an operator does with tokens, keys, signing requests and certificates; the admin API and the commands call this.
 
 Every operation checks first and changes last, so a refused one leaves nothing behind and can be repeated. Refusals are
-`KeyRefused` with the admin API's code; a token that fails raises `TokenFailed`.
+`Refused` with the admin API's code; a token that fails raises `TokenFailed`.
 
 Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAndCertificateRequestService.
 """
@@ -24,7 +24,6 @@ from gateway.keys.model import (
     CertificateStatus,
     Key,
     KeyCertificate,
-    KeyRefused,
     KeyUsage,
     PossibleAction,
     SigningRequest,
@@ -32,7 +31,9 @@ from gateway.keys.model import (
 )
 from gateway.keys.requesting import FieldDescription, Requesting
 from gateway.keys.tokens import usage_by_extension
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault, Kind, TokenFailed
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -67,7 +68,7 @@ class KeyOperations:
         return await self._tokens.tokens()
 
     async def token(self, token_id: str) -> Token:
-        """One token. Raises `KeyRefused` (``token_not_found``)."""
+        """One token. Raises `Refused` (``token_not_found``)."""
         return await self._tokens.token(token_id)
 
     async def initialise_token(self, token_id: str, pin: str) -> Token:
@@ -78,12 +79,12 @@ class KeyOperations:
         return await self.token(token_id)
 
     async def login(self, token_id: str, pin: str) -> Token:
-        """Log in. Raises `KeyRefused` (``pin_incorrect``, ``action_not_possible``)."""
+        """Log in. Raises `Refused` (``pin_incorrect``, ``action_not_possible``)."""
         token = await self.token(token_id)
         if token.logged_in:
             return token
         if not token.available or token.status is TokenStatus.NOT_INITIALIZED:
-            raise KeyRefused("action_not_possible", f"the token {token_id} cannot be logged in to now")
+            raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the token {token_id} cannot be logged in to now")
         await _pin(self._tokens.login(token_id, pin))
         self._store.touch()
         return await self.token(token_id)
@@ -97,7 +98,7 @@ class KeyOperations:
         return await self.token(token_id)
 
     async def change_pin(self, token_id: str, old: str, new: str) -> None:
-        """Change the PIN of a logged-in token. Raises `KeyRefused`."""
+        """Change the PIN of a logged-in token. Raises `Refused`."""
         token = await self.token(token_id)
         actions.require(PossibleAction.TOKEN_CHANGE_PIN, actions.token_actions(token))
         check_pin(new)
@@ -118,12 +119,12 @@ class KeyOperations:
     # Keys
 
     async def key(self, key_id: str) -> tuple[Token, Key]:
-        """A key and its token. Raises `KeyRefused` (``key_not_found``)."""
+        """A key and its token. Raises `Refused` (``key_not_found``)."""
         for token in await self.tokens():
             for key in token.keys:
                 if key.id == key_id:
                     return token, key
-        raise KeyRefused("key_not_found", f"there is no key {key_id!r}")
+        raise Refused(GatewayCode.KEY_NOT_FOUND, f"there is no key {key_id!r}")
 
     async def generate_key(
         self, token_id: str, label: str, usage: KeyUsage | None = None, kind: str | None = None
@@ -154,11 +155,11 @@ class KeyOperations:
     def subject_fields(
         self, ca_name: str, usage: KeyUsage, member: ClientId | None
     ) -> tuple[FieldDescription, ...]:
-        """The fields a CA's profile wants in a request. Raises `KeyRefused`."""
+        """The fields a CA's profile wants in a request. Raises `Refused`."""
         return self._requesting.subject_fields(ca_name, usage, member)
 
     def approved_ca(self, name: str) -> ApprovedCa:
-        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        """An approved CA by its name. Raises `Refused` (``certificate_authority_not_found``)."""
         return self._requesting.approved_ca(name)
 
     async def create_request(
@@ -169,10 +170,12 @@ class KeyOperations:
         member: ClientId | None,
         values: Mapping[str, str],
     ) -> SigningRequest:
-        """Keep a signing request for a key. Raises `KeyRefused`; `request_der` gives its bytes."""
+        """Keep a signing request for a key. Raises `Refused`; `request_der` gives its bytes."""
         token, key = await self.key(key_id)
         if key.usage not in (None, usage):
-            raise KeyRefused("wrong_key_usage", f"the key {key_id} is for {key.usage}, not for {usage}")
+            raise Refused(
+                GatewayCode.WRONG_KEY_USAGE, f"the key {key_id} is for {key.usage}, not for {usage}"
+            )
         wanted = (
             PossibleAction.GENERATE_SIGN_CSR
             if usage is KeyUsage.SIGNING
@@ -207,11 +210,11 @@ class KeyOperations:
     def draft_request(
         self, key_id: str, usage: KeyUsage, ca_name: str, member: ClientId | None, values: Mapping[str, str]
     ) -> SigningRequest:
-        """A request that is not kept yet, its values checked. Raises `KeyRefused`."""
+        """A request that is not kept yet, its values checked. Raises `Refused`."""
         return self._requesting.new_request(KeyId(key_id), usage, ca_name, member, values)
 
     async def request_der(self, key_id: str, request_id: str) -> bytes:
-        """A kept request (DER), built and signed again. Raises `KeyRefused` (``csr_not_found``)."""
+        """A kept request (DER), built and signed again. Raises `Refused` (``csr_not_found``)."""
         _, key = await self.key(key_id)
         return await self._requesting.sign(self._request(key, request_id), key)
 
@@ -223,27 +226,27 @@ class KeyOperations:
     # Certificates
 
     def certificate(self, digest: str) -> KeyCertificate:
-        """The certificate with a hash. Raises `KeyRefused` (``certificate_not_found``)."""
+        """The certificate with a hash. Raises `Refused` (``certificate_not_found``)."""
         found = next((c for c in self._store.certificates() if c.hash == digest.strip().upper()), None)
         if found is None:
-            raise KeyRefused("certificate_not_found", f"there is no certificate with hash {digest}")
+            raise Refused(GatewayCode.CERTIFICATE_NOT_FOUND, f"there is no certificate with hash {digest}")
         return found
 
     async def find_certificate(self, digest: str) -> KeyCertificate:
-        """The certificate with a hash, those included that are only on a token. Raises `KeyRefused`."""
-        with contextlib.suppress(KeyRefused):
+        """The certificate with a hash, those included that are only on a token. Raises `Refused`."""
+        with contextlib.suppress(Refused):
             return self.certificate(digest)
         for token in await self.tokens():
             for certificate in (c for k in token.keys for c in k.certificates):
                 if certificate.hash == digest.strip().upper():
                     return certificate
-        raise KeyRefused(
-            "certificate_not_found",
+        raise Refused(
+            GatewayCode.CERTIFICATE_NOT_FOUND,
             f"neither the configuration nor a token holds a certificate with hash {digest}",
         )
 
     async def import_from_token(self, digest: str) -> KeyCertificate:
-        """Take a signing certificate that is stored on a token. Raises `KeyRefused` as `import_certificate` does."""
+        """Take a signing certificate that is stored on a token. Raises `Refused` as `import_certificate` does."""
         found = await self.find_certificate(digest)
         actions.require(PossibleAction.IMPORT_FROM_TOKEN, actions.certificate_actions(found))
         return await self.import_certificate(found.der)
@@ -251,7 +254,7 @@ class KeyOperations:
     async def import_certificate(
         self, data: bytes, *, activate_auth: bool = False, any_member: bool = False
     ) -> KeyCertificate:
-        """Take a certificate (PEM or DER) for one of the keys. Raises `KeyRefused`.
+        """Take a certificate (PEM or DER) for one of the keys. Raises `Refused`.
 
         A signing certificate is registered and active at once; an authentication certificate waits for its registration,
         inactive unless ``activate_auth``. ``any_member`` takes signing certificates of members that are no clients yet.
@@ -259,15 +262,19 @@ class KeyOperations:
         try:
             parsed = read_certificate(data)
         except Fault as err:
-            raise KeyRefused("invalid_certificate", f"the certificate cannot be read: {err.detail}") from err
+            raise Refused(
+                GatewayCode.INVALID_CERTIFICATE, f"the certificate cannot be read: {err.detail}"
+            ) from err
         usage = usage_of(parsed)
         key = await self._key_of(parsed)
         if key.usage not in (None, usage):
-            raise KeyRefused(
-                "cert_wrong_usage", f"the key is for {key.usage}, the certificate for {usage}", key.id
+            raise Refused(
+                GatewayCode.CERT_WRONG_USAGE,
+                f"the key is for {key.usage}, the certificate for {usage}",
+                key.id,
             )
         if any(c.der == der_of(parsed) for c in self._store.certificates()):
-            raise KeyRefused("certificate_already_exists", "this certificate was imported before")
+            raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, "this certificate was imported before")
         member = self._member_of(parsed, usage, any_member=any_member)
         signing = usage is KeyUsage.SIGNING
         imported = KeyCertificate(
@@ -285,7 +292,7 @@ class KeyOperations:
         return imported
 
     async def activate(self, digest: str) -> KeyCertificate:
-        """Use a certificate; it must be good by OCSP first. Raises `KeyRefused`, `NotProved`."""
+        """Use a certificate; it must be good by OCSP first. Raises `Refused`, `NotProved`."""
         certificate = self.certificate(digest)
         actions.require(PossibleAction.ACTIVATE, actions.certificate_actions(certificate))
         if self._around.verify is not None:
@@ -303,7 +310,7 @@ class KeyOperations:
         return self._store.change_certificate(certificate, active=False)
 
     async def delete_certificate(self, digest: str) -> None:
-        """Forget a certificate. Raises `KeyRefused` while the central server may still list it."""
+        """Forget a certificate. Raises `Refused` while the central server may still list it."""
         certificate = self.certificate(digest)
         actions.require(PossibleAction.DELETE, actions.certificate_actions(certificate))
         self._store.remove_certificate(certificate.der)
@@ -330,19 +337,21 @@ class KeyOperations:
     # Ordering
 
     async def order_certificate(self, key_id: str, request_id: str, orders: Orders) -> KeyCertificate:
-        """Order the certificate for a kept request from its CA, and import it. Raises `KeyRefused` (``acme.*``)."""
+        """Order the certificate for a kept request from its CA, and import it. Raises `Refused` (``acme.*``)."""
         _, key = await self.key(key_id)
         request = self._request(key, request_id)
         ca = self._requesting.approved_ca(request.ca_name)
         if ca.acme_server is None:
-            raise KeyRefused("acme.fetching_metadata_error", f"{ca.name} takes no ACME orders", ca.name)
+            raise Refused(
+                GatewayCode.ACME_FETCHING_METADATA_ERROR, f"{ca.name} takes no ACME orders", ca.name
+            )
         der = await self._requesting.sign(request, key)
         return await self.import_certificate(await orders.order(ca, request.usage, request.member, der))
 
     async def renew_certificate(self, digest: str, orders: Orders) -> KeyCertificate:
         """A new key on the same token, and a certificate for it with the old one's subject, imported; both say so.
 
-        Raises `KeyRefused`; the reason stands with the old certificate then, and no key is left behind.
+        Raises `Refused`; the reason stands with the old certificate then, and no key is left behind.
         """
         old = self.certificate(digest)
         token, key = await self.key(old.key_id)
@@ -355,7 +364,7 @@ class KeyOperations:
                 token.id, key.label, old.usage, ca.name, old.member, values
             )
             new = await self.order_certificate(made.id, request.id, orders)
-        except (KeyRefused, Fault) as err:
+        except (Refused, Fault) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
             self._store.change_certificate(old, renewal_error=reason)
             if made is not None:
@@ -367,7 +376,7 @@ class KeyOperations:
     def _request(self, key: Key, request_id: str) -> SigningRequest:
         found = next((r for r in key.requests if r.id == request_id), None)
         if found is None:
-            raise KeyRefused("csr_not_found", f"the key {key.id} has no request {request_id!r}")
+            raise Refused(GatewayCode.CSR_NOT_FOUND, f"the key {key.id} has no request {request_id!r}")
         return found
 
     async def _key_of(self, certificate: x509.Certificate) -> Key:
@@ -376,8 +385,8 @@ class KeyOperations:
             for key in token.keys:
                 if key.public_key == wanted:
                     return key
-        raise KeyRefused(
-            "key_not_found", "the certificate belongs to none of the keys of this server's tokens"
+        raise Refused(
+            GatewayCode.KEY_NOT_FOUND, "the certificate belongs to none of the keys of this server's tokens"
         )
 
     def _member_of(
@@ -387,21 +396,25 @@ class KeyOperations:
         if usage is KeyUsage.AUTHENTICATION or (configuration is None and any_member):
             return None
         if configuration is None:
-            raise KeyRefused("global_conf_outdated", "there is no valid global configuration to judge it by")
+            raise Refused(
+                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to judge it by"
+            )
         try:
             member = configuration.member_of_signing_certificate(certificate, configuration.instance)
         except Fault as fault:
-            raise KeyRefused("invalid_certificate", fault.detail) from fault
+            raise Refused(GatewayCode.INVALID_CERTIFICATE, fault.detail) from fault
         if not any_member and not self._around.is_local_member(member):
-            raise KeyRefused("client_not_found", f"{member.path()} is not a client here", member.path())
+            raise Refused(
+                GatewayCode.CLIENT_NOT_FOUND, f"{member.path()} is not a client here", member.path()
+            )
         return member
 
     def _move(self, digest: str, event: CertificateEvent, action: PossibleAction) -> KeyCertificate:
         certificate = self.certificate(digest)
         following = move(certificate.status, event)
         if following is None or certificate.usage is not KeyUsage.AUTHENTICATION:
-            raise KeyRefused(
-                "action_not_possible",
+            raise Refused(
+                GatewayCode.ACTION_NOT_POSSIBLE,
                 f"{action} is not possible for a certificate that is {certificate.status}",
             )
         return self._store.change_certificate(certificate, status=following)
@@ -430,31 +443,31 @@ def observe(
 
 
 def usage_of(certificate: x509.Certificate) -> KeyUsage:
-    """What a certificate is for. Raises `KeyRefused` when it is for both or neither."""
+    """What a certificate is for. Raises `Refused` when it is for both or neither."""
     usage = usage_by_extension(certificate)
     if usage is None:
-        raise KeyRefused(
-            "invalid_certificate",
+        raise Refused(
+            GatewayCode.INVALID_CERTIFICATE,
             "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
         )
     return usage
 
 
 def check_pin(pin: str) -> None:
-    """Refuse a PIN that a token could not take. Raises `KeyRefused`."""
+    """Refuse a PIN that a token could not take. Raises `Refused`."""
     if not pin.isascii() or not pin.isprintable():
-        raise KeyRefused("invalid_characters_pin", "a PIN has printable ASCII characters only")
+        raise Refused(GatewayCode.INVALID_CHARACTERS_PIN, "a PIN has printable ASCII characters only")
     if len(pin) < 4:
-        raise KeyRefused("token_weak_pin", "a PIN has at least four characters", "pin_min_length", "4")
+        raise Refused(GatewayCode.TOKEN_WEAK_PIN, "a PIN has at least four characters", "pin_min_length", "4")
 
 
 async def _pin(attempt: Awaitable[None]) -> None:
-    """A PIN that was given, tried. Raises `KeyRefused` (``pin_incorrect``) when it is wrong or the token locked."""
+    """A PIN that was given, tried. Raises `Refused` (``pin_incorrect``) when it is wrong or the token locked."""
     try:
         await attempt
     except TokenFailed as fault:
         if fault.kind is Kind.PIN_INCORRECT:
-            raise KeyRefused("pin_incorrect", fault.detail) from fault
+            raise Refused(GatewayCode.PIN_INCORRECT, fault.detail) from fault
         if fault.kind is Kind.TOKEN_NOT_ACTIVE:
-            raise KeyRefused("action_not_possible", fault.detail) from fault
+            raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, fault.detail) from fault
         raise

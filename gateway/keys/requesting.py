@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from certs import csr
 from certs.profiles import profile_named
 from certs.tokens import remote as delegated
-from gateway.keys.model import Key, KeyRefused, KeyUsage, SigningRequest
+from gateway.keys.model import Key, KeyUsage, SigningRequest
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,34 +55,36 @@ class Requesting:
         return self._surroundings()
 
     def approved_ca(self, name: str) -> ApprovedCa:
-        """An approved CA by its name. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        """An approved CA by its name. Raises `Refused` (``certificate_authority_not_found``)."""
         configuration = self._around.configuration()
         if configuration is None:
-            raise KeyRefused(
-                "global_conf_outdated", "there is no valid global configuration to take CAs from"
+            raise Refused(
+                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
             )
         for ca in configuration.own.shared.approved_cas:
             if ca.name == name:
                 return ca
-        raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name!r}", name)
+        raise Refused(GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name!r}", name)
 
     def issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
-        """The approved CA that issued a certificate. Raises `KeyRefused` (``certificate_authority_not_found``)."""
+        """The approved CA that issued a certificate. Raises `Refused` (``certificate_authority_not_found``)."""
         configuration = self._around.configuration()
         if configuration is None:
-            raise KeyRefused(
-                "global_conf_outdated", "there is no valid global configuration to take CAs from"
+            raise Refused(
+                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
             )
         entries = configuration.approved_ca_entries(certificate.issuer, configuration.instance)
         if not entries:
             name = certificate.issuer.rfc4514_string()
-            raise KeyRefused("certificate_authority_not_found", f"no approved CA is named {name}", name)
+            raise Refused(
+                GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name}", name
+            )
         return entries[0][0]
 
     def subject_fields(
         self, ca_name: str, usage: KeyUsage, member: ClientId | None
     ) -> tuple[FieldDescription, ...]:
-        """The fields a CA's profile wants in a request. Raises `KeyRefused`."""
+        """The fields a CA's profile wants in a request. Raises `Refused`."""
         ca = self.approved_ca(ca_name)
         profile, requester = self._profile(ca), self._requester(usage, member)
         values = requester.values()
@@ -97,11 +101,11 @@ class Requesting:
         member: ClientId | None,
         values: Mapping[str, str],
     ) -> SigningRequest:
-        """A signing request, checked and not kept. Raises `KeyRefused`."""
+        """A signing request, checked and not kept. Raises `Refused`."""
         ca = self.approved_ca(ca_name)
         if usage is KeyUsage.SIGNING and ca.authentication_only:
-            raise KeyRefused(
-                "certificate_authority_not_found",
+            raise Refused(
+                GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND,
                 f"{ca_name} issues authentication certificates only",
                 ca_name,
             )
@@ -110,9 +114,9 @@ class Requesting:
             checked = csr.check_values(self._profile(ca), requester, usage.value, values)
             csr.build_request_of(checked)
         except (ValueError, TypeError) as err:
-            if isinstance(err, KeyRefused):
+            if isinstance(err, Refused):
                 raise
-            raise KeyRefused("invalid_dn_parameter", str(err)) from err
+            raise Refused(GatewayCode.INVALID_DN_PARAMETER, str(err)) from err
         holder = None if usage is KeyUsage.AUTHENTICATION else requester.member
         return SigningRequest(
             self._around.new_id(),
@@ -134,17 +138,20 @@ class Requesting:
         try:
             return profile_named(ca.profile)
         except Fault as fault:
-            raise KeyRefused("certificate_profile_instantiation_failure", fault.detail) from fault
+            raise Refused(GatewayCode.CERTIFICATE_PROFILE_INSTANTIATION_FAILURE, fault.detail) from fault
 
     def _requester(self, usage: KeyUsage, member: ClientId | None) -> csr.Requester:
         server = self._around.server_id()
         if usage is KeyUsage.SIGNING and member is None:
-            raise KeyRefused(
-                "memberId_required_for_sign_csr", "a signing certificate is for a member: say which"
+            raise Refused(
+                GatewayCode.MEMBER_ID_REQUIRED_FOR_SIGN_CSR,
+                "a signing certificate is for a member: say which",
             )
         holder = server.owner if member is None or usage is KeyUsage.AUTHENTICATION else member.member
         if usage is KeyUsage.SIGNING and not self._around.is_local_member(holder):
-            raise KeyRefused("client_not_found", f"{holder.path()} is not a client here", holder.path())
+            raise Refused(
+                GatewayCode.CLIENT_NOT_FOUND, f"{holder.path()} is not a client here", holder.path()
+            )
         configuration = self._around.configuration()
         name = configuration.member_name(holder) if configuration else None
         found = configuration.server(server) if configuration else None
@@ -152,7 +159,7 @@ class Requesting:
         return csr.Requester(holder, server, name or holder.member_code, address, country="")
 
     def values_of(self, certificate: x509.Certificate, ca: ApprovedCa, usage: KeyUsage) -> dict[str, str]:
-        """What the operator chose in the request that a certificate came of, for another one. Raises `KeyRefused`."""
+        """What the operator chose in the request that a certificate came of, for another one. Raises `Refused`."""
         return _subject_values(certificate, self._profile(ca), usage)
 
 
@@ -164,7 +171,7 @@ def render_request(der: bytes, form: str) -> bytes:
 def _public_key(key: Key) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     public_key = load_der_public_key(key.public_key)
     if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise KeyRefused("action_not_possible", f"the key {key.id} is neither RSA nor EC")
+        raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the key {key.id} is neither RSA nor EC")
     return public_key
 
 

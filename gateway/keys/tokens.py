@@ -14,8 +14,10 @@ from certs.certificates import der_of, parse_certificate
 from certs.edges.devices import public_bytes
 from certs.tokens.port import SOFTWARE_TOKEN_ID, TokenStatus
 from certs.verify import chain as chains
-from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyRefused, KeyUsage, Token
+from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyUsage, Token
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault, Kind, TokenFailed
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +47,10 @@ class Tokens:
         return tuple([await self._filled(t) for t in self._store.tokens()])
 
     async def token(self, token_id: str) -> Token:
-        """One token. Raises `KeyRefused` (``token_not_found``)."""
+        """One token. Raises `Refused` (``token_not_found``)."""
         found = next((t for t in self._store.tokens() if t.id == token_id), None)
         if found is None:
-            raise KeyRefused("token_not_found", f"there is no token {token_id!r}")
+            raise Refused(GatewayCode.TOKEN_NOT_FOUND, f"there is no token {token_id!r}")
         return await self._filled(found)
 
     async def failure(self, token_id: str) -> str | None:
@@ -66,10 +68,10 @@ class Tokens:
         return None if state.logged_in else f"the token {token_id} is not logged in; give its PIN"
 
     def device(self, token_id: str) -> Device:
-        """A token's device. Raises `KeyRefused` when there is none now."""
+        """A token's device. Raises `Refused` when there is none now."""
         found = self._devices.get(token_id)
         if found is None:
-            raise KeyRefused("action_not_possible", f"the token {token_id!r} has no device now")
+            raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the token {token_id!r} has no device now")
         return found
 
     async def sync(self, token_id: str) -> None:

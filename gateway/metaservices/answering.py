@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl
 from gateway.clients.descriptions.openapi import hide_servers
 from gateway.clients.descriptions.wsdl import hide_addresses
 from gateway.clients.model import ServiceType
-from gateway.clients.records import ChangeRefused
 from gateway.exchange.ports import LocalAnswer
 from gateway.metaservices import listing
 from gateway.metaservices.catalogue import build_catalogue, publish
@@ -26,6 +25,7 @@ from schemas.catalogue import GET_CATALOGUE, render_catalogue
 from schemas.faults import BadMessage, Fault, Kind, NotAllowed
 from schemas.identifiers import ServiceId
 from schemas.message import MessageProtocol
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     document = _document(of, service)
     try:
         content, media_type = hide_servers(document.content, document.media_type, service.description)
-    except ChangeRefused as refusal:
+    except Refused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     return LocalAnswer((("Content-Type", media_type),), content)
 
@@ -128,7 +128,7 @@ def _get_catalogue(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     service = _service(of, ServiceId(provider, code, query.get("serviceVersion")))
     try:
         published = publish(service, _document(of, service))
-    except ChangeRefused as refusal:
+    except Refused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     return LocalAnswer((("Content-Type", published.media_type),), published.content)
 
@@ -166,7 +166,7 @@ def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
         raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
     try:
         wsdl = hide_addresses(_document(of, service).content)
-    except ChangeRefused as refusal:
+    except Refused as refusal:
         raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
     number = of.new_id()
     envelope = soap.render_answer(

@@ -14,9 +14,10 @@ from lxml import etree
 from gateway.clients.descriptions.openapi import hide_servers, load_document
 from gateway.clients.descriptions.wsdl import hide_addresses, read_wsdl
 from gateway.clients.model import ServiceType
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
 from schemas.catalogue import CatalogueEndpoint, CatalogueService, DescriptionType
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal, mask_mail
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def _entry(serverconf: ServerConf, service: Service, document: Document | None) 
     if document is not None:
         try:
             published = publish(service, document)
-        except ChangeRefused:
+        except Refused:
             published = None
     endpoints = serverconf.endpoints_of(service.id.client, service.id.service_code)
     return CatalogueService(

@@ -17,7 +17,8 @@ import msgspec
 
 from certs.edges.tokenfiles import write_whole
 from serving.api.operations import Call, Download, MultipartForm, Operation
-from serving.api.problems import Caution, bad_request, check_warnings, conflict, failed, not_found
+from serving.api.problems import bad_request, check_warnings, conflict, failed, not_found
+from serving.errors import Caution
 from serving.storage.backup import BackupProblem, Content, Lock, Opener, fingerprint, make_backup
 from serving.storage.backupkey import backup_key, public_backup_key
 from serving.storage.restoring import RestoreNote, stage_restore

@@ -9,16 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from serving.errors import Caution
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """A warning: the call is performed when it is repeated with ``ignore_warnings``."""
-
-    code: str
-    metadata: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)

@@ -29,10 +29,11 @@ from gateway.health.diagnosing import Sources, Timestamping, as_json, diagnose_n
 from gateway.health.diagnosis import Diagnosis, Severity
 from gateway.keys.context import KeyContext
 from gateway.keys.identities import OwnIdentities
-from gateway.keys.model import KeyCertificate, KeyRefused, KeyUsage
+from gateway.keys.model import KeyCertificate, KeyUsage
 from gateway.keys.operations import KeyOperations
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
+from gateway.refusals import GatewayCode
 from gateway.settings.config import Acme
 from schemas.faults import Fault, Kind, TokenFailed
 from schemas.globalconf.shared import (
@@ -46,6 +47,7 @@ from schemas.globalconf.shared import (
     Source,
 )
 from schemas.identifiers import ClientId
+from serving.errors import Refused
 from tests.worlds import NOW, trusted
 
 if TYPE_CHECKING:
@@ -421,7 +423,7 @@ class Orders:
     ) -> bytes:
         del ca, member
         if self.refuses:
-            raise KeyRefused("acme.order_creation_failure", "the CA is closed for the holidays")
+            raise Refused(GatewayCode.ACME_ORDER_CREATION_FAILURE, "the CA is closed for the holidays")
         wanted = x509.load_der_x509_csr(request_der)
         return self._server.pki.certify(wanted, usage.value, days=90, now=self._server.now).public_bytes(
             Encoding.PEM

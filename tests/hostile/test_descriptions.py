@@ -17,7 +17,7 @@ from gateway.clients.descriptions.openapi import load_document, parse_openapi, r
 from gateway.clients.descriptions.reading import DescriptionReader, ReadingLimits, read_description
 from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl
 from gateway.clients.model import ConnectionType, ServiceType
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
 from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
 from gateway.clients.store import ServerConfStore
 from gateway.clients.validation.restchecks import RestChecks
@@ -26,6 +26,7 @@ from serving.api.authentication import Clock
 from serving.api.operations import Call, Operation
 from serving.api.server import AdminApi, Served
 from serving.config.adminsettings import AdminSettings
+from serving.errors import Refused
 from serving.login.users import Logins, Roles
 from tests.unit.test_admin_refusals import NOW
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
 
 
-def refusal(act: Callable[[], object]) -> ChangeRefused:
-    with pytest.raises(ChangeRefused) as caught:
+def refusal(act: Callable[[], object]) -> Refused:
+    with pytest.raises(Refused) as caught:
         act()
     return caught.value
 
@@ -486,10 +487,10 @@ def test_the_register_refuses_such_codes_and_addresses(tmp_path: Path) -> None:
         ("code", "http://h/?q"),
         ("code", "http://u:p@h/"),
     ):
-        with pytest.raises(ChangeRefused):
+        with pytest.raises(Refused):
             asyncio.run(register.add(OWNER, DescriptionSource(ServiceType.REST, url), code, NOW))
     made = asyncio.run(register.add(OWNER, DescriptionSource(ServiceType.REST, "http://h/"), "code", NOW))
-    with pytest.raises(ChangeRefused):
+    with pytest.raises(Refused):
         register.set_service(made.services[0].id, ServiceSettings("http://h/?q", 1, ssl_auth=False))
     store.close()
 
@@ -543,7 +544,7 @@ def test_a_chain_of_references_is_followed_once() -> None:
 
 async def test_reading_ends_at_its_deadline_and_leaves_no_process() -> None:
     began = time.monotonic()
-    with pytest.raises(ChangeRefused, match=r"took longer than 0\.2 s"):
+    with pytest.raises(Refused, match=r"took longer than 0\.2 s"):
         await read_description(ServiceType.WSDL, operations(4_000), "", ReadingLimits(seconds=0.2))
     assert time.monotonic() - began < 30
 
@@ -554,7 +555,7 @@ async def test_reading_says_the_same_in_a_process_of_its_own() -> None:
     assert await reader.read(ServiceType.OPENAPI3, api(KEYS), "http://h/") == parse_openapi(
         api(KEYS), "http://h/"
     )
-    with pytest.raises(ChangeRefused, match="Swagger"):
+    with pytest.raises(Refused, match="Swagger"):
         await reader.read(ServiceType.OPENAPI3, b"swagger: '2.0'", "")
 
 
@@ -568,7 +569,7 @@ async def test_reading_that_is_cancelled_ends() -> None:
 
 async def test_memory_has_a_bound() -> None:
     content = b'{"a": "' + b"x" * 9_000_000 + b'"}'
-    with pytest.raises(ChangeRefused, match="took more than"):
+    with pytest.raises(Refused, match="took more than"):
         await read_description(
             ServiceType.OPENAPI3, content, "", ReadingLimits(memory_bytes=16 * 1024 * 1024)
         )

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from gateway.clients.descriptions.described import check_code, check_url
 from gateway.clients.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
-from gateway.clients.records import ChangeRefused
 from gateway.exchange.access import check_access
 from gateway.http.heads import origin_form
 from gateway.policies.decision import Deny, Permit, PolicyInput, decide_request
@@ -27,6 +26,7 @@ from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ClientId, GlobalGroupId, ServiceId
 from schemas.policy import Policy, parse_document
 from schemas.target import MAX_BYTES, parse_service_target
+from serving.errors import Refused
 from social_security.wire.policydocument import build_policy
 from tests.roads import SERVICE, Roads
 from tests.worlds import CONSUMER, PROVIDER, PROVIDER_SERVER
@@ -450,7 +450,7 @@ def test_absolute_form_means_its_path() -> None:
     ],
 )
 def test_address_that_a_target_cannot_be_put_behind_is_not_registered(url: str) -> None:
-    with pytest.raises(ChangeRefused) as refused:
+    with pytest.raises(Refused) as refused:
         check_url(url)
     assert refused.value.code == "malformed_url"
 
@@ -487,5 +487,5 @@ def test_evidence_of_what_is_refused_today_still_has_its_signer() -> None:
 
 @pytest.mark.parametrize("code", ["..", ".", "...", "", " "])
 def test_service_code_that_servers_resolve_cannot_be_offered(code: str) -> None:
-    with pytest.raises(ChangeRefused):
+    with pytest.raises(Refused):
         check_code(code)

@@ -17,8 +17,8 @@ from certs.tokens import remote as delegated
 from certs.tokens.soft import SoftToken
 from certs.verify import chain as chains
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
-from gateway.keys.model import KeyRefused
 from schemas.identifiers import ClientId
+from serving.errors import Refused
 from tests import pebble
 from tests.doubles import MemoryTokens
 
@@ -89,7 +89,7 @@ async def test_an_account_is_bound_to_an_outside_one_where_that_is_wanted(tmp_pa
             der, _ = await request("auth")
             unbound = AcmeClient(server.directory, account(tmp_path), board, trusted_ca=server.trusted_ca)
             assert await unbound.demands_binding()
-            with pytest.raises(KeyRefused) as caught:
+            with pytest.raises(Refused) as caught:
                 await unbound.order(der)
             assert caught.value.code == "acme.eab_credentials_missing"
             wrong = AcmeClient(
@@ -98,7 +98,7 @@ async def test_an_account_is_bound_to_an_outside_one_where_that_is_wanted(tmp_pa
                 board,
                 trusted_ca=server.trusted_ca,
             )
-            with pytest.raises(KeyRefused) as caught:
+            with pytest.raises(Refused) as caught:
                 await wrong.order(der)
             assert caught.value.code == "acme.account_creation_failure"
             bound = AcmeClient(
@@ -116,14 +116,14 @@ async def test_failures_have_the_admin_api_s_codes(free: pebble.Pebble, tmp_path
     unanswered = AcmeClient(
         free.directory, account(tmp_path), board, trusted_ca=free.trusted_ca, timeout_s=10
     )
-    with pytest.raises(KeyRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await unanswered.order(der)
     assert caught.value.code == "acme.authorization_wait_failure"
     nobody = AcmeClient(f"https://{ADDRESS}:9/dir", account(tmp_path), board)
-    with pytest.raises(KeyRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await nobody.order(der)
     assert caught.value.code == "acme.fetching_metadata_error"
     unsealed = AcmeClient(free.directory, Account(tmp_path / "x", ""), board)
-    with pytest.raises(KeyRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await unsealed.order(der)
     assert caught.value.code == "acme.account_keystore_password_missing"

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from central_server.edges.management import ManagementEdge
 from central_server.management.trusted import trusted_configuration
-from central_server.registry.refusals import refuse
+from central_server.registry.refusals import RegistryCode, refuse
 from certs.certificates import der_of
 from schemas.faults import snake_code
 from schemas.faultxml import parse_soap_fault
@@ -63,11 +63,11 @@ class Keeper:
     def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
         self.kept.append(wanted)
         if self.says.get("answers") == 409:
-            raise refuse("management_request_exists", 1)
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, 1)
         return int(self.says["accepts_with_id"])
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        raise refuse("management_request_not_found", number)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
 
 
 def client_of(text: str) -> ClientId:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.clients.model import Endpoint, Validation
-from gateway.clients.records import ChangeRefused, ServiceRecord
+from gateway.clients.records import ServiceRecord
+from gateway.refusals import GatewayCode
 from schemas.identifiers import ServiceId
+from serving.errors import Caution, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,22 +24,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_NOTICE = "Out of order"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeWarning:
-    """Something a person may decide to accept. ``code`` is the admin API's word, ``metadata`` what it is about."""
-
-    code: str
-    metadata: tuple[str, ...]
-
-
-class WarningsFound(ValueError):  # noqa: N818  not an error: a question
-    """The change was not made: it has warnings, and nobody said to ignore them."""
-
-    def __init__(self, warnings: Sequence[ChangeWarning]) -> None:
-        super().__init__("; ".join(f"{w.code}: {', '.join(w.metadata)}" for w in warnings))
-        self.warnings = tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +96,7 @@ def new_service(identifier: ServiceId, description_id: int, url: str, title: str
     )
 
 
-def service_warnings(changes: ServiceChanges) -> list[ChangeWarning]:
+def service_warnings(changes: ServiceChanges) -> list[Caution]:
     """The added and removed services, as warnings."""
     return _warnings(
         ("adding_services", [s.full_code for s in changes.added]),
@@ -118,7 +104,7 @@ def service_warnings(changes: ServiceChanges) -> list[ChangeWarning]:
     )
 
 
-def endpoint_warnings(changes: EndpointChanges) -> list[ChangeWarning]:
+def endpoint_warnings(changes: EndpointChanges) -> list[Caution]:
     """The added and removed endpoints, as warnings."""
     return _warnings(
         ("adding_endpoints", [f"{e.method} {e.path}" for e in changes.added]),
@@ -126,13 +112,13 @@ def endpoint_warnings(changes: EndpointChanges) -> list[ChangeWarning]:
     )
 
 
-def finding_warnings(code: str, described: ParsedDescription) -> list[ChangeWarning]:
+def finding_warnings(code: str, described: ParsedDescription) -> list[Caution]:
     """What the reader found doubtful, as a warning."""
     return _warnings((code, list(described.warnings)))
 
 
-def _warnings(*found: tuple[str, list[str]]) -> list[ChangeWarning]:
-    return [ChangeWarning(code, tuple(metadata)) for code, metadata in found if metadata]
+def _warnings(*found: tuple[str, list[str]]) -> list[Caution]:
+    return [Caution(code, tuple(metadata)) for code, metadata in found if metadata]
 
 
 def check_conflicts(
@@ -152,13 +138,11 @@ def check_conflicts(
                 found += [service.full_code, other.url]
                 break
     if found:
-        code = "service_code_already_exists" if whole_code else "service_already_exists"
-        raise ChangeRefused(
-            code, f"another description of this client has the service {found[0]} already", *found
-        )
+        code = GatewayCode.SERVICE_CODE_ALREADY_EXISTS if whole_code else GatewayCode.SERVICE_ALREADY_EXISTS
+        raise Refused(code, f"another description of this client has the service {found[0]} already", *found)
 
 
-def check_url_free(url: str, others: Iterable[DescriptionRecord], *, code: str) -> None:
+def check_url_free(url: str, others: Iterable[DescriptionRecord], *, code: GatewayCode) -> None:
     """Refuse a URL that another description of the client has."""
     if any(d.url.lower() == url.lower() for d in others):
-        raise ChangeRefused(code, f"another description of this client comes from {url} already", url)
+        raise Refused(code, f"another description of this client comes from {url} already", url)

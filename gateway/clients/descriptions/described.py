@@ -1,6 +1,6 @@
 """What a description says, whatever its language: services, operations, and what is doubtful about it.
 
-Pure. A description that cannot be used at all is a `ChangeRefused` with the admin API's code; what a person may decide to
+Pure. A description that cannot be used at all is a `Refused` with the admin API's code; what a person may decide to
 accept is a warning.
 """
 
@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas import names
 from schemas.faults import BadMessage
 from schemas.names import check_text, spelled
 from schemas.target import check_address
+from serving.errors import Refused
 
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
@@ -68,8 +69,8 @@ class ParsedDescription:
 def check_size(content: bytes) -> None:
     """Refuse a document above the bound."""
     if len(content) > MAX_BYTES:
-        raise ChangeRefused(
-            "description_too_large",
+        raise Refused(
+            GatewayCode.DESCRIPTION_TOO_LARGE,
             f"the description has {len(content)} bytes; at most {MAX_BYTES} are accepted",
         )
 
@@ -77,8 +78,8 @@ def check_size(content: bytes) -> None:
 def check_count(operations: int) -> None:
     """Refuse a description of more operations than the bound."""
     if operations > MAX_OPERATIONS:
-        raise ChangeRefused(
-            "description_too_large",
+        raise Refused(
+            GatewayCode.DESCRIPTION_TOO_LARGE,
             f"the description has more than {MAX_OPERATIONS} operations; divide it into several",
         )
 
@@ -89,21 +90,21 @@ def read_title(title: object) -> str:
     try:
         return check_text(text, f"the title {text[:60]!r}", longest=LONGEST_TITLE)
     except BadMessage as fault:
-        raise ChangeRefused("invalid_service_title", fault.detail) from fault
+        raise Refused(GatewayCode.INVALID_SERVICE_TITLE, fault.detail) from fault
 
 
 def check_code(code: str) -> None:
     """Refuse a service code that is reserved, blank, or holds characters that identifiers may not have."""
     if code in RESERVED_CODES:
-        raise ChangeRefused(
-            "service_code_reserved",
+        raise Refused(
+            GatewayCode.SERVICE_CODE_RESERVED,
             f"the service code {code} is answered by the security server itself; choose another",
             code,
         )
     try:
         names.check_code(code, f"{code!r} cannot be a service code: it")
     except BadMessage as fault:
-        raise ChangeRefused("invalid_service_code", fault.detail) from fault
+        raise Refused(GatewayCode.INVALID_SERVICE_CODE, fault.detail) from fault
 
 
 def check_url(url: str) -> None:
@@ -113,15 +114,15 @@ def check_url(url: str) -> None:
     """
     reason = _url_problem(url)
     if reason is not None:
-        raise ChangeRefused("malformed_url", f"{url[:300]!r} {reason}", url[:300])
+        raise Refused(GatewayCode.MALFORMED_URL, f"{url[:300]!r} {reason}", url[:300])
 
 
 def check_base_url(url: str) -> None:
     """Refuse (``malformed_url``) what can be no REST service's address: paths are put behind it, so it has no query."""
     check_url(url)
     if "?" in url:
-        raise ChangeRefused(
-            "malformed_url",
+        raise Refused(
+            GatewayCode.MALFORMED_URL,
             f"{url[:300]!r} has a query, behind which no path can be put; leave it out",
             url[:300],
         )

@@ -16,7 +16,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from gateway.clients.descriptions.fetchpolicy import check_address, check_host
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
+from gateway.refusals import GatewayCode
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -86,7 +88,7 @@ async def fetch_description(policy: FetchPolicy, url: str, certificates: Collect
             url,
             "the server's certificate is neither proved by this machine's trust store nor registered for the client",
         ) from err
-    except ChangeRefused:
+    except Refused:
         raise
     except (aiohttp.ClientError, OSError, ValueError) as err:
         raise _failed(url, str(err) or type(err).__name__) from err
@@ -125,15 +127,17 @@ async def _read(policy: FetchPolicy, answer: aiohttp.ClientResponse, url: str) -
     async for chunk in answer.content.iter_any():
         content += chunk
         if len(content) > policy.max_bytes:
-            raise ChangeRefused(
-                "description_too_large",
+            raise Refused(
+                GatewayCode.DESCRIPTION_TOO_LARGE,
                 f"the document at {url} has more than the {policy.max_bytes} bytes that are accepted",
                 url,
             )
     return Document(bytes(content), answer.headers.get("Content-Type", "")[:255])
 
 
-def _failed(url: str, reason: str) -> ChangeRefused:
-    return ChangeRefused(
-        "description_download_failed", f"the document at {url} could not be fetched: {reason}", reason
+def _failed(url: str, reason: str) -> Refused:
+    return Refused(
+        GatewayCode.DESCRIPTION_DOWNLOAD_FAILED,
+        f"the document at {url} could not be fetched: {reason}",
+        reason,
     )

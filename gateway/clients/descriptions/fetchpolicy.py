@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.clients.descriptions.described import MAX_BYTES, check_url
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
+from serving.errors import Refused
 
 # Never a provider's system: link-local (cloud metadata lives there), multicast, unspecified, reserved.
 DENIED = ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "::/128", "fe80::/10", "ff00::/8")
@@ -36,12 +37,12 @@ def check_host(policy: FetchPolicy, url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as err:
-        raise ChangeRefused("malformed_url", f"{url!r} is not an address: {err}", url) from err
+        raise Refused(GatewayCode.MALFORMED_URL, f"{url!r} is not an address: {err}", url) from err
     if not host:
-        raise ChangeRefused("malformed_url", f"{url!r} names no host", url)
+        raise Refused(GatewayCode.MALFORMED_URL, f"{url!r} names no host", url)
     if parts.username is not None or parts.password is not None:
-        raise ChangeRefused(
-            "malformed_url", "the address of a description may hold no user name or password", url
+        raise Refused(
+            GatewayCode.MALFORMED_URL, "the address of a description may hold no user name or password", url
         )
     address = _address(host)
     if address is not None:
@@ -89,9 +90,9 @@ def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Addre
     return found is not None and found.version == address.version and address in found
 
 
-def _refused(host: str) -> ChangeRefused:
-    return ChangeRefused(
-        "url_not_allowed",
+def _refused(host: str) -> Refused:
+    return Refused(
+        GatewayCode.URL_NOT_ALLOWED,
         f"descriptions may not be fetched from {host}; see 'descriptions.allowed_hosts' and "
         "'descriptions.denied_networks' in the gateway's settings, or upload the document",
         host,

@@ -25,10 +25,11 @@ from gateway.clients.descriptions.described import (
     check_size,
     read_title,
 )
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas import yamldocument
 from schemas.faults import BadMessage
 from schemas.yamldocument import one_line as _one_line
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +67,8 @@ def read_openapi(content: bytes) -> dict[str, Any]:
     if not isinstance(version, str):
         if "swagger" in document:
             old = str(document["swagger"])[:20]
-            raise ChangeRefused(
-                "unsupported_openapi_version",
+            raise Refused(
+                GatewayCode.UNSUPPORTED_OPENAPI_VERSION,
                 f"the document is Swagger {old}, which came before OpenAPI 3; convert it to OpenAPI 3.0, which its editors "
                 "offer, and add it again",
                 old,
@@ -76,8 +77,10 @@ def read_openapi(content: bytes) -> dict[str, Any]:
             "the document has no member 'openapi' that names its version, as an OpenAPI description has"
         )
     if not (version.startswith("3.0.") or version in ("3.0", "3.1.0")):
-        raise ChangeRefused(
-            "unsupported_openapi_version", f"OpenAPI {version} is not supported; 3.0.x and 3.1.0 are", version
+        raise Refused(
+            GatewayCode.UNSUPPORTED_OPENAPI_VERSION,
+            f"OpenAPI {version} is not supported; 3.0.x and 3.1.0 are",
+            version,
         )
     check_references(document)
     return document
@@ -248,8 +251,8 @@ def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]
     try:
         address = urljoin(url, base or "./")
     except ValueError as err:
-        raise ChangeRefused(
-            "invalid_service_url", f"the server's address {base[:200]!r} is none: {err}", base
+        raise Refused(
+            GatewayCode.INVALID_SERVICE_URL, f"the server's address {base[:200]!r} is none: {err}", base
         ) from err
     if not urlsplit(address).scheme:
         if not base:
@@ -260,8 +263,10 @@ def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]
         )
     try:
         check_base_url(address)
-    except ChangeRefused as refusal:
-        raise ChangeRefused("invalid_service_url", f"the first of 'servers': {refusal}", address) from refusal
+    except Refused as refusal:
+        raise Refused(
+            GatewayCode.INVALID_SERVICE_URL, f"the first of 'servers': {refusal}", address
+        ) from refusal
     return address, ()
 
 
@@ -272,8 +277,8 @@ def _filled(address: str, variables: Any) -> str:
         variable = variables.get(match.group(1)) if isinstance(variables, dict) else None
         default = variable.get("default") if isinstance(variable, dict) else None
         if default is None or isinstance(default, (dict, list)):
-            raise ChangeRefused(
-                "invalid_service_url",
+            raise Refused(
+                GatewayCode.INVALID_SERVICE_URL,
                 f"the server's address {address[:200]!r} has a variable {match.group(1)[:100]!r} without a default",
                 address,
             )
@@ -312,8 +317,8 @@ def hide_servers(content: bytes, media_type: str, url: str) -> tuple[bytes, str]
     document = load_document(content)
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3."):
-        raise ChangeRefused(
-            "unsupported_openapi_version", f"OpenAPI {version!r} is not supported", str(version)
+        raise Refused(
+            GatewayCode.UNSUPPORTED_OPENAPI_VERSION, f"OpenAPI {version!r} is not supported", str(version)
         )
     servers = document.get("servers")
     for server in servers if isinstance(servers, list) else ():
@@ -334,5 +339,5 @@ def is_json(media_type: str, url: str) -> bool:
     return "yaml" not in essence and urlsplit(url).path.endswith(".json")
 
 
-def _broken(detail: str) -> ChangeRefused:
-    return ChangeRefused("openapi_parsing_error", detail, detail)
+def _broken(detail: str) -> Refused:
+    return Refused(GatewayCode.OPENAPI_PARSING_ERROR, detail, detail)

@@ -21,7 +21,8 @@ from gateway.clients.descriptions.described import ParsedDescription
 from gateway.clients.descriptions.openapi import parse_openapi
 from gateway.clients.descriptions.wsdl import parse_wsdl
 from gateway.clients.model import ServiceType
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,7 +44,7 @@ DEFAULT_LIMITS = ReadingLimits()
 
 
 class _Refused(msgspec.Struct):
-    code: str
+    code: GatewayCode
     detail: str
     metadata: list[str]
 
@@ -56,7 +57,7 @@ class _Told(msgspec.Struct):
 
 
 def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
-    """What a WSDL or an OpenAPI document says. Raises `ChangeRefused`."""
+    """What a WSDL or an OpenAPI document says. Raises `Refused`."""
     return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content, url)
 
 
@@ -73,7 +74,7 @@ class DescriptionReader:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
-        """What a document says. Raises `ChangeRefused`, also when reading it takes too long or too much."""
+        """What a document says. Raises `Refused`, also when reading it takes too long or too much."""
         async with self._places:
             return await read_description(kind, content, url, self._limits)
 
@@ -111,14 +112,15 @@ async def read_description(
     answer = msgspec.json.decode(told, type=_Told)
     if answer.described is not None:
         return answer.described
-    refused = answer.refused or _Refused("internal_error", "the reading process said nothing", [])
-    raise ChangeRefused(refused.code, refused.detail, *refused.metadata)
+    if answer.refused is None:
+        raise _too_much(kind, "ended without an answer")
+    raise Refused(answer.refused.code, answer.refused.detail, *answer.refused.metadata)
 
 
-def _too_much(kind: ServiceType, reason: str) -> ChangeRefused:
-    code = "invalid_wsdl" if kind is ServiceType.WSDL else "openapi_parsing_error"
+def _too_much(kind: ServiceType, reason: str) -> Refused:
+    code = GatewayCode.INVALID_WSDL if kind is ServiceType.WSDL else GatewayCode.OPENAPI_PARSING_ERROR
     detail = f"reading the description {reason}; make it smaller or divide it into several"
-    return ChangeRefused(code, detail, detail)
+    return Refused(code, detail, detail)
 
 
 def main(kind: str, url: str, seconds: str, memory_bytes: str) -> None:
@@ -130,8 +132,8 @@ def main(kind: str, url: str, seconds: str, memory_bytes: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         told = _Told(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
-    except ChangeRefused as refusal:
-        told = _Told(refused=_Refused(refusal.code, str(refusal), list(refusal.metadata)))
+    except Refused as refusal:
+        told = _Told(refused=_Refused(GatewayCode[refusal.code.name], str(refusal), list(refusal.metadata)))
     sys.stdout.buffer.write(msgspec.json.encode(told))
 
 

@@ -27,11 +27,12 @@ from gateway.clients.descriptions.described import (
     check_url,
     read_title,
 )
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas.faults import BadMessage
 from schemas.identifiers import suspicious_characters
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.xmlencoding import to_utf8
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,14 +86,15 @@ def read_wsdl(content: bytes) -> etree._Element:
         page = " (a web page: give the address of the WSDL itself)" if name.lower() == "html" else ""
         raise _invalid(f"the document's root is {str(root.tag)[:200]}, not {{{WSDL_NS}}}definitions{page}")
     if sum(1 for _ in root.iter("*")) > MAX_ELEMENTS:
-        raise ChangeRefused(
-            "description_too_large", f"the WSDL has more than {MAX_ELEMENTS} elements; divide it into several"
+        raise Refused(
+            GatewayCode.DESCRIPTION_TOO_LARGE,
+            f"the WSDL has more than {MAX_ELEMENTS} elements; divide it into several",
         )
     return root
 
 
-def _invalid(detail: str) -> ChangeRefused:
-    return ChangeRefused("invalid_wsdl", detail, detail)
+def _invalid(detail: str) -> Refused:
+    return Refused(GatewayCode.INVALID_WSDL, detail, detail)
 
 
 def _other_language(raw: bytes) -> str:
@@ -168,7 +170,7 @@ def _services(root: etree._Element) -> Iterator[DescribedService]:
         check_count(len(seen) + 1)
         if (id(port), name) in seen:
             detail = f"operation {name!r} is there twice in one binding"
-            raise ChangeRefused("invalid_wsdl", detail, detail)
+            raise Refused(GatewayCode.INVALID_WSDL, detail, detail)
         seen.add((id(port), name))
         title = read_title(titles.get((local_name(binding.get("type")) if binding is not None else "", name)))
         yield DescribedService(name, version_of(operation), title, _address(port))
@@ -207,8 +209,8 @@ def _address(port: etree._Element) -> str:
 def _check_identifier(service: DescribedService) -> None:
     for part in (service.code, service.version):
         if part is not None and (not part.strip() or suspicious_characters(part)):
-            raise ChangeRefused(
-                "invalid_wsdl_service_identifier",
+            raise Refused(
+                GatewayCode.INVALID_WSDL_SERVICE_IDENTIFIER,
                 f"{part!r} cannot be a service code or version: it is blank or holds one of : ; / \\ %",
                 service.code,
             )
@@ -222,9 +224,9 @@ def _check_address(service: DescribedService) -> None:
     else:
         try:
             return check_url(service.url)
-        except ChangeRefused as refusal:
+        except Refused as refusal:
             problem = f"is at an address that cannot be called: {refusal}"
-    raise ChangeRefused("invalid_service_url", f"service {service.code} {problem}", service.url[:300])
+    raise Refused(GatewayCode.INVALID_SERVICE_URL, f"service {service.code} {problem}", service.url[:300])
 
 
 def _findings(root: etree._Element) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.clients.model import ServiceType, Validation
-from gateway.clients.records import ChangeRefused
 from gateway.clients.validation.restchecks import RestChecks, build_rest_checks
 from gateway.clients.validation.soapchecks import SoapChecks, build_soap_checks
 from schemas.faults import BadMessage, Kind, Origin, ServiceFailed, origin
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
 from schemas.soap import SoapFault, parse_envelope
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -104,7 +104,7 @@ def build_checks(service: Service, document: Document | None) -> Checks:
         if service.type is ServiceType.WSDL:
             return build_soap_checks(document.content, service.id)
         return build_rest_checks(document.content)
-    except ChangeRefused as refusal:
+    except Refused as refusal:
         return CannotCheck(str(refusal))
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from gateway.clients.descriptions.openapi import METHODS, read_openapi, resolve
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas.faults import BadMessage
 from schemas.target import ServiceTarget, parse_service_target
+from serving.errors import Refused
 
 MAX_FINDINGS = 5
 _MASK = "(value)"
@@ -167,7 +168,7 @@ def build_rest_checks(openapi: bytes) -> RestChecks:
             checks._compile(schema)
         except (ValueError, TypeError) as err:
             detail = f"the schema {name} cannot be compiled: {str(err).splitlines()[0][:200]}"
-            raise ChangeRefused("validation_not_possible", detail, detail) from err
+            raise Refused(GatewayCode.VALIDATION_NOT_POSSIBLE, detail, detail) from err
     return checks
 
 

@@ -23,9 +23,10 @@ from gateway.clients.descriptions.wsdl import (
     version_of,
     without_locations,
 )
-from gateway.clients.records import ChangeRefused
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from schemas.metadata import body_element
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from schemas.identifiers import ServiceId
@@ -207,5 +208,5 @@ def _finding(entry: etree._LogEntry) -> str:
     return f"{entry.path or 'body'}: {said}"
 
 
-def _impossible(detail: str) -> ChangeRefused:
-    return ChangeRefused("validation_not_possible", detail, detail)
+def _impossible(detail: str) -> Refused:
+    return Refused(GatewayCode.VALIDATION_NOT_POSSIBLE, detail, detail)

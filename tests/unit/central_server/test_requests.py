@@ -18,7 +18,6 @@ from central_server.management.requests import (
     end_request,
 )
 from central_server.registry.model import OWNERS_GROUP, RegisteredServer
-from central_server.registry.refusals import RegistryRefused
 from central_server.store import groups, members, servers
 from central_server.store.loading import import_registry, load_registry
 from central_server.store.records import Actor, CentralStore
@@ -31,6 +30,7 @@ from central_server.store.requests import (
     remember_message,
 )
 from schemas.identifiers import ClientId
+from serving.errors import Refused
 from tests.instance import Instance
 
 if TYPE_CHECKING:
@@ -150,14 +150,14 @@ def test_the_other_half_from_the_centre_waits_for_approval(records: Records) -> 
 def test_a_request_that_cannot_be_is_refused_with_its_code(
     records: Records, asked: NewRequest, code: str
 ) -> None:
-    with pytest.raises(RegistryRefused) as caught:
+    with pytest.raises(Refused) as caught:
         add_request(records, asked)
     assert caught.value.code == code
 
 
 def test_the_same_request_again_is_refused_while_the_first_is_open(records: Records) -> None:
     add_request(records, client_ask())
-    with pytest.raises(RegistryRefused, match="management_request_exists"):
+    with pytest.raises(Refused, match="management_request_exists"):
         add_request(records, client_ask())
 
 
@@ -185,9 +185,9 @@ def test_a_declined_request_changes_nothing_and_can_be_asked_again(records: Reco
     made = add_request(records, client_ask())
     assert end_request(records, made.number, "falta el oficio").state is RequestState.DECLINED
     assert need_request(records, made.number).asked.comments == "falta el oficio"
-    with pytest.raises(RegistryRefused, match="invalid_state_for_approval"):
+    with pytest.raises(Refused, match="invalid_state_for_approval"):
         approve_request(records, made.number)
-    with pytest.raises(RegistryRefused, match="management_request_invalid_state"):
+    with pytest.raises(Refused, match="management_request_invalid_state"):
         end_request(records, made.number)
     assert add_request(records, client_ask()).state is RequestState.WAITING
 
@@ -207,7 +207,7 @@ def test_what_the_centre_asked_alone_is_revoked_and_a_deletion_revokes_what_wait
 
 def test_an_immediate_request_is_not_declined(records: Records) -> None:
     made = add_request(records, ask(RequestType.CLIENT_DISABLE, client=AFIL))
-    with pytest.raises(RegistryRefused, match="management_request_not_supported"):
+    with pytest.raises(Refused, match="management_request_not_supported"):
         end_request(records, made.number)
 
 
@@ -215,7 +215,7 @@ def test_a_change_of_owner_moves_the_server_and_makes_the_old_owner_a_client(rec
     members.add_member(records, NEW, "Nuevo")
     servers.add_server_client(records, servers.need_server(records, SERVER), NEW)
     made = add_request(records, ask(RequestType.OWNER_CHANGE, client=NEW))
-    with pytest.raises(RegistryRefused, match="management_request_exists"):
+    with pytest.raises(Refused, match="management_request_exists"):
         add_request(records, ask(RequestType.OWNER_CHANGE, client=NEW))
     approve_request(records, made.number)
     server = servers.need_server(records, NEW.server("SS1"))
@@ -243,7 +243,7 @@ def test_address_name_and_maintenance_change_at_once_and_comments_keep_the_old(r
     assert made.asked.comments == "The name was 'Uno'."
     add_request(records, ask(RequestType.MAINTENANCE_ENABLE, comments="hasta las 5"))
     assert servers.need_server(records, SERVER).maintenance == "hasta las 5"
-    with pytest.raises(RegistryRefused, match="already_in_maintenance_mode"):
+    with pytest.raises(Refused, match="already_in_maintenance_mode"):
         add_request(records, ask(RequestType.MAINTENANCE_ENABLE))
     add_request(records, ask(RequestType.MAINTENANCE_DISABLE))
     assert servers.need_server(records, SERVER).maintenance is None
@@ -252,9 +252,9 @@ def test_address_name_and_maintenance_change_at_once_and_comments_keep_the_old(r
 def test_the_management_service_is_neither_disabled_nor_put_into_maintenance(records: Records) -> None:
     provider = ClientId("MX", "GOB", "00-ONIESS", "GESTION")
     server = provider.member.server("MSS")
-    with pytest.raises(RegistryRefused, match="mr_forbidden_disable"):
+    with pytest.raises(Refused, match="mr_forbidden_disable"):
         add_request(records, ask(RequestType.CLIENT_DISABLE, client=provider, server=server))
-    with pytest.raises(RegistryRefused, match="mr_forbidden_enable_maintenance"):
+    with pytest.raises(Refused, match="mr_forbidden_enable_maintenance"):
         add_request(records, ask(RequestType.MAINTENANCE_ENABLE, server=server))
 
 
@@ -271,7 +271,7 @@ def test_four_eyes_need_two_different_people(tmp_path: Path) -> None:
         asked = replace(client_ask(), server=instance.provider.member.server("SS1"))
         number = add_request(records, asked).number
         assert approve_request(records, number, policy).state is RequestState.WAITING
-        with pytest.raises(RegistryRefused, match="needs_another_approver"):
+        with pytest.raises(Refused, match="needs_another_approver"):
             approve_request(records, number, policy)
     with store.change(LEO, NOW) as records:
         assert approve_request(records, number, policy).state is RequestState.APPROVED
@@ -280,7 +280,7 @@ def test_four_eyes_need_two_different_people(tmp_path: Path) -> None:
 
 def test_a_message_is_handled_once(records: Records) -> None:
     remember_message(records, OWNER.path(), "id-1")
-    with pytest.raises(RegistryRefused, match="management_request_replayed"):
+    with pytest.raises(Refused, match="management_request_replayed"):
         remember_message(records, OWNER.path(), "id-1")
     remember_message(records, NEW.path(), "id-1")
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from central_server.registry.model import OWNERS_GROUP, RegisteredServer
-from central_server.registry.refusals import RegistryRefused
 from central_server.store import groups, members, servers, sources, trust
 from central_server.store.loading import canonical, import_registry, load_registry
 from central_server.store.records import Actor, CentralStore
 from certs.certificates import der_of
 from certs.tokens.port import KeyId
 from schemas.identifiers import ClientId
+from serving.errors import Refused
 from serving.storage.audit import AuditLog
 from tests.instance import Instance
 
@@ -96,7 +96,7 @@ def test_a_change_that_fails_leaves_nothing_not_even_an_audit_row(
 ) -> None:
     apply(store, instance.registry())
     rows, generation = len(list(AuditLog(store.database).records())), store.generation()
-    with pytest.raises(RegistryRefused, match="member_class_exists"), store.change(ANA, NOW) as records:
+    with pytest.raises(Refused, match="member_class_exists"), store.change(ANA, NOW) as records:
         members.add_member(records, ISSEMYM, "ISSEMYM")
         members.add_member_class(records, "GOB", "again")
     assert members.find_client(store.read(), ISSEMYM) is None
@@ -159,9 +159,9 @@ def test_the_first_key_signs_a_second_waits_and_a_third_is_refused(
         for name in ("a", "b"):
             sources.add_signing_key(records, sources.SigningKey(KeyId(name), "internal", b"", active=False))
         assert [k.active for k in sources.signing_keys(records, "internal")] == [True, False]
-        with pytest.raises(RegistryRefused, match="token_action_not_possible"):
+        with pytest.raises(Refused, match="token_action_not_possible"):
             sources.check_room_for_key(records, "internal")
-        with pytest.raises(RegistryRefused, match="signing_key_action_not_possible"):
+        with pytest.raises(Refused, match="signing_key_action_not_possible"):
             sources.delete_signing_key(records, "a")
         sources.activate_signing_key(records, "b")
         sources.delete_signing_key(records, "a")

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.tls import TlsCredentials, system_server_context
 from gateway.clients.descriptions.fetching import fetch_description
 from gateway.clients.descriptions.fetchpolicy import FetchPolicy
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
+from serving.errors import Refused
 from serving.storage.selfsigned import self_signed
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def fetch(
     return asyncio.run(run())
 
 
-def refused(path: str, policy: FetchPolicy = POLICY) -> ChangeRefused:
-    with pytest.raises(ChangeRefused) as found:
+def refused(path: str, policy: FetchPolicy = POLICY) -> Refused:
+    with pytest.raises(Refused) as found:
         fetch(path, policy)
     return found.value
 
@@ -110,7 +111,7 @@ def test_a_name_that_leads_to_a_denied_network_is_refused() -> None:
     async def run() -> None:
         await fetch_description(replace(POLICY, denied=("127.0.0.0/8", "::1/128")), "http://localhost:9/x")
 
-    with pytest.raises(ChangeRefused) as found:
+    with pytest.raises(Refused) as found:
         asyncio.run(run())
     assert found.value.code == "url_not_allowed"
 
@@ -118,11 +119,11 @@ def test_a_name_that_leads_to_a_denied_network_is_refused() -> None:
 def test_an_unknown_certificate_is_refused_and_a_registered_one_is_taken() -> None:
     credentials = TlsCredentials(*self_signed("provider"))
     tls = system_server_context(credentials)
-    with pytest.raises(ChangeRefused) as unknown:
+    with pytest.raises(Refused) as unknown:
         fetch("plain", tls=tls)
     assert "trust store" in str(unknown.value)
     other = TlsCredentials(*self_signed("other")).chain[0].public_bytes(Encoding.DER)
-    with pytest.raises(ChangeRefused) as wrong:
+    with pytest.raises(Refused) as wrong:
         fetch("plain", certificates=[other], tls=tls)
     assert "registered for the client" in str(wrong.value)
     mine = credentials.chain[0].public_bytes(Encoding.DER)

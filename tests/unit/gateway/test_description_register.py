@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.clients.descriptions.changes import WarningsFound
 from gateway.clients.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
 from gateway.clients.descriptions.reading import read_here
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
 from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
 from gateway.clients.store import ServerConfStore
+from gateway.refusals import GatewayCode
 from schemas.identifiers import ClientId, ServerId, ServiceId
+from serving.errors import Refused
 from tests.paths import VECTORS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Web:
     async def fetch(self, url: str, certificates: Collection[bytes]) -> Document:
         assert not certificates
         if url not in self.documents:
-            raise ChangeRefused("description_download_failed", f"nothing at {url}", "404")
+            raise Refused(GatewayCode.DESCRIPTION_DOWNLOAD_FAILED, f"nothing at {url}", "404")
         return self.documents[url]
 
 
@@ -68,13 +69,13 @@ def register(store: ServerConfStore, web: Web) -> DescriptionRegister:
 
 
 def warned(act: Callable[[], Coroutine[object, object, object]]) -> dict[str, tuple[str, ...]]:
-    with pytest.raises(WarningsFound) as found:
+    with pytest.raises(Refused) as found:
         asyncio.run(act())
     return {w.code: w.metadata for w in found.value.warnings}
 
 
-def refused(act: Callable[[], Coroutine[object, object, object]]) -> ChangeRefused:
-    with pytest.raises(ChangeRefused) as found:
+def refused(act: Callable[[], Coroutine[object, object, object]]) -> Refused:
+    with pytest.raises(Refused) as found:
         asyncio.run(act())
     return found.value
 
@@ -217,9 +218,9 @@ def test_a_generated_endpoint_can_be_neither_changed_nor_removed(
     web.put(API_URL, "testopenapi1.yaml")
     asyncio.run(register.add(PROVIDER, DescriptionSource(ServiceType.OPENAPI3, API_URL), "api", NOW))
     generated = next(e for e in store.view.endpoints.all(PROVIDER, "api") if not e.endpoint.is_base)
-    with pytest.raises(ChangeRefused) as changed:
+    with pytest.raises(Refused) as changed:
         register.update_endpoint(generated.id, "GET", "/x")
-    with pytest.raises(ChangeRefused) as removed:
+    with pytest.raises(Refused) as removed:
         register.remove_endpoint(generated.id)
     assert changed.value.code == "illegal_generated_endpoint_update"
     assert removed.value.code == "illegal_generated_endpoint_remove"
@@ -255,7 +256,7 @@ def test_settings_for_all_reach_every_service_of_the_description(
 def test_what_the_policy_does_not_let_be_fetched_is_refused(
     allowed: tuple[str, ...], url: str, code: str
 ) -> None:
-    with pytest.raises(ChangeRefused) as found:
+    with pytest.raises(Refused) as found:
         check_host(FetchPolicy(allowed), url)
     assert found.value.code == code
 
@@ -264,7 +265,7 @@ def test_the_policy_is_asked_about_the_address_a_name_leads_to() -> None:
     policy = FetchPolicy(("10.0.0.0/8",))
     check_host(policy, "http://provider.example/x")
     check_address(policy, "provider.example", "10.1.2.3")
-    with pytest.raises(ChangeRefused):
+    with pytest.raises(Refused):
         check_address(policy, "provider.example", "192.168.1.1")
-    with pytest.raises(ChangeRefused):
+    with pytest.raises(Refused):
         check_address(FetchPolicy(("provider.example",)), "provider.example", "169.254.169.254")

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from gateway.clients.records import ChangeRefused
 from gateway.edges.internaltls import (
     InternalTls,
     export_certificate,
@@ -23,6 +22,7 @@ from gateway.edges.internaltls import (
 )
 from gateway.settings.config import Systems
 from serving.config.secret import SecretSource
+from serving.errors import Refused
 from serving.storage.keysafe import KeySafe, Seal
 from serving.storage.selfsigned import self_signed
 
@@ -49,7 +49,7 @@ def issue(request: bytes) -> x509.Certificate:
 
 
 def refused(tls: InternalTls, content: bytes) -> str:
-    with pytest.raises(ChangeRefused) as found:
+    with pytest.raises(Refused) as found:
         tls.import_certificate(content)
     return found.value.code
 
@@ -95,7 +95,7 @@ def test_a_pair_that_an_earlier_version_sealed_with_the_passphrase_is_taken_in(t
 
 def test_without_a_seal_nothing_is_made_anew_or_imported(tmp_path: Path) -> None:
     tls = InternalTls(tmp_path, KeySafe(), "gw", NOW)
-    with pytest.raises(ChangeRefused, match="log in to the software token") as found:
+    with pytest.raises(Refused, match="log in to the software token") as found:
         tls.make("gw", NOW)
     assert found.value.code == "action_not_possible"
     issued = issue(tls.request("CN=gw")).public_bytes(Encoding.DER)
@@ -138,7 +138,7 @@ def test_a_certificate_replaced_on_disk_is_taken_from_there(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["", "no name", "CN"])
 def test_a_request_needs_a_name(tmp_path: Path, name: str) -> None:
     tls = opened(tmp_path)
-    with pytest.raises(ChangeRefused) as found:
+    with pytest.raises(Refused) as found:
         tls.request(name)
     assert found.value.code == "invalid_distinguished_name"
 

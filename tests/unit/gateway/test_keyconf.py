@@ -22,20 +22,14 @@ from certs.tokens.soft import SoftToken
 from gateway.clients.store import STEPS, ServerConfStore
 from gateway.keys import actions
 from gateway.keys.context import KeyContext
-from gateway.keys.model import (
-    MOVES,
-    CertificateEvent,
-    CertificateStatus,
-    KeyRefused,
-    KeyUsage,
-    PossibleAction,
-)
+from gateway.keys.model import MOVES, CertificateEvent, CertificateStatus, KeyUsage, PossibleAction
 from gateway.keys.operations import KeyOperations, observe
 from gateway.keys.requesting import render_request
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId
+from serving.errors import Refused
 from serving.storage.database import apply_steps, connect
 from tests.doubles import MemoryTokens
 from tests.worlds import trusted
@@ -126,7 +120,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def refusal(attempt: object) -> str:
-    with pytest.raises(KeyRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await attempt  # type: ignore[misc]
     return caught.value.code
 
@@ -212,7 +206,7 @@ class TestRequests:
     async def test_fields_that_do_not_fit_the_profile_leave_no_key(
         self, world: World, values: dict[str, str], names: str
     ) -> None:
-        with pytest.raises(KeyRefused, match=names) as caught:
+        with pytest.raises(Refused, match=names) as caught:
             await world.operations.generate_key_with_request(
                 "0", "auth", KeyUsage.AUTHENTICATION, "CA", None, values
             )

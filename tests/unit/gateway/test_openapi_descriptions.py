@@ -9,7 +9,7 @@ import pytest
 
 from gateway.clients.descriptions.described import MAX_BYTES
 from gateway.clients.descriptions.openapi import hide_servers, load_document, parse_openapi
-from gateway.clients.records import ChangeRefused
+from serving.errors import Refused
 from tests.paths import VECTORS
 
 SERVICES = VECTORS / "services"
@@ -17,8 +17,8 @@ META = VECTORS / "metaservices"
 BASE = "openapi: 3.0.0\ninfo: {title: t, version: '1'}\n"
 
 
-def refusal(content: bytes) -> ChangeRefused:
-    with pytest.raises(ChangeRefused) as refused:
+def refusal(content: bytes) -> Refused:
+    with pytest.raises(Refused) as refused:
         parse_openapi(content, "http://provider/api.yaml")
     return refused.value
 
@@ -115,6 +115,6 @@ def test_json_stays_json_by_its_media_type_or_its_name() -> None:
 
 
 def test_a_stored_document_of_an_unknown_version_is_not_handed_out() -> None:
-    with pytest.raises(ChangeRefused) as refused:
+    with pytest.raises(Refused) as refused:
         hide_servers((META / "openapi_incompatible_version.yaml").read_bytes(), "text/yaml", "")
     assert refused.value.code == "unsupported_openapi_version"

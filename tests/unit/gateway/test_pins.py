@@ -21,7 +21,7 @@ from certs.tokens.soft import SoftToken
 from gateway.clients.store import ServerConfStore
 from gateway.keys import actions
 from gateway.keys.devices import open_tokens
-from gateway.keys.model import KeyRefused, PossibleAction
+from gateway.keys.model import PossibleAction
 from gateway.keys.operations import KeyOperations
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
@@ -30,6 +30,7 @@ from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
 from serving.config.secret import SecretSource
 from serving.config.tokensettings import TokenSettings
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,7 +107,7 @@ async def test_a_card_that_locks_its_pin_shows_how_near_it_is_and_then_that_it_i
             operations = KeyOperations(KeyConfStore(opened.database), tokens, None)  # type: ignore[arg-type]
             seen = []
             for _ in range(3):
-                with pytest.raises(KeyRefused) as caught:
+                with pytest.raises(Refused) as caught:
                     await operations.login("card", "wrong")
                 seen.append((caught.value.code, (await operations.token("card")).status))
             assert seen == [
@@ -114,7 +115,7 @@ async def test_a_card_that_locks_its_pin_shows_how_near_it_is_and_then_that_it_i
                 ("pin_incorrect", TokenStatus.USER_PIN_FINAL_TRY),
                 ("pin_incorrect", TokenStatus.USER_PIN_LOCKED),
             ]
-            with pytest.raises(KeyRefused, match="security officer must reset it") as caught:
+            with pytest.raises(Refused, match="security officer must reset it") as caught:
                 await operations.login("card", PIN)
             assert caught.value.code == "action_not_possible"
             assert await tokens.failure("card") == "the token card is locked after too many wrong PINs"

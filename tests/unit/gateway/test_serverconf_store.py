@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
-from gateway.clients.records import (
-    ChangeRefused,
-    ClientStatus,
-    Document,
-    RequestKind,
-    ServiceRecord,
-    derive_status,
-)
+from gateway.clients.records import ClientStatus, Document, RequestKind, ServiceRecord, derive_status
 from gateway.clients.store import ServerConfStore
 from gateway.desired.apply import apply_file
 from gateway.desired.file import DesiredProblem
 from gateway.migrations.serverconf import FIRST
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
+from serving.errors import Refused
 from serving.storage.database import open_database
 from tests.paths import VECTORS
 
@@ -190,7 +184,7 @@ def test_the_id_of_a_deleted_description_is_never_given_again(store: ServerConfS
 def test_a_change_that_fails_half_way_leaves_nothing(store: ServerConfStore) -> None:
     with_service(store)
     before, generation = store.load(), store.generation()
-    with pytest.raises(ChangeRefused) as refused, store.change() as tables:
+    with pytest.raises(Refused) as refused, store.change() as tables:
         tables.clients.add(CONSUMER, ConnectionType.HTTP, NOW)
         tables.clients.add(PROVIDER, ConnectionType.HTTP, NOW)
     assert refused.value.code == "client_already_exists"
@@ -218,13 +212,13 @@ def test_rights_are_granted_once_and_revoked_once(store: ServerConfStore) -> Non
     with store.change() as tables:
         base = tables.endpoints.base(PROVIDER, "echo")
         tables.rights.grant(base, group, NOW)
-    with pytest.raises(ChangeRefused) as twice, store.change() as tables:
+    with pytest.raises(Refused) as twice, store.change() as tables:
         tables.rights.grant(base, group, NOW)
     assert twice.value.code == "duplicate_accessright"
     assert [(r.subject, r.granted_at) for r in store.view.rights.all(PROVIDER)] == [(group, NOW)]
     with store.change() as tables:
         tables.rights.revoke(base, group)
-    with pytest.raises(ChangeRefused) as gone, store.change() as tables:
+    with pytest.raises(Refused) as gone, store.change() as tables:
         tables.rights.revoke(base, group)
     assert gone.value.code == "accessright_not_found"
 
@@ -240,7 +234,7 @@ def test_a_generated_endpoint_cannot_be_edited_and_a_hand_made_one_keeps_its_rig
     (right,) = store.view.rights.all(subject=CONSUMER)
     assert right.endpoint.endpoint == Endpoint("echo", "POST", "/b")
     base = store.view.endpoints.base(PROVIDER, "echo")
-    with pytest.raises(ChangeRefused) as refused, store.change() as tables:
+    with pytest.raises(Refused) as refused, store.change() as tables:
         tables.endpoints.update(base.id, "POST", "/b")
     assert refused.value.code == "illegal_generated_endpoint_update"
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.described import NAMESPACE, openapi, wsdl
 from gateway.clients.model import Service, ServiceType, Validation
-from gateway.clients.records import ChangeRefused, Document
+from gateway.clients.records import Document
 from gateway.clients.validation.checkedservices import MAX_BODY_BYTES, CheckedServices
 from gateway.clients.validation.restchecks import build_rest_checks
 from gateway.clients.validation.soapchecks import build_soap_checks
@@ -20,6 +20,7 @@ from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from schemas import rest, soap
 from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
 from schemas.identifiers import ClientId, ServiceId
+from serving.errors import Refused
 from tests.paths import VECTORS
 
 if TYPE_CHECKING:
@@ -84,15 +85,15 @@ def test_a_schema_that_points_to_a_file_is_not_followed() -> None:
     )
     assert build_soap_checks(pointing, SUM).check_request(numbers("<t:a>1</t:a>")) == ()
     using = pointing.replace(b'type="xs:int"', b'xmlns:x="urn:x" type="x:thing"')
-    with pytest.raises(ChangeRefused) as found:
+    with pytest.raises(Refused) as found:
         build_soap_checks(using, SUM)
     assert found.value.code == "validation_not_possible"
 
 
 def test_rpc_and_unknown_operations_cannot_be_checked() -> None:
-    with pytest.raises(ChangeRefused, match="rpc"):
+    with pytest.raises(Refused, match="rpc"):
         build_soap_checks(WSDL.replace(b'style="document"', b'style="rpc"'), SUM)
-    with pytest.raises(ChangeRefused, match="no operation"):
+    with pytest.raises(Refused, match="no operation"):
         build_soap_checks(WSDL, ServiceId(PROVIDER, "sum"))
 
 

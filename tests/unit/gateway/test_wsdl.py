@@ -7,15 +7,15 @@ from lxml import etree
 
 from gateway.clients.descriptions.described import MAX_BYTES
 from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl, read_wsdl, without_locations
-from gateway.clients.records import ChangeRefused
+from serving.errors import Refused
 from tests.paths import VECTORS
 
 SERVICES = VECTORS / "services"
 WSDL = (SERVICES / "testservice1.wsdl").read_bytes()
 
 
-def refusal(content: bytes) -> ChangeRefused:
-    with pytest.raises(ChangeRefused) as refused:
+def refusal(content: bytes) -> Refused:
+    with pytest.raises(Refused) as refused:
         parse_wsdl(content)
     return refused.value
 

@@ -16,9 +16,10 @@ from openapi_spec_validator import validate
 
 from serving.api.authentication import Clock
 from serving.api.operations import ApiAnswer, Bytes, Call, Download, MultipartForm, Operation
-from serving.api.problems import Caution, check_warnings, conflict
+from serving.api.problems import check_warnings, conflict
 from serving.api.server import AdminApi, Served
 from serving.config.adminsettings import AdminSettings
+from serving.errors import Caution
 from serving.login.users import Logins, Roles
 
 if TYPE_CHECKING:
