@@ -1,0 +1,1 @@
+"""Transparency logs as C2SP describes them: Merkle trees, tiles, checkpoints, cosignatures and proofs; pure, without keys."""
