@@ -37,7 +37,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (GO_PATH / "src/golang.org/x/mod/sumdb").is_dir():
         lack("golang.org/x/mod", "golang-golang-x-mod-dev")
     made = tmp_path_factory.mktemp("go")
-    environ = {**os.environ, "GO111MODULE": "off", "GOPATH": str(GO_PATH), "GOCACHE": str(made / "cache")}
+    environ = {**os.environ, "GO111MODULE": "off", "GOPATH": str(GO_PATH)}
     subprocess.run([go, "build", "-o", made / "tlog", SOURCE], check=True, env=environ, timeout=300)
     return made / "tlog"
 
