@@ -27,13 +27,13 @@ from central_server.edges.federation import check_external_source
 from central_server.edges.gatherer import Gatherer
 from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import RequestNotifier
+from central_server.edges.pinned import read_pinned
 from central_server.edges.tokens import open_tokens
 from central_server.edges.wsdl import add_wsdl_route
 from central_server.publication.generate import host_of
 from central_server.publication.node import CentralNode, open_store
 from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
-from certs.certificatefiles import read_certificate_der
 from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from schemas.faults import Fault
@@ -53,7 +53,6 @@ from serving.storage.selfsigned import self_signed
 from serving.storage.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -91,11 +90,7 @@ class CentralServer:
         self.node = CentralNode(data, open_store(data, settings), settings.publishing, devices)
         self.signers = build_signers("central_server", settings.keys, data, signer_arguments)
         self.audit = AuditLog(self.node.store.database)
-        pinned = [
-            read_certificate_der((data / name).read_bytes())
-            for name in settings.management.pinned_certificates
-        ]
-        self._pinned = tuple(pinned)
+        self._pinned = read_pinned(data, settings.management)
         keeper = StoreKeeper(self.node.store, settings.approval.policy)
         self.management = ManagementEdge(
             keeper,
@@ -137,19 +132,30 @@ class CentralServer:
         first = TlsCredentials(*self_signed("not-ready"))
         self._tls = {
             "registration": SwappableServerContext(system_server_context(first)),
-            "management": SwappableServerContext(self._management_context(first)),
+            # Whether a certificate is asked for is decided here and stays; which are let in is swapped.
+            "management": SwappableServerContext(
+                system_server_context(first, () if self._pinned is None else first.chain)
+            ),
         }
         self.node.keys.when_opened(self._take_tls)
         self.node.keys.when_opened(self._give_seal)
 
-    def _management_context(self, credentials: TlsCredentials) -> ssl.SSLContext:
-        return system_server_context(credentials, [x509.load_der_x509_certificate(d) for d in self._pinned])
+    def _admitted(self) -> list[x509.Certificate]:
+        return [x509.load_der_x509_certificate(der) for der in self._pinned or ()]
+
+    async def _look_at_pinned(self) -> None:
+        """Take the certificates of the management security server that are in their files now."""
+        found = read_pinned(self._data, self._settings.management)
+        if found != self._pinned:
+            self._pinned = self.management.pinned = found
+            await self._take_tls()
+            log.info("pinned certificates taken", extra={"event": "pinned", "count": len(found or ())})
 
     async def _take_tls(self) -> None:
         credentials = await self.node.keys.tls_credentials()
         if credentials is not None:
             self._tls["registration"].swap(system_server_context(credentials))
-            self._tls["management"].swap(self._management_context(credentials))
+            self._tls["management"].swap(system_server_context(credentials, self._admitted()))
 
     async def _give_seal(self) -> None:
         with contextlib.suppress(Fault):  # another token was opened, and the software token is locked
@@ -174,9 +180,14 @@ class CentralServer:
         """What gateways download."""
         app = web.Application()
         add_routes(app, self.node.published)
-        add_wsdl_route(app)
+        add_wsdl_route(app, self._management_address)
         app.router.add_get("/health", self._health)
         return app
+
+    def _management_address(self) -> str:
+        listen = self._settings.listen
+        host = host_of(node_address(self.node.store.read()) or listen.host)
+        return f"https://{host}:{listen.management_port}/managementservice/manage/"
 
     async def _health(self, _request: web.Request) -> web.Response:
         problem = self.node.problem
@@ -238,6 +249,8 @@ class CentralServer:
             name = host_of(address or admin_host(self._settings))
             await self.admin.start_with(self._admin_context(name).listening)
         loops = [Loop("publishing", self._publish, lambda: WATCH_S, needed=True), self._notifier.loop()]
+        if self._settings.management.pinned_certificates:
+            loops.append(Loop("pinned certificates", self._look_at_pinned, lambda: WATCH_S))
         if self._settings.catalogue.gateway:
             loops.append(self._gatherer.loop())
         self.loops.start(loops)

@@ -70,8 +70,9 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Management(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who may bring management requests, and how many."""
 
-    # Files with the internal TLS certificates of the management security server. When there is one, nobody else may
-    # call the management service; without any, only processes of this machine may, and what they send is kept as unproved.
+    # Files with the internal TLS certificates of the management security server, in the data folder. When one is named
+    # nobody else may call the management service, and nobody at all until the file is there; without any, only processes
+    # of this machine may, and what they send is kept as unproved.
     pinned_certificates: tuple[str, ...] = ()
     requests_per_minute: int = 60
 

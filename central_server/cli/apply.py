@@ -28,7 +28,7 @@ from serving.language import tr
 from serving.pemtext import certificate_pem
 
 if TYPE_CHECKING:
-    from central_server.store.records import Records
+    from central_server.store.records import CentralStore, Records
 
 
 @click.command(
@@ -57,19 +57,26 @@ def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json
     )
     store = open_store(data, load(settings, os.environ))
     try:
-        found = _plan(store.read(), wanted, prune=prune)
-        if found.changes and not dry_run:
-            with store.change(OPERATOR, utc_now()) as records:
-                # Looked at again within the transaction: a request may have been approved meanwhile.
-                found = _plan(records, wanted, prune=prune)
-                moved = node_address(records) not in (None, wanted.address)
-                import_registry(records, found.registry)
-                remake_anchors(records, missing=True)
-                if moved:
-                    remake_anchors(records)
+        found = apply_registry(store, wanted, prune=prune, dry_run=dry_run)
     finally:
         store.close()
     _tell(found, dry_run=dry_run, as_json=as_json)
+
+
+def apply_registry(store: CentralStore, wanted: Registry, *, prune: bool, dry_run: bool) -> Plan:
+    """Make the registry what is wanted, with its anchors, in one transaction; what that changes."""
+    found = _plan(store.read(), wanted, prune=prune)
+    if not found.changes or dry_run:
+        return found
+    with store.change(OPERATOR, utc_now()) as records:
+        # Looked at again within the transaction: a request may have been approved meanwhile.
+        found = _plan(records, wanted, prune=prune)
+        moved = node_address(records) not in (None, wanted.address)
+        import_registry(records, found.registry)
+        remake_anchors(records, missing=True)
+        if moved:
+            remake_anchors(records)
+    return found
 
 
 def _plan(records: Records, wanted: Registry, *, prune: bool) -> Plan:

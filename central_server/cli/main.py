@@ -13,6 +13,7 @@ import click
 from central_server.admin.roles import central_roles
 from central_server.cli.apply import apply, export
 from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, new_pin, open_node, read_pin, utc_now
+from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.trusted import trusted
@@ -138,6 +139,8 @@ main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _
 main.add_command(key)
 main.add_command(apply)
 main.add_command(export)
+main.add_command(found)
+main.add_command(management_gateway)
 main.add_command(trusted)
 main.add_command(member)
 main.add_command(request)

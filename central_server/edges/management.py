@@ -2,7 +2,7 @@
 
 4001 takes ``authCertReg`` alone, from servers that are not on the road yet, and says what became of a request to whoever
 knows the id of the message that made it. 4002 stands behind the management security server and takes everything else;
-only that server gets in, by its pinned internal TLS certificate; until one is pinned only this machine does. Every refusal is a SOAP fault with HTTP 500, as X-Road
+only that server gets in, by its pinned internal TLS certificate; where none is to be pinned only this machine does. Every refusal is a SOAP fault with HTTP 500, as X-Road
 gives it, and a row of the audit log.
 """
 
@@ -119,7 +119,9 @@ class ManagementEdge:
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
     limit: RateLimit
-    pinned: Collection[bytes] = ()
+    # Certificates (DER) of the management security server; None where none is to be pinned. The files are looked at
+    # again while the server runs, so this changes: an empty one lets nobody in.
+    pinned: Collection[bytes] | None = None
 
     def registration_app(self) -> web.Application:
         """What listens on 4001."""
@@ -164,7 +166,7 @@ class ManagementEdge:
 
     def _check_allowed(self, request: web.Request) -> None:
         """Refuse everybody but who is pinned; while nobody is, everybody but this machine."""
-        if not self.pinned:
+        if self.pinned is None:
             if not _is_of_this_machine(request.remote or ""):
                 raise NotAllowed(
                     Kind.ACCESS_DENIED,
@@ -193,7 +195,7 @@ class ManagementEdge:
         now = self.clock()
         wanted = verify_request(parts, message, self.keeper.trusted(), now)
         vouched = (
-            bool(self.pinned) and not registration
+            self.pinned is not None and not registration
         )  # the management security server has proved the sender
         signed = bool(parts.signatures) and _speaks_for(asked) == asked.server.owner
         actor = Actor(

@@ -16,7 +16,7 @@ from schemas.identifiers import ID_NS
 from schemas.management import XROAD_NS, ManagementServiceCode, children_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
@@ -42,8 +42,8 @@ _TYPES = {
 
 
 @cache
-def render_wsdl() -> bytes:
-    """The document."""
+def render_wsdl(location: str) -> bytes:
+    """The document; ``location`` is the address of the management service."""
     root = etree.Element(
         f"{{{_WSDL}}}definitions",
         nsmap={"wsdl": _WSDL, "soap": _SOAP, "xsd": _XSD, "tns": _TNS, "xroad": XROAD_NS, "id": ID_NS},
@@ -81,7 +81,7 @@ def render_wsdl() -> bytes:
         name="centralservicePort",
         binding="tns:centralserviceSOAP",
     )
-    _soap(port, "address", location="https://INSERT_CENTRAL_SERVER_ADDRESS:4002/managementservice/manage/")
+    _soap(port, "address", location=location)
     etree.indent(root)
     raw: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
     return raw
@@ -133,10 +133,10 @@ def _part(message: etree._Element, name: str, element: str) -> None:
     _wsdl(message, "part", name=name, element=element)
 
 
-def add_wsdl_route(app: web.Application) -> None:
-    """Serve the description."""
+def add_wsdl_route(app: web.Application, location: Callable[[], str]) -> None:
+    """Serve the description, which names the address that ``location`` gives now."""
 
     async def give(_request: web.Request) -> web.Response:
-        return web.Response(body=render_wsdl(), content_type="text/xml", charset="utf-8")
+        return web.Response(body=render_wsdl(location()), content_type="text/xml", charset="utf-8")
 
     app.router.add_get("/managementservices.wsdl", give)

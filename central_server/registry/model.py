@@ -45,7 +45,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -69,7 +69,7 @@ from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from schemas.names import check_code, check_name, check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from schemas.globalconf.anchor import Anchor
 
@@ -200,8 +200,17 @@ class _RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 def parse_registry(text: str, read_certificate: Callable[[str], bytes]) -> Registry:
     """The registry a file describes; ``read_certificate`` gives the DER behind a name. Raises `RegistryProblem`."""
     try:
-        file = msgspec.convert(tomllib.loads(text), _RegistryFile)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as err:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise RegistryProblem(f"the file is not understood: {err}") from err
+    return read_registry(values, read_certificate)
+
+
+def read_registry(values: Mapping[str, Any], read_certificate: Callable[[str], bytes]) -> Registry:
+    """The same of a file that is taken apart already."""
+    try:
+        file = msgspec.convert(values, _RegistryFile)
+    except msgspec.ValidationError as err:
         raise RegistryProblem(f"the file is not understood: {err}") from err
     try:
         registry = _registry(file, read_certificate)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
+from serving.config.tomltext import toml_lines
 from serving.process.listener import add_address, listen
+
+REGISTRY = "registry.toml"
 
 
 def main() -> None:
@@ -28,9 +31,34 @@ def main() -> None:
         "--flat", action="store_true", help="one CA without an intermediate, as X-Road's test CA"
     )
     options = parser.parse_args()
-    services = TrustServices(DevPki.open(options.dir, options.algorithm, flat=options.flat))
+    pki = DevPki.open(options.dir, options.algorithm, flat=options.flat)
+    services = TrustServices(pki)
     ports = [options.port, *([options.tsa_port] if options.tsa_port else [])]
+    lines = registry_lines(pki, options.host, ports)
+    # Written before anything listens: who waits for the port finds the file.
+    (options.dir / REGISTRY).write_text(lines, encoding="utf-8")
+    print(
+        f"# For central-server found --trust, or to paste into a registry file; also in {options.dir / REGISTRY}"
+    )
+    print(lines, flush=True)
     asyncio.run(serve(services, options.host, ports))
+
+
+def registry_lines(pki: DevPki, host: str, ports: list[int]) -> str:
+    """What a registry file says of this authority; certificates are named beside the file, in the authority's folder.
+
+    The profile is left to the registry: the authority certifies whatever subject a request asks for.
+    """
+    at = f"http://{host}:{ports[0]}"
+    responders = [{"url": f"{at}/ocsp", "certificate": "ocsp.pem"}]
+    is_flat = pki.intermediate == pki.root
+    ca = {
+        "certificate": "root.pem",
+        "intermediates": [] if is_flat else ["intermediate.pem"],
+        "ocsp": responders,
+    }
+    tsa = {"name": "TSA", "url": f"http://{host}:{ports[-1]}/tsa", "certificate": "tsa.pem"}
+    return "\n".join([*toml_lines(ca, "ca"), *toml_lines(tsa, "tsa")]) + "\n"
 
 
 async def serve(services: TrustServices, host: str, ports: list[int]) -> None:

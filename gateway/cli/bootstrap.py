@@ -6,10 +6,11 @@ reach, or by mistake. Nothing that is there is made anew.
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -19,20 +20,26 @@ from certs.tokens.soft import SoftToken
 from gateway.cli.keys import opened, stored_configuration
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
+from gateway.edges.internaltls import open_internal_tls
 from gateway.keys.model import KeyUsage
 from gateway.keys.requesting import render_request
-from gateway.settings.config import GatewaySettings
+from gateway.settings.config import GatewaySettings, load
+from gateway.settings.datafolder import DataFolder
+from gateway.settings.livesettings import FILE
 from gateway.settings.portions import configuration_settings
 from schemas.globalconf.anchor import parse_anchor
+from serving.cli.safecommands import open_folder_safe
+from serving.config.presets import render_settings
 from serving.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gateway.keys.operations import KeyOperations
     from gateway.keys.requesting import FieldDescription
     from schemas.identifiers import ServerId
+    from serving.config.presets import Preset
 
 REQUESTS = "requests"
 PIN_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -94,6 +101,31 @@ def found_server(data: Path, server: ServerId, anchor: bytes, pin: str) -> Itera
         store.close()
 
 
+def write_settings(data: Path, preset: Preset, hosts: Sequence[str]) -> list[str]:
+    """The settings that a new gateway begins with; a file that is there stays."""
+    file = data / FILE
+    if file.exists():
+        return []
+    tables: dict[str, Any] = dict(preset.gateway)
+    if hosts:
+        names = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1"]))
+        tables["systems"] = {**tables.get("systems", {}), "tls_address": names}
+    write_whole(file, render_settings(tables, "Made by: gateway init").encode())
+    return [tr(f"ajustes: {file}", f"settings: {file}")]
+
+
+def make_internal_tls(data: Path, pin: str) -> list[str]:
+    """The certificate that information systems are shown, for the names of the settings; one that is there stays."""
+    folder = DataFolder(data).tls
+    there = folder / "internal.pem"
+    if there.exists():
+        return []
+    settings = load(data / FILE, os.environ)
+    safe = open_folder_safe(data, settings.seal, lambda: pin)
+    open_internal_tls(settings.systems, folder, safe, os.environ)
+    return [tr(f"certificado TLS interno: {there}", f"internal TLS certificate: {there}")]
+
+
 async def fetch_configuration(data: Path, anchor: bytes) -> None:
     """Fetch and prove the global configuration into the data folder. Raises `Fault`."""
     async with aiohttp.ClientSession(trust_env=False) as session:
@@ -108,13 +140,16 @@ async def fetch_configuration(data: Path, anchor: bytes) -> None:
         await client.refresh()
 
 
-async def make_requests(data: Path, server: ServerId, pin: str, subject: CertificateSubject) -> list[str]:
+async def make_requests(
+    data: Path, server: ServerId, pin: str, subject: CertificateSubject, kinds: Mapping[KeyUsage | None, str]
+) -> list[str]:
     """A key and a signing request for authentication and for signing, where neither they nor certificates are there.
 
     Raises `Refused` naming what the CA's profile wants.
     """
     done: list[str] = []
     async with opened(data, lambda: pin) as (operations, _):
+        operations.take_key_kinds(kinds)
         for usage in (KeyUsage.AUTHENTICATION, KeyUsage.SIGNING):
             file = data / REQUESTS / f"{usage.value}.pem"
             if await _is_known(operations, usage, file):

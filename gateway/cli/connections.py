@@ -38,11 +38,17 @@ def tls() -> None:
 @DATA
 @PIN
 @SETTINGS
-@click.option("--address", default="sacbe-internal", show_default=True, help="name or IP systems connect to")
+@click.option(
+    "--address", help="names and IPs systems connect to, comma-separated; else those of the settings"
+)
 @report_errors
-def make(data: Path, pin_file: Path | None, settings_file: Path | None, address: str) -> None:
+def make(data: Path, pin_file: Path | None, settings_file: Path | None, address: str | None) -> None:
     """A new key with a self-signed certificate; systems must be given the new certificate."""
-    credentials = _internal(data, settings_file, pin_file).make(address, datetime.now(UTC))
+    from gateway.settings import config, livesettings
+
+    settings = config.load(livesettings.settings_file(data, settings_file), os.environ)
+    chosen = address or settings.systems.tls_address
+    credentials = _internal(data, settings_file, pin_file).make(chosen, datetime.now(UTC))
     _told(data)
     _say(credentials.chain[0])
 
@@ -85,8 +91,14 @@ def import_certificate(data: Path, file: Path) -> None:
 @OUT
 @report_errors
 def export(data: Path, out: Path) -> None:
-    """Write the certificate as .tar.gz (PEM and DER), for the systems' trust stores."""
-    out.write_bytes(export_certificate(kept_chain(DataFolder(data).tls)[0], datetime.now(UTC)))
+    """Write the certificate for the systems' trust stores: OUT ending in .pem alone, else as .tar.gz of PEM and DER."""
+    certificate = kept_chain(DataFolder(data).tls)[0]
+    if out.suffix == ".pem":
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        out.write_bytes(certificate.public_bytes(Encoding.PEM))
+    else:
+        out.write_bytes(export_certificate(certificate, datetime.now(UTC)))
     click.echo(tr(f"certificado escrito en {out}", f"certificate written to {out}"))
 
 

@@ -16,11 +16,13 @@ from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
 from serving.cli.commands import report_errors
+from serving.config.presets import preset_names
 from serving.config.secret import read_secret_file
 from serving.language import tr
 
 if TYPE_CHECKING:
     from gateway.cli.bootstrap import CertificateSubject
+    from gateway.settings.config import GatewaySettings
 
 LARGEST_ANCHOR = 1024 * 1024
 # The exit status of a command that did its part and is to be run again.
@@ -55,7 +57,33 @@ NOT_WHOLE = 3
 )
 @click.option("--name", default="", help=tr("nombre del instituto", "name of the institute"))
 @click.option("--address", default="", help=tr("nombre o IP de este servidor", "name or IP of this server"))
-@click.option("--country", default="MX", show_default=True)
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    help=tr(
+        "otro nombre o IP con que los sistemas llegan; se repite",
+        "another name or IP that systems connect to; repeat for several",
+    ),
+)
+@click.option(
+    "--management",
+    is_flag=True,
+    help=tr(
+        "ofrece los servicios de administración de la instancia",
+        "provide the instance's management services",
+    ),
+)
+@click.option(
+    "--preset",
+    type=click.Choice(preset_names()),
+    default="mx",
+    show_default=True,
+    help=tr("valores de un país para los ajustes", "a country's values for the settings"),
+)
+@click.option(
+    "--country", help=tr("en los certificados; si no, el del preset", "in certificates; else the preset's")
+)
 @click.option(
     "--ca", default="", help=tr("autoridad de los certificados, si hay varias", "CA, if there are several")
 )
@@ -78,23 +106,34 @@ def init(
     pin_file: Path | None,
     admin: str | None,
     password_file: Path | None,
+    management: bool,
     **requested: Any,
 ) -> None:
-    from gateway.cli.bootstrap import CertificateSubject, found_server
+    from gateway.cli.bootstrap import CertificateSubject, found_server, make_internal_tls, write_settings
     from schemas.globalconf.anchor import parse_anchor
+    from serving.config.presets import read_preset
 
     raw = read_anchor(_asked(anchor, "--anchor", tr("Ancla (archivo o URL)", "Anchor (file or URL)")))
     parsed = parse_anchor(raw)
     text = _asked(server, "--server", tr("Servidor (clase/código/servidor)", "Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
-    pin, is_whole = _pin(data, pin_file), True
+    pin, is_whole, chosen = _pin(data, pin_file), True, read_preset(requested.pop("preset"))
     lines = [*found_server(data, server_id, raw, pin)]
+    hosts = [h for h in (requested["address"], *requested.pop("host_names")) if h]
+    lines += write_settings(data, chosen, hosts)
+    if hosts:
+        lines += make_internal_tls(data, pin)
+    requested["country"] = requested["country"] or chosen.country
     if admin:
         lines += _administrator(data, admin, password_file)
     if not requested.pop("no_requests"):
         given = dict(field.partition("=")[::2] for field in requested.pop("fields"))
         made, is_whole = _requests(data, server_id, raw, pin, CertificateSubject(given=given, **requested))
         lines += made
+    if management and is_whole:
+        from gateway.cli.management import provide_management
+
+        lines += provide_management(data, _settings(data))
     for line in lines or [tr("ya estaba todo", "everything was there already")]:
         click.echo(line)
     click.echo(
@@ -106,6 +145,13 @@ def init(
     click.echo(parsed.hash_text())
     if not is_whole:
         click.get_current_context().exit(NOT_WHOLE)
+
+
+def _settings(data: Path) -> GatewaySettings:
+    """The settings that the folder's own file says."""
+    from gateway.settings import config, livesettings
+
+    return config.load(livesettings.settings_file(data, None), os.environ)
 
 
 def _requests(
@@ -125,7 +171,7 @@ def _requests(
             )
         ]
         return said_, False
-    return asyncio.run(make_requests(data, server, pin, subject)), True
+    return asyncio.run(make_requests(data, server, pin, subject, _settings(data).keys.kinds())), True
 
 
 def read_anchor(where: str) -> bytes:

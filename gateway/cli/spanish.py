@@ -65,7 +65,7 @@ HELP = {
     "Verify containers, each in numbered steps.": "Comprueba contenedores, cada uno en pasos numerados.",
     "Write a signing request (DER) for the internal TLS key.": "Escribe una solicitud (DER) para la llave TLS interna.",
     'Write a signing request for a key, its subject as the CA\'s profile wants it; DER when OUT ends in ".der", else PEM.': 'Escribe una solicitud para una llave, con el sujeto que pide el perfil; DER si OUT termina en ".der", si no PEM.',
-    "Write the certificate as .tar.gz (PEM and DER), for the systems' trust stores.": "Escribe el certificado como .tar.gz (PEM y DER), para los almacenes de los sistemas.",
+    "Write the certificate for the systems' trust stores: OUT ending in .pem alone, else as .tar.gz of PEM and DER.": "Escribe el certificado para los almacenes de los sistemas: solo si OUT termina en .pem; si no, un .tar.gz de PEM y DER.",
 }  # fmt: skip
 OPTIONS = {
     "Show the version and exit.": "Muestra la versión y termina.",
@@ -91,7 +91,7 @@ OPTIONS = {
     "judge at this time (ISO 8601) instead of the timestamp's": "juzga en este momento (ISO 8601) en vez del sello de tiempo",
     "last digest of the archive before the first file": "último resumen del archivo anterior al primero",
     "name of the member": "nombre del miembro",
-    "name or IP systems connect to": "nombre o IP a la que se conectan los sistemas",
+    "names and IPs systems connect to, comma-separated; else those of the settings": "nombres e IP a los que se conectan los sistemas, separados por comas; si no, los de los ajustes",
     "one JSON object a file": "un objeto JSON por archivo",
     "only this provider's": "sólo las de este proveedor",
     "open sealed containers with this gateway's keys too": "abre también los sellados, con las llaves de esta pasarela",

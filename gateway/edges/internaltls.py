@@ -45,7 +45,7 @@ NAME = "internal"
 class InternalTls:
     """The key pair in ``internal.key.json``, which ``safe`` seals, and ``internal.pem`` of a folder.
 
-    ``address`` is in the certificate when one is made because there is none. ``passphrase`` opens a key that an earlier
+    ``address`` (names and IPs, comma-separated) is in the certificate when one is made because there is none. ``passphrase`` opens a key that an earlier
     version sealed. Raises ValueError when the pair is there and cannot be used.
     """
 
@@ -64,7 +64,7 @@ class InternalTls:
         return self._kept.settle()
 
     def make(self, address: str, now: datetime) -> TlsCredentials:
-        """A new key with a self-signed certificate for ``address``; what was there is gone.
+        """A new key with a self-signed certificate for ``address`` (names and IPs, comma-separated); what was there is gone.
 
         Refused (``action_not_possible``) while nothing can seal it.
         """
@@ -143,7 +143,10 @@ def open_internal_tls(
 
 def _self_signed(address: str, now: datetime) -> TlsCredentials:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address[:64])])
+    hosts = [part.strip() for part in address.split(",") if part.strip()]
+    if not hosts:
+        raise ValueError("the internal TLS certificate needs a name or an address (systems.tls_address)")
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0][:64])])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -152,7 +155,10 @@ def _self_signed(address: str, now: datetime) -> TlsCredentials:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=VALID_DAYS))
-        .add_extension(x509.SubjectAlternativeName([general_name(address)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([general_name(host) for host in dict.fromkeys(hosts)]), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     return TlsCredentials(key, (certificate,))

@@ -216,7 +216,7 @@ class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Connections with information systems."""
 
-    # The name in the internal TLS certificate when this gateway makes one: what systems connect to.
+    # Names and addresses in the internal TLS certificate when this gateway makes one, comma-separated: what systems connect to.
     tls_address: str = "sacbe-internal"
     # Seals the internal TLS key on disk in the place of what ``seal`` says.
     tls_passphrase: SecretSource = SecretSource()

@@ -88,7 +88,7 @@ ROWS = (
     Row("monitoring.keep_days", "Días que se guardan los registros de operación.", "Days operational records are kept.", True, 1, 36_500),
     Row("monitoring.write_s", "Cada cuánto se escriben.", "How often they are written.", True, 0.1, 3600),
     Row("monitoring.buffer_length", "Cuántos pueden esperar a escribirse.", "How many may wait to be written.", True, 1, 10_000_000),
-    Row("systems.tls_address", "Nombre en el certificado TLS interno cuando se hace aquí.", "Name in the internal TLS certificate when it is made here.", True),
+    Row("systems.tls_address", "Nombres y direcciones, separados por comas, en el certificado TLS interno cuando se hace aquí.", "Names and addresses, comma-separated, in the internal TLS certificate when it is made here.", True),
     Row("systems.tls_passphrase", "Dónde está la frase que sella la llave TLS interna.", "Where the passphrase is that seals the internal TLS key."),
     Row("descriptions.allowed_hosts", "Servidores de los que se leen descripciones; vacío: cualquiera.", "Hosts that descriptions are read from; empty: any.", True),
     Row("descriptions.denied_networks", "Redes que se niegan siempre.", "Networks that are always refused.", True),

@@ -301,15 +301,15 @@ class _Acceptor:
     async def _serve(self, connection: _BoundConnection) -> None:
         """Finish a connection's handshake; aiohttp's handler does the rest."""
 
-        def handler() -> _Handler:
-            return _Handler(self.server, connection, loop=self._loop, **self.options)
+        made = _Handler(self.server, connection, loop=self._loop, **self.options)
 
         limits = {} if self.context is None else {"ssl_handshake_timeout": self.bounds.handshake_s}
         if self.context is not None:
             limits["ssl_shutdown_timeout"] = TLS_GOODBYE_S
         try:
-            transport, made = await self._loop.connect_accepted_socket(
-                handler, connection.socket, ssl=self.context, **limits
+            # Of the pair that comes back uvloop gives the protocol of TLS, asyncio the handler: it is kept from here.
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: made, connection.socket, ssl=self.context, **limits
             )
         except BaseException as err:  # a handshake that failed, took too long, or had to make room
             connection.socket.close()

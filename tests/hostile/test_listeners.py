@@ -9,12 +9,14 @@ import errno
 import resource
 import signal
 import socket
+import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
@@ -147,6 +149,23 @@ async def test_a_head_that_takes_too_long_is_cut_off(*, tls: bool) -> None:
         strangers(host, port, 1, b"\x16\x03" if tls else HALF_HEAD) as held,
     ):
         assert await is_closed(held[0][0])
+
+
+def test_a_body_within_tls_is_cut_off_in_the_event_loop_that_servers_run_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def hold() -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        async with listening(ListenerBounds(window_s=1.0), tls=True) as (host, port, _):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            writer.write(BODY_HEAD)
+            async with asyncio.timeout(20):
+                assert await is_closed(reader)
+            writer.close()
+
+    uvloop.run(hold())
+    assert "Exception in callback" not in caplog.text
 
 
 async def test_a_head_that_drips_is_cut_off_as_one_that_stands_still() -> None:

@@ -1,0 +1,346 @@
+"""The commands that found an instance: ``central-server found`` makes its registry, ``management-gateway`` admits its first server.
+
+Both look first at what is there, so that they can be run again: after a crash, by mistake, or to add what was not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from central_server.admin.roles import central_roles
+from central_server.cli.apply import apply_registry
+from central_server.cli.folder import DATA, PIN, SETTINGS, new_pin, open_logins, open_node, utc_now
+from central_server.config import load
+from central_server.management.requests import MANUAL, add_request, approve_request
+from central_server.management.trusted import is_auth_certificate, trusted_configuration
+from central_server.management.verification import is_address
+from central_server.publication.generate import host_of
+from central_server.publication.node import open_store
+from central_server.registry.model import read_registry
+from central_server.store import servers
+from central_server.store.loading import load_registry
+from central_server.store.records import OPERATOR
+from central_server.store.requests import NewRequest, RequestOrigin, RequestType
+from central_server.store.sources import SOURCES, signing_keys, source_anchor
+from certs.certificatefiles import read_certificate_der
+from certs.edges.tokenfiles import write_whole
+from schemas.globalconf.anchor import parse_anchor
+from schemas.identifiers import ServerId
+from serving.cli.commands import report_errors
+from serving.config.presets import Preset, preset_names, read_preset, render_settings
+from serving.config.secret import read_secret_file
+from serving.language import tr
+from serving.pemtext import certificate_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from central_server.config import CentralSettings
+    from central_server.store.records import Records
+    from schemas.identifiers import ClientId
+
+# In the data folder: the internal TLS certificate of the management gateway, as the settings that `found` writes name it.
+PINNED = "management-gateway.pem"
+ANCHOR = "anchor.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Founder:
+    """Who founds an instance: ``owner`` is class/code, ``subsystem`` the code of the management services' subsystem."""
+
+    instance: str
+    address: str
+    owner: str
+    name: str
+    subsystem: str
+
+
+@click.command(
+    help=tr(
+        "Funda una instancia: dispositivo y llaves, ajustes, registro con su primer miembro, ancla, administrador. "
+        "Puede repetirse sin daño.",
+        "Found an instance: token and keys, settings, a registry with its first member, anchor, administrator. "
+        "It can be run again without harm.",
+    )
+)
+@DATA
+@PIN
+@click.option("--instance", required=True, help=tr("código de la instancia, p. ej. MX", "code, such as MX"))
+@click.option(
+    "--address", required=True, help=tr("nombre o IP de este servidor", "name or IP of this server")
+)
+@click.option("--owner", required=True, help=tr("clase/código del operador", "class/code of the operator"))
+@click.option("--name", required=True, help=tr("nombre del operador", "the operator's name"))
+@click.option(
+    "--management",
+    "subsystem",
+    default="MANAGEMENT",
+    show_default=True,
+    help=tr("subsistema de los servicios de administración", "subsystem of the management services"),
+)
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True),
+    help=tr(
+        "archivo con autoridades ([[ca]], [[tsa]]), como los del registro",
+        "file with authorities ([[ca]], [[tsa]]), written as in a registry file",
+    ),
+)
+@click.option("--preset", type=click.Choice(preset_names()), default="mx", show_default=True)
+@click.option(
+    "--kind",
+    help=tr("tipo de llaves de firma; si no, el del preset", "kind of signing keys; else the preset's"),
+)
+@click.option("--admin", help=tr("usuario administrador", "an administrator's user name"))
+@report_errors
+def found(
+    data: Path,
+    pin_file: Path | None,
+    trust: Path | None,
+    preset: str,
+    kind: str | None,
+    admin: str | None,
+    **founder: Any,
+) -> None:
+    chosen, who = read_preset(preset), Founder(**founder)
+    _check(who)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_settings(data, chosen)
+    settings_file = data / "settings.toml"
+    settings = load(settings_file, os.environ)
+    asyncio.run(_make_keys(data, settings_file, pin_file, kind or ""))
+    _register(data, settings, who, chosen, trust)
+    anchor = data / ANCHOR
+    raw = _anchor(data, settings)
+    write_whole(anchor, raw)
+    click.echo(tr(f"ancla: {anchor}", f"anchor: {anchor}"))
+    click.echo(parse_anchor(raw).hash_text())
+    if admin:
+        _make_administrator(data, settings, admin)
+    click.echo(
+        tr(
+            f"ahora: central-server serve --data {data} --settings {settings_file}",
+            f"now: central-server serve --data {data} --settings {settings_file}",
+        )
+    )
+
+
+def _check(who: Founder) -> None:
+    if len(who.owner.split("/")) != 2 or not all(who.owner.split("/")):
+        raise ValueError(
+            tr(f"--owner {who.owner!r} no es clase/código", f"--owner {who.owner!r} is not class/code")
+        )
+    if not is_address(host_of(who.address)):
+        raise ValueError(
+            tr(
+                f"--address {who.address!r} no es un nombre ni una IP, con puerto si se quiere",
+                f"--address {who.address!r} is no name and no IP, with a port if you like",
+            )
+        )
+
+
+def _write_settings(data: Path, preset: Preset) -> None:
+    """The settings that a new instance begins with; a file that is there stays."""
+    file = data / "settings.toml"
+    if file.exists():
+        return
+    tables: dict[str, Any] = {**preset.central}
+    tables["management"] = {**tables.get("management", {}), "pinned_certificates": [PINNED]}
+    write_whole(file, render_settings(tables, "Made by: central-server found").encode())
+    click.echo(tr(f"ajustes: {file}", f"settings: {file}"))
+
+
+async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: str) -> None:
+    """Token and a signing key for each source, as far as they are not there."""
+    async with open_node(data, settings, kind=kind) as node:
+        if await node.keys.is_made():
+            missing = [s for s in SOURCES if not signing_keys(node.store.read(), s)]
+            if missing:
+                await node.keys.log_in(new_pin(pin_file), OPERATOR, utc_now())
+        else:
+            missing = list(SOURCES)
+            await node.keys.make_token(new_pin(pin_file))
+            # On disk now: a token without signing keys. A crash here is completed by the same command.
+        for source in missing:
+            await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
+
+
+def _register(
+    data: Path, settings: CentralSettings, who: Founder, preset: Preset, trust: Path | None
+) -> None:
+    said = {} if trust is None else tomllib.loads(trust.read_text(encoding="utf-8"))
+    folder = Path() if trust is None else trust.parent
+    values = _registry_values(who, preset, said)
+    wanted = read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
+    store = open_store(data, settings)
+    try:
+        done = apply_registry(store, wanted, prune=False, dry_run=False)
+    finally:
+        store.close()
+    for line in done.changes:
+        click.echo(line)
+
+
+def _registry_values(who: Founder, preset: Preset, said: Mapping[str, Any]) -> dict[str, Any]:
+    """A registry file's values: the founder's, then what the trust file says."""
+    start, owner = preset.registry, f"{who.instance}/{who.owner}"
+    member_class = who.owner.partition("/")[0]
+    described = start.member_class_description if member_class == start.member_class else member_class
+    values: dict[str, Any] = {
+        "instance": who.instance,
+        "address": who.address,
+        "management_service": f"{owner}/{who.subsystem}",
+        "ocsp_freshness_s": start.ocsp_freshness_s,
+        "timestamping_interval_s": start.timestamping_interval_s,
+        "expire_interval_s": start.expire_interval_s,
+        "member_class": [{"code": member_class, "description": described}],
+        "member": [{"id": owner, "name": who.name, "subsystems": [who.subsystem]}],
+    }
+    for name, value in said.items():
+        values[name] = [*values.get(name, []), *value] if isinstance(value, list) else value
+    values["ca"] = [{"profile": start.profile, **ca} for ca in values.get("ca", [])]
+    return values
+
+
+def _anchor(data: Path, settings: CentralSettings) -> bytes:
+    store = open_store(data, settings)
+    try:
+        kept = source_anchor(store.read(), "internal")
+    finally:
+        store.close()
+    if kept is None:
+        raise LookupError(tr("no se pudo hacer el ancla", "the anchor could not be made"))
+    return kept[0]
+
+
+def _make_administrator(data: Path, settings: CentralSettings, name: str) -> None:
+    logins = open_logins(data, settings)
+    try:
+        if logins.user(name) is not None:
+            return
+        file = data / f"{name}.password"
+        if not file.exists():
+            write_whole(file, f"{secrets.token_urlsafe(15)}\n".encode(), mode=0o600)
+        logins.save_user(name, read_secret_file(file), central_roles().of_people())
+    finally:
+        logins.close()
+    click.echo(
+        tr(
+            f"administrador {name}; su contraseña está en {file}",
+            f"administrator {name}; its password is in {file}",
+        )
+    )
+
+
+@click.command(
+    "management-gateway",
+    help=tr(
+        "Admite la pasarela de administración: la registra con su certificado de autenticación, le da los servicios de "
+        "administración y deja entrar su certificado TLS interno por el puerto 4002.",
+        "Admit the management gateway: register it with its authentication certificate, give it the management services, "
+        "and let its internal TLS certificate in at port 4002.",
+    ),
+)
+@DATA
+@SETTINGS
+@click.option("--server", "code", required=True, help=tr("clase/código/servidor", "class/code/server"))
+@click.option(
+    "--address",
+    required=True,
+    help=tr("donde otros servidores la alcanzan", "where other servers reach it"),
+)
+@click.option(
+    "--auth-certificate",
+    "auth_file",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help=tr("de la autoridad", "as the CA issued it"),
+)
+@click.option(
+    "--tls-certificate",
+    "tls_file",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help=tr("interno, de su carpeta: tls/internal.pem", "internal, from its folder: tls/internal.pem"),
+)
+@report_errors
+def management_gateway(
+    data: Path, settings: Path | None, code: str, address: str, auth_file: Path, tls_file: Path
+) -> None:
+    named = settings or (data / "settings.toml" if (data / "settings.toml").exists() else None)
+    chosen = load(named, os.environ)
+    if PINNED not in chosen.management.pinned_certificates:
+        raise ValueError(
+            tr(
+                f"los ajustes no nombran {PINNED} en management.pinned_certificates",
+                f"the settings do not name {PINNED} in management.pinned_certificates; add it and restart the server",
+            )
+        )
+    auth = read_certificate_der(auth_file.read_bytes())
+    pinned = read_certificate_der(tls_file.read_bytes())
+    store = open_store(data, chosen)
+    try:
+        with store.change(OPERATOR, utc_now()) as records:
+            server = _server(records.instance, code)
+            provider = _admit(records, server, address, auth)
+    finally:
+        store.close()
+    # On disk now: the registry. A crash here leaves port 4002 closed; the same command opens it.
+    write_whole(data / PINNED, certificate_pem(pinned))
+    click.echo(
+        tr(
+            f"{server.path()} ofrece {provider.path()}; sólo su certificado entra al puerto de administración",
+            f"{server.path()} provides {provider.path()}; its certificate alone is let in at the management port",
+        )
+    )
+
+
+def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> ClientId:
+    """Register the server and let it provide the management services, as far as it is not so; who provides them."""
+    registry = load_registry(records)
+    provider, owner = registry.management_service, server.owner
+    if provider.member != owner:
+        raise ValueError(
+            tr(
+                f"los servicios de administración son de {provider.member.path()}, y el servidor de {owner.path()}",
+                f"the management services are of {provider.member.path()}, and the server is of {owner.path()}",
+            )
+        )
+    if not is_auth_certificate(trusted_configuration(registry), auth, records.now):
+        raise ValueError(
+            tr(
+                "el certificado no es de autenticación, de una autoridad aprobada y vigente",
+                "the certificate is not a valid one for authentication, of an approved authority",
+            )
+        )
+    if servers.server_of_certificate(records, auth) is None:
+        _approve(records, RequestType.AUTH_CERT_REGISTRATION, server, address=address, certificate=auth)
+    elif servers.server_of_certificate(records, auth) != server:
+        raise ValueError(
+            tr("otro servidor tiene ese certificado", "another server is registered with this certificate")
+        )
+    if not provider.is_member and not servers.servers_used_by(records, provider):
+        _approve(records, RequestType.CLIENT_REGISTRATION, server, client=provider)
+    return provider
+
+
+def _approve(records: Records, kind: RequestType, server: ServerId, **fields: Any) -> None:
+    made = add_request(records, NewRequest(kind, RequestOrigin.CENTER, server, **fields))
+    if made.state.value != "APPROVED":
+        approve_request(records, made.number, MANUAL)
+
+
+def _server(instance: str, text: str) -> ServerId:
+    parts = text.split("/")
+    parts = parts if len(parts) == 4 else [instance, *parts]
+    if len(parts) != 4 or not all(parts):
+        raise ValueError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
+    return ServerId(*parts)

@@ -1,0 +1,192 @@
+"""An instance is founded from nothing by the very commands of the documentation, down to its first signed message."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.federation import free_base
+from central_server.cli.main import main as central_command
+from gateway.clients.store import ServerConfStore
+from schemas.management import ManagementServiceCode
+from tests.integration.calling import until
+from tests.integration.test_joining import steps
+from tests.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.processes
+MOST_COMMANDS = 10
+STAYING = ("python -m certs.dev", "central-server serve", "gateway serve")
+MANAGEMENT = "MX/GOB/00-ONIESS/MANAGEMENT"
+
+
+def test_both_languages_name_the_same_commands_and_fewer_than_ten() -> None:
+    assert steps("from-nothing.md") == steps("desde-nada.md")
+    assert 1 < len(steps("from-nothing.md")) < MOST_COMMANDS
+
+
+class Machines:
+    """The page's three machines: addresses of one loopback network, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        base = free_base()
+        self.folder = folder
+        self.ca, self.central, self.gateway = (f"{base}.{n}" for n in (2, 1, 10))
+        # Machines of their own need none of this: here all of them share one, each with an address.
+        self.environ = {
+            **os.environ,
+            **{f"SACBE_GATEWAY_LISTEN_{n}_HOST": self.gateway for n in ("CONSUMER", "PEER", "HEALTH")},
+            "SACBE_CENTRAL_LISTEN_HOST": self.central,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(PROJECT),
+            "SACBE_LANG": "en",
+        }
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, command: str, number: int) -> subprocess.Popen[bytes]:
+        for there, here in (
+            ("ca.example", self.ca),
+            ("central.example", self.central),
+            ("gateway.example", self.gateway),
+        ):
+            command = command.replace(there, here)
+        for program, module in (("gateway", "gateway"), ("central-server", "central_server")):
+            command = re.sub(rf"^{program} ", f"{shlex.quote(sys.executable)} -m {module} ", command)
+        with self.log(number).open("wb") as out:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}" if "for " not in command else command],
+                cwd=self.folder,
+                env=self.environ,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        self.running.append(process)
+        return process
+
+    def log(self, number: int) -> Path:
+        return self.folder / f"command-{number}.log"
+
+    def run(self, command: str, number: int) -> str:
+        process = self.start(command, number)
+        assert process.wait(90) == 0, f"{command}\n{self.log(number).read_text()}"
+        return self.log(number).read_text()
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(30)
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    made = Machines(tmp_path)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def answers(url: str) -> Callable[[], bool]:
+    def ask() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    return ask
+
+
+def test_an_instance_is_founded_by_the_commands_of_the_page(machines: Machines) -> None:
+    began, commands = time.monotonic(), steps("from-nothing.md")
+    up = iter(
+        answers(url)
+        for url in (
+            f"http://{machines.ca}:8888/",
+            f"http://{machines.central}/health",
+            f"http://{machines.gateway}:5588/",
+        )
+    )
+    for number, command in enumerate(commands, 1):
+        if command.startswith(STAYING):
+            machines.start(command, number)
+            until(next(up), bool, within_s=60)
+        else:
+            said = machines.run(command, number)
+    listed = json.loads(said)["service"]
+    print(f"{len(commands)} commands to the first message, in {time.monotonic() - began:.1f} s")
+    assert listed == []  # the management services speak SOAP, and this asks for REST services
+    check_management(machines)
+    check_closed(machines)
+    check_internal_certificate(machines)
+    check_again(machines, commands)
+
+
+def check_management(machines: Machines) -> None:
+    """A request over the road reaches the central server: the gateway's own address is changed through it."""
+    store = ServerConfStore(machines.folder / "gw" / "serverconf.sqlite")
+    services = store.view.descriptions.services()
+    store.close()
+    assert {s.full_code for s in services} == {
+        c.value for c in ManagementServiceCode if c is not ManagementServiceCode.AUTH_CERT_REG
+    }
+    assert all(s.ssl_auth and s.url.startswith(f"https://{machines.central}:4002/") for s in services)
+    joining = machines.start(
+        f"gateway join --data gw --address {machines.gateway} --subsystem NUEVO --connection HTTP", 21
+    )
+    machines.run("central-server request approve --member MX/GOB/00-ONIESS --wait 60 --data central", 22)
+    assert joining.wait(90) == 0, machines.log(21).read_text()
+
+
+def check_closed(machines: Machines) -> None:
+    """Nobody but the management gateway is let in at 4002."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises((ssl.SSLError, ConnectionError, urllib.error.URLError)):
+        urllib.request.urlopen(
+            f"https://{machines.central}:4002/managementservice/manage/", b"x", 10, context=context
+        )
+
+
+def check_internal_certificate(machines: Machines) -> None:
+    """A system that trusts what the gateway exports reaches it by the names that were given at its making."""
+    machines.run("gateway tls export --data gw --out exported.pem", 30)
+    context = ssl.create_default_context(cafile=str(machines.folder / "exported.pem"))
+    for name in (machines.gateway, "localhost", "127.0.0.1"):
+        with (
+            socket.create_connection((machines.gateway, 8443), 10) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secured,
+        ):
+            assert secured.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def check_again(machines: Machines, commands: list[str]) -> None:
+    """A second run of what founds changes nothing."""
+    data = ["--data", str(machines.folder / "central")]
+    before = CliRunner().invoke(central_command, ["export", *data, str(machines.folder / "before.toml")])
+    assert before.exit_code == 0, before.output
+    for number, command in enumerate(commands, 1):
+        if command.startswith(("central-server found", "gateway init", "central-server management-gateway")):
+            machines.run(command, 40 + number)
+    after = CliRunner().invoke(central_command, ["export", *data, str(machines.folder / "after.toml")])
+    assert after.exit_code == 0, after.output
+    kept = [(machines.folder / f"{name}.toml").read_text().splitlines()[1:] for name in ("before", "after")]
+    assert kept[0] == kept[1]
