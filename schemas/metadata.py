@@ -191,7 +191,7 @@ def render_with_attachment(
     delimiter = f"--{boundary}".encode()
     head = "".join(f"{name}: {value}\r\n" for name, value in headers).encode()
     body = (
-        delimiter + b"\r\nContent-Type: text/xml; charset=UTF-8\r\n\r\n" + envelope + b"\r\n"
+        delimiter + b"\r\ncontent-type: text/xml; charset=UTF-8\r\n\r\n" + envelope + b"\r\n"
         + delimiter + b"\r\n" + head + b"\r\n" + attachment + b"\r\n"
         + delimiter + b"--\r\n"
     )  # fmt: skip

@@ -300,13 +300,13 @@ def check_answers(request: RestRequest, response: RestResponse, request_hash: st
 
 
 def consumer_headers(response: RestResponse) -> list[tuple[str, str]]:
-    """The headers to pass on to the consumer system; of several ``Date`` headers the last.
+    """The headers to pass on to the consumer system; first of all the last ``Date``.
 
     ``X-Road-Error`` is this gateway's word to its consumer systems: what a provider's answer says in it is not passed on.
     """
     dates = [v for n, v in response.headers if n.lower() == "date"]
     passed = [(n, v) for n, v in response.headers if n.lower() not in ("date", ERROR)]
-    return [*passed, ("Date", dates[-1])] if dates else passed
+    return [("Date", dates[-1]), *passed] if dates else passed
 
 
 def service_headers(request: RestRequest) -> list[tuple[str, str]]:
@@ -339,7 +339,7 @@ def render_error(fault: Fault, accept: str | None, spelling: Spelling) -> HttpAn
     content_type = _error_type(accept)
     fields = {"type": code, "message": fault.detail, "detail": fault.id}
     if content_type == "application/json":
-        body = json.dumps(fields, ensure_ascii=False)
+        body = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     else:
         inner = "".join(f"<{name}>{escape(_xml_text(value))}</{name}>" for name, value in fields.items())
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<error>{inner}</error>'
@@ -347,7 +347,7 @@ def render_error(fault: Fault, accept: str | None, spelling: Spelling) -> HttpAn
     header_code = "".join(c if " " <= c <= "~" else "?" for c in code)
     return HttpAnswer(
         status,
-        (("Content-Type", content_type), ("X-Road-Error", header_code)),
+        (("X-Road-Error", header_code), ("Content-Type", content_type)),
         body.encode("utf-8", "replace"),
     )
 

@@ -214,7 +214,7 @@ class ConsumerListener:
         del request
         raw = fault.raw if isinstance(fault, PeerFault) else None
         body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
-        return Answer(status=200, body=body, headers=(("Content-Type", "text/xml;charset=utf-8"),))
+        return Answer(status=200, body=body, headers=_FAULT_HEADERS)
 
     def _rest_fault(self, request: RawRequest, fault: Fault) -> Answer:
         answer = rest.render_error(fault, next(iter(request.values("accept")), None), self._spelling)
@@ -229,6 +229,8 @@ class ConsumerListener:
         return Answer(status=status, headers=answer.headers, body=answer.body)
 
 
+# The empty SOAPAction is X-Road's.
+_FAULT_HEADERS = (("Content-Type", "text/xml;charset=utf-8"), ("SOAPAction", ""))
 _DOWNLOAD_STATUS = {
     Kind.BAD_REQUEST: 400,
     Kind.NOT_FOUND: 404,

@@ -3,7 +3,7 @@
 Faults go out as X-Road sends them before an answer has begun: HTTP 200, ``text/xml``, a SOAP fault, for REST too.
 Since everything is known before the first byte leaves, no answer ever breaks off into a fault.
 
-Response header names are lower case on the wire: X-Road's client reads them from a case-sensitive map.
+Header names are spelled as X-Road spells them: its client reads them from a case-sensitive map.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class PeerListener:
         if isinstance(fault, PeerFault) and fault.raw is not None:
             return self._passed_on(fault.raw)
         body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
-        return Answer(body=body, headers=(("content-type", "text/xml;charset=utf-8"), ("SOAPAction", '""')))
+        return Answer(body=body, headers=(("Content-Type", "text/xml;charset=utf-8"), ("SOAPAction", "")))
 
     def _passed_on(self, raw: bytes) -> Answer:
         """A fault of the provider's system, as X-Road passes it on: the only part of an unsigned message."""
@@ -100,7 +100,7 @@ class PeerListener:
         return Answer(
             status=200,
             body=writer.fault(raw) + writer.close(),
-            headers=(("content-type", writer.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)),
+            headers=(("Content-Type", writer.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)),
         )
 
     def _render_error(self, status: int, text: str) -> Answer:
@@ -111,7 +111,7 @@ class PeerListener:
 
 
 async def _send(request: RawRequest, answered: provider.PeerResponse) -> None:
-    headers = [("content-type", answered.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)]
+    headers = [("Content-Type", answered.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)]
     if answered.original_content_type:
         headers.append((wire.ORIGINAL_CONTENT_TYPE_HEADER, answered.original_content_type))
     await request.send(Answer(headers=headers), answered.chunks, stall_s=IDLE_S)

@@ -28,11 +28,19 @@ class GlobalGroups(Protocol):
         ...
 
 
+def build_unknown_service(service_id: ServiceId) -> NotAllowed:
+    """The refusal of a service that is not here; it begins with X-Road's words, which systems are known to look for."""
+    return NotAllowed(
+        Kind.UNKNOWN_SERVICE,
+        f"Unknown service: SERVICE:{service_id.path()}: this security server does not have it",
+    )
+
+
 def find_service(serverconf: ServerConf, service_id: ServiceId, *, over_rest: bool) -> Service:
     """The service, which must exist here and speak the protocol of the request."""
     service = serverconf.service(service_id)
     if service is None:
-        raise NotAllowed(Kind.UNKNOWN_SERVICE, f"this security server has no service {service_id.path()}")
+        raise build_unknown_service(service_id)
     if service.type.is_rest != over_rest:
         used, needed = ("REST", "SOAP") if over_rest else ("SOAP", "REST")
         raise NotAllowed(
@@ -66,7 +74,8 @@ def check_access(
     asked = f"{method} {path or '/'} of " if method else ""
     raise NotAllowed(
         Kind.ACCESS_DENIED,
-        f"client {client.path()} has no access right to {asked}service {service.id.path()}",
+        f"Request is not allowed: SERVICE:{service.id.path()}: "
+        f"client {client.path()} has no access right to {asked}it",
     )
 
 

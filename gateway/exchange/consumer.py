@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["ConsumerAnswer", "ConsumerRequest", "exchange"]
 
 PROXY_VERSION = "7.8.0"
+_HEADER_ORDER = (
+    wire.MESSAGE_TYPE_HEADER,
+    "x-hash-algorithm",
+    wire.ORIGINAL_CONTENT_TYPE_HEADER,
+    wire.REQUEST_ID_HEADER,
+    "x-proxy-version",
+    wire.SOAP_ACTION_HEADER,
+    "Content-Type",
+)
 
 
 async def exchange(
@@ -65,7 +74,7 @@ async def exchange(
                 await _log(context, message, message.client, signature, sent.bodies)  # 7: no log, no sending
                 writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
                 answer = await peer.post(
-                    (*_headers(writer, sent), *protocol.headers(request)),
+                    _headers(writer, sent, protocol.headers(request)),
                     wire.write_message(writer, sent, signature, ocsp_responses),
                 )
                 with step(Step.SERVICE_FAILED):
@@ -113,15 +122,17 @@ async def _sign(context: ExchangeContext, message: Message) -> tuple[MessageSign
     return signature, ocsp_responses
 
 
-def _headers(writer: transport.ProxyMessageWriter, sent: wire.Outgoing) -> Headers:
-    """The HTTP headers between gateways that every protocol has."""
-    return (
-        ("content-type", writer.content_type),
+def _headers(writer: transport.ProxyMessageWriter, sent: wire.Outgoing, of_protocol: Headers) -> Headers:
+    """The HTTP headers between gateways, those of the message protocol among them, in X-Road's order."""
+    headers = (
+        *of_protocol,
         ("x-hash-algorithm", wire.HASH_ALGORITHM),
-        ("x-proxy-version", PROXY_VERSION),
         (wire.ORIGINAL_CONTENT_TYPE_HEADER, sent.original_content_type),
         (wire.REQUEST_ID_HEADER, sent.message.request_id),
+        ("x-proxy-version", PROXY_VERSION),
+        ("Content-Type", writer.content_type),
     )
+    return tuple(sorted(headers, key=lambda pair: _HEADER_ORDER.index(pair[0])))
 
 
 async def _take_answer(

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.exchange.wire import Body, discard_all, new_attachment_spool
+from gateway.exchange.wire import Body, discard_all, new_attachment_spool, without_type
 from schemas import soap
 from schemas.faults import BadMessage, Kind
 from schemas.multipart import (
@@ -92,7 +92,7 @@ class EntityReader:
                 case PartEnd():
                     if start is None:  # pragma: no cover  the framing begins what it ends
                         continue
-                    return Envelope(bytes(collected), _needed_type(start), _other_headers(start))
+                    return Envelope(bytes(collected), _needed_type(start), without_type(start.headers))
         return None
 
     async def _read_all(self) -> bytes:
@@ -117,7 +117,7 @@ class EntityReader:
             match event:
                 case PartStart():
                     spool = new_attachment_spool(self._new_spool, len(self._bodies) + 1)
-                    self._bodies.append(Body(spool, _needed_type(event), _other_headers(event)))
+                    self._bodies.append(Body(spool, _needed_type(event), without_type(event.headers)))
                 case PartData():
                     self._size += len(event.data)
                     if self._size > self._max_body_bytes:
@@ -180,7 +180,7 @@ async def write_entity(envelope: Envelope, bodies: Sequence[Body], content_type:
 
 
 def _part_head(boundary: str, content_type: str, headers: Headers) -> bytes:
-    typed = [("Content-Type", content_type)] if content_type else []
+    typed = [("content-type", content_type)] if content_type else []
     lines = "".join(f"{n}: {v}\r\n" for n, v in (*typed, *headers))
     return f"--{boundary}\r\n".encode("latin-1") + lines.encode("utf-8", "surrogateescape") + b"\r\n"
 
@@ -197,7 +197,3 @@ def _needed_type(part: PartStart) -> str:
             f"a part of the multipart message has {len(found)} contradicting Content-Type headers",
         )
     return found[0]
-
-
-def _other_headers(part: PartStart) -> Headers:
-    return tuple((n, v) for n, v in part.headers if n.lower() != "content-type")

@@ -23,6 +23,7 @@ from gateway.exchange.wire import (
     Outgoing,
     attachments_of,
     new_boundary,
+    without_type,
 )
 from schemas import soap
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, ServiceFailed, Step, step
@@ -267,13 +268,9 @@ def _parse_part(head: RestPart | SoapPart, request_id: str, *, is_response: bool
     parsed = soap.parse_message(head.raw)
     return SoapReceived(
         parsed,
-        Envelope(head.raw, head.content_type, _other_headers(head.headers)),
+        Envelope(head.raw, head.content_type, without_type(head.headers)),
         parsed.to_message(request_id, is_response=is_response),
     )
-
-
-def _other_headers(headers: Headers) -> Headers:
-    return tuple((n, v) for n, v in headers if n.lower() != "content-type")
 
 
 def _one_value(name: str, values: Sequence[str]) -> str | None:

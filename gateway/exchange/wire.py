@@ -57,11 +57,16 @@ class SignatureLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body or attachment, spooled and digested, with the part headers it travels under (SOAP only)."""
+    """A body or attachment, spooled and digested, with its type and the other part headers it travels under (SOAP only)."""
 
     spool: Spool
     content_type: str = ""
     headers: Headers = ()
+
+
+def without_type(headers: Headers) -> Headers:
+    """A part's headers but its Content-Type, which is kept apart."""
+    return tuple((n, v) for n, v in headers if n.lower() != "content-type")
 
 
 def attachments_of(bodies: Sequence[Body]) -> tuple[Attachment, ...]:
@@ -181,7 +186,7 @@ class MessageReader:
         match event:
             case transport.AttachmentStart():
                 spool = new_attachment_spool(self._new_spool, event.number)
-                received.attachments.append(Body(spool, event.content_type, event.headers))
+                received.attachments.append(Body(spool, event.content_type, without_type(event.headers)))
             case transport.AttachmentData():
                 self._body_bytes += len(event.data)
                 if self._body_bytes > self._max_body_bytes:

@@ -460,7 +460,7 @@ class ServerConnection(asyncio.Protocol):
     def _head(self, answer: Answer, framing: list[tuple[bytes, bytes]]) -> bytes:
         headers = [(n, v) for n, v in answer.headers if n.lower() not in FRAMING]
         if not any(n.lower() == b"date" for n, _ in headers):
-            headers.append((b"Date", _date()))
+            headers.insert(0, (b"Date", _date()))
         if self._leaves_too_much():
             self._last_answer = True
         if self._last_answer:

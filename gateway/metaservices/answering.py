@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from gateway.clients.descriptions.openapi import hide_servers
 from gateway.clients.descriptions.wsdl import hide_addresses
 from gateway.clients.model import ServiceType
+from gateway.exchange.access import build_unknown_service
 from gateway.exchange.ports import LocalAnswer
 from gateway.metaservices import listing
 from gateway.metaservices.catalogue import build_catalogue, publish
@@ -174,11 +175,11 @@ def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     )
     headers = (
         ("Content-Type", "text/xml"),
-        ("Content-Transfer-Encoding", "binary"),
         ("Content-ID", f"<wsdl={number}@x-road.eu>"),
+        ("Content-Transfer-Encoding", "binary"),
     )
     content_type, body = metadata.render_with_attachment(
-        envelope, wsdl, headers, f"sacbe{number.replace('-', '')}"
+        envelope, wsdl, headers, f"xroad{number.replace('-', '')}"
     )
     return LocalAnswer((("Content-Type", content_type),), body)
 
@@ -204,7 +205,7 @@ def _envelope(call: ServiceCall, body: str) -> LocalAnswer:
 def _service(of: Metaservices, service_id: ServiceId) -> Service:
     service = of.serverconf().service(service_id)
     if service is None:
-        raise NotAllowed(Kind.UNKNOWN_SERVICE, f"this security server has no service {service_id.path()}")
+        raise build_unknown_service(service_id)
     return service
 
 

@@ -99,10 +99,10 @@ def _operational_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
         soap.parse_message(call.message.raw), monitoring.render_operational_body(len(found), next_from)
     )
     headers = (
-        ("Content-Type", "application/gzip"),
-        ("Content-Transfer-Encoding", "binary"),
-        ("Content-ID", f"<{monitoring.ATTACHMENT_ID}>"),
-    )
+        ("content-type", "application/gzip"),
+        ("content-transfer-encoding", "binary"),
+        ("content-id", f"<{monitoring.ATTACHMENT_ID}>"),
+    )  # spelled so, with the id last: X-Road Metrics' collector looks for these bytes
     content_type, body = metadata.render_with_attachment(envelope, packed, headers, _boundary(call))
     return LocalAnswer((("Content-Type", content_type),), body)
 
@@ -114,7 +114,7 @@ def _fields(stored: Stored, wanted: tuple[str, ...]) -> dict[str, monitoring.Val
 
 def _boundary(call: ServiceCall) -> str:
     """Drawn from the request's digest: bytes that compressed records cannot be made to hold."""
-    return f"sacbe{call.message.digest.hex()[:40]}"
+    return f"xroad{call.message.digest.hex()[:40]}"
 
 
 def _health_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:

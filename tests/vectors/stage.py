@@ -147,6 +147,19 @@ def trust() -> Trust:
         return Trust(Path(folder))
 
 
+@dataclass(frozen=True)
+class Federation:
+    """A recorded federation to stand in instead of the stage's own: its proved configuration, its moment, our server in it.
+
+    Peers are not proved: a recording has no TLS connection. ``ids`` are the first identifiers that the gateway makes.
+    """
+
+    trusting: TrustedConfiguration
+    now: datetime
+    server: ServerId
+    ids: Sequence[str] = ()
+
+
 class Configuration(TrustedConfiguration):
     """A global configuration in which everybody is at home on the one server."""
 
@@ -265,14 +278,21 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def put_up(
-    setup: Setup, *, peer_port: int | None = None, prove_peers: bool = True
+    setup: Setup,
+    *,
+    peer_port: int | None = None,
+    prove_peers: bool = True,
+    federation: Federation | None = None,
 ) -> AsyncIterator[Stage]:
     """Both gateways, listening. ``peer_port`` puts a fake peer, or nobody, in the provider gateway's place."""
+    home = federation or Federation(configuration(setup), NOW, SERVER)
+    prove_peers = prove_peers and federation is None
     async with contextlib.AsyncExitStack() as stack:
         own_tls = TlsCredentials(*self_signed("stage"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sacbe-case-")))
-        trusting, log = configuration(setup), MemoryLog()
-        serverconf = Serverconf(SERVER)
+        trusting, log = home.trusting, MemoryLog()
+        ids = itertools.chain(home.ids, (f"00000000-0000-4000-8000-{n:012d}" for n in _numbers))
+        serverconf = Serverconf(home.server)
         object.__setattr__(serverconf, "setup", setup)
         prover = PeerProver()
         services = ServiceCaller(lambda: serverconf, lambda: provider_client_context(own_tls))
@@ -281,7 +301,8 @@ async def put_up(
 
         async def check_peer(certificates: Sequence[bytes], expected: PeerExpected) -> None:
             responses = [trust().ocsp(trust().auth)]
-            prover.check_consumer_side(trusting, certificates, responses, expected.provider, NOW)
+            if federation is None:
+                prover.check_consumer_side(trusting, certificates, responses, expected.provider, NOW)
 
         def client_tls() -> ssl.SSLContext:
             context = peer_client_context(trust().auth_tls)
@@ -297,8 +318,8 @@ async def put_up(
 
         def road(peers: PeerClient) -> ExchangeContext:
             return ExchangeContext(
-                now=lambda: NOW,
-                new_id=lambda: f"00000000-0000-4000-8000-{next(_numbers):012d}",
+                now=lambda: home.now,
+                new_id=lambda: next(ids),
                 configuration=lambda: trusting,
                 serverconf=lambda: serverconf,
                 identities=Identities(setup),
@@ -392,11 +413,16 @@ async def _read_request(reader: asyncio.StreamReader) -> Seen:
 
 
 def http_answer(
-    body: bytes, *, status: int = 200, length: int | None = None, headers: Sequence[tuple[str, str]] = ()
+    body: bytes,
+    *,
+    status: int = 200,
+    length: int | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+    reason: str = "Answer",
 ) -> bytes:
     """The bytes of an HTTP answer after which the connection closes."""
     lines = [
-        f"HTTP/1.1 {status} Answer",
+        f"HTTP/1.1 {status} {reason}",
         "Connection: close",
         f"Content-Length: {len(body) if length is None else length}",
     ]

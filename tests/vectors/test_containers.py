@@ -6,8 +6,6 @@ import io
 import json
 import zipfile
 from functools import cache
-from pathlib import Path
-from typing import IO
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +14,6 @@ from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.container import verify_container
 from gateway.cli.container import container
-from gateway.messagelog.archive import verify_archive
 from schemas.asic import container as asic
 from schemas.faults import BadMessage
 from tests.paths import VECTORS
@@ -91,26 +88,3 @@ def test_the_command_exits_by_the_verdict() -> None:
     assert run(container, ["verify", "--configuration", "no-such-folder", good]).exit_code == 2
     shown = run(container, ["verify", *folder, "--json", bad])
     assert json.loads(shown.stdout)["code"] == "invalid_signature_value"
-
-
-@pytest.mark.parametrize("path", sorted((VECTORS / "recorded").glob("*.asice")), ids=lambda p: p.stem)
-def test_a_container_recorded_from_x_road_itself_is_valid(path: Path) -> None:
-    configuration = load_configuration_folder(VECTORS / "recorded/verificationconf-from-x-road", strict=False)
-    with path.open("rb") as file:
-        verdict = verify_container(file, configuration)
-    assert verdict.is_valid, verdict.steps
-
-
-def test_an_archive_recorded_from_x_road_itself_is_valid_with_all_its_containers() -> None:
-    configuration = load_configuration_folder(VECTORS / "recorded/verificationconf-from-x-road", strict=False)
-    seen: list[str] = []
-
-    def look(name: str, container: IO[bytes]) -> None:
-        verdict = verify_container(container, configuration)
-        assert verdict.is_valid, (name, verdict.steps)
-        seen.append(name)
-
-    with (VECTORS / "recorded/mlog-x-road-3-containers.zip").open("rb") as file:
-        verdict = verify_archive(file, None, look)
-    assert seen == verdict.containers
-    assert len(seen) == 3

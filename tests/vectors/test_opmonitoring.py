@@ -272,7 +272,7 @@ def test_records_are_an_attachment_by_its_id(tmp_path: Path) -> None:
     assert found.is_multipart
     records = metadata.body_element(found.envelope).findtext(f"{{{monitoring.OP_NS}}}records")
     assert records == "cid:operational-monitoring-data.json.gz"
-    assert b"Content-ID: <operational-monitoring-data.json.gz>" in found.answer.body
+    assert b"\r\ncontent-id: <operational-monitoring-data.json.gz>" in found.answer.body
 
 
 @pytest.mark.parametrize("name", ["system-operational-data", "system-health-data"])
