@@ -48,7 +48,7 @@ GUARANTOR_SUBSYSTEMS = ("SUPERV",)
 # Which subsystems of institutes may use the operations of a subsystem.
 CALLERS = {
     "IDENT": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
-    "INDICE": ("HIST", "PORT", "EXTERNOS", "ARCO"),
+    "INDICE": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
     "AFIL": ("AFIL",),
     "HIST": ("HIST", "PORT"),
     "PORT": ("PORT",),
@@ -473,11 +473,12 @@ class Country:
         if code == ONIESS:
             return []
         if subsystem == ("INDICE" if code == REGISTRY else "ARCO"):
-            return [
+            reads = [
                 ("GET", entry["path"])
                 for entry in pack.services()["public"]
                 if entry["subsystem"] == subsystem
             ]
+            return [*reads, ("POST", "/membresias")] if code == REGISTRY else reads
         return [("POST", "/medidas")] if subsystem == "SUPERV" else []
 
     def _callers(self, code: str, subsystem: str) -> list[str]:

@@ -18,7 +18,9 @@ from serving.process.listener import serve_until_told
 from social_security import app, config
 from social_security.commands import seed
 from social_security.commands.conformance import SUITE, TESTS, run_suite
+from social_security.commands.handover import hand_over, translate_hand_over, withdraw
 from social_security.commands.officers import officer
+from social_security.commands.renapo import curp_states
 from social_security.domain.pack import members
 from social_security.importing import import_rows
 from social_security.initialise import init_system
@@ -32,6 +34,10 @@ def main() -> None:
 
 
 main.add_command(officer)
+main.add_command(hand_over)
+main.add_command(withdraw)
+officer.add_command(curp_states)
+officer.add_command(translate_hand_over)
 main.add_command(portal)
 
 

@@ -26,6 +26,7 @@ from social_security.domain import pack
 from social_security.domain.curp import check_digit, normalise, parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
+from social_security.institute.announcing import queue_announcements
 from social_security.institute.database import STEPS
 
 if TYPE_CHECKING:
@@ -245,8 +246,8 @@ class Import:
         return who
 
     def _span(self, row: dict[str, str]) -> tuple[date, date | None]:
-        since = _day(row, "desde")
-        until = _day(row, "hasta") if row.get("hasta") else None
+        since = parse_day(row, "desde")
+        until = parse_day(row, "hasta") if row.get("hasta") else None
         if since > self.today or (until is not None and until > self.today):
             raise BadRow("hasta" if since <= self.today else "desde", "la fecha es futura")
         if until is not None and until < since:
@@ -382,13 +383,17 @@ def import_rows(
                 dry_run=dry_run,
                 tell=lambda rows: click.echo(f"{rows - 1} rows", err=True),
             )
+            told = 0 if dry_run else queue_announcements(database, member, run.today)
         finally:
             quality.close()
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:
         database.close()
-    click.echo(f"{good} good rows, {quality.count} problems in {report}{' (dry run)' if dry_run else ''}")
+    click.echo(
+        f"{good} good rows, {quality.count} problems in {report}; the registry will be told of {told} persons"
+        f"{' (dry run)' if dry_run else ''}"
+    )
     sys.exit(0 if quality.count == 0 else 3)
 
 
@@ -411,7 +416,8 @@ def _whole(row: dict[str, str], name: str, least: int, most: int) -> int:
     return int(value)
 
 
-def _day(row: dict[str, str], name: str) -> date:
+def parse_day(row: dict[str, str], name: str) -> date:
+    """The day in a column, as ``2026-04-30``. Raises `BadRow`, with a suggestion for 30/04/2026."""
     value = row.get(name, "")
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):

@@ -83,7 +83,7 @@ def correct_curp(data: Path, *, review: bool) -> None:
 def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
     """Enrol a person: her CURP on standard input, or an empty line for one without (90 days). Prints the member's PID."""
     now = datetime.now(UTC)
-    path = _member(
+    path = member_path(
         member
     )  # before anything is written: a person whom no member knows could never be found again
     text = sys.stdin.readline().strip()
@@ -107,7 +107,7 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
 def give_curp(data: Path, member: str, pid: str, *, review: bool) -> None:
     """Enter the CURP that a person without one has been issued; from standard input."""
     now = datetime.now(UTC)
-    path = _member(member)
+    path = member_path(member)
     curp = _curp(sys.stdin.readline().strip(), now)
     with _registry(data) as store:
         _give(store, _known_by_pid(store, path, pid).rid, curp, review=review)
@@ -125,7 +125,7 @@ def raise_level(
     data: Path, member: str, pid: str, level: int, evidence: str, issuer: str, sha256: str
 ) -> None:
     """Raise a person's level of assurance by an evidence that an institute has seen."""
-    path = _member(member)
+    path = member_path(member)
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
         raise click.ClickException("--sha256 is 64 hexadecimal digits in lower case")
     if not evidence.strip() or not issuer.strip():
@@ -172,7 +172,7 @@ def import_persons_command(
     data: Path, member: str, out: Path, report: Path, file: Path, *, dry_run: bool
 ) -> None:
     """Enrol an institute's persons from its CSV (expediente,curp,nivel); those known already keep their record."""
-    path = _member(member)
+    path = member_path(member)
     with _registry(data) as store:
         try:
             done = import_persons(store, path, file, out, report, datetime.now(UTC).date(), dry_run=dry_run)
@@ -200,7 +200,7 @@ def review(data: Path) -> None:
 @click.argument("key", type=click.Path(path_type=Path, exists=True))
 def add_officer(data: Path, name: str, key: Path) -> None:
     """Enter the public key (PEM, Ed25519 or ECDSA) with which an officer signs that records are merged or unmerged."""
-    store = _open_registry(data)
+    store = open_registry(data)
     with _told():
         store.add_officer(name, key.read_text(encoding="ascii"))
     store.close()
@@ -212,7 +212,7 @@ def add_officer(data: Path, name: str, key: Path) -> None:
 @click.option("--merge", "number", type=int, help="the merge that is to be undone, by its number")
 def decision(data: Path, name: str, number: int | None) -> None:
     """Print what the officer signs: to merge the two CURPs on standard input (the one that stays first), or to undo a merge."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     with _told():
         if number is None:
             one, other = _two_curps(now)
@@ -232,7 +232,7 @@ def decision(data: Path, name: str, number: int | None) -> None:
 @click.option("--signature", required=True, help="her signature over what `officer decision` prints, in hex")
 def merge(data: Path, name: str, signature: str) -> None:
     """Make two records under review one; the CURP that stays first, on standard input. Prints the merge's number."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     one, other = _two_curps(now)
     stays, goes = _known(store, one, now), _known(store, other, now)
     if not store.are_under_review(stays.rid, goes.rid):
@@ -253,7 +253,7 @@ def merge(data: Path, name: str, signature: str) -> None:
 @click.option("--merge", "number", type=int, required=True, help="the merge, by its number")
 def unmerge(data: Path, name: str, signature: str, number: int) -> None:
     """Make the two records of a merge two again; institutes are told."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     with _told():
         undone = store.merge_of(number)
         _verify(store, name, signature, store.decision("SEPARACION", name, undone.rid, undone.other))
@@ -269,7 +269,7 @@ def unmerge(data: Path, name: str, signature: str, number: int) -> None:
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="the last day; today unless it is said")
 def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
     """An institute no longer holds a person: it is told nothing of her from now on, and reports nothing."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     with _told():
         store.end_link(pack.members()[member].path, parse_pid(pid), (until or now).date())
     store.close()
@@ -282,7 +282,7 @@ def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
 @click.option("--history", is_flag=True, help="it certifies a history of hers")
 def link(data: Path, member: str, pid: str, *, history: bool) -> None:
     """An institute has affiliated a person that it had looked up: from now on it is told of what happens to her."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     with _told():
         path = pack.members()[member].path
         person = store.find_by_pid(path, parse_pid(pid))
@@ -296,7 +296,7 @@ def link(data: Path, member: str, pid: str, *, history: bool) -> None:
 @_DATA
 def vital_cases(data: Path) -> None:
     """List the open cases about vital events that contradict each other, with the reports of each."""
-    store = _open_registry(data)
+    store = open_registry(data)
     for case, reason in store.open_cases():
         click.echo(f"{case}: {reason}")
         for report in store.reports_in(case):
@@ -312,7 +312,7 @@ def vital_cases(data: Path) -> None:
 @click.option("--stands", nargs=2, help="sender and id of the death that stands; none when she lives")
 def vital_decide(data: Path, case: str, name: str, stands: tuple[str, str] | None) -> None:
     """Decide a case about contradictory vital events; institutes are told what changes for them."""
-    store, now = _open_registry(data), datetime.now(UTC)
+    store, now = open_registry(data), datetime.now(UTC)
     with _told():
         decide_case(store, case, stands, name, now)
     store.close()
@@ -368,20 +368,21 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
         database.close()
 
 
-def _open_registry(data: Path) -> RegistryStore:
+def open_registry(data: Path) -> RegistryStore:
+    """The registry's books, opened with the passphrase that its own settings name."""
     return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json", _secret(data)))
 
 
 @contextlib.contextmanager
 def _registry(data: Path) -> Iterator[RegistryStore]:
-    store = _open_registry(data)
+    store = open_registry(data)
     try:
         yield store
     finally:
         store.close()
 
 
-def _member(code: str) -> str:
+def member_path(code: str) -> str:
     """The path of a member by its code, as ``MX/GOB/14-IPEJAL``."""
     found = pack.members().get(code)
     if found is None:

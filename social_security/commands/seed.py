@@ -15,6 +15,7 @@ from social_security.domain import pack
 from social_security.domain.curp import parse_curp
 from social_security.domain.notices import all_notices
 from social_security.domain.pseudonyms import Pid, Rid
+from social_security.institute.announcing import mark_announced
 from social_security.institute.database import STEPS
 from social_security.institute.history import Certified, PeriodStore
 from social_security.institute.publication import RetireeStore
@@ -95,6 +96,7 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
         if entry["member"] == code:
             pid = registry.link(rid_of(entry["person"]), member, ENROLLED)
             retirees.set(pid, entry["name"], entry["monthly_cents"])
+    mark_announced(database)
     database.close()
     registry.close()
     save_institute_keys(keys_file, InstituteKeys(own, tokens.public_key(registry_keys.signing)), secret)

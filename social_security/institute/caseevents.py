@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 _PASSING: Final = frozenset(
     ("SS-203", "SS-204", "SS-205", "SS-300", "SS-304", "SS-401", "SS-503", "SS-603", "SS-900", "SS-901")
 )
+# Operation -> as which subsystem, for which purpose and why it is sent.
+_WAYS: Final = {
+    "agregarEvento": ("PORT", "PUR-PORT", "Versión rectificada"),
+    "registrarCaso": ("PORT", "PUR-PORT", "Fin del caso, o su reapertura"),
+    "registrarVinculos": ("AFIL", "PUR-AFIL", "A quién tiene afiliado el instituto"),
+}
 _OVERTAKEN: Final = frozenset(("SS-400", "SS-401", "SS-402"))
 
 
 async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Outcome:
     """One try of one notice of this institute."""
-    why = Why("PUR-PORT", notice.case, "SISTEMA", "Versión rectificada")
-    heard = await services.gateway.ask("PORT", notice.member, notice.operation, notice.body, why)
+    subsystem, purpose, reason = _WAYS[notice.operation]
+    why = Why(purpose, notice.case, "SISTEMA", reason)
+    heard = await services.gateway.ask(subsystem, notice.member, notice.operation, notice.body, why)
     if heard.is_done:
         return Outcome(done=True, then=_to_the_others(services, notice))
     code = str(heard.body.get("codigo", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from social_security.institute import store
+from social_security.institute.announcing import ANNOUNCED_STEP
 from social_security.institute.arcostore import ARCO_STEP
 from social_security.institute.breach import BREACH_STEP
 from social_security.institute.external import ADMISSION_STEP, ADMISSION_TIMES_STEP
@@ -43,4 +44,5 @@ STEPS = (
     BLOCKED_STEP,
     OUTBOX_ENDS_STEP,
     IMPORT_STEP,
+    ANNOUNCED_STEP,
 )

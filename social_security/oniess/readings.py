@@ -106,7 +106,7 @@ def institutes_of(paths: Iterable[str]) -> set[str]:
 
 def _connected(store: OniessStore) -> tuple[Count, str]:
     """Active institutes over the 22 of the goal, and in how many of the 32 states they are."""
-    active = institutes_of(store.members())
+    active = institutes_of(store.active_members())
     states = len({path.split("/")[2][:2] for path in active})
     return Count(len(active), INSTITUTES), f"ONIESS, miembros activos; {states} de {STATES} entidades"
 
@@ -115,7 +115,7 @@ def _offering(
     store: OniessStore, told: Mapping[str, dict[str, Any]], missing: str
 ) -> tuple[Count, str] | None:
     """Institutes that serve a history over the active ones; one that is silent offers nothing."""
-    active = institutes_of(store.members())
+    active = institutes_of(store.active_members())
     if not active:
         return None
     offer = sum(int(told.get(m, {}).get("IND-02", {}).get("numerador", 0)) > 0 for m in active)

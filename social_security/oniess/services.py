@@ -26,6 +26,7 @@ from social_security.oniess import readings
 from social_security.oniess.adoption import check_adoption
 from social_security.oniess.collecting import REGISTRY, Collector
 from social_security.oniess.escalation import add_up, escalate
+from social_security.oniess.membership import change_membership, standings
 from social_security.oniess.preflightreport import check_preflight
 from social_security.oniess.store import Application, OniessStore
 from social_security.wire.gatewayclient import GatewayClient, Why
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 
 IMPACT_DAYS = 30
 REPORT_DAYS = timedelta(days=30)
+_REASONS = {
+    "notificarMedida": "Medida por violaciones a la política",
+    "notificarMembresia": "Cambio de estado de un miembro",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class OniessServices:
             "verAlta": self.see,
             "resolverCompuerta": self.decide_gate,
             "activarAlta": self.activate,
+            "cambiarMembresia": self.change_membership,
         }
 
     def readings(self) -> dict[str, Reading]:
@@ -231,6 +237,11 @@ class OniessServices:
         self.store.add_members([f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"])
         self.store.save(after, asked.now, "activarAlta")
         return DomainAnswer(_show(after))
+
+    def change_membership(self, asked: DomainRequest) -> DomainAnswer:
+        """``cambiarMembresia``; by ONIESS only."""
+        self._check_operator(asked)
+        return change_membership(self, asked)
 
     def _check_operator(self, asked: DomainRequest) -> None:
         """ONIESS's own operators act on applications: the system says so itself, whatever the gateway grants."""
@@ -358,7 +369,7 @@ class OniessServices:
         escalate(self.store, add_up(gathered), self.now(), self._calendar)
 
     async def _deliver(self, notice: OutboxItem) -> bool:
-        why = Why("PUR-SUPERV", notice.case, "SISTEMA", "Medida por violaciones a la política")
+        why = Why("PUR-SUPERV", notice.case, "SISTEMA", _REASONS[notice.operation])
         heard = await self._gateway.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
         return heard.is_done
 
@@ -378,6 +389,7 @@ class OniessServices:
                     for a in self.store.applications()
                 ],
                 "convenios": [c["id"] for c in self.store.conventions()],
+                "miembros": standings(self.store.database),
             }
         )
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.oniess.enforcement import Measure
+from social_security.oniess.membership import MEMBERSHIP_STEP
 from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP, Outbox, OutboxItem
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ STEPS = (
     );
     """,
     OUTBOX_ENDS_STEP,
+    MEMBERSHIP_STEP,
 )
 REQUIREMENTS = ("consejo", "opinion_hacienda", "reglas", "recursos", "actuario")
 
@@ -205,15 +207,23 @@ class OniessStore:
     # Members, and what is read of them
 
     def add_members(self, paths: Sequence[str]) -> None:
-        """Enter members that ONIESS reads from now on."""
+        """Enter members that ONIESS reads from now on; one that had left is a member again."""
         with self._database.transaction() as connection:
             connection.executemany(
-                "INSERT INTO member (path) VALUES (?) ON CONFLICT (path) DO NOTHING", [(p,) for p in paths]
+                "INSERT INTO member (path) VALUES (?) ON CONFLICT (path) DO UPDATE SET state = 'ACTIVA', "
+                "since = NULL, successor = NULL WHERE member.state = 'BAJA'",
+                [(p,) for p in paths],
             )
 
     def members(self) -> list[str]:
-        """The members ONIESS reads."""
-        return [str(r[0]) for r in self._database.query("SELECT path FROM member ORDER BY path")]
+        """The members ONIESS reads: all but those that have left."""
+        rows = self._database.query("SELECT path FROM member WHERE state <> 'BAJA' ORDER BY path")
+        return [str(r[0]) for r in rows]
+
+    def active_members(self) -> list[str]:
+        """The members that are neither suspended nor gone."""
+        rows = self._database.query("SELECT path FROM member WHERE state = 'ACTIVA' ORDER BY path")
+        return [str(r[0]) for r in rows]
 
     def member_number(self, path: str) -> int:
         """A member's number here."""

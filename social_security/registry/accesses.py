@@ -57,25 +57,28 @@ class AccessStore:
     def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
-    def add(self, access: PersonAccess) -> None:
-        """Append a row of a person's access log at the registry."""
+    def add(self, *accesses: PersonAccess) -> None:
+        """Append rows of persons' access logs at the registry, in one transaction."""
         with self._database.transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO person_access (rid, at, action, receiver, receiver_system, purpose, basis, categories, "
                 "case_id, message_id, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    access.rid,
-                    access.at.astimezone(UTC).isoformat(),
-                    access.action,
-                    access.receiver,
-                    access.receiver_system,
-                    access.purpose,
-                    access.basis,
-                    ",".join(access.categories),
-                    access.case,
-                    access.message_id,
-                    access.outcome,
-                ),
+                [
+                    (
+                        access.rid,
+                        access.at.astimezone(UTC).isoformat(),
+                        access.action,
+                        access.receiver,
+                        access.receiver_system,
+                        access.purpose,
+                        access.basis,
+                        ",".join(access.categories),
+                        access.case,
+                        access.message_id,
+                        access.outcome,
+                    )
+                    for access in accesses
+                ],
             )
 
     def page(

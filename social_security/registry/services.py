@@ -21,6 +21,13 @@ from social_security.domain.pseudonyms import pair_pid, parse_pid
 from social_security.institute.accesslog import parse_moment, render_usage
 from social_security.registry import publication
 from social_security.registry.accesses import AccessStore, PersonAccess
+from social_security.registry.curpstates import CurpState
+from social_security.registry.holding import (
+    check_membership,
+    check_recipient,
+    register_links,
+    take_membership,
+)
 from social_security.registry.store import ENDED, CaseEntry
 from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
@@ -29,7 +36,7 @@ from social_security.wire.outbox import Outbox, OutboxItem
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp import web
 
@@ -80,6 +87,7 @@ class RegistryServices:
         notice = asked.context.notice
         if self.store.notice(notice.uri) != notice.sha256:
             raise DomainError("SS-204", field="X-OSS-Aviso")
+        check_membership(self.store, asked)
 
     def tick(self) -> None:
         """Nothing here falls due by itself."""
@@ -93,20 +101,34 @@ class RegistryServices:
         rid = self._subjects.pop(asked.context.message_id, None)
         if rid is None:
             return
+        outcome = "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO"
+        self.note_accesses(asked, [rid], answer.categories if answer is not None else (), outcome)
+
+    def note_accesses(
+        self,
+        asked: DomainRequest,
+        rids: Sequence[Rid],
+        categories: tuple[str, ...],
+        outcome: str = "ENTREGADO",
+    ) -> None:
+        """Append a row to the access log of each person whose record a request used."""
         context = asked.context
         self.accesses.add(
-            PersonAccess(
-                rid,
-                asked.now,
-                asked.operation.es,
-                context.member,
-                context.system,
-                context.purpose,
-                min(context.bases),
-                answer.categories if answer is not None else (),
-                context.case,
-                context.message_id,
-                "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO",
+            *(
+                PersonAccess(
+                    rid,
+                    asked.now,
+                    asked.operation.es,
+                    context.member,
+                    context.system,
+                    context.purpose,
+                    min(context.bases),
+                    categories,
+                    context.case,
+                    context.message_id,
+                    outcome,
+                )
+                for rid in rids
             )
         )
 
@@ -118,6 +140,8 @@ class RegistryServices:
             "localizarHistoria": self.locate,
             "registrarCaso": self.register_case,
             "notificarEvento": functools.partial(report_event, self.store),
+            "registrarVinculos": functools.partial(register_links, self),
+            "notificarMembresia": functools.partial(take_membership, self),
             "findUsage": self.find_usage,
         }
 
@@ -132,9 +156,10 @@ class RegistryServices:
         """Match by CURP or own PID; the caller gets its own PID and nobody else's."""
         self._check_quota(asked)
         body, member = asked.body, asked.context.member
+        state = None
         if "curp" in body:
             curp = parse_curp(body["curp"], asked.today)
-            person = self.store.find_by_curp(curp)
+            person, state = self.store.find_by_curp(curp), self.store.state_of_curp(curp)
             born = body.get("fechaNacimiento")
             if person is not None and born is not None and date.fromisoformat(born) != curp.born:
                 raise DomainError(
@@ -148,13 +173,21 @@ class RegistryServices:
         if person is None:
             return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
         self._subjects[asked.context.message_id] = person.rid
-        if self.store.is_under_review(person.rid) or self._is_expired(person, asked.today):
-            return DomainAnswer({"resultado": "NO_CONCLUYENTE"}, categories=("identidad",))
+        wanted = body.get("atributos", ())
+        # Said unasked when it is not the active one: whoever was shown this CURP must know.
+        is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in wanted)
+        told = {"estadoCurp": str(state)} if is_told else {}
+        if (
+            self.store.is_under_review(person.rid)
+            or self._is_expired(person, asked.today)
+            or state is CurpState.CANCELLED
+        ):
+            return DomainAnswer({"resultado": "NO_CONCLUYENTE", **told}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
             "pid": body["pid"] if "pid" in body else self.store.pid_of(person.rid, member, asked.today),
+            **told,
         }
-        wanted = body.get("atributos", ())
         if "nivel" in wanted:
             answer["nivel"] = f"LOA{person.level}"
         if "estadoVital" in wanted:
@@ -167,6 +200,7 @@ class RegistryServices:
         self._check_case_open(asked)
         person = self._known(asked)
         recipient = asked.body["destino"]
+        check_recipient(self.store, recipient)
         jwk = self.store.recipient(recipient)
         if jwk is None:
             raise DomainError(

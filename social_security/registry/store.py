@@ -22,7 +22,16 @@ from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
 from social_security.registry.accesses import ACCESS_STEP
+from social_security.registry.curpstates import (
+    CURP_STATES_STEP,
+    CurpState,
+    FeedOutcome,
+    StateRow,
+    curp_state,
+    take_states,
+)
 from social_security.registry.events import EVENTS_STEP, EventReport, links_of, reconcile, reports_of
+from social_security.registry.holding import HOLDING_STEP
 from social_security.registry.merging import (
     Merge,
     check_officer_key,
@@ -132,6 +141,8 @@ STEPS = (
     OUTBOX_ENDS_STEP,
     "ALTER TABLE case_entry ADD COLUMN held_until TEXT",
     ACCESS_STEP,
+    CURP_STATES_STEP,
+    HOLDING_STEP,
 )
 
 
@@ -252,6 +263,15 @@ class RegistryStore:
             (index,),
         )
 
+    def state_of_curp(self, curp: Curp) -> CurpState | None:
+        """The state of a CURP as RENAPO tells it; None when it leads to nobody here."""
+        return curp_state(self._database, self._keys, curp)
+
+    def take_curp_states(self, rows: Iterable[StateRow], now: datetime) -> FeedOutcome:
+        """Note RENAPO's states of CURPs, in one transaction."""
+        with self._database.transaction() as connection:
+            return take_states(connection, self._keys, rows, now)
+
     def find_by_pid(self, member: str, pid: Pid) -> Person | None:
         """The person whom a member knows under its own PID."""
         return self._person(
@@ -304,6 +324,29 @@ class RegistryStore:
             )
             if done.rowcount != 1:
                 raise LookupError(f"{member} holds no such person on {until}")
+
+    def hold(
+        self,
+        connection: Transaction,
+        rid: Rid,
+        member: str,
+        pid: Pid,
+        since: date,
+        *,
+        has_history: bool,
+        now: datetime,
+    ) -> None:
+        """Note, as part of a transaction, that a member holds a person under a PID, and whether it certifies a history."""
+        connection.execute(
+            "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (member, pid) DO UPDATE SET until = NULL, has_history = excluded.has_history",
+            (member, pid, rid, since.isoformat(), int(has_history), self._keys.version),
+        )
+        reconcile(connection, rid, now)
+
+    def known_as(self, connection: Transaction, rid: Rid, member: str, at: date) -> Pid:
+        """The PID by which a member knows a person, made when it is needed, as part of a transaction."""
+        return self._pid(connection, rid, member, at)
 
     def _pid(self, connection: Transaction, rid: Rid, member: str, at: date) -> Pid:
         """Stored, never computed again: after a merge the PID that an institute keeps is not the one its RID would give."""

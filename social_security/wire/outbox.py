@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from serving.storage.database import AnyDatabase, Transaction
 
@@ -39,6 +39,8 @@ OUTBOX_ENDS_STEP = """
     ALTER TABLE outbox ADD COLUMN reason TEXT;
 """
 RETRY_S = 1.0
+# Notices read at a time.
+PAGE = 100
 # Longer than any outage that a member comes back from.
 LIFE = timedelta(days=30)
 log = logging.getLogger("social_security.wire.outbox")
@@ -95,8 +97,8 @@ class Outbox:
         )
 
     def waiting(self) -> list[OutboxItem]:
-        """What is still to be tried: neither acknowledged nor given up."""
-        return [n for n in self.all() if n.acknowledged_at is None and n.dead_at is None]
+        """What is still to be tried, oldest first: neither acknowledged nor given up."""
+        return [n for page in self._pages(every=False) for n in page]
 
     def dead(self) -> list[OutboxItem]:
         """What was given up, with its reason: for the operator."""
@@ -104,23 +106,36 @@ class Outbox:
 
     def all(self) -> list[OutboxItem]:
         """Every notice, oldest first."""
-        return [
-            OutboxItem(r[0], r[1], r[2], json.loads(r[3]), r[4], int(r[5]), r[6], r[7], r[8])
-            for r in self._database.query(
-                "SELECT notice_id, member, operation, body, case_id, attempts, acknowledged_at, dead_at, reason "
-                "FROM outbox ORDER BY id"
+        return [n for page in self._pages(every=True) for n in page]
+
+    def _pages(self, *, every: bool) -> Iterator[list[OutboxItem]]:
+        """All notices, or those still to be tried, oldest first, a page at a time: a big import's are never held whole."""
+        last = 0
+        while True:
+            rows = self._database.query(
+                "SELECT id, notice_id, member, operation, body, case_id, attempts, acknowledged_at, dead_at, reason "
+                "FROM outbox WHERE id > ? AND (? = 1 OR (acknowledged_at IS NULL AND dead_at IS NULL)) "
+                "ORDER BY id LIMIT ?",
+                (last, int(every), PAGE),
             )
-        ]
+            if not rows:
+                return
+            last = int(rows[-1][0])
+            yield [
+                OutboxItem(r[1], r[2], r[3], json.loads(r[4]), r[5], int(r[6]), r[7], r[8], r[9])
+                for r in rows
+            ]
 
     async def send(self) -> None:
         """Try everything that waits, once; what one notice does wrong stops no other."""
-        for notice in self.waiting():
-            try:
-                told = await self._deliver(notice)
-            except Exception as err:
-                log.error("outbox", extra={"event": "notice_failed", "reason": type(err).__name__})
-                told = False
-            self._note(notice, told if isinstance(told, Outcome) else Outcome(done=told))
+        for page in self._pages(every=False):
+            for notice in page:
+                try:
+                    told = await self._deliver(notice)
+                except Exception as err:
+                    log.error("outbox", extra={"event": "notice_failed", "reason": type(err).__name__})
+                    told = False
+                self._note(notice, told if isinstance(told, Outcome) else Outcome(done=told))
 
     def _note(self, notice: OutboxItem, outcome: Outcome) -> None:
         """Keep what came of a try. On disk after it: the count, and the notice's end or its body for the next try."""

@@ -195,7 +195,7 @@ def _accesses(body: Mapping[str, Any], into: etree._Element) -> None:
 
 
 _ANSWERS: Final[dict[str, Callable[[Mapping[str, Any], etree._Element], None]]] = {
-    "buscarBeneficiario": _names("resultado", "pid", "nivel", "estadoVital"),
+    "buscarBeneficiario": _names("resultado", "pid", "nivel", "estadoVital", "estadoCurp"),
     "traducirPid": _names("pidPar", "testigo", "vence"),
     "localizarHistoria": _holders,
     "consultarAfiliacion": _names("estado", "regimen", "desde", "hasta"),

@@ -1,0 +1,136 @@
+"""An institute that leaves hands its persons and histories to its successor: three files, in the layouts that `import` takes.
+
+The leaving institute writes what it holds by its own file numbers, with its own pseudonyms in a file for the registry alone. The
+registry answers with the successor's pseudonyms. The successor imports like any other data; neither learns the other's pseudonyms.
+Layouts and order of steps: docs/importar.md and docs/import.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from serving.storage.database import open_database
+from social_security.commands.officers import member_path, open_registry
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import parse_pid
+from social_security.importing import AFFILIATIONS, PERIODS, PIDS, read_rows
+from social_security.institute.announcing import queue_withdrawal
+from social_security.institute.database import STEPS
+from social_security.registry.holding import LEFT, membership
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from social_security.registry.store import RegistryStore
+
+_QUERIES: Final = {
+    "personas.csv": (PIDS, "SELECT file_number, pid FROM affiliation ORDER BY file_number"),
+    "afiliaciones.csv": (
+        AFFILIATIONS,
+        "SELECT file_number, regime, state, since, until, level FROM affiliation ORDER BY file_number",
+    ),
+    "periodos.csv": (
+        PERIODS,
+        "SELECT p.period_id, a.file_number, p.since, p.until, p.type, p.discounted, p.reinstated, p.employer, "
+        "p.monthly_cents FROM period p JOIN affiliation a ON a.pid = p.pid WHERE p.state = 'CERTIFICADO' "
+        "ORDER BY p.period_id",
+    ),
+}
+
+
+@click.command("hand-over")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path, exists=True), help="folder of the system"
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="new folder for the three files")
+def hand_over(data: Path, out: Path) -> None:
+    """Write what this institute holds, for its successor: personas.csv (to the registry), afiliaciones.csv, periodos.csv."""
+    if not (data / "institute.sqlite").exists():
+        raise click.ClickException(f"{data} is no institute's system")
+    try:
+        out.mkdir(mode=0o700, parents=True)
+    except FileExistsError as err:
+        raise click.ClickException(f"{out} is there already; it is a new folder") from err
+    database = open_database(data / "institute.sqlite", STEPS)
+    try:
+        for name, (columns, query) in _QUERIES.items():
+            count = write_rows(out / name, columns, database.query(query))
+            click.echo(f"{name}: {count} rows")
+    finally:
+        database.close()
+
+
+@click.command("withdraw")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path, exists=True), help="folder of the system"
+)
+@click.option("--member", required=True, help="this institute, as 15-ISSEMYM")
+@click.option(
+    "--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="last day on which it holds them"
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def withdraw(data: Path, member: str, day: datetime, file: Path) -> None:
+    """Tell the registry that this institute no longer holds the persons of a CSV (expediente,pid)."""
+    member_path(member)
+    database = open_database(data / "institute.sqlite", STEPS)
+    try:
+        pids = [parse_pid(row.get("pid", "")) for _, row in read_rows(file, PIDS)]
+        ended = queue_withdrawal(database, member, [str(p) for p in pids], day.date())
+    except (ValueError, DomainError) as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        database.close()
+    click.echo(f"the registry will be told that {ended} of {len(pids)} persons are no longer held")
+
+
+@click.command("translate-hand-over")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the registry")
+@click.option("--from", "leaving", required=True, help="the member that has left, as 15-ISSEMYM")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="new file: expediente,pid for the successor"
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None:
+    """Turn personas.csv of a member that has left into its successor's pseudonyms, for `import --pids`."""
+    store = open_registry(data)
+    try:
+        made = list(_translated(store, member_path(leaving), file))
+        write_rows(out, PIDS, made)
+    except (ValueError, FileExistsError) as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        store.close()
+    click.echo(f"{len(made)} persons")
+
+
+def _translated(store: RegistryStore, leaving: str, file: Path) -> Iterable[tuple[str, str]]:
+    told = membership(store, leaving)
+    if told is None or told.state != LEFT or told.successor is None:
+        raise ValueError(f"ONIESS has not told that {leaving} has left, and who succeeds it")
+    for number, row in read_rows(file, PIDS):
+        try:
+            person = store.find_by_pid(leaving, parse_pid(row.get("pid", "")))
+        except DomainError as err:
+            raise ValueError(f"{file}, row {number}: {err}") from err
+        if person is None:
+            raise ValueError(f"{file}, row {number}: the registry knows no such person of {leaving}")
+        yield row["expediente"], store.pid_of(person.rid, told.successor, told.since)
+
+
+def write_rows(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Write a new CSV that only its owner reads; how many rows. Raises FileExistsError."""
+    count = 0
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow("" if cell is None else cell for cell in row)
+            count += 1
+    return count

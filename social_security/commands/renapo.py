@@ -1,0 +1,100 @@
+"""RENAPO's feed of CURP states, taken by an officer of the registry: a CSV that is read once and not kept.
+
+Layout (UTF-8, comma, header ``curp,estado,desde,curp_vigente``): docs/importar.md and docs/import.md.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from social_security.commands.officers import open_registry
+from social_security.domain.curp import parse_curp
+from social_security.domain.faults import DomainError
+from social_security.importing import BadRow, QualityReport, parse_day, read_rows, suggest_curp
+from social_security.registry.accesses import AccessStore, PersonAccess
+from social_security.registry.curpstates import CODES, FeedOutcome, StateRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from social_security.domain.curp import Curp
+    from social_security.registry.store import RegistryStore
+
+COLUMNS: Final = ("curp", "estado", "desde", "curp_vigente")
+
+
+@click.command("curp-states")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the registry")
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), help="new file: what was found wrong, by row"
+)
+@click.option("--dry-run", is_flag=True, help="check every row and write the report only")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def curp_states(data: Path, report: Path, file: Path, *, dry_run: bool) -> None:
+    """Take RENAPO's states of CURPs: active, historical, deceased, duplicated, cancelled. Given twice, it changes nothing."""
+    now = datetime.now(UTC)
+    store = open_registry(data)
+    try:
+        problems = QualityReport(report)
+        rows = list(_parse(file, problems, now.date()))
+        problems.close()
+        done = FeedOutcome() if dry_run else store.take_curp_states(rows, now)
+        _note_accesses(store, done, now)
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        store.close()
+    click.echo(
+        f"{len(rows)} good rows, {problems.count} problems; {done.noted} states noted, {done.same} known already, "
+        f"{done.unknown} of nobody here, {done.reviews} reviews, {len(done.cases)} cases for an officer"
+        f"{' (dry run)' if dry_run else ''}"
+    )
+
+
+def _parse(file: Path, problems: QualityReport, today: date) -> Iterator[StateRow]:
+    for number, row in read_rows(file, COLUMNS):
+        try:
+            yield _row(row, today)
+        except BadRow as err:
+            problems.add(number, err.field, str(err), err.suggestion)
+
+
+def _row(row: dict[str, str], today: date) -> StateRow:
+    code = row.get("estado", "")
+    if code not in CODES:
+        raise BadRow("estado", f"se espera un código de RENAPO: {', '.join(CODES)}")
+    since = parse_day(row, "desde")
+    if since > today:
+        raise BadRow("desde", "la fecha es futura")
+    now_curp = _curp(row, "curp_vigente", today) if row.get("curp_vigente") else None
+    curp = _curp(row, "curp", today)
+    if now_curp == curp:
+        raise BadRow("curp_vigente", "es la misma CURP")
+    return StateRow(curp, code, since, now_curp)
+
+
+def _curp(row: dict[str, str], name: str, today: date) -> Curp:
+    text = row.get(name, "")
+    try:
+        return parse_curp(text, today)
+    except DomainError as err:
+        raise BadRow(name, err.es, suggest_curp(text, today)) from err
+
+
+def _note_accesses(store: RegistryStore, done: FeedOutcome, now: datetime) -> None:
+    """A line in each touched person's access log: the registry itself used her record."""
+    AccessStore(store.database).add(
+        *(
+            PersonAccess(
+                rid, now, "Estado de la CURP según RENAPO", "MX/GOB/00-RNSS", "Oficial del registro", "PUR-IDENT",
+                "mx:LGPDPPSO-16-I", ("identidad",), f"CONS-00-{now.year}-{number:08d}", str(uuid.uuid4()), "ENTREGADO",
+            )
+            for number, rid in enumerate(done.touched, 1)
+        )
+    )  # fmt: skip

@@ -1,0 +1,197 @@
+"""Which institute holds whom, as institutes themselves tell by message, and which member may ask at all, as ONIESS tells.
+
+An institute announces whom it has affiliated and of whom it certifies a history, and takes either back, in batches; each person
+sees it in her access log. A member that is suspended asks nothing but for the persons' own rights; one that has left asks
+nothing, and whom it held is held by its successor from that day on, with one transaction for all of them.
+
+Spec: the domain reference 5.2 (VinculoInstituto), 5.5 (Onboarding); F02, F07.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from social_security.domain.faults import DomainError
+from social_security.domain.pseudonyms import Pid, Rid, parse_pid
+from social_security.wire.service import DomainAnswer, DomainRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.storage.database import Transaction
+    from social_security.registry.services import RegistryServices
+    from social_security.registry.store import RegistryStore
+
+ONIESS: Final = "MX/GOB/00-ONIESS"
+HOLDING_STEP = """
+    CREATE TABLE membership (
+        member TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        since TEXT NOT NULL,
+        successor TEXT,
+        notice_id TEXT NOT NULL
+    );
+"""
+ACTIVE, SUSPENDED, LEFT = "ACTIVA", "SUSPENDIDA", "BAJA"
+# What a person asks through her suspended institute goes on: its fault is not hers.
+_HER_RIGHTS: Final = frozenset(("PUR-ARCO", "PUR-BITACORA"))
+_HERSELF: Final = frozenset(("TITULAR", "REPRESENTANTE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """That an institute holds a person from a day on, whether it certifies a history of hers, and the last day if it ended."""
+
+    pid: Pid
+    since: date
+    has_history: bool
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A member's state as ONIESS told it last. ``successor`` holds the persons of one that left."""
+
+    member: str
+    state: str
+    since: date
+    successor: str | None
+
+
+def register_links(services: RegistryServices, asked: DomainRequest) -> DomainAnswer:
+    """``registrarVinculos``: note whom the caller holds, all of the batch at once; the PIDs that it does not know.
+
+    Raises SS-103 for days that are reversed or to come, and then nothing is written.
+    """
+    holdings = [_parse(entry, asked.today, n) for n, entry in enumerate(asked.body["vinculos"])]
+    known, unknown = take_holdings(services.store, asked.context.member, holdings, asked.now)
+    services.note_accesses(asked, known, ("afiliacion",))
+    return DomainAnswer({"aplicados": len(known), "desconocidos": unknown}, categories=("afiliacion",))
+
+
+def _parse(entry: dict[str, Any], today: date, number: int) -> Holding:
+    since = date.fromisoformat(entry["desde"])
+    until = None if entry.get("hasta") is None else date.fromisoformat(entry["hasta"])
+    if since > today or (until is not None and not since <= until <= today):
+        raise DomainError(
+            "SS-103",
+            f"se espera desde ≤ hasta ≤ {today}; llegó {since} a {until or 'sin fin'}",
+            f"desde ≤ hasta ≤ {today} was expected; {since} to {until or 'no end'} came",
+            field=f"vinculos.{number}",
+        )
+    return Holding(parse_pid(entry["pid"]), since, bool(entry["historia"]), until)
+
+
+def take_holdings(
+    store: RegistryStore, member: str, holdings: Sequence[Holding], now: datetime
+) -> tuple[list[Rid], list[Pid]]:
+    """Write a batch in one transaction: whom it was about, and the PIDs that lead to nobody."""
+    known: list[Rid] = []
+    unknown: list[Pid] = []
+    with store.database.transaction() as connection:
+        for held in holdings:
+            rows = connection.execute(
+                "SELECT rid FROM pseudonym WHERE member = ? AND pid = ?", (member, held.pid)
+            ).fetchall()
+            if not rows:
+                unknown.append(held.pid)
+                continue
+            rid = Rid(bytes(rows[0][0]))
+            known.append(rid)
+            store.hold(connection, rid, member, held.pid, held.since, has_history=held.has_history, now=now)
+            if held.until is not None:
+                connection.execute(
+                    "UPDATE link SET until = ? WHERE member = ? AND pid = ?",
+                    (held.until.isoformat(), member, held.pid),
+                )
+    return known, unknown
+
+
+def check_membership(store: RegistryStore, asked: DomainRequest) -> None:
+    """Refuse a member that is suspended or has left (SS-603), but for what a person asks of her own data."""
+    found = membership(store, asked.context.member)
+    if found is None or found.state == ACTIVE:
+        return
+    is_hers = asked.context.purpose in _HER_RIGHTS and asked.context.role in _HERSELF
+    if found.state == SUSPENDED and is_hers:
+        return
+    raise DomainError("SS-603", *_why(found), field="X-Road-Client")
+
+
+def check_recipient(store: RegistryStore, member: str) -> None:
+    """Refuse a token for a member that has left, naming who holds its persons now (SS-603)."""
+    found = membership(store, member)
+    if found is not None and found.state == LEFT:
+        raise DomainError("SS-603", *_why(found), field="destino")
+
+
+def _why(found: Membership) -> tuple[str, str]:
+    heir_es = f"; sus personas las tiene {found.successor}" if found.successor else ""
+    heir_en = f"; {found.successor} holds its persons" if found.successor else ""
+    return (
+        f"{found.member} está {found.state} desde el {found.since}{heir_es}",
+        f"{found.member} is {found.state} since {found.since}{heir_en}",
+    )
+
+
+def membership(store: RegistryStore, member: str) -> Membership | None:
+    """What ONIESS told last of a member; None while it has told nothing."""
+    rows = store.database.query("SELECT state, since, successor FROM membership WHERE member = ?", (member,))
+    return Membership(member, rows[0][0], date.fromisoformat(rows[0][1]), rows[0][2]) if rows else None
+
+
+def take_membership(services: RegistryServices, asked: DomainRequest) -> DomainAnswer:
+    """``notificarMembresia``: ONIESS tells a member's state; the persons of one that leaves go to its successor. Twice is once."""
+    if asked.context.member != ONIESS:
+        raise DomainError(
+            "SS-210", f"sólo {ONIESS} avisa, no {asked.context.member}",
+            f"only {ONIESS} tells, not {asked.context.member}", field="X-Road-Client",
+        )  # fmt: skip
+    body = asked.body
+    told = Membership(body["miembro"], body["estado"], date.fromisoformat(body["fecha"]), body.get("sucesor"))
+    with services.store.database.transaction() as connection:
+        rows = connection.execute(
+            "SELECT notice_id FROM membership WHERE member = ?", (told.member,)
+        ).fetchall()
+        if rows and rows[0][0] == body["idAviso"]:
+            return DomainAnswer({"recibida": True})
+        connection.execute(
+            "INSERT INTO membership (member, state, since, successor, notice_id) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (member) DO UPDATE SET state = excluded.state, since = excluded.since, "
+            "successor = excluded.successor, notice_id = excluded.notice_id",
+            (told.member, told.state, told.since.isoformat(), told.successor, body["idAviso"]),
+        )
+        heirs = _hand_over(services.store, connection, told, asked.now) if told.state == LEFT else []
+    services.note_accesses(asked, heirs, ("afiliacion",))
+    return DomainAnswer({"recibida": True})
+
+
+def _hand_over(store: RegistryStore, connection: Transaction, told: Membership, now: datetime) -> list[Rid]:
+    """Let the successor hold whom the leaving member holds, with its histories; whom. All or none of them."""
+    if told.successor is None:
+        raise DomainError("SS-100", "la baja nombra sucesor", "leaving names a successor", field="sucesor")
+    rows = connection.execute(
+        "SELECT rid, has_history FROM link WHERE member = ? AND until IS NULL", (told.member,)
+    ).fetchall()
+    moved = [Rid(bytes(r[0])) for r in rows]
+    for (_, has_history), rid in zip(rows, moved, strict=True):
+        pid = store.known_as(connection, rid, told.successor, told.since)
+        if has_history or not _holds(connection, told.successor, pid):
+            store.hold(
+                connection, rid, told.successor, pid, told.since, has_history=bool(has_history), now=now
+            )
+    connection.execute(
+        "UPDATE link SET until = ? WHERE member = ? AND until IS NULL",
+        (told.since.isoformat(), told.member),
+    )
+    return moved
+
+
+def _holds(connection: Transaction, member: str, pid: Pid) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM link WHERE member = ? AND pid = ? AND until IS NULL", (member, pid)
+        ).fetchall()
+    )
