@@ -308,6 +308,7 @@ async def test_an_unrenewed_certificate_stops_traffic_at_its_very_second(server:
     assert f"{end:%Y-%m-%d %H:%M:%S} UTC" in diagnosis.findings[0].say("es")[0]
 
 
+@pytest.mark.xroad("F049")
 async def test_an_ocsp_outage_of_a_day_stops_traffic_when_said_and_ends_by_itself(server: Server) -> None:
     server.services.behaviour["ocsp"] = "down"
     server.now += timedelta(minutes=20)
@@ -345,6 +346,7 @@ async def test_wrong_ocsp_answers_never_replace_a_good_one(server: Server, behav
     assert set(codes(await server.diagnosis())) == {("ocsp-not-renewed", Severity.WILL_STOP)}
 
 
+@pytest.mark.xroad("F038")
 async def test_a_revoked_certificate_stops_at_once_and_is_named(server: Server) -> None:
     digest = server.signs_with()
     certificate = x509.load_der_x509_certificate(server.operations.certificate(digest).der)
@@ -450,6 +452,7 @@ def renewing(server: Server, orders: Orders, told: list[str]) -> Renewing:
     )
 
 
+@pytest.mark.xroad("F043", "F044")
 async def test_certificates_renew_themselves_before_a_third_of_their_life_is_left(server: Server) -> None:
     orders, told = Orders(server), list[str]()
     server.now += 50 * DAY
@@ -475,6 +478,7 @@ async def test_certificates_renew_themselves_before_a_third_of_their_life_is_lef
     assert await renew_due(Acme(), renewing(server, orders, told)) == []
 
 
+@pytest.mark.xroad("F043")
 async def test_the_moment_a_ca_suggests_counts(server: Server) -> None:
     orders = Orders(server)
     orders.suggests = NOW + DAY
@@ -483,6 +487,7 @@ async def test_the_moment_a_ca_suggests_counts(server: Server) -> None:
     assert len(await renew_due(Acme(), renewing(server, orders, []))) == 2
 
 
+@pytest.mark.xroad("F043")
 async def test_a_renewal_that_fails_is_told_leaves_no_key_and_is_tried_again(server: Server) -> None:
     orders, told = Orders(server), list[str]()
     orders.refuses = True

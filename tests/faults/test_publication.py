@@ -101,6 +101,7 @@ def crash_at(folder: Path, publication: Publication, number: int) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.xroad("F158")
 def test_a_crash_at_every_commit_point_leaves_the_old_or_the_new_whole(made: Made, tmp_path: Path) -> None:
     seen = []
     number = 1

@@ -137,6 +137,7 @@ def test_a_public_address_opens_neither_the_admin_api_nor_an_unpinned_management
     assert admin_host(pinned) == "127.0.0.1"
 
 
+@pytest.mark.xroad("F099")
 def test_an_address_that_is_named_is_the_one_that_is_taken() -> None:
     named = CentralSettings(
         listen=CentralListenSettings(host="10.0.0.5", management_host="10.0.0.6"),

@@ -130,6 +130,7 @@ async def test_strangers_in_the_middle_of_a_handshake_make_room_too() -> None:
         assert await asked(f"https://{host}:{port}/") == (200, "hello")
 
 
+@pytest.mark.xroad("F098")
 async def test_an_address_has_a_share_and_its_oldest_that_says_nothing_makes_room() -> None:
     bounds = ListenerBounds(connections=100, by_address=5)
     async with (
@@ -292,6 +293,7 @@ def test_a_listener_never_takes_more_than_a_part_of_the_files() -> None:
 # A whole process with 1,024 files
 
 
+@pytest.mark.xroad("F098")
 async def test_with_1024_files_and_984_half_heads_on_the_admin_port_health_and_consumers_are_served(
     tmp_path: Path,
 ) -> None:

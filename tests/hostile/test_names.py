@@ -146,6 +146,7 @@ def test_no_name_is_taken_that_cannot_be_carried_or_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", cases(BAD_CODES))
+@pytest.mark.xroad("F135")
 def test_no_code_is_taken_that_a_path_or_an_identifier_reads_otherwise(text: str) -> None:
     with pytest.raises(BadMessage):
         check_code(text, "the code")
@@ -255,6 +256,7 @@ def refused_rules(kind: Any, place: tuple[str, ...], text: str) -> set[str]:
     return set()
 
 
+@pytest.mark.xroad("F135")
 async def test_every_string_field_of_every_operation_refuses_what_cannot_be_carried(
     operations: list[Operation],
 ) -> None:

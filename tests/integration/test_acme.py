@@ -65,6 +65,7 @@ async def request(usage: str, kind: str = "ec-p256") -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("usage", ["auth", "sign"])
+@pytest.mark.xroad("F042")
 async def test_an_order_gives_a_certificate_for_the_request_s_key(
     free: pebble.Pebble, tmp_path: Path, usage: str
 ) -> None:
@@ -82,6 +83,7 @@ async def test_an_order_gives_a_certificate_for_the_request_s_key(
     assert b"ENCRYPTED" in (tmp_path / "acme" / "account.pem").read_bytes()
 
 
+@pytest.mark.xroad("F042")
 async def test_an_account_is_bound_to_an_outside_one_where_that_is_wanted(tmp_path: Path) -> None:
     address = f"{ADDRESS.rpartition('.')[0]}.8"
     with pebble.running(tmp_path / "bound", address, bound=True) as server:

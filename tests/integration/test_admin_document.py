@@ -26,6 +26,7 @@ LAST = ("/tokens/{id}/logout", "/tokens/{id}/pin")
 
 
 @pytest.mark.parametrize("initialised", [True, False])
+@pytest.mark.xroad("F133")
 def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: bool) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -58,6 +59,7 @@ def test_nothing_is_answered_without_a_login(tmp_path: Path) -> None:
             assert answer.status_code == (200 if operation.public else 401), operation.id
 
 
+@pytest.mark.xroad("F130")
 def test_roles_open_exactly_what_their_permissions_say(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -75,6 +77,7 @@ def test_roles_open_exactly_what_their_permissions_say(tmp_path: Path) -> None:
             assert (answer.status_code != 403) == allowed, (operation.id, answer.text)
 
 
+@pytest.mark.xroad("F018", "F023")
 def test_token_waits_for_its_pin_after_a_start_without_one(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -99,6 +102,7 @@ def test_token_waits_for_its_pin_after_a_start_without_one(tmp_path: Path) -> No
         assert not any(f'"{PIN}"' in text or "9999" in text for text in texts)
 
 
+@pytest.mark.xroad("F136")
 def test_audit_log_says_what_a_change_changed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -97,6 +97,7 @@ def api(tmp_path: Path, mail: Smtp) -> Iterator[Api]:
         yield Api(url, api_key(host))
 
 
+@pytest.mark.xroad("F045")
 def test_mail_status_and_test_mail(api: Api, mail: Smtp) -> None:
     status = api("GET", "/mail/mail-notification-status", 200).json()
     assert status["configuration_present"] is True

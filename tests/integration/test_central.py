@@ -158,6 +158,7 @@ def call(url: str, client: str) -> int:
         return err.code
 
 
+@pytest.mark.xroad("F166")
 def test_members_of_two_instances_exchange_messages(instances: Instances) -> None:
     url = f"http://{INSTITUTE.address}:8080/r1/GT/GOB/90-IGSS/PADRON/echo/hola"
     deadline = time.monotonic() + 20
@@ -315,6 +316,7 @@ def clients_in_configuration(federation: Federation, spec: GatewaySpec) -> set[C
     return set(server.clients)
 
 
+@pytest.mark.xroad("F060")
 async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_seconds(
     instances: Instances, tmp_path: Path
 ) -> None:

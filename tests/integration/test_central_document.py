@@ -25,6 +25,7 @@ LAST = ("/tokens/{token_id}/logout",)
 
 
 @pytest.mark.parametrize("initialised", [True, False])
+@pytest.mark.xroad("F133", "F169")
 def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: bool) -> None:
     chosen = settings()
     if initialised:

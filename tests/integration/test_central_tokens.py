@@ -152,6 +152,7 @@ async def keyed(running: Running, internal: str) -> bytes:
     return anchor
 
 
+@pytest.mark.xroad("F026")
 async def test_a_configuration_signed_on_a_pkcs11_token_is_proved_by_clients(running: Running) -> None:
     await running.call("POST", f"{INTERNAL}/signing-keys", {"key_label": "k", "token_id": "other"}, 404)
     await keyed(running, "hsm")
@@ -200,6 +201,7 @@ async def test_a_locked_token_stops_publishing_loudly_and_the_old_configuration_
     assert await running.alerts() == []
 
 
+@pytest.mark.xroad("F161")
 async def test_keys_are_rotated_between_tokens_without_a_gap(running: Running) -> None:
     other = running.new_client(await keyed(running, "0"), "other")
     failures: list[str] = []

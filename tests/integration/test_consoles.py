@@ -47,6 +47,7 @@ class Remote:
         self.request = session.request
 
 
+@pytest.mark.xroad("F171")
 async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_path: Path) -> None:
     prepare(tmp_path)
     with hosted(tmp_path) as (address, host):
@@ -75,6 +76,7 @@ async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_p
 
 @pytest.mark.processes
 @pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.xroad("F177", "F173", "F174")
 async def test_both_servers_pages_hold_for_everybodys_eyes(
     central: Central, tmp_path: Path, language: str
 ) -> None:

@@ -69,6 +69,7 @@ def run(example: str, service: str, client: str = CLIENT) -> subprocess.Complete
 
 @pytest.mark.parametrize("example", ["call.sh", "call.py", "Call.java", "call.mjs"])
 class TestCallers:
+    @pytest.mark.xroad("F077")
     def test_it_prints_what_the_provider_answered(self, federation: Federation, example: str) -> None:
         done = run(example, f"{INDICE}/echo")
         assert done.returncode == 0, done.stderr

@@ -31,6 +31,7 @@ def call(path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
 
 @pytest.mark.usefixtures("federation")
 class TestAllowed:
+    @pytest.mark.xroad("F073", "F087")
     def test_a_body_comes_back_with_the_headers_of_the_protocol(self) -> None:
         status, headers, body = call("00-RNSS/INDICE/echo/v1/x", body=b'{"a":1}', headers={"X-Road-Id": "q1"})
         assert (status, body, headers["x-road-id"]) == (200, b'{"a":1}', "q1")
@@ -51,6 +52,7 @@ class TestAllowed:
         assert (status, json.loads(body)) == (200, {"bytes": size})
         assert len(call(f"00-RNSS/INDICE/echo/size?n={size}")[2]) >= size
 
+    @pytest.mark.xroad("F083")
     def test_a_right_to_a_path_covers_that_path(self) -> None:
         assert call("00-RNSS/INDICE/limited/public/a")[0] == 200
 
@@ -151,6 +153,7 @@ def test_an_oversized_header_is_refused_in_the_protocols_shape() -> None:
     assert headers["x-road-error"] == "client.bad_request"
 
 
+@pytest.mark.xroad("F110", "F111")
 def test_both_sides_containers_verify(federation: Federation, tmp_path: Path) -> None:
     for query_id, body in (("ev-1", None), ("ev-2", b'{"evidence":true}')):
         assert call("00-RNSS/INDICE/echo/x", body=body, headers={"X-Road-Id": query_id})[0] == 200
@@ -187,6 +190,7 @@ def _with_another_message(data: bytes) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.xroad("F100")
 def test_every_answer_has_a_durable_record_on_both_sides(federation: Federation) -> None:
     assert call("00-RNSS/INDICE/echo/x", headers={"X-Road-Id": "durable"})[0] == 200
     for spec in (CONSUMER, PROVIDER):

@@ -115,6 +115,7 @@ def answers(url: str) -> Callable[[], bool]:
     return ask
 
 
+@pytest.mark.xroad("F020")
 def test_an_instance_is_founded_by_the_commands_of_the_page(machines: Machines) -> None:
     began, commands = time.monotonic(), steps("from-nothing.md")
     up = iter(

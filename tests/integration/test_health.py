@@ -138,6 +138,7 @@ def exchange() -> None:
         err.close()
 
 
+@pytest.mark.xroad("F126")
 def test_everything_is_well(gateway: Gateway) -> None:
     gateway.is_up()
     exchange()
@@ -151,6 +152,7 @@ def test_everything_is_well(gateway: Gateway) -> None:
     assert 0 < memory["used_memory"] <= memory["total_memory"] < memory["max_memory"]
 
 
+@pytest.mark.xroad("F023", "F027", "F126")
 def test_token_that_is_logged_out_shows_until_it_is_logged_in(gateway: Gateway) -> None:
     gateway.is_up()
     gateway.api("/tokens/0/logout", "PUT")
@@ -186,6 +188,7 @@ def test_responder_that_fails_shows_until_it_works(gateway: Gateway) -> None:
     gateway.shows("/diagnostics/ocsp-responders", lambda o: responders(o) == {"OK"})
 
 
+@pytest.mark.xroad("F126")
 def test_configuration_that_expired_shows_until_there_is_another(gateway: Gateway) -> None:
     gateway.is_up()
     gateway.federation.kill("central")

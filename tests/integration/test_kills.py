@@ -82,6 +82,7 @@ def kept(federation: Federation, spec: GatewaySpec) -> set[str]:
     return {row[0] for row in rows}
 
 
+@pytest.mark.xroad("F100")
 async def test_no_answer_without_a_durable_record_on_both_sides(federation: Federation) -> None:
     load = Load()
     async with asyncio.TaskGroup() as group:

@@ -126,6 +126,7 @@ def test_a_refused_value_changes_nothing_and_a_listener_waits_for_a_restart(tmp_
         assert any("+ setting listen.http_port set to 81" in text for text in texts)
 
 
+@pytest.mark.xroad("F140")
 def test_a_set_value_is_taken_while_an_exchange_goes_on_undisturbed(federation: Federation) -> None:
     data, address = federation.data(CONSUMER), CONSUMER.address
     body = b"x" * 4096

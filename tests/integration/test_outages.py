@@ -78,6 +78,7 @@ def serves_then_refuses(codes: set[str], at_least_s: float, within_s: float) -> 
 
 
 @pytest.mark.parametrize("how", ["down", "hang"])
+@pytest.mark.xroad("F049")
 def test_ocsp_responder_fails(federation: Federation, how: str) -> None:
     behave(federation, ocsp=how)
     # Which of the certificates' responses runs out first, and on which side it is seen first, is chance: the peer's TLS
@@ -106,6 +107,7 @@ def test_ocsp_responder_fails(federation: Federation, how: str) -> None:
     works(AT)
 
 
+@pytest.mark.xroad("F101")
 def test_timestamping_authority_fails(federation: Federation) -> None:
     behave(federation, tsa="down")
     text = serves_then_refuses(UNSTAMPED, 2.5, 40)
@@ -125,6 +127,7 @@ def test_timestamping_authority_lies(federation: Federation) -> None:
     works(AT)
 
 
+@pytest.mark.xroad("F157")
 def test_central_server_fails(federation: Federation) -> None:
     works(AT)
     federation.kill("central")

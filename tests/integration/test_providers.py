@@ -39,6 +39,7 @@ def served(federation: Federation) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
+@pytest.mark.xroad("F092", "F150")
 def test_the_choice_is_remembered_and_left_when_it_fails(federation: Federation) -> None:
     before = served(federation)
     for _ in range(8):
@@ -62,6 +63,7 @@ def test_the_choice_is_remembered_and_left_when_it_fails(federation: Federation)
     federation.start_gateway(other)
 
 
+@pytest.mark.xroad("F091")
 def test_a_named_security_server_is_asked_whatever_is_remembered(federation: Federation) -> None:
     works(AT)
     for place, code in enumerate(("SS1", "SS2")):

@@ -164,6 +164,7 @@ def audit_rows(server: Server, event: str) -> list[Any]:
     return [r for r in rows if r["event"] == event]
 
 
+@pytest.mark.xroad("F139", "F153")
 def test_a_server_is_as_it_was_after_a_restore_over_the_api(server: Server) -> None:
     server.add("before")
     status, made = server.call("POST", "/backups")

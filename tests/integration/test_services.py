@@ -123,6 +123,7 @@ class TestDescribedServices:
         assert status == 400
         assert b"known: MX" in body
 
+    @pytest.mark.xroad("F090")
     def test_rest_services_are_listed_and_described(self) -> None:
         _, _, body = get(f"/r1/{INDICE.path()}/listMethods")
         found = {s.id.service_code: s for s in metadata.parse_services_json(body)}
@@ -133,6 +134,7 @@ class TestDescribedServices:
         assert (status, content_type.partition(";")[0]) == (200, "application/json")
         assert load_document(body)["servers"] == [{"url": "/rest"}]
 
+    @pytest.mark.xroad("F089")
     def test_soap_services_are_listed_and_described(self) -> None:
         for code in (metadata.LIST_METHODS, metadata.ALLOWED_METHODS):
             _, body = ask_soap(code, f'<x:{code} xmlns:x="{soap.XROAD_NS}"/>')
@@ -149,6 +151,7 @@ class TestDescribedServices:
         assert parsed.wire.code == "server.serverproxy.unknown_service"
 
 
+@pytest.mark.xroad("F075")
 def test_a_refresh_shows_the_difference_before_it_makes_it(federation: Federation, provider: str) -> None:
     listed = gateway(federation, "service", "list").splitlines()
     number = next(line.split()[0] for line in listed if f"{provider}/people.json" in line)
@@ -164,6 +167,7 @@ def test_a_refresh_shows_the_difference_before_it_makes_it(federation: Federatio
     _until(lambda: b"DELETE" in get(f"/r1/{INDICE.path()}/listMethods")[2])
 
 
+@pytest.mark.xroad("F079")
 def test_a_disabled_service_tells_callers_why(federation: Federation, provider: str) -> None:
     listed = gateway(federation, "service", "list").splitlines()
     number = next(line.split()[0] for line in listed if f"{provider}/sum.wsdl" in line)
@@ -222,6 +226,7 @@ def _shown(address: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 8443)))
 
 
+@pytest.mark.xroad("F056")
 def test_systems_are_shown_the_internal_certificate_and_another_at_once(
     federation: Federation, tmp_path: Path
 ) -> None:
@@ -243,6 +248,7 @@ def test_systems_are_shown_the_internal_certificate_and_another_at_once(
     _until(lambda: _shown(PROVIDER.address) == after)
 
 
+@pytest.mark.xroad("F115", "F116", "F117")
 def test_records_and_health_of_exchanges_are_told_over_the_exchange(
     federation: Federation, provider: str
 ) -> None:

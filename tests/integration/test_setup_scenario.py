@@ -15,6 +15,40 @@ from tests.programs import need
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.xroad(
+    "F011",
+    "F012",
+    "F034",
+    "F036",
+    "F037",
+    "F039",
+    "F040",
+    "F047",
+    "F048",
+    "F052",
+    "F058",
+    "F059",
+    "F060",
+    "F062",
+    "F063",
+    "F064",
+    "F065",
+    "F066",
+    "F069",
+    "F070",
+    "F072",
+    "F073",
+    "F074",
+    "F080",
+    "F082",
+    "F083",
+    "F084",
+    "F122",
+    "F123",
+    "F124",
+    "F163",
+    "F165",
+)
 def test_whole_federation_is_set_up_and_changed_over_the_admin_apis_and_exchanges() -> None:
     unshare = need("unshare", package="util-linux")
     as_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]

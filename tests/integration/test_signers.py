@@ -129,6 +129,7 @@ async def signs(device: RemoteDevice, key_id: KeyId, public: bytes) -> None:
     verify_digest_signature(key, signature, digest, algorithm, ecdsa_format="der")
 
 
+@pytest.mark.xroad("F025", "F029")
 async def test_keys_of_every_kind_are_made_and_sign_on_a_pkcs11_token(hsm: SoftHsm, tmp_path: Path) -> None:
     async with running(tmp_path, hardware(hsm, pin_file(tmp_path))) as (device, _):
         state = await device.state()
@@ -216,6 +217,7 @@ async def test_a_signature_fails_clearly_when_the_process_does_not_come_back(tmp
 
 
 @pytest.mark.parametrize("kind", ["ec-p256", "rsa-2048"])
+@pytest.mark.xroad("F025")
 async def test_tls_handshakes_are_signed_in_the_token_s_process(
     hsm: SoftHsm, tmp_path: Path, kind: str
 ) -> None:

@@ -65,6 +65,7 @@ class TestSoap:
         assert (answer.message_id, answer.client, answer.body_name) == ("s1", AFIL, "soapEchoResponse")
         soap.check_request_hash(digest_of(asked), answer)
 
+    @pytest.mark.xroad("F086")
     def test_attachments_arrive_whole(self) -> None:
         asked = multipart(envelope("soapEcho", "s2"), b"a" * 10, b"b" * 2_000_000, b"")
         _, _, body = post(asked, f"multipart/related; type=text/xml; boundary={BOUNDARY}")

@@ -52,6 +52,7 @@ def test_a_token_that_is_gone_is_named_with_its_module_and_label(tmp_path: Path,
     assert "no initialised token with label 'another'" in what
 
 
+@pytest.mark.xroad("F014")
 def test_a_module_that_does_not_load_is_named(tmp_path: Path, hsm: SoftHsm) -> None:
     finding = told(tmp_path / "data", hsm, module="/nowhere/module.so")["hsm"]
     assert "could not open the module" in finding["en"]["what"]

@@ -128,6 +128,7 @@ def hash_of(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex().upper()
 
 
+@pytest.mark.xroad("F031", "F036")
 def test_a_signing_certificate_on_the_token_is_offered_and_imported(vendor: Vendor, api: Api) -> None:
     pki, now = world().pki, datetime.now(UTC)
     key = vendor.make_key("ours")

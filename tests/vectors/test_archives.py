@@ -22,6 +22,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@pytest.mark.xroad("F105")
 def test_case(case: dict[str, Any]) -> None:
     with (VECTORS / case["file"]).open("rb") as file:
         if case["expect"]["outcome"] == "valid":

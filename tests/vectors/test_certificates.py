@@ -77,6 +77,7 @@ class Trust:
 
 
 @pytest.mark.parametrize("case", CASES["profiles"], ids=lambda c: f"{c['profile']}:{c['subject']}")
+@pytest.mark.xroad("F035")
 def test_profile(case: dict[str, Any]) -> None:
     if case["subject"].startswith("the subject of"):
         certificate = parse_certificate(

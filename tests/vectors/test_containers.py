@@ -38,6 +38,7 @@ def trust(name: str) -> TrustedConfiguration:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.xroad("F111")
 def test_container_has_the_verdict_of_its_origin(name: str) -> None:
     data = (VECTORS / f"asic/verifier/{name}.asice").read_bytes()
     verdict = verify_container(io.BytesIO(data), trust("good2_v3"))
@@ -77,6 +78,7 @@ def test_every_container_of_the_archives_verifies(number: int) -> None:
             assert verdict.is_valid, (name, verdict.steps)
 
 
+@pytest.mark.xroad("F111")
 def test_the_command_exits_by_the_verdict() -> None:
     folder = ["--configuration", str(VECTORS / "globalconf/good2_v3")]
     good = str(VECTORS / "asic/verifier/valid-signed-message.asice")

@@ -228,6 +228,7 @@ def der(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES["ask"], ids=named)
+@pytest.mark.xroad("F053")
 def test_question(case: dict[str, Any]) -> None:
     answer = QUESTIONS[case["name"]](trust(case["configuration"]), case["ask"])
     wanted = case["answer"]
@@ -352,6 +353,7 @@ CHOICES = [c for c in CASES["version_choice"] if c["mode"].startswith("range")]
 
 
 @pytest.mark.parametrize("case", CHOICES, ids=named)
+@pytest.mark.xroad("F158")
 async def test_newest_version_offered_is_chosen(
     case: dict[str, Any], aiohttp_client: Any, tmp_path: Path
 ) -> None:
@@ -408,6 +410,7 @@ def test_optional_part(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES["anchors"], ids=lambda c: c["file"])
+@pytest.mark.xroad("F162")
 def test_anchor(case: dict[str, Any]) -> None:
     raw = (VECTORS / case["file"]).read_bytes()
     if case["expect"]["outcome"] == "error":

@@ -143,6 +143,7 @@ def registration_body(case: dict[str, Any], instance: Instance) -> tuple[str, by
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@pytest.mark.xroad("F165")
 async def test_a_request_gets_the_answer_x_road_gives(case: dict[str, Any], tmp_path: Path) -> None:
     registration = case["service"] == "authCertReg"
     instance = Instance(tmp_path, NOW, "TEST" if registration else "EE")

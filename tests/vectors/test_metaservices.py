@@ -174,5 +174,6 @@ def test_every_case_has_a_runner() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RUNNERS))
+@pytest.mark.xroad("F089", "F090")
 def test_case(name: str) -> None:
     RUNNERS[name](name)

@@ -230,6 +230,7 @@ ALL_SEEING = ("owner-sees-all", "monitoring-client-sees-all", "owner-filtered", 
 
 
 @pytest.mark.parametrize("name", sorted(VISIBLE))
+@pytest.mark.xroad("F116", "F121")
 def test_each_asker_sees_its_records_and_no_more(name: str, tmp_path: Path) -> None:
     found = ask(tmp_path, name)
     if VISIBLE[name] and "filtered" in name:
@@ -241,6 +242,7 @@ def test_each_asker_sees_its_records_and_no_more(name: str, tmp_path: Path) -> N
     assert all((monitoring.INTERNAL_IP in r) == (name in ALL_SEEING) for r in found.records)
 
 
+@pytest.mark.xroad("F116")
 def test_only_the_fields_asked_for_are_told(tmp_path: Path) -> None:
     found = ask(tmp_path, "output-spec")
     wanted = {"clientMemberCode", "clientMemberClass", "serviceCode", "serviceVersion"}
@@ -287,6 +289,7 @@ def test_the_owner_asks_for_its_own_data(name: str, tmp_path: Path) -> None:
     assert ask_raw(tmp_path, raw, records).health() == [(f"{filtered.path()}/getRandom/v2", 1, 0)]
 
 
+@pytest.mark.xroad("F117")
 def test_health_tells_the_services_of_the_client_asked_for(tmp_path: Path) -> None:
     raw = (VECTORS / CASES["health-data"]["file"]).read_bytes()
     asked, other = (
@@ -349,6 +352,7 @@ def test_a_failed_call_leaves_a_failed_record_with_its_code(name: str) -> None:
     assert built["faultString"] == fault.detail
 
 
+@pytest.mark.xroad("F120")
 def test_metrics_are_told_to_the_owner_and_nobody_else(tmp_path: Path) -> None:
     updated = datetime.fromtimestamp(NOW, UTC)
     histogram = Metric("h", Histogram(updated, 0.125, 500.143, 1.0, 1.0, 0.5))

@@ -54,6 +54,7 @@ def reported(events: list[Event]) -> list[str]:
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "bytes"])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@pytest.mark.xroad("F088")
 def test_case(case: dict[str, Any], whole: bool) -> None:
     data = b"" if case["file"] is None else (VECTORS / case["file"]).read_bytes()
     size = max(len(data), 1) if whole else 1

@@ -298,6 +298,7 @@ ALSO: dict[str, Callable[[dict[str, Any], Result], bool]] = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@pytest.mark.xroad("F086", "F093")
 def test_case(case: dict[str, Any]) -> None:
     result = asyncio.run(run_case(case))
     expected = case["expect"]

@@ -116,6 +116,7 @@ def check_seen(sentence: str, seen: stage.Seen | None, marks: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@pytest.mark.xroad("F087")
 def test_case(case: dict[str, Any]) -> None:
     fresh = str(uuid.uuid4())
     marks = {"<uuid>": fresh, "<the same uuid>": fresh}

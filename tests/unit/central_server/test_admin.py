@@ -224,6 +224,7 @@ async def log_in(central: Central, name: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.xroad("F012", "F047", "F048", "F052", "F067", "F161", "F162")
 async def test_the_set_up_scenario_leads_to_a_published_configuration(central: Central) -> None:
     await central.set_up()
     raw = await central.call("GET", "/configuration-sources/INTERNAL/anchor/download")
@@ -250,6 +251,7 @@ async def test_the_set_up_scenario_leads_to_a_published_configuration(central: C
     assert details["certificate_details"]["key_usages"]
 
 
+@pytest.mark.xroad("F127")
 async def test_alerts_say_what_keeps_the_configuration_from_being_published(central: Central) -> None:
     codes = [a["errorCode"] for a in await central.call("GET", "/notifications/alerts")]
     assert "status.signing_key.internal.missing" in codes
@@ -419,6 +421,7 @@ async def test_every_error_has_its_code_and_status(central: Central) -> None:
         await central.refused(method, path, status, code, body)
 
 
+@pytest.mark.xroad("F065", "F067", "F068", "F070")
 async def test_members_groups_and_servers_live_their_whole_life(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()
@@ -463,6 +466,7 @@ async def test_members_groups_and_servers_live_their_whole_life(central: Central
     assert AuditLog(central.node.store.database).verify()[0] > 20
 
 
+@pytest.mark.xroad("F160")
 async def test_an_optional_part_that_is_malformed_or_unknown_is_refused(central: Central) -> None:
     await central.set_up()
     path = "/configuration-sources/INTERNAL/configuration-parts"
@@ -485,6 +489,7 @@ async def test_an_optional_part_that_is_malformed_or_unknown_is_refused(central:
     ]
 
 
+@pytest.mark.xroad("F166")
 async def test_an_instance_is_trusted_once_its_configuration_is_proved(central: Central) -> None:
     await central.set_up()
     for name, status in (("OTRA", 201), ("BAD", 400), ("MX", 409)):
@@ -497,6 +502,7 @@ async def test_an_instance_is_trusted_once_its_configuration_is_proved(central: 
     await central.call("DELETE", f"/trusted-anchors/{trusted['hash']}", status=204)
 
 
+@pytest.mark.xroad("F161")
 async def test_signing_keys_rotate_without_a_break(central: Central) -> None:
     await central.set_up()
     key = {"key_label": "next", "token_id": "0"}
@@ -612,6 +618,7 @@ async def test_without_a_login_every_path_is_401(central: Central) -> None:
         ),
     ],
 )
+@pytest.mark.xroad("F130")
 async def test_a_role_may_what_is_its_own_and_nothing_else(
     central: Central, name: str, may: list[tuple[str, str]], may_not: list[tuple[str, str]]
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_key_on_a_token_that_is_not_set_up_is_refused(made: Path) -> None:
     assert "token_not_found" in run(made, "key", "add", "internal", "--token", "hsm", status=1).output
 
 
+@pytest.mark.xroad("F129")
 def test_users_are_made_listed_and_forgotten(made: Path, tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("Secret1234")

@@ -52,6 +52,7 @@ async def test_pages_are_empty_in_words_and_in_both_languages(
         assert "<script" not in operator.page.source
 
 
+@pytest.mark.xroad("F172")
 async def test_a_request_is_seen_and_approved_and_stands_on_the_audit_log(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()
@@ -125,6 +126,7 @@ async def test_a_form_of_another_session_or_site_changes_nothing(central: Centra
     assert "CSRF_CHECK" in b"".join(central.api.audit.export()).decode()
 
 
+@pytest.mark.xroad("F175")
 async def test_a_role_sees_what_its_permissions_show_and_decides_nothing_else(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()
@@ -140,6 +142,7 @@ async def test_a_role_sees_what_its_permissions_show_and_decides_nothing_else(ce
     assert found["status"] not in ("APPROVED", "DECLINED")
 
 
+@pytest.mark.xroad("F178")
 async def test_members_are_found_and_their_names_never_run(central: Central) -> None:
     await central.set_up()
     evil = "<script>alert(1)</script>"

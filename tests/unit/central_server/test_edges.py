@@ -104,6 +104,7 @@ async def test_where_a_certificate_is_pinned_nobody_else_reaches_the_management_
     await server.close()
 
 
+@pytest.mark.xroad("F134")
 async def test_too_many_requests_of_one_address_are_turned_away(
     store: CentralStore, instance: Instance
 ) -> None:

@@ -34,6 +34,7 @@ ANA = Actor("ana")
 QUICK = argon2.PasswordHasher(1, 8, 1)
 
 
+@pytest.mark.xroad("F152", "F007")
 async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
     postgres: Cluster, tmp_path: Path
 ) -> None:

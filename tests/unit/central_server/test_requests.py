@@ -77,6 +77,7 @@ def test_no_move_leads_out_of_an_end() -> None:
     assert not [state for state, _ in MOVES if state in ends]
 
 
+@pytest.mark.xroad("F163")
 def test_a_client_registration_waits_until_it_is_approved_and_makes_what_is_missing(records: Records) -> None:
     made = add_request(records, client_ask())
     assert made.state is RequestState.WAITING
@@ -161,6 +162,7 @@ def test_the_same_request_again_is_refused_while_the_first_is_open(records: Reco
         add_request(records, client_ask())
 
 
+@pytest.mark.xroad("F040")
 def test_an_auth_certificate_makes_its_server_and_its_owner_joins_the_owners(records: Records) -> None:
     asked = ask(
         RequestType.AUTH_CERT_REGISTRATION, server=NEW.server("S9"), certificate=b"new", address="s9.mx"
@@ -171,6 +173,7 @@ def test_an_auth_certificate_makes_its_server_and_its_owner_joins_the_owners(rec
     assert NEW in [m.client.id for m in groups.group_members(records, group)]
 
 
+@pytest.mark.xroad("F164")
 def test_automatic_approval_needs_its_setting_and_a_known_member(records: Records) -> None:
     policy = ApprovalPolicy(auto_auth_cert_registration=True, auto_client_registration=True)
     known = ask(RequestType.AUTH_CERT_REGISTRATION, certificate=b"second", address="ss1.mx")

@@ -104,6 +104,7 @@ def test_a_change_that_fails_leaves_nothing_not_even_an_audit_row(
     assert store.generation() == generation
 
 
+@pytest.mark.xroad("F138")
 def test_every_change_says_who_what_before_and_after_on_one_chain(
     store: CentralStore, instance: Instance
 ) -> None:

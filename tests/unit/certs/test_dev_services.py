@@ -65,6 +65,7 @@ async def client_of(pki: DevPki) -> TestClient:
     ("kind", "name", "signing"),
     [("sign", "a.pem", True), ("auth", "a.pem", False), ("auto", "sign.der", True), ("auto", "x.der", False)],
 )
+@pytest.mark.xroad("F170")
 async def test_the_form_of_x_road_s_test_ca_certifies_by_kind(
     pki: DevPki, kind: str, name: str, signing: bool
 ) -> None:
@@ -104,6 +105,7 @@ async def test_a_flat_authority_is_one_certificate(tmp_path: Path) -> None:
     assert ca.subject == ca.issuer == DevPki.load(tmp_path / "flat").intermediate.subject
 
 
+@pytest.mark.xroad("F170")
 async def test_one_port_tells_ocsp_from_timestamps_by_content_type(pki: DevPki) -> None:
     client = await client_of(pki)
     certificate = pki.certify(request_of(), "sign", now=NOW)

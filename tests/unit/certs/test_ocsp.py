@@ -62,6 +62,7 @@ def test_next_update_counts_unless_the_configuration_says_no() -> None:
     assert policy_of(lenient).verify_next_update is False
 
 
+@pytest.mark.xroad("F038")
 def test_a_revoked_certificate_is_refused_with_its_own_code() -> None:
     world = worlds.world()
     builder = library.OCSPResponseBuilder().add_response(

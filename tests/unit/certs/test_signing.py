@@ -53,6 +53,7 @@ def ask(signer: MessageSigner, number: int, *, several: bool = False) -> asyncio
     return asyncio.create_task(signer.sign(IDENTITY, [b"ocsp"], parts(number, several=several), NOW))
 
 
+@pytest.mark.xroad("F033")
 async def test_messages_of_one_turn_of_the_loop_share_a_signature() -> None:
     key = Key()
     key.gate.set()

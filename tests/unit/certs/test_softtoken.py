@@ -47,6 +47,7 @@ def test_there_is_nothing_to_unlock_in_an_empty_folder(storage: MemoryTokens) ->
     assert code_of(caught) == "token_not_found"
 
 
+@pytest.mark.xroad("F022")
 def test_keys_come_back_with_the_pin_and_are_gone_while_it_is_locked(
     token: SoftToken, storage: MemoryTokens
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_right_pin_forgives_the_wrong_ones(token: SoftToken) -> None:
     assert token.wrong_pins() == 0
 
 
+@pytest.mark.xroad("F022")
 def test_another_pin_opens_the_same_keys(token: SoftToken, storage: MemoryTokens) -> None:
     key_id = token.generate_key(KeyKind.EC_P256, "label", "sign")
     token.change_pin(PIN, "another")

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
@@ -24,6 +26,7 @@ def served(document: dict[str, dict[str, dict[str, object]]]) -> Iterator[str]:
             yield f"{method.upper()} {base}{re.sub(r'{[^}]*}', '{}', path)}"
 
 
+@pytest.mark.xroad("F133")
 async def test_every_operation_of_the_list_is_served(tmp_path: Path) -> None:
     host = GatewayProcess(DataFolder(tmp_path), GatewaySettings(), None)
     try:

@@ -35,10 +35,12 @@ B = ApprovedTsa("B", "http://b.invalid/", b"", CostType.FREE)
 TWINS = (ApprovedTsa("T", "http://t1.invalid/", b""), ApprovedTsa("T", "http://t2.invalid/", b""))
 
 
+@pytest.mark.xroad("F051", "F054")
 def test_a_chosen_authority_is_asked_where_the_configuration_says_it_is_now() -> None:
     assert choose_authorities((A, B), [("A", "http://old.invalid/a")], CostOrder.NONE) == (A,)
 
 
+@pytest.mark.xroad("F053")
 def test_nothing_chosen_means_all_in_order_of_cost() -> None:
     assert choose_authorities((A, B), [], CostOrder.FREE_FIRST) == (B, A)
     assert choose_authorities((A, B), [], CostOrder.ONLY_PAID) == (A,)
@@ -84,6 +86,7 @@ async def stamped_by(authorities: list[Authority], *, race: bool) -> str:
 
 @pytest.mark.parametrize("behaviour", ["down", "garbage", "wrong-imprint"])
 @pytest.mark.parametrize("race", [False, True])
+@pytest.mark.xroad("F051")
 async def test_the_second_authority_helps_when_the_first_does_not(
     authorities: list[Authority], behaviour: str, race: bool
 ) -> None:

@@ -55,6 +55,7 @@ def test_by_default_every_body_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("on", "word"), [(True, "disabled"), (False, "enabled")])
+@pytest.mark.xroad("F102")
 def test_a_list_turns_the_switch_round_for_its_producers_on_its_side(*, on: bool, word: str) -> None:
     other_word = "enabled" if on else "disabled"
     local = rules(
@@ -71,6 +72,7 @@ def test_a_list_turns_the_switch_round_for_its_producers_on_its_side(*, on: bool
     assert remote.keeps(LOCAL, PROVIDER) is on
 
 
+@pytest.mark.xroad("F113")
 async def test_a_rest_message_without_its_body_is_kept_by_its_headers_and_proved_by_its_digests(
     tmp_path: Path,
 ) -> None:
@@ -108,6 +110,7 @@ async def test_a_soap_message_without_its_body_has_its_headers_and_one_empty_ele
     await log.close()
 
 
+@pytest.mark.xroad("F096")
 async def test_a_body_above_the_limit_is_refused_and_nothing_of_it_is_logged(tmp_path: Path) -> None:
     log = open_with(tmp_path, max_loggable_body_bytes=1000)
     with pytest.raises(LogFailed, match="max_loggable_body_bytes") as refused:
@@ -118,6 +121,7 @@ async def test_a_body_above_the_limit_is_refused_and_nothing_of_it_is_logged(tmp
 
 
 @pytest.mark.parametrize(("size", "limit"), [(1001, 1000), (1_000_000, 1000), (1_000_000, 600_000), (300, 0)])
+@pytest.mark.xroad("F103")
 async def test_a_body_that_is_cut_says_so_and_is_proved_by_its_digest(
     tmp_path: Path, size: int, limit: int
 ) -> None:

@@ -64,6 +64,7 @@ def test_every_action_prints_json_on_request() -> None:
 
 
 @pytest.mark.parametrize(("language", "word"), [("es", "Pide su registro"), ("en", "Register it at")])
+@pytest.mark.xroad("F173")
 def test_help_is_in_the_language_of_who_asks(language: str, word: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "client", "--help"],

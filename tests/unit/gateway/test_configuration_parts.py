@@ -22,6 +22,7 @@ def test_a_malformed_optional_part_is_refused(content_id: str) -> None:
         check_part(part(content_id, b"<no/>"), b"<no/>", 6, "MX")
 
 
+@pytest.mark.xroad("F160")
 def test_a_well_formed_optional_part_is_taken_and_another_content_is_not() -> None:
     content = render_fetch_interval(600)
     found = part(FETCH_INTERVAL_ID, content)

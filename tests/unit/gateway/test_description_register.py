@@ -128,6 +128,7 @@ def test_what_a_refresh_keeps_keeps_its_settings_and_rights(
     assert [r.subject for r in store.view.rights.all(PROVIDER)] == [CONSUMER]
 
 
+@pytest.mark.xroad("F074")
 def test_an_openapi_adds_generated_endpoints_and_a_refresh_replaces_only_those(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_new_service_code_takes_endpoints_and_rights_along(
     assert [r.endpoint.endpoint for r in store.view.rights.all(PROVIDER)] == [Endpoint("new")]
 
 
+@pytest.mark.xroad("F081")
 def test_conflicts_and_bad_inputs_are_refused_by_their_code(register: DescriptionRegister, web: Web) -> None:
     web.put(WSDL_URL, "testservice1.wsdl")
     web.put("http://provider/other.wsdl", "testservice1.wsdl")
@@ -226,6 +228,7 @@ def test_a_generated_endpoint_can_be_neither_changed_nor_removed(
     assert removed.value.code == "illegal_generated_endpoint_remove"
 
 
+@pytest.mark.xroad("F080")
 def test_settings_for_all_reach_every_service_of_the_description(
     register: DescriptionRegister, web: Web, store: ServerConfStore
 ) -> None:

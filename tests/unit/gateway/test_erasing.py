@@ -225,6 +225,7 @@ async def archived(log: MessageLog, folder: Path, count: int) -> Path:
     return path
 
 
+@pytest.mark.xroad("F107")
 async def test_a_sealed_archive_proves_itself_and_opens_to_the_archive_of_x_road(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log")
     path = await archived(log, tmp_path, 3)

@@ -72,6 +72,7 @@ def proved(container: bytes, *, whole: bool = True) -> bool:
     return verdict.is_proved
 
 
+@pytest.mark.xroad("F110")
 async def test_untimestamped_records_are_refused_or_stamped_by_force(log: MessageLog) -> None:
     with pytest.raises(LogFailed, match="no timestamp yet"):
         await get(log)
@@ -83,6 +84,7 @@ async def test_untimestamped_records_are_refused_or_stamped_by_force(log: Messag
 
 
 @pytest.mark.parametrize(("flag", "direction"), [("requestOnly", "request"), ("responseOnly", "response")])
+@pytest.mark.xroad("F110")
 async def test_one_direction_comes_in_a_zip_and_unique_bare(
     log: MessageLog, flag: str, direction: str
 ) -> None:

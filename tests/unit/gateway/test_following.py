@@ -123,6 +123,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     store.close()
 
 
+@pytest.mark.xroad("F059")
 def test_registration_is_over_once_the_client_is_listed(stage: Stage) -> None:
     stage.send(K.CLIENT_REGISTRATION)
     stage.observe()
@@ -135,6 +136,7 @@ def test_registration_is_over_once_the_client_is_listed(stage: Stage) -> None:
     assert stage.status is ClientStatus.GLOBAL_ERROR
 
 
+@pytest.mark.xroad("F061")
 def test_deletion_that_took_effect_leaves_a_client_that_can_be_registered_again(stage: Stage) -> None:
     stage.central.lists(CLIENT)
     stage.observe()
@@ -154,6 +156,7 @@ def test_deletion_before_approval_takes_the_registration_with_it(stage: Stage) -
     assert (stage.status, stage.waiting) == (ClientStatus.SAVED, [])
 
 
+@pytest.mark.xroad("F059", "F062")
 def test_disabled_client_stays_disabled_until_it_is_enabled(stage: Stage) -> None:
     stage.central.lists(CLIENT)
     stage.observe()

@@ -104,6 +104,7 @@ def test_without_a_seal_nothing_is_made_anew_or_imported(tmp_path: Path) -> None
         kept_chain(tmp_path)
 
 
+@pytest.mark.xroad("F056")
 def test_a_certificate_of_the_key_takes_over(tmp_path: Path) -> None:
     tls = opened(tmp_path)
     request = tls.request("CN=gw.institute.mx,O=Institute")
@@ -136,6 +137,7 @@ def test_a_certificate_replaced_on_disk_is_taken_from_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["", "no name", "CN"])
+@pytest.mark.xroad("F056")
 def test_a_request_needs_a_name(tmp_path: Path, name: str) -> None:
     tls = opened(tmp_path)
     with pytest.raises(Refused) as found:
@@ -143,6 +145,7 @@ def test_a_request_needs_a_name(tmp_path: Path, name: str) -> None:
     assert found.value.code == "invalid_distinguished_name"
 
 
+@pytest.mark.xroad("F056")
 def test_the_export_holds_the_certificate_twice_and_no_key(tmp_path: Path) -> None:
     certificate = opened(tmp_path).current.chain[0]
     with tarfile.open(fileobj=io.BytesIO(export_certificate(certificate, NOW))) as archive:

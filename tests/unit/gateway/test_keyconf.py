@@ -131,6 +131,7 @@ class TestTokens:
         assert (token.status, token.logged_in) == (TokenStatus.NOT_INITIALIZED, False)
         assert PossibleAction.LOGIN not in actions.token_actions(token)
 
+    @pytest.mark.xroad("F023")
     async def test_wrong_pins_are_counted_until_the_token_is_locked(self, world: World) -> None:
         await world.operations.logout("0")
         seen = []
@@ -146,6 +147,7 @@ class TestTokens:
         await refusal(world.operations.login("0", "wrong"))
         assert (await world.operations.login("0", PIN)).status is TokenStatus.OK
 
+    @pytest.mark.xroad("F022")
     async def test_a_changed_pin_opens_the_token_and_the_old_one_does_not(self, world: World) -> None:
         key = await world.operations.generate_key("0", "k")
         await world.operations.change_pin("0", PIN, "Another5678")
@@ -174,6 +176,7 @@ class TestTokens:
 
 
 class TestRequests:
+    @pytest.mark.xroad("F034")
     async def test_a_request_has_the_profile_s_subject_and_can_be_built_again(self, world: World) -> None:
         key, request = await world.operations.generate_key_with_request(
             "0", "auth", KeyUsage.AUTHENTICATION, "CA", None, AUTH_VALUES
@@ -254,11 +257,13 @@ class TestCertificates:
         assert (certificate.status, certificate.active) == (CertificateStatus.REGISTERED, True)
         assert certificate.member == OWNER
 
+    @pytest.mark.xroad("F036")
     async def test_an_import_answers_its_request(self, world: World) -> None:
         await self.imported(world, KeyUsage.SIGNING)
         (key,) = (await world.operations.token("0")).keys
         assert (key.requests, key.usage, len(key.certificates)) == ((), KeyUsage.SIGNING, 1)
 
+    @pytest.mark.xroad("F037")
     async def test_an_authentication_certificate_goes_through_its_states(self, world: World) -> None:
         digest = await self.imported(world, KeyUsage.AUTHENTICATION)
         states = [world.operations.certificate(digest).status]
@@ -281,6 +286,7 @@ class TestCertificates:
         await world.operations.delete_certificate(digest)
         assert await refusal(_async(world.operations.certificate, digest)) == "certificate_not_found"
 
+    @pytest.mark.xroad("F041")
     async def test_what_may_still_be_listed_is_not_deleted(self, world: World) -> None:
         digest = await self.imported(world, KeyUsage.AUTHENTICATION)
         world.operations.mark_registration_sent(digest)
@@ -292,6 +298,7 @@ class TestCertificates:
         digest = await self.imported(world, KeyUsage.AUTHENTICATION)
         assert await refusal(_async(world.operations.mark_deletion_sent, digest)) == "action_not_possible"
 
+    @pytest.mark.xroad("F039")
     async def test_several_keys_and_certificates_stand_side_by_side(self, world: World) -> None:
         hashes = {await self.imported(world, KeyUsage.SIGNING, f"k{n}") for n in range(3)}
         await world.operations.disable(sorted(hashes)[0])
@@ -359,6 +366,7 @@ code = { field = "x500UniqueIdentifier", pattern = "([A-Z0-9-]+)( / .*)?" }
 """
 
 
+@pytest.mark.xroad("F035")
 def test_a_profile_from_a_file_reads_the_member_of_a_subject() -> None:
     add_profiles(parse_profiles(EFIRMA))
     subject = {x509.NameOID.X500_UNIQUE_IDENTIFIER: "IMS421231I45 / PEPJ8001019Q8"}

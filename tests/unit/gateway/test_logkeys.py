@@ -41,6 +41,7 @@ async def spool(folder: Path, size: int) -> Spool:
     return made
 
 
+@pytest.mark.xroad("F104")
 async def test_nothing_of_a_message_or_its_bodies_is_on_the_disk_in_clear(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     log = open_log(folder)

@@ -126,6 +126,7 @@ async def test_a_webhook_gets_signed_json_and_is_tried_again(session: aiohttp.Cl
     assert (told_["server"], told_["code"], "hsm" in told_["es"]) == ("MX/GOB/1/SS1", "token", True)
 
 
+@pytest.mark.xroad("F045")
 async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) -> None:
     mails: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Mailbox(mails), "127.0.0.1", 0)

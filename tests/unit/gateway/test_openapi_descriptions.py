@@ -23,6 +23,7 @@ def refusal(content: bytes) -> Refused:
     return refused.value
 
 
+@pytest.mark.xroad("F074")
 def test_the_address_and_operations_of_openapi_3_1_are_read() -> None:
     described = parse_openapi((SERVICES / "testopenapi_v310.json").read_bytes(), "http://x/d.json")
     assert described.services[0].url == "https://example.org/api"

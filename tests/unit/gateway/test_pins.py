@@ -157,6 +157,7 @@ def by_a_command(_folder: Path) -> SecretSource:
     [in_a_file, lambda _folder: SecretSource(environment="TOKEN_PIN"), by_a_command],
     ids=["file", "environment", "command"],
 )
+@pytest.mark.xroad("F024")
 async def test_a_token_opens_by_itself_where_the_settings_say_where_its_pin_is(
     tmp_path: Path, store: contextlib.closing[ServerConfStore], source: object
 ) -> None:

@@ -38,10 +38,12 @@ async def system() -> AsyncIterator[str]:
     await server.wait_closed()
 
 
+@pytest.mark.xroad("F094")
 async def test_system_whose_certificate_is_registered_is_proved(system: str) -> None:
     assert await try_provider_tls(system, KNOWN, provider_client_context(OWN)) is None
 
 
+@pytest.mark.xroad("F094")
 async def test_system_with_another_certificate_is_not(system: str) -> None:
     for certificates in (set(), {der_of(OWN.chain[0])}):
         assert await try_provider_tls(system, certificates, provider_client_context(OWN)) == HANDSHAKE

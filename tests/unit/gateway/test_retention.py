@@ -32,6 +32,7 @@ def retention(log: MessageLog, folder: Path, **settings: object) -> Retention:
     return Retention(log, folder, lambda: NOW, RetentionSettings(**{"seal": False, **settings}))  # type: ignore[arg-type]
 
 
+@pytest.mark.xroad("F105")
 async def test_archives_hold_every_stamped_record_once_and_verify(
     message_log: MessageLog, tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ async def test_an_archive_ends_once_it_has_grown_too_large(message_log: MessageL
     assert counts == [2, 2, 1]
 
 
+@pytest.mark.xroad("F106")
 async def test_each_group_has_a_chain_of_its_own(message_log: MessageLog, tmp_path: Path) -> None:
     owners = [CONSUMER, CONSUMER.member.subsystem("OTRO"), ClientId("MX", "GOB", "15-ISSEMYM-2"), CONSUMER]
     ids = [await append_signed(message_log, tmp_path, owner=owner) for owner in owners]
@@ -81,6 +83,7 @@ async def test_each_group_has_a_chain_of_its_own(message_log: MessageLog, tmp_pa
     assert sizes == {"mlog-MX_GOB_15-ISSEMYM": 3, "mlog-MX_GOB_15-ISSEMYM-2": 1}
 
 
+@pytest.mark.xroad("F109")
 async def test_only_old_archived_records_are_removed_and_the_log_stays_whole(
     message_log: MessageLog, tmp_path: Path
 ) -> None:

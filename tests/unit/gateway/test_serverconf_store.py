@@ -206,6 +206,7 @@ def test_versions_of_a_service_share_endpoints_until_the_last_goes(store: Server
         assert tables.endpoints.all() == ()
 
 
+@pytest.mark.xroad("F082")
 def test_rights_are_granted_once_and_revoked_once(store: ServerConfStore) -> None:
     with_service(store)
     group = GlobalGroupId("MX", "todos")
@@ -239,6 +240,7 @@ def test_a_generated_endpoint_cannot_be_edited_and_a_hand_made_one_keeps_its_rig
     assert refused.value.code == "illegal_generated_endpoint_update"
 
 
+@pytest.mark.xroad("F069")
 def test_deleting_a_local_group_takes_its_rights_along(store: ServerConfStore) -> None:
     with_service(store)
     with store.change() as tables:

@@ -43,6 +43,7 @@ def test_every_default_is_within_its_own_range() -> None:
 
 
 @pytest.mark.parametrize(("name", "language"), [("settings.md", "en"), ("ajustes.md", "es")])
+@pytest.mark.xroad("F140")
 def test_documentation_is_in_step_with_the_table(name: str, language: str) -> None:
     written = (PROJECT / "docs" / name).read_text(encoding="utf-8")
     assert TABLE.render_markdown(Language(language)) in written, (
@@ -72,6 +73,7 @@ def test_a_bad_value_says_what_was_expected_and_changes_nothing(
     assert live(store).revision() == ()
 
 
+@pytest.mark.xroad("F019", "F140", "F141")
 def test_what_is_set_goes_before_the_file_and_the_environment_before_both(
     store: ServerConfStore, tmp_path: Path
 ) -> None:

@@ -28,12 +28,14 @@ def refusal(content: bytes) -> Refused:
         ("testservice3.wsdl", ["testOpBC", "testOpZ"]),
     ],
 )
+@pytest.mark.xroad("F072")
 def test_services_are_the_operations_sorted_by_code(name: str, codes: list[str]) -> None:
     described = parse_wsdl((SERVICES / name).read_bytes())
     assert [s.code for s in described.services] == codes
     assert described.warnings == ()
 
 
+@pytest.mark.xroad("F072")
 def test_versions_and_addresses_are_read_and_a_missing_import_is_no_warning() -> None:
     described = parse_wsdl((VECTORS / "metaservices" / "wsdl.wsdl").read_bytes())
     assert [(s.code, s.version) for s in described.services] == [("getRandom", "v1"), ("helloService", "v1")]

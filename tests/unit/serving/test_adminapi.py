@@ -179,6 +179,7 @@ async def test_session_opens_everything_and_keeps_its_csrf_value(setting: Settin
     assert (await setting.client.delete("/api/v1/things", headers=headers)).status == 405
 
 
+@pytest.mark.xroad("F144")
 async def test_cookies_are_secure_strict_and_the_session_is_out_of_reach_of_scripts(setting: Setting) -> None:
     answer = await setting.client.post("/login", data={"username": "ana", "password": "secret-ana"})
     session, csrf = answer.cookies["JSESSIONID"], answer.cookies["XSRF-TOKEN"]
@@ -189,6 +190,7 @@ async def test_cookies_are_secure_strict_and_the_session_is_out_of_reach_of_scri
     assert {session["samesite"], csrf["samesite"]} == {"Strict"}
 
 
+@pytest.mark.xroad("F144")
 async def test_missing_or_wrong_csrf_value_is_refused_and_recorded(setting: Setting) -> None:
     headers = await setting.log_in("ana")
     for value in (None, "wrong"):
@@ -204,6 +206,7 @@ async def test_logout_ends_the_session(setting: Setting) -> None:
     assert (await setting.client.get("/api/v1/user", headers=headers)).status == 401
 
 
+@pytest.mark.xroad("F144")
 async def test_idle_session_ends_and_polls_do_not_prolong_it(setting: Setting) -> None:
     headers = await setting.log_in("ana")
     path = "/api/v1/notifications/session-status"
@@ -220,6 +223,7 @@ async def test_changed_user_loses_its_sessions(setting: Setting) -> None:
     assert (await setting.client.get("/api/v1/user", headers=headers)).status == 401
 
 
+@pytest.mark.xroad("F129")
 async def test_wrong_password_is_refused_and_recorded_without_it(setting: Setting) -> None:
     for name, password in (("ana", "guess-one"), ("nobody", "x"), ("", ""), ("ana", "p" * 300)):
         answer = await setting.client.post("/login", data={"username": name, "password": password})
@@ -244,6 +248,7 @@ async def test_thousand_guesses_lock_the_name_and_stay_recorded(setting: Setting
     assert setting.api.audit.verify()[0] == 61
 
 
+@pytest.mark.xroad("F130")
 async def test_wrong_role_is_refused_and_recorded(setting: Setting) -> None:
     headers = await setting.log_in("leo")
     answer = await setting.client.post("/api/v1/things", json={"thing": {"code": "a"}}, headers=headers)
@@ -253,6 +258,7 @@ async def test_wrong_role_is_refused_and_recorded(setting: Setting) -> None:
     assert (last["who"], last["event"], last["outcome"]) == ("leo", "ADD_THING", "refused")
 
 
+@pytest.mark.xroad("F136")
 async def test_change_is_recorded_with_its_facts_and_chained(setting: Setting) -> None:
     headers = await setting.log_in("ana")
     answer = await setting.client.post("/api/v1/things", json={"thing": {"code": " a "}}, headers=headers)
@@ -324,6 +330,7 @@ async def test_narrowed_login_acts_only_for_its_clients(setting: Setting) -> Non
         assert answer.status == status
 
 
+@pytest.mark.xroad("F132")
 async def test_api_key_opens_all_but_key_management_until_it_expires(setting: Setting) -> None:
     headers = await setting.log_in("ana")
     answer = await setting.client.post(
@@ -365,6 +372,7 @@ async def test_name_and_password_manage_keys_only_from_the_addresses_listed(tmp_
         await setting.close()
 
 
+@pytest.mark.xroad("F132")
 async def test_api_keys_are_taken_only_from_the_addresses_listed(tmp_path: Path) -> None:
     setting = Setting(tmp_path, api_addresses="10.0.0.0/8")
     await setting.open()
@@ -384,6 +392,7 @@ async def test_wrong_host_is_refused_and_recorded(tmp_path: Path) -> None:
     await setting.close()
 
 
+@pytest.mark.xroad("F134")
 async def test_rate_limit_answers_429_and_closes(tmp_path: Path) -> None:
     setting = Setting(tmp_path, requests_per_second=20, requests_per_minute=30)
     await setting.open()
@@ -397,6 +406,7 @@ async def test_rate_limit_answers_429_and_closes(tmp_path: Path) -> None:
     await setting.close()
 
 
+@pytest.mark.xroad("F134")
 async def test_size_limits_differ_for_calls_and_uploads(setting: Setting) -> None:
     headers = await setting.log_in("ana")
     large = b"x" * 60_000

@@ -28,6 +28,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made.close()
 
 
+@pytest.mark.xroad("F136", "F137")
 def test_whole_chain_verifies_and_exports_each_record(database: Database) -> None:
     log = AuditLog(database)
     count, head = log.verify()

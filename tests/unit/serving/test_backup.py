@@ -102,6 +102,7 @@ def manifest_with(**changes: object) -> Callable[[list[tuple[tarfile.TarInfo, by
     return change
 
 
+@pytest.mark.xroad("F139")
 def test_a_backup_of_a_live_server_comes_back_on_an_empty_machine(server: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(server / "conf.sqlite")) as live:
         live.execute("INSERT INTO c VALUES (43)")  # under way, not committed: not in the backup

@@ -48,6 +48,7 @@ def schema(path: Path) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.xroad("F016")
 def test_every_landed_version_becomes_what_a_new_one_is(name: str, tmp_path: Path) -> None:
     steps = EVERY[name]
     made(tmp_path / "new", steps)
@@ -63,6 +64,7 @@ def test_every_landed_version_becomes_what_a_new_one_is(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.xroad("F016")
 def test_a_newer_one_is_refused_with_what_to_do_and_left_as_it_is(name: str, tmp_path: Path) -> None:
     steps, path = EVERY[name], tmp_path / "newer"
     made(path, (*steps, "CREATE TABLE of_tomorrow (n INTEGER)"))

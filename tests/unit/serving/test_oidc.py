@@ -104,6 +104,7 @@ def session_headers(answer: ClientResponse) -> dict[str, str]:
     }
 
 
+@pytest.mark.xroad("F131")
 async def test_person_whom_the_provider_names_gets_the_roles_of_the_mapping(stage: Stage) -> None:
     answer = await stage.log_in_there()
     assert (answer.status, answer.headers["Location"]) == (303, "/")

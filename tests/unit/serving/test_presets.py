@@ -27,6 +27,7 @@ def test_there_are_presets_of_three_countries() -> None:
 
 
 @pytest.mark.parametrize("name", preset_names())
+@pytest.mark.xroad("F006")
 def test_a_preset_is_settings_that_both_servers_take_and_a_profile_that_is_known(
     name: str, tmp_path: Path
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_preset_is_settings_that_both_servers_take_and_a_profile_that_is_known
 
 
 @pytest.mark.parametrize(("name", "profile"), [("mx", "Basic"), ("fi", "FiVRK"), ("ee", "SkKlass3")])
+@pytest.mark.xroad("F006")
 def test_an_instance_is_founded_with_what_its_preset_says(name: str, profile: str, tmp_path: Path) -> None:
     trust = tmp_path / "ca"
     (trust / "registry.toml").parent.mkdir()

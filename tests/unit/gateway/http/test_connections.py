@@ -321,6 +321,7 @@ async def test_no_request_is_sent_twice(method: str) -> None:
         pool.close()
 
 
+@pytest.mark.xroad("F097")
 async def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
     async with speaking(GOOD + b"", GOOD) as server:
         pool = Pool(30)
