@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from serving.errors import OperatorError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class NewerDatabase(ValueError):  # noqa: N818  said to the operator
-    """A newer version wrote the database; this one would not understand what it finds."""
-
-
 def check_version(done: int, steps: Sequence[str], where: str) -> None:
-    """Refuse a database that has seen more steps than this version knows. Raises `NewerDatabase`."""
+    """Refuse a database that has seen more steps than this version knows. Raises `OperatorError`."""
     if done > len(steps):
-        raise NewerDatabase(
+        raise OperatorError(
             f"{where} was written by a newer version (step {done}; this one knows {len(steps)}): install that version "
             "again, or restore a backup that this version made; nothing was changed"
         )

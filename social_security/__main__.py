@@ -12,7 +12,7 @@ import click
 
 from serving.cli.commands import Program
 from serving.config.secret import SecretSource
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.process import telemetry
 from serving.process.listener import serve_until_told
 from social_security import app, config
@@ -48,7 +48,7 @@ def serve(data: Path, settings: Path | None) -> None:
     """Run one member's system. Only its gateway may reach it."""
     try:
         told = config.load(settings, os.environ)
-    except BadSettings as err:
+    except OperatorError as err:
         click.echo(str(err), err=True)
         sys.exit(2)
     telemetry.configure(told.log_level)

@@ -63,7 +63,7 @@ def save_registry_keys(path: Path, keys: RegistryKeys, secret: str) -> None:
 
 
 def load_registry_keys(path: Path, secret: str) -> RegistryKeys:
-    """Read the file. Raises `NotOpened`."""
+    """Read the file. Raises `OperatorError`."""
     value = read_sealed(path, secret)
     return RegistryKeys(
         bytes.fromhex(value["pid"]),
@@ -80,6 +80,6 @@ def save_institute_keys(path: Path, keys: InstituteKeys, secret: str) -> None:
 
 
 def load_institute_keys(path: Path, secret: str) -> InstituteKeys:
-    """Read the file. Raises `NotOpened`."""
+    """Read the file. Raises `OperatorError`."""
     value = read_sealed(path, secret)
     return InstituteKeys(value["own"], value["registry"])

@@ -15,6 +15,8 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from serving.errors import OperatorError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,14 +26,10 @@ SHORTEST: Final = 8
 _ROUNDS, _MEMORY_KIB, _LANES = 3, 64 * 1024, 4
 
 
-class NotOpened(ValueError):  # noqa: N818  said to the operator
-    """The file cannot be sealed or opened; the text says why and what to do."""
-
-
 def write_sealed(path: Path, value: object, secret: str) -> None:
     """Write a new file; one that is there is left alone (FileExistsError)."""
     if len(secret) < SHORTEST:
-        raise NotOpened(f"a passphrase that seals keys has at least {SHORTEST} characters")
+        raise OperatorError(f"a passphrase that seals keys has at least {SHORTEST} characters")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
     clear = json.dumps(value).encode()
@@ -42,18 +40,18 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
 
 
 def read_sealed(path: Path, secret: str) -> Any:
-    """What was sealed. Raises `NotOpened`."""
+    """What was sealed. Raises `OperatorError`."""
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError) as err:
-        raise NotOpened(f"{path} cannot be read: {type(err).__name__}") from err
+        raise OperatorError(f"{path} cannot be read: {type(err).__name__}") from err
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise NotOpened(f"{path} is not sealed by a passphrase ({FORMAT}); make the system's keys anew")
+        raise OperatorError(f"{path} is not sealed by a passphrase ({FORMAT}); make the system's keys anew")
     try:
         salt, sealed = (base64.b64decode(record[n], validate=True) for n in ("salt", "sealed"))
         clear = AESGCM(_stretch(secret, salt)).decrypt(sealed[:12], sealed[12:], path.name.encode())
     except (InvalidTag, KeyError, TypeError, ValueError) as err:
-        raise NotOpened(
+        raise OperatorError(
             f"{path} does not open: the passphrase is another one, or the file is damaged (keys_secret in the settings)"
         ) from err
     return json.loads(clear)

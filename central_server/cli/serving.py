@@ -31,7 +31,7 @@ _MARKS = ("central.sqlite", "admin.sqlite")
 def chosen_settings(
     data: Path, file: Path | None, given: Mapping[str, object], admin_at: str | None = None
 ) -> CentralSettings:
-    """The settings with what the command line says instead. Raises `NoSuchFolder` for a folder without a node."""
+    """The settings with what the command line says instead. Raises `OperatorError` for a folder without a node."""
     chosen = load(file, os.environ)
     listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
     admin = msgspec.structs.replace(chosen.admin, host=admin_at or chosen.admin.host)

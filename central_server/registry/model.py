@@ -1,6 +1,6 @@
 """The registry of an instance, as one value read from one file, and the rules it must keep.
 
-Pure: TOML text in, `Registry` out, or `RegistryProblem` with every mistake. The group ``security-server-owners`` is kept
+Pure: TOML text in, `Registry` out, or `OperatorError` with every mistake. The group ``security-server-owners`` is kept
 here and cannot be written by hand. The format::
 
     instance = "MX"
@@ -67,6 +67,7 @@ from schemas.globalconf.shared import (
 )
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from schemas.names import check_code, check_name, check_text
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,10 +76,6 @@ if TYPE_CHECKING:
 
 OWNERS_GROUP = "security-server-owners"
 OWNERS_DESCRIPTION = "Security server owners"
-
-
-class RegistryProblem(ValueError):  # noqa: N818  said to the operator
-    """The file breaks rules; the text lists every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +195,11 @@ class _RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 def parse_registry(text: str, read_certificate: Callable[[str], bytes]) -> Registry:
-    """The registry a file describes; ``read_certificate`` gives the DER behind a name. Raises `RegistryProblem`."""
+    """The registry a file describes; ``read_certificate`` gives the DER behind a name. Raises `OperatorError`."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise RegistryProblem(f"the file is not understood: {err}") from err
+        raise OperatorError(f"the file is not understood: {err}") from err
     return read_registry(values, read_certificate)
 
 
@@ -211,16 +208,16 @@ def read_registry(values: Mapping[str, Any], read_certificate: Callable[[str], b
     try:
         file = msgspec.convert(values, _RegistryFile)
     except msgspec.ValidationError as err:
-        raise RegistryProblem(f"the file is not understood: {err}") from err
+        raise OperatorError(f"the file is not understood: {err}") from err
     try:
         registry = _registry(file, read_certificate)
     except Fault as fault:
-        raise RegistryProblem(fault.detail) from fault
+        raise OperatorError(fault.detail) from fault
     except OSError as err:
-        raise RegistryProblem(f"a certificate cannot be read: {err}") from err
+        raise OperatorError(f"a certificate cannot be read: {err}") from err
     problems = list(check_registry(registry))
     if problems:
-        raise RegistryProblem("\n".join(problems))
+        raise OperatorError("\n".join(problems))
     return registry
 
 
@@ -389,12 +386,12 @@ def _doubles(what: str, names: Iterable[str]) -> Iterable[str]:
 def _client(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) not in (3, 4):
-        raise RegistryProblem(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+        raise OperatorError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
     return ClientId(*parts)
 
 
 def _server_id(text: str) -> ServerId:
     parts = text.split("/")
     if len(parts) != 4:
-        raise RegistryProblem(f"{text!r} is not instance/class/code/server")
+        raise OperatorError(f"{text!r} is not instance/class/code/server")
     return ServerId(*parts)

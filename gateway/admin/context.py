@@ -52,7 +52,7 @@ class Process(Protocol):
     start_anew: Callable[[], None] | None
 
     def reconfigure(self) -> Reloaded:
-        """Read the settings again and go on with what may change while running. Raises `BadSettings`."""
+        """Read the settings again and go on with what may change while running. Raises `OperatorError`."""
         ...
 
     def configuration(self) -> TrustedConfiguration | None:

@@ -14,8 +14,8 @@ import msgspec
 from gateway.admin.context import AdminContext, row
 from gateway.settings.config import TABLE
 from serving.api.problems import bad_request, conflict, not_found
-from serving.config.settings import BadSettings
 from serving.config.settingtable import shown
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,6 +130,6 @@ def _refused(*, conflicting: bool = False) -> Iterator[None]:
     """What settings refuse, as the API's answer."""
     try:
         yield
-    except BadSettings as err:
+    except OperatorError as err:
         make = conflict if conflicting else bad_request
         raise make("invalid_setting", str(err)) from err

@@ -28,7 +28,7 @@ _MARKS = ("serverconf.sqlite", "admin.sqlite", "first-anchor.xml", "settings.tom
 
 
 def founded(data: Path) -> None:
-    """Refuse a folder in which no gateway was begun. Raises `NoSuchFolder`."""
+    """Refuse a folder in which no gateway was begun. Raises `OperatorError`."""
     check_initialised(
         data, _MARKS, "make one: gateway init --data ..., or gateway user add to initialise it in the console"
     )
@@ -58,7 +58,7 @@ def check_start(data: Path, settings_file: Path | None, pin_file: Path | None) -
 def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     """The settings as file, database and environment say, without changing the database for this version.
 
-    Raises `BadSettings`, `NewerDatabase`.
+    Raises `OperatorError`, `OperatorError`.
     """
     from gateway.migrations.serverconf import STEPS
     from gateway.settings import config, livesettings

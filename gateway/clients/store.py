@@ -22,6 +22,7 @@ from gateway.clients.tables import Tables
 from gateway.keys.store import insert_request
 from gateway.migrations.serverconf import STEPS
 from schemas.identifiers import ServerId, check_identifier
+from serving.errors import OperatorError
 from serving.storage.database import CheckedDatabase, open_database
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from gateway.rows import Run
     from schemas.identifiers import ClientId
     from serving.storage.database import AnyDatabase, Transaction
-
-
-class NotInitialised(LookupError):  # noqa: N818  a state, said to the operator
-    """The database holds no server yet."""
 
 
 class ServerConfStore:
@@ -97,7 +94,7 @@ class ServerConfStore:
     def _server_row(self) -> tuple[str, bytes, int]:
         rows = self._database.query("SELECT server_id, anchor, generation FROM server")
         if not rows:
-            raise NotInitialised("this data directory holds no gateway yet; run 'gateway init' first")
+            raise OperatorError("this data directory holds no gateway yet; run 'gateway init' first")
         return rows[0][0], rows[0][1], rows[0][2]
 
     @property

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from certs.certificatefiles import read_certificate_der
 from certs.certificates import parse_certificate
 from gateway.desired.certificates import Missing, find_missing, read_certificates
-from gateway.desired.file import DesiredProblem, compare, compare_timestamping, parse_wanted, settle
+from gateway.desired.file import compare, compare_timestamping, parse_wanted, settle
 from gateway.keys.store import KeyConfStore
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ def apply_file(
         try:
             asked = read_certificates(desired.certificates, there.server_id, approved)
         except ValueError as err:
-            raise DesiredProblem(str(err)) from err
+            raise OperatorError(str(err)) from err
         keys = KeyConfStore(store.database).list_keys()
         found = find_missing(asked, keys, lambda c, ca: _is_good(c, ca, around.configuration, now))
         missing = tuple(m for m in found if _needs_work(m, file.parent))
@@ -111,7 +112,7 @@ def apply_file(
 
 def _work(around: ApplyContext) -> CertificateWork:
     if around.work is None or around.configuration is None:
-        raise DesiredProblem(
+        raise OperatorError(
             "certificates are wanted, and there is no global configuration yet to take CAs from"
         )
     return around.work

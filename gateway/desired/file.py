@@ -1,6 +1,6 @@
 """One file that says what a gateway shall serve, read into the values of `gateway.clients.model`.
 
-Pure: text in, `ServerConf` out, or `DesiredProblem` with every mistake found and where it stands. `compare` says in words
+Pure: text in, `ServerConf` out, or `OperatorError` with every mistake found and where it stands. `compare` says in words
 what applying the file would change. The format is TOML::
 
     [[client]]                           # no client in the file: those in use stay as they are
@@ -75,13 +75,10 @@ from schemas.identifiers import (
     ServiceId,
     suspicious_characters,
 )
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-
-class DesiredProblem(ValueError):  # noqa: N818  said to the operator
-    """The file cannot be applied; the text lists every reason."""
 
 
 class _Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -157,7 +154,7 @@ def parse_wanted(
     try:
         desired = msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _DesiredFile)
     except (tomllib.TOMLDecodeError, YAMLError, msgspec.ValidationError) as err:
-        raise DesiredProblem(f"the file is not understood: {err}") from err
+        raise OperatorError(f"the file is not understood: {err}") from err
     problems: list[str] = []
     clients: list[Client] = []
     services: list[Service] = []
@@ -186,7 +183,7 @@ def parse_wanted(
     problems += _doubles("service", (s.id.path() for s in services))
     problems += _unknown_groups(rights, groups)
     if problems:
-        raise DesiredProblem("\n".join(problems))
+        raise OperatorError("\n".join(problems))
     conf = ServerConf(
         server_id,
         tuple(clients),
@@ -199,7 +196,7 @@ def parse_wanted(
     if desired.timestamping is not None:
         timestamping = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in desired.timestamping)
         if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in timestamping)):
-            raise DesiredProblem("\n".join(found))
+            raise OperatorError("\n".join(found))
     return DesiredConfiguration(
         conf, documents.found, timestamping, desired.certificate, desired.client is not None
     )

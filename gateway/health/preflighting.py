@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from gateway.health.preflight import PreflightFacts
 from gateway.settings.datafolder import BACKUP_CONTENT
-from serving.storage.backup import BackupProblem, Lock, Opener, make_backup, restore_backup
+from serving.errors import OperatorError
+from serving.storage.backup import Lock, Opener, make_backup, restore_backup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,6 +158,6 @@ def _backup(data: Path, server: str) -> str:
             restore_backup(
                 Path(beside) / "restored", made, BACKUP_CONTENT, Opener(passphrase=passphrase), now
             )
-        except (BackupProblem, OSError) as err:
+        except (OperatorError, OSError) as err:
             return f"{type(err).__name__}: {err}"
     return ""

@@ -31,7 +31,7 @@ from gateway.settings.portions import configuration_settings
 from schemas.faults import Fault
 from serving.api.authentication import Clock
 from serving.config.adminsettings import local_host
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.login.users import Logins
 from serving.process.loops import Loop, Loops
 from serving.storage.audit import AuditEntry, AuditLog
@@ -149,7 +149,7 @@ class GatewayProcess:
     # Settings
 
     def reconfigure(self) -> Reloaded:
-        """Read the settings again and go on with what may change while running. Raises `BadSettings`: nothing changed."""
+        """Read the settings again and go on with what may change while running. Raises `OperatorError`: nothing changed."""
         wanted = self.live.load()
         changes = TABLE.differences(self.settings, wanted)
         taken = tuple(c for c in changes if TABLE.rows[c.name].live)
@@ -168,7 +168,7 @@ class GatewayProcess:
         """Read the settings again because somebody at this machine said so (SIGHUP); audited."""
         try:
             found = self.reconfigure()
-        except BadSettings as err:
+        except OperatorError as err:
             log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
             self._audit_reload("failed", (), str(err))
             return
@@ -193,7 +193,7 @@ class GatewayProcess:
             return
         try:
             self.reconfigure()
-        except BadSettings as err:  # said once: they are read again when they change again
+        except OperatorError as err:  # said once: they are read again when they change again
             log.error("settings not taken", extra={"event": "settings_refused", "reason": str(err)})
         self._seen_settings = revision
 

@@ -283,7 +283,7 @@ def load(
 ) -> GatewaySettings:
     """The settings of a TOML file (none: all defaults), overridden by those kept by name, then by the environment.
 
-    Raises `BadSettings`.
+    Raises `OperatorError`.
     """
     settings = load_settings(GatewaySettings, path, environ, ENVIRONMENT_PREFIX, nested(kept or {}))
     TABLE.check(settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.settings.config import ENVIRONMENT_PREFIX, TABLE, GatewaySettings, load
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class LiveSettings:
         self._environ = environ
 
     def load(self) -> GatewaySettings:
-        """The settings as they are written now. Raises `BadSettings`."""
+        """The settings as they are written now. Raises `OperatorError`."""
         return load(self.file, self._environ, self.kept())
 
     def revision(self) -> tuple[tuple[str, str], ...]:
@@ -60,19 +60,19 @@ class LiveSettings:
         return "default" if TABLE.flatten(settings)[name] == default else "file"
 
     def set(self, name: str, text: str) -> tuple[Change, ...]:
-        """Keep a value for a setting; what is different now. Raises `BadSettings`, and nothing has changed."""
+        """Keep a value for a setting; what is different now. Raises `OperatorError`, and nothing has changed."""
         value = orjson.loads(orjson.dumps(TABLE.parse(name, text), default=str))
         return self._keep({**self.kept(), name: value}, name)
 
     def unset(self, name: str) -> tuple[Change, ...]:
-        """Go back to the file's value or the default; what is different now. Raises `BadSettings`."""
+        """Go back to the file's value or the default; what is different now. Raises `OperatorError`."""
         TABLE.row(name)
         return self._keep({n: v for n, v in self.kept().items() if n != name}, name)
 
     def _keep(self, kept: dict[str, object], name: str) -> tuple[Change, ...]:
         try:
             before = self.load()
-        except BadSettings:
+        except OperatorError:
             before = load(self.file, self._environ)  # what was kept is what is wrong; it can be taken back
         after = load(self.file, self._environ, kept)
         with self._database.transaction() as connection:

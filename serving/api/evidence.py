@@ -15,44 +15,41 @@ from certs.edges.profilefiles import load_profiles
 from certs.verify.container import Verdict, VerdictStep, verify_container
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NoConfiguration", "Verdict", "VerdictStep", "save_configuration", "verify_upload"]
+__all__ = ["Verdict", "VerdictStep", "save_configuration", "verify_upload"]
 
 MOST_CONFIGURATION_BYTES = 64 * 1024 * 1024
 _MOST_FILES = 10_000
 
 
-class NoConfiguration(ValueError):  # noqa: N818  said to a person
-    """There is no configuration to judge by; the text says why."""
-
-
 def save_configuration(content: bytes, folder: Path) -> None:
-    """Keep a verification configuration in place of the one before. Raises `NoConfiguration` when it is none."""
+    """Keep a verification configuration in place of the one before. Raises `OperatorError` when it is none."""
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         archive = open_zip(io.BytesIO(content), most_entries=_MOST_FILES)
         if sum(entry.size_bytes for entry in archive.entries.values()) > MOST_CONFIGURATION_BYTES:
-            raise NoConfiguration("the verification configuration is too large")
+            raise OperatorError("the verification configuration is too large")
         for name in archive.names:  # plain relative names, every one
             path = fresh / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(archive.read(name, MOST_CONFIGURATION_BYTES))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else err.strerror
-        raise NoConfiguration(f"the verification configuration cannot be read: {reason}") from err
+        raise OperatorError(f"the verification configuration cannot be read: {reason}") from err
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
 
 
 def verify_upload(content: bytes, folder: Path) -> Verdict:
-    """The verdict on a container. Slow: call it in a thread. Raises `NoConfiguration`."""
+    """The verdict on a container. Slow: call it in a thread. Raises `OperatorError`."""
     try:
         load_profiles(folder)
         trusted = load_configuration_folder(folder, strict=False)
     except (Fault, ValueError, OSError) as err:
-        raise NoConfiguration(err.detail if isinstance(err, Fault) else str(err)) from err
+        raise OperatorError(err.detail if isinstance(err, Fault) else str(err)) from err
     return verify_container(io.BytesIO(content), trusted)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from serving.config.secret import SecretSource
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,27 +60,27 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return self.public_url.rstrip("/") + CALLBACK
 
     def check(self, known: Collection[str]) -> None:
-        """Refuse what cannot work; ``known`` are the roles of this server. Raises `BadSettings`."""
+        """Refuse what cannot work; ``known`` are the roles of this server. Raises `OperatorError`."""
         for name in ("issuer", "client_id", "public_url", "roles"):
             if not getattr(self, name):
-                raise BadSettings(f"admin.oidc.{name} is needed for logins with an OpenID provider")
+                raise OperatorError(f"admin.oidc.{name} is needed for logins with an OpenID provider")
         check_url(self.issuer, "admin.oidc.issuer")
         check_url(self.public_url, "admin.oidc.public_url")
         if "openid" not in self.scope.split():
-            raise BadSettings("admin.oidc.scope must hold openid, or the provider gives no identity")
+            raise OperatorError("admin.oidc.scope must hold openid, or the provider gives no identity")
         asked = {role for roles in self.roles.values() for role in roles}
         if unknown := sorted(asked - {*known, ALL}):
-            raise BadSettings(
+            raise OperatorError(
                 f"admin.oidc.roles names unknown roles: {', '.join(unknown)}; there are {', '.join(sorted(known))}, {ALL}"
             )
 
 
 def check_url(url: str, what: str) -> None:
-    """Refuse a URL that is not HTTPS; this machine itself may be reached without. Raises `BadSettings`."""
+    """Refuse a URL that is not HTTPS; this machine itself may be reached without. Raises `OperatorError`."""
     parts = urlsplit(url)
     local = parts.scheme == "http" and _is_loopback(parts.hostname or "")
     if not (local or (parts.scheme == "https" and parts.hostname)) or parts.fragment:
-        raise BadSettings(f"{what} must be an https URL, not {url[:200]!r}")
+        raise OperatorError(f"{what} must be an https URL, not {url[:200]!r}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from serving.errors import OperatorError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-
-class BadSettings(ValueError):  # noqa: N818  said to the operator
-    """The settings cannot be used; the text says which and why."""
 
 
 def load_settings(
@@ -30,11 +28,11 @@ def load_settings(
     prefix: str,
     kept: Mapping[str, Any] | None = None,
 ) -> T:
-    """The settings of ``kind``; ``kept`` are tables and values that go before the file's. Raises `BadSettings`."""
+    """The settings of ``kind``; ``kept`` are tables and values that go before the file's. Raises `OperatorError`."""
     try:
         values: dict[str, Any] = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as err:
-        raise BadSettings(f"the settings file {path} cannot be read: {err}") from err
+        raise OperatorError(f"the settings file {path} cannot be read: {err}") from err
     for key, value in (kept or {}).items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
     for name, value in environ.items():
@@ -43,7 +41,7 @@ def load_settings(
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as err:
-        raise BadSettings(
+        raise OperatorError(
             f"a setting is wrong: {err} (file {path or 'none'}, environment {prefix}_*)"
         ) from err
 
@@ -60,4 +58,4 @@ def _override(kind: type[msgspec.Struct], values: dict[str, Any], key: str, valu
             if rest in inner.__struct_fields__:
                 values.setdefault(section, {})[rest] = value
                 return
-    raise BadSettings(f"the environment variable {name} names no setting")
+    raise OperatorError(f"the environment variable {name} names no setting")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 import msgspec
 
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.language import Language
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class SettingTable:
         return self.flatten(self.kind())
 
     def row(self, name: str) -> Row:
-        """What is said of a setting. Raises `BadSettings` for a name that is none."""
+        """What is said of a setting. Raises `OperatorError` for a name that is none."""
         found = self.rows.get(name)
         if found is None:
             near = [n for n in self.rows if name and (name in n or n.rpartition(".")[2] in name)]
             hint = f"; is it {', '.join(near[:5])}?" if near else "; 'settings list' shows all of them"
-            raise BadSettings(f"there is no setting {name!r}{hint}")
+            raise OperatorError(f"there is no setting {name!r}{hint}")
         return found
 
     def is_plain(self, name: str) -> bool:
@@ -86,19 +86,19 @@ class SettingTable:
         return _expected(kind) + _range(row)
 
     def parse(self, name: str, text: str) -> object:
-        """The value that somebody wrote for a setting. Raises `BadSettings` with what was expected and what came."""
+        """The value that somebody wrote for a setting. Raises `OperatorError` with what was expected and what came."""
         row = self.row(name)
         if not self.is_plain(name):
-            raise BadSettings(f"{name} is a table of its own: write it into the settings file")
+            raise OperatorError(f"{name} is a table of its own: write it into the settings file")
         try:
             value = _parse(_bare(self.types[name]), text)
         except (ValueError, msgspec.ValidationError) as err:
-            raise BadSettings(f"{name}: expected {self.expected(name)}; came {text!r}") from err
+            raise OperatorError(f"{name}: expected {self.expected(name)}; came {text!r}") from err
         self._check_range(row, value)
         return value
 
     def check(self, settings: msgspec.Struct) -> None:
-        """Refuse settings outside their ranges. Raises `BadSettings` with every reason."""
+        """Refuse settings outside their ranges. Raises `OperatorError` with every reason."""
         found: list[str] = []
         for name, value in self.flatten(settings).items():
             row = self.rows.get(name)
@@ -106,10 +106,10 @@ class SettingTable:
                 continue
             try:
                 self._check_range(row, value)
-            except BadSettings as err:
+            except OperatorError as err:
                 found.append(str(err))
         if found:
-            raise BadSettings("\n".join(found))
+            raise OperatorError("\n".join(found))
 
     def flatten(self, settings: msgspec.Struct) -> dict[str, object]:
         """Every setting's value, by name."""
@@ -138,7 +138,7 @@ class SettingTable:
         low = -math.inf if row.low is None else row.low
         high = math.inf if row.high is None else row.high
         if not (math.isfinite(value) and low <= value <= high):
-            raise BadSettings(f"{row.name}: expected {self.expected(row.name)}; came {_number(value)}")
+            raise OperatorError(f"{row.name}: expected {self.expected(row.name)}; came {_number(value)}")
 
     def render_markdown(self, language: Language) -> str:
         """The table for the documentation."""

@@ -19,6 +19,7 @@ import orjson
 
 from schemas.faults import BadMessage
 from schemas.names import check_name
+from serving.errors import OperatorError
 from serving.storage.audit import AUDIT_STEP
 from serving.storage.database import open_database
 
@@ -48,10 +49,6 @@ LOGIN_STEPS = (
 SCHEMA = "admin"
 SHORTEST_PASSWORD = 6
 LONGEST_PASSWORD = 255
-
-
-class BadLogin(ValueError):  # noqa: N818  said to the operator
-    """A user cannot be made or changed as asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +135,12 @@ class Logins:
         try:
             check_name(name, "a user's name")
         except BadMessage as fault:
-            raise BadLogin(fault.detail) from fault
+            raise OperatorError(fault.detail) from fault
         if password is not None and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise BadLogin(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+            raise OperatorError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
         kept = self.database.query("SELECT password FROM admin_user WHERE name = ?", (name,))
         if password is None and not kept:
-            raise BadLogin(f"user {name} is new: a password is needed")
+            raise OperatorError(f"user {name} is new: a password is needed")
         sealed = kept[0][0] if password is None else self._hasher.hash(password)
         with self.database.transaction() as connection:
             connection.execute(
@@ -154,10 +151,10 @@ class Logins:
             )
 
     def remove_user(self, name: str) -> None:
-        """Forget a user. Raises `BadLogin` when there is none."""
+        """Forget a user. Raises `OperatorError` when there is none."""
         with self.database.transaction() as connection:
             if connection.execute("DELETE FROM admin_user WHERE name = ?", (name,)).rowcount != 1:
-                raise BadLogin(f"there is no user {name}")
+                raise OperatorError(f"there is no user {name}")
 
     def verify_password(self, name: str, password: str) -> User | None:
         """The user whose password this is, or None. Slow on purpose: call it in a thread."""

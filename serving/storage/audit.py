@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from serving.errors import OperatorError
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ FIRST = "0" * 64
 REFUSALS_A_MINUTE = 60
 # How often an entry is tried anew when other nodes write at the same time.
 APPEND_TRIES = 20
-
-
-class AuditBroken(ValueError):  # noqa: N818  said to the operator
-    """The chain does not hold; the text says at which record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +132,20 @@ class AuditLog:
         return str(rows[0][0]) if rows else FIRST
 
     def verify(self, head: str | None = None) -> tuple[int, str]:
-        """How many records there are and the last digest, the chain being whole. Raises `AuditBroken`.
+        """How many records there are and the last digest, the chain being whole. Raises `OperatorError`.
 
         ``head`` is a digest noted earlier: it must be on the chain, or the log's end was cut off.
         """
         previous, count, found = FIRST, 0, head is None or head == FIRST
         for number, text, digest in self.records():
             if number != count + 1:
-                raise AuditBroken(f"record {count + 1} is missing: record {number} follows record {count}")
+                raise OperatorError(f"record {count + 1} is missing: record {number} follows record {count}")
             if digest != _digest(previous, text):
-                raise AuditBroken(f"record {number} is not what was written: its digest does not hold")
+                raise OperatorError(f"record {number} is not what was written: its digest does not hold")
             previous, count = digest, number
             found = found or digest == head
         if not found:
-            raise AuditBroken(f"the noted digest {head} is on no record: the end of the log was cut off")
+            raise OperatorError(f"the noted digest {head} is on no record: the end of the log was cut off")
         return count, previous
 
     def export(self) -> Iterator[bytes]:

@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.edges.tokenfiles import sync_folder
+from serving.errors import OperatorError
 from serving.storage.datafolder import ASIDE, claim, exchange
 from serving.storage.keysafe import holds_clear_key
 
@@ -50,10 +51,6 @@ SIGNATURE = "manifest.sig"
 LARGEST_BACKUP = 512 * 1024 * 1024
 LARGEST_MANIFEST = 16 * 1024 * 1024
 _SIGNED_PREFIX = b"sacbe-backup-manifest-v1\n"
-
-
-class BackupProblem(ValueError):  # noqa: N818  said to the operator
-    """The backup cannot be made or must not be restored; the text says why. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +122,9 @@ def fingerprint(key: Ed25519PublicKey) -> str:
 def make_backup(
     folder: Path, content: Content, server: str, lock: Lock, now: datetime, software: str
 ) -> bytes:
-    """A backup of a running or stopped server. Raises `BackupProblem`."""
+    """A backup of a running or stopped server. Raises `OperatorError`."""
     if lock.passphrase is None and (not lock.recipients or lock.signer is None):
-        raise BackupProblem(
+        raise OperatorError(
             "a backup is never written in clear: give a passphrase, or recipients and the backup key"
         )
     scratch = folder / f".backup-{secrets.token_hex(4)}"
@@ -154,7 +151,7 @@ def make_backup(
 def _checked_sources(folder: Path, content: Content, scratch: Path) -> Iterator[tuple[str, Path]]:
     for name, path in _sources(folder, content, scratch):
         if name not in content.databases and holds_clear_key(path.read_bytes()):
-            raise BackupProblem(
+            raise OperatorError(
                 f"{name} is a private key in clear; start the server with its token logged in, which seals it, "
                 "or take the file away"
             )
@@ -200,7 +197,7 @@ def _pack(manifest: Manifest, sources: dict[str, Path], signer: Ed25519PrivateKe
         for entry in manifest.entries:
             data = sources[entry.name].read_bytes()
             if hashlib.sha256(data).hexdigest() != entry.sha256:
-                raise BackupProblem(f"{entry.name} changed while the backup was made; make it again")
+                raise OperatorError(f"{entry.name} changed while the backup was made; make it again")
             _add(archive, entry.name, data)
     return out.getvalue()
 
@@ -217,26 +214,26 @@ def _encrypt(archive: bytes, lock: Lock) -> bytes:
             return bytes(pyrage.passphrase.encrypt(archive, lock.passphrase))
         return bytes(pyrage.encrypt(archive, [pyrage.x25519.Recipient.from_str(r) for r in lock.recipients]))
     except (pyrage.RecipientError, pyrage.EncryptError) as err:
-        raise BackupProblem(f"the backup cannot be encrypted: {err}; recipients begin with 'age1'") from err
+        raise OperatorError(f"the backup cannot be encrypted: {err}; recipients begin with 'age1'") from err
 
 
 # Checking and restoring
 
 
 def open_backup(data: bytes, content: Content, opener: Opener) -> tuple[Manifest, dict[str, bytes]]:
-    """Steps 1 to 4: a backup's manifest and files, all of them proved. Raises `BackupProblem`."""
+    """Steps 1 to 4: a backup's manifest and files, all of them proved. Raises `OperatorError`."""
     archive = _decrypt(data, opener)  # 1
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as packed:
             return _check(packed, content, opener)
     except (tarfile.TarError, EOFError, UnicodeError) as err:
-        raise BackupProblem(f"what the backup holds is no tar archive that can be read: {err}") from err
+        raise OperatorError(f"what the backup holds is no tar archive that can be read: {err}") from err
 
 
 def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, now: datetime) -> Manifest:
     """Replace a stopped server's data by a backup's. Gives its manifest; the old data stay in a folder ``before-...`` in it.
 
-    Raises `BackupProblem` or `FolderInUse`, and then nothing has changed.
+    Raises `OperatorError` or `OperatorError`, and then nothing has changed.
     """
     manifest, files = open_backup(data, content, opener)
     folder = folder.absolute()
@@ -248,7 +245,7 @@ def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, 
 
 
 def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) -> Path:
-    """Step 5: the backup's files in a folder within ``folder``. Raises `BackupProblem`, and then nothing is left."""
+    """Step 5: the backup's files in a folder within ``folder``. Raises `OperatorError`, and then nothing is left."""
     fresh = folder / f".restored-{secrets.token_hex(4)}"
     try:
         _write_out(fresh, manifest, files)
@@ -261,14 +258,14 @@ def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) ->
 
 def _decrypt(data: bytes, opener: Opener) -> bytes:
     if len(data) > LARGEST_BACKUP:
-        raise BackupProblem(f"the backup has {len(data)} bytes; {LARGEST_BACKUP} are accepted")
+        raise OperatorError(f"the backup has {len(data)} bytes; {LARGEST_BACKUP} are accepted")
     try:
         if opener.passphrase is not None:
             return bytes(pyrage.passphrase.decrypt(data, opener.passphrase))
         identities = [pyrage.x25519.Identity.from_str(i.strip()) for i in opener.identities]
         return bytes(pyrage.decrypt(data, identities))
     except (pyrage.DecryptError, pyrage.IdentityError) as err:
-        raise BackupProblem(
+        raise OperatorError(
             f"the backup cannot be opened ({err}): the passphrase or identity is another one, "
             "or the file was altered or cut off"
         ) from err
@@ -278,7 +275,7 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     members = iter(packed)
     first = next(members, None)
     if first is None or first.name != MANIFEST:
-        raise BackupProblem(f"the backup does not begin with {MANIFEST}")
+        raise OperatorError(f"the backup does not begin with {MANIFEST}")
     told = _read(packed, first, LARGEST_MANIFEST)
     manifest = _parse_manifest(told, content)  # 2
     if opener.passphrase is None or opener.signer is not None:
@@ -290,14 +287,14 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     for member in members:  # 4
         entry = listed.get(member.name)
         if entry is None or member.name in files:
-            raise BackupProblem(f"the backup holds {member.name!r}, which its manifest does not list once")
+            raise OperatorError(f"the backup holds {member.name!r}, which its manifest does not list once")
         body = _read(packed, member, entry.size)
         if len(body) != entry.size or hashlib.sha256(body).hexdigest() != entry.sha256:
-            raise BackupProblem(f"{member.name} is not what the manifest says of it; the backup was altered")
+            raise OperatorError(f"{member.name} is not what the manifest says of it; the backup was altered")
         files[member.name] = body
     missing = [name for name in listed if name not in files]
     if missing:
-        raise BackupProblem(f"the backup lacks {', '.join(missing[:5])}; it was cut off or altered")
+        raise OperatorError(f"the backup lacks {', '.join(missing[:5])}; it was cut off or altered")
     return manifest, files
 
 
@@ -305,21 +302,21 @@ def _parse_manifest(told: bytes, content: Content) -> Manifest:
     try:
         known: dict[str, Any] = json.loads(told)
         if known.get("format") != FORMAT or known.get("version") != VERSION:
-            raise BackupProblem(
+            raise OperatorError(
                 f"this is {known.get('format')!r} version {known.get('version')!r}; "
                 f"{FORMAT!r} version {VERSION} is understood here"
             )
         manifest = msgspec.json.decode(told, type=Manifest)
     except (ValueError, AttributeError) as err:
-        if isinstance(err, BackupProblem):
+        if isinstance(err, OperatorError):
             raise
-        raise BackupProblem(f"the manifest cannot be read: {err}") from err
+        raise OperatorError(f"the manifest cannot be read: {err}") from err
     if manifest.kind != content.kind:
-        raise BackupProblem(f"this is a backup of a {manifest.kind}; one of a {content.kind} was expected")
+        raise OperatorError(f"this is a backup of a {manifest.kind}; one of a {content.kind} was expected")
     names = [entry.name for entry in manifest.entries]
     wrong = [n for n in names if not _is_allowed(n, content)]
     if wrong or len(set(names)) != len(names):
-        raise BackupProblem(
+        raise OperatorError(
             f"the manifest names what a backup of a {content.kind} has not: {wrong[:5] or 'a double'}"
         )
     return manifest
@@ -341,27 +338,27 @@ def _check_signature(
     told: bytes, manifest: Manifest, packed: tarfile.TarFile, member: tarfile.TarInfo | None, opener: Opener
 ) -> None:
     if opener.signer is None:
-        raise BackupProblem(
+        raise OperatorError(
             "anybody can encrypt to a recipient: say which server must have signed, by its backup key's fingerprint"
         )
     if member is None or member.name != SIGNATURE:
-        raise BackupProblem("the backup is not signed by a server")
+        raise OperatorError("the backup is not signed by a server")
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(manifest.signer))
         if fingerprint(key) != opener.signer:
-            raise BackupProblem(f"the backup is signed by {fingerprint(key)}; {opener.signer} was expected")
+            raise OperatorError(f"the backup is signed by {fingerprint(key)}; {opener.signer} was expected")
         key.verify(_read(packed, member, 64), _SIGNED_PREFIX + told)
     except (ValueError, InvalidSignature) as err:
-        if isinstance(err, BackupProblem):
+        if isinstance(err, OperatorError):
             raise
-        raise BackupProblem("the signature of the backup does not hold; it was altered") from err
+        raise OperatorError("the signature of the backup does not hold; it was altered") from err
 
 
 def _read(packed: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
     if not member.isreg():
-        raise BackupProblem(f"the backup holds {member.name!r}, which is no plain file")
+        raise OperatorError(f"the backup holds {member.name!r}, which is no plain file")
     if member.size > limit:
-        raise BackupProblem(f"{member.name} has {member.size} bytes; {limit} were expected at most")
+        raise OperatorError(f"{member.name} has {member.size} bytes; {limit} were expected at most")
     stream = packed.extractfile(member)
     return b"" if stream is None else stream.read(limit + 1)
 
@@ -387,6 +384,6 @@ def _check_databases(fresh: Path, manifest: Manifest) -> None:
             with contextlib.closing(sqlite3.connect(fresh / entry.name)) as database:
                 found = database.execute("PRAGMA integrity_check").fetchone()[0]
         except sqlite3.Error as err:
-            raise BackupProblem(f"the database {entry.name} cannot be opened: {err}") from err
+            raise OperatorError(f"the database {entry.name} cannot be opened: {err}") from err
         if found != "ok":
-            raise BackupProblem(f"the database {entry.name} is damaged: {found}")
+            raise OperatorError(f"the database {entry.name} is damaged: {found}")

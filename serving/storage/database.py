@@ -203,7 +203,7 @@ def _remedy(reason: str) -> str:
 def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
     """Apply the steps that have not been applied yet, each in a transaction of its own; first a copy is kept.
 
-    Raises `NewerDatabase`; OSError when there is no room for the copy: then nothing has changed.
+    Raises `OperatorError`; OSError when there is no room for the copy: then nothing has changed.
     """
     connection.execute("CREATE TABLE IF NOT EXISTS step (number INTEGER PRIMARY KEY)")
     (done,) = connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()

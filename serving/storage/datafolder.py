@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,19 +28,11 @@ JOURNAL = ".exchange.json"
 ASIDE = "before-"
 
 
-class FolderInUse(OSError):  # noqa: N818  said to the operator
-    """Another process works on the data folder."""
-
-
-class NoSuchFolder(LookupError):  # noqa: N818  said to the operator
-    """There is no server in the data folder."""
-
-
 def check_initialised(folder: Path, marks: Sequence[str], remedy: str) -> None:
-    """Refuse a folder that holds none of ``marks``: a server is not founded by a name typed wrong. Raises `NoSuchFolder`."""
+    """Refuse a folder that holds none of ``marks``: a server is not founded by a name typed wrong. Raises `OperatorError`."""
     # A restore that a crash left half done is completed by the claim that follows.
     if not any((folder / name).exists() for name in (*marks, JOURNAL)):
-        raise NoSuchFolder(f"there is no server in {folder.absolute()}; correct --data, or {remedy}")
+        raise OperatorError(f"there is no server in {folder.absolute()}; correct --data, or {remedy}")
 
 
 def make_private(folder: Path) -> None:
@@ -58,7 +51,7 @@ def make_private(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold a data folder for this process alone. Raises `FolderInUse`; PermissionError naming the folder."""
+    """Hold a data folder for this process alone. Raises `OperatorError`; PermissionError naming the folder."""
     try:
         make_private(folder)
         path = folder / LOCK
@@ -71,7 +64,7 @@ def claim(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as err:
-            raise FolderInUse(
+            raise OperatorError(
                 f"another process works on {folder}; stop that server first (it holds {path})"
             ) from err
         finish_exchange(folder)

@@ -40,7 +40,7 @@ class RestoreNote:
 def stage_restore(
     folder: Path, data: bytes, content: Content, opener: Opener, note: RestoreNote, now: datetime
 ) -> Manifest:
-    """Prove a backup and lay it out, to be taken by the next claim of the folder. Raises `BackupProblem`: nothing changed.
+    """Prove a backup and lay it out, to be taken by the next claim of the folder. Raises `OperatorError`: nothing changed.
 
     For the process that holds the folder; it must take no more changes after this, and start anew.
     """

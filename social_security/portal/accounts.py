@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from serving.errors import OperatorError
 from serving.login.users import Logins
 from serving.storage.database import open_database
 from social_security.domain.curp import find_curp
@@ -54,10 +55,6 @@ STEPS = (
 )
 
 
-class BadAccount(ValueError):  # noqa: N818  said to the officer
-    """An account cannot be issued as asked; the text says why."""
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class NewAccount:
     """What the person takes home, shown this once."""
@@ -94,7 +91,7 @@ class Accounts:
     def issue(self, name: str, pid: str | None, issuer: str) -> NewAccount:
         """A new account, or new proofs for one that is there: a person's with her PID, a guarantor's without."""
         if find_curp(name.upper()):
-            raise BadAccount("an account name must not be a CURP: it would stand in logs")
+            raise OperatorError("an account name must not be a CURP: it would stand in logs")
         if pid is not None:
             parse_pid(pid)
         password, secret = _printed(5), secrets.token_bytes(20)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.language import tr
-from serving.login.users import BadLogin
 from serving.process import telemetry
 from serving.process.listener import serve_until_told
 from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
 from social_security.portal import app
-from social_security.portal.accounts import Accounts, BadAccount
+from social_security.portal.accounts import Accounts
 from social_security.portal.settings import load
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def issue(data: Path, settings: Path, pid: str | None, name: str) -> None:
     accounts = Accounts(data)
     try:
         made = accounts.issue(name, pid, app.make_site(told).name_es)
-    except (BadAccount, BadLogin, DomainError) as err:
+    except (OperatorError, DomainError) as err:
         raise click.ClickException(str(err)) from err
     finally:
         accounts.close()
@@ -92,7 +91,7 @@ def remove(data: Path, name: str) -> None:
     accounts = Accounts(data)
     try:
         accounts.remove(name)
-    except BadLogin as err:
+    except OperatorError as err:
         raise click.ClickException(str(err)) from err
     finally:
         accounts.close()
@@ -111,7 +110,7 @@ def show(data: Path) -> None:
 def _told(settings: Path) -> PortalSettings:
     try:
         return load(settings, os.environ)
-    except BadSettings as err:
+    except OperatorError as err:
         click.echo(str(err), err=True)
         sys.exit(2)
 

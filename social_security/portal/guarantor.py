@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from serving.api.evidence import NoConfiguration, save_configuration, verify_upload
+from serving.api.evidence import save_configuration, verify_upload
+from serving.errors import OperatorError
 from serving.web.pages import PageProblem
 from social_security.domain import pack
 from social_security.portal.asking import explain
@@ -119,7 +120,7 @@ class GuarantorPages:
         await self._refresh_configuration()
         try:
             verdict = await asyncio.to_thread(verify_upload, content, self._configuration)
-        except NoConfiguration as err:
+        except OperatorError as err:
             raise PageProblem(
                 503,
                 f"No hay configuración con la cual verificar: {err}",
@@ -143,7 +144,7 @@ class GuarantorPages:
             ):
                 answer.raise_for_status()
                 save_configuration(await answer.read(), self._configuration)
-        except (aiohttp.ClientError, TimeoutError, NoConfiguration) as err:
+        except (aiohttp.ClientError, TimeoutError, OperatorError) as err:
             log.warning(
                 "no fresh verification configuration",
                 extra={"event": "verificationconf", "reason": type(err).__name__},

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.config.settings import BadSettings, load_settings
+from serving.config.settings import load_settings
+from serving.errors import OperatorError
 from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
@@ -61,15 +62,15 @@ class PortalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> PortalSettings:
-    """The settings of a TOML file, overridden by the environment. Raises `BadSettings`."""
+    """The settings of a TOML file, overridden by the environment. Raises `OperatorError`."""
     found = load_settings(PortalSettings, path, environ, ENVIRONMENT_PREFIX)
     parts = urlsplit(found.public_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
-        raise BadSettings(
+        raise OperatorError(
             f"public_url must be https://HOST[:PORT] without a path, not {found.public_url[:80]!r}"
         )
     if not found.is_secure and not _is_loopback(parts.hostname):
-        raise BadSettings(
+        raise OperatorError(
             f"public_url {found.public_url[:80]!r} is without TLS; only a loopback address may be"
         )
     return found

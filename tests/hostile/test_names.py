@@ -50,7 +50,8 @@ from serving.api.operations import MultipartForm, Part
 from serving.api.problems import Problem
 from serving.api.validation import parse_body
 from serving.config.adminsettings import AdminSettings
-from serving.login.users import BadLogin, Logins
+from serving.errors import OperatorError
+from serving.login.users import Logins
 from serving.storage.keysafe import KeySafe, Seal
 from tests.instance import Instance
 
@@ -374,7 +375,7 @@ def test_the_gateway_keeps_no_such_name_and_no_such_code(tmp_path: Path, text: s
 @pytest.mark.parametrize("text", cases(BAD_TEXTS, BAD_ENDS))
 def test_no_user_is_called_so(tmp_path: Path, text: str) -> None:
     logins = Logins(tmp_path / "logins.sqlite", QUICK)
-    with pytest.raises(BadLogin):
+    with pytest.raises(OperatorError):
         logins.save_user(text, "a good password", ["XROAD_SYSTEM_ADMINISTRATOR"])
     logins.close()
 

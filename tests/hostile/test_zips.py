@@ -32,7 +32,8 @@ from schemas.faults import BadMessage, Fault
 from schemas.showing import CONTROLS
 from schemas.zipreading import open_zip
 from schemas.zipwriting import ZipWriter, render_zip
-from serving.api.evidence import NoConfiguration, save_configuration
+from serving.api.evidence import save_configuration
+from serving.errors import OperatorError
 from tests import worlds
 from tests.paths import VECTORS
 
@@ -519,7 +520,7 @@ def test_what_a_stranger_wrote_does_not_command_the_terminal(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a\\b", "C:x", "a\0b", "x/"])
 def test_a_configuration_with_names_that_climb_is_not_unpacked(name: str, tmp_path: Path) -> None:
-    with pytest.raises(NoConfiguration):
+    with pytest.raises(OperatorError):
         save_configuration(with_entry(name, b"x"), tmp_path / "configuration")
     assert not (tmp_path / "x").exists()
     assert not (tmp_path / "configuration").exists()
@@ -527,7 +528,7 @@ def test_a_configuration_with_names_that_climb_is_not_unpacked(name: str, tmp_pa
 
 def test_a_configuration_that_unpacks_to_the_moon_is_not_unpacked(tmp_path: Path) -> None:
     for method, size in ((zipfile.ZIP_BZIP2, 8 << 20), (zipfile.ZIP_DEFLATED, 80 << 20)):
-        with pytest.raises(NoConfiguration):
+        with pytest.raises(OperatorError):
             save_configuration(bomb(method, size), tmp_path / "configuration")
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from schemas.safejson import decode_json
 from serving.config.oidcsettings import check_url
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.login.oidc.token import LoginRefused, read_keys
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Provider:
             found = decode_json(await self._get(url), Metadata)
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 check_url(getattr(found, name), f"{name} of {url}")
-        except (msgspec.DecodeError, BadSettings) as err:
+        except (msgspec.DecodeError, OperatorError) as err:
             raise ProviderFailed(f"the provider's metadata at {url} cannot be used: {err}") from err
         if found.issuer != self._settings.issuer:
             raise ProviderFailed(

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.clients.store import ServerConfStore
 from gateway.desired.apply import apply_file
-from gateway.desired.file import DesiredProblem
 from schemas.identifiers import ServerId
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,6 @@ def test_file_that_is_not_understood_changes_nothing(
     store: ServerConfStore, tmp_path: Path, name: str, text: str
 ) -> None:
     generation = store.generation()
-    with pytest.raises(DesiredProblem):
+    with pytest.raises(OperatorError):
         apply_file(store, written(tmp_path, name, text), NOW)
     assert store.generation() == generation

@@ -12,8 +12,8 @@ from cryptography import x509
 from gateway.cli.main import main
 from gateway.clients.store import ServerConfStore
 from gateway.desired.apply import apply_file
-from gateway.desired.file import DesiredProblem
 from gateway.keys.store import KeyConfStore
+from serving.errors import OperatorError
 from tests.integration.hosting import prepare
 from tests.worlds import CONSUMER, PIN
 
@@ -132,6 +132,6 @@ def test_a_wrong_pin_changes_nothing(data: Path) -> None:
 def test_without_a_configuration_it_is_said_and_nothing_changes(data: Path) -> None:
     store = ServerConfStore(data / "serverconf.sqlite")
     (data / "gateway.toml").write_text('[[certificate]]\nusage = "sign"\nca = "X"\n')
-    with pytest.raises(DesiredProblem, match="no global configuration yet"):
+    with pytest.raises(OperatorError, match="no global configuration yet"):
         apply_file(store, data / "gateway.toml", datetime.now(UTC))
     store.close()

@@ -11,10 +11,9 @@ from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validat
 from gateway.clients.records import ClientStatus, Document, RequestKind, ServiceRecord, derive_status
 from gateway.clients.store import ServerConfStore
 from gateway.desired.apply import apply_file
-from gateway.desired.file import DesiredProblem
 from gateway.migrations.serverconf import FIRST
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
-from serving.errors import Refused
+from serving.errors import OperatorError, Refused
 from serving.storage.database import open_database
 from tests.paths import VECTORS
 
@@ -332,5 +331,5 @@ validation = "REPORT"
     assert len(apply(store, tmp_path, services)) == 2
     assert Endpoint("api", "POST", "/other") in store.load().endpoints_of(PROVIDER, "api")
     assert Endpoint("api", "POST", "/file") not in store.load().endpoints_of(PROVIDER, "api")
-    with pytest.raises(DesiredProblem, match="its description has only testOp1, testOpA"):
+    with pytest.raises(OperatorError, match="its description has only testOp1, testOpA"):
         apply(store, tmp_path, services.replace('"testOpA"', '"nothing"'))

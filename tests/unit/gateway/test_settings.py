@@ -10,7 +10,7 @@ import pytest
 from gateway.clients.store import ServerConfStore
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.livesettings import LiveSettings
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.language import Language
 from tests.paths import PROJECT
 
@@ -67,7 +67,7 @@ def test_documentation_is_in_step_with_the_table(name: str, language: str) -> No
 def test_a_bad_value_says_what_was_expected_and_changes_nothing(
     store: ServerConfStore, name: str, text: str, reason: str
 ) -> None:
-    with pytest.raises(BadSettings, match=r".") as refused:
+    with pytest.raises(OperatorError, match=r".") as refused:
         live(store).set(name, text)
     assert reason in str(refused.value)
     assert live(store).revision() == ()
@@ -100,7 +100,7 @@ def test_lists_are_written_with_commas(store: ServerConfStore) -> None:
 def test_a_file_outside_the_ranges_is_refused_with_every_reason(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[log]\nkeep_records_days = -1\n[limits]\nconnections = 0\n")
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(OperatorError) as refused:
         load(file, {})
     assert "log.keep_records_days" in str(refused.value)
     assert "limits.connections: expected int 1..1000000; came 0" in str(refused.value)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serving.storage.audit import AUDIT_STEP, AuditBroken, AuditEntry, AuditLog
+from serving.errors import OperatorError
+from serving.storage.audit import AUDIT_STEP, AuditEntry, AuditLog
 from serving.storage.database import Database
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_whole_chain_verifies_and_exports_each_record(database: Database) -> Non
 def test_changed_removed_or_moved_record_breaks_the_chain(database: Database, sql: str, where: str) -> None:
     with database.transaction() as connection:
         connection.execute(sql)
-    with pytest.raises(AuditBroken, match=where):
+    with pytest.raises(OperatorError, match=where):
         AuditLog(database).verify()
 
 
@@ -58,7 +59,7 @@ def test_cut_off_end_is_seen_against_a_noted_head(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute("DELETE FROM audit WHERE number = 5")
     AuditLog(database).verify()
-    with pytest.raises(AuditBroken, match="cut off"):
+    with pytest.raises(OperatorError, match="cut off"):
         AuditLog(database).verify(head)
 
 

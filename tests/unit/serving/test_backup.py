@@ -16,8 +16,8 @@ import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from serving.errors import OperatorError
 from serving.storage.backup import (
-    BackupProblem,
     Content,
     Lock,
     Opener,
@@ -27,7 +27,7 @@ from serving.storage.backup import (
     restore_backup,
 )
 from serving.storage.backupkey import backup_key, public_backup_key, settle_backup_key
-from serving.storage.datafolder import FolderInUse, NoSuchFolder, check_initialised, claim, exchange
+from serving.storage.datafolder import check_initialised, claim, exchange
 from serving.storage.keysafe import KeySafe, NotAtHand, Seal
 from tests.paths import readable_by_others
 from tests.programs import need
@@ -126,7 +126,7 @@ def test_nothing_of_the_server_stands_in_clear_in_a_backup(server: Path) -> None
     data = backup(server)
     assert b"sealed" not in data
     assert b"conf.sqlite" not in data
-    with pytest.raises(BackupProblem, match="never written in clear"):
+    with pytest.raises(OperatorError, match="never written in clear"):
         backup(server, Lock())
 
 
@@ -134,23 +134,23 @@ def test_nothing_of_the_server_stands_in_clear_in_a_backup(server: Path) -> None
 def test_one_flipped_byte_is_refused(server: Path, position: float) -> None:
     data = bytearray(backup(server))
     data[int(position * (len(data) - 1))] ^= 1
-    with pytest.raises(BackupProblem):
+    with pytest.raises(OperatorError):
         restore(server, bytes(data))
     assert number_in(server) == 42
 
 
 def test_a_cut_file_and_another_identity_are_refused(server: Path) -> None:
     data = backup(server)
-    with pytest.raises(BackupProblem, match="cut off"):
+    with pytest.raises(OperatorError, match="cut off"):
         restore(server, data[:-100])
     stranger = pyrage.x25519.Identity.generate()
-    with pytest.raises(BackupProblem, match="identity is another one"):
+    with pytest.raises(OperatorError, match="identity is another one"):
         restore(server, data, Opener(identities=[str(stranger)], signer=OPENER.signer))
 
 
 def test_a_passphrase_alone_opens_what_it_closed(server: Path, tmp_path: Path) -> None:
     data = backup(server, Lock(passphrase=SECRET))
-    with pytest.raises(BackupProblem, match="passphrase"):
+    with pytest.raises(OperatorError, match="passphrase"):
         restore(server, data, Opener(passphrase="another"))
     restore(tmp_path / "fresh", data, Opener(passphrase=SECRET))
     assert number_in(tmp_path / "fresh") == 42
@@ -197,7 +197,7 @@ def test_a_hostile_archive_is_refused_and_changes_nothing(server: Path, what: st
     change, reason = HOSTILE[what]
     data = altered(backup(server), change)
     before = sorted(p.relative_to(server.parent) for p in server.parent.rglob("*") if "lock" not in p.name)
-    with pytest.raises(BackupProblem, match=reason):
+    with pytest.raises(OperatorError, match=reason):
         restore(server, data)
     after = sorted(p.relative_to(server.parent) for p in server.parent.rglob("*") if "lock" not in p.name)
     assert after == before
@@ -207,7 +207,7 @@ def test_a_private_key_in_clear_ends_the_making(server: Path) -> None:
     (server / "token" / "admin.key").write_text(
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
     )
-    with pytest.raises(BackupProblem, match=r"token/admin\.key is a private key in clear"):
+    with pytest.raises(OperatorError, match=r"token/admin\.key is a private key in clear"):
         backup(server)
 
 
@@ -215,7 +215,7 @@ def test_a_link_in_the_place_of_a_listed_file_is_refused(server: Path) -> None:
     def change(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         entries[-1][0].type, entries[-1][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
 
-    with pytest.raises(BackupProblem, match="no plain file"):
+    with pytest.raises(OperatorError, match="no plain file"):
         restore(server, altered(backup(server), change))
 
 
@@ -224,7 +224,7 @@ def test_a_damaged_database_is_refused(server: Path) -> None:
     for suffix in ("-wal", "-shm"):
         server.joinpath(f"conf.sqlite{suffix}").unlink(missing_ok=True)
     (server / "conf.sqlite").write_bytes(b"SQLite format 3\0" + b"\1" * 4096)
-    with pytest.raises((BackupProblem, sqlite3.DatabaseError)):
+    with pytest.raises((OperatorError, sqlite3.DatabaseError)):
         restore(server, backup(server))
 
 
@@ -232,19 +232,19 @@ class TestRecipients:
     def test_whoever_restores_says_which_server_must_have_signed(self, server: Path) -> None:
         data = backup(server)
         assert open_backup(data, CONTENT, OPENER)[0].server == "MX/GOB/15/SS1"
-        with pytest.raises(BackupProblem, match="by its backup key's fingerprint"):
+        with pytest.raises(OperatorError, match="by its backup key's fingerprint"):
             open_backup(data, CONTENT, Opener(identities=[str(IDENTITY)]))
 
     def test_a_backup_that_somebody_else_encrypted_is_refused(self, server: Path, tmp_path: Path) -> None:
         data = backup(server, Lock(recipients=[str(RECIPIENT)], signer=backup_key(tmp_path / "theirs", SAFE)))
-        with pytest.raises(BackupProblem, match="was expected"):
+        with pytest.raises(OperatorError, match="was expected"):
             open_backup(data, CONTENT, OPENER)
 
     def test_a_manifest_changed_after_signing_is_refused(self, server: Path) -> None:
         def change(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
             entries[1][0].name = "manifest.sig "
 
-        with pytest.raises(BackupProblem, match="not signed"):
+        with pytest.raises(OperatorError, match="not signed"):
             open_backup(altered(backup(server), change), CONTENT, OPENER)
 
     def test_the_backup_key_is_made_once_and_its_fingerprint_needs_no_seal(self, tmp_path: Path) -> None:
@@ -277,12 +277,12 @@ class TestRecipients:
 
 class TestClaim:
     def test_a_second_process_is_refused(self, server: Path) -> None:
-        with claim(server), pytest.raises(FolderInUse, match="stop that server first"), claim(server):
+        with claim(server), pytest.raises(OperatorError, match="stop that server first"), claim(server):
             raise AssertionError("claimed twice")
 
     def test_a_running_server_is_not_restored_over(self, server: Path) -> None:
         data = backup(server)
-        with claim(server), pytest.raises(FolderInUse):
+        with claim(server), pytest.raises(OperatorError):
             restore(server, data)
 
     @pytest.mark.parametrize("done", range(6))
@@ -352,7 +352,7 @@ class TestClaim:
 
 class TestFounded:
     def test_a_folder_that_no_server_was_made_in_is_refused_and_not_made(self, tmp_path: Path) -> None:
-        with pytest.raises(NoSuchFolder, match="correct --data, or run init"):
+        with pytest.raises(OperatorError, match="correct --data, or run init"):
             check_initialised(tmp_path / "typo", ["central.sqlite"], "run init")
         assert not (tmp_path / "typo").exists()
 

@@ -13,7 +13,7 @@ from yarl import URL
 
 from serving.config.oidcsettings import OidcSettings
 from serving.config.secret import SecretSource
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from tests.openidprovider import CLIENT_ID, SECRET, OpenIdProvider
 from tests.unit.serving.test_adminapi import ROLES, Setting
 
@@ -348,7 +348,7 @@ def test_settings_that_cannot_work_stop_the_start(wrong: dict[str, Any], why: st
         "roles": {"x": ("BOSS",)},
     }
     OidcSettings(**good).check(ROLES.of_people())  # type: ignore[arg-type]
-    with pytest.raises(BadSettings, match=why):
+    with pytest.raises(OperatorError, match=why):
         OidcSettings(**good | wrong).check(ROLES.of_people())
 
 

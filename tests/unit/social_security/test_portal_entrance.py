@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from serving.config.settings import BadSettings
+from serving.errors import OperatorError
 from serving.storage.audit import AuditLog
 from social_security.portal import onetime
-from social_security.portal.accounts import Accounts, BadAccount
+from social_security.portal.accounts import Accounts
 from social_security.portal.settings import load
 from tests.portals import PIDS, Browser, World, code_now, free_port, open_world
 
@@ -46,7 +46,7 @@ def test_a_code_is_good_one_step_either_way_and_once() -> None:
 
 def test_an_account_is_not_named_after_a_curp(tmp_path: Path) -> None:
     accounts = Accounts(tmp_path)
-    with pytest.raises(BadAccount, match="CURP"):
+    with pytest.raises(OperatorError, match="CURP"):
         accounts.issue("eepa780514mmcjrn95", PIDS["ana"], "Portal")
     accounts.close()
 
@@ -58,7 +58,7 @@ def test_an_account_is_not_named_after_a_curp(tmp_path: Path) -> None:
 def test_an_address_without_tls_or_with_a_path_stops_the_start(address: str, tmp_path: Path) -> None:
     file = tmp_path / "portal.toml"
     file.write_text(f'member = "15-ISSEMYM"\ngateway = "http://127.0.0.1:1"\npublic_url = "{address}"\n')
-    with pytest.raises(BadSettings, match="public_url"):
+    with pytest.raises(OperatorError, match="public_url"):
         load(file, {})
 
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.governing import Governing
+from serving.errors import OperatorError
 from social_security.__main__ import main
 from social_security.keys import load_registry_keys, new_registry_keys, save_registry_keys
-from social_security.sealedfile import NotOpened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def test_keys_open_with_their_passphrase_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for secret in (keys.pid.hex(), keys.cipher.hex(), keys.signing["d"]):
         assert secret not in file.read_text()
-    with pytest.raises(NotOpened, match="passphrase is another one"):
+    with pytest.raises(OperatorError, match="passphrase is another one"):
         load_registry_keys(file, "otra frase de prueba")
 
 
@@ -35,15 +35,15 @@ def test_damaged_or_renamed_file_does_not_open(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     save_registry_keys(file, new_registry_keys(), SECRET)
     renamed = file.rename(tmp_path / "other.json")
-    with pytest.raises(NotOpened, match="does not open"):
+    with pytest.raises(OperatorError, match="does not open"):
         load_registry_keys(renamed, SECRET)
     (tmp_path / "plain.json").write_text(json.dumps({"pid": "00"}))
-    with pytest.raises(NotOpened, match="not sealed"):
+    with pytest.raises(OperatorError, match="not sealed"):
         load_registry_keys(tmp_path / "plain.json", SECRET)
 
 
 def test_short_passphrase_seals_nothing(tmp_path: Path) -> None:
-    with pytest.raises(NotOpened, match="at least 8"):
+    with pytest.raises(OperatorError, match="at least 8"):
         save_registry_keys(tmp_path / "keys.json", new_registry_keys(), "corta")
     assert not (tmp_path / "keys.json").exists()
 
