@@ -26,7 +26,7 @@ from gateway.clients.model import AccessRight, Client, Endpoint, ServerConf, Ser
 from gateway.exchange.access import check_access
 from gateway.policies.decision import Permit, decide_request
 from gateway.policies.decision import PolicyInput as PolicyAsked
-from schemas.faults import NotAllowed
+from schemas.faults import Fault
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
 from schemas.policy import Policy, parse_document
 from serving.storage.database import Database
@@ -246,7 +246,7 @@ class _NoGroups:
 def _is_allowed(conf: ServerConf, client: ClientId, service: Service) -> bool:
     try:
         check_access(conf, _NoGroups(), client, service, method="POST", path="/afiliaciones/consultar")
-    except NotAllowed:
+    except Fault:
         return False
     return True
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from certs import profiles
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import parse_certificate
-from schemas.faults import Fault, Kind, NotProved, NotTrusted
+from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf import parts as optional_parts
 from schemas.globalconf.directory import (
     Directory,
@@ -80,7 +80,7 @@ async def sign_directory(
 
 
 def verify_directory(raw: bytes, verification_certificates: Sequence[bytes], now: datetime) -> Directory:
-    """What a directory says, once its signature and its expiry hold. Raises `NotTrusted`.
+    """What a directory says, once its signature and its expiry hold. Raises `Fault`.
 
     1. The verification certificate is one of those given, found by hash. 2. Its key made the signature over the signed
     bytes. 3. The directory has not expired. The certificate's own validity is not looked at: it only carries a key.
@@ -97,12 +97,12 @@ def verify_directory(raw: bytes, verification_certificates: Sequence[bytes], now
             ecdsa_format="der",
         )
     except NotProved as fault:
-        raise NotTrusted(
+        raise Fault(
             Kind.GLOBAL_CONF_SIGNATURE_FAILURE, f"the directory's signature does not hold: {fault.detail}"
         ) from fault
     directory = parse_signed_content(split)
     if directory.expires_at <= now:
-        raise NotTrusted(
+        raise Fault(
             Kind.GLOBAL_CONF_OUTDATED,
             f"the directory expired at {directory.expires_at:%Y-%m-%d %H:%M:%S %Z}; it is {now:%Y-%m-%d %H:%M:%S %Z} here",
         )
@@ -187,10 +187,10 @@ class TrustedConfiguration:
         """Read a stored configuration: ``instance-identifier`` and ``<folder>/<part>`` with optional ``.metadata``.
 
         Expired foreign instances are left out when ``now`` is given. ``strict`` refuses an instance that cannot be
-        read; otherwise it is left out. Raises `NotTrusted` when the own instance is not there.
+        read; otherwise it is left out. Raises `Fault` when the own instance is not there.
         """
         if "instance-identifier" not in files:
-            raise NotTrusted(
+            raise Fault(
                 Kind.MALFORMED_GLOBAL_CONF, "the configuration folder has no file instance-identifier"
             )
         own = files["instance-identifier"].decode("utf-8", "replace").strip()
@@ -217,7 +217,7 @@ class TrustedConfiguration:
                     if f"{folder}/{file}" in files
                 }
         if own not in instances:
-            raise NotTrusted(
+            raise Fault(
                 Kind.MALFORMED_GLOBAL_CONF,
                 f"the configuration folder has no shared parameters of instance {own!r}",
             )
@@ -234,9 +234,9 @@ class TrustedConfiguration:
         return self.own.expires_at
 
     def check_fresh(self, now: datetime) -> None:
-        """Refuse a configuration that has expired. Raises `NotTrusted` (``global_conf_outdated``)."""
+        """Refuse a configuration that has expired. Raises `Fault` (``global_conf_outdated``)."""
         if now >= self.expires_at:
-            raise NotTrusted(
+            raise Fault(
                 Kind.GLOBAL_CONF_OUTDATED,
                 f"the global configuration expired at {self.expires_at:%Y-%m-%d %H:%M:%S %Z}; the central server has "
                 "not been reached since, or this clock is wrong",
@@ -457,6 +457,6 @@ def _metadata(raw: bytes | None) -> tuple[int, datetime]:
         version = int(values.get("configurationVersion") or 2)
         return version, _FOR_EVER if expires is None else datetime.fromisoformat(expires)
     except (ValueError, OverflowError, AttributeError, TypeError) as err:
-        raise NotTrusted(
+        raise Fault(
             Kind.MALFORMED_GLOBAL_CONF, f"the metadata of a configuration part cannot be read: {err}"
         ) from err

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import parse_certificate
-from schemas.faults import Kind, NotProved, NotTrusted
+from schemas.faults import Fault, Kind, NotProved
 from schemas.policy import Signature, SignedDocument
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ async def sign_policy(
 
 
 def verify_policy(signed: SignedDocument, authorities: Collection[bytes], needed: int) -> bytes:
-    """The document, once ``needed`` different authorities have signed it. Raises `NotTrusted`.
+    """The document, once ``needed`` different authorities have signed it. Raises `Fault`.
 
     1. A signature counts only if its certificate is one of ``authorities``, byte for byte. 2. Its key made it over the
     document's bytes; one that does not verify refuses the whole. 3. Each key counts once.
     """
     if needed < 1 or needed > len(set(authorities)):
-        raise NotTrusted(
+        raise Fault(
             Kind.BAD_REQUEST,
             f"{needed} signatures are needed of {len(set(authorities))} authorities; set both with 'gateway policy authority'",
         )
@@ -58,13 +58,13 @@ def verify_policy(signed: SignedDocument, authorities: Collection[bytes], needed
                 ecdsa_format="der",
             )  # 2
         except NotProved as fault:
-            raise NotTrusted(
+            raise Fault(
                 Kind.INVALID_SIGNATURE_VALUE,
                 f"a signature of {certificate.subject.rfc4514_string()} does not hold: {fault.detail}",
             ) from fault
         signers.add(_key_digest(certificate))  # 3
     if len(signers) < needed:
-        raise NotTrusted(
+        raise Fault(
             Kind.INVALID_SIGNATURE_VALUE,
             f"{len(signers)} of the {needed} authorities needed have signed the document",
         )

@@ -229,28 +229,12 @@ class NotProved(Fault):
     """A signature, certificate, OCSP response, timestamp or hash chain does not prove what it must."""
 
 
-class NotTrusted(Fault):
-    """The global configuration is missing, outdated or not signed by the anchor's keys."""
-
-
-class NotAllowed(Fault):
-    """The message is well formed and proved, but this exchange is not permitted."""
-
-
 class TokenFailed(Fault):
-    """A key could not be used."""
+    """A key could not be used; ``is_lost`` when its device is gone and the process that holds it must be started anew."""
 
-
-class LogFailed(Fault):
-    """The message log could not record or timestamp; nothing may be sent."""
-
-
-class PeerFailed(Fault):
-    """The other security server could not be reached or did not prove itself."""
-
-
-class ServiceFailed(Fault):
-    """The provider's information system could not be called or did not answer properly."""
+    def __init__(self, kind: Kind, detail: str, *, is_lost: bool = False) -> None:
+        super().__init__(kind, detail)
+        self.is_lost = is_lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from schemas.faults import BadMessage, Fault, Kind, ServiceFailed, Spelling
+from schemas.faults import BadMessage, Fault, Kind, Spelling
 from schemas.headers import HOP_HEADERS, check_headers
 from schemas.identifiers import (
     ClientId,
@@ -192,7 +192,7 @@ def build_response(
 ) -> RestResponse:
     """The message of a provider's HTTP answer, bound to its request.
 
-    Raises `ServiceFailed` for an answer that no consumer's gateway would take, before anything is signed.
+    Raises `Fault` for an answer that no consumer's gateway would take, before anything is signed.
     """
     check_final(status)
     kept = [(n, v) for n, v in headers if n.lower() not in _NOT_KEPT_OF_RESPONSE]
@@ -208,9 +208,9 @@ def build_response(
         check_headers(kept, Kind.INVALID_MESSAGE)
         raw = _render(str(status), reason, kept)
     except BadMessage as fault:
-        raise ServiceFailed(Kind.HTTP_ERROR, f"the service's answer cannot be passed on: {fault}") from fault
+        raise Fault(Kind.HTTP_ERROR, f"the service's answer cannot be passed on: {fault}") from fault
     if len(raw) > MAX_PART_BYTES:
-        raise ServiceFailed(
+        raise Fault(
             Kind.HTTP_ERROR,
             f"the head of the service's answer has {len(raw)} bytes; gateways take {MAX_PART_BYTES}",
         )
@@ -230,7 +230,7 @@ def build_response(
 def check_final(status: int) -> None:
     """Refuse a service's status that is no final one: 1xx, which may switch protocols, and what HTTP does not know."""
     if not 200 <= status <= 599:
-        raise ServiceFailed(
+        raise Fault(
             Kind.HTTP_ERROR, f"the service answered HTTP {status}; a final status, 200 to 599, was expected"
         )
 

@@ -38,7 +38,7 @@ class CentralAdminContext:
     node: CentralNode
     policy: Callable[[], ApprovalPolicy]
     trusted: Callable[[], TrustedConfiguration]
-    # Proves that an external source answers to an anchor. Raises `NotTrusted`.
+    # Proves that an external source answers to an anchor. Raises `Fault`.
     check_external_source: Callable[[Anchor, datetime], Awaitable[None]]
     version: str
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from certs.configuration import verify_directory
-from schemas.faults import Fault, Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.globalconf.parts import PRIVATE_ID, SHARED_ID
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, parse_shared
 
@@ -26,7 +26,7 @@ _LARGEST = 64 * 1024 * 1024
 
 
 async def check_external_source(anchor: Anchor, now: datetime) -> None:
-    """Prove that one of an anchor's sources serves an external configuration. Raises `NotTrusted`."""
+    """Prove that one of an anchor's sources serves an external configuration. Raises `Fault`."""
     failures = []
     async with aiohttp.ClientSession(trust_env=False) as session:
         for source in anchor.sources:
@@ -38,7 +38,7 @@ async def check_external_source(anchor: Anchor, now: datetime) -> None:
                 failures.append(f"{source.download_url}: {err.detail if isinstance(err, Fault) else err}")
                 continue
             return
-    raise NotTrusted(
+    raise Fault(
         Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
         f"the external configuration of {anchor.instance} could not be verified: " + "; ".join(failures),
     )
@@ -52,22 +52,22 @@ async def _check(
         if status != 404:
             break
     if status != 200:
-        raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} where 200 was expected")
+        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} where 200 was expected")
     directory = verify_directory(raw, certificates, now)
     listed = {part.content_id: part for part in directory.parts}
     if PRIVATE_ID in listed or SHARED_ID not in listed:
-        raise NotTrusted(
+        raise Fault(
             Kind.MALFORMED_GLOBAL_CONF,
             "the anchor is of an internal source; an external one lists shared parameters and no private ones",
         )
     part = listed[SHARED_ID]
     status, content = await _get(session, urljoin(url, part.location))
     if status != 200:
-        raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {part.location}")
+        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {part.location}")
     part.check(content)
     found = parse_shared(content, directory.version).instance
     if found != instance:
-        raise NotTrusted(
+        raise Fault(
             Kind.MALFORMED_GLOBAL_CONF,
             f"the configuration is of instance {found}; the anchor is of {instance}",
         )

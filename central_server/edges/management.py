@@ -24,7 +24,7 @@ from central_server.store.loading import load_registry
 from central_server.store.records import Actor
 from central_server.store.requests import need_request, remember_message
 from certs.tls import peer_certificates
-from schemas.faults import BadMessage, Fault, Kind, NotAllowed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.faultxml import render_soap_fault
 from schemas.management import (
     LARGEST_BODY,
@@ -168,7 +168,7 @@ class ManagementEdge:
         """Refuse everybody but who is pinned; while nobody is, everybody but this machine."""
         if self.pinned is None:
             if not _is_of_this_machine(request.remote or ""):
-                raise NotAllowed(
+                raise Fault(
                     Kind.ACCESS_DENIED,
                     "no certificate of a management security server is pinned yet (management.pinned_certificates), "
                     "so only processes of the central server's own machine may call here",
@@ -177,7 +177,7 @@ class ManagementEdge:
         tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
         shown = () if tls is None else peer_certificates(tls)
         if not shown or shown[0] not in self.pinned:
-            raise NotAllowed(
+            raise Fault(
                 Kind.ACCESS_DENIED,
                 "only the management security server may call here, with its internal TLS certificate",
             )

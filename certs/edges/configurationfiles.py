@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from certs.configuration import TrustedConfiguration
-from schemas.faults import Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.globalconf.parts import FILE_NAMES, SHARED_ID
 from schemas.zipwriting import render_zip
 
@@ -21,7 +21,7 @@ _MOMENT = datetime(1980, 1, 1, tzinfo=UTC)
 def read_configuration_files(folder: Path) -> dict[str, bytes]:
     """Every file of a configuration folder by its relative name, one level of instance folders deep."""
     if not folder.is_dir():
-        raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"{folder} is not a configuration folder")
+        raise Fault(Kind.MALFORMED_GLOBAL_CONF, f"{folder} is not a configuration folder")
     # An unpacked /verificationconf has everything one folder further down.
     inner = folder / "verificationconf"
     root = inner if inner.is_dir() and not (folder / "instance-identifier").exists() else folder
@@ -35,7 +35,7 @@ def read_configuration_files(folder: Path) -> dict[str, bytes]:
 def load_configuration_folder(
     folder: Path, *, now: datetime | None = None, strict: bool = True
 ) -> TrustedConfiguration:
-    """The configuration in a folder. Raises `NotTrusted`."""
+    """The configuration in a folder. Raises `Fault`."""
     return TrustedConfiguration.load(read_configuration_files(folder), now=now, strict=strict)
 
 

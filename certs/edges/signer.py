@@ -260,7 +260,7 @@ class SignerServer:
 
 def is_lost(fault: Fault) -> bool:
     """Whether a fault means that the module or its token is gone."""
-    return type(fault).__name__ == "HardTokenLost"  # without loading the module's binding for software tokens
+    return isinstance(fault, TokenFailed) and fault.is_lost
 
 
 def _pin_word(left: int) -> str:

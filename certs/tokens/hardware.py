@@ -5,7 +5,7 @@ lock for, so a second thread crashes the process. It belongs into a process of i
 the vendor's library then ends that process and not the gateway.
 
 A key is known by its CKA_ID in hexadecimal; keys without one are not seen. A failure that means "the module or the token
-is gone" raises `HardTokenLost`, after which this object is of no more use.
+is gone" raises `TokenFailed` with ``is_lost``, after which this object is of no more use.
 
 Spec: PKCS#11 2.40. RSA signs PKCS#1 v1.5 over a DigestInfo or PSS over the digest, EC signs the digest.
 """
@@ -43,10 +43,6 @@ _PSS = {
 _WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.ArgumentsBad)
 
 
-class HardTokenLost(TokenFailed):
-    """The module or its token is gone; the process that holds it should be started anew."""
-
-
 @dataclass(frozen=True, slots=True)
 class HardTokenPlace:
     """Where a token is: the module's file, and the token's label or serial number in it."""
@@ -72,7 +68,7 @@ class HardTokenState:
 
 
 class HardToken:
-    """One token behind a PKCS#11 module. Raises `HardTokenLost` when there is no such token."""
+    """One token behind a PKCS#11 module. Raises `TokenFailed` (``is_lost``) when there is no such token."""
 
     def __init__(self, place: HardTokenPlace) -> None:
         self._place = place
@@ -95,10 +91,11 @@ class HardToken:
                     continue
                 if TokenFlag.TOKEN_INITIALIZED in token.flags:
                     return token
-        raise HardTokenLost(
+        raise TokenFailed(
             Kind.TOKEN_NOT_FOUND,
             f"the module {self._place.module} shows no initialised token with label {self._place.label!r}"
             f"{f' and serial {self._place.serial!r}' if self._place.serial else ''}",
+            is_lost=True,
         )
 
     @property
@@ -107,7 +104,7 @@ class HardToken:
         return self._session is not None
 
     def state(self) -> HardTokenState:
-        """What the token shows of itself. Raises `HardTokenLost`."""
+        """What the token shows of itself. Raises `TokenFailed` (``is_lost``)."""
         with _failures("read the token"):
             token = self._find()
         flags = token.flags
@@ -295,7 +292,9 @@ def _failures(doing: str) -> Iterator[None]:
     except (pkcs11.MechanismInvalid, pkcs11.KeySizeRange, pkcs11.SessionReadOnly) as err:
         raise TokenFailed(Kind.CANNOT_SIGN, f"the token cannot {doing}: {_name(err)}") from err
     except (pkcs11.PKCS11Error, OSError, RuntimeError) as err:
-        raise HardTokenLost(Kind.TOKEN_NOT_ACTIVE, f"the token could not {doing}: {_name(err)}") from err
+        raise TokenFailed(
+            Kind.TOKEN_NOT_ACTIVE, f"the token could not {doing}: {_name(err)}", is_lost=True
+        ) from err
 
 
 def _name(err: BaseException) -> str:

@@ -228,7 +228,7 @@ def _eraser(data: Path, keys: LogKeys) -> Iterator[Eraser]:
 
 
 def opened_keys(data: Path, settings_file: Path | None, pin_file: Path | None) -> LogKeys:
-    """The keys of a gateway's message log, opened as its settings say. Raises `LogFailed`."""
+    """The keys of a gateway's message log, opened as its settings say. Raises `Fault`."""
     from gateway.messagelog.keys import KeySecret, LogKeys
     from gateway.settings import config
     from gateway.settings.datafolder import DataFolder

@@ -28,7 +28,7 @@ from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
 from gateway.edges.httpclock import clock_offset_s
-from schemas.faults import Fault, Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.globalconf.anchor import Anchor, parse_anchor
 from schemas.globalconf.parts import (
     FETCH_INTERVAL_ID,
@@ -176,7 +176,7 @@ class ConfigurationClient:
         return settings.conditional_poll_s if self._etags else settings.poll_s
 
     async def refresh(self) -> None:
-        """One cycle over the own instance and the federated ones. Raises `NotTrusted` when the own one fails."""
+        """One cycle over the own instance and the federated ones. Raises `Fault` when the own one fails."""
         self.looked_at = self._clock()
         try:
             changed = await self._refresh_instance(self._anchor, own=True)
@@ -198,7 +198,7 @@ class ConfigurationClient:
 
     def _put_in_force(self, configuration: TrustedConfiguration) -> None:
         if configuration.instance != self._anchor.instance:
-            raise NotTrusted(
+            raise Fault(
                 Kind.MALFORMED_GLOBAL_CONF,
                 f"the stored configuration is of instance {configuration.instance}; the anchor is of {self._anchor.instance}",
             )
@@ -229,7 +229,7 @@ class ConfigurationClient:
                 if isinstance(err, Fault):
                     self._refused(location.url, err)
                 failures.append(f"{location.url}: {detail}")
-        raise NotTrusted(
+        raise Fault(
             Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
             f"the configuration of instance {anchor.instance} could not be had: " + "; ".join(failures),
         )
@@ -286,14 +286,12 @@ class ConfigurationClient:
             if answer.status == 304 and etag is not None:
                 return None
             if answer.status != 200:
-                raise NotTrusted(
-                    Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected"
-                )
+                raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected")
             body = bytearray()
             async for chunk in answer.content.iter_any():
                 body += chunk
                 if len(body) > limit:
-                    raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"more than {limit} bytes came")
+                    raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"more than {limit} bytes came")
             if conditional:
                 # Remembered once the configuration is in force: what was refused is asked for again in whole.
                 self._etags.pop(url, None)
@@ -303,7 +301,7 @@ class ConfigurationClient:
     def _refuse_rollback(self, instance: str, directory: Directory) -> None:
         stored = self._stored_expiry(instance)
         if stored is not None and directory.expires_at < stored:
-            raise NotTrusted(
+            raise Fault(
                 Kind.GLOBAL_CONF_OUTDATED,
                 f"the directory is older than the one in force (it expires {directory.expires_at:%H:%M:%S}, that one "
                 f"{stored:%H:%M:%S} UTC); an old configuration is not taken back",
@@ -317,7 +315,7 @@ class ConfigurationClient:
         fetched = _Fetched(directory)
         for part in directory.parts:
             if part.instance and part.instance != instance:
-                raise NotTrusted(
+                raise Fault(
                     Kind.MALFORMED_GLOBAL_CONF,
                     f"the directory lists a part of instance {part.instance}, not {instance}",
                 )
@@ -333,7 +331,7 @@ class ConfigurationClient:
         there = {part.content_id for part, _ in fetched.parts.values()}
         missing = [name for name in needed if name not in there]
         if missing:
-            raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"the directory lists no {' and no '.join(missing)}")
+            raise Fault(Kind.MALFORMED_GLOBAL_CONF, f"the directory lists no {' and no '.join(missing)}")
         return fetched
 
     def _unchanged(self, instance: str, part: DirectoryPart) -> bytes | None:
@@ -343,7 +341,7 @@ class ConfigurationClient:
         content = path.read_bytes()
         try:
             part.check(content)
-        except NotTrusted:
+        except Fault:
             return None
         return content
 
@@ -380,7 +378,7 @@ def check_part(part: DirectoryPart, content: bytes, version: int, instance: str)
             reader(content)
         return
     if found != instance:
-        raise NotTrusted(
+        raise Fault(
             Kind.MALFORMED_GLOBAL_CONF,
             f"{part.content_id} says it is of instance {found}; {instance} was expected",
         )
@@ -400,7 +398,7 @@ def file_name_of(part: DirectoryPart) -> str:
         return known
     name = part.file_name or urlsplit(part.location).path.rpartition("/")[2]
     if re.fullmatch(r"[A-Za-z0-9._-]+", name) is None or name.startswith("."):
-        raise NotTrusted(Kind.MALFORMED_GLOBAL_CONF, f"{name!r} is no file name for a configuration part")
+        raise Fault(Kind.MALFORMED_GLOBAL_CONF, f"{name!r} is no file name for a configuration part")
     return name
 
 

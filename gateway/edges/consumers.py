@@ -26,7 +26,7 @@ from gateway.exchange.wire import discard_all
 from gateway.http.heads import NotHttpError
 from gateway.metaservices.listing import list_clients
 from schemas import rest
-from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFailed, PeerFault, Spelling, origin
+from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Spelling, origin
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
 from schemas.metadata import render_clients_json, render_clients_xml
@@ -266,7 +266,7 @@ async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> 
         if not 200 <= answer.status <= 999:
             raise _at(
                 Origin.CLIENT_PROXY,
-                PeerFailed(
+                Fault(
                     Kind.INVALID_MESSAGE,
                     f"the provider answered HTTP {answer.status}, which ends no exchange",
                 ),
@@ -277,7 +277,7 @@ async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> 
         except NotHttpError as err:
             raise _at(
                 Origin.CLIENT_PROXY,
-                PeerFailed(Kind.INVALID_MESSAGE, f"the provider's answer cannot be passed on: {err.reason}"),
+                Fault(Kind.INVALID_MESSAGE, f"the provider's answer cannot be passed on: {err.reason}"),
             ) from err
     finally:
         discard_all(answer.bodies)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from gateway.edges.configuration import ConfigurationClient
-from schemas.faults import Kind, NotTrusted
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
 
 
 async def download_configuration(anchor: bytes) -> TrustedConfiguration:
-    """The configuration an anchor leads to, proved. Raises `NotTrusted`."""
+    """The configuration an anchor leads to, proved. Raises `Fault`."""
     with tempfile.TemporaryDirectory() as folder:
         async with aiohttp.ClientSession() as session:
             client = ConfigurationClient(anchor, Path(folder), session, clock=lambda: datetime.now(UTC))
             await client.refresh()
     if client.current is None:
-        raise NotTrusted(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, "the configuration could not be had")
+        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, "the configuration could not be had")
     return client.current

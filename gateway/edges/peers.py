@@ -23,7 +23,7 @@ from gateway.exchange.ports import PeerAnswer
 from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
 from gateway.http.client import Failure, HttpFailedError, Place, Pool
 from gateway.http.heads import NotHttpError
-from schemas.faults import Fault, Kind, PeerFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     import ssl
@@ -88,7 +88,7 @@ class PeerClient:
     async def connect(
         self, servers: Sequence[SecurityServer], provider: ClientId
     ) -> AsyncIterator[_LeasedPeer]:
-        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `PeerFailed`."""
+        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `Fault`."""
         connection = await self._first_that_is_proved(servers, provider)
         try:
             yield _LeasedPeer(connection, self._times.read_s)
@@ -115,7 +115,7 @@ class PeerClient:
                 self._remember(servers, server)
             return connection
         kind = last.kind if last is not None else Kind.NETWORK_ERROR
-        raise PeerFailed(
+        raise Fault(
             kind, "no security server of the provider could be used: " + "; ".join(failures)
         ) from last
 
@@ -129,9 +129,7 @@ class PeerClient:
         tls = connection.certificates_from()
         try:
             if tls is None:
-                raise PeerFailed(
-                    Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove"
-                )
+                raise Fault(Kind.SSL_AUTHENTICATION_FAILED, "the connection to the peer has no TLS to prove")
             await self._check(peer_certificates(tls), expected)
         except BaseException:
             connection.abort()
@@ -194,11 +192,11 @@ class _LeasedPeer:
         self._read_s = read_s
 
     async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
-        """Send the message, once, and give the answer. Raises `PeerFailed`, or the fault that stopped ``chunks``."""
+        """Send the message, once, and give the answer. Raises `Fault`, or the fault that stopped ``chunks``."""
         connection = self._connection
         place = connection.place
         if place is None:  # pragma: no cover  the pool sets it
-            raise PeerFailed(Kind.INTERNAL_ERROR, "the connection leads nowhere")
+            raise Fault(Kind.INTERNAL_ERROR, "the connection leads nowhere")
         host = f"[{place.host}]" if ":" in place.host else place.host
         lines = [(b"Host", f"{host}:{place.port}".encode("ascii", "replace")), *map(_encoded, headers)]
         try:
@@ -206,9 +204,9 @@ class _LeasedPeer:
         except HttpFailedError as failed:
             raise _fault_of(failed) from failed
         except NotHttpError as err:
-            raise PeerFailed(Kind.INVALID_MESSAGE, f"the message cannot be sent: {err.reason}") from err
+            raise Fault(Kind.INVALID_MESSAGE, f"the message cannot be sent: {err.reason}") from err
         if answer.status not in (200, 500):
-            raise PeerFailed(
+            raise Fault(
                 Kind.HTTP_ERROR,
                 f"the provider's gateway answered HTTP {answer.status}; 200 or 500 was expected",
             )
@@ -225,7 +223,7 @@ async def _answer_chunks(connection: ClientConnection) -> AsyncIterator[bytes]:
         async for chunk in connection.chunks():
             yield chunk
     except HttpFailedError as failed:
-        raise PeerFailed(Kind.IO_ERROR, f"the provider's gateway {failed.reason}") from failed
+        raise Fault(Kind.IO_ERROR, f"the provider's gateway {failed.reason}") from failed
 
 
 def _encoded(pair: tuple[str, str]) -> tuple[bytes, bytes]:
@@ -241,6 +239,6 @@ def _addresses(servers: Sequence[SecurityServer]) -> frozenset[str]:
     return frozenset(s.address for s in servers)
 
 
-def _fault_of(failed: HttpFailedError) -> PeerFailed:
+def _fault_of(failed: HttpFailedError) -> Fault:
     kind = Kind.UNKNOWN_HOST if failed.failure is Failure.UNKNOWN_HOST else Kind.NETWORK_ERROR
-    return PeerFailed(kind, f"the provider's gateway {failed.reason}")
+    return Fault(kind, f"the provider's gateway {failed.reason}")

@@ -21,7 +21,7 @@ from gateway.exchange.ports import ServiceAnswer
 from gateway.http.client import Failure, HttpFailedError, Place, Pool
 from gateway.http.heads import FRAMING, NotHttpError
 from schemas import rest
-from schemas.faults import BadMessage, Kind, ServiceFailed
+from schemas.faults import BadMessage, Fault, Kind
 
 if TYPE_CHECKING:
     import ssl
@@ -100,13 +100,13 @@ class ServiceCaller:
 
     @contextlib.asynccontextmanager
     async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
-        """One call. Raises `ServiceFailed` when the system cannot be reached, is silent too long, or answers no HTTP."""
+        """One call. Raises `Fault` when the system cannot be reached, is silent too long, or answers no HTTP."""
         try:
             async with asyncio.timeout(self._total_s or None):
                 async with self._called(service, call) as answer:
                     yield answer
         except TimeoutError as err:
-            raise ServiceFailed(
+            raise Fault(
                 Kind.NETWORK_ERROR,
                 f"service {service.id.path()} did not end its answer within {self._total_s:g} s in all",
             ) from err
@@ -152,7 +152,7 @@ class ServiceCaller:
         client = self._serverconf().client(service.id.client)
         if client is None or tls.getpeercert(True) not in client.certificates:
             connection.abort()
-            raise ServiceFailed(
+            raise Fault(
                 Kind.SSL_AUTHENTICATION_FAILED,
                 "the system's TLS certificate is not among those registered for the provider; "
                 "register it, or switch its verification off for this service",
@@ -161,10 +161,10 @@ class ServiceCaller:
     def _place(self, service: Service, target: str) -> tuple[_Base, bytes]:
         """Where to connect, and the request target: path and query as they were signed."""
         if not service.url:
-            raise ServiceFailed(Kind.SERVICE_MISSING_URL, f"service {service.id.path()} has no URL")
+            raise Fault(Kind.SERVICE_MISSING_URL, f"service {service.id.path()} has no URL")
         base = _parse_base(service.url)
         if base is None:
-            raise ServiceFailed(
+            raise Fault(
                 Kind.SERVICE_MALFORMED_URL,
                 f"the URL of service {service.id.path()} must be http:// or https:// with a host",
             )
@@ -192,15 +192,15 @@ async def _chunks(service: Service, connection: ClientConnection) -> AsyncIterat
         async for chunk in connection.chunks():
             yield chunk
     except HttpFailedError as failed:
-        raise ServiceFailed(Kind.IO_ERROR, f"service {service.id.path()} {failed.reason}") from failed
+        raise Fault(Kind.IO_ERROR, f"service {service.id.path()} {failed.reason}") from failed
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _fault_of(service: Service, failed: HttpFailedError) -> ServiceFailed:
-    return ServiceFailed(
+def _fault_of(service: Service, failed: HttpFailedError) -> Fault:
+    return Fault(
         _KINDS.get(failed.failure, Kind.NETWORK_ERROR), f"service {service.id.path()} {failed.reason}"
     )
 

@@ -1,7 +1,7 @@
 """Who may call what: access rights of a consumer's client to an endpoint of a local service.
 
 Pure: a snapshot of the server configuration, the global configuration (for global groups) and the request go in;
-nothing or `NotAllowed` comes out. Matching is exact. A path that servers read in several ways (an encoded slash, path
+nothing or `Fault` comes out. Matching is exact. A path that servers read in several ways (an encoded slash, path
 parameters) needs a right to each of them. A member in a group does not stand for its subsystems.
 
 Spec: PR-REST 4.2, UG-SS 7; order of the checks as X-Road's server proxy has it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.clients.model import compile_glob
-from schemas.faults import Kind, NotAllowed
+from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
 from schemas.target import Reading, ServiceTarget, loosened, parse_service_target
 
@@ -28,9 +28,9 @@ class GlobalGroups(Protocol):
         ...
 
 
-def build_unknown_service(service_id: ServiceId) -> NotAllowed:
+def build_unknown_service(service_id: ServiceId) -> Fault:
     """The refusal of a service that is not here; it begins with X-Road's words, which systems are known to look for."""
-    return NotAllowed(
+    return Fault(
         Kind.UNKNOWN_SERVICE,
         f"Unknown service: SERVICE:{service_id.path()}: this security server does not have it",
     )
@@ -43,7 +43,7 @@ def find_service(serverconf: ServerConf, service_id: ServiceId, *, over_rest: bo
         raise build_unknown_service(service_id)
     if service.type.is_rest != over_rest:
         used, needed = ("REST", "SOAP") if over_rest else ("SOAP", "REST")
-        raise NotAllowed(
+        raise Fault(
             Kind.SERVICE_TYPE, f"service {service_id.path()} speaks {needed}; the request came over {used}"
         )
     return service
@@ -72,7 +72,7 @@ def check_access(
     if all(any(_covers(e, method, target, reading) for e in rights) for reading in target.readings):
         return
     asked = f"{method} {path or '/'} of " if method else ""
-    raise NotAllowed(
+    raise Fault(
         Kind.ACCESS_DENIED,
         f"Request is not allowed: SERVICE:{service.id.path()}: "
         f"client {client.path()} has no access right to {asked}it",
@@ -90,9 +90,7 @@ def endpoints_granted(
 def check_enabled(service: Service) -> None:
     """Refuse a service that its provider has disabled, with the provider's notice."""
     if service.disabled is not None:
-        raise NotAllowed(
-            Kind.SERVICE_DISABLED, f"service {service.id.path()} is disabled: {service.disabled}"
-        )
+        raise Fault(Kind.SERVICE_DISABLED, f"service {service.id.path()} is disabled: {service.disabled}")
 
 
 def pattern_fits(pattern: str, target: ServiceTarget, reading: Reading) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.clients.model import Client, ConnectionType
-from schemas.faults import Kind, NotAllowed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,20 +34,20 @@ def check_consumer_system(
         return
     name = client.id.path()
     if not connection.over_tls:
-        raise NotAllowed(
+        raise Fault(
             Kind.SSL_AUTHENTICATION_FAILED,
             f"client {name} is set to {client.connection}: its systems must use HTTPS; this request came over HTTP",
         )
     if client.connection is ConnectionType.HTTPS_NO_AUTH:
         return
     if connection.certificate is None:
-        raise NotAllowed(
+        raise Fault(
             Kind.SSL_AUTHENTICATION_FAILED,
             f"client {name} is set to HTTPS with certificate; the system showed no certificate",
         )
     if connection.certificate in own_certificates or connection.certificate in client.certificates:
         return
-    raise NotAllowed(
+    raise Fault(
         Kind.SSL_AUTHENTICATION_FAILED,
         f"the certificate the system showed is not among the {len(client.certificates)} registered "
         f"for client {name}",

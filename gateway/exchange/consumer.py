@@ -17,7 +17,7 @@ from gateway.exchange.protocols import ConsumerAnswer, ConsumerRequest
 from gateway.exchange.routing import check_fresh, check_registered_here, choose_servers
 from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
-from schemas.faults import BadMessage, Kind, Origin, PeerFailed, Step, origin, step
+from schemas.faults import BadMessage, Fault, Kind, Origin, Step, origin, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ async def _take_answer(
     with step(Step.SERVICE_FAILED):
         head = await reader.read_head()
     if head is None:
-        raise PeerFailed(protocol.missing, "the provider's gateway answered without a message")
+        raise Fault(protocol.missing, "the provider's gateway answered without a message")
     with step(Step.SERVICE_FAILED):
         wire.check_hash_algorithm(answered.hash_algorithm)
         answer = protocol.parse_answer(head, sent)

@@ -53,7 +53,7 @@ class Signing(Protocol):
 
 
 class MessageLogPort(Protocol):
-    """The message log: returns once the record is durable, or raises `LogFailed`."""
+    """The message log: returns once the record is durable, or raises `Fault`."""
 
     async def append(self, entry: LogEntry) -> int:
         """The id of the durable record."""
@@ -74,7 +74,7 @@ class LeasedPeer(Protocol):
     """A proved security server on the other end of a connection that carries one message."""
 
     async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
-        """Send a message, once, and give the answer. Raises `PeerFailed`, or what stopped ``chunks``."""
+        """Send a message, once, and give the answer. Raises `Fault`, or what stopped ``chunks``."""
         ...
 
 
@@ -84,7 +84,7 @@ class Peers(Protocol):
     def connect(
         self, servers: Sequence[SecurityServer], provider: ClientId
     ) -> AbstractAsyncContextManager[LeasedPeer]:
-        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `PeerFailed`."""
+        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `Fault`."""
         ...
 
 
@@ -122,7 +122,7 @@ class ProviderSystems(Protocol):
     """The providers' information systems."""
 
     def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
-        """One call, answer and all within the service's timeout. Raises `ServiceFailed`."""
+        """One call, answer and all within the service's timeout. Raises `Fault`."""
         ...
 
 
@@ -144,7 +144,7 @@ class LocalService(Protocol):
     """A service that the gateway answers itself: metadata, monitoring, its own administration.
 
     The exchange has proved the message (`ServiceCall.message`) and logs request and answer like any other. Access
-    rights are not looked at: such a service decides on its own, by raising `NotAllowed`.
+    rights are not looked at: such a service decides on its own, by raising `Fault`.
     """
 
     async def answer(self, call: ServiceCall) -> LocalAnswer:
@@ -173,7 +173,7 @@ class Policies(Protocol):
     """The data policies that services of this gateway are bound to, or that its clients' requests are held against."""
 
     async def check_leaving(self, call: ServiceCall) -> None:
-        """Refuse a client's request before it leaves. Raises `NotAllowed`."""
+        """Refuse a client's request before it leaves. Raises `Fault`."""
         ...
 
     def guard(

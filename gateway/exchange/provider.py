@@ -177,7 +177,7 @@ def _allowed_service(
 async def _called(
     context: ExchangeContext, service: Service, call: ServiceCall
 ) -> AsyncIterator[ServiceAnswer]:
-    """A system's answer, without what only a gateway may say. Raises `ServiceFailed` for a status that is not final."""
+    """A system's answer, without what only a gateway may say. Raises `Fault` for a status that is not final."""
     async with context.services.call(service, call) as answered:
         check_final(answered.status)
         yield replace(answered, headers=without_gateways_own(answered.headers))

@@ -8,7 +8,7 @@ from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
 from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of, discard_all
 from schemas import rest
-from schemas.faults import BadMessage, Fault, Kind, ServiceFailed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.message import Message, MessageProtocol
 from schemas.transport import RestPart
 
@@ -178,7 +178,7 @@ async def _spool_request(context: ExchangeContext, chunks: AsyncIterator[bytes])
 
 async def _spool_answer(context: ExchangeContext, answered: ServiceAnswer) -> Spool | None:
     def too_large() -> Fault:
-        return ServiceFailed(
+        return Fault(
             Kind.INVALID_BODY,
             f"the service's answer is larger than the {context.max_body_bytes} bytes this gateway accepts",
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.faults import Kind, NotAllowed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,37 +25,37 @@ def choose_servers(
 ) -> tuple[SecurityServer, ...]:
     """Every security server that may be asked, none of them in maintenance; never empty.
 
-    Raises `NotAllowed`: ``unknown_member``, ``invalid_security_server`` or ``maintenance_mode``.
+    Raises `Fault`: ``unknown_member``, ``invalid_security_server`` or ``maintenance_mode``.
     """
     if configuration.shared(provider.instance) is None:
-        raise NotAllowed(
+        raise Fault(
             Kind.UNKNOWN_MEMBER,
             f"no valid configuration of instance {provider.instance!r} is at hand; "
             f"it is not federated with {configuration.instance!r} or its configuration expired",
         )
     servers = configuration.servers_of(provider)
     if not servers:
-        raise NotAllowed(
+        raise Fault(
             Kind.UNKNOWN_MEMBER,
             f"no security server offers {provider.path()}; check the identifier, or ask whether it is registered",
         )
     if wanted is not None:
         servers = tuple(s for s in servers if s.id == wanted)
         if not servers:
-            raise NotAllowed(
+            raise Fault(
                 Kind.INVALID_SECURITY_SERVER,
                 f"security server {wanted.path()} does not serve {provider.path()}",
             )
     awake = tuple(s for s in servers if s.maintenance is None)
     if not awake:
         notice = next((s.maintenance for s in servers if s.maintenance), "no notice given")
-        raise NotAllowed(
+        raise Fault(
             Kind.MAINTENANCE_MODE,
             f"every security server of {provider.path()} is in maintenance: {notice}",
         )
     addressed = tuple(s for s in awake if s.address)
     if not addressed:
-        raise NotAllowed(
+        raise Fault(
             Kind.UNKNOWN_MEMBER,
             f"no security server of {provider.path()} has an address in the configuration",
         )
@@ -68,7 +68,7 @@ def check_registered_here(
     """Refuse a client that the global configuration does not list on this security server."""
     server = configuration.server(own)
     if server is None or not (client == server.id.owner or client in server.clients):
-        raise NotAllowed(
+        raise Fault(
             kind,
             f"{role} {client.path()} is not registered on this security server ({own.path()}); "
             "its registration may still wait for approval at the central server",
@@ -78,7 +78,7 @@ def check_registered_here(
 def check_fresh(configuration: TrustedConfiguration | None, now: datetime) -> TrustedConfiguration:
     """The configuration, which must exist and be valid at ``now``."""
     if configuration is None:
-        raise NotAllowed(
+        raise Fault(
             Kind.GLOBAL_CONF_OUTDATED,
             "this security server has no valid global configuration yet; check its anchor and the central server",
         )

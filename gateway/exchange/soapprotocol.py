@@ -26,7 +26,7 @@ from gateway.exchange.wire import (
     without_type,
 )
 from schemas import soap
-from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, ServiceFailed, Step, step
+from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Step, step
 from schemas.message import Message, MessageProtocol
 from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import SoapPart
@@ -224,18 +224,16 @@ async def _read_answer(
 ) -> Outgoing:
     record.response_in(context.now(), answered.status)
     if answered.status not in _ANSWER_STATUS:
-        raise ServiceFailed(
-            Kind.HTTP_ERROR, f"the service answered HTTP {answered.status}; 200 or 500 was expected"
-        )
+        raise Fault(Kind.HTTP_ERROR, f"the service answered HTTP {answered.status}; 200 or 500 was expected")
     soap.check_plain([v for n, v in answered.headers if n.lower() == "content-encoding"])
     content_type = answered.header("content-type")
     if not content_type:
-        raise ServiceFailed(Kind.INVALID_CONTENT_TYPE, "the service's answer has no Content-Type")
+        raise Fault(Kind.INVALID_CONTENT_TYPE, "the service's answer has no Content-Type")
     reader = EntityReader(content_type, answered.chunks, context.new_spool, context.max_body_bytes)
     try:
         envelope = await reader.read_envelope()
         if envelope is None:
-            raise ServiceFailed(Kind.INVALID_MESSAGE, "the service answered a multipart without any part")
+            raise Fault(Kind.INVALID_MESSAGE, "the service answered a multipart without any part")
         parsed = soap.parse_envelope(envelope.raw)
         if isinstance(parsed, soap.SoapFault):
             raise PeerFault(parsed.wire, parsed.raw)
@@ -246,7 +244,7 @@ async def _read_answer(
     answer = soap.with_request_hash(parsed, soap.compute_request_hash(carried.message.digest))
     if len(answer.raw) > DEFAULT_LIMITS.size_bytes:
         reader.discard()
-        raise ServiceFailed(
+        raise Fault(
             Kind.INVALID_BODY,
             f"the service's envelope has {len(answer.raw)} bytes with the request's hash; gateways take "
             f"{DEFAULT_LIMITS.size_bytes}. Large content belongs in an attachment",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
-from schemas.faults import BadMessage, Kind, NotProved, PeerFailed
+from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.management import (
     ManagementRequest,
     ManagementServiceCode,
@@ -94,7 +94,7 @@ class ManagementSender:
         """Sign and send a request. ``auth_key`` is the key of the certificate that ``authCertReg`` registers.
 
         Raises `PeerFault` with what the central server or the management security server refused, `TokenFailed` or
-        `NotProved` when it cannot be signed, `PeerFailed` when the registration address is not reached.
+        `NotProved` when it cannot be signed, `Fault` when the registration address is not reached.
         """
         private = self._private()
         message_id = self.new_id()
@@ -108,13 +108,13 @@ class ManagementSender:
         else:
             status, answer = await self.channel.send_message(content_type, body)
         if status not in (200, 500):
-            raise PeerFailed(
+            raise Fault(
                 Kind.NETWORK_ERROR, f"the management service answered HTTP {status}; 200 or 500 was expected"
             )
         return SentRequest(parse_response(answer, request.service), message_id)
 
     async def fetch_status(self, sent: SentRequest) -> RequestStatus:
-        """What has become of a request. Raises `PeerFailed`, or `BadMessage` when the central server does not say."""
+        """What has become of a request. Raises `Fault`, or `BadMessage` when the central server does not say."""
         url, certificate = _registration(self._private())
         status, answer = await self.channel.get_pinned(
             f"{url.rstrip('/')}/requests/{sent.request_id}/{sent.message_id}", certificate

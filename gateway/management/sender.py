@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from certs.tls import provider_client_context
-from schemas.faults import Kind, PeerFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,17 +80,15 @@ class HttpManagementChannel:
                 async for chunk in answer.content.iter_any():
                     content += chunk
                     if len(content) > _LARGEST:
-                        raise PeerFailed(Kind.NETWORK_ERROR, f"{url} answered more than {_LARGEST} bytes")
+                        raise Fault(Kind.NETWORK_ERROR, f"{url} answered more than {_LARGEST} bytes")
                 return answer.status, bytes(content)
         except aiohttp.ServerFingerprintMismatch as err:
-            raise PeerFailed(
+            raise Fault(
                 Kind.SSL_AUTHENTICATION_FAILED,
                 f"the server at {url} showed another TLS certificate than the global configuration names",
             ) from err
         except (TimeoutError, aiohttp.ClientError, OSError) as err:
-            raise PeerFailed(
-                Kind.NETWORK_ERROR, f"{url} was not reached: {err or type(err).__name__}"
-            ) from err
+            raise Fault(Kind.NETWORK_ERROR, f"{url} was not reached: {err or type(err).__name__}") from err
 
 
 def _typed(content_type: str) -> dict[str, str]:

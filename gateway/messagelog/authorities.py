@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from certs.edges.fetch import TIMEOUT_S, fetch_timestamp
 from certs.verify import timestamp as timestamps
-from schemas.faults import Kind, LogFailed, NotProved, Step, step
+from schemas.faults import Fault, Kind, NotProved, Step, step
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def ask_authorities(
 ) -> tuple[bytes, timestamps.Timestamp]:
     """A proved token over a digest: of the first authority that gives one, in order, or, in a race, of the quickest.
 
-    ``told`` hears how each one answered: why it failed, or None. Raises `LogFailed` naming every failure.
+    ``told`` hears how each one answered: why it failed, or None. Raises `Fault` naming every failure.
     """
     request = timestamps.build_request(digest)
     failures: list[str] = []
@@ -96,7 +96,7 @@ async def ask_authorities(
             if found is not None:
                 return found
     with step(Step.TIMESTAMPING_FAILED):
-        raise LogFailed(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
+        raise Fault(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
 
 
 class RoundSize:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.messagelog.record import LogEntry, Side
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from schemas.identifiers import ClientId
@@ -38,14 +38,14 @@ class BodyRules:
         return self.keep != (producer.path() in excepted)
 
     def kept_bytes(self, entry: LogEntry, size_bytes: int) -> int:
-        """How much of a body of an entry is kept. Raises `LogFailed` when it may neither be kept nor cut."""
+        """How much of a body of an entry is kept. Raises `Fault` when it may neither be kept nor cut."""
         if not self.keeps(entry.side, entry.message.service.client):
             return 0
         limit = self.max_bytes
         if limit is None or size_bytes <= limit:
             return size_bytes
         if limit and not self.may_cut:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"a body of {size_bytes} bytes is larger than the {limit} this log keeps (log.max_loggable_body_bytes), and "
                 "log.truncated_body_allowed is off; the message is refused",
@@ -53,6 +53,6 @@ class BodyRules:
         return limit
 
     def check(self, entry: LogEntry) -> None:
-        """Refuse an entry one of whose bodies may neither be kept nor cut. Raises `LogFailed`."""
+        """Refuse an entry one of whose bodies may neither be kept nor cut. Raises `Fault`."""
         for spool in entry.attachments:
             self.kept_bytes(entry, spool.size)

@@ -22,7 +22,7 @@ from gateway.messagelog.keytree import as_ranges
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import Links, record_digest
 from gateway.messagelog.steps import DATABASE
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 from serving.storage.database import connect
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Eraser:
         self._connection.execute("PRAGMA secure_delete = ON")
         self._reader = LogReader(self._connection, self._bodies, keys)
         if self._connection.execute("SELECT 1 FROM sealed").fetchone() is None:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 "this log still holds records in clear, of which no key can be destroyed; start the gateway once, which seals them",
             )
@@ -103,9 +103,9 @@ class Eraser:
         return [n for n in selection.records if 0 < n <= last[0] and n not in known]
 
     def erase(self, record_ids: Sequence[int], order: ErasureOrder) -> int:
-        """Erase the content of records; the number of the erasure. It is gone when this returns. Raises `LogFailed`."""
+        """Erase the content of records; the number of the erasure. It is gone when this returns. Raises `Fault`."""
         if not record_ids:
-            raise LogFailed(Kind.LOGGING_FAILED, "the order is over no record whose content is there")
+            raise Fault(Kind.LOGGING_FAILED, "the order is over no record whose content is there")
         digests = {n: self._digest(n) for n in record_ids}
         with _transaction(self._connection):
             cursor = self._connection.execute(

@@ -19,7 +19,7 @@ from gateway.messagelog.spool import SealedTemporary
 from schemas.asic import container as asic
 from schemas.asic.manifest import MIMETYPE
 from schemas.asic.withheld import MESSAGE_URI, Order, Reason, Withheld, WithheldPart
-from schemas.faults import BadMessage, Kind, LogFailed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ClientId
 from schemas.zipwriting import ZipWriter
 
@@ -44,7 +44,7 @@ class EvidenceFile:
 async def asic_download(
     message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]
 ) -> EvidenceFile:
-    """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `LogFailed`."""
+    """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `Fault`."""
     only_request, only_response = "requestOnly" in query, "responseOnly" in query
     unique = "unique" in query
     if only_request and only_response:
@@ -66,7 +66,7 @@ async def asic_download(
     waiting = [r.id for r in records if not r.is_timestamped]
     if waiting:
         if "force" not in query:
-            raise LogFailed(
+            raise Fault(
                 Kind.TIMESTAMPING_FAILED,
                 f"{len(waiting)} of the records have no timestamp yet; ask again later, or with force",
             )
@@ -87,7 +87,7 @@ def container_name(record: LogRecord) -> str:
 
 
 def write_record(out: IO[bytes], record: LogRecord, reader: LogReader, *, digests_only: bool = False) -> None:
-    """Write a record's container, its bodies streamed; of what is withheld, its digests. Raises `LogFailed`."""
+    """Write a record's container, its bodies streamed; of what is withheld, its digests. Raises `Fault`."""
     in_batch = record.timestamp_result is not None
     withheld = withheld_of(record, digests_only=digests_only)
     has_message = withheld is None or withheld.reason in (Reason.CUT, Reason.NOT_LOGGED)

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from certs.edges.tokenfiles import write_whole
 from gateway.messagelog.keytree import Destroyed, KeyTree, new_tree, parse_trees, render_trees
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,11 +99,11 @@ class LogKeys:
         return self._key is not None
 
     def open(self, secret: KeySecret, *, may_make: bool) -> None:
-        """Open the key file; make one if there is none and ``may_make``. Raises `LogFailed`, and then nothing is open."""
+        """Open the key file; make one if there is none and ``may_make``. Raises `Fault`, and then nothing is open."""
         with self._lock, self._locked():
             if not self.exist:
                 if not may_make:
-                    raise LogFailed(
+                    raise Fault(
                         Kind.LOGGING_FAILED,
                         f"{self._path} is missing, and the message log holds records sealed by it; bring it back, or put the "
                         "log's folder aside to begin a new one. Nothing is logged or sent until then",
@@ -111,7 +111,7 @@ class LogKeys:
                 self._make(secret)
             stored = _read(self._path)
             if stored.sealed_by != secret.by:
-                raise LogFailed(
+                raise Fault(
                     Kind.LOGGING_FAILED,
                     f"the message log's keys in {self._path} are sealed by {_named(stored.sealed_by)}, and "
                     f"{_named(secret.by)} was given; set or unset log.secret, or change what seals them: gateway log rekey",
@@ -121,9 +121,9 @@ class LogKeys:
             self._key, self._sealed_by, self._salt = key, stored.sealed_by, base64.b64decode(stored.salt)
 
     def check_open(self) -> None:
-        """Refuse while keys cannot be had. Raises `LogFailed`."""
+        """Refuse while keys cannot be had. Raises `Fault`."""
         if self._key is None:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 "the message log is closed: its keys open once the software token is logged in (or with log.secret); "
                 "nothing is logged or sent until then",
@@ -135,7 +135,7 @@ class LogKeys:
             self._key, self._trees, self._seen = None, (), None
 
     def record_key(self, record_id: int) -> bytes:
-        """The key of a record. Raises `Destroyed`, or `LogFailed` while the keys are closed."""
+        """The key of a record. Raises `Destroyed`, or `Fault` while the keys are closed."""
         with self._lock:
             self._refresh()
             for tree in reversed(self._trees):
@@ -144,7 +144,7 @@ class LogKeys:
         raise Destroyed(record_id)
 
     def new_keys(self, record_id: int, moments: Sequence[datetime]) -> list[bytes]:
-        """Keys for records that are to be written, from a number on, each at its moment. Raises `LogFailed`."""
+        """Keys for records that are to be written, from a number on, each at its moment. Raises `Fault`."""
         with self._lock:
             self._refresh()
             found = []
@@ -205,12 +205,12 @@ class LogKeys:
             os.close(descriptor)
 
     def _refresh(self) -> None:
-        """Take the file again if another process wrote it. Raises `LogFailed` when it is gone or opens no more."""
+        """Take the file again if another process wrote it. Raises `Fault` when it is gone or opens no more."""
         self.check_open()
         try:
             found = self._path.stat()
         except OSError as err:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED, f"the message log's keys are gone: {err}; nothing is logged or sent"
             ) from err
         if (found.st_ino, found.st_mtime_ns, found.st_size) != self._seen:
@@ -244,13 +244,13 @@ def _read(path: Path) -> _KeyFile:
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
     except (OSError, ValueError, RecursionError) as err:  # `msgspec.DecodeError` is a ValueError
-        raise LogFailed(
+        raise Fault(
             Kind.LOGGING_FAILED,
             f"the message log's keys in {path} cannot be read: {err}; restore the file from a backup: without it "
             "nothing that the log holds can be read",
         ) from err
     if stored.version != 1:
-        raise LogFailed(Kind.LOGGING_FAILED, f"{path} is of version {stored.version}; version 1 was expected")
+        raise Fault(Kind.LOGGING_FAILED, f"{path} is of version {stored.version}; version 1 was expected")
     return stored
 
 
@@ -259,7 +259,7 @@ def _unsealed(stored: _KeyFile, key: bytes, path: Path) -> bytes:
         sealed = base64.b64decode(stored.trees)
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _LABEL)
     except (InvalidTag, ValueError):
-        raise LogFailed(
+        raise Fault(
             Kind.LOGGING_FAILED,
             f"the message log's keys in {path} do not open: {_named(stored.sealed_by)} is another than the one they were "
             "sealed with, or the file was altered. Nothing is logged or sent until they do",

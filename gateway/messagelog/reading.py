@@ -21,7 +21,7 @@ from gateway.messagelog.record import (
 )
 from gateway.messagelog.sealing import open_sealed
 from gateway.messagelog.spool import read_sealed
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from schemas.zipwriting import Redrawn
 
@@ -97,10 +97,10 @@ class LogReader:
         return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
 
     def record(self, record_id: int) -> LogRecord:
-        """One record, for threads. Raises `LogFailed` when it is not there."""
+        """One record, for threads. Raises `Fault` when it is not there."""
         found = self._records("record.id = ?", [record_id])
         if not found:
-            raise LogFailed(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
+            raise Fault(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
         return found[0]
 
     def newest_sealed(self) -> LogRecord | None:
@@ -117,13 +117,13 @@ class LogReader:
     # Content
 
     def open_message(self, record: LogRecord) -> bytes:
-        """The message as it is in the log. Raises `LogFailed` when it does not open, or was erased."""
+        """The message as it is in the log. Raises `Fault` when it does not open, or was erased."""
         if record.form is RecordForm.CLEAR:
             return record.message
         return open_sealed(self._key(record), record.message, sealed_label(record.id, "message"))
 
     def open_body(self, record: LogRecord, attachment: LoggedAttachment) -> Iterable[bytes]:
-        """A body's chunks, as much of it as is in the log, to be drawn as often as wanted. Raises `LogFailed` as `open_message` does."""
+        """A body's chunks, as much of it as is in the log, to be drawn as often as wanted. Raises `Fault` as `open_message` does."""
         what = f"attachment {attachment.number}"
         if attachment.content is not None:
             return (open_sealed(self._key(record), attachment.content, sealed_label(record.id, what)),)
@@ -134,14 +134,14 @@ class LogReader:
 
     def _key(self, record: LogRecord) -> bytes:
         if record.erasure is not None:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"the content of record {record.id} was erased by order {record.erasure.reference}",
             )
         try:
             return self._keys.record_key(record.id)
         except Destroyed:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED, f"the key of record {record.id} is destroyed or was never in these keys"
             ) from None
 
@@ -150,7 +150,7 @@ class LogReader:
     async def verify_chain(self) -> int | None:
         """Walk every record; the id of the first one that was changed or follows a gap, or None when all is whole.
 
-        Content that is there is opened and compared with its digest. Raises `LogFailed` while the keys are closed.
+        Content that is there is opened and compared with its digest. Raises `Fault` while the keys are closed.
         """
         return await asyncio.to_thread(self._verify_chain)
 

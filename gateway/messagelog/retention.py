@@ -25,7 +25,7 @@ from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.steps import DATABASE
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
 from serving.process.loops import Loop
 from serving.process.pace import Pace
@@ -108,7 +108,7 @@ class Retention:
     # Archiving
 
     async def archive(self) -> list[Path]:
-        """Archive every timestamped record that is not archived yet; the new files. Raises `LogFailed`."""
+        """Archive every timestamped record that is not archived yet; the new files. Raises `Fault`."""
         return await asyncio.to_thread(self._archive)
 
     def _archive(self) -> list[Path]:
@@ -120,7 +120,7 @@ class Retention:
                 for group, ids in itertools.groupby(pending, key=lambda p: p[0]):
                     made += self._archive_group(connection, group, [record_id for _, record_id in ids])
         except OSError as err:
-            raise LogFailed(Kind.LOGGING_FAILED, f"an archive cannot be written: {err}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"an archive cannot be written: {err}") from err
         finally:
             connection.close()
         return made
@@ -293,7 +293,7 @@ class Retention:
     async def destroy_old_keys(self) -> int:
         """Destroy the keys of removed records that are past the end of retention; the last one's number, 0 for none.
 
-        Their sealed containers, in every copy of every archive, can be opened no more; what they prove stays. Raises `LogFailed`.
+        Their sealed containers, in every copy of every archive, can be opened no more; what they prove stays. Raises `Fault`.
         """
         return await asyncio.to_thread(self._destroy_old_keys)
 

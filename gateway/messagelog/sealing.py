@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,11 @@ def seal(key: bytes, nonce: bytes, clear: bytes, label: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, sealed: bytes, label: bytes) -> bytes:
-    """What was sealed. Raises `LogFailed`."""
+    """What was sealed. Raises `Fault`."""
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label)
     except (InvalidTag, ValueError):
-        raise LogFailed(
+        raise Fault(
             Kind.LOGGING_FAILED,
             f"the {label.decode('ascii', 'replace')} does not open with the log's key: it was altered, or the keys are not "
             "those of this log",
@@ -77,7 +77,7 @@ class StreamSealer:
 
 
 def open_stream(file: BinaryIO, key: bytes) -> Iterator[bytes]:
-    """The clear chunks of a sealed stream. Raises `LogFailed` at the first that is not what was sealed."""
+    """The clear chunks of a sealed stream. Raises `Fault` at the first that is not what was sealed."""
     aead, number = AESGCM(key), 0
     chunk = file.read(CHUNK + TAG_BYTES)
     while True:
@@ -89,11 +89,11 @@ def open_stream(file: BinaryIO, key: bytes) -> Iterator[bytes]:
 
 
 def open_chunk(aead: AESGCM, number: int, chunk: bytes, *, is_last: bool) -> bytes:
-    """One chunk of a stream. Raises `LogFailed`."""
+    """One chunk of a stream. Raises `Fault`."""
     try:
         return aead.decrypt(_nonce(number, is_last=is_last), chunk, None)
     except (InvalidTag, ValueError):
-        raise LogFailed(
+        raise Fault(
             Kind.LOGGING_FAILED, f"chunk {number} of a sealed body was altered, cut off or is of another body"
         ) from None
 

@@ -18,7 +18,7 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from gateway.messagelog.sealing import KEY_BYTES, StreamSealer, open_stream
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -68,7 +68,7 @@ class Spool:
         return self._key
 
     async def write(self, data: bytes) -> None:
-        """Append to the body. Raises `LogFailed` when the disk takes no more."""
+        """Append to the body. Raises `Fault` when the disk takes no more."""
         self.size += len(data)
         if self._memory is not None and self.size <= self._limit:
             self._digest.update(data)
@@ -93,7 +93,7 @@ class Spool:
                 for sealed in self._sealer.feed(bytes(data)):
                     _write_all(self._file, sealed)
         except OSError as err:
-            raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
     async def finish(self) -> None:
         """Say that the body is complete; a file is on the disk after this."""
@@ -110,7 +110,7 @@ class Spool:
                 self._file.close()
                 self._file = None
         except OSError as err:
-            raise LogFailed(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, from its beginning. It is finished."""
@@ -161,7 +161,7 @@ class SpoolFolder:
 
 
 def read_sealed(path: Path, key: bytes) -> Iterator[bytes]:
-    """A spool's file, a clear chunk at a time. Raises `LogFailed`."""
+    """A spool's file, a clear chunk at a time. Raises `Fault`."""
     with path.open("rb") as file:
         yield from open_stream(file, key)
 

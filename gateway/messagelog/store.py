@@ -2,7 +2,7 @@
 
 Whoever appends waits for the disk: the writer takes everything that waits, writes it in one transaction
 (``synchronous=FULL``) and only then answers all of them. So many messages share one write, and a message alone waits for
-one. A commit that fails is answered with `LogFailed` to everyone in it, and nothing of it is in the log. What waits is
+one. A commit that fails is answered with `Fault` to everyone in it, and nothing of it is in the log. What waits is
 bounded; beyond that a message is refused at once.
 
 On disk: ``messages.sqlite``, and ``bodies/`` for bodies too large for a row. A body's file is on the disk under its
@@ -43,7 +43,7 @@ from gateway.messagelog.record import (
 )
 from gateway.messagelog.sealing import NONCE_BYTES, seal
 from gateway.messagelog.steps import DATABASE, STEPS
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.reduced import reduce_message
 from serving.storage.database import apply_steps, check_whole, connect, naming
 
@@ -114,17 +114,17 @@ class MessageLog:
         return self._is_begun
 
     def unlock(self, secret: KeySecret) -> None:
-        """Open the keys and begin. Raises `LogFailed` when they are missing, or not those of this log: then nothing begins."""
+        """Open the keys and begin. Raises `Fault` when they are missing, or not those of this log: then nothing begins."""
         try:
             self.keys.open(secret, may_make=not migration.has_sealed(self.reader))
             self.begin()
-        except LogFailed as err:
+        except Fault as err:
             self._why_closed = err.detail
             self.keys.close()
             raise
 
     def begin(self) -> None:
-        """Prove that the keys are this log's, seal what is clear, and take messages from now on. Raises `LogFailed`."""
+        """Prove that the keys are this log's, seal what is clear, and take messages from now on. Raises `Fault`."""
         newest = self.reader.newest_sealed()
         if newest is not None:
             self.reader.open_message(newest)
@@ -140,26 +140,26 @@ class MessageLog:
         self._settings = replace(self._settings, queue_length=queue_length, bodies=bodies)
 
     def guard(self, gate: Callable[[datetime], None]) -> None:
-        """Ask ``gate`` before every append; it raises `LogFailed` when evidence can no longer be timestamped."""
+        """Ask ``gate`` before every append; it raises `Fault` when evidence can no longer be timestamped."""
         self._gate = gate
 
     def check_accepting(self, now: datetime) -> None:
-        """Refuse when a message could not be logged now. Raises `LogFailed`."""
+        """Refuse when a message could not be logged now. Raises `Fault`."""
         if not self._is_begun:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"the message log is closed: {self._why_closed}; nothing is logged or sent until then",
             )
         if self._gate is not None:
             self._gate(now)
         if self._length >= self._settings.queue_length:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"{self._length} messages wait for the disk; no more are taken until it catches up",
             )
 
     async def append(self, entry: LogEntry) -> int:
-        """Write a message to the disk; its id. Raises `LogFailed`, and then it is not in the log."""
+        """Write a message to the disk; its id. Raises `Fault`, and then it is not in the log."""
         self.check_accepting(entry.at)
         self._settings.bodies.check(entry)
         loop = asyncio.get_running_loop()
@@ -237,7 +237,7 @@ class MessageLog:
             self._length -= len(batch)
             for place, waiting in enumerate(batch):
                 if ids is None:
-                    waiting.done.set_exception(LogFailed(Kind.LOGGING_FAILED, text))
+                    waiting.done.set_exception(Fault(Kind.LOGGING_FAILED, text))
                 else:
                     waiting.done.set_result(ids[place])
 
@@ -323,7 +323,7 @@ class MessageLog:
         return await self.reader.verify_chain()
 
     async def keep_stamp(self, stamp: Stamp) -> None:
-        """Keep a timestamp with the records it is over, all or nothing. Raises `LogFailed`."""
+        """Keep a timestamp with the records it is over, all or nothing. Raises `Fault`."""
         await asyncio.to_thread(self._keep_stamp, stamp)
 
     def _keep_stamp(self, stamp: Stamp) -> None:
@@ -344,7 +344,7 @@ class MessageLog:
                     raise
                 self.reader.connection.execute("COMMIT")
         except sqlite3.Error as err:
-            raise LogFailed(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 
 
 @dataclass(frozen=True, slots=True)

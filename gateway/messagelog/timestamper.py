@@ -21,7 +21,7 @@ from certs.verify import timestamp as timestamps
 from gateway.messagelog.authorities import RoundSize, ask_authorities, choose_authorities
 from gateway.messagelog.store import MessageLog, Stamp
 from schemas import hashchain, xades
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
 from serving.process.loops import Loop
@@ -117,16 +117,16 @@ class Timestamper:
         self._pace.changed()
 
     def check(self, now: datetime) -> None:
-        """Refuse when evidence can no longer be timestamped. Raises `LogFailed`."""
+        """Refuse when evidence can no longer be timestamped. Raises `Fault`."""
         configuration = self._configuration()
         if configuration is not None and not configuration.approved_tsas:
-            raise LogFailed(
+            raise Fault(
                 Kind.NO_TIMESTAMPING_PROVIDER, "the global configuration names no timestamping authority"
             )
         limit = self._settings.acceptable_failure_s
         since = self._failing_since
         if limit and since is not None and now - since > timedelta(seconds=limit):
-            raise LogFailed(
+            raise Fault(
                 Kind.TIMESTAMPING_FAILED,
                 f"no timestamp could be had since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s allowed; "
                 f"traffic goes on once one succeeds. Last failure: {self._last_failure}",
@@ -144,7 +144,7 @@ class Timestamper:
             return
         due = max(waiting, self._succeeded) + self._interval()
         if self._monotonic() - due > limit_s:
-            raise LogFailed(
+            raise Fault(
                 Kind.TIMESTAMPING_FAILED,
                 f"no round of timestamping has succeeded for {self._monotonic() - self._succeeded:.0f} s though messages "
                 f"wait for one, longer than the {limit_s:g} s allowed; traffic goes on once one succeeds. "
@@ -194,7 +194,7 @@ class Timestamper:
         return float(min(max(wanted, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
 
     async def stamp_round(self) -> int:
-        """Stamp what waits, as many records as a round takes; how many. Raises `LogFailed` when no authority helps."""
+        """Stamp what waits, as many records as a round takes; how many. Raises `Fault` when no authority helps."""
         async with self._round:
             size, started = self._size.value, asyncio.get_running_loop().time()
             began = self._monotonic()
@@ -251,7 +251,7 @@ class Timestamper:
         configuration, authorities = self._configuration(), self._authorities()
         if configuration is None or not authorities:
             approved = 0 if configuration is None else len(configuration.approved_tsas)
-            raise LogFailed(
+            raise Fault(
                 Kind.NO_TIMESTAMPING_PROVIDER,
                 f"none of the timestamping authorities this server is to use is approved ({approved} are)",
             )

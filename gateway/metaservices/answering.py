@@ -23,7 +23,7 @@ from gateway.metaservices import listing
 from gateway.metaservices.catalogue import build_catalogue, publish
 from schemas import metadata, soap
 from schemas.catalogue import GET_CATALOGUE, render_catalogue
-from schemas.faults import BadMessage, Fault, Kind, NotAllowed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ServiceId
 from schemas.message import MessageProtocol
 from serving.errors import Refused
@@ -108,7 +108,7 @@ def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
         raise BadMessage(Kind.INVALID_REQUEST, "the query lacks serviceCode: getOpenAPI?serviceCode=...")
     service = _service(of, ServiceId(call.message.service.client, code))
     if service.type is not ServiceType.OPENAPI3:
-        raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not OPENAPI3")
+        raise Fault(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not OPENAPI3")
     document = _document(of, service)
     try:
         content, media_type = hide_servers(document.content, document.media_type, service.description)
@@ -136,7 +136,7 @@ def _get_catalogue(of: Metaservices, call: ServiceCall) -> LocalAnswer:
 
 def _check_get(call: ServiceCall) -> None:
     if call.method != "GET":
-        raise NotAllowed(
+        raise Fault(
             Kind.UNKNOWN_SERVICE, f"{call.message.service.service_code} is asked with GET, not {call.method}"
         )
 
@@ -164,7 +164,7 @@ def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     code, version = metadata.parse_get_wsdl(call.message.raw)
     service = _wsdl_service(of.serverconf(), call.message.service.client, code, version)
     if service.type is not ServiceType.WSDL:
-        raise NotAllowed(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
+        raise Fault(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
     try:
         wsdl = hide_addresses(_document(of, service).content)
     except Refused as refusal:
@@ -192,9 +192,7 @@ def _wsdl_service(serverconf: ServerConf, provider: ClientId, code: str, version
     versions = [s for s in serverconf.services_of(provider) if s.id.service_code == code]
     if version is None and versions:
         return max(versions, key=lambda s: s.id.service_version or "")
-    raise NotAllowed(
-        Kind.UNKNOWN_SERVICE, f"{provider.path()} has no service {code} {version or ''}".rstrip()
-    )
+    raise Fault(Kind.UNKNOWN_SERVICE, f"{provider.path()} has no service {code} {version or ''}".rstrip())
 
 
 def _envelope(call: ServiceCall, body: str) -> LocalAnswer:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from gateway.exchange.ports import LocalAnswer
 from gateway.messagelog.rows import to_milliseconds
-from schemas.faults import BadMessage, Kind, NotAllowed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class EvidenceTelling:
         return self if service.service_code == SERVICE_CODE and protocol is MessageProtocol.REST else None
 
     async def answer(self, call: ServiceCall) -> LocalAnswer:
-        """The counts of a month. Raises `NotAllowed` for another member, `BadMessage` for what is no month."""
+        """The counts of a month. Raises `Fault` for another member, `BadMessage` for what is no month."""
         owner = call.message.service.client.member
         if call.message.client.member != owner or call.method != "GET":
-            raise NotAllowed(
+            raise Fault(
                 Kind.ACCESS_DENIED, f"{SERVICE_CODE} is asked with GET by systems of {owner.path()} itself"
             )
         month = dict(parse_qsl(call.target.partition("?")[2])).get("month", "")

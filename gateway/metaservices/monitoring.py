@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.exchange.ports import LocalAnswer
 from gateway.monitoring.health import PERIOD_S
 from schemas import metadata, monitoring, soap
-from schemas.faults import Fault, Kind, NotAllowed, Origin, origin
+from schemas.faults import Fault, Kind, Origin, origin
 from schemas.message import MessageProtocol
 from schemas.monitoring import Metric
 
@@ -129,7 +129,7 @@ def _health_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
 
 def _metrics(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
     if not (of.is_owner(call) or of.is_monitoring_client(call)):
-        raise NotAllowed(
+        raise Fault(
             Kind.ACCESS_DENIED,
             f"{call.message.client.path()} may not read this server's metrics; its owner and the monitoring client may",
         )

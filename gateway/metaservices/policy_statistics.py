@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gateway.exchange.ports import LocalAnswer
-from schemas.faults import BadMessage, Kind, NotAllowed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class PolicyTelling:
         return self if service.service_code == SERVICE_CODE and protocol is MessageProtocol.REST else None
 
     async def answer(self, call: ServiceCall) -> LocalAnswer:
-        """One page. Raises `NotAllowed` for another member, `BadMessage` for a number that is none."""
+        """One page. Raises `Fault` for another member, `BadMessage` for a number that is none."""
         owner = call.message.service.client.member
         if call.message.client.member != owner or call.method != "GET":
-            raise NotAllowed(
+            raise Fault(
                 Kind.ACCESS_DENIED,
                 f"{SERVICE_CODE} is asked with GET by systems of {owner.path()} itself; "
                 f"{call.method} came from {call.message.client.path()}",

@@ -30,7 +30,7 @@ from gateway.policies.decision import (
     told_of,
 )
 from gateway.policies.soap import soap_answer, soap_asked, soap_refusal
-from schemas.faults import Kind, NotAllowed
+from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -151,7 +151,7 @@ class PolicyGate:
         """Refuse a request that its provider's gateway would refuse, as far as a policy known here tells.
 
         A courtesy: what is not described here goes on, quotas are the provider's to count, and the provider decides again.
-        Nothing has left, so nothing is signed or logged as evidence. Raises `NotAllowed`.
+        Nothing has left, so nothing is signed or logged as evidence. Raises `Fault`.
         """
         bound, now, service = self._bound, self._now(), call.message.service
         for policy_id in sorted(bound.prechecked):
@@ -179,7 +179,7 @@ class PolicyGate:
                 said = " / ".join(
                     str(v) for v in policy.refusals[decision.reason].body.values() if isinstance(v, str)
                 )
-                raise NotAllowed(
+                raise Fault(
                     Kind.ACCESS_DENIED,
                     f"policy {policy.version} refuses this request, so it was not sent: {said} "
                     f"(rule {decision.rule}{', ' + decision.field if decision.field else ''})",
@@ -199,12 +199,12 @@ class PolicyGate:
         now = self._now()
         policy = bound.in_force(binding.policy_id, now)
         if policy is None:
-            raise NotAllowed(
+            raise Fault(
                 Kind.ACCESS_DENIED,
                 f"service {service.id.path()} is under policy {binding.policy_id}, and no version of it is in force here",
             )
         if not service.type.is_rest and policy.soap is None:
-            raise NotAllowed(
+            raise Fault(
                 Kind.ACCESS_DENIED,
                 f"service {service.id.path()} is under a policy that says nothing of SOAP; "
                 "offer it over REST, or take it out with 'gateway policy bind'",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from certs.policies import verify_policy
 from gateway.policies.gate import Binding, BoundPolicies, Excess
-from schemas.faults import Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
 from schemas.policy import BadPolicy, Policy, Suspension, parse_document, parse_signed
 
@@ -60,7 +60,7 @@ class PolicyStore:
         return frozenset(bytes(r[0]) for r in rows), int(rule[0][0]) if rule else 0
 
     def load(self, signed: bytes, now: datetime) -> Policy | Suspension:
-        """Take a signed document. Raises `BadPolicy` or `NotTrusted`; nothing changes then.
+        """Take a signed document. Raises `BadPolicy` or `Fault`; nothing changes then.
 
         A version that is there already may not come with another content, and a version must name the one before it.
         """
@@ -114,8 +114,8 @@ class PolicyStore:
         ):
             try:
                 found.append(Loaded(digest, self._verify(bytes(signed))))
-            except (BadPolicy, NotTrusted) as err:
-                found.append(Loaded(digest, None, err.detail if isinstance(err, NotTrusted) else str(err)))
+            except (BadPolicy, Fault) as err:
+                found.append(Loaded(digest, None, err.detail if isinstance(err, Fault) else str(err)))
         return found
 
     def snapshot(self) -> BoundPolicies:
@@ -146,13 +146,13 @@ class PolicyStore:
             if not isinstance(other, Policy) or other.id != policy.id:
                 continue
             if other.order == policy.order and other != policy:
-                raise NotTrusted(
+                raise Fault(
                     Kind.BAD_REQUEST, f"version {policy.version} is loaded already with another content"
                 )
             earlier[other.order] = hashlib.sha256(raw).hexdigest()
         before = max((order for order in earlier if order < policy.order), default=None)
         if before is not None and policy.previous != earlier[before]:
-            raise NotTrusted(
+            raise Fault(
                 Kind.BAD_REQUEST,
                 f"version {policy.version} must name the SHA-256 of version "
                 f"{'.'.join(map(str, before))}, {earlier[before]}, as 'previous'",

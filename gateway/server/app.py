@@ -529,7 +529,7 @@ class Gateway:
             await self._revocation.verify(own, issuer)
 
     async def _open_log(self) -> None:
-        """Open the message log's keys, if what opens them is there by now. Raises `LogFailed` when they do not open."""
+        """Open the message log's keys, if what opens them is there by now. Raises `Fault` when they do not open."""
         secret = await parts.log_secret(self._settings, self._tokens, self._environ)
         if secret is not None:
             await asyncio.to_thread(self._log.unlock, secret)

@@ -51,7 +51,7 @@ class Anchor:
 
 
 def parse_anchor(raw: bytes) -> Anchor:
-    """Read an anchor file. Raises `NotTrusted` (``malformed_global_conf``)."""
+    """Read an anchor file. Raises `Fault` (``malformed_global_conf``)."""
     return anchor_of(parse_root(raw, "configurationAnchor", "configuration anchor"), raw)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from schemas.faults import BadMessage, Kind, NotTrusted
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.multipart import Headers, MultipartParser, PartData, PartStart, parse_content_type, parse_headers
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DirectoryPart:
     def check(self, content: bytes) -> None:
         """Refuse content that is not what the directory lists."""
         if hashlib.new(DIGEST_NAMES[self.digest_uri], content).digest() != self.digest:
-            raise NotTrusted(
+            raise Fault(
                 Kind.MALFORMED_GLOBAL_CONF,
                 f"the digest of {self.location} is not the one the directory lists",
             )
@@ -87,7 +87,7 @@ class Directory:
 
 
 def split_directory(raw: bytes) -> SplitDirectory:
-    """Separate the signed bytes from the signature. Raises `NotTrusted`."""
+    """Separate the signed bytes from the signature. Raises `Fault`."""
     if len(raw) > _LARGEST:
         raise _malformed(f"the directory has {len(raw)} bytes; at most {_LARGEST} are accepted")
     try:
@@ -97,7 +97,7 @@ def split_directory(raw: bytes) -> SplitDirectory:
     except BadMessage as fault:
         raise _malformed(f"the directory is not a MIME multipart: {fault.detail}") from fault
     if len(parts) < 2:
-        raise NotTrusted(
+        raise Fault(
             Kind.GLOBAL_CONF_MISSING_EXPIRATION_DATE, "the directory breaks off before its signature part"
         )
     headers, signed = parts[0]
@@ -105,18 +105,18 @@ def split_directory(raw: bytes) -> SplitDirectory:
 
 
 def parse_signed_content(split: SplitDirectory) -> Directory:
-    """What the signed bytes say. To be called only once their signature is proved. Raises `NotTrusted`."""
+    """What the signed bytes say. To be called only once their signature is proved. Raises `Fault`."""
     try:
         content_type = _header(split.content_headers, "content-type") or ""
         inner = _parts(_boundary(content_type, "the signed content"), split.signed)
     except BadMessage as fault:
         raise _malformed(f"the signed content is not a MIME multipart: {fault.detail}") from fault
     if not inner:
-        raise NotTrusted(Kind.GLOBAL_CONF_MISSING_EXPIRATION_DATE, "the directory lists nothing")
+        raise Fault(Kind.GLOBAL_CONF_MISSING_EXPIRATION_DATE, "the directory lists nothing")
     first, *rest = inner
     expires = _header(first[0], "expire-date")
     if expires is None:
-        raise NotTrusted(Kind.GLOBAL_CONF_HEADER_FIELD_MISSING, "the directory has no Expire-date")
+        raise Fault(Kind.GLOBAL_CONF_HEADER_FIELD_MISSING, "the directory has no Expire-date")
     version = _header(first[0], "version") or "2"
     if not (version.isascii() and version.isdigit() and len(version) < 10):
         raise _malformed(f"the directory's Version is {version[:20]!r}, not a number")
@@ -202,7 +202,7 @@ def _header(headers: Headers, name: str) -> str | None:
 def _needed(headers: Headers, name: str) -> str:
     value = _header(headers, name)
     if not value:
-        raise NotTrusted(Kind.GLOBAL_CONF_HEADER_FIELD_MISSING, f"a part of the directory lacks {name}")
+        raise Fault(Kind.GLOBAL_CONF_HEADER_FIELD_MISSING, f"a part of the directory lacks {name}")
     return value
 
 
@@ -274,8 +274,8 @@ def _time(value: str) -> datetime:
     return at
 
 
-def _malformed(detail: str) -> NotTrusted:
-    return NotTrusted(Kind.MALFORMED_GLOBAL_CONF, detail)
+def _malformed(detail: str) -> Fault:
+    return Fault(Kind.MALFORMED_GLOBAL_CONF, detail)
 
 
 def matches_certificate(signature: DirectorySignature, certificate: bytes) -> bool:
@@ -285,11 +285,11 @@ def matches_certificate(signature: DirectorySignature, certificate: bytes) -> bo
 
 
 def find_certificate(signature: DirectorySignature, certificates: Sequence[bytes]) -> bytes:
-    """The verification certificate a directory names. Raises `NotTrusted`."""
+    """The verification certificate a directory names. Raises `Fault`."""
     for certificate in certificates:
         if matches_certificate(signature, certificate):
             return certificate
-    raise NotTrusted(
+    raise Fault(
         Kind.GLOBAL_CONF_MISSING_VERIFICATION_CERT,
         f"the directory is signed with a key that none of the {len(certificates)} known verification certificates "
         "has; if the central server's keys were replaced, import its new anchor",

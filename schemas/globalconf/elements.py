@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lxml import etree
 
-from schemas.faults import Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Child(NamedTuple):
 
 
 def parse_root(raw: bytes, root_name: str, what: str) -> etree._Element:
-    """The root element of a configuration document, comments gone. Raises `NotTrusted`."""
+    """The root element of a configuration document, comments gone. Raises `Fault`."""
     root = parse_xml(raw, kind=Kind.MALFORMED_GLOBAL_CONF, what=what, limits=_LIMITS)
     if root.tag != f"{{{CONF_NS}}}{root_name}":
         raise malformed(f"the {what} begins with {root.tag!s:.100}; {root_name} in {CONF_NS} was expected")
@@ -102,9 +102,9 @@ def boolean(value: str, what: str) -> bool:
     raise malformed(f"{what} is {value!r}; true or false was expected")
 
 
-def malformed(detail: str) -> NotTrusted:
+def malformed(detail: str) -> Fault:
     """The fault of every broken configuration document."""
-    return NotTrusted(Kind.MALFORMED_GLOBAL_CONF, detail)
+    return Fault(Kind.MALFORMED_GLOBAL_CONF, detail)
 
 
 def _name(element: etree._Element) -> str:

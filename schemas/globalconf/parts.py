@@ -37,7 +37,7 @@ LEAST_FETCH_INTERVAL_S = 60
 
 
 def parse_monitoring_client(raw: bytes) -> ClientId | None:
-    """The central monitoring client, or None when the part names none. Raises `NotTrusted`."""
+    """The central monitoring client, or None when the part names none. Raises `Fault`."""
     client = take(parse_root(raw, "conf", "monitoring parameters"), (Child("monitoringClient"),))[
         "monitoringClient"
     ][0]
@@ -49,13 +49,13 @@ def parse_monitoring_client(raw: bytes) -> ClientId | None:
 
 
 def parse_fetch_interval(raw: bytes) -> int:
-    """Seconds between two fetches of an OCSP response, at least 60. Raises `NotTrusted`."""
+    """Seconds between two fetches of an OCSP response, at least 60. Raises `Fault`."""
     found = take(parse_root(raw, "conf", "OCSP fetch interval"), (Child("ocspFetchInterval"),))
     return max(LEAST_FETCH_INTERVAL_S, integer(found["ocspFetchInterval"]))
 
 
 def parse_verify_next_update(raw: bytes) -> bool:
-    """Whether an OCSP response's nextUpdate counts. Raises `NotTrusted`."""
+    """Whether an OCSP response's nextUpdate counts. Raises `Fault`."""
     found = take(parse_root(raw, "conf", "OCSP nextUpdate switch"), (Child("verifyNextUpdate"),))
     return boolean(text(found["verifyNextUpdate"]), "verifyNextUpdate")
 

@@ -46,7 +46,7 @@ class PrivateParameters:
 
 
 def parse_private(raw: bytes) -> PrivateParameters:
-    """Read private parameters. Raises `NotTrusted` (``malformed_global_conf``)."""
+    """Read private parameters. Raises `Fault` (``malformed_global_conf``)."""
     root = parse_root(raw, "conf", "private parameters")
     found = take(
         root,

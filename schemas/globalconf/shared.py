@@ -174,7 +174,7 @@ class SharedParameters:
 
 
 def parse_shared(raw: bytes, version: int) -> SharedParameters:
-    """Read shared parameters of a version. Raises `NotTrusted` (``malformed_global_conf``)."""
+    """Read shared parameters of a version. Raises `Fault` (``malformed_global_conf``)."""
     if version not in VERSIONS:
         raise malformed(
             f"shared parameters of version {version}; {MINIMUM_VERSION} to {CURRENT_VERSION} are known"

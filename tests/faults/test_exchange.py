@@ -12,16 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.signing import MessageSignature
 from gateway.clients.model import Client, ConnectionType, Endpoint, ServerConf
 from schemas import rest, transport
-from schemas.faults import (
-    Fault,
-    Kind,
-    LogFailed,
-    NotProved,
-    PeerFailed,
-    PeerFault,
-    ServiceFailed,
-    TokenFailed,
-)
+from schemas.faults import Fault, Kind, NotProved, PeerFault, TokenFailed
 from schemas.identifiers import ClientId
 from schemas.message import Attachment, digest_of
 from tests.doubles import Sent, Trouble
@@ -37,11 +28,11 @@ WHOLE = [
     "consumer logs answer",
     "answered",
 ]
-NO_LOG = LogFailed(Kind.LOGGING_FAILED, "the disk is full")
+NO_LOG = Fault(Kind.LOGGING_FAILED, "the disk is full")
 NO_KEY = TokenFailed(Kind.TOKEN_NOT_ACTIVE, "the token is locked")
 NO_OCSP = NotProved(Kind.INCORRECT_VALIDATION_INFO, "the OCSP response is old")
-NO_PEER = PeerFailed(Kind.NETWORK_ERROR, "connection lost")
-NO_SERVICE = ServiceFailed(Kind.NETWORK_ERROR, "the system is down")
+NO_PEER = Fault(Kind.NETWORK_ERROR, "connection lost")
+NO_SERVICE = Fault(Kind.NETWORK_ERROR, "the system is down")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gateway.clients.model import ServiceType, Validation
 from gateway.clients.validation.restchecks import RestChecks, build_rest_checks
 from gateway.clients.validation.soapchecks import SoapChecks, build_soap_checks
-from schemas.faults import BadMessage, Kind, Origin, ServiceFailed, origin
+from schemas.faults import BadMessage, Fault, Kind, Origin, origin
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
 from schemas.soap import SoapFault, parse_envelope
 from serving.errors import Refused
@@ -57,7 +57,7 @@ class CheckedServices:
 
     @contextlib.asynccontextmanager
     async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
-        """One call. Raises `BadMessage` (the consumer's own mistake) or `ServiceFailed` (the provider's)."""
+        """One call. Raises `BadMessage` (the consumer's own mistake) or `Fault` (the provider's)."""
         if service.validation is Validation.OFF:
             async with self._inner.call(service, call) as answer:
                 yield answer
@@ -90,7 +90,7 @@ class CheckedServices:
 
     def _judge_response(self, service: Service, findings: tuple[str, ...]) -> None:
         if findings and _decide(service, findings, "answer"):
-            raise ServiceFailed(
+            raise Fault(
                 Kind.INVALID_BODY,
                 f"the answer of service {service.id.path()} does not fit its description: {'; '.join(findings)}",
             )

@@ -34,7 +34,7 @@ from central_server.publication.node import CentralNode
 from central_server.store.records import CentralStore
 from central_server.store.sources import source_anchor
 from certs.certificates import der_of
-from schemas.faults import Kind, NotTrusted
+from schemas.faults import Fault, Kind
 from schemas.faultxml import parse_soap_fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.identifiers import ClientId
@@ -68,7 +68,7 @@ async def trust_nobody(anchor: Anchor, now: datetime) -> None:
     if anchor.sources[0].download_url.startswith("http://127."):
         await check_external_source(anchor, now)
     if anchor.instance == "BAD":
-        raise NotTrusted(Kind.GLOBAL_CONF_SIGNATURE_FAILURE, "the signature does not hold")
+        raise Fault(Kind.GLOBAL_CONF_SIGNATURE_FAILURE, "the signature does not hold")
 
 
 @dataclass

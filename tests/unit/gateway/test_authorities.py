@@ -20,7 +20,7 @@ from gateway.messagelog.authorities import (
     ask_authorities,
     choose_authorities,
 )
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from schemas.globalconf.cost import CostOrder
 from schemas.globalconf.shared import ApprovedTsa, CostType
 from schemas.message import digest_of
@@ -106,7 +106,7 @@ async def test_in_order_the_first_is_asked_alone_and_in_a_race_one_that_hangs_ho
 async def test_when_nobody_helps_everybody_is_named(authorities: list[Authority]) -> None:
     for authority in authorities:
         authority.services.behaviour["tsa"] = "down"
-    with pytest.raises(LogFailed, match=r"first.*second"):
+    with pytest.raises(Fault, match=r"first.*second"):
         await stamped_by(authorities, race=False)
 
 

@@ -17,7 +17,7 @@ from gateway.settings.portions import body_rules
 from schemas import rest, soap
 from schemas.asic import container as asic
 from schemas.asic.withheld import Reason
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 from tests import worlds
 from tests.logs import append_message, append_signed, open_log, soap_messages, stamp_alone
 from tests.worlds import CONSUMER, PROVIDER
@@ -113,7 +113,7 @@ async def test_a_soap_message_without_its_body_has_its_headers_and_one_empty_ele
 @pytest.mark.xroad("F096")
 async def test_a_body_above_the_limit_is_refused_and_nothing_of_it_is_logged(tmp_path: Path) -> None:
     log = open_with(tmp_path, max_loggable_body_bytes=1000)
-    with pytest.raises(LogFailed, match="max_loggable_body_bytes") as refused:
+    with pytest.raises(Fault, match="max_loggable_body_bytes") as refused:
         await append_signed(log, tmp_path, size=1001)
     assert refused.value.kind is Kind.LOGGING_FAILED
     assert await append_signed(log, tmp_path, size=1000) == 1

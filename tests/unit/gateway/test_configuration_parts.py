@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from gateway.edges.configuration import check_part
-from schemas.faults import NotTrusted
+from schemas.faults import Fault
 from schemas.globalconf.directory import SHA512_URI, DirectoryPart
 from schemas.globalconf.parts import FETCH_INTERVAL_ID, MONITORING_ID, NEXT_UPDATE_ID, render_fetch_interval
 
@@ -18,7 +18,7 @@ def part(content_id: str, content: bytes) -> DirectoryPart:
 
 @pytest.mark.parametrize("content_id", [MONITORING_ID, FETCH_INTERVAL_ID, NEXT_UPDATE_ID])
 def test_a_malformed_optional_part_is_refused(content_id: str) -> None:
-    with pytest.raises(NotTrusted):
+    with pytest.raises(Fault):
         check_part(part(content_id, b"<no/>"), b"<no/>", 6, "MX")
 
 
@@ -28,7 +28,7 @@ def test_a_well_formed_optional_part_is_taken_and_another_content_is_not() -> No
     found = part(FETCH_INTERVAL_ID, content)
     found.check(content)
     check_part(found, content, 6, "MX")
-    with pytest.raises(NotTrusted):
+    with pytest.raises(Fault):
         found.check(content + b" ")
 
 

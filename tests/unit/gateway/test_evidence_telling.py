@@ -13,7 +13,7 @@ from gateway.exchange.ports import ServiceCall
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.rows import to_milliseconds
 from gateway.metaservices.evidence_statistics import SERVICE_CODE, EvidenceTelling
-from schemas.faults import BadMessage, NotAllowed
+from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
 
@@ -66,7 +66,7 @@ async def test_late_and_missing_timestamps_count_and_young_messages_do_not_yet(
 
 
 async def test_only_the_member_itself_may_ask_and_for_a_month_only(telling: EvidenceTelling) -> None:
-    with pytest.raises(NotAllowed):
+    with pytest.raises(Fault):
         await telling.answer(call("?month=2026-04", ClientId("MX", "GOB", "30-IPE", "PORT")))
     with pytest.raises(BadMessage, match="YYYY-MM"):
         await telling.answer(call("?month=April"))

@@ -11,7 +11,7 @@ import pytest
 from certs.verify.container import verify_container
 from gateway.messagelog.export import asic_download
 from schemas.asic.container import MIMETYPE
-from schemas.faults import BadMessage, LogFailed
+from schemas.faults import BadMessage, Fault
 from tests import worlds
 from tests.logs import append_message, open_log, soap_messages, stamp_alone
 from tests.worlds import CONSUMER
@@ -74,7 +74,7 @@ def proved(container: bytes, *, whole: bool = True) -> bool:
 
 @pytest.mark.xroad("F110")
 async def test_untimestamped_records_are_refused_or_stamped_by_force(log: MessageLog) -> None:
-    with pytest.raises(LogFailed, match="no timestamp yet"):
+    with pytest.raises(Fault, match="no timestamp yet"):
         await get(log)
     content_type, name, raw = await get(log, "force")
     assert (content_type, name) == ("application/zip", "s1.zip")

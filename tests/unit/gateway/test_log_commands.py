@@ -16,7 +16,7 @@ from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from serving.login.users import Logins
 from serving.storage.audit import AuditLog
 from tests.logs import append_signed, open_gateway_log, stamp_alone
@@ -121,7 +121,7 @@ def test_keys_can_be_sealed_anew_and_new_records_get_new_ones(data: Path, tmp_pa
     secret.chmod(0o600)
     assert run(data, "log", "new-keys").exit_code == 0
     assert run(data, "log", "rekey", "--new-secret-file", str(secret)).exit_code == 0
-    with pytest.raises(LogFailed, match=r"sealed by log\.secret"):
+    with pytest.raises(Fault, match=r"sealed by log\.secret"):
         open_gateway_log(data, PIN)
     settings = tmp_path / "settings.toml"
     settings.write_text(f'[log]\nsecret = {{file = "{secret}"}}\n')

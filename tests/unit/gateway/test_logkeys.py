@@ -16,7 +16,7 @@ from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.steps import STEPS
 from gateway.messagelog.store import DATABASE, MessageLog
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from serving.storage.database import apply_steps, connect
 from tests.logs import NOW, OWNER, SECRET, entry, open_keys, open_log
 
@@ -63,11 +63,11 @@ async def test_wrong_keys_refuse_to_begin_and_nothing_is_taken(tmp_path: Path) -
     await log.append(entry())
     await log.close()
     again = MessageLog.open(folder, LogKeys(tmp_path / "log-keys"))
-    with pytest.raises(LogFailed, match="software token"):
+    with pytest.raises(Fault, match="software token"):
         again.unlock(KeySecret.of_token(b"x" * 32))
-    with pytest.raises(LogFailed, match="do not open"):
+    with pytest.raises(Fault, match="do not open"):
         await again.append(entry("other"))
-    with pytest.raises(LogFailed, match="log rekey"):
+    with pytest.raises(Fault, match="log rekey"):
         again.unlock(KeySecret.of_operator("an operator's secret"))
     again.unlock(SECRET)
     assert await again.append(entry("other")) == 2
@@ -81,13 +81,13 @@ async def test_missing_keys_of_a_sealed_log_are_never_made_anew(tmp_path: Path) 
     await log.close()
     (tmp_path / "log-keys" / "keys.json").rename(tmp_path / "kept")
     again = MessageLog.open(folder, LogKeys(tmp_path / "log-keys"))
-    with pytest.raises(LogFailed, match="missing"):
+    with pytest.raises(Fault, match="missing"):
         again.unlock(SECRET)
     (tmp_path / "other-keys").mkdir()
     others = LogKeys(tmp_path / "other-keys")
     others.open(SECRET, may_make=True)
     others.prepare(1, NOW)
-    with pytest.raises(LogFailed, match="does not open"):
+    with pytest.raises(Fault, match="does not open"):
         MessageLog.open(folder, others)
     assert not (tmp_path / "log-keys" / "keys.json").exists()
     await again.close()
@@ -98,7 +98,7 @@ async def test_keys_that_vanish_stop_the_log_and_nothing_is_written_in_clear(tmp
     log = open_log(folder)
     key_file = tmp_path / "log-keys" / "keys.json"
     key_file.rename(tmp_path / "kept")
-    with pytest.raises(LogFailed, match="keys are gone"):
+    with pytest.raises(Fault, match="keys are gone"):
         await log.append(entry("m", raw=RAW))
     assert holders(tmp_path) == []
     (tmp_path / "kept").rename(key_file)
@@ -108,7 +108,7 @@ async def test_keys_that_vanish_stop_the_log_and_nothing_is_written_in_clear(tmp
 
 async def test_a_closed_log_says_what_it_waits_for(tmp_path: Path) -> None:
     log = MessageLog.open(tmp_path / "log", LogKeys(tmp_path / "keys"))
-    with pytest.raises(LogFailed, match="software token is logged in"):
+    with pytest.raises(Fault, match="software token is logged in"):
         log.check_accepting(NOW)
     await log.close()
 
@@ -120,7 +120,7 @@ def test_an_operators_secret_seals_and_can_be_changed(tmp_path: Path) -> None:
     keys.prepare(1, NOW)
     key = keys.record_key(1)
     keys.reseal(second)
-    with pytest.raises(LogFailed, match="do not open"):
+    with pytest.raises(Fault, match="do not open"):
         LogKeys(tmp_path).open(first, may_make=True)
     other = LogKeys(tmp_path)
     other.open(second, may_make=False)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from tests import worlds
 from tests.logs import OWNER, entry, open_log
@@ -118,7 +118,7 @@ async def test_a_full_queue_refuses_at_once_also_when_callers_went_away(tmp_path
     for task in tasks:
         task.cancel()
     await asyncio.sleep(0)
-    with pytest.raises(LogFailed):
+    with pytest.raises(Fault):
         await log.append(entry("one too many"))
     blocker.let_go()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,7 +133,7 @@ async def test_an_entry_that_cannot_be_written_is_refused_and_the_log_goes_on(tm
     await body.finish()
     assert body.path is not None
     body.path.unlink()
-    with pytest.raises(LogFailed) as caught:
+    with pytest.raises(Fault) as caught:
         await log.append(entry("lost", body))
     assert caught.value.kind is Kind.LOGGING_FAILED
     assert await log.append(entry("next")) == 1
@@ -153,10 +153,10 @@ async def test_a_guard_stops_the_log(tmp_path: Path) -> None:
     log = open_log(tmp_path)
 
     def refuse(_now: datetime) -> None:
-        raise LogFailed(Kind.TIMESTAMPING_FAILED, "no timestamps")
+        raise Fault(Kind.TIMESTAMPING_FAILED, "no timestamps")
 
     log.guard(refuse)
-    with pytest.raises(LogFailed):
+    with pytest.raises(Fault):
         await log.append(entry())
     assert rows(tmp_path) == []
     await log.close()

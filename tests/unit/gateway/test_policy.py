@@ -14,7 +14,7 @@ from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from gateway.policies.decision import Deny, Permit, PolicyInput, decide_answer, decide_request, strip_answer
 from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
-from schemas.faults import NotAllowed
+from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
 from schemas.policy import BadPolicy, Policy, Suspension, parse_document
@@ -286,7 +286,7 @@ async def test_suspended_member_is_refused() -> None:
 async def test_bound_service_without_a_policy_in_force_is_not_called() -> None:
     later = parse_document(build_policy("1.0.0", NOW + timedelta(days=1)))
     gate = Gate(ANSWER, Excess.REFUSE, later)
-    with pytest.raises(NotAllowed, match="no version of it is in force"):
+    with pytest.raises(Fault, match="no version of it is in force"):
         await gate.ask()
     assert gate.system.calls == 0
 
@@ -334,7 +334,7 @@ async def leave(asked: PolicyInput, *, is_on: bool = True, code: str = "oss-v1")
 async def test_consumers_gateway_refuses_early_what_the_policy_refuses_and_says_why_in_both_languages() -> (
     None
 ):
-    with pytest.raises(NotAllowed) as refused:
+    with pytest.raises(Fault) as refused:
         await leave(with_header("x-oss-rol", "AUDITOR"))
     detail = refused.value.detail
     assert "was not sent" in detail
@@ -354,7 +354,7 @@ async def test_soap_service_under_a_policy_that_says_nothing_of_soap_is_not_call
     del document["soap"]
     gate = Gate(ANSWER, Excess.REFUSE, parse_document(json.dumps(document).encode()))
     soap = replace(SERVICE, type=ServiceType.WSDL)
-    with pytest.raises(NotAllowed, match="says nothing of SOAP"):
+    with pytest.raises(Fault, match="says nothing of SOAP"):
         await gate.ask(service=soap)
     assert gate.system.calls == 0
 

@@ -15,7 +15,7 @@ from gateway.metaservices.policy_statistics import SERVICE_CODE, PolicyTelling
 from gateway.policies.decision import PolicyInput, told_of
 from gateway.policies.gate import PolicyRefusalRecord
 from gateway.policies.ledger import PolicyLedger
-from schemas.faults import BadMessage, NotAllowed
+from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
 from tests.unit.gateway.test_policy import ASKED, CURP, policy
@@ -79,7 +79,7 @@ async def test_refusals_are_told_to_systems_of_the_member_itself_only(tmp_path: 
     ]
     later = json.loads((await PolicyTelling(ledger).answer(call(own, "?after=1"))).body)["refusals"]
     assert [r["number"] for r in later] == [3]
-    with pytest.raises(NotAllowed, match="MX/GOB/15-ISSEMYM itself"):
+    with pytest.raises(Fault, match="MX/GOB/15-ISSEMYM itself"):
         await PolicyTelling(ledger).answer(call(REFUSAL.client))
     with pytest.raises(BadMessage, match="after is a number"):
         await PolicyTelling(ledger).answer(call(own, "?after=x"))

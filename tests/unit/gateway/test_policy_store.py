@@ -15,7 +15,7 @@ from certs.policies import sign_policy, verify_policy
 from gateway.clients.store import ServerConfStore
 from gateway.policies.gate import Binding, Excess
 from gateway.policies.store import PolicyStore
-from schemas.faults import NotTrusted
+from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.policy import SignedDocument, parse_signed, render_signed
 from serving.storage.selfsigned import self_signed
@@ -72,27 +72,27 @@ def test_document_signed_by_all_is_loaded_and_in_force(store: PolicyStore) -> No
 
 
 def test_two_signatures_of_three_are_not_enough(store: PolicyStore) -> None:
-    with pytest.raises(NotTrusted, match="2 of the 3"):
+    with pytest.raises(Fault, match="2 of the 3"):
         store.load(render_signed(signed(build_policy("1.0.0", NOW), AUTHORITIES[:2])), NOW)
     assert store.documents() == []
 
 
 def test_one_authority_signing_three_times_counts_once() -> None:
     document = signed(build_policy("1.0.0", NOW), [AUTHORITIES[0]] * 3)
-    with pytest.raises(NotTrusted, match="1 of the 2"):
+    with pytest.raises(Fault, match="1 of the 2"):
         verify_policy(document, CERTIFICATES, 2)
 
 
 def test_a_stranger_counts_for_nothing() -> None:
     document = signed(build_policy("1.0.0", NOW), [Authority("otro"), AUTHORITIES[0]])
-    with pytest.raises(NotTrusted, match="1 of the 2"):
+    with pytest.raises(Fault, match="1 of the 2"):
         verify_policy(document, CERTIFICATES, 2)
 
 
 def test_changed_byte_is_refused() -> None:
     document = signed(build_policy("1.0.0", NOW), AUTHORITIES)
     changed = SignedDocument(document.raw.replace(b"PUR-PORT", b"PUR-POST"), document.signatures)
-    with pytest.raises(NotTrusted, match="does not hold"):
+    with pytest.raises(Fault, match="does not hold"):
         verify_policy(changed, CERTIFICATES, 3)
 
 
@@ -104,7 +104,7 @@ def test_signed_form_comes_back_as_it_was() -> None:
 def test_version_cannot_change_under_its_number(store: PolicyStore) -> None:
     store.load(render_signed(signed(build_policy("1.0.0", NOW), AUTHORITIES)), NOW)
     other = build_policy("1.0.0", NOW, more_answer_fields={"consultarHistoria": ("nombre",)})
-    with pytest.raises(NotTrusted, match="another content"):
+    with pytest.raises(Fault, match="another content"):
         store.load(render_signed(signed(other, AUTHORITIES)), NOW)
 
 
@@ -112,7 +112,7 @@ def test_next_version_names_the_one_before(store: PolicyStore) -> None:
     first = build_policy("1.0.0", NOW)
     store.load(render_signed(signed(first, AUTHORITIES)), NOW)
     later = NOW + timedelta(days=1)
-    with pytest.raises(NotTrusted, match="must name"):
+    with pytest.raises(Fault, match="must name"):
         store.load(render_signed(signed(build_policy("1.1.0", later), AUTHORITIES)), NOW)
     following = build_policy("1.1.0", later, previous=hashlib.sha256(first).hexdigest())
     store.load(render_signed(signed(following, AUTHORITIES)), NOW)

@@ -14,7 +14,7 @@ from certs.verify.container import verify_container
 from gateway.messagelog.archive import Grouping, verify_archive
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.store import DATABASE, MessageLog
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from tests import worlds
 from tests.logs import append_signed, open_log, stamp_alone
@@ -142,7 +142,7 @@ async def test_a_disk_that_takes_no_archive_loses_nothing(message_log: MessageLo
     await stamp_alone(message_log, await append_signed(message_log, tmp_path, days_ago=40))
     keeper = retention(message_log, tmp_path)
     keeper.folder.rmdir()
-    with pytest.raises(LogFailed):
+    with pytest.raises(Fault):
         await keeper.archive()
     assert await keeper.remove_old() == 0
     keeper.folder.mkdir()
