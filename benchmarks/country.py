@@ -64,7 +64,7 @@ PORTAL_PORT = 9080
 PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT, PORTAL_PORT)
 
 
-class AddressTaken(RuntimeError):  # noqa: N818  said to a person
+class AddressTaken(RuntimeError):
     """An address this run needs cannot be had: ``missing`` on this machine (a Mac), or ``taken`` by a process."""
 
     def __init__(self, *, missing: Sequence[str] = (), taken: Sequence[str] = ()) -> None:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
+from schemas.faults import Kind, TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,16 +75,13 @@ class RemoteTlsKey:
     sign: Callable[[bytes, SignatureAlgorithm], bytes]
 
 
-class RemoteKeyUnsupported(ValueError):  # noqa: N818  said to the operator
-    """This Python cannot use a key elsewhere for TLS; the text says why."""
-
-
 @lru_cache(maxsize=1)
 def _libraries() -> tuple[Any, Any]:
-    """libssl and libcrypto, the very ones `ssl` uses. Raises `RemoteKeyUnsupported`."""
+    """libssl and libcrypto, the very ones `ssl` uses. Raises `TokenFailed`."""
     if sysconfig.get_config_var("Py_GIL_DISABLED") or ssl.OPENSSL_VERSION_INFO[0] != 3:
-        raise RemoteKeyUnsupported(
-            f"authentication keys outside this process need CPython with a shared OpenSSL 3; this is {ssl.OPENSSL_VERSION}"
+        raise TokenFailed(
+            Kind.CANNOT_SIGN,
+            f"authentication keys outside this process need CPython with a shared OpenSSL 3; this is {ssl.OPENSSL_VERSION}",
         )
     import _ssl  # noqa: PLC0415  only to find the library under it
 
@@ -92,10 +90,11 @@ def _libraries() -> tuple[Any, Any]:
         both = ctypes.CDLL(_ssl.__file__)
         both.OpenSSL_version.restype = ctypes.c_char_p
         if both.OpenSSL_version(0).decode() != ssl.OPENSSL_VERSION:
-            raise RemoteKeyUnsupported("another OpenSSL than the one ssl runs on was found")
+            raise TokenFailed(Kind.CANNOT_SIGN, "another OpenSSL than the one ssl runs on was found")
     except (AttributeError, OSError) as err:
-        raise RemoteKeyUnsupported(
-            f"the OpenSSL under this Python's ssl cannot be reached: {err}; use a Python linked to a shared OpenSSL"
+        raise TokenFailed(
+            Kind.CANNOT_SIGN,
+            f"the OpenSSL under this Python's ssl cannot be reached: {err}; use a Python linked to a shared OpenSSL",
         ) from err
     pointer = ctypes.c_void_p
     for name, result, arguments in (
@@ -132,7 +131,7 @@ _kept: list[object] = []
 
 
 def load_remote_key(context: ssl.SSLContext, key: RemoteTlsKey, chain: Sequence[x509.Certificate]) -> None:
-    """Let a context show ``chain`` and sign with a key elsewhere. Raises `RemoteKeyUnsupported` or `ssl.SSLError`."""
+    """Let a context show ``chain`` and sign with a key elsewhere. Raises `TokenFailed` or `ssl.SSLError`."""
     lib, _ = _libraries()
     try:
         _load(lib, context, key, chain)
@@ -163,7 +162,9 @@ def _context_pointer(lib: Any, context: ssl.SSLContext) -> int:
     """OpenSSL's context inside Python's: the first field after the object's head, checked by what both say of it."""
     found = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
     if not found or lib.SSL_CTX_get_options(found) & 0xFFFFFFFF != int(context.options) & 0xFFFFFFFF:
-        raise RemoteKeyUnsupported("this Python keeps its TLS contexts in another way than is known here")
+        raise TokenFailed(
+            Kind.CANNOT_SIGN, "this Python keeps its TLS contexts in another way than is known here"
+        )
     return found
 
 

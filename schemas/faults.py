@@ -6,7 +6,7 @@ Inner prefixes (``service_failed``, ``signature_verification`` ...) are added wi
 (``client``, ``server.clientproxy``, ``server.serverproxy``) once, by the exchange. Both spellings are read; the one
 to write is a setting. Decisions compare kinds, never letters.
 
-Subclasses exist only where some code catches them by type. ``detail`` is for a person and holds no secret.
+Subclasses exist only where some code catches them by type (docs/decisions/0026-exceptions.md). ``detail`` is for a person and holds no secret.
 
 Spec: PR-MESS 2.4 and Annex; PR-REST 4.6. The snake_case spelling is that of 7.8.0's code (the documents still
 show CamelCase).
@@ -191,7 +191,7 @@ def _snake_component(component: str) -> str:
     return "".join(pieces)
 
 
-class Fault(Exception):  # noqa: N818  the field's word
+class Fault(Exception):
     """A problem with a kind and a detail for a person; steps and origin are added on its way out."""
 
     def __init__(self, kind: Kind, detail: str) -> None:

@@ -4,7 +4,7 @@ A policy is one JSON document that its authorities sign (see `certs.policies`) a
 names its own vocabulary: which headers carry purpose, legal basis, role and version, and what a refusal looks like, so
 nothing here knows of a domain. A suspension is a second kind of document: a member whose requests are refused.
 
-Pure: bytes in, values out, or `BadPolicy` that says where the document is wrong. The signed bytes are the document as it
+Pure: bytes in, values out, or `BadMessage` that says where the document is wrong. The signed bytes are the document as it
 came; it is never re-serialised. Fields are granted by path: ``periodos.dias``, ``recibo.*`` with everything below, ``*``.
 """
 
@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from schemas.faults import BadMessage, Kind
 from schemas.safejson import decode_json
 
 POLICY_FORMAT = "sacbe-policy/1"
@@ -34,10 +35,6 @@ REASONS = (
     "quota",
     "answer_fields",
 )
-
-
-class BadPolicy(ValueError):  # noqa: N818  said to the operator
-    """The document is no policy; the text says where and why."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -211,29 +208,30 @@ class _Signed(_Struct, frozen=True):
 
 
 def parse_document(raw: bytes) -> Policy | Suspension:
-    """The policy or suspension in a document. Raises `BadPolicy`."""
+    """The policy or suspension in a document. Raises `BadMessage`."""
     try:
         value = decode_json(raw)
         kind = value.get("format") if isinstance(value, dict) else None
         if kind == SUSPENSION_FORMAT:
             return _aware(decode_json(raw, Suspension))
         if kind != POLICY_FORMAT:
-            raise BadPolicy(
-                f"the document's format is {kind!r}; {POLICY_FORMAT} or {SUSPENSION_FORMAT} is expected"
+            raise BadMessage(
+                Kind.INVALID_MESSAGE,
+                f"the document's format is {kind!r}; {POLICY_FORMAT} or {SUSPENSION_FORMAT} is expected",
             )
         policy = _aware(decode_json(raw, Policy))
     except msgspec.MsgspecError as err:
-        raise BadPolicy(f"the document is not understood: {err}") from err
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the document is not understood: {err}") from err
     _check(policy)
     return policy
 
 
 def parse_signed(raw: bytes) -> SignedDocument:
-    """The signed form: JSON with base64 of the document and of each signature. Raises `BadPolicy`."""
+    """The signed form: JSON with base64 of the document and of each signature. Raises `BadMessage`."""
     try:
         signed = decode_json(raw, _Signed)
     except msgspec.MsgspecError as err:
-        raise BadPolicy(f"the signed document is not understood: {err}") from err
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the signed document is not understood: {err}") from err
     return SignedDocument(
         signed.document, tuple(Signature(s.certificate, s.algorithm, s.value) for s in signed.signatures)
     )
@@ -256,24 +254,31 @@ def _aware(document: D) -> D:
     for name in ("effective_from", "effective_until"):
         value = getattr(document, name)
         if value is not None and value.tzinfo is None:
-            raise BadPolicy(f"{name} must carry its offset from UTC")
+            raise BadMessage(Kind.INVALID_MESSAGE, f"{name} must carry its offset from UTC")
     return document
 
 
 def _check(policy: Policy) -> None:
     missing = [r for r in REASONS if r not in policy.refusals]
     if missing:
-        raise BadPolicy(f"the policy says no answer for refusals of kind {', '.join(missing)}")
+        raise BadMessage(
+            Kind.INVALID_MESSAGE, f"the policy says no answer for refusals of kind {', '.join(missing)}"
+        )
     for entry in (*(c.pattern for c in policy.context), *(f.pattern for f in policy.forbidden)):
         try:
             re.compile(entry)
         except re.error as err:
-            raise BadPolicy(f"the pattern {entry!r} is no regular expression: {err}") from err
+            raise BadMessage(
+                Kind.INVALID_MESSAGE, f"the pattern {entry!r} is no regular expression: {err}"
+            ) from err
     seen: set[str] = set()
     for permission in policy.permissions:
         if permission.id in seen:
-            raise BadPolicy(f"permission {permission.id} is there twice")
+            raise BadMessage(Kind.INVALID_MESSAGE, f"permission {permission.id} is there twice")
         seen.add(permission.id)
         unknown = set(permission.purposes) - set(policy.purposes)
         if unknown:
-            raise BadPolicy(f"permission {permission.id} names unknown purposes {', '.join(sorted(unknown))}")
+            raise BadMessage(
+                Kind.INVALID_MESSAGE,
+                f"permission {permission.id} names unknown purposes {', '.join(sorted(unknown))}",
+            )

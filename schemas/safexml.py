@@ -64,10 +64,6 @@ def parse_xml(
     return root
 
 
-class _TooMuch(Exception):  # noqa: N818  never leaves this module
-    """A bound was crossed while scanning."""
-
-
 def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
     parser = expat.ParserCreate()
     depth = 0
@@ -79,11 +75,13 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
         declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:"))
         open_namespaces.append(open_namespaces[-1] + declared)
         if depth > limits.depth:
-            raise _TooMuch(f"nests more than {limits.depth} elements")
+            raise BadMessage(kind, f"the {what} nests more than {limits.depth} elements")
         if len(attributes) - declared > limits.attributes:
-            raise _TooMuch(f"has an element with more than {limits.attributes} attributes")
+            raise BadMessage(kind, f"the {what} has an element with more than {limits.attributes} attributes")
         if open_namespaces[-1] > limits.namespaces:
-            raise _TooMuch(f"has more than {limits.namespaces} namespace declarations in scope")
+            raise BadMessage(
+                kind, f"the {what} has more than {limits.namespaces} namespace declarations in scope"
+            )
 
     def end(_name: str) -> None:
         nonlocal depth
@@ -91,13 +89,13 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
         open_namespaces.pop()
 
     def doctype(*_: object) -> None:
-        raise _TooMuch("has a DOCTYPE, which is not allowed")
+        raise BadMessage(kind, f"the {what} has a DOCTYPE, which is not allowed")
 
     def declaration(version: str | None, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii", "ascii"):
-            raise _TooMuch(f"declares the encoding {encoding!r}; only UTF-8 is accepted")
+            raise BadMessage(kind, f"the {what} declares the encoding {encoding!r}; only UTF-8 is accepted")
         if version not in (None, "1.0"):
-            raise _TooMuch(f"is of XML version {version!r}; only 1.0 is accepted")
+            raise BadMessage(kind, f"the {what} is of XML version {version!r}; only 1.0 is accepted")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -107,7 +105,5 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
         raise BadMessage(kind, f"the {what} is not UTF-8")
     try:
         parser.Parse(data, True)
-    except _TooMuch as err:
-        raise BadMessage(kind, f"the {what} {err}") from None
     except (expat.ExpatError, ValueError) as err:
         raise BadMessage(kind, f"the {what} is not well-formed XML: {err}") from err

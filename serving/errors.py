@@ -41,7 +41,7 @@ class Caution:
     metadata: tuple[str, ...] = ()
 
 
-class Refused(ValueError):  # noqa: N818  a rule's no
+class Refused(ValueError):
     """A rule does not allow what was asked; nothing has changed.
 
     ``code`` gives the status, the text says what was expected and what came, ``metadata`` are the API's details in order and

@@ -24,7 +24,7 @@ import click
 from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.curp import check_digit, normalise, parse_curp
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.institute.announcing import queue_announcements
 from social_security.institute.database import STEPS
@@ -58,15 +58,6 @@ _CONFUSED: Final = {
     "Z": "2",
     "2": "Z",
 }
-
-
-class BadRow(ValueError):  # noqa: N818  it goes into the report
-    """One row that is not imported: which field, why, and perhaps what it should be."""
-
-    def __init__(self, name: str, why: str, suggestion: str = "") -> None:
-        super().__init__(why)
-        self.field = name
-        self.suggestion = suggestion
 
 
 class QualityReport:
@@ -159,8 +150,8 @@ def import_persons(
                 digest = hashlib.sha256(curp.value.encode()).digest()
                 _once(seen_files, number_text, number, "expediente")
                 _once(seen_curps, digest, number, "curp")
-            except BadRow as err:
-                report.add(number, err.field, str(err), err.suggestion)
+            except InputError as err:
+                report.add(number, err.subject, str(err), err.suggestion)
                 continue
             person = store.find_by_curp(curp)
             made, known = made + (person is None), known + (person is not None)
@@ -195,12 +186,12 @@ class Import:
         return self.now.date()
 
     def affiliation(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
-        """A row of the affiliation table. Raises `BadRow`."""
+        """A row of the affiliation table. Raises `InputError`."""
         who = self._person(row)
         _once(self.seen, who, number, "expediente")
         state = _text(row, "estado")
         if state not in STATES:
-            raise BadRow("estado", f"se espera {', '.join(sorted(STATES))}")
+            raise InputError("estado", f"se espera {', '.join(sorted(STATES))}")
         since, until = self._span(row)
         return (
             who, row["expediente"], _text(row, "regimen"), state, since.isoformat(),
@@ -208,7 +199,7 @@ class Import:
         )  # fmt: skip
 
     def period(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
-        """A row of the period table. Raises `BadRow`; overlaps and gaps are noted and do not stop it."""
+        """A row of the period table. Raises `InputError`; overlaps and gaps are noted and do not stop it."""
         name = _text(row, "id_periodo")
         who = self._person(row)
         _once(self.seen, name, number, "id_periodo")
@@ -242,18 +233,18 @@ class Import:
     def _person(self, row: dict[str, str]) -> str:
         who = self.people.get(_text(row, "expediente"))
         if who is None:
-            raise BadRow("expediente", "no tiene pid: falta en el archivo de pids o en las afiliaciones")
+            raise InputError("expediente", "no tiene pid: falta en el archivo de pids o en las afiliaciones")
         return who
 
     def _span(self, row: dict[str, str]) -> tuple[date, date | None]:
         since = parse_day(row, "desde")
         until = parse_day(row, "hasta") if row.get("hasta") else None
         if since > self.today or (until is not None and until > self.today):
-            raise BadRow("hasta" if since <= self.today else "desde", "la fecha es futura")
+            raise InputError("hasta" if since <= self.today else "desde", "la fecha es futura")
         if until is not None and until < since:
-            raise BadRow("hasta", "termina antes de empezar", f"{until},{since}")
+            raise InputError("hasta", "termina antes de empezar", f"{until},{since}")
         if since.year < 1900:
-            raise BadRow("desde", "anterior a 1900")
+            raise InputError("desde", "anterior a 1900")
         return since, until
 
 
@@ -289,8 +280,8 @@ def import_file(
     for number, row in read_rows(file, AFFILIATIONS if kind == "afiliaciones" else PERIODS):
         try:
             made = parse(number, row)
-        except BadRow as err:
-            run.report.add(number, err.field, str(err), err.suggestion)
+        except InputError as err:
+            run.report.add(number, err.subject, str(err), err.suggestion)
             continue
         good += 1
         if number > done:
@@ -338,7 +329,7 @@ def read_people(database: AnyDatabase, pids: Path | None) -> dict[str, str]:
         for number, row in read_rows(pids, PIDS):
             try:
                 found[_text(row, "expediente")] = parse_pid(row["pid"])
-            except (BadRow, DomainError) as err:
+            except (InputError, DomainError) as err:
                 raise ValueError(f"{pids}, row {number}: {err}") from err
     return found
 
@@ -405,14 +396,14 @@ def _digest(file: Path) -> str:
 def _text(row: dict[str, str], name: str) -> str:
     value = row.get(name, "")
     if _TEXT.fullmatch(value) is None:
-        raise BadRow(name, "falta, o no es un texto de a lo más 100 caracteres")
+        raise InputError(name, "falta, o no es un texto de a lo más 100 caracteres")
     return value
 
 
 def _whole(row: dict[str, str], name: str, least: int, most: int) -> int:
     value = row.get(name, "")
     if re.fullmatch(r"\d{1,13}", value, re.ASCII) is None or not least <= int(value) <= most:
-        raise BadRow(name, f"se espera un entero de {least} a {most}")
+        raise InputError(name, f"se espera un entero de {least} a {most}")
     return int(value)
 
 
@@ -425,7 +416,7 @@ def parse_day(row: dict[str, str], name: str) -> date:
     except ValueError:
         pass
     swapped = re.fullmatch(r"(\d{2})[/-](\d{2})[/-](\d{4})", value, re.ASCII)
-    raise BadRow(
+    raise InputError(
         name,
         "se espera AAAA-MM-DD, un día que exista",
         "" if swapped is None else f"{swapped[3]}-{swapped[2]}-{swapped[1]}",
@@ -437,10 +428,10 @@ def _curp(row: dict[str, str], today: date) -> Any:
     try:
         return parse_curp(text, today)
     except DomainError as err:
-        raise BadRow("curp", err.es, suggest_curp(text, today)) from err
+        raise InputError("curp", err.es, suggest_curp(text, today)) from err
 
 
 def _once(seen: dict[Any, int], key: Any, number: int, name: str) -> None:
     before = seen.setdefault(key, number)
     if before != number:
-        raise BadRow(name, f"repetido: está en la fila {before}")
+        raise InputError(name, f"repetido: está en la fila {before}")

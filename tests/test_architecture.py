@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from functools import cache
 from pathlib import Path
 
@@ -67,6 +68,14 @@ NOT_PURE = (
     "certs/tokens/soft.py",  # makes keys and salts, and signs with RSA in threads
     "certs/signing.py",  # gathers waiting messages in the event loop
 )
+# Every exception class, and no other: one where some code catches it by type (docs/decisions/0026-exceptions.md).
+EXCEPTIONS = {
+    *("Fault", "BadMessage", "NotProved", "TokenFailed", "PeerFault"),
+    *("Refused", "Problem", "PageProblem", "OperatorError", "DatabaseConflict", "NotAtHand", "Destroyed"),
+    *("LoginRefused", "ProviderFailed", "NotRunning", "ApiRefused", "HttpFailedError", "NotHttpError"),
+    *("DomainError", "InputError", "CurpTaken"),
+    "_DryRun",  # rolls a transaction back, within its module
+}
 
 
 @cache
@@ -196,6 +205,26 @@ def test_one_class_name_has_one_meaning_in_the_whole_tree() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(f"{name}:{node.lineno}")
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_exception_classes_are_those_of_the_list_and_documented() -> None:
+    classes = {
+        node.name: node
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def is_exception(name: str) -> bool:
+        known = getattr(builtins, name, None)
+        if isinstance(known, type):
+            return issubclass(known, BaseException)
+        bases = classes[name].bases if name in classes else []
+        return any(is_exception(base.id) for base in bases if isinstance(base, ast.Name))
+
+    found = {name for name in classes if is_exception(name)}
+    assert found == EXCEPTIONS
+    assert [n for n in found if len((ast.get_docstring(classes[n]) or "").split()) < 5] == []
 
 
 @pytest.mark.parametrize("place", PURE)

@@ -30,7 +30,7 @@ def pid_of(name: str, code: str) -> str:
     return str(PERSONS[name]["pids"][code])
 
 
-class Failed(AssertionError):  # noqa: N818  an outcome
+class Failed(AssertionError):
     """A scenario cannot go on; what it expected is in the text."""
 
 

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("central_server.management")
 
 
-class _DryRun(Exception):  # noqa: N818  rolls a transaction back
-    """Everything would have gone well."""
+class _DryRun(Exception):
+    """A rehearsal went well, and its transaction is rolled back."""
 
 
 class RequestKeeper(Protocol):

@@ -34,10 +34,6 @@ ANSWER_TIMEOUT_S = 50.0  # X-Road's own patience with its signer
 AGAIN_S = 0.05
 
 
-class _Lost(Exception):  # noqa: N818  a state
-    """The connection ended before the answer came."""
-
-
 class _Connection:
     """One socket: questions out, answers in, matched by number."""
 
@@ -50,7 +46,7 @@ class _Connection:
         self._opening = asyncio.Lock()
 
     async def ask(self, do: str, timeout_s: float, **fields: object) -> SignerAnswer:
-        """The answer to a question; raises `_Lost` when the process is not there or goes away."""
+        """The answer to a question; raises ConnectionError when the process is not there or goes away, TimeoutError."""
         await self._open()
         number = next(self._numbers)
         future: asyncio.Future[SignerAnswer] = asyncio.get_running_loop().create_future()
@@ -60,8 +56,10 @@ class _Connection:
             self._writer.write(signerwire.frame(Ask(number, do, **fields)))  # type: ignore[arg-type]
             async with asyncio.timeout(timeout_s):
                 return await future
-        except (ConnectionError, OSError) as err:
-            raise _Lost(str(err)) from err
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as err:
+            raise ConnectionError(str(err)) from err
         finally:
             self._waiting.pop(number, None)
 
@@ -72,7 +70,7 @@ class _Connection:
             try:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._path))
             except OSError as err:
-                raise _Lost(f"nobody listens on {self._path}: {err}") from err
+                raise ConnectionError(f"nobody listens on {self._path}: {err}") from err
             self._reading = asyncio.create_task(self._read(reader, self._writer))
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,7 +88,7 @@ class _Connection:
         writer.close()
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(_Lost(why))
+                future.set_exception(ConnectionError(why))
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -121,7 +119,7 @@ class RemoteDevice:
         for connection in self._connections:
             try:
                 state = (await connection.ask("state", 5.0)).check().state
-            except (_Lost, TimeoutError, TokenFailed) as err:
+            except (ConnectionError, TimeoutError, TokenFailed) as err:
                 return DeviceState(
                     TokenStatus.OK, available=False, logged_in=False, failure=_gone(self.token_id, err)
                 )
@@ -189,8 +187,8 @@ class RemoteDevice:
                 )
                 if not answer.lost:
                     return answer.check().signature
-                problem: Exception = _Lost(answer.detail)
-            except (_Lost, TimeoutError) as err:
+                problem: Exception = ConnectionError(answer.detail)
+            except (ConnectionError, TimeoutError) as err:
                 problem = err
             if asyncio.get_running_loop().time() >= deadline:
                 raise TokenFailed(Kind.CANNOT_SIGN, _gone(self.token_id, problem)) from problem
@@ -219,7 +217,7 @@ class RemoteDevice:
     async def _once(self, connection: _Connection, do: str, **fields: object) -> SignerAnswer:
         try:
             return await connection.ask(do, ANSWER_TIMEOUT_S, **fields)
-        except (_Lost, TimeoutError) as err:
+        except (ConnectionError, TimeoutError) as err:
             raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, _gone(self.token_id, err)) from err
 
 

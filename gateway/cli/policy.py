@@ -14,7 +14,7 @@ from gateway.policies.gate import Binding, Excess
 from gateway.policies.store import PolicyStore
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
-from schemas.policy import BadPolicy, Policy
+from schemas.policy import Policy
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -52,7 +52,7 @@ def load(data: Path, files: tuple[Path, ...]) -> None:
             document = PolicyStore(store.database).load(file.read_bytes(), datetime.now(UTC))
             what = document.version if isinstance(document, Policy) else f"suspends {document.member}"
             click.echo(f"{document.id}: {what}, from {document.effective_from:%Y-%m-%d %H:%M %Z}")
-    except (BadPolicy, Fault) as err:
+    except Fault as err:
         _end(err)
     finally:
         store.close()

@@ -26,7 +26,7 @@ BITS = 24
 Place = tuple[int, int]
 
 
-class Destroyed(LookupError):  # noqa: N818  a state, told to whoever asks for a key
+class Destroyed(LookupError):
     """The key of a record was destroyed on an order."""
 
 

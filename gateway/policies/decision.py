@@ -9,7 +9,6 @@ An answer with a field that is not granted is refused, or, where the operator ch
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -61,10 +60,6 @@ class Deny:
     field: str = ""
 
 
-class NotJson(ValueError):  # noqa: N818  an inner signal
-    """A body that is no JSON object, or one that hides a field behind another of the same name."""
-
-
 def decide_request(policy: Policy, asked: PolicyInput) -> Permit | Deny:
     """Whether a request may reach the service."""
     found = _public(policy, asked)
@@ -97,11 +92,7 @@ def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
     policy = granted.policy
     if granted.fields is None or not body:
         return None
-    value: dict[str, Any] | None
-    try:
-        value = _parse(body)
-    except NotJson:
-        value = None
+    value = _parse(body)
     # As it stands, and as whoever parses it will read it: escapes and other encodings hide nothing.
     texts = [body.decode("utf-8", "replace"), *(text for _, text in _strings(value, ""))]
     for rule in policy.forbidden:
@@ -119,9 +110,8 @@ def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
 def strip_answer(granted: Permit, status: int, body: bytes) -> bytes | None:
     """The answer without what is not granted; None when it cannot be stripped (no JSON object)."""
     fields = (*(granted.fields or ()), *(granted.policy.error_fields if status >= 400 else ()))
-    try:
-        value = _parse(body)
-    except NotJson:
+    value = _parse(body)
+    if value is None:
         return None
     return json.dumps(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
 
@@ -144,10 +134,9 @@ def told_of(policy: Policy, asked: PolicyInput) -> dict[str, str]:
         )
     )
     told = {name: asked.headers.get(name.lower(), "") for name in names}
-    with contextlib.suppress(NotJson):
-        for path, text in _strings(_parse(asked.body or b"{}"), ""):
-            if path in policy.subject_fields and text != path:
-                told[path] = text
+    for path, text in _strings(_parse(asked.body or b"{}"), ""):
+        if path in policy.subject_fields and text != path:
+            told[path] = text
     return {
         name: value
         for name, value in told.items()
@@ -213,9 +202,8 @@ def _decodings(text: str) -> Iterator[str]:
 def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]) -> str | None:
     if not body:
         return None
-    try:
-        value = _parse(body)
-    except NotJson:
+    value = _parse(body)
+    if value is None:
         return "body" if pattern.search(body.decode("utf-8", "replace")) else None
     for path, text in _strings(value, ""):
         if path not in spared and pattern.search(text):
@@ -224,9 +212,8 @@ def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]
 
 
 def _fields(policy: Policy, permission: Permission, asked: PolicyInput, purpose: str) -> Permit | Deny:
-    try:
-        value = _parse(asked.body) if asked.body else {}
-    except NotJson:
+    value = _parse(asked.body) if asked.body else {}
+    if value is None:
         return Deny("request_fields", permission.id, policy, "body")
     for path in _paths(value):
         if not _is_granted(path, permission.request_fields):
@@ -246,20 +233,20 @@ def _fields(policy: Policy, permission: Permission, asked: PolicyInput, purpose:
     return Permit(permission.id, policy, tuple(fields), quota)
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any] | None:
+    """The JSON object of a body; None for any other body, and where a field hides behind another of the same name."""
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) != len(pairs):
-            raise NotJson("a name stands twice in one object")
+            raise ValueError("a name stands twice in one object")
         return made
 
     try:
         value = json.loads(body, object_pairs_hook=once)
-    except (ValueError, RecursionError) as err:
-        raise NotJson(str(err)) from err
-    if not isinstance(value, dict):
-        raise NotJson("the body is not a JSON object")
-    return value
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _name(key: str) -> str:

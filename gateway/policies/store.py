@@ -13,7 +13,7 @@ from certs.policies import verify_policy
 from gateway.policies.gate import Binding, BoundPolicies, Excess
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
-from schemas.policy import BadPolicy, Policy, Suspension, parse_document, parse_signed
+from schemas.policy import Policy, Suspension, parse_document, parse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class PolicyStore:
         return frozenset(bytes(r[0]) for r in rows), int(rule[0][0]) if rule else 0
 
     def load(self, signed: bytes, now: datetime) -> Policy | Suspension:
-        """Take a signed document. Raises `BadPolicy` or `Fault`; nothing changes then.
+        """Take a signed document. Raises `Fault`; nothing changes then.
 
         A version that is there already may not come with another content, and a version must name the one before it.
         """
@@ -114,8 +114,8 @@ class PolicyStore:
         ):
             try:
                 found.append(Loaded(digest, self._verify(bytes(signed))))
-            except (BadPolicy, Fault) as err:
-                found.append(Loaded(digest, None, err.detail if isinstance(err, Fault) else str(err)))
+            except Fault as fault:
+                found.append(Loaded(digest, None, fault.detail))
         return found
 
     def snapshot(self) -> BoundPolicies:

@@ -32,12 +32,12 @@ TIMEOUT_S = 300
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 
-class NotRunning(LookupError):  # noqa: N818  a state, said to the operator
+class NotRunning(LookupError):
     """No gateway runs on the data folder."""
 
 
 @dataclass(eq=False)
-class ApiRefused(ValueError):  # noqa: N818  said to the operator
+class ApiRefused(ValueError):
     """What the admin API answered instead of doing it."""
 
     status: int

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Problem(Exception):  # noqa: N818  not every one is an error of ours
+class Problem(Exception):
     """A refusal with its HTTP status, its code and positional details that hold no secret."""
 
     status: int

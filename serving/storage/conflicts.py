@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class DatabaseConflict(RuntimeError):  # noqa: N818  a state of the world, said to the caller
+class DatabaseConflict(RuntimeError):
     """Another node changed the same thing at the same time; nothing of this transaction was kept. Try again."""

@@ -49,7 +49,7 @@ class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(Seal.of_secret(s.read(environ)) for s in (self.secret, self.previous) if s.is_set)
 
 
-class NotAtHand(ValueError):  # noqa: N818  a state
+class NotAtHand(ValueError):
     """The seal that closes or opens a file is not at hand; the text says how to have it."""
 
 

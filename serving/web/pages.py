@@ -78,7 +78,7 @@ _MONTHS = {
 _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
 
 
-class PageProblem(Exception):  # noqa: N818  said to a person
+class PageProblem(Exception):
     """What a person must be told, in both languages, with the HTTP status that says the same to a machine."""
 
     def __init__(self, status: int, es: str, en: str) -> None:

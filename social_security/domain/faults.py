@@ -1,7 +1,8 @@
 """Domain errors and refusals: rows of the error table, as they go into an ordinary, signed answer.
 
-`DomainError` says which row and what came; `FormalRefusal` adds what a person needs to appeal. Both are answers, not faults of
-the road: a refusal that leaves no evidence is worth nothing. Every text stands in Spanish and in English.
+`DomainError` says which row and what came; its ``grounds``, where it is a formal refusal, are what a person needs to appeal. It is
+an answer, not a fault of the road: a refusal that leaves no evidence is worth nothing. `InputError` stays in this house: it
+becomes a line of a report, or an answer in another protocol. Every text stands in Spanish and in English.
 """
 
 from __future__ import annotations
@@ -20,14 +21,44 @@ FEDERAL_GUARANTOR = "MX/GAR/00-SABG"
 REMEDY_ES = "Recurso de revisión ante la autoridad garante, artículos 86 y 95 de la LGPDPPSO"
 
 
-class DomainError(Exception):
-    """A request that the domain does not carry out; ``field`` names where, never a value of a person."""
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """Where and until when a refusal may be appealed."""
 
-    def __init__(self, code: str, es: str = "", en: str = "", *, field: str | None = None) -> None:
+    authority: str
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalGrounds:
+    """What a formal refusal (``Negativa``) tells beside its cause: where to appeal, and the law it rests on."""
+
+    appeal: Appeal
+    basis: str
+    cause: str | None = None
+    committee: str | None = None
+
+
+class DomainError(Exception):
+    """A request that the domain does not carry out; ``field`` names where, never a value of a person.
+
+    With ``grounds`` it is a formal refusal: its body is a ``Negativa`` of the service description, otherwise an ``Error``.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        es: str = "",
+        en: str = "",
+        *,
+        field: str | None = None,
+        grounds: RefusalGrounds | None = None,
+    ) -> None:
         self.row = pack.errors()[code]
         self.es = es or self.row.es
         self.en = en or self.row.en
         self.field = field
+        self.grounds = grounds
         super().__init__(f"{code}: {self.en}")
 
     @property
@@ -40,8 +71,15 @@ class DomainError(Exception):
         """The HTTP status of the answer."""
         return self.row.status
 
+    @property
+    def content_type(self) -> str:
+        """The media type of the body."""
+        return "application/problem+json" if self.grounds is None else "application/json"
+
     def to_json(self) -> dict[str, object]:
-        """The body of the answer (``Error`` of the service description)."""
+        """The body of the answer: ``Negativa`` of the service description with grounds, ``Error`` without."""
+        if self.grounds is not None:
+            return self._refusal(self.grounds)
         body: dict[str, object] = {
             "codigo": self.code,
             "mensaje": _said(self.row.es, self.es, self.row.action_es),
@@ -52,69 +90,41 @@ class DomainError(Exception):
             body["campo"] = self.field
         return body
 
-    @property
-    def content_type(self) -> str:
-        """The media type of the body."""
-        return "application/problem+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Appeal:
-    """Where and until when a refusal may be appealed."""
-
-    authority: str
-    last_day: date
-
-
-class FormalRefusal(DomainError):  # noqa: N818  the domain's word
-    """A formal refusal (``Negativa``): cause, basis, reasons, remedy, authority and last day."""
-
-    def __init__(
-        self,
-        code: str,
-        appeal: Appeal,
-        basis: str,
-        es: str,
-        en: str,
-        *,
-        cause: str | None = None,
-        committee: str | None = None,
-    ) -> None:
-        super().__init__(code, es, en)
-        self.appeal = appeal
-        self.basis = basis
-        self.cause = cause
-        self.committee = committee
-
-    def to_json(self) -> dict[str, object]:
-        """The body of the answer (``Negativa`` of the service description)."""
+    def _refusal(self, grounds: RefusalGrounds) -> dict[str, object]:
         body: dict[str, object] = {
             "codigo": self.code,
-            "fundamento": self.basis,
+            "fundamento": grounds.basis,
             "motivacion": f"{self.row.es}. {self.es}. {self.row.action_es}. / {self.row.en}. {self.en}. {self.row.action_en}.",
             "medioImpugnacion": REMEDY_ES,
-            "autoridad": self.appeal.authority,
-            "limiteImpugnacion": self.appeal.last_day.isoformat(),
+            "autoridad": grounds.appeal.authority,
+            "limiteImpugnacion": grounds.appeal.last_day.isoformat(),
         }
-        if self.cause is not None:
-            body["causa"] = self.cause
-        if self.committee is not None:
-            body["resolucionComite"] = self.committee
+        if grounds.cause is not None:
+            body["causa"] = grounds.cause
+        if grounds.committee is not None:
+            body["resolucionComite"] = grounds.committee
         return body
 
-    @property
-    def content_type(self) -> str:
-        """The media type of the body."""
-        return "application/json"
+
+class InputError(ValueError):
+    """A part of what came from outside is not taken: ``subject`` names it (a column, a reject code), the text says why.
+
+    ``suggestion`` is what it should perhaps be, for a report that only its owner reads.
+    """
+
+    def __init__(self, subject: str, reason: str, suggestion: str = "") -> None:
+        super().__init__(reason)
+        self.subject = subject
+        self.suggestion = suggestion
 
 
 def formal(error: DomainError, appeal: Appeal) -> DomainError:
     """The error as the table wants it: a row that is a refusal leaves with basis, reasons, authority and last day."""
-    if isinstance(error, FormalRefusal) or not error.row.is_refusal:
+    if error.grounds is not None or not error.row.is_refusal:
         return error
     if error.row.basis is None:
         raise ValueError(f"the error table names no legal basis for {error.code}")
-    return FormalRefusal(error.code, appeal, error.row.basis, error.es, error.en)
+    return DomainError(error.code, error.es, error.en, grounds=RefusalGrounds(appeal, error.row.basis))
 
 
 def _said(general: str, special: str, action: str) -> str:

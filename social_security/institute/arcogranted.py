@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
-from social_security.domain.faults import DomainError, FormalRefusal
+from social_security.domain.faults import DomainError
 from social_security.institute.corrections import correct_period
 from social_security.institute.history import build_history
 from social_security.institute.refusedattempts import take_refusals
@@ -137,7 +137,7 @@ def _rectify(
     return "; ".join(done), notices
 
 
-def _missing(services: InstituteServices, asked: DomainRequest, es: str, en: str) -> FormalRefusal:
+def _missing(services: InstituteServices, asked: DomainRequest, es: str, en: str) -> DomainError:
     return services.refusal("SS-502", asked, "mx:LGPDPPSO-77", es, en)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from social_security.domain import pack
-from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, FormalRefusal
+from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, RefusalGrounds
 from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.institute import (
     accesslog,
@@ -191,7 +191,7 @@ class InstituteServices:
         """Say whom the request is about, for the access row."""
         self._subjects[asked.context.message_id] = pid
 
-    def not_participant(self, asked: DomainRequest) -> FormalRefusal:
+    def not_participant(self, asked: DomainRequest) -> DomainError:
         """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
         return self.refusal(
             "SS-405",
@@ -288,9 +288,9 @@ class InstituteServices:
 
     def refusal(
         self, code: str, asked: DomainRequest, basis: str, es: str, en: str, *, cause: str | None = None
-    ) -> FormalRefusal:
+    ) -> DomainError:
         """A formal refusal of this institute, with where and until when to appeal."""
-        return FormalRefusal(code, self.appeal(asked.today), basis, es, en, cause=cause)
+        return DomainError(code, es, en, grounds=RefusalGrounds(self.appeal(asked.today), basis, cause))
 
     def appeal(self, day: date) -> Appeal:
         """The guarantor of the institute's state and the last day to appeal an answer of ``day``."""

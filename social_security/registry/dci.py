@@ -21,7 +21,7 @@ from aiohttp import web
 from serving.entrance import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, InputError
 from social_security.wire import wireschema
 from social_security.wire.context import check_context, parse_context
 from social_security.wire.service import BODY_LIMIT, DomainRequest
@@ -38,14 +38,6 @@ _ID_TYPES: Final = {"CURP": "curp", "MX-PID": "pid"}
 _REG_TYPE: Final = "ns:oss:RegistryType:Person"
 
 
-class Rejected(ValueError):  # noqa: N818  an answer
-    """An envelope or a search that is refused: a reject code of DCI, and why."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
 def add_dci(app: web.Application, services: RegistryServices) -> None:
     """Serve the adapter beside the registry's own operations."""
 
@@ -53,7 +45,7 @@ def add_dci(app: web.Application, services: RegistryServices) -> None:
         try:
             envelope = _envelope(await request.content.read(BODY_LIMIT + 1))
             header, searches = _checked(envelope)
-        except Rejected as err:
+        except InputError as err:
             return web.json_response(_reply({}, [], err), status=400)
         results = [_search(services, request.headers, entry) for entry in searches]
         return web.json_response(_reply(header, results, None))
@@ -67,28 +59,28 @@ def _envelope(raw: bytes) -> dict[str, Any]:
     except ValueError:
         value = None
     if len(raw) > BODY_LIMIT or not isinstance(value, dict):
-        raise Rejected("rjct.action.invalid", "a JSON envelope of at most 1 MiB is expected")
+        raise InputError("rjct.action.invalid", "a JSON envelope of at most 1 MiB is expected")
     return value
 
 
 def _checked(envelope: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Header and searches of an envelope. Raises `Rejected`."""
+    """Header and searches of an envelope. Raises `InputError`."""
     header, message = envelope.get("header"), envelope.get("message")
     if not isinstance(header, dict) or not isinstance(message, dict):
-        raise Rejected("rjct.action.invalid", "header and message are expected")
+        raise InputError("rjct.action.invalid", "header and message are expected")
     if header.get("version", VERSION) != VERSION:
-        raise Rejected("rjct.version.invalid", f"version {VERSION} is spoken here")
+        raise InputError("rjct.version.invalid", f"version {VERSION} is spoken here")
     if header.get("action") != "search":
-        raise Rejected("rjct.action.not_supported", "only the action search is supported")
+        raise InputError("rjct.action.not_supported", "only the action search is supported")
     if not header.get("message_id"):
-        raise Rejected("rjct.message_id.invalid", "message_id is missing")
+        raise InputError("rjct.message_id.invalid", "message_id is missing")
     if not _is_moment(header.get("message_ts")):
-        raise Rejected("rjct.message_ts.invalid", "message_ts is a time with its offset from UTC")
+        raise InputError("rjct.message_ts.invalid", "message_ts is a time with its offset from UTC")
     searches = message.get("search_request")
     if not isinstance(searches, list) or header.get("total_count", len(searches)) != len(searches):
-        raise Rejected("rjct.total_count.invalid", "total_count is the number of searches")
+        raise InputError("rjct.total_count.invalid", "total_count is the number of searches")
     if not 0 < len(searches) <= MAX_SEARCHES:
-        raise Rejected("rjct.total_count.limit_exceeded", f"1 to {MAX_SEARCHES} searches are taken at once")
+        raise InputError("rjct.total_count.limit_exceeded", f"1 to {MAX_SEARCHES} searches are taken at once")
     return header, searches
 
 
@@ -99,8 +91,12 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
     }
     try:
         answer = services.find_person(_asked(services, headers, entry)).body
-    except Rejected as err:
-        return found | {"status": "rjct", "status_reason_code": err.code, "status_reason_message": str(err)}
+    except InputError as err:
+        return found | {
+            "status": "rjct",
+            "status_reason_code": err.subject,
+            "status_reason_message": str(err),
+        }
     except DomainError as error:
         return found | {
             "status": "rjct",
@@ -123,20 +119,22 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
 
 
 def _asked(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> DomainRequest:
-    """The search as the registry's own look-up, checked like one. Raises `Rejected` or `DomainError`."""
+    """The search as the registry's own look-up, checked like one. Raises `InputError` or `DomainError`."""
     if not isinstance(entry, dict) or not entry.get("reference_id"):
-        raise Rejected("rjct.reference_id.invalid", "reference_id is missing")
+        raise InputError("rjct.reference_id.invalid", "reference_id is missing")
     if not _is_moment(entry.get("timestamp")):
-        raise Rejected("rjct.timestamp.invalid", "timestamp is a time with its offset from UTC")
+        raise InputError("rjct.timestamp.invalid", "timestamp is a time with its offset from UTC")
     criteria = entry.get("search_criteria")
     if not isinstance(criteria, dict) or criteria.get("query_type") != "idtype-value":
-        raise Rejected("rjct.search_criteria.invalid", "query_type is idtype-value; nothing else is searched")
+        raise InputError(
+            "rjct.search_criteria.invalid", "query_type is idtype-value; nothing else is searched"
+        )
     if "sort" in criteria:
-        raise Rejected("rjct.sort.invalid", "one person is looked up: there is nothing to sort")
+        raise InputError("rjct.sort.invalid", "one person is looked up: there is nothing to sort")
     query = criteria.get("query")
     name = _ID_TYPES.get(str(query.get("type"))) if isinstance(query, dict) else None
     if name is None or not isinstance(query, dict) or not isinstance(query.get("value"), str):
-        raise Rejected("rjct.search_criteria.invalid", "query is {type: CURP or MX-PID, value}")
+        raise InputError("rjct.search_criteria.invalid", "query is {type: CURP or MX-PID, value}")
     body: dict[str, Any] = {name: query["value"], "atributos": ["nivel", "estadoVital"]}
     context = parse_context(_context_headers(services, headers, criteria))
     if find_curp(json.dumps({k: v for k, v in criteria.items() if k != "query"})):
@@ -178,7 +176,9 @@ def _part(value: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _reply(header: Mapping[str, Any], results: list[dict[str, Any]], err: Rejected | None) -> dict[str, Any]:
+def _reply(
+    header: Mapping[str, Any], results: list[dict[str, Any]], err: InputError | None
+) -> dict[str, Any]:
     done = sum(r["status"] == "succ" for r in results)
     made: dict[str, Any] = {
         "version": VERSION,
@@ -191,7 +191,7 @@ def _reply(header: Mapping[str, Any], results: list[dict[str, Any]], err: Reject
         "is_msg_encrypted": False,
     }
     if err is not None:
-        made |= {"status_reason_code": err.code, "status_reason_message": str(err)}
+        made |= {"status_reason_code": err.subject, "status_reason_message": str(err)}
     body = {
         "transaction_id": str(uuid.uuid4()),
         "correlation_id": header.get("message_id"),

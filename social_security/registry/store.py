@@ -175,7 +175,7 @@ class CaseEntry:
     state: str
 
 
-class CurpTaken(Exception):  # noqa: N818  said to the officer
+class CurpTaken(Exception):
     """The CURP leads to another person; nothing was written. ``holder`` is her internal id, which never leaves."""
 
     def __init__(self, holder: Rid) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from lxml import etree
 
 from social_security.domain import eventchain, pack
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, InputError
 from social_security.wire import soapwords, wireschema
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ CONTENT_TYPE: Final = "text/xml"
 _PARTS = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
 
 
-class NotSoap(ValueError):  # noqa: N818  told as a fault
-    """What came is no envelope of one of these services; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class SoapDomainRequest:
     """A request out of its envelope: which service, and headers, path and body as REST would have them."""
@@ -53,16 +49,20 @@ class SoapDomainRequest:
 
 
 def parse_request(raw: bytes, member: str) -> SoapDomainRequest:
-    """The request in an envelope. Raises `NotSoap`."""
+    """The request in an envelope. Raises `InputError`."""
     root = _parse(raw)
     header, body = root.find(f"{{{SOAP}}}Header"), root.find(f"{{{SOAP}}}Body")
     if root.tag != f"{{{SOAP}}}Envelope" or header is None or body is None or len(body) != 1:
-        raise NotSoap("a SOAP 1.1 envelope with a header and one element in its body is expected")
+        raise InputError(
+            "envelope", "a SOAP 1.1 envelope with a header and one element in its body is expected"
+        )
     element = body[0]
     name = etree.QName(element)
     operation = soapwords.OPERATIONS.get(name.localname) if name.namespace == NS else None
     if operation is None:
-        raise NotSoap(f"the body holds {name.localname}; the services are {', '.join(soapwords.OPERATIONS)}")
+        raise InputError(
+            "envelope", f"the body holds {name.localname}; the services are {', '.join(soapwords.OPERATIONS)}"
+        )
     asked = soapwords.to_json(name.localname, element)
     if name.localname == "presentarArco":
         asked["responsables"] = [member]
@@ -124,9 +124,9 @@ def _parse(raw: bytes) -> etree._Element:
     try:
         root = etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as err:
-        raise NotSoap("the body is not well-formed XML") from err
+        raise InputError("envelope", "the body is not well-formed XML") from err
     if root.getroottree().docinfo.internalDTD is not None:
-        raise NotSoap("a DOCTYPE is not allowed")
+        raise InputError("envelope", "a DOCTYPE is not allowed")
     return root
 
 

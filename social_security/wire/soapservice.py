@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from social_security.domain.faults import InputError
 from social_security.wire.soapface import (
     CONTENT_TYPE,
-    NotSoap,
     check_element,
     parse_request,
     render_answer,
@@ -31,8 +31,8 @@ def add_soap(app: web.Application, services: SystemOperations) -> None:
         try:
             asked = parse_request(raw, services.system.member)
             if asked.operation.name not in services.acts:
-                raise NotSoap(f"{services.system.member} does not offer {asked.service}")
-        except NotSoap as err:
+                raise InputError("envelope", f"{services.system.member} does not offer {asked.service}")
+        except InputError as err:
             return _xml(render_fault(str(err)), 500)
         headers = {**asked.headers, "SOAPAction": request.headers.get("SOAPAction", "")}
         outcome = await services.carry_out(

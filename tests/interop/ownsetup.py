@@ -28,7 +28,7 @@ MANAGEMENT_SERVICES = (
 TOO_MANY_REQUESTS = 429
 
 
-class Failed(AssertionError):  # noqa: N818  a finding
+class Failed(AssertionError):
     """A call answered otherwise than it must."""
 
 

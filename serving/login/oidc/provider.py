@@ -36,7 +36,7 @@ METADATA_S = 3600.0
 KEYS_AT_MOST_EVERY_S = 10.0
 
 
-class ProviderFailed(Exception):  # noqa: N818  said to the person and to the audit log
+class ProviderFailed(Exception):
     """The provider could not be asked, or answered what it must not; the text says what."""
 
 

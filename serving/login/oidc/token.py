@@ -29,7 +29,7 @@ LONGEST_NAME = 200
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
-class LoginRefused(Exception):  # noqa: N818  said to the person and to the audit log
+class LoginRefused(Exception):
     """The provider's answer proves nothing here; the text says why."""
 
 

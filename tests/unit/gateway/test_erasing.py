@@ -105,7 +105,7 @@ async def test_an_order_takes_what_it_selects_and_nothing_else(tmp_path: Path) -
     await log.close()
 
 
-class Crash(Exception):  # noqa: N818  a kill
+class Crash(Exception):
     """The process dies here."""
 
 

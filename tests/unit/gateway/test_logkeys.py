@@ -186,7 +186,7 @@ async def test_a_clear_log_is_sealed_in_place_down_to_freed_pages(tmp_path: Path
     await log.close()
 
 
-class Crash(Exception):  # noqa: N818  a kill
+class Crash(Exception):
     """The process dies here."""
 
 

@@ -14,10 +14,10 @@ from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from gateway.policies.decision import Deny, Permit, PolicyInput, decide_answer, decide_request, strip_answer
 from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
-from schemas.faults import Fault
+from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
-from schemas.policy import BadPolicy, Policy, Suspension, parse_document
+from schemas.policy import Policy, Suspension, parse_document
 from social_security.wire.policydocument import POLICY_ID, build_policy, build_suspension
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -162,7 +162,7 @@ def test_error_body_may_leave() -> None:
 def test_policy_without_an_answer_for_a_refusal_is_no_policy() -> None:
     document = json.loads(build_policy("1.0.0", NOW))
     del document["refusals"]["quota"]
-    with pytest.raises(BadPolicy, match="quota"):
+    with pytest.raises(BadMessage, match="quota"):
         parse_document(json.dumps(document).encode())
 
 
