@@ -40,7 +40,7 @@ CODES = frozenset(code.value for code in ManagementServiceCode) - {ManagementSer
 def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
     """Make this gateway the provider, as far as it is not; what was done, a line each.
 
-    Raises ValueError when the configuration is not there or names another member's subsystem, `ChangeRefused` when the
+    Raises ValueError when the configuration is not there or names another member's subsystem, `Refused` when the
     WSDL cannot be fetched or read.
     """
     found = stored_configuration(data)
