@@ -408,7 +408,7 @@ def _whole(row: dict[str, str], name: str, least: int, most: int) -> int:
 
 
 def parse_day(row: dict[str, str], name: str) -> date:
-    """The day in a column, as ``2026-04-30``. Raises `BadRow`, with a suggestion for 30/04/2026."""
+    """The day in a column, as ``2026-04-30``. Raises `InputError`, with a suggestion for 30/04/2026."""
     value = row.get(name, "")
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):

@@ -14,8 +14,8 @@ import click
 
 from social_security.commands.officers import open_registry
 from social_security.domain.curp import parse_curp
-from social_security.domain.faults import DomainError
-from social_security.importing import BadRow, QualityReport, parse_day, read_rows, suggest_curp
+from social_security.domain.faults import DomainError, InputError
+from social_security.importing import QualityReport, parse_day, read_rows, suggest_curp
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CODES, FeedOutcome, StateRow
 
@@ -61,21 +61,21 @@ def _parse(file: Path, problems: QualityReport, today: date) -> Iterator[StateRo
     for number, row in read_rows(file, COLUMNS):
         try:
             yield _row(row, today)
-        except BadRow as err:
-            problems.add(number, err.field, str(err), err.suggestion)
+        except InputError as err:
+            problems.add(number, err.subject, str(err), err.suggestion)
 
 
 def _row(row: dict[str, str], today: date) -> StateRow:
     code = row.get("estado", "")
     if code not in CODES:
-        raise BadRow("estado", f"se espera un código de RENAPO: {', '.join(CODES)}")
+        raise InputError("estado", f"se espera un código de RENAPO: {', '.join(CODES)}")
     since = parse_day(row, "desde")
     if since > today:
-        raise BadRow("desde", "la fecha es futura")
+        raise InputError("desde", "la fecha es futura")
     now_curp = _curp(row, "curp_vigente", today) if row.get("curp_vigente") else None
     curp = _curp(row, "curp", today)
     if now_curp == curp:
-        raise BadRow("curp_vigente", "es la misma CURP")
+        raise InputError("curp_vigente", "es la misma CURP")
     return StateRow(curp, code, since, now_curp)
 
 
@@ -84,7 +84,7 @@ def _curp(row: dict[str, str], name: str, today: date) -> Curp:
     try:
         return parse_curp(text, today)
     except DomainError as err:
-        raise BadRow(name, err.es, suggest_curp(text, today)) from err
+        raise InputError(name, err.es, suggest_curp(text, today)) from err
 
 
 def _note_accesses(store: RegistryStore, done: FeedOutcome, now: datetime) -> None:
