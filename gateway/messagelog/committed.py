@@ -1,0 +1,107 @@
+"""The message log as its followers read it: committed records in the order of their numbers, by digests, never by content."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.messagelog import rows
+from gateway.messagelog.record import Links, Side, record_digest
+from schemas import xades
+from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.messagelog.reading import LogReader
+
+_VALUE = re.compile(
+    rb"<(?:\w+:)?SignatureValue(?:\s[^<>]*)?>([A-Za-z0-9+/=\s]+)</(?:\w+:)?SignatureValue\s*>"
+)
+_STATE = len(rows.DIGESTED.split(", ")) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedRecord:
+    """A record as another log commits to it: digests that bind all of it, nothing of its content.
+
+    ``signature_digest`` is SHA-256 over the signature value, by which a signed container is known to be of this record.
+    """
+
+    number: int
+    side: Side
+    at_ms: int
+    digest: bytes
+    signature_digest: bytes
+
+
+class CommittedReader:
+    """Reads what is committed, from any thread. It sees what another process removed, too: nothing is kept in between."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+
+    def removed_up_to(self) -> int:
+        """The number of the last record that retention removed; 0 for none."""
+        found = self._reader.query("SELECT coalesce(max(id), 0) FROM removed")
+        return int(str(found[0][0]))
+
+    def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
+        """At most ``limit`` records after one, oldest first. Raises `LogFailed` where a record of an early version needs the keys."""
+        found = self._reader.query(
+            f"SELECT record.id, {rows.DIGESTED}, links, message_digest, erased.record_digest FROM record "  # noqa: S608  names of ours
+            "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT ?",
+            [number, limit],
+        )
+        if not found:
+            return []
+        bodies: dict[object, list[bytes]] = {}
+        for record_id, digest in self._reader.query(
+            "SELECT record_id, digest FROM attachment WHERE record_id BETWEEN ? AND ? ORDER BY record_id, number",
+            [found[0][0], found[-1][0]],
+        ):
+            bodies.setdefault(record_id, []).append(digest)  # type: ignore[arg-type]  # a blob
+        return [self._committed(row, bodies.get(row[0], ())) for row in found]
+
+    def _committed(self, row: Sequence[object], bodies: Sequence[bytes]) -> CommittedRecord:
+        fields = list(row[1:_STATE])
+        links, message_digest, erased_digest = row[_STATE:]
+        number = int(str(row[0]))
+        if links == Links.DIGEST:
+            fields[rows.MESSAGE_PLACE] = message_digest
+        elif isinstance(erased_digest, bytes):
+            return _record(number, fields, erased_digest)
+        else:
+            fields[rows.MESSAGE_PLACE] = self._reader.open_message(self._reader.record(number))
+        return _record(number, fields, record_digest([*fields, *bodies]))  # type: ignore[list-item]  # as SQLite gives them
+
+
+def _record(number: int, fields: Sequence[object], digest: bytes) -> CommittedRecord:
+    signature = fields[9]
+    return CommittedRecord(
+        number,
+        Side(str(fields[3])),
+        int(str(fields[12])),
+        digest,
+        signature_digest(signature if isinstance(signature, bytes) else b""),
+    )
+
+
+def signature_digest(document: bytes) -> bytes:
+    """SHA-256 of the signature value in a signature document: the same before and after a timestamp was put into it.
+
+    A document that cannot be read, which the log would not have taken, stands by its own digest.
+    """
+    found = _VALUE.findall(document) if document.count(b"SignatureValue") == 2 else []
+    if len(found) == 1:
+        try:
+            return hashlib.sha256(base64.b64decode(b"".join(found[0].split()), validate=True)).digest()
+        except ValueError:
+            pass
+    try:
+        return hashlib.sha256(xades.parse_signature_document(document).signature_value).digest()
+    except Fault:
+        return hashlib.sha256(document).digest()

@@ -1,0 +1,209 @@
+"""Follows the message log into its transparency log: a round takes what was committed since, and signs a checkpoint.
+
+On disk, each on it before the next begins: openings, then bundles and tiles, then the checkpoint. A crash leaves tiles that no
+checkpoint covers, made again from the message log, with other salts, by the next round. A checkpoint is on the disk before
+anybody is shown it, so two different ones of a size are never signed, whenever the process is killed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certs.transparency import NoteSigner, verify_log
+from gateway.transparency.entries import NO_OPENING, SALT_BYTES, Beginning, Opening, parse_beginning
+from schemas.faults import Fault, Kind, LogFailed
+from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
+from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from typing import Protocol
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from gateway.messagelog.committed import CommittedRecord
+    from gateway.transparency.files import TransparencyFiles
+
+    class CommittedRecords(Protocol):
+        """The message log as this needs it: what is committed, in the order of the records' numbers."""
+
+        def removed_up_to(self) -> int:
+            """The number of the last record that retention removed; 0 for none."""
+
+        def committed_after(self, number: int, limit: int) -> Sequence[CommittedRecord]:
+            """Records after one, oldest first."""
+
+
+ROUND = 5_000
+_TO_DO = "see what `gateway log verify` says; a restored copy is declared with `gateway log declare`"
+
+
+@dataclass(slots=True)
+class _Growing:
+    """The growing end: the tree, the entries of the bundle that is not full, the number of the next record, the origin."""
+
+    tree: GrowingTree
+    bundle: list[bytes]
+    next_number: int
+    origin: str
+
+
+class LogBuilder:
+    """Builds one transparency log; every method blocks and is called from one thread at a time."""
+
+    def __init__(
+        self,
+        files: TransparencyFiles,
+        records: CommittedRecords,
+        key: Ed25519PrivateKey,
+        origin: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._files = files
+        self._records = records
+        self._key = key
+        self._origin = origin
+        self._now = now
+        self._growing: _Growing | None = None
+
+    def catch_up(self) -> SignedNote:
+        """Take everything that is committed; the newest checkpoint, the old one when nothing came.
+
+        Raises `LogFailed` when the message log is not the one that the checkpoint covers: nothing is signed then.
+        """
+        growing = self._growing or self._open()
+        self._growing = None  # a round that fails begins anew from the disk
+        note = self._files.read_checkpoint()
+        while True:
+            came = self._records.committed_after(growing.next_number - 1, ROUND)
+            if came or note is None:
+                note = self._take(growing, came)
+            if len(came) < ROUND:
+                self._growing = growing
+                return note
+
+    def _take(self, growing: _Growing, records: Sequence[CommittedRecord]) -> SignedNote:
+        start = growing.tree.size
+        tiles: list[tuple[TileName, bytes]] = []
+        openings: list[Opening] = []
+        entries: list[bytes] = []
+        if not start:
+            openings.append(NO_OPENING)
+            entries.append(Beginning(growing.next_number, self._now()).entry())
+        for record in records:
+            if record.number != growing.next_number:
+                raise LogFailed(
+                    Kind.LOGGING_FAILED,
+                    f"record {growing.next_number} of the message log is missing: {record.number} came in its place; {_TO_DO}",
+                )
+            openings.append(Opening.of_record(record, secrets.token_bytes(SALT_BYTES)))
+            entries.append(openings[-1].entry())
+            growing.next_number += 1
+        for entry in entries:
+            tiles += growing.tree.append(entry)
+            growing.bundle.append(entry)
+            if len(growing.bundle) == WIDTH:
+                tiles.append((TileName(None, growing.tree.size // WIDTH - 1), render_bundle(growing.bundle)))
+                growing.bundle.clear()
+        return self._write(growing, start, openings, tiles)
+
+    def _write(
+        self,
+        growing: _Growing,
+        start: int,
+        openings: Sequence[Opening],
+        full: Sequence[tuple[TileName, bytes]],
+    ) -> SignedNote:
+        tree, partial = growing.tree, growing.tree.partial()
+        if growing.bundle:
+            name = TileName(None, tree.size // WIDTH, len(growing.bundle))
+            partial.append((name, render_bundle(growing.bundle)))
+        self._files.write_openings(start, openings)
+        self._files.write_tiles([*full, *partial])
+        # On disk now: all that the checkpoint will cover. A crash here: the next round makes these tiles again.
+        checkpoint = Checkpoint(growing.origin, tree.size, tree.root())
+        note = NoteSigner(growing.origin, self._key).sign(SignedNote(checkpoint.render()))
+        self._files.write_checkpoint(note)
+        # From here on this is the log's head, whatever happens; partial tiles that were filled are not needed any more.
+        self._files.remove_filled(full)
+        return note
+
+    # Opening
+
+    def _open(self) -> _Growing:
+        note = self._files.read_checkpoint()
+        if note is None:
+            return _Growing(GrowingTree(), [], self._records.removed_up_to() + 1, self._origin)
+        origin = note.text.partition("\n")[0]
+        checkpoint = verify_log(note, NoteSigner(origin, self._key).verifier(ED25519))
+        growing = self._load(checkpoint)
+        self._check_last(growing, checkpoint)
+        return growing
+
+    def _load(self, checkpoint: Checkpoint) -> _Growing:
+        size = checkpoint.size
+        try:
+            tree = GrowingTree.load(size, self._files.read)
+            bundle = list(self._files.entries(size, size - size % WIDTH)) if size % WIDTH else []
+            beginning = parse_beginning(next(iter(self._files.entries(1))))
+        except (Fault, OSError) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            raise LogFailed(Kind.LOGGING_FAILED, f"{reason}; {_TO_DO}") from err
+        if tree.root() != checkpoint.root:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                f"the tiles of {self._files.folder} are not those of its checkpoint; {_TO_DO}",
+            )
+        return _Growing(tree, bundle, beginning.first + size - 1, checkpoint.origin)
+
+    def _check_last(self, growing: _Growing, checkpoint: Checkpoint) -> None:
+        """The message log still has the last record of the tree, as it was; if it was not removed with all before it."""
+        last = growing.next_number - 1
+        if checkpoint.size == 1 or last <= self._records.removed_up_to():
+            return
+        (opening,) = self._files.openings(checkpoint.size, checkpoint.size - 1)
+        found = self._records.committed_after(last - 1, 1)
+        if not found or (found[0].number, found[0].digest) != (last, opening.record_digest):
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                f"the transparency log goes to record {last}, which the message log does not have as it was written; {_TO_DO}",
+            )
+
+
+def declare_restored(
+    files: TransparencyFiles, key: Ed25519PrivateKey, first: int, reason: str, lost_after: int, now: datetime
+) -> Beginning:
+    """Begin another log after the one in ``files``, which a restored copy cannot go on with; entry 0 says so.
+
+    The files of the earlier log are kept beside, in ``before-<number>``. ``lost_after`` is the size that witnesses had seen.
+    Raises `LogFailed` when there is no earlier log.
+    """
+    note = files.read_checkpoint()
+    if note is None:
+        raise LogFailed(Kind.LOGGING_FAILED, "there is no transparency log to declare anything of")
+    old = note.text.partition("\n")[0]
+    before = verify_log(note, NoteSigner(old, key).verifier(ED25519))
+    beginning = Beginning(first, now, reason, before.origin, before.size, before.root, lost_after)
+    stem, _, number = old.rpartition("/log/")
+    epoch = int(number) if stem and number.isdigit() else 1
+    origin = f"{stem if stem and number.isdigit() else old}/log/{epoch + 1}"
+    kept = files.folder / f"before-{epoch + 1}"
+    kept.mkdir(mode=0o700)
+    for name in ("tile", "openings", "stamped"):
+        if (files.folder / name).exists():
+            (files.folder / name).rename(kept / name)
+    # The checkpoint goes last and is replaced, never absent: a crash before leaves one whose tiles stand in `before-`, which
+    # the builder refuses to go on with, and the declaration is made again.
+    (kept / "checkpoint").write_bytes(note.render())
+    tree = GrowingTree()
+    entry = beginning.entry()
+    tree.append(entry)
+    files.write_openings(0, [NO_OPENING])
+    files.write_tiles([*tree.partial(), (TileName(None, 0, 1), render_bundle([entry]))])
+    files.write_checkpoint(
+        NoteSigner(origin, key).sign(SignedNote(Checkpoint(origin, 1, tree.root()).render()))
+    )
+    return beginning

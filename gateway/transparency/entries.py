@@ -1,0 +1,128 @@
+"""What stands in the transparency log for a record: a commitment that says nothing, and the opening that says what it is of.
+
+Entry 0 says how the log begins. Every other entry is of one record of the message log, in the order of their numbers: a type
+and SHA-256 over a label, a salt and the record's number, side, time and digests. The opening has all of that; it stays in the
+gateway, and is handed out record by record to whoever is to prove that record.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gateway.messagelog.record import Side
+from schemas.faults import BadMessage, Kind
+
+if TYPE_CHECKING:
+    from gateway.messagelog.committed import CommittedRecord
+
+SALT_BYTES = 32
+_LABEL = b"sacbe transparency record 1\x00"
+_RECORD, _BEGIN = b"\x01", b"\x00"
+_FORM = struct.Struct(f">{SALT_BYTES}sQBQ32s32s")
+OPENING_BYTES = _FORM.size
+_SIDES = (Side.CONSUMER, Side.PROVIDER)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an entry commits to: number, side and time (ms since 1970) of a record, its digest and that of its signature value."""
+
+    salt: bytes
+    number: int
+    side: Side
+    at_ms: int
+    record_digest: bytes
+    signature_digest: bytes
+
+    @classmethod
+    def of_record(cls, record: CommittedRecord, salt: bytes) -> Opening:
+        """The opening of a record under a salt."""
+        return cls(salt, record.number, record.side, record.at_ms, record.digest, record.signature_digest)
+
+    @property
+    def at(self) -> datetime:
+        """When the record was written."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC)
+
+    def entry(self) -> bytes:
+        """The entry of the log."""
+        return _RECORD + hashlib.sha256(_LABEL + self.render()).digest()
+
+    def render(self) -> bytes:
+        """Its form in the file of openings and in the ``extra`` of a proof, `OPENING_BYTES` long."""
+        side = _SIDES.index(self.side)
+        return _FORM.pack(self.salt, self.number, side, self.at_ms, self.record_digest, self.signature_digest)
+
+
+# Stands at the place of entry 0, which is of no record.
+NO_OPENING = Opening(bytes(SALT_BYTES), 0, Side.CONSUMER, 0, bytes(32), bytes(32))
+
+
+def parse_opening(raw: bytes) -> Opening:
+    """Read an opening. Raises `BadMessage` (``malformed_hash_chain``)."""
+    if len(raw) != OPENING_BYTES:
+        raise _malformed(f"an opening has {OPENING_BYTES} bytes; {len(raw)} came")
+    salt, number, side, at_ms, digest, signature = _FORM.unpack(raw)
+    if side >= len(_SIDES):
+        raise _malformed(f"an opening has side 0 or 1; {side} came")
+    return Opening(salt, number, _SIDES[side], at_ms, digest, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a log begins: its first record's number, when and why, and the head of the log before it, if there was one.
+
+    ``lost_after``: the size up to which witnesses had seen the log before, where a restored copy has less than that.
+    """
+
+    first: int
+    at: datetime
+    reason: str = "first"
+    previous_origin: str = ""
+    previous_size: int = 0
+    previous_root: bytes = b""
+    lost_after: int = 0
+
+    def entry(self) -> bytes:
+        """Entry 0 of the log."""
+        said = {
+            "first": self.first,
+            "at": self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "reason": self.reason,
+            "previous_origin": self.previous_origin,
+            "previous_size": self.previous_size,
+            "previous_root": base64.b64encode(self.previous_root).decode(),
+            "lost_after": self.lost_after,
+        }
+        return _BEGIN + json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parse_beginning(entry: bytes) -> Beginning:
+    """Read entry 0. Raises `BadMessage` (``malformed_hash_chain``)."""
+    try:
+        said = json.loads(entry[1:])
+        if entry[:1] != _BEGIN or not isinstance(said, dict):
+            raise ValueError("another type of entry")
+        return Beginning(
+            int(said["first"]),
+            datetime.strptime(str(said["at"]), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+            str(said["reason"]),
+            str(said["previous_origin"]),
+            int(said["previous_size"]),
+            base64.b64decode(str(said["previous_root"]), validate=True),
+            int(said["lost_after"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
+        raise _malformed(
+            f"entry 0 of a transparency log says how it begins; {err!r} hinders reading it"
+        ) from err
+
+
+def _malformed(detail: str) -> BadMessage:
+    return BadMessage(Kind.MALFORMED_HASH_CHAIN, detail)
