@@ -21,7 +21,7 @@ from cryptography import x509
 from central_server.admin.api import make_api
 from central_server.admin.context import CentralAdminContext
 from central_server.config import admin_host, management_host
-from central_server.datafolder import BACKUP_CONTENT
+from central_server.datafolder import BACKUP_CONTENT, WITNESS, witness_name
 from central_server.edges.cataloguepages import catalogue_app
 from central_server.edges.federation import check_external_source
 from central_server.edges.gatherer import Gatherer
@@ -51,6 +51,7 @@ from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
 from serving.storage.restoring import record_restore
 from serving.storage.selfsigned import self_signed
 from serving.storage.tlsfiles import KeptCredentials
+from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,6 +125,13 @@ class CentralServer:
         clock = Clock(utc_now, time.monotonic)
         admin = msgspec.structs.replace(settings.admin, host=admin_host(settings))
         self.admin = make_api(context, admin, self.logins, clock, backups, os.environ)
+        self.witness = Witness(
+            data / WITNESS,
+            lambda: witness_name(self.node.store.read().instance),
+            settings.witness.follows,
+            self._safe,
+            utc_now,
+        )
         self._notifier = RequestNotifier(self.node.store, settings.notices, utc_now, os.environ)
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[BoundedRunner] = []
@@ -181,6 +189,7 @@ class CentralServer:
         app = web.Application()
         add_routes(app, self.node.published)
         add_wsdl_route(app, self._management_address)
+        app.router.add_routes(self.witness.routes("/tlog"))
         app.router.add_get("/health", self._health)
         return app
 

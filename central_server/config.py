@@ -119,6 +119,13 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     port: int = 0
 
 
+class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The transparency logs of gateways that this server is a witness of, at ``/tlog`` of the configuration's listener."""
+
+    # Their verifier keys, as `gateway log key` tells.
+    follows: tuple[str, ...] = ()
+
+
 class CentralBackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Backups made over the admin API."""
 
@@ -138,6 +145,7 @@ class CentralSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     keys: CentralKeySettings = CentralKeySettings()
     notices: CentralNoticeSettings = CentralNoticeSettings()
     catalogue: Catalogue = Catalogue()
+    witness: WitnessSettings = WitnessSettings()
     backup: CentralBackupSettings = CentralBackupSettings()
     seal: SealSettings = SealSettings()
     log_level: str = "info"

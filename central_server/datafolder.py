@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from serving.storage.backup import Content
 from serving.storage.backupkey import CLEAR, PUBLIC, SEALED
 
+WITNESS = "witness"
 BACKUP_CONTENT = Content(
     kind="central-server",
     databases=("central.sqlite", "admin.sqlite"),
     files=("settings.toml", SEALED, PUBLIC),
     folders=("token", "tls"),
-    keep=("published", "backups"),
+    # What was witnessed is not of the past: a restored copy that forgot it could cosign a fork.
+    keep=("published", "backups", WITNESS),
     formerly=(CLEAR,),
 )
+
+
+def witness_name(instance: str) -> str:
+    """The name of an instance's central server as a witness."""
+    return f"{quote(instance, safe='')}/central/witness"

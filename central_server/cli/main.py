@@ -18,11 +18,12 @@ from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.trusted import trusted
 from central_server.config import load
-from central_server.datafolder import BACKUP_CONTENT
+from central_server.datafolder import BACKUP_CONTENT, WITNESS, witness_name
 from central_server.publication.node import open_store
 from central_server.store.records import OPERATOR
 from central_server.store.sources import SOURCES, source_anchor
 from schemas.globalconf.anchor import file_name, parse_anchor
+from schemas.transparency.notes import COSIGNATURE_ED25519
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
@@ -32,6 +33,7 @@ from serving.cli.usercommands import audit_commands, user_commands
 from serving.language import tr
 from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
+from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
     from serving.config.tokensettings import TokenKeeping
@@ -205,3 +207,21 @@ def serve(
             run_server(data, pin_file, settings, chosen, ending)
     if ending.starts_anew:
         start_anew()
+
+
+@main.command(
+    help=tr(
+        "La llave pública de este servidor como testigo de bitácoras de transparencia.",
+        "The public key of this server as a witness of transparency logs.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@report_errors
+def witness(data: Path, pin_file: Path | None, settings: Path | None) -> None:
+    told = load(settings, os.environ)
+    safe = open_folder_safe(data, told.seal, lambda: read_pin(pin_file))
+    name = witness_name(open_store(data, told).read().instance)
+    found = Witness(data / WITNESS, lambda: name, (), safe, utc_now)
+    click.echo(found.signer().verifier(COSIGNATURE_ED25519).render())

@@ -135,40 +135,6 @@ def erasures(data: Path) -> None:
 
 @message_log.command(
     help=tr(
-        "Recorre toda la bitácora: cada registro es el que se escribió y ninguno falta. Sale con 1 si no.",
-        "Walk the whole log: every record is what was written and none is missing. Exit 1 when not.",
-    )
-)
-@DATA
-@PIN
-@SETTINGS
-@click.pass_context
-@report_errors
-def verify(context: click.Context, data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
-    """Prove the chain."""
-    import asyncio
-
-    from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.steps import DATABASE
-    from gateway.settings.datafolder import DataFolder
-    from serving.storage.database import connect
-
-    folder = DataFolder(data).log
-    reader = LogReader(
-        connect(folder / DATABASE), folder / "bodies", opened_keys(data, settings_file, pin_file)
-    )
-    wrong = asyncio.run(reader.verify_chain())
-    reader.connection.close()
-    if wrong is not None:
-        click.echo(
-            tr(f"el registro {wrong} no es el que se escribió", f"record {wrong} is not what was written")
-        )
-        context.exit(1)
-    click.echo(tr("la cadena está íntegra", "the chain is whole"))
-
-
-@message_log.command(
-    help=tr(
         "Sella las llaves de la bitácora con otro secreto: el de --new-secret-file, o el del token de software. Nada se "
         "cifra de nuevo. Después ponga o quite log.secret y reinicie.",
         "Seal the log's keys with another secret: that of --new-secret-file, or the software token's. Nothing is encrypted "

@@ -38,6 +38,7 @@ from gateway.cli.keys import (
 )
 from gateway.cli.localaudit import audited
 from gateway.cli.log import message_log
+from gateway.cli.logproofs import add_proofs
 from gateway.cli.policy import policy
 from gateway.cli.preflight import preflight
 from gateway.cli.services import service
@@ -73,6 +74,7 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
 
 main.add_command(archive)
 main.add_command(message_log)
+add_proofs(message_log)
 main.add_command(container)
 main.add_command(service)
 main.add_command(tls)

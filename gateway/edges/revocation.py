@@ -331,8 +331,8 @@ def read_responses(content_type: str, body: bytes) -> tuple[bytes, ...]:
     return tuple(bytes(part) for part in parts)
 
 
-def responder_app(revocation: OwnRevocation) -> web.Application:
-    """What listens on 5577: this server's own OCSP responses by certificate hash."""
+def responder_app(revocation: OwnRevocation, routes: Sequence[web.RouteDef] = ()) -> web.Application:
+    """What listens on 5577: this server's own OCSP responses by certificate hash, after the ``routes`` of others."""
 
     async def give(request: web.Request) -> web.Response:
         if request.method == "HEAD":
@@ -362,6 +362,7 @@ def responder_app(revocation: OwnRevocation) -> web.Application:
         )
 
     app = web.Application()
+    app.router.add_routes(routes)
     app.router.add_route("*", "/{tail:.*}", give)
     return app
 

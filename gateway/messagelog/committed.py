@@ -49,6 +49,11 @@ class CommittedReader:
         found = self._reader.query("SELECT coalesce(max(id), 0) FROM removed")
         return int(str(found[0][0]))
 
+    def last_number(self) -> int:
+        """The number of the last record that is there or was removed; 0 for none."""
+        found = self._reader.query("SELECT max(id) FROM record")
+        return int(str(found[0][0])) if found[0][0] is not None else self.removed_up_to()
+
     def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
         """At most ``limit`` records after one, oldest first. Raises `LogFailed` where a record of an early version needs the keys."""
         found = self._reader.query(

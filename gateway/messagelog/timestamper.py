@@ -215,6 +215,11 @@ class Timestamper:
             if records:
                 await self._stamp(records)
 
+    async def stamp_digest(self, digest: bytes) -> bytes:
+        """A proved token over a SHA-512 digest of something else than a record. Raises `LogFailed` when no authority helps."""
+        token, _proved = await self._ask(digest)
+        return token
+
     async def _stamp(self, records: Sequence[Unstamped]) -> None:
         try:
             if len(records) == 1:

@@ -67,6 +67,7 @@ from gateway.settings.portions import (
     body_rules,
     bounds,
     configuration_settings,
+    following_settings,
     peer_times,
     retention_settings,
     store_settings,
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from gateway.monitoring.store import RecordStore
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
+    from schemas.identifiers import ServerId
     from serving.process.loops import LoopFailure
     from serving.storage.keysafe import KeySafe
 
@@ -106,6 +108,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 WATCH_S = 0.5
+# Where the transparency log and the witness are, on the listener of OCSP responses.
+TLOG = "/tlog"
 
 
 def utc_now() -> datetime:
@@ -187,6 +191,7 @@ class Gateway:
                 self._revocation.loop,
                 self._timestamper.loop,
                 self._retention.loop,
+                self._transparency.loop,
                 Loop("message log", self._try_log, self._log_interval, needed=True),
                 self._records.loop,
                 Loop("serverconf", self._look_at_serverconf, lambda: WATCH_S, retry_s=_soon, needed=True),
@@ -216,6 +221,17 @@ class Gateway:
             settings, self._log, self._session, self._current, utc_now, self._wanted_authorities
         )
         self._retention = parts.retention(settings, folder, self._log, utc_now)
+        self._transparency = parts.transparency(
+            settings,
+            folder,
+            self._log,
+            self._server_id,
+            self._safe,
+            self._session,
+            self._timestamper,
+            utc_now,
+        )
+        self._witness = parts.witness(settings, folder, self._server_id, self._safe, utc_now)
         self._records = parts.record_store(settings, folder, utc_now)
         self._health = Health()
 
@@ -322,6 +338,7 @@ class Gateway:
         self.keys.take_key_kinds(settings.keys.kinds())
         self._timestamper.reconfigure(timestamp_settings(settings))
         self._retention.reconfigure(retention_settings(settings))
+        self._transparency.reconfigure(following_settings(settings))
         self._records.reconfigure(store_settings(settings))
         self._log.reconfigure(settings.log.queue_length, body_rules(settings))
         self._peers.take_times(peer_times(settings))
@@ -581,7 +598,10 @@ class Gateway:
         self._runners = [
             *await open_exchange_listeners(settings, consumers, peers, self._tls),
             await serve(
-                responder_app(self._revocation), where.peer_host, where.ocsp_port, "listen.ocsp_port"
+                responder_app(self._revocation, self._transparency_routes()),
+                where.peer_host,
+                where.ocsp_port,
+                "listen.ocsp_port",
             ),
             await serve(
                 health_app(self.problems, self.diagnosis, self.warnings),
@@ -597,6 +617,12 @@ class Gateway:
                     board, settings.acme.challenge_host, settings.acme.challenge_port, "acme.challenge_port"
                 )
             )
+
+    def _transparency_routes(self) -> list[web.RouteDef]:
+        return [*self._transparency.routes(TLOG), *self._witness.routes(TLOG)]
+
+    def _server_id(self) -> ServerId:
+        return self._serverconf.server_id
 
     def _verificationconf(self) -> bytes:
         configuration = self._current()

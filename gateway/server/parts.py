@@ -17,12 +17,15 @@ from gateway.monitoring.store import RecordStore
 from gateway.settings.portions import (
     body_rules,
     configuration_settings,
+    following_settings,
     peer_times,
     retention_settings,
     store_settings,
     timestamp_settings,
 )
+from gateway.transparency.following import FOLDER, TransparencyFollowing, witness_name
 from schemas.faults import TokenFailed
+from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
     import ssl
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from gateway.keys.tokens import Tokens
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
+    from schemas.identifiers import ServerId
+    from serving.storage.keysafe import KeySafe
 
     Clock = Callable[[], datetime]
     Current = Callable[[], TrustedConfiguration | None]
@@ -110,6 +115,41 @@ def timestamper(
 def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:
     """What archives the message log and removes what is old."""
     return Retention(log, folder.log, now, retention_settings(settings))
+
+
+def transparency(
+    settings: GatewaySettings,
+    folder: DataFolder,
+    log: MessageLog,
+    server: Callable[[], ServerId],
+    safe: KeySafe,
+    session: aiohttp.ClientSession,
+    stamper: Timestamper,
+    now: Clock,
+) -> TransparencyFollowing:
+    """What keeps the message log as a transparency log, and with the timestamper guards traffic."""
+    following = TransparencyFollowing(
+        log, folder.log, server, safe, session, stamper.stamp_digest, now, following_settings(settings)
+    )
+
+    def check(at: datetime) -> None:
+        stamper.check(at)
+        following.check(at)
+
+    log.guard(check)
+    return following
+
+
+def witness(
+    settings: GatewaySettings,
+    folder: DataFolder,
+    server: Callable[[], ServerId],
+    safe: KeySafe,
+    now: Clock,
+) -> Witness:
+    """What cosigns the transparency logs of others."""
+    follows = settings.transparency.follows
+    return Witness(folder.log / FOLDER, lambda: witness_name(server()), follows, safe, now)
 
 
 def record_store(settings: GatewaySettings, folder: DataFolder, now: Clock) -> RecordStore:

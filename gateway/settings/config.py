@@ -197,6 +197,22 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     destroy_keys_days: int = 0
 
 
+class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The message log as a transparency log, its witnesses, and the logs this server is a witness of."""
+
+    # How often what was logged is taken into the log and a checkpoint signed; 0 keeps no transparency log.
+    checkpoint_s: float = 10.0
+    # How often a checkpoint is timestamped; 0 never.
+    stamp_s: float = 3_600.0
+    # Who cosigns this server's checkpoints: "<http address> <verifier key>", as `gateway log witness` of theirs tells.
+    witnesses: tuple[str, ...] = ()
+    witness_timeout_s: float = 10.0
+    # After this long without the signatures of all of them nothing is exchanged; 0 never stops.
+    deadline_s: float = 0.0
+    # Verifier keys of the logs whose checkpoints this server cosigns, as `gateway log key` of theirs tells.
+    follows: tuple[str, ...] = ()
+
+
 class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Operational monitoring records."""
 
@@ -263,6 +279,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     acme: Acme = Acme()
     notices: NoticeSettings = NoticeSettings()
     log: MessageLogSettings = MessageLogSettings()
+    transparency: TransparencySettings = TransparencySettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     systems: Systems = Systems()
     descriptions: DescriptionSettings = DescriptionSettings()

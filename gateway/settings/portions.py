@@ -11,6 +11,8 @@ from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.retention import RetentionSettings
 from gateway.messagelog.timestamper import TimestampSettings
 from gateway.monitoring.store import StoreSettings
+from gateway.transparency.asking import AppointedWitness
+from gateway.transparency.following import FollowingSettings
 
 if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
@@ -64,6 +66,18 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
         log.keep_records_days,
         log.seal_archives,
         log.destroy_keys_days,
+    )
+
+
+def following_settings(settings: GatewaySettings) -> FollowingSettings:
+    """Of the transparency log. Raises `BadMessage` for a witness that is none."""
+    told = settings.transparency
+    return FollowingSettings(
+        told.checkpoint_s,
+        told.stamp_s,
+        told.witness_timeout_s,
+        told.deadline_s,
+        tuple(map(AppointedWitness.parse, told.witnesses)),
     )
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from certs.transparency import verify_log
 from gateway.transparency.entries import parse_beginning
-from schemas.faults import Fault, Kind, NotProved
-from schemas.transparency.merkle import HASH_BYTES, leaf_hash, verify_inclusion
+from schemas.faults import Fault
+from schemas.transparency.merkle import HASH_BYTES, leaf_hash
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Comparison:
     """What is gathered on the way, and the openings to look up."""
 
     beginning: Beginning
@@ -114,7 +114,7 @@ def verify_message_log(
         return _nothing("edited", _said(err))
     try:
         with files.opening_table(checkpoint.size) as openings:
-            walk = _Walk(begun, checkpoint.size, openings)
+            walk = _Comparison(begun, checkpoint.size, openings)
             older = _check_earlier(walk, checkpoint, earlier, key)
             _check_tiles(walk, files, older, mirror)
             last = _check_records(walk, records)
@@ -124,7 +124,7 @@ def verify_message_log(
         return _nothing("missing", fault.detail)
 
 
-def _findings(walk: _Walk, checkpoint: Checkpoint, removed: int, last: int, shown: int) -> Findings:
+def _findings(walk: _Comparison, checkpoint: Checkpoint, removed: int, last: int, shown: int) -> Findings:
     first, newest = walk.openings.at(1), walk.openings.at(checkpoint.size - 1)
     last_known = walk.number_of(checkpoint.size - 1)
     return Findings(
@@ -141,7 +141,7 @@ def _findings(walk: _Walk, checkpoint: Checkpoint, removed: int, last: int, show
 
 
 def _check_earlier(
-    walk: _Walk, checkpoint: Checkpoint, earlier: Iterable[SignedNote], key: VerifierKey
+    walk: _Comparison, checkpoint: Checkpoint, earlier: Iterable[SignedNote], key: VerifierKey
 ) -> dict[int, bytes]:
     """The roots that the log had by earlier checkpoints, by size."""
     roots = {checkpoint.size: checkpoint.root}
@@ -183,7 +183,7 @@ def _check_earlier(
 
 
 def _check_tiles(
-    walk: _Walk,
+    walk: _Comparison,
     files: TransparencyFiles,
     roots: dict[int, bytes],
     mirror: TransparencyFiles | None,
@@ -215,7 +215,7 @@ def _check_tiles(
         walk.found.append(Difference("missing", number, f"at record {number}: {_said(err)}"))
 
 
-def _check_leaf(walk: _Walk, number: int, hashed: bytes, kept: bytes, mirrored: bytes) -> None:
+def _check_leaf(walk: _Comparison, number: int, hashed: bytes, kept: bytes, mirrored: bytes) -> None:
     if mirrored != hashed:
         walk.found.append(
             Difference(
@@ -230,20 +230,20 @@ def _check_leaf(walk: _Walk, number: int, hashed: bytes, kept: bytes, mirrored: 
         )
 
 
-def _check_full(walk: _Walk, files: TransparencyFiles, full: list[tuple[TileName, bytes]]) -> None:
+def _check_full(walk: _Comparison, files: TransparencyFiles, full: list[tuple[TileName, bytes]]) -> None:
     for name, content in full:
         if name.level and files.read(name) != content:
             walk.found.append(_wrong_tile(walk, name))
 
 
-def _wrong_tile(walk: _Walk, name: TileName) -> Difference:
+def _wrong_tile(walk: _Comparison, name: TileName) -> Difference:
     first = walk.number_of(name.index * WIDTH << 8 * (name.level or 0))
     return Difference(
         "edited", max(first, walk.beginning.first), f"the tile {name.path} is not that of its entries"
     )
 
 
-def _rebuilt(walk: _Walk, size: int, root: bytes) -> Difference:
+def _rebuilt(walk: _Comparison, size: int, root: bytes) -> Difference:
     return Difference(
         "rebuilt",
         0,
@@ -266,7 +266,7 @@ def _size_of(mirror: TransparencyFiles, size: int) -> int:
 # Records
 
 
-def _check_records(walk: _Walk, records: CommittedRecords) -> int:
+def _check_records(walk: _Comparison, records: CommittedRecords) -> int:
     """Compare what is there; the number of the last record."""
     removed, last = records.removed_up_to(), walk.number_of(walk.size - 1)
     expected, number = max(removed + 1, walk.beginning.first), removed
@@ -290,7 +290,9 @@ def _check_records(walk: _Walk, records: CommittedRecords) -> int:
     return number
 
 
-def _check_record(walk: _Walk, record: CommittedRecord, after: CommittedRecord | None, expected: int) -> None:
+def _check_record(
+    walk: _Comparison, record: CommittedRecord, after: CommittedRecord | None, expected: int
+) -> None:
     number, opening = record.number, walk.opening(record.number)
     if number != expected:
         said = (
@@ -305,7 +307,7 @@ def _check_record(walk: _Walk, record: CommittedRecord, after: CommittedRecord |
         walk.found.append(_changed(walk, record, after))
 
 
-def _changed(walk: _Walk, record: CommittedRecord, after: CommittedRecord | None) -> Difference:
+def _changed(walk: _Comparison, record: CommittedRecord, after: CommittedRecord | None) -> Difference:
     number, stood = record.number, _number_of(walk, record)
     following = None if after is None else _number_of(walk, after)
     if stood is None and following == number:
@@ -319,12 +321,12 @@ def _changed(walk: _Walk, record: CommittedRecord, after: CommittedRecord | None
     return Difference("reordered", number, f"what stands as record {number} was written as record {stood}")
 
 
-def _number_of(walk: _Walk, record: CommittedRecord) -> int | None:
+def _number_of(walk: _Comparison, record: CommittedRecord) -> int | None:
     found = walk.openings.find(record.digest)
     return None if found is None else found.number
 
 
-def _check_containers(walk: _Walk, containers: Iterable[ShownContainer]) -> int:
+def _check_containers(walk: _Comparison, containers: Iterable[ShownContainer]) -> int:
     count = 0
     seen: dict[int, str] = {}
     for shown in containers:
@@ -367,14 +369,3 @@ def _nothing(what: str, detail: str) -> Findings:
 
 def _said(err: BaseException) -> str:
     return err.detail if isinstance(err, Fault) else f"{type(err).__name__} {err}".strip()
-
-
-def check_proved(
-    note: SignedNote, key: VerifierKey, opening: Opening, index: int, path: tuple[bytes, ...]
-) -> Checkpoint:
-    """Prove offline that the record of an opening is in the log. Raises `NotProved`."""
-    checkpoint = verify_log(note, key)
-    verify_inclusion(leaf_hash(opening.entry()), index, checkpoint.size, checkpoint.root, path)
-    if not opening.number:
-        raise NotProved(Kind.INVALID_HASH_CHAIN, "the proof is of no record")
-    return checkpoint

@@ -231,3 +231,14 @@ def file_name(message_id: str, *, is_response: bool, record_id: int) -> str:
         number, digit = divmod(number, 32)
         digits = _BASE32[digit] + digits
     return f"{quote_plus(message_id)[:226]}-{'response' if is_response else 'request'}-{digits}.asice"
+
+
+def record_number(name: str) -> int | None:
+    """The record id in the name of a container's file; None when it has none."""
+    digits = name.removesuffix(".asice").rpartition("-")[2]
+    if not name.endswith(".asice") or not 0 < len(digits) <= 13 or any(d not in _BASE32 for d in digits):
+        return None
+    number = 0
+    for digit in digits:
+        number = number * 32 + _BASE32.index(digit)
+    return number

@@ -15,12 +15,24 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from certs.transparency import NoteSigner
+from gateway.messagelog.committed import CommittedReader
+from gateway.transparency.files import TransparencyFiles
+from gateway.transparency.following import FOLDER, KEY_FILE
+from gateway.transparency.verification import verify_message_log
+from schemas.transparency.notes import ED25519
+from serving.cli.safecommands import open_folder_safe
+from serving.storage.keysafe import SealSettings
+from serving.web.witnessing import kept_note_key
 from tests.integration.calling import AFIL, ECHO, works
 from tests.integration.conftest import CONSUMER, PROVIDER
 from tests.logs import open_gateway_log
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.federation import Federation, GatewaySpec
+    from gateway.messagelog.store import MessageLog
 
 pytestmark = pytest.mark.processes
 KILLS = 50
@@ -82,6 +94,18 @@ def kept(federation: Federation, spec: GatewaySpec) -> set[str]:
     return {row[0] for row in rows}
 
 
+def verify_transparency(data: Path, log: MessageLog, pin: str) -> None:
+    """The transparency log was followed through every kill, forked nowhere and lost nothing it had signed."""
+    files = TransparencyFiles(data / "log" / FOLDER)
+    key = kept_note_key(files.folder / KEY_FILE, open_folder_safe(data, SealSettings(), lambda: pin))
+    note = files.read_checkpoint()
+    assert note is not None
+    signer = NoteSigner(note.text.partition("\n")[0], key)
+    found = verify_message_log(files, CommittedReader(log.reader), signer.verifier(ED25519), earlier=[note])
+    assert found.differences == ()
+    assert found.records > KILLS
+
+
 @pytest.mark.xroad("F100")
 async def test_no_answer_without_a_durable_record_on_both_sides(federation: Federation) -> None:
     load = Load()
@@ -98,5 +122,6 @@ async def test_no_answer_without_a_durable_record_on_both_sides(federation: Fede
         federation.kill(spec.key)
         log = open_gateway_log(federation.data(spec), (federation.folder / "pin").read_text())
         assert await log.verify_chain() is None
+        verify_transparency(federation.data(spec), log, (federation.folder / "pin").read_text())
         await log.close()
         federation.start_gateway(spec)

@@ -1,0 +1,340 @@
+"""``gateway log verify``, ``key``, ``witness``, ``proof`` and ``declare``: what proves the message log to others, and to oneself."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from gateway.cli.keys import DATA, PIN, read_pin
+from gateway.cli.localaudit import record
+from gateway.cli.log import SETTINGS, opened_keys
+from serving.cli.commands import report_errors
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from gateway.transparency.files import TransparencyFiles
+    from gateway.transparency.verification import Findings, ShownContainer
+    from schemas.identifiers import ServerId
+    from schemas.transparency.notes import VerifierKey
+    from serving.storage.keysafe import KeySafe
+
+KEY = click.option(
+    "--key",
+    "key_text",
+    help=tr("llave de la bitácora, si no es la de --data", "the log's key, if not that of --data"),
+)
+
+
+@click.command(
+    help=tr(
+        "Comprueba toda la bitácora: su cadena, y que cada registro está en la bitácora de transparencia como se escribió. Con "
+        "--checkpoint, que no se truncó, clonó ni empezó de nuevo desde ese punto de control; con --archive, que los archivos "
+        "tienen lo mismo. Sale con 1 si algo no coincide, y dice qué registro.",
+        "Prove the whole log: its chain, and that every record stands in the transparency log as it was written. With "
+        "--checkpoint, that it was not truncated, cloned or begun anew since; with --archive, that archives hold the same. "
+        "Exit 1 when anything differs, and the record is named.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@KEY
+@click.option("--checkpoint", "checkpoints", type=click.Path(path_type=Path, exists=True), multiple=True)
+@click.option(
+    "--tiles",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help=tr("copia de las teselas que alguien guardó", "a copy of the tiles that somebody kept"),
+)
+@click.option("--archive", "archives", type=click.Path(path_type=Path, exists=True), multiple=True)
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@report_errors
+def verify(
+    context: click.Context,
+    /,
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    *,
+    as_json: bool,
+    key_text: str | None,
+    **kept: tuple[Path, ...],
+) -> None:
+    """Prove the log; ``kept`` is what others kept of it."""
+    import asyncio
+
+    from gateway.messagelog.committed import CommittedReader
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.steps import DATABASE
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.files import TransparencyFiles
+    from gateway.transparency.following import FOLDER
+    from gateway.transparency.verification import verify_message_log
+    from schemas.transparency.notes import parse_note
+    from serving.storage.database import connect
+
+    folder = DataFolder(data).log
+    keys = opened_keys(data, settings_file, pin_file)
+    reader = LogReader(connect(folder / DATABASE), folder / "bodies", keys)
+    wrong = asyncio.run(reader.verify_chain())
+    files, findings = TransparencyFiles(folder / FOLDER), None
+    if files.folder.exists() or kept["checkpoints"]:
+        findings = verify_message_log(
+            files,
+            CommittedReader(reader),
+            _log_key(files, key_text, lambda: _private_key(data, settings_file, pin_file)),
+            earlier=[parse_note(path.read_bytes()) for path in kept["checkpoints"]],
+            mirror=next(map(TransparencyFiles, kept["tiles"]), None),
+            containers=_containers(kept["archives"]),
+        )
+    reader.connection.close()
+    if as_json:
+        click.echo(orjson.dumps(_as_json(wrong, findings)))
+    else:
+        _say(wrong, findings)
+    context.exit(1 if wrong is not None or (findings is not None and not findings.is_whole) else 0)
+
+
+def _containers(archives: tuple[Path, ...]) -> Iterator[ShownContainer]:
+    from gateway.transparency.archives import shown_containers
+
+    for path in archives:
+        yield from shown_containers(path)
+
+
+def _as_json(wrong: int | None, found: Findings | None) -> dict[str, object]:
+    said: dict[str, object] = {"chain": "whole" if wrong is None else f"record {wrong} differs"}
+    if found is None:
+        return said
+    head = found.checkpoint
+    return said | {
+        "origin": None if head is None else head.origin,
+        "size": None if head is None else head.size,
+        "root": None if head is None else head.root.hex(),
+        "records": found.records,
+        "first": found.first_at,
+        "last": found.last_at,
+        "removed": found.removed,
+        "waiting": found.waiting,
+        "containers": found.containers,
+        "differences": [{"what": d.what, "record": d.record, "detail": d.detail} for d in found.differences],
+    }
+
+
+def _say(wrong: int | None, found: Findings | None) -> None:
+    if wrong is None:
+        click.echo(tr("la cadena está íntegra", "the chain is whole"))
+    else:
+        click.echo(
+            tr(f"el registro {wrong} no es el que se escribió", f"record {wrong} is not what was written")
+        )
+    if found is None:
+        click.echo(tr("no hay bitácora de transparencia", "there is no transparency log"))
+        return
+    if found.checkpoint is not None:
+        head = found.checkpoint
+        first, last = (f"{at:%Y-%m-%dT%H:%M:%S.%f}Z" if at else "-" for at in (found.first_at, found.last_at))
+        click.echo(
+            tr(
+                f"{head.origin}: {found.records} registros, de {first} a {last}; "
+                f"{found.removed} archivados y retirados, {found.waiting} por entrar",
+                f"{head.origin}: {found.records} records, from {first} to {last}; "
+                f"{found.removed} archived and removed, {found.waiting} still to be taken in",
+            )
+        )
+        click.echo(tr(f"cabeza {head.size} {head.root.hex()}", f"head {head.size} {head.root.hex()}"))
+    if found.beginning is not None and found.beginning.previous_origin:
+        begun = found.beginning
+        click.echo(
+            tr(
+                f"sigue a {begun.previous_origin} ({begun.previous_size} entradas): {begun.reason}",
+                f"follows {begun.previous_origin} ({begun.previous_size} entries): {begun.reason}",
+            )
+        )
+    for difference in found.differences[:20]:
+        click.echo(f"{difference.what.upper()}: {difference.detail}")
+    if found.is_whole:
+        click.echo(tr("todo coincide", "everything agrees"))
+
+
+@click.command(
+    "key",
+    help=tr("La llave pública de la bitácora de transparencia.", "The public key of the transparency log."),
+)
+@DATA
+@PIN
+@SETTINGS
+@report_errors
+def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+    """Tell the log's key."""
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.files import TransparencyFiles
+    from gateway.transparency.following import FOLDER
+
+    files = TransparencyFiles(DataFolder(data).log / FOLDER)
+    private = _private_key(data, settings_file, pin_file)
+    click.echo(_log_key(files, None, lambda: private, _server(data)).render())
+
+
+@click.command(
+    help=tr("La llave pública de este servidor como testigo.", "The public key of this server as a witness.")
+)
+@DATA
+@PIN
+@SETTINGS
+@report_errors
+def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
+    """Tell the witness's key."""
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.following import FOLDER, witness_name
+    from schemas.transparency.notes import COSIGNATURE_ED25519
+    from serving.web.witnessing import Witness
+
+    safe, server = _safe(data, settings_file, pin_file), _server(data)
+    found = Witness(
+        DataFolder(data).log / FOLDER, lambda: witness_name(server), (), safe, lambda: datetime.now(UTC)
+    )
+    click.echo(found.signer().verifier(COSIGNATURE_ED25519).render())
+
+
+@click.command(
+    help=tr(
+        "Escribe la prueba (.tlog-proof) de que un registro está en la bitácora; se comprueba sin conexión.",
+        "Write the proof (.tlog-proof) that a record is in the log; it is proved offline.",
+    )
+)
+@DATA
+@click.option("--record", "number", type=int, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@report_errors
+def proof(data: Path, number: int, out: Path) -> None:
+    """Write an inclusion proof."""
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.files import TransparencyFiles
+    from gateway.transparency.following import FOLDER
+    from gateway.transparency.proving import prove_record
+
+    out.write_bytes(prove_record(TransparencyFiles(DataFolder(data).log / FOLDER), number).render())
+    click.echo(str(out))
+
+
+@click.command(
+    help=tr(
+        "Declara que esta bitácora se restauró de una copia: termina la de transparencia y empieza otra que lo dice, y sigue. "
+        "Con la pasarela detenida.",
+        "Declare that this log was restored from a copy: its transparency log ends, and another begins that says so and goes "
+        "on. With the gateway stopped.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--reason", required=True, help=tr("qué pasó", "what happened"))
+@click.option(
+    "--witnessed",
+    type=int,
+    default=0,
+    help=tr("entradas que los testigos habían visto", "entries that witnesses had seen"),
+)
+@report_errors
+def declare(
+    data: Path, pin_file: Path | None, settings_file: Path | None, reason: str, witnessed: int
+) -> None:
+    """Declare a restored log."""
+    from gateway.messagelog.committed import CommittedReader
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.steps import DATABASE
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.builder import declare_restored
+    from gateway.transparency.files import TransparencyFiles
+    from gateway.transparency.following import FOLDER
+    from serving.storage.database import connect
+    from serving.storage.datafolder import claim
+
+    folder = DataFolder(data).log
+    with claim(data):
+        reader = LogReader(
+            connect(folder / DATABASE), folder / "bodies", opened_keys(data, settings_file, pin_file)
+        )
+        first = CommittedReader(reader).last_number() + 1
+        reader.connection.close()
+        changes = [f"+ transparency log begun anew from record {first}: {reason}"]
+        # Written first: a crash in between leaves an audited declaration that is made again.
+        record(data, "MESSAGE_LOG_DECLARE", "done", changes)
+        begun = declare_restored(
+            TransparencyFiles(folder / FOLDER),
+            _private_key(data, settings_file, pin_file),
+            first,
+            reason,
+            witnessed,
+            datetime.now(UTC),
+        )
+    click.echo(
+        tr(
+            f"{begun.previous_origin} terminó con {begun.previous_size} entradas; la nueva empieza con el registro {first}",
+            f"{begun.previous_origin} ended with {begun.previous_size} entries; the new one begins with record {first}",
+        )
+    )
+
+
+def _log_key(
+    files: TransparencyFiles,
+    text: str | None,
+    private: Callable[[], Ed25519PrivateKey],
+    server: ServerId | None = None,
+) -> VerifierKey:
+    """The key that is given, under the name of the log that is there, or that of the data folder."""
+    from certs.transparency import NoteSigner
+    from gateway.transparency.following import log_origin
+    from schemas.transparency.notes import ED25519, VerifierKey, parse_verifier_key
+
+    note = files.read_checkpoint()
+    origin = None if note is None else note.text.partition("\n")[0]
+    if text is not None:
+        given = parse_verifier_key(text)
+        is_later = origin is not None and origin.startswith(f"{given.name}/log/")
+        return VerifierKey(origin, given.kind, given.public) if is_later and origin is not None else given
+    name = origin or ("" if server is None else log_origin(server))
+    return NoteSigner(name or "none", private()).verifier(ED25519)
+
+
+def add_proofs(group: click.Group) -> None:
+    """Put the commands of this module into ``gateway log``."""
+    for command in (verify, log_key, witness, proof, declare):
+        group.add_command(command)
+
+
+def _safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeySafe:
+    from gateway.settings import config
+    from serving.cli.safecommands import open_folder_safe
+
+    return open_folder_safe(data, config.load(settings_file, os.environ).seal, lambda: read_pin(pin_file))
+
+
+def _private_key(data: Path, settings_file: Path | None, pin_file: Path | None) -> Ed25519PrivateKey:
+    from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.following import FOLDER, KEY_FILE
+    from serving.web.witnessing import kept_note_key
+
+    return kept_note_key(DataFolder(data).log / FOLDER / KEY_FILE, _safe(data, settings_file, pin_file))
+
+
+def _server(data: Path) -> ServerId:
+    from gateway.clients.store import ServerConfStore
+    from gateway.settings.datafolder import DataFolder
+
+    store = ServerConfStore(DataFolder(data).serverconf)
+    try:
+        return store.load().server_id
+    finally:
+        store.close()

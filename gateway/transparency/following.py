@@ -1,0 +1,197 @@
+"""The loop that keeps the transparency log: build, sign, be witnessed, be timestamped; beside all exchanges, which never wait.
+
+A log whose keys or seal are not at hand is not followed yet. What a round cannot do is told as the loop's failure (health,
+notices) and tried again; only where `deadline_s` is set does a log that is not witnessed for that long stop traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.messagelog.committed import CommittedReader
+from gateway.transparency.asking import AppointedWitness, WitnessAsking
+from gateway.transparency.builder import LogBuilder
+from gateway.transparency.files import TransparencyFiles
+from schemas.faults import Fault, Kind, LogFailed
+from schemas.message import digest_of
+from serving.process.loops import Loop
+from serving.process.pace import Pace
+from serving.storage.keysafe import SUFFIX, NotAtHand
+from serving.web.witnessing import kept_note_key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    import aiohttp
+
+    from gateway.messagelog.store import MessageLog
+    from schemas.identifiers import ServerId
+    from schemas.transparency.notes import SignedNote
+    from serving.storage.keysafe import KeySafe
+
+FOLDER = "transparency"
+KEY_FILE = f"log{SUFFIX}"
+_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingSettings:
+    """Seconds; ``checkpoint_s`` 0 keeps no transparency log, ``deadline_s`` 0 never stops traffic."""
+
+    checkpoint_s: float = 10.0
+    stamp_s: float = 3_600.0
+    timeout_s: float = 10.0
+    deadline_s: float = 0.0
+    witnesses: tuple[AppointedWitness, ...] = ()
+
+
+def log_origin(server: ServerId) -> str:
+    """The name of a server's transparency log, and of its key in notes."""
+    return quote(server.path(), safe="/")
+
+
+def witness_name(server: ServerId) -> str:
+    """The name of a server as a witness."""
+    return f"{log_origin(server)}/witness"
+
+
+class TransparencyFollowing:
+    """Keeps the transparency log of a message log, whose folder has a `FOLDER` for it."""
+
+    def __init__(
+        self,
+        message_log: MessageLog,
+        folder: Path,
+        server: Callable[[], ServerId],
+        safe: KeySafe,
+        session: aiohttp.ClientSession,
+        stamp: Callable[[bytes], Awaitable[bytes]],
+        now: Callable[[], datetime],
+        settings: FollowingSettings,
+    ) -> None:
+        self._log = message_log
+        self._server = server
+        self._safe = safe
+        self._stamp = stamp
+        self._now = now
+        self._settings = settings
+        self._pace = Pace()
+        self.files = TransparencyFiles(folder / FOLDER)
+        self._asking = WitnessAsking(self.files, session)
+        self._records = CommittedReader(message_log.reader)
+        self._builder: LogBuilder | None = None
+        self._waits = False
+        self._unwitnessed_since: datetime | None = None
+        self._witnessed: tuple[str, int] = ("", 0)
+        self._stamped: tuple[datetime | None, str] = (None, "")
+        self.loop = Loop(
+            "transparency log",
+            self.round,
+            self._interval,
+            pace=self._pace,
+            event="transparency_failed",
+            said="the transparency log could not be kept",
+        )
+
+    def reconfigure(self, settings: FollowingSettings) -> None:
+        """Go on with other intervals or witnesses."""
+        if settings.witnesses != self._settings.witnesses:
+            self._witnessed = ("", 0)
+        self._settings = settings
+        self._pace.changed()
+
+    def check(self, now: datetime) -> None:
+        """Refuse when the log has not been witnessed for too long. Raises `LogFailed`."""
+        limit, since = self._settings.deadline_s, self._unwitnessed_since
+        if limit and since is not None and (now - since).total_seconds() > limit:
+            raise LogFailed(
+                Kind.LOGGING_FAILED,
+                f"the transparency log has not been witnessed since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s of "
+                "transparency.deadline_s; traffic goes on once every appointed witness has signed",
+            )
+
+    def _interval(self) -> float | None:
+        if not self._settings.checkpoint_s:
+            return None
+        return _WAIT_S if self._waits else self._settings.checkpoint_s
+
+    async def round(self) -> None:
+        """Take what came, sign, have it witnessed and timestamped. Raises `LogFailed` with everything that hindered."""
+        self._waits = not self._log.is_begun
+        if not self._settings.checkpoint_s or self._waits:
+            return
+        try:
+            note = await asyncio.to_thread(self._catch_up)
+        except NotAtHand:
+            self._waits = True
+            return
+        problems = await self._be_witnessed(note)
+        problems += await self._be_stamped()
+        if problems:
+            raise LogFailed(Kind.LOGGING_FAILED, "; ".join(problems))
+
+    def _catch_up(self) -> SignedNote:
+        if self._builder is None:
+            self.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            key = kept_note_key(self.files.folder / KEY_FILE, self._safe)
+            self._builder = LogBuilder(self.files, self._records, key, log_origin(self._server()), self._now)
+        return self._builder.catch_up()
+
+    async def _be_witnessed(self, note: SignedNote) -> list[str]:
+        """Ask the witnesses unless all have signed this head; what hinders."""
+        witnesses = self._settings.witnesses
+        if not witnesses or self._witnessed == (note.text, len(witnesses)):
+            self._unwitnessed_since = None
+            return []
+        cosigned, problems = await self._asking.cosign(note, witnesses, self._settings.timeout_s)
+        if cosigned != note:
+            await asyncio.to_thread(self.files.write_checkpoint, cosigned)
+        if problems:
+            self._unwitnessed_since = self._unwitnessed_since or self._now()
+        else:
+            self._witnessed, self._unwitnessed_since = (note.text, len(witnesses)), None
+        return problems
+
+    async def _be_stamped(self) -> list[str]:
+        """Have the head timestamped when that is due; what hinders."""
+        note, (at, text) = await asyncio.to_thread(self.files.read_checkpoint), self._stamped
+        is_due = at is None or (self._now() - at).total_seconds() >= self._settings.stamp_s
+        if note is None or note.text == text or not is_due or not self._settings.stamp_s:
+            return []
+        try:
+            token = await self._stamp(digest_of(note.text.encode()))
+        except Fault as fault:
+            return [f"the checkpoint could not be timestamped: {fault.detail}"]
+        size = int(note.text.split("\n")[1])
+        await asyncio.to_thread(self.files.write_stamped, size, note, token)
+        self._stamped = (self._now(), note.text)
+        return []
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        """What a listener serves of the log, read-only: its checkpoint and tiles."""
+
+        async def give(request: web.Request) -> web.Response:
+            path = request.path.removeprefix(f"{prefix}/")
+            try:
+                found = await asyncio.to_thread(self.files.served, path)
+            except Fault:
+                found = None
+            if found is None:
+                raise web.HTTPNotFound(text="there is no such tile\n")
+            if path == "checkpoint":
+                headers = {"Cache-Control": "no-cache", "Content-Type": "text/plain; charset=utf-8"}
+            else:
+                headers = {
+                    "Cache-Control": "public, max-age=604800, immutable",
+                    "Content-Type": "application/octet-stream",
+                }
+            return web.Response(body=found, headers=headers)
+
+        return [web.get(f"{prefix}/checkpoint", give), web.get(prefix + "/tile/{place:.+}", give)]
