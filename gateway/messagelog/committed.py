@@ -55,7 +55,7 @@ class CommittedReader:
         return int(str(found[0][0])) if found[0][0] is not None else self.removed_up_to()
 
     def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
-        """At most ``limit`` records after one, oldest first. Raises `LogFailed` where a record of an early version needs the keys."""
+        """At most ``limit`` records after one, oldest first. Raises `Fault` where a record of an early version needs the keys."""
         found = self._reader.query(
             f"SELECT record.id, {rows.DIGESTED}, links, message_digest, erased.record_digest FROM record "  # noqa: S608  names of ours
             "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT ?",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from certs.transparency import verify_cosignatures
-from schemas.faults import BadMessage, Fault, Kind, LogFailed
+from schemas.faults import BadMessage, Fault, Kind
 from schemas.showing import shown
 from schemas.transparency.merkle import consistency_proof
 from schemas.transparency.notes import (
@@ -119,7 +119,7 @@ class WitnessAsking:
 
 
 def _signed(note: SignedNote, witness: AppointedWitness, text: str) -> SignedNote:
-    """The lines that are the witness's own, each proved. Raises `NotProved` or `LogFailed`."""
+    """The lines that are the witness's own, each proved. Raises `NotProved` or `Fault`."""
     lines = [parse_signature_line(line) for line in text.splitlines()]
     own = tuple(s for s in lines if (s.name, s.key_id) == (witness.key.name, witness.key.key_id))
     signed = SignedNote(note.text, own)
@@ -128,5 +128,5 @@ def _signed(note: SignedNote, witness: AppointedWitness, text: str) -> SignedNot
     return signed
 
 
-def _alarm(detail: str) -> LogFailed:
-    return LogFailed(Kind.LOGGING_FAILED, detail)
+def _alarm(detail: str) -> Fault:
+    return Fault(Kind.LOGGING_FAILED, detail)

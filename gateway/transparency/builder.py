@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from certs.transparency import NoteSigner, verify_log
 from gateway.transparency.entries import NO_OPENING, SALT_BYTES, Beginning, Opening, parse_beginning
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
 
@@ -72,7 +72,7 @@ class LogBuilder:
     def catch_up(self) -> SignedNote:
         """Take everything that is committed; the newest checkpoint, the old one when nothing came.
 
-        Raises `LogFailed` when the message log is not the one that the checkpoint covers: nothing is signed then.
+        Raises `Fault` when the message log is not the one that the checkpoint covers: nothing is signed then.
         """
         growing = self._growing or self._open()
         self._growing = None  # a round that fails begins anew from the disk
@@ -95,7 +95,7 @@ class LogBuilder:
             entries.append(Beginning(growing.next_number, self._now()).entry())
         for record in records:
             if record.number != growing.next_number:
-                raise LogFailed(
+                raise Fault(
                     Kind.LOGGING_FAILED,
                     f"record {growing.next_number} of the message log is missing: {record.number} came in its place; {_TO_DO}",
                 )
@@ -151,9 +151,9 @@ class LogBuilder:
             beginning = parse_beginning(next(iter(self._files.entries(1))))
         except (Fault, OSError) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
-            raise LogFailed(Kind.LOGGING_FAILED, f"{reason}; {_TO_DO}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"{reason}; {_TO_DO}") from err
         if tree.root() != checkpoint.root:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"the tiles of {self._files.folder} are not those of its checkpoint; {_TO_DO}",
             )
@@ -167,7 +167,7 @@ class LogBuilder:
         (opening,) = self._files.openings(checkpoint.size, checkpoint.size - 1)
         found = self._records.committed_after(last - 1, 1)
         if not found or (found[0].number, found[0].digest) != (last, opening.record_digest):
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"the transparency log goes to record {last}, which the message log does not have as it was written; {_TO_DO}",
             )
@@ -179,11 +179,11 @@ def declare_restored(
     """Begin another log after the one in ``files``, which a restored copy cannot go on with; entry 0 says so.
 
     The files of the earlier log are kept beside, in ``before-<number>``. ``lost_after`` is the size that witnesses had seen.
-    Raises `LogFailed` when there is no earlier log.
+    Raises `Fault` when there is no earlier log.
     """
     note = files.read_checkpoint()
     if note is None:
-        raise LogFailed(Kind.LOGGING_FAILED, "there is no transparency log to declare anything of")
+        raise Fault(Kind.LOGGING_FAILED, "there is no transparency log to declare anything of")
     old = note.text.partition("\n")[0]
     before = verify_log(note, NoteSigner(old, key).verifier(ED25519))
     beginning = Beginning(first, now, reason, before.origin, before.size, before.root, lost_after)

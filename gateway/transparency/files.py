@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from gateway.transparency.entries import OPENING_BYTES, parse_opening
-from schemas.faults import Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.transparency.merkle import HASH_BYTES
 from schemas.transparency.notes import parse_note
 from schemas.transparency.tiles import WIDTH, TileName, parse_bundle, parse_tile_path
@@ -69,13 +69,13 @@ class TransparencyFiles:
         return parse_note(path.read_bytes()) if path.exists() else None
 
     def read(self, name: TileName) -> bytes:
-        """A tile or bundle; a narrower one than is there is the beginning of it. Raises `LogFailed` when it is not there."""
+        """A tile or bundle; a narrower one than is there is the beginning of it. Raises `Fault` when it is not there."""
         for width in self._widths(name):
             path = self.folder / TileName(name.level, name.index, width).path
             with contextlib.suppress(OSError):  # removed since, when a wider one took its place
                 found = path.read_bytes()
                 return found if width == name.width else _beginning(name, found, width)
-        raise LogFailed(
+        raise Fault(
             Kind.LOGGING_FAILED,
             f"the transparency log in {self.folder} has no {name.path}, nor one that holds it",
         )
@@ -92,20 +92,20 @@ class TransparencyFiles:
             yield from sorted(w for w in there if w > name.width)
 
     def entries(self, size: int, start: int = 0) -> Iterator[bytes]:
-        """The entries from ``start`` until before ``size``. Raises `LogFailed` or `BadMessage` as they are drawn."""
+        """The entries from ``start`` until before ``size``. Raises `Fault` or `BadMessage` as they are drawn."""
         for index in range(start // WIDTH, -(-size // WIDTH)):
             width = min(WIDTH, size - index * WIDTH)
             found = parse_bundle(self.read(TileName(None, index, width)), width)
             yield from found[max(0, start - index * WIDTH) :]
 
     def openings(self, size: int, start: int = 1) -> Iterator[Opening]:
-        """The openings of the entries from ``start`` until before ``size``. Raises `LogFailed` when one is missing."""
+        """The openings of the entries from ``start`` until before ``size``. Raises `Fault` when one is missing."""
         with (self.folder / "openings").open("rb") as file:
             file.seek(start * OPENING_BYTES)
             while start < size:
                 raw = file.read(OPENING_BYTES * min(_ROWS_TOGETHER, size - start))
                 if not raw or len(raw) % OPENING_BYTES:
-                    raise LogFailed(
+                    raise Fault(
                         Kind.LOGGING_FAILED, f"the opening of entry {start} is missing in {file.name}"
                     )
                 for place in range(0, len(raw), OPENING_BYTES):
@@ -114,13 +114,13 @@ class TransparencyFiles:
 
     @contextlib.contextmanager
     def opening_table(self, size: int) -> Iterator[OpeningTable]:
-        """The openings of a log of ``size`` entries, to be looked up. Raises `LogFailed` when the file is not there."""
+        """The openings of a log of ``size`` entries, to be looked up. Raises `Fault` when the file is not there."""
         path = self.folder / "openings"
         try:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 yield OpeningTable(mapped, size)
         except (OSError, ValueError) as err:
-            raise LogFailed(Kind.LOGGING_FAILED, f"the openings {path} cannot be read: {err}") from err
+            raise Fault(Kind.LOGGING_FAILED, f"the openings {path} cannot be read: {err}") from err
 
     # Writing
 
@@ -187,7 +187,7 @@ class TransparencyFiles:
             return None
         try:
             return self.read(name)
-        except LogFailed:
+        except Fault:
             return None
 
 

@@ -17,7 +17,7 @@ from gateway.messagelog.committed import CommittedReader
 from gateway.transparency.asking import AppointedWitness, WitnessAsking
 from gateway.transparency.builder import LogBuilder
 from gateway.transparency.files import TransparencyFiles
-from schemas.faults import Fault, Kind, LogFailed
+from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from serving.process.loops import Loop
 from serving.process.pace import Pace
@@ -108,10 +108,10 @@ class TransparencyFollowing:
         self._pace.changed()
 
     def check(self, now: datetime) -> None:
-        """Refuse when the log has not been witnessed for too long. Raises `LogFailed`."""
+        """Refuse when the log has not been witnessed for too long. Raises `Fault`."""
         limit, since = self._settings.deadline_s, self._unwitnessed_since
         if limit and since is not None and (now - since).total_seconds() > limit:
-            raise LogFailed(
+            raise Fault(
                 Kind.LOGGING_FAILED,
                 f"the transparency log has not been witnessed since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s of "
                 "transparency.deadline_s; traffic goes on once every appointed witness has signed",
@@ -123,7 +123,7 @@ class TransparencyFollowing:
         return _WAIT_S if self._waits else self._settings.checkpoint_s
 
     async def round(self) -> None:
-        """Take what came, sign, have it witnessed and timestamped. Raises `LogFailed` with everything that hindered."""
+        """Take what came, sign, have it witnessed and timestamped. Raises `Fault` with everything that hindered."""
         self._waits = not self._log.is_begun
         if not self._settings.checkpoint_s or self._waits:
             return
@@ -135,7 +135,7 @@ class TransparencyFollowing:
         problems = await self._be_witnessed(note)
         problems += await self._be_stamped()
         if problems:
-            raise LogFailed(Kind.LOGGING_FAILED, "; ".join(problems))
+            raise Fault(Kind.LOGGING_FAILED, "; ".join(problems))
 
     def _catch_up(self) -> SignedNote:
         if self._builder is None:

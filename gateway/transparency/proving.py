@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from certs.transparency import verify_log
 from gateway.transparency.entries import parse_beginning, parse_opening
-from schemas.faults import Kind, LogFailed, NotProved
+from schemas.faults import Fault, Kind, NotProved
 from schemas.transparency.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from schemas.transparency.proofs import InclusionProof
 from schemas.transparency.tiles import tile_subtrees
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def prove_record(files: TransparencyFiles, number: int) -> InclusionProof:
-    """The proof that a record is in the log, its opening as ``extra``. Raises `LogFailed` when it is not there yet."""
+    """The proof that a record is in the log, its opening as ``extra``. Raises `Fault` when it is not there yet."""
     note = files.read_checkpoint()
     size = 0 if note is None else int(note.text.split("\n")[1])
     index = 0
     if size:
         index = number - parse_beginning(next(iter(files.entries(1)))).first + 1
     if note is None or not 1 <= index < size:
-        raise LogFailed(Kind.LOGGING_FAILED, f"record {number} is not in the transparency log, or not yet")
+        raise Fault(Kind.LOGGING_FAILED, f"record {number} is not in the transparency log, or not yet")
     (opening,) = files.openings(index + 1, index)
     path = inclusion_proof(index, size, tile_subtrees(size, files.read))
     return InclusionProof(index, tuple(path), note, opening.render())

@@ -25,7 +25,7 @@ from gateway.transparency.following import (
     log_origin,
 )
 from gateway.transparency.proving import prove_record, verify_record_proof
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from schemas.identifiers import ServerId
 from schemas.transparency.merkle import consistency_proof
 from schemas.transparency.notes import COSIGNATURE_ED25519, ED25519, Checkpoint, SignedNote, parse_note
@@ -211,12 +211,12 @@ async def test_a_witness_out_of_reach_is_an_alert_and_after_the_deadline_stops_t
     gone = FollowingSettings(witnesses=(appointed("http://127.0.0.1:1/tlog", witness),), deadline_s=60)
     here.following.reconfigure(gone)
     await append(log, 1)
-    with pytest.raises(LogFailed, match="witness does not answer"):
+    with pytest.raises(Fault, match="witness does not answer"):
         await here.following.round()
     assert verify_log(here.checkpoint(), here.verifier).size == 2  # nothing waits for a witness
     here.following.check(here.now)
     here.now += timedelta(seconds=61)
-    with pytest.raises(LogFailed, match="not been witnessed"):
+    with pytest.raises(Fault, match="not been witnessed"):
         here.following.check(here.now)
     async with served(witness.routes("/tlog")) as url:
         here.following.reconfigure(FollowingSettings(witnesses=(appointed(url, witness),), deadline_s=60))

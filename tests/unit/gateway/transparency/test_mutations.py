@@ -14,7 +14,7 @@ from gateway.messagelog.store import LogEntry, MessageLog, Stamp
 from gateway.transparency.builder import declare_restored
 from gateway.transparency.entries import parse_beginning
 from gateway.transparency.verification import Difference
-from schemas.faults import LogFailed
+from schemas.faults import Fault
 from tests.logs import NOW, entry, open_log
 from tests.mutations import (
     IN_ARCHIVES,
@@ -197,7 +197,7 @@ def test_the_builder_does_not_sign_for_a_message_log_that_went_back(
     with books.changing() as connection:
         IN_DATABASE[what](connection, RECORDS)
     before = books.files.read_checkpoint()
-    with pytest.raises(LogFailed, match="log declare"):
+    with pytest.raises(Fault, match="log declare"):
         books.builder().catch_up()
     assert books.files.read_checkpoint() == before
 
