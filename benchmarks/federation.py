@@ -26,6 +26,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -258,7 +259,7 @@ class Federation:
             data.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{spec.key}.token").rename(data / "token")
             store = ServerConfStore(data / "serverconf.sqlite")
-            store.initialise(self.server(spec), self.anchor.read_bytes())
+            store.initialise(self.server(spec), self.anchor.read_bytes(), owner_added_at=datetime.now(UTC))
             store.close()
             for usage in ("auth", "sign"):
                 pem = self.folder / f"{spec.key}-{usage}.pem"

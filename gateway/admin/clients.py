@@ -152,9 +152,6 @@ class ClientResource:
         clients = self.context.view.clients
         if clients.find(identifier) is not None:
             raise conflict("client_already_exists", identifier.encoded())
-        members = [c.id for c in clients.all() if c.id.is_member and c.id != server.owner]
-        if identifier.is_member and members:
-            raise conflict("additional_member_already_exists", members[0].encoded())
         known = configuration.known_member(identifier.member)
         check_warnings(
             [] if known else [Caution("unregistered_member", (identifier.member.encoded(),))],

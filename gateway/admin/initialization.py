@@ -10,7 +10,7 @@ import msgspec
 from certs.tokens.port import SOFTWARE_TOKEN_ID, TokenStatus
 from gateway.admin.context import AdminContext, instant, row
 from gateway.admin.values import Identifier, Pin
-from gateway.keys.operations import check_pin
+from gateway.keys.pins import check_pin
 from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ClientId
@@ -111,7 +111,9 @@ class InitializationResource:
             configuration.instance, asked.owner_member_class or "", asked.owner_member_code or ""
         )
         server = owner.server(asked.security_server_code or "")
-        check_pin(asked.software_token_pin or "")
+        check_pin(
+            asked.software_token_pin or "", strict=self.context.process.settings.keys.enforce_pin_policy
+        )
         cautions = []
         if not configuration.known_member(owner):
             cautions.append(Caution("init_unregistered_member", (owner.encoded(),)))
@@ -136,7 +138,8 @@ class InitializationResource:
         if done and self.context.process.gateway is not None:
             found = await self.context.keys.token(SOFTWARE_TOKEN_ID)
             token = "INITIALIZED" if found.status is not TokenStatus.NOT_INITIALIZED else token
-        return InitializationStatus(self.context.process.anchor() is not None, done, done, token, False)
+        strict = self.context.process.settings.keys.enforce_pin_policy
+        return InitializationStatus(self.context.process.anchor() is not None, done, done, token, strict)
 
     # Anchor
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from serving.api.operations import Call, Operation
 
-# X-Road's words for what this server tells of by mail; a failed activation is told as a finding of the diagnosis.
+# X-Road's words for what this server tells of by mail.
 TOLD = (
     "ACME_FAILURE",
     "ACME_SUCCESS",
     "AUTH_CERT_REGISTERED",
     "ACME_CERT_AUTOMATICALLY_ACTIVATED",
+    "ACME_CERT_AUTOMATIC_ACTIVATION_FAILED",
 )
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\s,;<>@]+@[^\s,;<>@]+$")]
 

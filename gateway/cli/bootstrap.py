@@ -6,6 +6,7 @@ reach, or by mistake. Nothing that is there is made anew.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.edges.internaltls import open_internal_tls
 from gateway.keys.model import KeyUsage
+from gateway.keys.pins import check_pin
 from gateway.keys.requesting import render_request
 from gateway.settings.config import GatewaySettings, load
 from gateway.settings.datafolder import DataFolder
@@ -30,6 +32,7 @@ from gateway.settings.portions import configuration_settings
 from schemas.globalconf.anchor import parse_anchor
 from serving.cli.safecommands import open_folder_safe
 from serving.config.presets import render_settings
+from serving.errors import Refused
 from serving.language import tr
 
 if TYPE_CHECKING:
@@ -59,8 +62,12 @@ class CertificateSubject:
 
 
 def make_pin() -> str:
-    """A PIN nobody has to remember."""
-    return "".join(secrets.choice(PIN_LETTERS) for _ in range(20))
+    """A PIN nobody has to remember, which every policy takes."""
+    while True:
+        pin = "".join(secrets.choice(PIN_LETTERS) for _ in range(20))
+        with contextlib.suppress(Refused):
+            check_pin(pin, strict=True)
+            return pin
 
 
 def write_secret(path: Path, secret: str) -> None:
@@ -69,8 +76,13 @@ def write_secret(path: Path, secret: str) -> None:
     write_whole(path, f"{secret}\n".encode(), mode=0o600)
 
 
-def found_server(data: Path, server: ServerId, anchor: bytes, pin: str) -> Iterator[str]:
-    """Make server and token, or find them; what was done, a line each. Raises ValueError when another server is there."""
+def found_server(
+    data: Path, server: ServerId, anchor: bytes, pin: str, *, strict_pin: bool = False
+) -> Iterator[str]:
+    """Make server and token, or find them; what was done, a line each.
+
+    Raises ValueError when another server is there, `Refused` for a PIN that may not be one.
+    """
     parsed = parse_anchor(anchor)
     if parsed.instance != server.instance:
         raise ValueError(
@@ -88,6 +100,7 @@ def found_server(data: Path, server: ServerId, anchor: bytes, pin: str) -> Itera
             )
         token = SoftToken(TokenFolder(data / "token"))
         if not (data / "token" / "token.json").exists():
+            check_pin(pin, strict=strict_pin)
             SoftToken.create(TokenFolder(data / "token"), pin).close()
             # On disk now: a token without a server. A crash here is completed by the same command.
             yield tr("dispositivo de llaves hecho", "token made")
@@ -112,6 +125,13 @@ def write_settings(data: Path, preset: Preset, hosts: Sequence[str]) -> list[str
         tables["systems"] = {**tables.get("systems", {}), "tls_address": names}
     write_whole(file, render_settings(tables, "Made by: gateway init").encode())
     return [tr(f"ajustes: {file}", f"settings: {file}")]
+
+
+def is_pin_policy_on(data: Path, preset: Preset) -> bool:
+    """Whether ``keys.enforce_pin_policy`` holds in a folder, or will once it begins with the preset."""
+    if (data / FILE).exists():
+        return load(data / FILE, os.environ).keys.enforce_pin_policy
+    return bool(preset.gateway.get("keys", {}).get("enforce_pin_policy", False))
 
 
 def make_internal_tls(data: Path, pin: str) -> list[str]:

@@ -109,7 +109,13 @@ def init(
     management: bool,
     **requested: Any,
 ) -> None:
-    from gateway.cli.bootstrap import CertificateSubject, found_server, make_internal_tls, write_settings
+    from gateway.cli.bootstrap import (
+        CertificateSubject,
+        found_server,
+        is_pin_policy_on,
+        make_internal_tls,
+        write_settings,
+    )
     from schemas.globalconf.anchor import parse_anchor
     from serving.config.presets import read_preset
 
@@ -118,7 +124,7 @@ def init(
     text = _asked(server, "--server", tr("Servidor (clase/código/servidor)", "Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
     pin, is_whole, chosen = _pin(data, pin_file), True, read_preset(requested.pop("preset"))
-    lines = [*found_server(data, server_id, raw, pin)]
+    lines = [*found_server(data, server_id, raw, pin, strict_pin=is_pin_policy_on(data, chosen))]
     hosts = [h for h in (requested["address"], *requested.pop("host_names")) if h]
     lines += write_settings(data, chosen, hosts)
     if hosts:

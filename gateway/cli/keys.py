@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.clients.store import ServerConfStore
     from gateway.keys.operations import KeyOperations
     from gateway.keys.tokens import Tokens
+    from gateway.settings.config import GatewaySettings
     from serving.storage.keysafe import KeySafe
 
 DATA = click.option(
@@ -110,6 +111,7 @@ async def opened(
             server_id=store.server_id,
             configuration=lambda: configuration,
             is_local_member=lambda _member: True,
+            has_pin_policy=lambda: _settings(data, store).keys.enforce_pin_policy,
         )
         if pin is not None:
             await tokens.login(SOFTWARE_TOKEN_ID, pin())
@@ -117,6 +119,12 @@ async def opened(
         await tokens.close()
     finally:
         store.close()
+
+
+def _settings(data: Path, store: ServerConfStore) -> GatewaySettings:
+    from gateway.settings.livesettings import LiveSettings, settings_file
+
+    return LiveSettings(store.database, settings_file(data, None), os.environ).load()
 
 
 @click.group()

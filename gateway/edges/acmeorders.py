@@ -112,7 +112,7 @@ class Renewing:
     configuration: Callable[[], TrustedConfiguration | None]
     register: Callable[[KeyCertificate], Awaitable[None]]
     now: Callable[[], datetime]
-    tell: Callable[[str, str, str], None] = lambda _kind, _subject, _detail: None
+    tell: Callable[[str, str, str, str], None] = lambda _kind, _subject, _detail, _member: None
 
 
 def renewal_loop(settings: Callable[[], Acme], renewing: Renewing, pace: Pace) -> Loop:
@@ -130,21 +130,22 @@ async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:
     made: list[KeyCertificate] = []
     for certificate in renewing.store.certificates():
         subject = parse_certificate(certificate.der).subject.rfc4514_string()
+        member = "" if certificate.member is None else certificate.member.path()
         try:
             if _awaits_activation(certificate, renewing.store):
                 await renewing.operations.activate(certificate.hash)
-                renewing.tell("certificate-activated", subject, certificate.hash)
+                renewing.tell("certificate-activated", subject, certificate.hash, member)
             elif await _is_due(certificate, settings, renewing):
                 new = await renewing.operations.renew_certificate(certificate.hash, renewing.orders)
                 made.append(new)
                 if new.usage is KeyUsage.AUTHENTICATION:
                     await renewing.register(new)
                     renewing.operations.mark_registration_sent(new.hash)
-                renewing.tell("certificate-renewed", subject, new.hash)
+                renewing.tell("certificate-renewed", subject, new.hash, member)
         except (Fault, Refused) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
             log.error("renewal failed", extra={"event": "renewal", "subject": subject, "reason": reason})
-            renewing.tell("renewal-failed", subject, reason)
+            renewing.tell("renewal-failed", subject, reason, member)
     return made
 
 

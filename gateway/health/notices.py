@@ -6,12 +6,13 @@ A notice is told once when its finding appears or grows worse, again after ``rep
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # read at run time too: kept notices are decoded by their types
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosis import Severity
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from gateway.health.diagnosis import Diagnosis, Finding
 
@@ -29,6 +30,8 @@ class OperatorNotice:
     en: str
     at: datetime
     stops_at: datetime | None = None
+    # Whose contact is told besides the server's own recipients; empty for what concerns the whole server.
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,12 @@ def decide_notices(
     return tuple(notices), following
 
 
-def event_notice(kind: str, subject: str, detail: str, at: datetime) -> OperatorNotice:
+def event_notice(kind: str, subject: str, detail: str, at: datetime, member: str = "") -> OperatorNotice:
     """A notice of something that happened, such as a renewal or a refused request."""
     es, en = _EVENTS.get(kind, ("{subject}: {detail}", "{subject}: {detail}"))
     values = {"subject": subject, "detail": detail}
     return OperatorNotice(
-        kind, Severity.NOTICE.value, subject, es.format_map(values), en.format_map(values), at
+        kind, Severity.NOTICE.value, subject, es.format_map(values), en.format_map(values), at, member=member
     )
 
 
@@ -82,8 +85,12 @@ _EVENTS = {
         "The certificate {subject} was renewed; the new one is {detail}.",
     ),
     "certificate-activated": (
-        "El certificado renovado {subject} está en uso ({detail}).",
-        "The renewed certificate {subject} is in use ({detail}).",
+        "El certificado {subject} está en uso ({detail}).",
+        "The certificate {subject} is in use ({detail}).",
+    ),
+    "activation-failed": (
+        "El certificado {subject} no pudo activarse: {detail}",
+        "The certificate {subject} could not be activated: {detail}",
     ),
     "certificate-registered": (
         "El certificado {subject} quedó registrado.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 import logging
 import smtplib
@@ -17,7 +18,9 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import aiohttp
+import msgspec
 
+from certs.edges.tokenfiles import write_whole
 from gateway.health.notices import DeliveredNotice, OperatorNotice, decide_notices, event_notice
 from serving.mail import deliver
 from serving.process.loops import Loop
@@ -25,6 +28,7 @@ from serving.process.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from gateway.health.diagnosis import Diagnosis
     from gateway.health.notices import Key
@@ -46,6 +50,7 @@ class Notifier:
         session: aiohttp.ClientSession,
         now: Callable[[], datetime],
         environ: Mapping[str, str],
+        waiting_file: Path | None = None,
     ) -> None:
         self._settings = settings
         self.server = server
@@ -54,22 +59,24 @@ class Notifier:
         self._environ = environ
         self._pace = Pace()
         self._told: dict[Key, DeliveredNotice] = {}
-        self._waiting: deque[tuple[str, OperatorNotice]] = deque(maxlen=_WAITING)
+        self._waiting_file = waiting_file
+        self._waiting: deque[tuple[str, OperatorNotice]] = deque(_read_waiting(waiting_file), maxlen=_WAITING)
         self.last_failure: str | None = None
 
     @property
     def is_set(self) -> bool:
         """Whether there is anybody to tell."""
-        return bool(self._settings.webhook_url or self._settings.recipients)
+        settings = self._settings
+        return bool(settings.webhook_url or settings.recipients or settings.contacts)
 
     def reconfigure(self, settings: NoticeSettings) -> None:
         """Tell others, or at other times."""
         self._settings = settings
         self._pace.changed()
 
-    def tell(self, kind: str, subject: str, detail: str) -> None:
-        """Tell of something that happened; it is sent soon."""
-        self._queue(event_notice(kind, subject, detail, self._now()))
+    def tell(self, kind: str, subject: str, detail: str, member: str = "") -> None:
+        """Tell of something that happened, to the contact of ``member`` too; it is sent soon."""
+        self._queue(event_notice(kind, subject, detail, self._now(), member))
 
     def look(self, diagnosis: Diagnosis) -> None:
         """Tell what a diagnosis newly finds, or finds no longer."""
@@ -98,6 +105,7 @@ class Notifier:
                 self.last_failure = f"{way}: {err or type(err).__name__}"
                 log.warning("notice not sent", extra={"event": "notice", "way": way, "reason": str(err)})
                 self._waiting.append((way, notice))
+            self._keep_waiting()  # on disk now: a crash repeats the one under way and loses none
         return len(self._waiting)
 
     async def send_test_mail(self, recipient: str) -> None:
@@ -109,8 +117,24 @@ class Notifier:
         log.warning("notice", extra={"event": "notice", "code": notice.code, "text": notice.en})
         if self._settings.webhook_url:
             self._waiting.append(("webhook", notice))
-        if self._settings.recipients:
+        if self._recipients(notice):
             self._waiting.append(("mail", notice))
+        self._keep_waiting()
+
+    def _recipients(self, notice: OperatorNotice) -> tuple[str, ...]:
+        contacts = [
+            c.recipients for c in self._settings.contacts if notice.member and c.member == notice.member
+        ]
+        return tuple(dict.fromkeys((*self._settings.recipients, *itertools.chain.from_iterable(contacts))))
+
+    def _keep_waiting(self) -> None:
+        """Write what waits; a disk that takes nothing costs the notices a restart at the most, never an exchange."""
+        if self._waiting_file is None:
+            return
+        try:
+            write_whole(self._waiting_file, msgspec.json.encode(list(self._waiting)), mode=0o600)
+        except OSError as err:
+            log.warning("notices not kept", extra={"event": "notice", "reason": str(err)})
 
     async def _post(self, notice: OperatorNotice) -> None:
         body = json.dumps(
@@ -141,7 +165,7 @@ class Notifier:
 
     async def _mail(self, notice: OperatorNotice) -> None:
         text = f"{notice.es}\n\n{notice.en}\n\n{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
-        message = self._message(f"{notice.severity}: {notice.code}", text, self._settings.recipients)
+        message = self._message(f"{notice.severity}: {notice.code}", text, self._recipients(notice))
         await asyncio.to_thread(self._deliver, message)
 
     def _message(self, subject: str, text: str, recipients: tuple[str, ...]) -> EmailMessage:
@@ -154,3 +178,14 @@ class Notifier:
 
     def _deliver(self, message: EmailMessage) -> None:
         deliver(self._settings, self._environ, message)
+
+
+def _read_waiting(file: Path | None) -> list[tuple[str, OperatorNotice]]:
+    """What waited when the process ended. A file that cannot be read is told in the log and left out."""
+    if file is None or not file.exists():
+        return []
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=list[tuple[str, OperatorNotice]])
+    except (OSError, msgspec.MsgspecError) as err:
+        log.warning("kept notices cannot be read", extra={"event": "notice", "reason": str(err)})
+        return []

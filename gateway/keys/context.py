@@ -36,6 +36,9 @@ class KeyContext:
     is_local_member: Callable[[ClientId], bool]
     verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
     key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
+    # Settings that may change while running.
+    has_pin_policy: Callable[[], bool] = lambda: False
+    activates: Callable[[], bool] = lambda: False
 
 
 class Orders(Protocol):

@@ -91,7 +91,8 @@ class KeyCertificate:
     """A certificate of one of this server's keys. ``member`` is whom a signing certificate speaks for, once known.
 
     ``registered_at`` is when the global configuration was first seen to list an authentication certificate. One that is
-    not ``saved`` was found on a token and is not part of the configuration until it is imported.
+    not ``saved`` was found on a token and is not part of the configuration until it is imported. ``awaits_activation`` is of one that shall be
+    activated without a person.
     """
 
     der: bytes
@@ -107,6 +108,7 @@ class KeyCertificate:
     renewal_error: str | None = None
     renewal_at: datetime | None = None
     saved: bool = True
+    awaits_activation: bool = False
 
     @property
     def hash(self) -> str:

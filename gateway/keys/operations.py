@@ -29,6 +29,7 @@ from gateway.keys.model import (
     SigningRequest,
     move,
 )
+from gateway.keys.pins import check_pin
 from gateway.keys.requesting import FieldDescription, Requesting
 from gateway.keys.tokens import usage_by_extension
 from gateway.refusals import GatewayCode
@@ -73,7 +74,7 @@ class KeyOperations:
 
     async def initialise_token(self, token_id: str, pin: str) -> Token:
         """Make the software token with its first PIN; it is logged in afterwards."""
-        check_pin(pin)
+        self.check_new_pin(pin)
         await self._tokens.device(token_id).make(pin)
         self._store.touch()
         return await self.token(token_id)
@@ -101,8 +102,12 @@ class KeyOperations:
         """Change the PIN of a logged-in token. Raises `Refused`."""
         token = await self.token(token_id)
         actions.require(PossibleAction.TOKEN_CHANGE_PIN, actions.token_actions(token))
-        check_pin(new)
+        self.check_new_pin(new)
         await _pin(self._tokens.device(token_id).change_pin(old, new))
+
+    def check_new_pin(self, pin: str) -> None:
+        """Refuse a PIN that may not be one. Raises `Refused`."""
+        check_pin(pin, strict=self._around.has_pin_policy())
 
     async def rename_token(self, token_id: str, name: str) -> Token:
         """Give a token another friendly name."""
@@ -301,13 +306,15 @@ class KeyOperations:
             except Fault as fault:
                 self._store.change_certificate(certificate, activation_error=fault.detail)
                 raise
-        return self._store.change_certificate(certificate, active=True, activation_error=None)
+        return self._store.change_certificate(
+            certificate, active=True, activation_error=None, awaits_activation=False
+        )
 
     async def disable(self, digest: str) -> KeyCertificate:
         """Stop using a certificate without deleting it."""
         certificate = self.certificate(digest)
         actions.require(PossibleAction.DISABLE, actions.certificate_actions(certificate))
-        return self._store.change_certificate(certificate, active=False)
+        return self._store.change_certificate(certificate, active=False, awaits_activation=False)
 
     async def delete_certificate(self, digest: str) -> None:
         """Forget a certificate. Raises `Refused` while the central server may still list it."""
@@ -332,7 +339,19 @@ class KeyOperations:
 
     def observe(self, configuration: TrustedConfiguration) -> tuple[tuple[KeyCertificate, str], ...]:
         """Move certificates as the global configuration says; what changed, with a word for each."""
-        return observe(self._store, configuration, self._around.server_id(), self._around.now())
+        server, now = self._around.server_id(), self._around.now()
+        return observe(self._store, configuration, server, now, activates=self._around.activates())
+
+    async def activate_waiting(self) -> list[tuple[KeyCertificate, Fault | Refused | None]]:
+        """Activate what waits to be; each with what kept it from it, if anything did. What failed waits on."""
+        tried: list[tuple[KeyCertificate, Fault | Refused | None]] = []
+        for certificate in self._store.certificates():
+            if certificate.awaits_activation and not certificate.active:
+                try:
+                    tried.append((await self.activate(certificate.hash), None))
+                except (Fault, Refused) as err:
+                    tried.append((certificate, err))
+        return tried
 
     # Ordering
 
@@ -420,10 +439,22 @@ class KeyOperations:
         return self._store.change_certificate(certificate, status=following)
 
 
+_NEW = (CertificateStatus.SAVED, CertificateStatus.REGISTRATION_IN_PROGRESS)
+
+
 def observe(
-    store: KeyConfStore, configuration: TrustedConfiguration, server_id: ServerId, now: datetime
+    store: KeyConfStore,
+    configuration: TrustedConfiguration,
+    server_id: ServerId,
+    now: datetime,
+    *,
+    activates: bool = False,
 ) -> tuple[tuple[KeyCertificate, str], ...]:
-    """Move certificates as the global configuration says; what changed, with a word for each."""
+    """Move certificates as the global configuration says; what changed, with a word for each.
+
+    ``activates`` lets those that it lists for the first time wait for their activation. On disk with the state, so a crash
+    between the two leaves none behind.
+    """
     changed: list[tuple[KeyCertificate, str]] = []
     for certificate in store.certificates():
         if certificate.usage is KeyUsage.SIGNING:
@@ -433,12 +464,11 @@ def observe(
         following = move(certificate.status, CertificateEvent.SEEN if seen else CertificateEvent.GONE)
         if following is not None:
             since = now if following is CertificateStatus.REGISTERED else None
-            changed.append(
-                (
-                    store.change_certificate(certificate, status=following, registered_at=since),
-                    following.value,
-                )
+            waits = activates and since is not None and certificate.status in _NEW
+            moved = store.change_certificate(
+                certificate, status=following, registered_at=since, awaits_activation=waits
             )
+            changed.append((moved, following.value))
     return tuple(changed)
 
 
@@ -451,14 +481,6 @@ def usage_of(certificate: x509.Certificate) -> KeyUsage:
             "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
         )
     return usage
-
-
-def check_pin(pin: str) -> None:
-    """Refuse a PIN that a token could not take. Raises `Refused`."""
-    if not pin.isascii() or not pin.isprintable():
-        raise Refused(GatewayCode.INVALID_CHARACTERS_PIN, "a PIN has printable ASCII characters only")
-    if len(pin) < 4:
-        raise Refused(GatewayCode.TOKEN_WEAK_PIN, "a PIN has at least four characters", "pin_min_length", "4")
 
 
 async def _pin(attempt: Awaitable[None]) -> None:

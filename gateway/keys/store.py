@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CERTIFICATE = (
     "der, key_id, usage, active, status, member, imported_at, registered_at, activation_error, renewed_hash, "
-    "renewal_error, renewal_at"
+    "renewal_error, renewal_at, awaits_activation"
 )
 
 
@@ -189,11 +189,12 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             for c in certificates:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
                     "ON CONFLICT (der) DO UPDATE SET active = excluded.active, status = excluded.status, "
                     "member = excluded.member, registered_at = excluded.registered_at, "
                     "activation_error = excluded.activation_error, renewed_hash = excluded.renewed_hash, "
-                    "renewal_error = excluded.renewal_error, renewal_at = excluded.renewal_at",
+                    "renewal_error = excluded.renewal_error, renewal_at = excluded.renewal_at, "
+                    "awaits_activation = excluded.awaits_activation",
                     _row(c),
                 )
             _changed(connection)
@@ -204,7 +205,7 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             if known is None:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                     _row(certificate),
                 )
             else:
@@ -283,6 +284,7 @@ def _certificate(row: Sequence[Any]) -> KeyCertificate:
         row[9],
         row[10],
         _time(row[11]),
+        awaits_activation=bool(row[12]),
     )
 
 
@@ -300,4 +302,5 @@ def _row(c: KeyCertificate) -> tuple[Any, ...]:
         c.renewed_hash,
         c.renewal_error,
         _stored(c.renewal_at),
+        int(c.awaits_activation),
     )

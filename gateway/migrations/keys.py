@@ -36,3 +36,6 @@ KEYCONF_STEP = """
         created_at INTEGER NOT NULL
     );
 """
+
+# Set when a setting lets the certificate be activated without a person, until it is.
+ACTIVATION_STEP = "ALTER TABLE own_certificate ADD COLUMN awaits_activation INTEGER NOT NULL DEFAULT 0"

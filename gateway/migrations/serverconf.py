@@ -6,7 +6,7 @@ engine, so both engines give the same ones and none is ever used twice. Instants
 
 from __future__ import annotations
 
-from gateway.migrations.keys import KEYCONF_STEP
+from gateway.migrations.keys import ACTIVATION_STEP, KEYCONF_STEP
 from gateway.migrations.policies import LEDGER_STEP, POLICY_STEP, PRECHECK_STEP
 
 FIRST = """
@@ -202,4 +202,14 @@ SETTINGS = """
     )
 """
 
-STEPS = (FIRST, DESCRIPTIONS, KEYCONF_STEP, POLICY_STEP, LEDGER_STEP, FOLLOWING, SETTINGS, PRECHECK_STEP)
+STEPS = (
+    FIRST,
+    DESCRIPTIONS,
+    KEYCONF_STEP,
+    POLICY_STEP,
+    LEDGER_STEP,
+    FOLLOWING,
+    SETTINGS,
+    PRECHECK_STEP,
+    ACTIVATION_STEP,
+)

@@ -38,6 +38,7 @@ from gateway.exchange.peertrust import PeerProver
 from gateway.exchange.ports import ExchangeContext, Several
 from gateway.health.condition import Condition
 from gateway.health.notifier import Notifier
+from gateway.keys.activation import activation_loop
 from gateway.keys.context import KeyContext
 from gateway.keys.devices import give_seal, open_tokens
 from gateway.keys.identities import OwnIdentities
@@ -150,6 +151,7 @@ class Gateway:
         self._seen = self._serverconf.generation
         self._log_closed = ""
         self._renewal_pace = Pace()
+        self._activation_pace = Pace()
 
     async def start(self) -> None:
         """Build, load what is on the disk, listen, and start the loops."""
@@ -198,6 +200,7 @@ class Gateway:
                 self._following.loop(),
                 self.notifier.loop(self.diagnosis),
                 self._renewal_loop(),
+                activation_loop(self.keys, self.notifier.tell, self._activation_pace),
             ]
         )
 
@@ -286,7 +289,12 @@ class Gateway:
         )
         self.acme = AcmeOrders(settings.acme, folder.root / "acme", self._environ)
         self.notifier = Notifier(
-            settings.notices, self._serverconf.server_id.path(), self._session, utc_now, self._environ
+            settings.notices,
+            self._serverconf.server_id.path(),
+            self._session,
+            utc_now,
+            self._environ,
+            folder.root / "notices.json",
         )
         self._following = Following(
             self._store,
@@ -472,7 +480,9 @@ class Gateway:
             )
             if status == CertificateStatus.REGISTERED.value:
                 subject = parse_certificate(certificate.der).subject.rfc4514_string()
-                self.notifier.tell("certificate-registered", subject, certificate.hash)
+                owner = self._serverconf.server_id.owner.path()
+                self.notifier.tell("certificate-registered", subject, certificate.hash, owner)
+                self._activation_pace.changed()
         self._rebuild()
 
     def _rebuild(self) -> None:
@@ -534,6 +544,8 @@ class Gateway:
             ),
             verify=self._verify,
             key_kinds=self._settings.keys.kinds(),
+            has_pin_policy=lambda: self._settings.keys.enforce_pin_policy,
+            activates=lambda: self._settings.keys.activate_authentication,
         )
 
     async def _verify(self, certificate: x509.Certificate) -> None:

@@ -95,6 +95,10 @@ class KeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only
     # A newly registered authentication certificate is shown to peers after this long, when they know it too, as long as
     # another one is good.
     authentication_settle_s: float = 300.0
+    # X-Road's PIN policy: at least ten characters of three of the four classes (small, capital, digits, others).
+    enforce_pin_policy: bool = False
+    # An authentication certificate is activated once the global configuration lists it, without a person.
+    activate_authentication: bool = False
 
     def kinds(self) -> dict[KeyUsage | None, str]:
         """The kind of key by what it is for; a key without a usage yet is made for signing."""
@@ -135,6 +139,14 @@ class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     renew_at_remaining: float = 0.33
 
 
+class MemberContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who is told by mail of what concerns one member's certificates, besides the server's own recipients."""
+
+    # The member's identifier, such as MX/GOB/15-ISSEMYM.
+    member: str
+    recipients: tuple[str, ...]
+
+
 class NoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who is told when something expires, fails or is refused: by webhook, by mail, or nobody."""
 
@@ -142,6 +154,7 @@ class NoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     # Signs what the webhook gets.
     webhook_secret: SecretSource = SecretSource()
     recipients: tuple[str, ...] = ()
+    contacts: tuple[MemberContact, ...] = ()
     sender: str = "sacbe@localhost"
     smtp_host: str = "localhost"
     smtp_port: int = 25

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -15,9 +16,10 @@ import requests
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, system_server_context
 from gateway.settings.config import BackupSettings, KeySettings, NoticeSettings
+from schemas.globalconf.shared import MemberClass, render_shared
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import api_key, hosted, prepare, settings
-from tests.worlds import CONSUMER
+from tests.worlds import CONSUMER, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,3 +191,32 @@ def _shake_hands(server: socket.socket, context: ssl.SSLContext, stop: threading
             context.wrap_socket(connection, server_side=True).close()
         except OSError:
             continue
+
+
+@pytest.mark.xroad("F058")
+def test_one_gateway_serves_any_number_of_members(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    classes = (MemberClass(CONSUMER.member_class, "Instituciones"),)
+    shared = tmp_path / "globalconf" / CONSUMER.instance / "shared-params.xml"
+    shared.write_bytes(render_shared(replace(world().shared, member_classes=classes)))
+    with hosted(tmp_path) as (url, host):
+        _add_members(Api(url, api_key(host)))
+
+
+def _add_members(api: Api) -> None:
+    for number in range(3):
+        client = {
+            "member_class": CONSUMER.member_class,
+            "member_code": f"9{number}-MUNICIPIO",
+            "connection_type": "HTTPS",
+        }
+        api("POST", "/clients", 201, {"ignore_warnings": True, "client": client})
+        api(
+            "POST",
+            "/clients",
+            201,
+            {"ignore_warnings": True, "client": {**client, "subsystem_code": "CATASTRO"}},
+        )
+        api("POST", "/clients", 409, {"ignore_warnings": True, "client": client})
+    listed = {c["id"] for c in api("GET", "/clients?internal_search=true", 200).json()}
+    assert {f"{CONSUMER.instance}:{CONSUMER.member_class}:9{n}-MUNICIPIO" for n in range(3)} <= listed

@@ -27,6 +27,7 @@ from gateway.keys.operations import KeyOperations, observe
 from gateway.keys.requesting import render_request
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
+from schemas.faults import NotProved
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId
 from serving.errors import Refused
@@ -63,6 +64,8 @@ class World:
             self.pki, SERVER, (), profile=profile
         )
         ids = itertools.count(1)
+        self.has_pin_policy = self.activates = False
+        self.unproved: NotProved | None = None
         self.operations = KeyOperations(
             self.keyconf,
             self.tokens,
@@ -72,9 +75,16 @@ class World:
                 server_id=lambda: SERVER,
                 configuration=lambda: self.configuration,
                 is_local_member=lambda m: m == OWNER,
+                verify=self._verify,
                 key_kinds=dict.fromkeys((None, *KeyUsage), "ec-p256"),
+                has_pin_policy=lambda: self.has_pin_policy,
+                activates=lambda: self.activates,
             ),
         )
+
+    async def _verify(self, _certificate: x509.Certificate) -> None:
+        if self.unproved is not None:
+            raise self.unproved
 
     async def made(self) -> World:
         await self.operations.initialise_token("0", PIN)

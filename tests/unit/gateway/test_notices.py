@@ -20,12 +20,13 @@ from gateway.health.diagnosis import Diagnosis, DiagnosisFacts, Finding, Severit
 from gateway.health.diagnosistexts import TEXTS
 from gateway.health.notices import RESOLVED, OperatorNotice, decide_notices
 from gateway.health.notifier import Notifier
-from gateway.settings.config import NoticeSettings
+from gateway.settings.config import MemberContact, NoticeSettings
 from serving.config.secret import SecretSource
 from tests.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from gateway.health.notices import DeliveredNotice, Key
 
@@ -158,3 +159,53 @@ async def test_what_cannot_be_sent_is_bounded(session: aiohttp.ClientSession) ->
         notifier.tell("renewal-failed", str(n), "x")
     assert len(notifier._waiting) == 1000
     assert isinstance(notifier._waiting[0][1], OperatorNotice)
+
+
+@pytest.mark.xroad("F045")
+async def test_a_members_contact_is_told_of_its_certificates_and_of_nothing_else(
+    session: aiohttp.ClientSession,
+) -> None:
+    mails: list[bytes] = []
+    server = await asyncio.get_running_loop().create_server(lambda: Mailbox(mails), "127.0.0.1", 0)
+    settings = NoticeSettings(
+        recipients=("operador@example.org",),
+        contacts=(
+            MemberContact(member="MX/GOB/1", recipients=("uno@example.org", "operador@example.org")),
+            MemberContact(member="MX/GOB/2", recipients=("dos@example.org",)),
+        ),
+        smtp_host="127.0.0.1",
+        smtp_port=server.sockets[0].getsockname()[1],
+    )
+    notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {})
+    notifier.tell("certificate-renewed", "CN=uno", "AB", "MX/GOB/1")
+    notifier.tell("activation-failed", "CN=dos", "no OCSP", "MX/GOB/2")
+    notifier.tell("request-refused", "MX/GOB/1", "because")
+    assert await notifier.send_waiting() == 0
+    server.close()
+    sent = [email.message_from_bytes(m, policy=email.policy.default) for m in mails]
+    assert [m["To"] for m in sent] == [
+        "operador@example.org, uno@example.org",
+        "operador@example.org, dos@example.org",
+        "operador@example.org",
+    ]
+
+
+@pytest.mark.xroad("F045")
+async def test_a_notice_that_waits_outlives_the_process(
+    session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    mails: list[bytes] = []
+    server = await asyncio.get_running_loop().create_server(lambda: Mailbox(mails), "127.0.0.1", 0)
+    port, kept = server.sockets[0].getsockname()[1], tmp_path / "notices.json"
+    nowhere = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=1)
+    here = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=port)
+    first = Notifier(nowhere, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept)
+    first.tell("renewal-failed", "CN=ñandú", "closed")
+    assert await first.send_waiting() == 1
+    assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0
+    assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0
+    server.close()
+    (sent,) = (email.message_from_bytes(m, policy=email.policy.default) for m in mails)
+    assert "CN=ñandú" in sent.get_content()  # type: ignore[attr-defined]
+    kept.write_bytes(b"{damaged")
+    assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0

@@ -1,0 +1,42 @@
+"""Activating an authentication certificate without a person, where ``keys.activate_authentication`` says so.
+
+The wish stands on disk with the certificate from the moment the global configuration lists it (see
+`gateway.keys.operations.observe`); a failure is told once a reason and tried again, since OCSP may answer later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from certs.certificates import parse_certificate
+from schemas.faults import Fault
+from serving.process.loops import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.keys.operations import KeyOperations
+    from serving.process.pace import Pace
+
+LOOK_S = 15.0
+
+
+def activation_loop(operations: KeyOperations, tell: Callable[[str, str, str], None], pace: Pace) -> Loop:
+    """The loop that activates what waits for it; ``pace`` is told when something newly does."""
+
+    async def work() -> None:
+        await activate_waiting(operations, tell)
+
+    return Loop("activations", work, lambda: LOOK_S, pace=pace)
+
+
+async def activate_waiting(operations: KeyOperations, tell: Callable[[str, str, str], None]) -> None:
+    """One round."""
+    for certificate, failure in await operations.activate_waiting():
+        subject = parse_certificate(certificate.der).subject.rfc4514_string()
+        if failure is None:
+            tell("certificate-activated", subject, certificate.hash)
+            continue
+        reason = failure.detail if isinstance(failure, Fault) else str(failure)
+        if reason != certificate.activation_error:
+            tell("activation-failed", subject, reason)
