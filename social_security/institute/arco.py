@@ -39,6 +39,20 @@ _WAITING = ("RECIBIDA", "EN_TRAMITE", "AMPLIADA")
 _PERSON = frozenset(("TITULAR", "REPRESENTANTE"))
 _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
+# What later events add to a request; the rest is as the person filed it.
+_ADDED = frozenset(("aclaracion", "entrega", "ejecutado", "agravios"))
+# Of a request, what she herself said, for her and for who decides about it.
+_SAID = (
+    "descripcion",
+    "datos",
+    "propositos",
+    "periodo",
+    "nombre",
+    "correo",
+    "retirar",
+    "aclaracion",
+    "agravios",
+)
 _DECISIONS = frozenset(("DESECHAR", "CONFIRMAR", *ORDERED))
 
 
@@ -50,7 +64,7 @@ def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAns
     known = services.arco.request(folio)
     if known is not None:
         # The same request again is answered again; another one never shows what that one says.
-        said = {k: v for k, v in known.request.items() if k not in ("aclaracion", "entrega", "ejecutado")}
+        said = {k: v for k, v in known.request.items() if k not in _ADDED}
         if (known.member, said) != (asked.context.member, sent):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(show(services, known), 201, ("arco",))
@@ -203,6 +217,7 @@ async def see_request(services: InstituteServices, asked: DomainRequest) -> Doma
     """``verArco``: state and dates, and what has been granted once it takes effect."""
     request = _known(services, asked)
     body = show(services, request)
+    body["solicitud"] = {name: request.request[name] for name in _SAID if name in request.request}
     if "ejecutada" in request.dates and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
         body["paquete"] = await build_package(services, request, asked.today)
         return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
@@ -230,6 +245,8 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
         after = _refused(services, asked, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":
         _check_appeal(request, body)
+        if body.get("descripcion"):
+            after = replace(after, request={**after.request, "agravios": body["descripcion"]})
     if to == "RESUELTA_RR" and body.get("sentido") not in _DECISIONS:
         raise DomainError(
             "SS-100",

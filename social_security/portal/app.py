@@ -63,10 +63,16 @@ def make_site(settings: PortalSettings) -> Site:
             "purpose": words.purpose,
             "action": words.action,
             "member_name": words.member_name,
+            "number": words.number,
+            "relevant_terms": words.relevant_terms,
             "cause": words.cause,
             "error": words.error,
-            "indicator_name": words.indicator_name,
+            "indicator_words": words.indicator_words,
+            "indicator_target": words.indicator_target,
+            "indicator_value": words.indicator_value,
             "rights": words.RIGHTS,
+            "outcomes": words.OUTCOMES,
+            "purposes": tuple(pack.purposes()),
             "data": words.DATA,
             "opposable": words.OPPOSABLE,
         },
@@ -92,7 +98,11 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     app.router.add_get("/aviso", _told(portal, "notice.html", settings))
     app.router.add_get("/accesibilidad", _told(portal, "accessibility.html", settings))
     if member == ONIESS:
-        app.router.add_get("/", PublicPages(portal, gateway, now).platform)
+        public = PublicPages(portal, gateway, now)
+        app.router.add_get("/", public.platform)
+        app.router.add_get("/estados.csv", public.states_csv)
+        for name in ("indicadores", "negativas"):
+            app.router.add_get(f"/{name}.csv", public.table_csv)
     elif is_guarantor(settings.member):
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
     else:

@@ -20,6 +20,8 @@ from social_security.domain.faults import DomainError
 from social_security.portal import words
 from social_security.portal.accounts import Filed, pid_of
 from social_security.portal.asking import PersonQueries, explain
+from social_security.portal.logfilter import AccessFilter
+from social_security.portal.timeline import draw_career, years_and_days
 from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from social_security.portal.core import Portal, Visitor
 
 PAGE_ROWS = 25
+# The newest rows that a filter looks through: as many as an institute tells at once.
+FILTERED_ROWS = 1000
 TEXT_LIMIT = 4000
 FOLIO_TRIES = 5
 DAYS_DIGITS = 5
@@ -73,11 +77,15 @@ class PersonPages:
     async def whole_history(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/historia``: every institute's part, with the statement of who answered, refused or was silent."""
         heard = await self._asking.whole_history(pid_of(visitor.user))
+        years, rest = years_and_days(heard.body["totales"]["diasUnion"]) if heard.is_done else (0, 0)
         return self._portal.render(
             request,
             "person/history.html",
             visitor,
             whole=heard.body,
+            picture=draw_career(heard.body["historias"]) if heard.is_done else None,
+            years=years,
+            rest=rest,
             why=None if heard.is_done else explain(heard),
         )
 
@@ -89,9 +97,15 @@ class PersonPages:
         """
         until = _until(request.query.get("hasta"))
         page = _page_number(request.query.get("pagina")) if until is not None else 1
-        heard = await self._asking.accesses(pid_of(visitor.user), until, (page - 1) * PAGE_ROWS, PAGE_ROWS)
+        chosen = AccessFilter.read(request.query)
+        first, most = ((page - 1) * PAGE_ROWS, PAGE_ROWS) if chosen.is_empty else (0, FILTERED_ROWS)
+        heard = await self._asking.accesses(pid_of(visitor.user), until, first, most)
         rows = heard.body.get("usages", []) if heard.is_done else []
         count = int(heard.body.get("totalUsages", 0)) if heard.is_done else 0
+        searched = min(count, FILTERED_ROWS)
+        if not chosen.is_empty:
+            found = [r for r in rows if chosen.takes(r, self._member)]
+            count, rows = len(found), found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
         if until is None:
             until = datetime.fromisoformat(rows[0]["logtime"]) if rows else self._now()
         return self._portal.render(
@@ -103,6 +117,8 @@ class PersonPages:
             page=page,
             pages=max(1, -(-count // PAGE_ROWS)),
             until=until,
+            chosen=chosen,
+            searched=searched,
             why=None if heard.is_done else explain(heard),
         )
 
@@ -178,6 +194,7 @@ class PersonPages:
         wrong: tuple[str, str] | None = None,
         *,
         status: int = 200,
+        typed: str = "",
     ) -> web.Response:
         heard = await asyncio.gather(*(self._follow(m, filed) for m in filed.members))
         children = [
@@ -198,6 +215,7 @@ class PersonPages:
             filed=filed,
             children=children,
             wrong=wrong,
+            typed=typed,
         )
 
     async def _follow(self, member: str, filed: Filed) -> Heard:
@@ -229,9 +247,16 @@ class PersonPages:
     async def appeal(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
     ) -> web.Response:
-        """Appeal to the guarantor; against a refusal, against that very text."""
+        """Appeal to the guarantor, with her grounds; against a refusal, against that very text."""
         filed, member = self._own(request, visitor), _first(form, "instituto")
-        event: dict[str, Any] = {"estado": "RECURRIDA"}
+        grounds = _first(form, "agravios").strip()
+        if not 1 <= len(grounds) <= TEXT_LIMIT or "confirmo" not in form:
+            told = (
+                f"Escriba por qué no está conforme (a lo más {TEXT_LIMIT} caracteres) y confirme que recurre.",
+                f"Write why you disagree (at most {TEXT_LIMIT} characters), and confirm that you appeal.",
+            )
+            return await self._show(request, visitor, filed, told, status=400, typed=grounds)
+        event: dict[str, Any] = {"estado": "RECURRIDA", "descripcion": grounds}
         if member in filed.members:
             refusal = (await self._follow(member, filed)).body.get("negativa")
             if isinstance(refusal, dict):

@@ -9,19 +9,23 @@ Spec: F03, F18, F25.
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
+
+from serving.web.pages import PageProblem
 from social_security.domain.faults import DomainError
 from social_security.portal.asking import ONIESS, explain
+from social_security.portal.country import HEIGHT, WIDTH, draw_country, render_rows
 from social_security.portal.policytext import describe_policy
 from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
-
-    from aiohttp import web
 
     from social_security.portal.core import Portal
     from social_security.wire.gatewayclient import GatewayClient
@@ -59,13 +63,41 @@ class PublicPages:
             indicators=_part(indicators),
             refusals=_part(refusals),
             gates=GATES,
+            tiles=draw_country(console.body) if console.is_done else [],
+            tiles_width=WIDTH,
+            tiles_height=HEIGHT,
         )
+
+    async def states_csv(self, _request: web.Request) -> web.StreamResponse:
+        """``/estados.csv``: the picture of the states as a table."""
+        console = await self._read("consola")
+        if not console.is_done:
+            raise PageProblem(502, *explain(console))
+        return _csv(render_rows(draw_country(console.body)))
+
+    async def table_csv(self, request: web.Request) -> web.StreamResponse:
+        """``/indicadores.csv?periodo=``, ``/negativas.csv``: the rows of a table of the page, with their own columns."""
+        name = request.path.removeprefix("/").removesuffix(".csv")
+        asked = request.query.get("periodo", "")
+        period = asked if _MONTH.fullmatch(asked) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
+        heard = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
+        if not heard.is_done:
+            raise PageProblem(502, *explain(heard))
+        rows = heard.body.get("filas", heard.body.get(name, []))
+        columns = list(dict.fromkeys(k for row in rows for k in row))
+        return _csv([columns, *([row.get(c) for c in columns] for row in rows)])
 
     async def _read(self, name: str) -> Heard:
         try:
             return await self._gateway.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
         except DomainError as error:
             return Heard(0, dict(error.to_json()))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> web.Response:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return web.Response(text=out.getvalue(), content_type="text/csv", charset="utf-8")
 
 
 def _part(heard: Heard) -> dict[str, Any]:

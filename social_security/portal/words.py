@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import pack
 from social_security.domain.indicators import INDICATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Words = tuple[str, str]
 
@@ -61,6 +64,19 @@ TERMS: Final[dict[str, Words]] = {
     "limiteRecurso": ("Usted puede recurrir hasta", "You may appeal until"),
     "limiteResolucion": ("La autoridad garante resuelve hasta", "The guarantor decides by"),
 }
+# The terms that still run in a state; the others have been kept or have passed.
+_WAITS_FOR_INSTITUTE: Final = ("limitePrevencion", "limiteRespuesta", "limiteRecurso")
+_RUNNING: Final[dict[str, tuple[str, ...]]] = {
+    "RECIBIDA": _WAITS_FOR_INSTITUTE,
+    "EN_TRAMITE": ("limiteRespuesta", "limiteRecurso"),
+    "AMPLIADA": ("limiteRespuesta", "limiteRecurso"),
+    "PREVENIDA": ("limiteDesahogo",),
+    "PROCEDENTE": ("limiteEjecucion", "limiteRecurso"),
+    "RECURRIDA": ("limiteResolucion",),
+    "CONCILIACION": ("limiteResolucion",),
+    "RESUELTA_RR": ("limiteEjecucion",),
+    **dict.fromkeys(("EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"), ("limiteRecurso",)),
+}
 OUTCOMES: Final[dict[str, Words]] = {
     "ENTREGADO": ("entregado", "delivered"),
     "NEGADO": ("negado", "refused"),
@@ -94,6 +110,42 @@ DIRECTIONS: Final[dict[str, Words]] = {
     "REVOCAR": ("se revoca", "revoked"),
     "ORDENAR_ENTREGA": ("se ordena la entrega", "delivery is ordered"),
 }
+MEMBER_STATES: Final[dict[str, Words]] = {
+    "SOLICITADA": ("solicitó su alta", "has applied"),
+    "DOCUMENTOS": ("entrega documentos", "handing in documents"),
+    "EVALUACION": ("en evaluación", "being assessed"),
+    "CONVENIO": ("firma convenio", "signing the agreement"),
+    "CERTIFICADOS": ("recibe certificados", "getting certificates"),
+    "CONFORMIDAD": ("en prueba de conformidad", "in conformance tests"),
+    "ACTIVA": ("en servicio", "in service"),
+    "SUSPENDIDA": ("suspendido", "suspended"),
+    "BAJA": ("dado de baja", "has left"),
+}
+SCOPES: Final[dict[str, Words]] = {
+    "ARCO": ("solicitud ARCO", "ARCO request"),
+    "INFORMACION": ("información pública", "public information"),
+    "SERVICIO": ("consulta de otro miembro", "another member's request"),
+    "PORTABILIDAD": ("caso de portabilidad", "portability case"),
+}
+INDICATORS_EN: Final[dict[str, str]] = {
+    "IND-01": "institutes connected",
+    "IND-02": "services offered",
+    "IND-03": "portability within its term",
+    "IND-04": "how long portability takes",
+    "IND-05": "asked once only",
+    "IND-06": "external admissions",
+    "IND-07": "ARCO within its term",
+    "IND-08": "refusals",
+    "IND-09": "appeals",
+    "IND-10": "availability",
+    "IND-11": "evidence",
+    "IND-12": "policy violations",
+    "IND-13": "coverage",
+    "IND-14": "time to join",
+    "IND-15": "look-ups without a case",
+    "IND-16": "cost",
+}
+_UNITS_EN: Final = {"días hábiles": "working days", "días": "days", "casos": "cases", "MXN": "MXN"}
 _TABLES: Final = {
     "right": RIGHTS,
     "data": DATA,
@@ -103,12 +155,19 @@ _TABLES: Final = {
     "category": CATEGORIES,
     "standing": STANDINGS,
     "direction": DIRECTIONS,
+    "member_state": MEMBER_STATES,
+    "scope": SCOPES,
 }
 
 
 def named(kind: str, code: str) -> Words:
     """The words of a code."""
     return _TABLES[kind].get(code, (code, code))
+
+
+def relevant_terms(state: str) -> tuple[str, ...]:
+    """The terms that still run for a request in a state: what has been answered is waited for no more."""
+    return _RUNNING.get(state, ())
 
 
 def error(code: str) -> Words:
@@ -128,6 +187,11 @@ def action(text: str) -> Words:
     return next(((o.es, o.en) for o in pack.operations().values() if o.es == text), (text, text))
 
 
+def number(value: int) -> str:
+    """A whole number with its thousands set apart, as in Mexico."""
+    return f"{value:,}"
+
+
 def member_name(path: str) -> str:
     """What a member is called; its identifier when we do not know it."""
     code = path.rpartition("/")[2]
@@ -139,6 +203,23 @@ def cause(numeral: str) -> str:
     return str(pack.codes()["arco_causes"].get(numeral, numeral))
 
 
-def indicator_name(code: str) -> str:
-    """What an indicator counts; in Spanish, as it is decreed."""
-    return next((i.es for i in INDICATORS if i.id == code), "")
+def indicator_words(code: str) -> Words:
+    """What an indicator counts."""
+    es = next((i.es for i in INDICATORS if i.id == code), code)
+    return es, INDICATORS_EN.get(code, es)
+
+
+def indicator_target(code: str) -> str:
+    """What an indicator is held against; in Spanish, as it is decreed."""
+    return next((i.target for i in INDICATORS if i.id == code), "")
+
+
+def indicator_value(row: Mapping[str, Any]) -> Words:
+    """The value of an ``Indicador`` with its unit: a ratio as a percentage, with what it is of where that is told."""
+    value, unit = float(row["valor"]), str(row["unidad"])
+    if unit == "razón":
+        of = "" if row["numerador"] is None else f" ({row['numerador']:,} / {row['denominador']:,})"
+        said = f"{value * 100:.1f}".removesuffix(".0")
+        return f"{said} %{of}", f"{said} %{of}"
+    said = f"{value:,.2f}".removesuffix(".00")
+    return f"{said} {unit}", f"{said} {_UNITS_EN.get(unit, unit)}"

@@ -24,6 +24,7 @@ from tests.portals import NOW, PIDS, Browser, World, open_world
 
 ISSEMYM = "MX/GOB/15-ISSEMYM"
 SONORA = "MX/GOB/26-ISSSTESON"
+GROUNDS = (("agravios", "La causa IV no aplica: son mis propios datos."), ("confirmo", "1"))
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def test_a_person_sees_her_standing_and_history_and_asks_about_herself_alo
     async with Browser(address) as browser:
         await logged_in(world, browser, accounts, "ana")
         assert "1 de marzo de 1999" in browser.page.text
-        assert "En total, 3837 días" in browser.page.text
+        assert "En total, 3,837 días" in browser.page.text
     asked = [json.loads(m.body) for m in world.messages]
     assert [a["pid"] for a in asked] == [PIDS["ana"]] * 2
     assert {m.headers["X-OSS-Rol"] for m in world.messages} == {"TITULAR"}
@@ -73,13 +74,17 @@ async def test_her_whole_history_says_who_answered_and_counts_a_day_once(world: 
         await logged_in(world, browser, accounts, "ana")
         await browser.get("/historia")
         assert "Completa" in browser.page.text
-        assert "cuentan una sola vez: 9059" in browser.page.text
+        assert "24 años y 299 días" in browser.page.text
+        assert "cuentan una sola vez: 9,059" in browser.page.text
+        assert browser.page.source.count('class="bar-closed"') == 3
+        assert "sin periodo 16 de febrero de 2015 28 de febrero de 2015 13" in browser.page.text
+        assert "más de un instituto 16 de agosto de 2009 31 de agosto de 2009 16" in browser.page.text
         assert "Se traslapan: 16" in browser.page.text
         world.silent.add("26-ISSSTESON")
         await browser.get("/historia")
         assert "Incompleta" in browser.page.text
         assert "ISSSTESON no contestó" in browser.page.text
-        assert "3837" in browser.page.text
+        assert "3,837" in browser.page.text
         world.silent.add("00-RNSS")
         await browser.get("/historia")
         assert "No se pudo reunir su historia" in browser.page.text
@@ -234,7 +239,7 @@ async def test_a_folio_that_means_another_request_at_the_institute_shows_nothing
         await jose.get(f"/derechos/{folio}")
         assert "SS-300" in jose.page.text
         assert "Estado" not in jose.page.text
-        await jose.send(f"/derechos/{folio}/recurrir", [("instituto", SONORA)])
+        await jose.send(f"/derechos/{folio}/recurrir", [("instituto", SONORA), *GROUNDS])
         assert jose.status == 409
         assert "Estado" not in jose.page.text
 
@@ -260,6 +265,7 @@ async def test_a_person_clarifies_within_her_term_and_the_count_starts_anew(worl
     async with Browser(address) as browser:
         await logged_in(world, browser, accounts, "ana")
         folio = await file_request(browser, "RECTIFICACION", ("descripcion", "falta un mes"))
+        assert "Lo que usted escribió falta un mes" in browser.page.text
         advance(
             world, folio, "PREVENIDA", dates={"limiteDesahogo": "2026-05-07", "limiteRespuesta": "2026-05-20"}
         )
@@ -300,10 +306,16 @@ async def test_a_refusal_shows_cause_and_last_day_and_the_appeal_names_that_text
         await browser.get(f"/derechos/{folio}")
         assert "derechos de un tercero" in browser.page.text
         assert "Último día 12 de mayo de 2026" in browser.page.text
-        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM)])
+        assert "debe contestar hasta" not in browser.page.text
+        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM), GROUNDS[0]])
+        assert browser.status == 400
+        assert GROUNDS[0][1] in browser.page.text  # what was typed is kept
+        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM), *GROUNDS])
         assert "en recurso ante la autoridad garante" in browser.page.text
+        assert f"Por qué recurrió {GROUNDS[0][1]}" in browser.page.text
     event = next(json.loads(m.body) for m in world.messages if m.path.endswith("/eventos"))
     assert event["huellaNegativa"] == refusal_digest(REFUSAL)
+    assert event["descripcion"] == GROUNDS[0][1]
 
 
 async def test_after_the_last_day_there_is_no_appeal(world: World) -> None:
@@ -316,7 +328,7 @@ async def test_after_the_last_day_there_is_no_appeal(world: World) -> None:
         world.at("2026-05-13T09:00:00-06:00")
         await browser.get(f"/derechos/{folio}")
         assert "Recurrir ante" not in browser.page.text
-        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM)])
+        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM), *GROUNDS])
         assert browser.status == 409
         assert "SS-404" in browser.page.text
 
@@ -329,7 +341,7 @@ async def test_silence_is_shown_as_such_and_may_be_appealed(world: World) -> Non
         world.at("2026-05-21T09:00:00-06:00")
         await browser.get(f"/derechos/{folio}")
         assert "el instituto no contestó a tiempo" in browser.page.text
-        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM)])
+        await browser.send(f"/derechos/{folio}/recurrir", [("instituto", ISSEMYM), *GROUNDS])
         assert "La autoridad garante resuelve hasta" in browser.page.text
 
 
@@ -346,7 +358,7 @@ async def test_an_opposition_says_which_uses_and_data_and_stops_them_once_grante
         await browser.get("/")  # an opposition stops uses by others, never the person's own view
         assert "SS-208" not in browser.page.text
         await browser.get("/accesos")
-        assert "negado" not in browser.page.text
+        assert browser.page.text.count("negado") == 1  # as a choice of the filter, and in no row
 
 
 async def answer(world: World, folio: str, state: str) -> None:
