@@ -51,6 +51,7 @@ class GatewayCode(RefusalCode):
     WRONG_KEY_USAGE = "wrong_key_usage", 400
     WRONG_SERVICEDESCRIPTION_TYPE = "wrong_servicedescription_type", 400
     WSDL_DOWNLOAD_FAILED = "wsdl_download_failed", 400
+    WSDL_VALIDATOR_INTERRUPTED = "wsdl_validator_interrupted", 400
     # what the path names is not there
     ACCESSRIGHT_NOT_FOUND = "accessright_not_found", 404
     BASE_ENDPOINT_NOT_FOUND = "base_endpoint_not_found", 404

@@ -77,6 +77,7 @@ class Roads:
         self._ids = itertools.count(1)
         self.new_id = lambda: f"00000000-0000-4000-8000-{next(self._ids):012d}"
         self.max_body_bytes = 10**6
+        self.minimum_client_version = ""
 
     def _identities(self, server: worlds.ServerId) -> MemoryIdentities:
         return MemoryIdentities(self.world.identities, self.world.auth[server], self.world.ocsp)
@@ -110,6 +111,7 @@ class Roads:
             new_spool=self.spools.new,
             own_certificates=lambda: (),
             max_body_bytes=self.max_body_bytes,
+            minimum_client_version=lambda: self.minimum_client_version,
         )
 
     async def ask(

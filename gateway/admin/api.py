@@ -30,6 +30,8 @@ from gateway.admin.settings import SettingResource
 from gateway.admin.system import System
 from gateway.admin.traffic import Traffic
 from gateway.clients.descriptions.fetching import fetch_description
+from gateway.clients.descriptions.reading import DescriptionReader
+from gateway.clients.descriptions.validating import with_validator
 from gateway.clients.registration import DescriptionRegister
 from gateway.desired.changelines import difference, state_of
 from gateway.settings.datafolder import BACKUP_CONTENT
@@ -70,7 +72,10 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:
         return await fetch_description(process.settings.descriptions.policy(), url, trusted)
 
-    register = DescriptionRegister(process.store, fetch)
+    read = with_validator(
+        DescriptionReader().read, lambda: process.settings.descriptions.wsdl_validator_command
+    )
+    register = DescriptionRegister(process.store, fetch, read)
     key_desk = KeyAdminContext(
         cast("KeyOperations", LaterKeys(context)),
         context.server_id,

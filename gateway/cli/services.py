@@ -269,11 +269,14 @@ def deny(data: Path, client: str, code: str, subject: str, method: str, path: st
 
 def _register(store: ServerConfStore, settings_file: Path | None) -> DescriptionRegister:
     from gateway.clients.descriptions.fetching import fetch_description
+    from gateway.clients.descriptions.reading import DescriptionReader
+    from gateway.clients.descriptions.validating import with_validator
     from gateway.clients.registration import DescriptionRegister
     from gateway.settings import config
 
-    policy = config.load(settings_file, os.environ).descriptions.policy()
-    return DescriptionRegister(store, functools.partial(fetch_description, policy))
+    settings = config.load(settings_file, os.environ).descriptions
+    read = with_validator(DescriptionReader().read, lambda: settings.wsdl_validator_command)
+    return DescriptionRegister(store, functools.partial(fetch_description, settings.policy()), read)
 
 
 def _judged(act: Coroutine[object, object, DescriptionRecord]) -> DescriptionRecord:

@@ -15,6 +15,7 @@ from gateway.exchange import wire
 from gateway.exchange.authentication import check_consumer_system
 from gateway.exchange.protocols import ConsumerAnswer, ConsumerRequest
 from gateway.exchange.routing import check_fresh, check_registered_here, choose_servers
+from gateway.exchange.versions import PROXY_VERSION, PROXY_VERSION_HEADER
 from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, Origin, Step, origin, step
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ConsumerAnswer", "ConsumerRequest", "exchange"]
 
-PROXY_VERSION = "7.8.0"
 _HEADER_ORDER = (
     wire.MESSAGE_TYPE_HEADER,
     "x-hash-algorithm",
     wire.ORIGINAL_CONTENT_TYPE_HEADER,
     wire.REQUEST_ID_HEADER,
-    "x-proxy-version",
+    PROXY_VERSION_HEADER,
     wire.SOAP_ACTION_HEADER,
     "Content-Type",
 )
@@ -129,7 +129,7 @@ def _headers(writer: transport.ProxyMessageWriter, sent: wire.Outgoing, of_proto
         ("x-hash-algorithm", wire.HASH_ALGORITHM),
         (wire.ORIGINAL_CONTENT_TYPE_HEADER, sent.original_content_type),
         (wire.REQUEST_ID_HEADER, sent.message.request_id),
-        ("x-proxy-version", PROXY_VERSION),
+        (PROXY_VERSION_HEADER, PROXY_VERSION),
         ("Content-Type", writer.content_type),
     )
     return tuple(sorted(headers, key=lambda pair: _HEADER_ORDER.index(pair[0])))

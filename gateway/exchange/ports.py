@@ -252,3 +252,5 @@ class ExchangeContext:
     # Told of every exchange once it is over, whatever happened; must return at once.
     observe: Callable[[ExchangeRecord], None] = field(default=lambda _record: None)
     policies: Policies = field(default_factory=NoPolicies)
+    # The oldest version of consumer sides that are answered; empty answers all.
+    minimum_client_version: Callable[[], str] = field(default=lambda: "")

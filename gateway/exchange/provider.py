@@ -22,6 +22,7 @@ from gateway.exchange.protocols import PeerRequest, ProvedRequest
 from gateway.exchange.restprotocol import RestProvider
 from gateway.exchange.routing import check_fresh, check_registered_here
 from gateway.exchange.soapprotocol import SoapProvider
+from gateway.exchange.versions import PROXY_VERSION_HEADER, check_client_version
 from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, Step, origin, step
@@ -61,6 +62,7 @@ class PeerResponse:
 async def serve(context: ExchangeContext, peer_request: PeerRequest, record: ExchangeRecord) -> PeerResponse:
     """Prove, allow, log and carry out one request, and answer it signed. Raises `Fault` with its origin said."""
     with origin(Origin.SERVER_PROXY):
+        check_client_version(peer_request.headers.get(PROXY_VERSION_HEADER), context.minimum_client_version())
         configuration = check_fresh(context.configuration(), context.now())  # 1
         if peer_request.headers.get(wire.MESSAGE_TYPE_HEADER) == "REST":
             return await _serve(context, configuration, peer_request, RestProvider(), record)

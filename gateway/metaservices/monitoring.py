@@ -20,7 +20,7 @@ from schemas.message import MessageProtocol
 from schemas.monitoring import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Records younger than this are not told yet: they may still be waiting to be written.
 AVAILABLE_S = 60
 LIMIT = 10_000
+# What others than the owner are told where the data set is limited (X-Road's ``limit-remote-data-set``).
+LIMITED = frozenset(("proxyVersion", "OperatingSystem", "Certificates"))
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class MonitoringServices:
     metrics: Callable[[], tuple[Metric, ...]]
     now: Callable[[], datetime]
     started: datetime
+    # Whether the central monitoring client is told only what `LIMITED` names.
+    limits_metrics: Callable[[], bool] = lambda: False
 
     def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
         """The monitoring service of that code when the server's owner is asked over SOAP."""
@@ -134,9 +138,24 @@ def _metrics(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
             f"{call.message.client.path()} may not read this server's metrics; its owner and the monitoring client may",
         )
     wanted = monitoring.parse_metrics_query(call.message.raw)
-    found = tuple(m for m in of.metrics() if not wanted or m.name in wanted)
+    found = of.metrics()
+    if of.limits_metrics() and not of.is_owner(call):
+        found = choose_metrics(found, LIMITED)
+    if wanted:
+        found = choose_metrics(found, frozenset(wanted))
     name = str(of.serverconf().server_id)
     return _envelope(call, monitoring.render_metrics_body(Metric(name, found)))
+
+
+def choose_metrics(metrics: Iterable[Metric], names: frozenset[str]) -> tuple[Metric, ...]:
+    """The metrics of these names, wherever they stand, each within the sets it stands in."""
+    chosen: list[Metric] = []
+    for metric in metrics:
+        if metric.name in names:
+            chosen.append(metric)
+        elif isinstance(metric.value, tuple) and (within := choose_metrics(metric.value, names)):
+            chosen.append(Metric(metric.name, within))
+    return tuple(chosen)
 
 
 def _envelope(call: ServiceCall, body: str) -> LocalAnswer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from gateway.monitoring.processes import package_metrics, process_metrics
 from schemas.monitoring import Metric
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ def version_metric() -> Metric:
 
 
 def machine_metrics(certificates: Iterable[tuple[bytes, str, bool]], folder: Path) -> tuple[Metric, ...]:
-    """Operating system, memory, files, disk and this server's certificates (DER, kind, active)."""
+    """Operating system, memory, files, disk, processes, packages and this server's certificates (DER, kind, active)."""
     return (
         Metric("OperatingSystem", f"{platform.system()} {platform.release()}"),
         *_memory(),
         *_files(),
         Metric("SystemCpuLoad", round(os.getloadavg()[0] / (os.cpu_count() or 1), 3)),
         *_disk(folder),
+        *process_metrics(),
+        package_metrics(),
         Metric("Certificates", tuple(_certificate(*c) for c in certificates)),
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from gateway.exchange.versions import PROXY_VERSION
 from schemas.message import Message, MessageProtocol
 
 if TYPE_CHECKING:
@@ -32,20 +31,17 @@ _COPIED = (
 )
 
 
-@cache
-def _own_version() -> str:
-    """Read once: looking into the installed package costs as much as the rest of an exchange."""
-    return version("sacbe")
-
-
 def build_record(
     record: ExchangeRecord,
     serverconf: ServerConf,
     configuration: TrustedConfiguration | None,
     internal_ip: str,
 ) -> dict[str, Value]:
-    """The record's fields as they are kept, without ``monitoringDataTs``."""
-    fields: dict[str, Value] = {"securityServerInternalIp": internal_ip, "xRoadVersion": _own_version()}
+    """The record's fields as they are kept, without ``monitoringDataTs``.
+
+    ``xRoadVersion`` is that of the protocol spoken, as peers are told: collectors decide by it what else to expect.
+    """
+    fields: dict[str, Value] = {"securityServerInternalIp": internal_ip, "xRoadVersion": PROXY_VERSION}
     noted = record.fields
     fields |= {name: noted[name] for name in _COPIED if name in noted}
     head = record.head
@@ -101,7 +97,7 @@ def _message_fields(message: Message, *, is_producer: bool) -> dict[str, Value]:
     fields |= _size_fields("request", message)
     if message.protocol is MessageProtocol.SOAP:
         return fields
-    method, _, rest = message.raw.partition(b"\r\n")[0].decode("utf-8", "replace").partition(" ")
+    method, rest = (line.decode("utf-8", "replace") for line in message.raw.split(b"\r\n", 2)[:2])
     fields["restMethod"] = method
     if is_producer:
         fields["restPath"] = _path_after_service(rest)

@@ -274,6 +274,7 @@ class Gateway:
                 )
             ),
             observe=self._observe,
+            minimum_client_version=lambda: self._settings.trust.minimum_client_version,
         )
 
     def _build_administration(self) -> None:
@@ -518,6 +519,7 @@ class Gateway:
             self._metrics,
             utc_now,
             utc_now(),
+            lambda: self._settings.monitoring.limit_remote_metrics,
         )
 
     def _metrics(self) -> tuple[Metric, ...]:

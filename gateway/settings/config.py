@@ -84,6 +84,8 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ocsp_timeout_s: float = 20.0
     # Responders that cost: none (as listed), only-free, free-first, only-paid or paid-first.
     ocsp_order: CostOrder = CostOrder.NONE
+    # Consumer sides with older software are refused; a version such as 7.6.0, or empty for none.
+    minimum_client_version: str = ""
 
 
 class KeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -233,6 +235,8 @@ class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     write_s: float = 5.0
     # Records that may wait to be written before the oldest of them are let go.
     buffer_length: int = 20_000
+    # The central monitoring client is told version, operating system and certificates of this server, and no more.
+    limit_remote_metrics: bool = False
 
 
 class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -266,6 +270,9 @@ class DescriptionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     fetch_s: float = 30.0
     # A provider's certificate must be proved by this machine's trust store or registered for the client.
     verify_tls: bool = True
+    # Checks a WSDL besides our own validator: gets the document on its standard input and the URL as its last argument;
+    # what it prints when it ends with another status than 0 are warnings. Empty: none.
+    wsdl_validator_command: str = ""
 
     def policy(self) -> FetchPolicy:
         """The same as a value of the reader."""

@@ -260,11 +260,16 @@ def without(headers: dict[str, str], name: str) -> dict[str, str]:
     return {n: v for n, v in headers.items() if n != name}
 
 
+def too_old(roads: Roads) -> None:
+    roads.minimum_client_version = "99.0.0"
+
+
 SERVER = "server.serverproxy."
 SSL = "ssl_authentication_failed"
 NOTHING_CALLED: tuple[tuple[Spoil, str], ...] = (
     (provider_no_log, "logging_failed"),
     (provider_log_after, "logging_failed"),
+    (too_old, "client_proxy_version_not_supported"),
     (no_right, "access_denied"),
     (right_to_another_path, "access_denied"),
     (no_service, "unknown_service"),

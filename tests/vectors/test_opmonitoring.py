@@ -19,7 +19,7 @@ from gateway.metaservices.monitoring import MonitoringServices
 from gateway.monitoring.health import Health
 from gateway.monitoring.records import build_record
 from gateway.monitoring.store import RecordStore
-from schemas import metadata, monitoring, soap
+from schemas import metadata, monitoring, rest, soap
 from schemas.faults import Fault, Kind, Origin, PeerFault, WireFault
 from schemas.globalconf.parts import render_monitoring_client
 from schemas.globalconf.shared import SharedParameters, Source
@@ -391,3 +391,22 @@ def test_every_case_is_judged_somewhere() -> None:
         "health-no-filter",
     }
     assert {*FAULTS, *VISIBLE, *FAILED, *RESERVED, *others} == CASES.keys()
+
+
+@pytest.mark.xroad("F115")
+@pytest.mark.parametrize(
+    ("target", "path"), [("/pets/1?x=1", "/pets/1"), ("/a%2Fb/", "/a%2Fb/"), ("", "/"), ("?q", "/")]
+)
+def test_a_rest_record_has_its_method_and_the_path_without_its_query(target: str, path: str) -> None:
+    request = rest.build_request(
+        "DELETE",
+        f"/r1/XX/GOV/P/SysP/pets{target}",
+        [("X-Road-Client", CLIENT.path())],
+        instance="XX",
+        new_id=lambda: "m1",
+    )
+    exchange = ExchangeRecord("Producer", datetime.fromtimestamp(NOW, UTC))
+    exchange.message(request.to_message())
+    exchange.finish(datetime.fromtimestamp(NOW, UTC), None)
+    built = build_record(exchange, ServerConf(ServerId("XX", "GOV", "P", "SSP")), None, ADDRESS)
+    assert (built["restMethod"], built["restPath"]) == ("DELETE", path)
