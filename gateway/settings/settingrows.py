@@ -58,7 +58,7 @@ ROWS = (
     Row("notices.webhook_url", "A dónde se envían los avisos por HTTP; vacío: a nadie.", "Where notices are posted to; empty: nowhere.", True),
     Row("notices.webhook_secret", "Dónde está el secreto que firma esos avisos.", "Where the secret is that signs them."),
     Row("notices.recipients", "A quién se envían los avisos por correo.", "Who gets notices by mail.", True),
-    Row("notices.contacts", "A quién más se avisa por correo de los certificados de un miembro.", "Who else is told by mail of one member's certificates.", True),
+    Row("notices.contacts", "A quién más se avisa por correo de los certificados de un miembro.", "Who else is told by mail of one member's certificates."),
     Row("notices.sender", "Remitente de los avisos.", "Sender of the notices.", True),
     Row("notices.smtp_host", "Servidor de correo.", "Mail server.", True),
     Row("notices.smtp_port", "Su puerto.", "Its port.", True, 1, PORT),
