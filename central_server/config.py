@@ -12,6 +12,7 @@ import msgspec
 
 from central_server.management.requests import ApprovalPolicy
 from serving.config.adminsettings import AdminSettings, local_host
+from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
 from serving.config.settings import load_settings
 from serving.config.tokensettings import TokenKeeping
@@ -149,6 +150,7 @@ class CentralSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     backup: CentralBackupSettings = CentralBackupSettings()
     seal: SealSettings = SealSettings()
     log_level: str = "info"
+    logging: LogStreamSettings = LogStreamSettings()
 
 
 def management_host(settings: CentralSettings) -> str:

@@ -92,7 +92,7 @@ def run_server(
     from serving.process import telemetry
     from serving.process.supervised import say_ready, say_stopped, say_stopping
 
-    telemetry.configure(settings.log_level)
+    telemetry.configure(settings.log_level, settings=settings.logging)
     known = pin_file is not None or os.environ.get("SACBE_PIN")
     pin = read_pin(pin_file) if known else None
     named = {"--settings": settings_file, "--pin-file": pin_file}

@@ -93,7 +93,8 @@ def run_gateway(
 
     raise_limit()
     settings_file = livesettings.settings_file(data, settings_file)
-    telemetry.configure(read_settings(data, settings_file).log_level)
+    chosen = read_settings(data, settings_file)
+    telemetry.configure(chosen.log_level, settings=chosen.logging)
     store = open_store(data)
     settings = livesettings.LiveSettings(store.database, settings_file, os.environ).load()
     store.close()

@@ -34,6 +34,7 @@ from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
 from serving.login.users import Logins
 from serving.process.loops import Loop, Loops
+from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.backupkey import settle_backup_key
 from serving.storage.keysafe import KeySafe
@@ -155,8 +156,9 @@ class GatewayProcess:
         taken = tuple(c for c in changes if TABLE.rows[c.name].live)
         waiting = tuple(c for c in changes if not TABLE.rows[c.name].live)
         if taken:
+            before = self.settings.logging
             self.settings = TABLE.with_live(self.settings, wanted)
-            logging.getLogger().setLevel(self.settings.log_level.upper())
+            set_levels(self.settings.log_level, self.settings.logging, before)
             if self.gateway is not None:
                 self.gateway.reconfigure(self.settings)
         for change in changes:

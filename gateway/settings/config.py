@@ -20,6 +20,7 @@ from gateway.settings.settingrows import ROWS
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.config.adminsettings import AdminSettings
+from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
@@ -310,6 +311,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
     fault_spelling: Spelling = Spelling.SNAKE
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    logging: LogStreamSettings = LogStreamSettings()
 
 
 TABLE = SettingTable(GatewaySettings, ROWS)
@@ -324,4 +326,5 @@ def load(
     """
     settings = load_settings(GatewaySettings, path, environ, ENVIRONMENT_PREFIX, nested(kept or {}))
     TABLE.check(settings)
+    settings.logging.area_levels()
     return settings

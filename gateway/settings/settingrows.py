@@ -127,4 +127,9 @@ ROWS = (
     Row("seal.previous", "Dónde está el secreto anterior, mientras se cambia.", "Where the secret before it is, while it changes."),
     Row("fault_spelling", "Códigos de error como X-Road 7.8 (snake) o 7.7 (camel).", "Fault codes as X-Road 7.8 (snake) or 7.7 (camel) writes them.", True),
     Row("log_level", "Cuánto se escribe en el registro del proceso.", "How much the process writes to its log.", True),
+    Row("logging.levels", "Áreas que escriben más o menos que las demás: gateway.peers=debug.", "Areas that write more or less than the rest: gateway.peers=debug.", True),
+    Row("logging.file", "Archivo del registro, además de la salida de errores; vacío: ninguno.", "A log file besides standard error; empty: none."),
+    Row("logging.file_bytes", "Tamaño con que ese archivo se aparta.", "Size at which that file is put aside.", low=4096, high=GIB),
+    Row("logging.files_kept", "Cuántos de los apartados se conservan.", "How many of those put aside are kept.", low=0, high=1000),
+    Row("logging.audit_syslog", "A dónde se envía cada registro de auditoría (HOST:PUERTO por UDP, o un socket local); vacío: a ninguna parte.", "Where every audit record is sent (HOST:PORT over UDP, or a local socket); empty: nowhere."),
 )  # fmt: skip

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase, Transaction
 
 log = logging.getLogger("audit")
+records = logging.getLogger("audit.records")
 
 AUDIT_STEP = """
     CREATE TABLE audit (
@@ -100,6 +101,7 @@ class AuditLog:
             entry.who,
             extra={"event": "audit", "number": number, "head": digest, "target": entry.target},
         )
+        forward(number, digest, text)
         return number
 
     def refuse(self, entry: AuditEntry, now_s: float) -> None:
@@ -152,6 +154,11 @@ class AuditLog:
         """Every record as a JSON line with its number and digest."""
         for number, text, digest in self.records():
             yield b'{"number":%d,"digest":"%s","record":%s}\n' % (number, digest.encode(), text.encode())
+
+
+def forward(number: int, digest: str, text: str) -> None:
+    """Hand a record that is on the disk to the collector, if ``logging.audit_syslog`` names one."""
+    records.info('{"number":%d,"head":"%s","record":%s}', number, digest, text)
 
 
 def append_text(sql: Transaction, text: str) -> tuple[int, str]:

@@ -37,6 +37,7 @@ OTHER = {
     "notices.smtp_security": "starttls",
     "fault_spelling": "camel",
     "log_level": "warning",
+    "logging.levels": "gateway.peers=debug",
     "keys.sign_kind": "ec-p256",
     "keys.auth_kind": "ec-p384",
 }
