@@ -16,6 +16,7 @@ from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, new_pin, open_
 from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
+from central_server.cli.proxy import proxy
 from central_server.cli.trusted import trusted
 from central_server.config import load
 from central_server.datafolder import BACKUP_CONTENT, WITNESS, witness_name
@@ -144,6 +145,7 @@ main.add_command(export)
 main.add_command(found)
 main.add_command(management_gateway)
 main.add_command(trusted)
+main.add_command(proxy)
 main.add_command(member)
 main.add_command(request)
 main.add_command(completion_command(main, "central-server"))

@@ -48,7 +48,7 @@ async def _check(
     session: aiohttp.ClientSession, instance: str, url: str, certificates: tuple[bytes, ...], now: datetime
 ) -> None:
     for version in range(CURRENT_VERSION, MINIMUM_VERSION - 1, -1):
-        status, raw = await _get(session, f"{url}?version={version}")
+        status, raw = await get_bounded(session, f"{url}?version={version}")
         if status != 404:
             break
     if status != 200:
@@ -61,7 +61,7 @@ async def _check(
             "the anchor is of an internal source; an external one lists shared parameters and no private ones",
         )
     part = listed[SHARED_ID]
-    status, content = await _get(session, urljoin(url, part.location))
+    status, content = await get_bounded(session, urljoin(url, part.location))
     if status != 200:
         raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {part.location}")
     part.check(content)
@@ -73,7 +73,8 @@ async def _check(
         )
 
 
-async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
+async def get_bounded(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
+    """Status and body of a GET, which follows no redirect. Raises ValueError for a body beyond the bound."""
     async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
         content = bytearray()
         async for chunk in answer.content.iter_any():

@@ -159,11 +159,7 @@ class NodeKeys:
         device = await self._opened_device(token_id)
         sources.check_room_for_key(self._store.read(), source)
         made = await device.generate_key(self._key_kind, label, "sign")
-        name = x509.Name(
-            [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{source} configuration signing key")]
-        )
-        builder = _certificate(name, made, datetime(1970, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC))
-        certificate = await sign_certificate(builder, made.id, _public(made), device)
+        certificate = await certify_signing_key(device, made, f"{source} configuration signing key")
         with self._store.change(actor, now) as records:
             sources.check_room_for_key(records, source)
             kept = sources.add_signing_key(
@@ -234,6 +230,13 @@ class NodeKeys:
         records = self._store.read()
         if sources.node_address(records) is not None and sources.tls_certificate(records) is None:
             await self.make_tls_certificate(actor, now)
+
+
+async def certify_signing_key(device: Device, key: DeviceKey, common_name: str) -> bytes:
+    """A key's own certificate (DER), which only carries it: clients look at neither its name nor its dates."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+    builder = _certificate(name, key, datetime(1970, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC))
+    return await sign_certificate(builder, key.id, _public(key), device)
 
 
 def _certificate(

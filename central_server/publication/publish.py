@@ -143,7 +143,7 @@ async def sign_publication(
     before: Publication | None = None,
 ) -> Publication:
     """Sign every directory. Parts that are as they were in ``before`` keep their paths. Raises `TokenFailed`."""
-    stamp = now.strftime("%Y%m%d%H%M%S%f") + "000"
+    stamp = _stamp(now)
     expires = (now + timedelta(seconds=generated.expire_interval_s)).replace(microsecond=0)
     directories: dict[tuple[str, int], bytes] = {}
     parts: dict[int, tuple[PublishedPart, ...]] = {}
@@ -163,7 +163,7 @@ async def sign_publication(
                 key.key_id,
                 key.algorithm,
                 key.certificate,
-                (_boundary(), _boundary()),
+                (new_boundary(), new_boundary()),
             )
     return Publication(now, directories, parts)
 
@@ -172,11 +172,24 @@ def _place(made: GeneratedPart, version: int, stamp: str, old: PublishedPart | N
     digest = hashlib.sha512(made.content).digest()
     if old is not None and old.digest == digest and old.file_name == made.file_name:
         return old
-    path = f"/V{version}/{stamp}/{made.file_name}"
-    return PublishedPart(made.content_id, made.file_name, path, digest, made.content)
+    return _at(made.content_id, made.file_name, f"/V{version}/{stamp}/{made.file_name}", made.content)
 
 
-def _boundary() -> str:
+def place_part(content_id: str, file_name: str, version: int, content: bytes, now: datetime) -> PublishedPart:
+    """A part at a path of this moment."""
+    return _at(content_id, file_name, f"/V{version}/{_stamp(now)}/{file_name}", content)
+
+
+def _at(content_id: str, file_name: str, path: str, content: bytes) -> PublishedPart:
+    return PublishedPart(content_id, file_name, path, hashlib.sha512(content).digest(), content)
+
+
+def _stamp(now: datetime) -> str:
+    return now.strftime("%Y%m%d%H%M%S%f") + "000"
+
+
+def new_boundary() -> str:
+    """A boundary of a directory, fresh and random."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(20))
 
 

@@ -71,7 +71,6 @@ def configure(
         handler.setFormatter(JsonFormatter())
     logging.getLogger().handlers[:] = handlers
     records = logging.getLogger(AUDIT_RECORDS)
-    records.propagate = False  # whole records are for the collector alone: the log stream has their heads
     records.handlers[:] = [build_syslog(settings.audit_syslog)] if settings.audit_syslog else []
     set_levels(level, settings, LogStreamSettings())
 

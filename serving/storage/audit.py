@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase, Transaction
 
 log = logging.getLogger("audit")
+# Whole records, for a collector alone: nothing else is told of them here (see `serving.process.telemetry`).
 records = logging.getLogger("audit.records")
+records.propagate = False
 
 AUDIT_STEP = """
     CREATE TABLE audit (

@@ -38,6 +38,7 @@ OTHER = {
     "fault_spelling": "camel",
     "log_level": "warning",
     "logging.levels": "gateway.peers=debug",
+    "transparency.witnesses": "http://w.invalid w.invalid+dd34e7a5+BAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
     "keys.sign_kind": "ec-p256",
     "keys.auth_kind": "ec-p384",
 }

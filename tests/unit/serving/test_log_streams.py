@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     root, records = logging.getLogger(), logging.getLogger(AUDIT_RECORDS)
-    kept = (root.handlers[:], root.level, records.handlers[:], records.propagate)
+    kept = (root.handlers[:], root.level, records.handlers[:])
     yield
     for handler in (*root.handlers, *records.handlers):
         if handler not in (*kept[0], *kept[2]):
             handler.close()
-    root.handlers[:], records.handlers[:], records.propagate = kept[0], kept[2], kept[3]
+    root.handlers[:], records.handlers[:] = kept[0], kept[2]
     root.setLevel(kept[1])
 
 
