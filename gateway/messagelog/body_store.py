@@ -1,14 +1,19 @@
-"""The bodies of a message that is to be logged, as the log will keep them: in a row, in a file of its own, in part, or not."""
+"""The bodies of a message that is to be logged, as the log will keep them: in a row, in a file of its own, in part, or not.
+
+`plan_bodies` decides and touches no disk; `make_files` carries out what needs one, in the thread that writes.
+"""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.messagelog.sealing import KEY_BYTES
 from gateway.messagelog.spool import read_sealed, write_sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from gateway.messagelog.bodyrules import BodyRules
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptBody:
-    """A body and what of it is kept; ``kept_bytes`` is None when all of it is."""
+    """A body and what of it is kept; ``kept_bytes`` is None when all of it is.
+
+    ``content`` is what goes into a row; else ``file_name`` is the file to make out of ``spool``, sealed by ``file_key``.
+    """
 
     number: int
     size_bytes: int
@@ -27,32 +35,51 @@ class KeptBody:
     file_name: str | None
     file_key: bytes
     kept_bytes: int | None
+    spool: Spool
 
 
-def keep_bodies(entry: LogEntry, folder: Path, rules: BodyRules, made: list[Path]) -> list[KeptBody]:
-    """An entry's bodies; files for them are in ``folder``, and named in ``made``, when this returns."""
-    return [
-        _keep(entry, number, spool, folder, rules, made) for number, spool in enumerate(entry.attachments, 1)
-    ]
+def plan_bodies(entry: LogEntry, rules: BodyRules) -> list[KeptBody]:
+    """How an entry's bodies will be kept. Raises `Fault` for one that may neither be kept nor cut."""
+    return [_plan(entry, number, spool, rules) for number, spool in enumerate(entry.attachments, 1)]
 
 
-def _keep(
-    entry: LogEntry, number: int, spool: Spool, folder: Path, rules: BodyRules, made: list[Path]
-) -> KeptBody:
+def _plan(entry: LogEntry, number: int, spool: Spool, rules: BodyRules) -> KeptBody:
     kept = rules.kept_bytes(entry, spool.size)
     part = None if kept == spool.size else kept
     if kept == 0 and spool.size:
-        return KeptBody(number, spool.size, spool.digest, None, None, b"", 0)
+        return KeptBody(number, spool.size, spool.digest, None, None, b"", 0, spool)
     if spool.path is None:
-        return KeptBody(number, spool.size, spool.digest, (spool.content or b"")[:kept], None, b"", part)
-    target = folder / f"{spool.path.stem}-{'r' if entry.message.is_response else 'q'}"
-    made.append(target)
-    key = spool.key
-    if part is None:
-        spool.link(target)
-    else:
-        key = write_sealed(target, _first(read_sealed(spool.path, spool.key), part))
-    return KeptBody(number, spool.size, spool.digest, None, target.name, key, part)
+        content = spool.content or b""
+        return KeptBody(
+            number,
+            spool.size,
+            spool.digest,
+            content if part is None else content[:kept],
+            None,
+            b"",
+            part,
+            spool,
+        )
+    name = f"{spool.path.stem}-{'r' if entry.message.is_response else 'q'}"
+    # What is kept whole shares the spool's file and its key; a part is written anew under a key of its own.
+    key = spool.key if part is None else secrets.token_bytes(KEY_BYTES)
+    return KeptBody(number, spool.size, spool.digest, None, name, key, part, spool)
+
+
+def make_files(bodies: Sequence[KeptBody], folder: Path, made: list[Path]) -> None:
+    """The files of bodies in ``folder``; each is named in ``made`` before it can be there. Raises OSError, ValueError, `Fault`."""
+    for body in bodies:
+        if body.file_name is None:
+            continue
+        target = folder / body.file_name
+        made.append(target)
+        if body.kept_bytes is None:
+            body.spool.link(target)
+        elif body.spool.path is None:
+            raise ValueError("the spool of a body is gone before the body was logged")
+        else:
+            chunks = read_sealed(body.spool.path, body.spool.key)
+            write_sealed(target, _first(chunks, body.kept_bytes), body.file_key)
 
 
 def _first(chunks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ class BodyRules:
     def keeps(self, side: Side, producer: ClientId) -> bool:
         """Whether messages with a producer are kept with their bodies."""
         excepted = self.except_remote if side is Side.CONSUMER else self.except_local
-        return self.keep != (producer.path() in excepted)
+        return self.keep != (bool(excepted) and producer.path() in excepted)
 
     def kept_bytes(self, entry: LogEntry, size_bytes: int) -> int:
         """How much of a body of an entry is kept. Raises `Fault` when it may neither be kept nor cut."""

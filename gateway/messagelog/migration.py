@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.record import sealed_label
 from gateway.messagelog.rows import to_moment
-from gateway.messagelog.sealing import CHUNK, NONCE_BYTES, seal
+from gateway.messagelog.sealing import CHUNK, KEY_BYTES, NONCE_BYTES, seal
 from gateway.messagelog.spool import write_sealed
 from serving.storage.database import connect, kept_copies
 
@@ -107,7 +107,8 @@ def _seal_attachments(connection: sqlite3.Connection, bodies: Path, record_id: i
         if clear_name is not None:
             clear_files.append(bodies / clear_name)
             file_name = f"{secrets.token_hex(16)}-s"
-            own = write_sealed(bodies / file_name, _chunks(clear_files[-1]))
+            own = secrets.token_bytes(KEY_BYTES)
+            write_sealed(bodies / file_name, _chunks(clear_files[-1]), own)
             file_key = _sealed(key, own, record_id, f"key of {what}")
         connection.execute(
             "UPDATE attachment SET content = ?, file_name = ?, file_key = ? WHERE record_id = ? AND number = ?",

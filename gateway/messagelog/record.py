@@ -44,6 +44,14 @@ class LogEntry:
     attachments: Sequence[Spool]
     at: datetime
 
+    def bytes_in_memory(self) -> int:
+        """About how much of memory the entry holds: message, signature, and the bodies that are in no file."""
+        return (
+            len(self.message.raw)
+            + len(self.signature)
+            + sum(s.size for s in self.attachments if s.path is None)
+        )
+
 
 class RecordForm(enum.IntEnum):
     """How a record's content is kept."""
@@ -129,12 +137,14 @@ class LogRecord:
 
 def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
     """SHA-256 over the fields, each with its length, so that nothing can move from one to the next."""
-    digest = hashlib.sha256()
+    pieces = []
     for value in fields:
-        raw = b"" if value is None else value if isinstance(value, bytes) else str(value).encode()
-        digest.update(b"%d:" % (-1 if value is None else len(raw)))
-        digest.update(raw)
-    return digest.digest()
+        if value is None:
+            pieces.append(b"-1:")
+        else:
+            raw = value if isinstance(value, bytes) else str(value).encode()
+            pieces.append(b"%d:%b" % (len(raw), raw))
+    return hashlib.sha256(b"".join(pieces)).digest()
 
 
 def sealed_label(record_id: int, what: str) -> bytes:

@@ -166,9 +166,8 @@ def read_sealed(path: Path, key: bytes) -> Iterator[bytes]:
         yield from open_stream(file, key)
 
 
-def write_sealed(path: Path, chunks: Iterable[bytes]) -> bytes:
-    """Put a body at a path, sealed and on the disk; the key."""
-    key = secrets.token_bytes(KEY_BYTES)
+def write_sealed(path: Path, chunks: Iterable[bytes], key: bytes) -> None:
+    """Put a body at a path, sealed by a key that seals nothing else, and on the disk."""
     sealer = StreamSealer(key)
     with path.open("wb", buffering=0) as file:
         os.fchmod(file.fileno(), 0o600)
@@ -177,7 +176,6 @@ def write_sealed(path: Path, chunks: Iterable[bytes]) -> bytes:
                 _write_all(file, sealed)
         _write_all(file, sealer.finish())
         os.fsync(file.fileno())
-    return key
 
 
 class SealedTemporary(io.RawIOBase):

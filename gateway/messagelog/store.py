@@ -1,14 +1,13 @@
-"""The message log on SQLite: append-only, sealed, one writer thread, group commit.
+"""The message log on SQLite: append-only, sealed, one writer, group commit. Its shape is decision 0024.
 
-Whoever appends waits for the disk: the writer takes everything that waits, writes it in one transaction
-(``synchronous=FULL``) and only then answers all of them. So many messages share one write, and a message alone waits for
-one. A commit that fails is answered with `Fault` to everyone in it, and nothing of it is in the log. What waits is
-bounded; beyond that a message is refused at once.
+Whoever appends waits for the disk. What waits is built into a batch on the event loop (`gateway.messagelog.building`), written in one
+transaction by a thread (`gateway.messagelog.writing`), and only then is everyone in it answered; what comes meanwhile is the
+next batch. A commit that fails is answered with `Fault` to everyone in it, nothing of it is in the log, and its numbers are
+given anew. What waits is bounded; beyond that a message is refused at once.
 
-On disk: ``messages.sqlite``, and ``bodies/`` for bodies too large for a row. A body's file is on the disk under its
-lasting name before the row that names it is committed; a crash in between leaves a file nobody names, removed at start.
-Messages and bodies are sealed under a key of the record (`gateway.messagelog.keys`); while the keys are closed nothing is
-taken, and nothing is ever written in clear instead. A log that an earlier version wrote in clear is sealed when its keys open.
+On disk: ``messages.sqlite``, and ``bodies/`` for bodies too large for a row. Messages and bodies are sealed under a key of the record
+(`gateway.messagelog.keys`); while the keys are closed nothing is taken, and nothing is ever written in clear instead. A log that
+an earlier version wrote in clear is sealed when its keys open.
 """
 
 from __future__ import annotations
@@ -16,35 +15,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
-import secrets
 import sqlite3
-import threading
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import migration, rows
-from gateway.messagelog.body_store import keep_bodies
+from gateway.messagelog.body_store import plan_bodies
 from gateway.messagelog.bodyrules import BodyRules
+from gateway.messagelog.building import ChainEnd, build_batch
 from gateway.messagelog.erasure import finish_erasures
 from gateway.messagelog.reading import LogReader
-from gateway.messagelog.record import (
-    FIRST_CHAIN_VALUE,
-    Links,
-    LogEntry,
-    LogRecord,
-    RecordForm,
-    Side,
-    Unstamped,
-    chain_value,
-    record_digest,
-    sealed_label,
-)
-from gateway.messagelog.sealing import NONCE_BYTES, seal
+from gateway.messagelog.record import LogEntry, LogRecord, Side, Unstamped
 from gateway.messagelog.steps import DATABASE, STEPS
+from gateway.messagelog.writing import LogWriter, read_end, write_batch
 from schemas.faults import Fault, Kind
-from schemas.reduced import reduce_message
 from serving.storage.database import apply_steps, check_whole, connect, naming
 
 if TYPE_CHECKING:
@@ -52,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from gateway.messagelog.body_store import KeptBody
+    from gateway.messagelog.building import Batch
     from gateway.messagelog.keys import KeySecret, LogKeys
     from schemas.identifiers import ClientId
 
@@ -60,7 +45,8 @@ __all__ = ["LogEntry", "LogSettings", "MessageLog", "Side"]
 
 log = logging.getLogger("gateway.messagelog")
 
-_STOP = object()
+# The next batch is closed at so many bytes, so that large bodies do not stand in memory twice over in great number.
+_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +59,12 @@ class LogSettings:
 
 
 @dataclass(slots=True)
-class _WaitingRecord:
+class _Waiting:
+    """An entry that waits for the disk; ``done`` gives its number, and is another future once its caller has gone."""
+
     entry: LogEntry
-    loop: asyncio.AbstractEventLoop
     done: asyncio.Future[int]
+    is_answered: bool = False
 
 
 class MessageLog:
@@ -91,15 +79,18 @@ class MessageLog:
         self.keys = keys
         self._is_begun = False
         self._why_closed = "its keys open once the software token is logged in (or with log.secret)"
-        self._queue: queue.SimpleQueue[_WaitingRecord | object] = queue.SimpleQueue()
-        self._length = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._length = 0  # of those who wait, with those of the batch that is being written
+        self._is_writing = False
+        self._idle: asyncio.Future[None] | None = None
+        self._end = ChainEnd()
         self._gate: Callable[[datetime], None] | None = None
         connection = connect(self._path)
         with naming(self._path):
             apply_steps(connection, STEPS)
             check_whole(connection, STEPS)
         self.reader = LogReader(connection, self.bodies, keys)
-        self._thread: threading.Thread | None = None
+        self._writer: LogWriter | None = None
         if keys.is_open:
             self.begin()
 
@@ -131,8 +122,9 @@ class MessageLog:
         migration.seal_clear_records(self._path, self.bodies, self.keys)
         self._finish_erasures()
         self._remove_unnamed_bodies()
-        self._thread = threading.Thread(target=self._write_for_ever, name="message log", daemon=True)
-        self._thread.start()
+        with self.reader.lock:
+            self._end = read_end(self.reader.connection)
+        self._writer = LogWriter(self._path)
         self._is_begun = True
 
     def reconfigure(self, queue_length: int, bodies: BodyRules) -> None:
@@ -163,129 +155,123 @@ class MessageLog:
         self.check_accepting(entry.at)
         self._settings.bodies.check(entry)
         loop = asyncio.get_running_loop()
-        waiting = _WaitingRecord(entry, loop, loop.create_future())
+        waiting = _Waiting(entry, loop.create_future())
         self._length += 1
-        self._queue.put(waiting)
+        self._waiting.append(waiting)
+        if not self._is_writing:
+            self._is_writing = True
+            loop.call_soon(self._begin_batch, loop)  # what comes in this turn of the loop goes along
         try:
-            return await asyncio.shield(waiting.done)
+            return await waiting.done
         except asyncio.CancelledError:
             # A caller that goes away does not take its message out of a batch, and keeps its bodies until that is written.
-            await _settled(waiting.done)
+            if not waiting.is_answered:
+                waiting.done = loop.create_future()
+                await _settled(waiting.done)
             raise
 
     async def close(self) -> None:
         """Write what waits and stop."""
-        if self._thread is not None:
-            self._queue.put(_STOP)
-            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        loop = asyncio.get_running_loop()
+        if self._is_writing:
+            self._idle = loop.create_future()
+            await self._idle
+        if self._writer is not None:
+            await loop.run_in_executor(None, self._writer.stop)
         with self.reader.lock:
             self.reader.connection.close()
         self.keys.close()
 
-    # The writer thread
+    # A batch: built here, written by the thread, answered here. One at a time.
 
-    def _write_for_ever(self) -> None:
-        connection = connect(self._path)
-        connection.execute("PRAGMA wal_autocheckpoint = 1000")
-        while True:
-            batch, stopping = self._take()
-            if batch:
-                self._write_batch(connection, batch)
-            if stopping:
-                connection.close()
-                return
-
-    def _take(self) -> tuple[list[_WaitingRecord], bool]:
-        batch: list[_WaitingRecord] = []
-        first = self._queue.get()
-        while True:
-            if first is _STOP:
-                return batch, True
-            if isinstance(first, _WaitingRecord):
-                batch.append(first)
-            if len(batch) >= self._settings.batch_length:
-                return batch, False
-            try:
-                first = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-
-    def _write_batch(self, connection: sqlite3.Connection, batch: list[_WaitingRecord]) -> None:
-        linked: list[Path] = []
-        try:
-            kept = [keep_bodies(w.entry, self.bodies, self._settings.bodies, linked) for w in batch]
-            if linked:
-                sync_folder(self.bodies)  # bodies are on the disk; a crash here leaves files nobody names
-            connection.execute("BEGIN IMMEDIATE")
-            ids = self._insert(connection, [w.entry for w in batch], kept)
-            connection.execute("COMMIT")  # from here on the messages are in the log, whatever happens
-        except Exception as err:  # whatever it was, everyone is answered and the next batch is tried
-            self._undo(connection, linked)
-            reason = err.detail if isinstance(err, Fault) else str(err)
-            log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
-            text = (
-                f"the message log cannot be written ({reason}); nothing was sent. Free space or mend the disk"
-            )
-            self._answer(batch, None, text)
-        else:
-            self._answer(batch, ids, "")
-
-    def _answer(self, batch: list[_WaitingRecord], ids: list[int] | None, text: str) -> None:
-        """Wake everyone of a batch with one call into the event loop."""
-
-        def answer() -> None:
-            self._length -= len(batch)
-            for place, waiting in enumerate(batch):
-                if ids is None:
-                    waiting.done.set_exception(Fault(Kind.LOGGING_FAILED, text))
-                else:
-                    waiting.done.set_result(ids[place])
-
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
-            batch[0].loop.call_soon_threadsafe(answer)
-
-    def _insert(
-        self,
-        connection: sqlite3.Connection,
-        entries: Sequence[LogEntry],
-        kept: Sequence[Sequence[KeptBody]],
-    ) -> list[int]:
-        number, chain = (
-            rows.last_chain(connection, "record")
-            or rows.last_chain(connection, "removed")
-            or (0, FIRST_CHAIN_VALUE)
+    def _begin_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._take()
+        if not batch:
+            self._is_writing = False
+            if self._idle is not None:
+                self._idle.set_result(None)
+            return
+        number, moments = self._end.number + 1, [w.entry.at for w in batch]
+        keys = self.keys.known_keys(number, moments)
+        if keys is not None:
+            self._write(loop, batch, keys)
+            return
+        # Keys that must be made, or read again: that takes a lock and the disk.
+        self._put(
+            loop,
+            lambda _connection: self.keys.new_keys(number, moments),
+            lambda made: self._write(loop, batch, made),
         )
-        records: list[list[rows.Field]] = []
-        attachments: list[list[rows.Field]] = []
-        keys = self.keys.new_keys(number + 1, [e.at for e in entries])
-        for entry, bodies, key in zip(entries, kept, keys, strict=True):
-            number += 1
-            digests = [b.digest for b in bodies]
-            row = rows.digested_row(entry, entry.message.digest)
-            chain = chain_value(chain, record_digest([*row, *digests]))
-            is_reduced = not self._settings.bodies.keeps(entry.side, entry.message.service.client)
-            content = reduce_message(entry.message) if is_reduced else entry.message.raw
-            row[rows.MESSAGE_PLACE] = _sealed(key, content, number, "message")
-            state: list[rows.Field] = [
-                RecordForm.SEALED,
-                Links.DIGEST,
-                entry.message.digest,
-                int(is_reduced),
-                chain,
-            ]
-            records.append([number, *row, *state])
-            attachments += [[number, *_attachment_row(body, key, number)] for body in bodies]
-        rows.insert_rows(connection, rows.INSERT_RECORDS, records)
-        rows.insert_rows(connection, rows.INSERT_ATTACHMENTS, attachments)
-        return [int(str(r[0])) for r in records]
 
-    def _undo(self, connection: sqlite3.Connection, linked: list[Path]) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        with contextlib.suppress(OSError):  # what stays is removed at the next start
-            for path in linked:
-                path.unlink(missing_ok=True)
+    def _take(self) -> list[_Waiting]:
+        """The next batch: what waits, up to a number of records and of bytes."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < self._settings.batch_length and size < _BATCH_BYTES:
+            batch.append(self._waiting.popleft())
+            size += batch[-1].entry.bytes_in_memory()
+        return batch
+
+    def _write(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], keys: object) -> None:
+        """Build a batch and have it written; ``keys`` is the exception when they could not be had."""
+        try:
+            if not isinstance(keys, list):
+                raise keys if isinstance(keys, Exception) else TypeError(f"{type(keys)} are no keys")
+            entries, rules = [w.entry for w in batch], self._settings.bodies
+            kept = [plan_bodies(e, rules) for e in entries]
+            built = build_batch(entries, kept, keys, self._end, rules)
+        except Exception as err:  # whatever it was, everyone is answered and the next batch is tried
+            self._refuse(batch, err)
+            loop.call_soon(self._begin_batch, loop)
+            return
+        self._put(
+            loop,
+            lambda connection: write_batch(connection, built, self.bodies),
+            lambda outcome: self._written(loop, batch, built, outcome),
+        )
+
+    def _written(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], built: Batch, outcome: object
+    ) -> None:
+        if isinstance(outcome, Exception):
+            self._refuse(batch, outcome)
+            # The numbers of this batch were not used; what is on the disk says which is next.
+            self._put(loop, read_end, lambda end: self._go_on_after(loop, end))
+            return
+        first = self._end.number + 1
+        self._end = built.end
+        self._length -= len(batch)
+        for number, waiting in enumerate(batch, first):
+            waiting.is_answered = True
+            if not waiting.done.done():
+                waiting.done.set_result(number)
+        self._begin_batch(loop)
+
+    def _go_on_after(self, loop: asyncio.AbstractEventLoop, end: object) -> None:
+        if isinstance(end, ChainEnd):
+            self._end = end
+        self._begin_batch(loop)
+
+    def _refuse(self, batch: list[_Waiting], err: Exception) -> None:
+        """Tell everyone of a batch that it is not in the log."""
+        reason = err.detail if isinstance(err, Fault) else str(err)
+        log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
+        text = f"the message log cannot be written ({reason}); nothing was sent. Free space or mend the disk"
+        self._length -= len(batch)
+        for waiting in batch:
+            waiting.is_answered = True
+            if not waiting.done.done():
+                waiting.done.set_exception(Fault(Kind.LOGGING_FAILED, text))
+
+    def _put(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[sqlite3.Connection], object],
+        tell: Callable[[object], None],
+    ) -> None:
+        if self._writer is None:  # pragma: no cover  nothing is taken before `begin`
+            raise RuntimeError("the log was not begun")
+        self._writer.put(work, loop, tell)
 
     def _finish_erasures(self) -> None:
         connection = connect(self._path)
@@ -364,14 +350,3 @@ async def _settled(done: asyncio.Future[int]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait((done,))
     done.exception()  # nobody else will look at it
-
-
-def _sealed(key: bytes, clear: bytes, record_id: int, what: str) -> bytes:
-    return seal(key, secrets.token_bytes(NONCE_BYTES), clear, sealed_label(record_id, what))
-
-
-def _attachment_row(body: KeptBody, key: bytes, record_id: int) -> list[rows.Field]:
-    what = f"attachment {body.number}"
-    content = None if body.content is None else _sealed(key, body.content, record_id, what)
-    file_key = None if body.file_name is None else _sealed(key, body.file_key, record_id, f"key of {what}")
-    return [body.number, body.size_bytes, body.digest, content, body.file_name, file_key, body.kept_bytes]

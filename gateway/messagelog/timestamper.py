@@ -216,7 +216,7 @@ class Timestamper:
                 await self._stamp(records)
 
     async def stamp_digest(self, digest: bytes) -> bytes:
-        """A proved token over a SHA-512 digest of something else than a record. Raises `LogFailed` when no authority helps."""
+        """A proved token over a SHA-512 digest of something else than a record. Raises `Fault` when no authority helps."""
         token, _proved = await self._ask(digest)
         return token
 
