@@ -50,7 +50,6 @@ def parse_certificate(data: bytes) -> x509.Certificate:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, f"a certificate cannot be read: {err}") from err
 
 
-@lru_cache(maxsize=8192)
 def der_of(certificate: x509.Certificate) -> bytes:
-    """A certificate's DER."""
+    """A certificate's DER. Not remembered: to look a certificate up costs more than to write it out."""
     return certificate.public_bytes(Encoding.DER)

@@ -10,14 +10,12 @@ Spec: PR-MESSTRANSP 5, PR-HASHCHAIN; X-Road 7.8's BatchSigner.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.algorithms import der_to_raw
-from certs.certificates import der_of
 from schemas import hashchain, xades
 from schemas.faults import Fault, Kind, TokenFailed
 from schemas.message import digest_of
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from cryptography import x509
-
     from certs.tokens.port import KeyId, Signer, SigningIdentity
 
 LARGEST_BATCH = 64
@@ -35,8 +31,7 @@ Part = tuple[str, bytes]
 _Key = tuple["KeyId", bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageSignature:
+class MessageSignature(msgspec.Struct, frozen=True):
     """A signature document; the hash chain parts are there when the signature is over a chain."""
 
     signature: bytes
@@ -44,8 +39,7 @@ class MessageSignature:
     hash_chain: bytes | None = None
 
 
-@dataclass(slots=True)
-class _WaitingSignature:
+class _WaitingSignature(msgspec.Struct):
     identity: SigningIdentity
     ocsp_responses: tuple[bytes, ...]
     parts: Sequence[Part]
@@ -75,7 +69,7 @@ class MessageSigner:
         """
         if not ocsp_responses:
             raise TokenFailed(Kind.CANNOT_SIGN, "there is no OCSP response to put into the signature")
-        key = (identity.key_id, der_of(identity.certificate))
+        key = (identity.key_id, identity.facts.certificate)
         waiting = _WaitingSignature(
             identity, tuple(ocsp_responses), parts, now, asyncio.get_running_loop().create_future()
         )
@@ -129,26 +123,14 @@ class MessageSigner:
         identity = waiting.identity
         algorithm = identity.algorithm
         moment = waiting.now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{waiting.now.microsecond // 1000:03d}Z"
-        draft = xades.build_to_be_signed(
-            uri, digest, signer_facts(identity.certificate), moment, algorithm.uri
-        )
+        draft = xades.build_to_be_signed(uri, digest, identity.facts, moment, algorithm.uri)
         value = await self._signer.sign(
             identity.key_id, algorithm.digest.digest(draft.signed_info), algorithm
         )
         public_key = identity.certificate.public_key()
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             value = der_to_raw(value, public_key.curve.key_size)
-        return draft.finish(
-            value, waiting.ocsp_responses, [signer_facts(certificate) for certificate in identity.issuers]
-        )
-
-
-@lru_cache(maxsize=1024)
-def signer_facts(certificate: x509.Certificate) -> xades.SignerFacts:
-    """What a signature document says of a certificate."""
-    return xades.SignerFacts(
-        der_of(certificate), certificate.issuer.rfc4514_string(), certificate.serial_number
-    )
+        return draft.finish(value, waiting.ocsp_responses, identity.issuer_facts)
 
 
 def _copy(fault: Fault) -> Fault:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind, NotProved
@@ -50,8 +51,7 @@ Part = tuple[str, bytes]
 _StepKey = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(msgspec.Struct, frozen=True):
     """A result document and, for each message in order, its chain document."""
 
     result: bytes
@@ -99,6 +99,18 @@ def step_digest(inputs: Sequence[tuple[bytes, str]], algorithm_uri: str = SHA512
     return hashlib.new(DIGESTS[algorithm_uri], _der(0x30, content)).digest()
 
 
+def _sha512_step(digests: Sequence[bytes]) -> bytes:
+    """`step_digest` where everything is SHA-512, as in all that is built here."""
+    content = b"".join([_BEFORE_SHA512 + digest + _AFTER_SHA512 for digest in digests])
+    return hashlib.sha512(_sequence_head(len(content)) + content).digest()
+
+
+@lru_cache(maxsize=64)
+def _sequence_head(size: int) -> bytes:
+    """Tag and length of a SEQUENCE with so many bytes of content."""
+    return bytes((0x30,)) + _length(size)
+
+
 @lru_cache(maxsize=64)
 def _around(size: int, method_uri: str) -> tuple[bytes, bytes]:
     """What stands before and after a digest of that many bytes in the DER of an input."""
@@ -111,6 +123,8 @@ def _input_der(digest: bytes, method_uri: str) -> bytes:
     before, after = _around(len(digest), method_uri)
     return before + digest + after
 
+
+_BEFORE_SHA512, _AFTER_SHA512 = _around(64, SHA512_URI)
 
 # Building
 
@@ -195,6 +209,7 @@ def _data_ref(uri: str, digest: bytes) -> str:
     return f'<h:DataRef URI="{_attribute(uri)}"><DigestValue>{_b64(digest)}</DigestValue></h:DataRef>'
 
 
+@lru_cache(maxsize=64)
 def _attribute(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
@@ -204,6 +219,7 @@ def _b64(data: bytes) -> str:
 
 
 _SIBLING = b"<h:HashValue><DigestValue>"
+_SHA512_BYTES = 64
 
 
 def is_as_built(result: bytes, chain: bytes, parts: Sequence[Part]) -> bool:
@@ -226,10 +242,11 @@ def is_as_built(result: bytes, chain: bytes, parts: Sequence[Part]) -> bool:
     upwards = downwards[::-1]
     if not parts or (len(parts) == 1 and not upwards) or _render_chain(parts, upwards, SHA512_URI) != chain:
         return False
-    digest = parts[0][1] if len(parts) == 1 else step_digest([(d, SHA512_URI) for _, d in parts])
+    if any(len(sibling) != _SHA512_BYTES for _, sibling in upwards):
+        return False
+    digest = parts[0][1] if len(parts) == 1 else _sha512_step([d for _, d in parts])
     for is_right, sibling in upwards:
-        pair = (digest, sibling) if is_right else (sibling, digest)
-        digest = step_digest([(d, SHA512_URI) for d in pair])
+        digest = _sha512_step((digest, sibling) if is_right else (sibling, digest))
     return _render_result(digest, SIGNATURE_CHAIN_URI, SHA512_URI) == result
 
 

@@ -11,6 +11,7 @@ Spec: RFC 9110 5.1, 5.3, 5.5; RFC 9112 5.1, 5.2; RFC 3875 4.1.18 (header names a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
@@ -76,8 +77,11 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
 
     Contradictions are ``duplicate_header_field`` whatever ``kind`` is. Headers that repeat word for word pass.
     """
+    decided: dict[str, str] = {}
+    contradicted: str | None = None
     for name, value in headers:
-        if not is_name(name):
+        said = _said_of(name)
+        if said is None:
             raise BadMessage(
                 kind, f"{name[:_SHOWN]!r} is no header name; letters, digits and hyphens make one"
             )
@@ -85,17 +89,30 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
             raise BadMessage(
                 kind, f"the header {name[:_SHOWN]} holds control characters, or white space at its ends"
             )
-        if name.lower().startswith(KEPT) and not _is_text(value):
-            raise BadMessage(
-                kind,
-                f"the header {name[:_SHOWN]} holds bytes that are no UTF-8; it is kept as text: send UTF-8",
-            )
-        twin = twin_of(name)
+        lower, decides, twin = said
+        if decides:
+            if lower.startswith(KEPT) and not _is_text(value):
+                raise BadMessage(
+                    kind,
+                    f"the header {name[:_SHOWN]} holds bytes that are no UTF-8; it is kept as text: send UTF-8",
+                )
+            if decided.setdefault(lower, value) != value and contradicted is None:
+                contradicted = name
         if twin is not None:
             raise BadMessage(
                 kind, f"the header {name[:_SHOWN]} can be mistaken for {twin}; give it another name"
             )
-    check_no_contradiction(headers, is_deciding)
+    if contradicted is not None:
+        raise _contradiction(contradicted)
+
+
+@lru_cache(maxsize=1024)
+def _said_of(name: str) -> tuple[str, bool, str | None] | None:
+    """Of a name: in lower case, whether it decides, and what it can be mistaken for; None when it is no name."""
+    if not is_name(name):
+        return None
+    lower = name.lower()
+    return lower, is_deciding(lower), twin_of(name)
 
 
 def _is_text(value: str) -> bool:
@@ -109,10 +126,14 @@ def check_no_contradiction(headers: Iterable[tuple[str, str]], names: Names) -> 
     for name, value in headers:
         lower = name.lower()
         if names(lower) and values.setdefault(lower, value) != value:
-            raise BadMessage(
-                Kind.DUPLICATE_HEADER_FIELD,
-                f"the header {name[:_SHOWN]} came more than once with different values; send it once",
-            )
+            raise _contradiction(name)
+
+
+def _contradiction(name: str) -> BadMessage:
+    return BadMessage(
+        Kind.DUPLICATE_HEADER_FIELD,
+        f"the header {name[:_SHOWN]} came more than once with different values; send it once",
+    )
 
 
 def is_deciding(lower_name: str) -> bool:

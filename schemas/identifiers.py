@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, unquote_to_bytes
 
+import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
@@ -42,8 +43,7 @@ def _check_components(kind: str, components: Iterable[str | None]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class ClientId:
+class ClientId(msgspec.Struct, frozen=True):
     """A member (no subsystem code) or one of its subsystems; both can be clients of a security server."""
 
     instance: str
@@ -109,8 +109,7 @@ def _member(instance: str, member_class: str, member_code: str) -> ClientId:
     return ClientId(instance, member_class, member_code)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceId:
+class ServiceId(msgspec.Struct, frozen=True):
     """A service of a client, with the version that only SOAP has."""
 
     client: ClientId

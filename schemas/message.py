@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from schemas.identifiers import ClientId, ServerId, ServiceId
@@ -27,16 +28,14 @@ class MessageProtocol(enum.StrEnum):
     SOAP = "SOAP"
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(msgspec.Struct, frozen=True):
     """A body or attachment: SHA-512 digest and size in bytes."""
 
     digest: bytes
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One request or response, in either protocol."""
 
     protocol: MessageProtocol
@@ -55,7 +54,7 @@ class Message:
 
     def with_attachments(self, attachments: tuple[Attachment, ...]) -> Message:
         """The same message, once its bodies are known."""
-        return replace(self, attachments=attachments)
+        return msgspec.structs.replace(self, attachments=attachments)
 
     def parts(self) -> tuple[tuple[str, bytes], ...]:
         """URI and digest of everything a signature must cover, the message first."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.faults import BadMessage, Kind
 from schemas.headers import is_name, is_value
 
@@ -37,8 +39,7 @@ class MultipartLimits:
     parts: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class PartStart:
+class PartStart(msgspec.Struct, frozen=True):
     """A part begins; header names as the sender wrote them."""
 
     headers: Headers
@@ -48,15 +49,13 @@ class PartStart:
         return next((v for n, v in self.headers if n.lower() == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class PartData:
+class PartData(msgspec.Struct, frozen=True):
     """Some bytes of the part under way; never empty."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PartEnd:
+class PartEnd(msgspec.Struct, frozen=True):
     """The part under way is complete."""
 
 
@@ -65,7 +64,7 @@ FramingEvent = PartStart | PartData | PartEnd
 _PART_END = PartEnd()
 
 
-class _State(enum.Enum):
+class _State(enum.IntEnum):
     PREAMBLE = enum.auto()
     DELIMITER = enum.auto()
     HEADERS = enum.auto()

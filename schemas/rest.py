@@ -22,6 +22,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+import msgspec
+
 from schemas.faults import BadMessage, Fault, Kind, Spelling
 from schemas.headers import HOP_HEADERS, check_headers
 from schemas.identifiers import (
@@ -61,8 +63,7 @@ _NOT_KEPT_OF_REQUEST = HOP_HEADERS | {REQUEST_ID, REQUEST_HASH}
 _NOT_KEPT_OF_RESPONSE = HOP_HEADERS | {ID, CLIENT, SERVICE, REQUEST_ID, REQUEST_HASH}
 
 
-@dataclass(frozen=True, slots=True)
-class RestRequest:
+class RestRequest(msgspec.Struct, frozen=True):
     """A request; ``target`` is the whole of it as sent, ``called`` what follows the service code, read once."""
 
     raw: bytes
@@ -108,8 +109,7 @@ class RestRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RestResponse:
+class RestResponse(msgspec.Struct, frozen=True):
     """A response; ``request_hash`` is base64 and binds it to the request as the provider saw it."""
 
     raw: bytes

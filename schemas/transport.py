@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import msgspec
 from cryptography.x509 import ocsp
 
 from schemas.faults import BadMessage, Kind, WireFault
@@ -57,23 +58,20 @@ class TransportLimits:
     framing: MultipartLimits = field(default_factory=MultipartLimits)
 
 
-@dataclass(frozen=True, slots=True)
-class OcspResponse:
+class OcspResponse(msgspec.Struct, frozen=True):
     """An OCSP response (DER) of the sender's TLS certificate chain."""
 
     der: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RestPart:
+class RestPart(msgspec.Struct, frozen=True):
     """The canonical bytes of a REST request or response."""
 
     raw: bytes
     is_response: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SoapPart:
+class SoapPart(msgspec.Struct, frozen=True):
     """A SOAP envelope as it was sent, with its part headers."""
 
     raw: bytes
@@ -81,8 +79,7 @@ class SoapPart:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentStart:
+class AttachmentStart(msgspec.Struct, frozen=True):
     """A body or attachment begins; numbers count from 1."""
 
     number: int
@@ -90,44 +87,38 @@ class AttachmentStart:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentData:
+class AttachmentData(msgspec.Struct, frozen=True):
     """Some bytes of the attachment under way."""
 
     number: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentEnd:
+class AttachmentEnd(msgspec.Struct, frozen=True):
     """The attachment under way is complete."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class HashChainResult:
+class HashChainResult(msgspec.Struct, frozen=True):
     """The hash chain result of a batch signature, its exact bytes."""
 
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HashChain:
+class HashChain(msgspec.Struct, frozen=True):
     """The hash chain that leads from this message to the result."""
 
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignaturePart:
+class SignaturePart(msgspec.Struct, frozen=True):
     """The signature document."""
 
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FaultPart:
+class FaultPart(msgspec.Struct, frozen=True):
     """A fault in place of the message or of the signature; whatever came before must be discarded."""
 
     wire: WireFault
@@ -148,7 +139,7 @@ Event = (
 )
 
 
-class _Place(enum.Enum):
+class _Place(enum.IntEnum):
     """Where in the message the parser stands: what has come last."""
 
     START = enum.auto()
@@ -160,7 +151,7 @@ class _Place(enum.Enum):
     DONE = enum.auto()
 
 
-class _Part(enum.Enum):
+class _Part(enum.IntEnum):
     """The kinds of part, told by content type and place."""
 
     OCSP = enum.auto()
@@ -190,6 +181,16 @@ _ORDER: dict[tuple[_Place, _Part], _Place] = {
     (_Place.CHAIN_RESULT, _Part.CHAIN): _Place.CHAIN,
     **{(place, _Part.SIGNATURE): _Place.DONE for place in _SIGNED},
     **{(place, _Part.FAULT): _Place.DONE for place in (*_SIGNED, _Place.CHAIN_RESULT)},
+}
+# Which of `TransportLimits` bounds a part that is kept whole; a signature's for the others.
+_LIMIT_OF = {
+    _Part.OCSP: "ocsp_response_bytes",
+    _Part.REST_REQUEST: "rest_bytes",
+    _Part.REST_RESPONSE: "rest_bytes",
+    _Part.SOAP: "soap_bytes",
+    _Part.FAULT: "soap_bytes",
+    _Part.CHAIN: "hash_chain_bytes",
+    _Part.CHAIN_RESULT: "hash_chain_bytes",
 }
 _FAULT_ELEMENT = re.compile(rb"<(?:[^\s<>/]+:)?Fault[\s/>]")
 _BY_TYPE = {
@@ -369,17 +370,8 @@ class ProxyMessageParser:
         return SoapPart(raw, self._content_type, self._headers)
 
     def _part_limit(self) -> int:
-        match self._part:
-            case _Part.OCSP:
-                return self._limits.ocsp_response_bytes
-            case _Part.REST_REQUEST | _Part.REST_RESPONSE:
-                return self._limits.rest_bytes
-            case _Part.SOAP | _Part.FAULT:
-                return self._limits.soap_bytes
-            case _Part.CHAIN | _Part.CHAIN_RESULT:
-                return self._limits.hash_chain_bytes
-            case _:
-                return self._limits.signature_bytes
+        name = None if self._part is None else _LIMIT_OF.get(self._part)
+        return self._limits.signature_bytes if name is None else int(getattr(self._limits, name))
 
     def _check_size(self, size: int, limit: int, what: str) -> None:
         if size > limit:

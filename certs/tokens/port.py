@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NewType, Protocol
+
+from certs.certificates import der_of
+from schemas import xades
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -48,12 +52,31 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SigningIdentity:
-    """A member's key with its certificate and the intermediates above it, the root left out."""
+    """A member's key with its certificate and the intermediates above it, the root left out.
+
+    What a signature document says of the certificates is drawn from them once, and lives as long as the identity.
+    """
 
     member: ClientId
     key_id: KeyId
     certificate: x509.Certificate
     issuers: tuple[x509.Certificate, ...]
     algorithm: SignatureAlgorithm
+
+    @cached_property
+    def facts(self) -> xades.SignerFacts:
+        """What a signature document says of the certificate."""
+        return _facts_of(self.certificate)
+
+    @cached_property
+    def issuer_facts(self) -> tuple[xades.SignerFacts, ...]:
+        """What a signature document says of the intermediates."""
+        return tuple(map(_facts_of, self.issuers))
+
+
+def _facts_of(certificate: x509.Certificate) -> xades.SignerFacts:
+    return xades.SignerFacts(
+        der_of(certificate), certificate.issuer.rfc4514_string(), certificate.serial_number
+    )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
@@ -176,7 +175,8 @@ def check_nonce(der: bytes, nonce: bytes) -> None:
 
 def good_until(status: OcspStatus, configuration: Responders) -> datetime:
     """Until when a good answer counts."""
-    until = status.this_update + timedelta(seconds=configuration.ocsp_freshness_s)
+    fresh = status.this_update + timedelta(seconds=configuration.ocsp_freshness_s)
+    until = min(fresh, status.responder.not_valid_after_utc)
     if configuration.verify_next_update and status.next_update is not None:
         until = min(until, status.next_update)
     return until
@@ -285,12 +285,10 @@ def _check_times(
         raise _incorrect(f"the OCSP response was to be renewed by {next_update:%Y-%m-%d %H:%M:%S} UTC")
 
 
-@lru_cache(maxsize=1024)
 def _name_hash(certificate: x509.Certificate) -> bytes:
     return _digest(certificate.subject.public_bytes())
 
 
-@lru_cache(maxsize=1024)
 def _key_hash(certificate: x509.Certificate) -> bytes:
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

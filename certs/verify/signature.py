@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from schemas.identifiers import ClientId
 
-VERDICT_LIFETIME = timedelta(seconds=60)
 # A batch comes within moments; a parsed document holds some 20 KB, so more would only fill memory.
 _REMEMBERED = 64
 _REMEMBERED_SIGNERS = 1024
@@ -91,7 +90,8 @@ class _ProvedSigner:
 _SignerKey = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...], int, str, VerifyingPolicy]
 _signers: dict[_SignerKey, _ProvedSigner] = {}
 _Key = tuple[bytes, int, str, VerifyingPolicy]
-_proved: dict[_Key, tuple[xades.SignatureDocument, VerifiedSigner]] = {}
+# A document proved, since when, and who signed it, who says until when.
+_proved: dict[_Key, tuple[xades.SignatureDocument, datetime, VerifiedSigner]] = {}
 
 
 def verify_message_signature(
@@ -116,8 +116,8 @@ def verify_message_signature(
         policy,
     )
     known = _proved.get(key)
-    if known is not None and at < known[1].until:
-        document, signer = known
+    if known is not None and known[1] <= at < known[2].until:
+        document, _, signer = known
         check_coverage(document, hash_chain_result, hash_chain, parts, policy)
         _check_member(signer.member, expected_member)
         return signer
@@ -125,7 +125,7 @@ def verify_message_signature(
     signer = verify_document(document, expected_member, configuration, at, policy)  # 2-5
     if len(_proved) >= _REMEMBERED:
         _proved.clear()
-    _proved[key] = (document, signer)
+    _proved[key] = (document, at, signer)
     check_coverage(document, hash_chain_result, hash_chain, parts, policy)  # 6
     return signer
 
@@ -305,7 +305,6 @@ def _check_path(
             for c, issuer in itertools.pairwise(path)
         ]
     until = min(
-        at + VERDICT_LIFETIME,
         *(ocsp.good_until(s, configuration) for s in statuses),
         *(c.not_valid_after_utc for c in path),
     )

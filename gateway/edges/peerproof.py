@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.edges.revocation import sha1_of
 from gateway.exchange.peertrust import path_of
 from schemas.faults import Fault, Kind, NotProved
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.edges.peers import PeerExpected
-    from gateway.edges.revocation import Pair, PeerRevocation
+    from gateway.edges.revocation import PeerRevocation
     from gateway.exchange.peertrust import PeerProver
 
 _REMEMBERED = 4096
@@ -29,8 +30,8 @@ class PeerProof:
     revocation: PeerRevocation
     prover: PeerProver
     now: Callable[[], datetime]
-    # The path of a peer's certificates under one configuration: it says only which OCSP responses to look for.
-    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[Pair]] = field(default_factory=dict)
+    # SHA-1 of the certificates of a peer's path under one configuration: they say only which OCSP responses to look for.
+    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[bytes]] = field(default_factory=dict)
 
     async def check(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
         """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered."""
@@ -50,8 +51,8 @@ class PeerProof:
         pairs = tuple(itertools.pairwise(path))
         if len(self._paths) >= _REMEMBERED:
             self._paths.clear()
-        self._paths[key] = pairs
-        if self._is_proved(configuration, certificates, pairs, expected, now):
+        digests = self._paths[key] = tuple(sha1_of(c) for c, _ in pairs)
+        if self._is_proved(configuration, certificates, digests, expected, now):
             return
         try:
             asked = await self.revocation.ask(expected.server.address, pairs)
@@ -63,13 +64,13 @@ class PeerProof:
         self,
         configuration: TrustedConfiguration,
         certificates: Sequence[bytes],
-        pairs: Sequence[Pair],
+        digests: Sequence[bytes],
         expected: PeerExpected,
         now: datetime,
     ) -> bool:
         """Whether the responses at hand prove the peer; if they do not, newer ones may."""
-        known = self.revocation.known(pairs)
-        if not pairs or len(known) != len(pairs):
+        known = self.revocation.known(digests)
+        if not digests or len(known) != len(digests):
             return False
         try:
             self.prover.check_consumer_side(configuration, certificates, known, expected.provider, now)

@@ -18,6 +18,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from certs.tls import peer_certificates
 from gateway.exchange.ports import PeerAnswer
 from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
@@ -47,8 +49,7 @@ class PeerTimes:
     remember_s: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class PeerExpected:
+class PeerExpected(msgspec.Struct, frozen=True):
     """Whom the connection under way must lead to."""
 
     provider: ClientId

@@ -15,7 +15,6 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -80,6 +79,7 @@ class OwnRevocation:
         self._timeout_s = timeout_s
         self._pairs: tuple[Pair, ...] = ()
         self._responses: dict[bytes, bytes] = {}
+        self._changes = 0  # of the responses in hand
         self._checked: dict[tuple[bytes, int], datetime] = {}
         self._pace = Pace()
         self._next_s = 0.0
@@ -114,15 +114,28 @@ class OwnRevocation:
             return
         self._pairs = fresh
         for certificate, _ in fresh:
-            key = _sha1(certificate)
+            key = sha1_of(certificate)
             path = self._folder / f"{key.hex()}.ocsp"
             if key not in self._responses and path.exists():
                 self._responses[key] = path.read_bytes()
+                self._changes += 1
         self._fetch_soon()
 
     def response(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bytes:
         """A response (DER) that is good at ``now``. Raises `NotProved` when there is none in hand."""
-        key = _sha1(certificate)
+        return self.good_response(certificate, issuer, now)[0]
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """Changes with the responses in hand and with the configuration they are judged by."""
+        configuration = self._configuration()
+        return self._changes, -1 if configuration is None else configuration.generation
+
+    def good_response(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
+    ) -> tuple[bytes, datetime]:
+        """A response (DER) that is good at ``now``, and until when it is. Raises `NotProved` when there is none in hand."""
+        key = sha1_of(certificate)
         configuration = self._configuration()
         if configuration is None:
             raise NotProved(
@@ -140,12 +153,12 @@ class OwnRevocation:
             status = ocsp.check_response(der, certificate, issuer, configuration, now)
             if len(self._checked) > 256:
                 self._checked.clear()
-            self._checked[der, configuration.generation] = ocsp.good_until(status, configuration)
-        return der
+            until = self._checked[der, configuration.generation] = ocsp.good_until(status, configuration)
+        return der, until
 
     def in_hand(self, certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
         """The response in hand, good or not, and why asking for a new one failed the last time, if it did."""
-        key = _sha1(certificate)
+        key = sha1_of(certificate)
         return self._responses.get(key), self._failures.get(key)
 
     def responder(self, url: str) -> ResponderState | None:
@@ -155,8 +168,8 @@ class OwnRevocation:
     def by_digest(self, digest: bytes) -> bytes | None:
         """The response for a certificate given by its SHA-1 or SHA-256 digest."""
         for certificate, _ in self._pairs:
-            if digest in (_sha1(certificate), hashlib.sha256(der_of(certificate)).digest()):
-                return self._responses.get(_sha1(certificate))
+            if digest in (sha1_of(certificate), hashlib.sha256(der_of(certificate)).digest()):
+                return self._responses.get(sha1_of(certificate))
         return None
 
     def reconfigure(self, fetch_s: float, retry_s: float, timeout_s: float, order: CostOrder) -> None:
@@ -208,12 +221,12 @@ class OwnRevocation:
         try:
             await self._fetch(certificate, issuer, configuration)
         except Fault as fault:
-            self._failures[_sha1(certificate)] = fault.detail
+            self._failures[sha1_of(certificate)] = fault.detail
             log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
             return fault.detail
         except Exception as err:  # one certificate's responder must not keep the others from being asked for
             reason = f"{type(err).__name__}: {err}"
-            self._failures[_sha1(certificate)] = reason
+            self._failures[sha1_of(certificate)] = reason
             log.exception("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": reason})
             return reason
         return None
@@ -224,8 +237,9 @@ class OwnRevocation:
         responders = in_order_of_cost(configuration.ocsp_infos(issuer), self._order)
         urls = [info.url for info in responders] + authority_urls(certificate)
         der = await self._first_answer(urls, certificate, issuer, configuration)
-        key = _sha1(certificate)
+        key = sha1_of(certificate)
         self._responses[key] = der
+        self._changes += 1
         self._failures.pop(key, None)
         await asyncio.to_thread(write_whole, self._folder / f"{key.hex()}.ocsp", der)
 
@@ -273,15 +287,15 @@ class PeerRevocation:
         self._port = port
         self._responses: dict[bytes, bytes] = {}
 
-    def known(self, pairs: Sequence[Pair]) -> tuple[bytes, ...]:
-        """The responses at hand for a path."""
-        return tuple(r for c, _ in pairs if (r := self._responses.get(_sha1(c))) is not None)
+    def known(self, digests: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The responses at hand for certificates named by their SHA-1."""
+        return tuple([r for digest in digests if (r := self._responses.get(digest)) is not None])
 
     async def ask(self, address: str, pairs: Sequence[Pair]) -> tuple[bytes, ...]:
         """Ask a peer for the responses of its path, leaf first. Raises `NotProved`."""
         query = "&".join(
             [
-                *(f"cert={_sha1(c).hex()}" for c, _ in pairs),
+                *(f"cert={sha1_of(c).hex()}" for c, _ in pairs),
                 *(f"cert_hash={hashlib.sha256(der_of(c)).hexdigest()}" for c, _ in pairs),
             ]
         )
@@ -311,7 +325,7 @@ class PeerRevocation:
             )
         if len(self._responses) > 4096:
             self._responses.clear()
-        self._responses.update({_sha1(c): r for (c, _), r in zip(pairs, responses, strict=True)})
+        self._responses.update({sha1_of(c): r for (c, _), r in zip(pairs, responses, strict=True)})
         return responses
 
 
@@ -381,6 +395,6 @@ def authority_urls(certificate: x509.Certificate) -> list[str]:
     ]
 
 
-@lru_cache(maxsize=1024)
-def _sha1(certificate: x509.Certificate) -> bytes:
+def sha1_of(certificate: x509.Certificate) -> bytes:
+    """The digest by which responses are kept and asked for."""
     return hashlib.sha1(der_of(certificate), usedforsecurity=False).digest()

@@ -5,8 +5,9 @@ The certificate is compared byte for byte with those registered for the client: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.model import Client, ConnectionType
 from schemas.faults import Fault, Kind
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerConnection:
+class ConsumerConnection(msgspec.Struct, frozen=True):
     """How a consumer system came: over TLS or not, and with which certificate (DER), if any."""
 
     over_tls: bool

@@ -3,8 +3,8 @@
 Pure: certificates, OCSP responses, configuration and time go in; the security server comes out, or `NotProved`.
 The checks, in X-Road's order: (1) an authentication certificate, (2) a path to an approved CA of the client's
 instance, (3) a good OCSP response for every certificate of the path below its anchor, (4) the configuration lists
-the certificate on a server which has the client. A positive verdict is remembered for a minute at the most, for
-exactly these bytes under exactly this configuration.
+the certificate on a server which has the client. A positive verdict is remembered for exactly these bytes under exactly
+this configuration, until the first of the certificates and OCSP responses it rests on runs out.
 
 Spec: PR-MESSTRANSP 3; X-Road's CertHelper.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from certs.certificates import parse_certificate
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId
 
-VERDICT_LIFETIME = timedelta(seconds=60)
 _REMEMBERED = 4096
 
 _Key = tuple[bytes, tuple[bytes, ...], "ClientId", int]
@@ -39,6 +38,7 @@ _Key = tuple[bytes, tuple[bytes, ...], "ClientId", int]
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     server: SecurityServer
+    since: datetime
     until: datetime
 
 
@@ -69,7 +69,7 @@ class PeerProver:
             )
         key = (certificates[0], tuple(ocsp_responses), client, configuration.generation)
         verdict = self._verdicts.get(key)
-        if verdict is not None and now < verdict.until:
+        if verdict is not None and verdict.since <= now < verdict.until:
             return verdict.server
         try:
             verdict = _prove(configuration, certificates, ocsp_responses, client, now)
@@ -102,10 +102,9 @@ def _prove(
     now: datetime,
 ) -> _Verdict:
     path = path_of(configuration, certificates, client.instance, now)  # 1, 2
-    until = now + VERDICT_LIFETIME
+    until = min(c.not_valid_after_utc for c in path)
     for certificate, issuer in itertools.pairwise(path):  # 3
         until = min(until, _good_until(configuration, ocsp_responses, certificate, issuer, now))
-    until = min(until, *(c.not_valid_after_utc for c in path))
     server = configuration.server_by_auth_certificate(certificates[0])  # 4
     if server is None:
         raise NotProved(
@@ -117,7 +116,7 @@ def _prove(
             Kind.SSL_AUTHENTICATION_FAILED,
             f"the certificate belongs to security server {server.id.path()}, where {client.path()} is not registered",
         )
-    return _Verdict(server, until)
+    return _Verdict(server, now, until)
 
 
 def _good_until(

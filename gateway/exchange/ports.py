@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -60,8 +62,7 @@ class MessageLogPort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PeerAnswer:
+class PeerAnswer(msgspec.Struct, frozen=True):
     """What a security server answered: its HTTP head and the body as chunks."""
 
     content_type: str
@@ -88,8 +89,7 @@ class Peers(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
+class ServiceCall(msgspec.Struct, frozen=True):
     """One call of a service: the HTTP request to make, and for services of the gateway's own what was proved.
 
     ``target`` is what follows the service's URL: path after the service code and query, still encoded; empty for SOAP.
@@ -104,8 +104,7 @@ class ServiceCall:
     bodies: Sequence[Body] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAnswer:
+class ServiceAnswer(msgspec.Struct, frozen=True):
     """What a provider's system answered: its HTTP head and the body as chunks, which may be drawn once."""
 
     status: int

@@ -7,8 +7,9 @@ they were parsed from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,8 +32,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerRequest:
+class ConsumerRequest(msgspec.Struct, frozen=True):
     """A consumer system's HTTP request as it came: raw target, headers in order, body still to be read."""
 
     method: str
@@ -50,8 +50,7 @@ class ConsumerRequest:
         return [v for n, v in self.headers if n.lower() == name]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerAnswer:
+class ConsumerAnswer(msgspec.Struct, frozen=True):
     """The provider's answer, proved and logged, as the consumer system gets it. Discard it once it is sent.
 
     ``chunks`` is None for an answer without a body.
@@ -64,8 +63,7 @@ class ConsumerAnswer:
     bodies: Sequence[Body] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRequest:
+class PeerRequest(msgspec.Struct, frozen=True):
     """A security server's HTTP request: headers by lower-case name, body still to be read."""
 
     headers: dict[str, str]
@@ -117,8 +115,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ProvedRequest:
+class ProvedRequest(msgspec.Struct, frozen=True):
     """A proved request on its way to a service, with its bodies."""
 
     message: Message

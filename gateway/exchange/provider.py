@@ -12,8 +12,9 @@ but for access rights, which a local service decides on its own.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.verify.signature import verify_message_signature
 from gateway.exchange import access, wire
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["PeerRequest", "PeerResponse", "serve"]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerResponse:
+class PeerResponse(msgspec.Struct, frozen=True):
     """The signed answer. Whoever sends it draws ``chunks`` and then calls ``discard``."""
 
     content_type: str
@@ -182,7 +182,7 @@ async def _called(
     """A system's answer, without what only a gateway may say. Raises `Fault` for a status that is not final."""
     async with context.services.call(service, call) as answered:
         check_final(answered.status)
-        yield replace(answered, headers=without_gateways_own(answered.headers))
+        yield msgspec.structs.replace(answered, headers=without_gateways_own(answered.headers))
 
 
 def _local_target(local: LocalService) -> Target:

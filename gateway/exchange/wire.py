@@ -9,8 +9,9 @@ what is returned, not raised: X-Road gives a message without a signature another
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from certs.signing import MessageSignature
 from schemas import transport
@@ -55,8 +56,7 @@ class SignatureLike(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A body or attachment, spooled and digested, with its type and the other part headers it travels under (SOAP only)."""
 
     spool: Spool
@@ -85,8 +85,7 @@ def new_attachment_spool(new_spool: NewSpool, number: int) -> Spool:
     return new_spool() if number <= _IN_MEMORY else new_spool(_LITTLE_MEMORY)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A message ready to be signed and sent, with its bodies and the labels of its SOAP part.
 
     ``original_content_type`` is that of the whole, as the consumer or provider system sent it.
@@ -99,13 +98,12 @@ class Outgoing:
     original_content_type: str = ""
 
 
-@dataclass(slots=True)
-class ReceivedMessage:
+class ReceivedMessage(msgspec.Struct):
     """Everything a message consists of, as it came; nothing in it is proved yet."""
 
     head: transport.RestPart | transport.SoapPart
     ocsp_responses: tuple[bytes, ...] = ()
-    attachments: list[Body] = field(default_factory=list)
+    attachments: list[Body] = msgspec.field(default_factory=list)
     hash_chain_result: bytes | None = None
     hash_chain: bytes | None = None
     signature: bytes | None = None

@@ -46,7 +46,7 @@ class Bounds:
         return self.per_address or max(1, self.connections // 2)
 
 
-class RoomRow(enum.Enum):
+class RoomRow(enum.IntEnum):
     """Where a connection stands."""
 
     STRANGER = enum.auto()  # no request under way, and none was good

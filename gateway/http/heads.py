@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -53,8 +55,7 @@ REQUEST_LIMITS = HeadLimits(8190, 200, 64 * 1024)
 ANSWER_LIMITS = HeadLimits(64 * 1024, 1000, 256 * 1024)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """A request's head. ``length`` is its Content-Length; None when the body is chunked. ``target`` is in origin form."""
 
     method: str
@@ -66,8 +67,7 @@ class RequestHead:
     expects_continue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(msgspec.Struct, frozen=True):
     """An answer's head."""
 
     status: int

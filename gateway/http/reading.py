@@ -62,15 +62,22 @@ class _Head:
     def header(self, name: bytes, value: bytes) -> None:
         """A header, its value without the white space around it."""
         value = value.rstrip(b" \t")
+        size = len(name) + len(value)
+        self.size += size + 4
         limits = self._limits
-        if len(name) + len(value) > limits.line_bytes:
+        if size > limits.line_bytes or self.size > limits.head_bytes or len(self.pairs) >= limits.headers:
+            self._refuse_header(size)
+            if len(self.pairs) >= limits.headers:
+                return
+        self.pairs.append((name, value))
+
+    def _refuse_header(self, size: int) -> None:
+        limits = self._limits
+        if size > limits.line_bytes:
             self.refuse(f"a header is longer than {limits.line_bytes} bytes")
         if len(self.pairs) >= limits.headers:
             self.refuse(f"there are more than {limits.headers} headers")
-            return
-        self.size += len(name) + len(value) + 4
         self._check(self.size)
-        self.pairs.append((name, value))
 
     def count(self, size: int) -> None:
         """That many more bytes came, all of them of a head that has not ended."""

@@ -41,7 +41,7 @@ STALL_S = 60.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class State(enum.Enum):
+class State(enum.IntEnum):
     """What a connection does."""
 
     SHAKING = enum.auto()  # TLS is being agreed on
@@ -53,7 +53,7 @@ class State(enum.Enum):
     CLOSED = enum.auto()
 
 
-class ConnectionEvent(enum.Enum):
+class ConnectionEvent(enum.IntEnum):
     """What happens to a connection."""
 
     SHAKEN = enum.auto()

@@ -34,12 +34,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class _GoodResponses:
+    """The OCSP responses of a path, proved good at ``since`` and until ``until`` for one generation of what they rest on."""
+
+    responses: tuple[bytes, ...]
+    generation: tuple[int, int]
+    since: datetime
+    until: datetime
+
+
+class _OwnPath:
+    """A proved path of this server, leaf to anchor, with the verdict on its OCSP responses as long as that holds."""
+
+    def __init__(self, certificates: tuple[x509.Certificate, ...], revocation: OwnRevocation) -> None:
+        self.certificates = certificates
+        self._revocation = revocation
+        self._good: _GoodResponses | None = None
+
+    def responses(self, now: datetime) -> tuple[bytes, ...]:
+        """The responses, leaf first, each certificate valid and each response good at ``now``. Raises `NotProved`."""
+        good, generation = self._good, self._revocation.generation
+        if good is None or good.generation != generation or not good.since <= now < good.until:
+            good = self._good = self._prove(generation, now)
+        return good.responses
+
+    def _prove(self, generation: tuple[int, int], now: datetime) -> _GoodResponses:
+        for certificate in self.certificates:
+            chains.check_valid_at(certificate, now)
+        found = [
+            self._revocation.good_response(certificate, issuer, now)
+            for certificate, issuer in itertools.pairwise(self.certificates)
+        ]
+        ends = [*(until for _, until in found), *(c.not_valid_after_utc for c in self.certificates)]
+        return _GoodResponses(tuple(der for der, _ in found), generation, now, min(ends))
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """A certificate of this server with its proved path. ``settled_at`` is when peers can be expected to know it."""
 
     key_id: KeyId
     usage: KeyUsage
     path: tuple[x509.Certificate, ...]
+    own: _OwnPath
     member: ClientId | None
     registered: bool = False
     settled_at: datetime | None = None
@@ -60,7 +97,7 @@ class OwnIdentities:
         self._revocation = revocation
         self._server_id = server_id
         self._settle = timedelta(seconds=settle_s)
-        self._signing: dict[ClientId, tuple[tuple[SigningIdentity, tuple[x509.Certificate, ...]], ...]] = {}
+        self._signing: dict[ClientId, tuple[tuple[SigningIdentity, _OwnPath], ...]] = {}
         self._auth_candidates: tuple[_Held, ...] = ()
         self._auth: _Held | None = None
         self.problems: tuple[str, ...] = ()
@@ -83,10 +120,10 @@ class OwnIdentities:
             except Fault as fault:
                 problems.append(fault.detail)
         held.sort(key=lambda h: h.path[0].not_valid_after_utc, reverse=True)
-        signing: dict[ClientId, list[tuple[SigningIdentity, tuple[x509.Certificate, ...]]]] = {}
+        signing: dict[ClientId, list[tuple[SigningIdentity, _OwnPath]]] = {}
         for h in held:
             if h.usage is KeyUsage.SIGNING and h.member is not None:
-                signing.setdefault(h.member, []).append((_identity(h), h.path))
+                signing.setdefault(h.member, []).append((_identity(h), h.own))
         self._signing = {member: tuple(found) for member, found in signing.items()}
         auth = tuple(h for h in held if h.usage is KeyUsage.AUTHENTICATION)
         self._auth_candidates = tuple(h for h in auth if h.registered) or auth
@@ -108,7 +145,7 @@ class OwnIdentities:
 
     def _is_good(self, held: _Held, now: datetime) -> bool:
         try:
-            self._responses(held.path, now)
+            held.own.responses(now)
         except NotProved:
             return False
         return True
@@ -126,7 +163,9 @@ class OwnIdentities:
         )
         registered = own.usage is KeyUsage.AUTHENTICATION and self._is_registered(own, configuration)
         settled_at = None if own.registered_at is None else own.registered_at + self._settle
-        return _Held(own.key_id, own.usage, path, member, registered, settled_at)
+        return _Held(
+            own.key_id, own.usage, path, _OwnPath(path, self._revocation), member, registered, settled_at
+        )
 
     def _is_registered(self, own: KeyCertificate, configuration: TrustedConfiguration) -> bool:
         server = configuration.server_by_auth_certificate(own.der)
@@ -145,14 +184,14 @@ class OwnIdentities:
         )
         for number, (identity, path) in enumerate(found):
             try:
-                return identity, self._responses(path, now)
+                return identity, path.responses(now)
             except NotProved as fault:
                 problem = fault if number == 0 else problem
         raise problem
 
     def authentication_ocsp(self, now: datetime) -> Sequence[bytes]:
         """Good OCSP responses of the TLS certificate's path. Raises `NotProved`."""
-        return self._responses(self._authentication().path, now)
+        return self._authentication().own.responses(now)
 
     def tls_credentials(self) -> TlsCredentials:
         """What TLS shows. Raises `NotProved` when there is no usable authentication certificate."""
@@ -173,14 +212,6 @@ class OwnIdentities:
                 "this security server has no usable authentication certificate",
             )
         return self._auth
-
-    def _responses(self, path: Sequence[x509.Certificate], now: datetime) -> Sequence[bytes]:
-        for certificate in path:
-            chains.check_valid_at(certificate, now)
-        return tuple(
-            self._revocation.response(certificate, issuer, now)
-            for certificate, issuer in itertools.pairwise(path)
-        )
 
 
 def _identity(held: _Held) -> SigningIdentity:

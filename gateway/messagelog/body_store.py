@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog.sealing import KEY_BYTES
 from gateway.messagelog.spool import read_sealed, write_sealed
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.spool import Spool
 
 
-@dataclass(frozen=True, slots=True)
-class KeptBody:
+class KeptBody(msgspec.Struct, frozen=True):
     """A body and what of it is kept; ``kept_bytes`` is None when all of it is.
 
     ``content`` is what goes into a row; else ``file_name`` is the file to make out of ``spool``, sealed by ``file_key``.

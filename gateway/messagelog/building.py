@@ -7,8 +7,9 @@ written is built anew, under the same numbers and other nonces.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog import rows
 from gateway.messagelog.record import (
@@ -30,16 +31,14 @@ if TYPE_CHECKING:
     from gateway.messagelog.record import LogEntry
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEnd:
+class ChainEnd(msgspec.Struct, frozen=True):
     """Number and chain value of the last record on the disk; those of an empty log by default."""
 
     number: int = 0
     value: bytes = FIRST_CHAIN_VALUE
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Records to be written together: their rows, the bodies that need files, and the chain's end once they are there."""
 
     records: Sequence[Sequence[rows.Field]]

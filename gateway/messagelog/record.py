@@ -12,6 +12,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ class Side(enum.StrEnum):
     PROVIDER = "provider"
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """A message to be logged: proved or just signed, with its bodies. ``owner`` is the local party."""
 
     side: Side

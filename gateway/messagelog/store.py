@@ -20,6 +20,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.messagelog import migration, rows
 from gateway.messagelog.body_store import plan_bodies
 from gateway.messagelog.bodyrules import BodyRules
@@ -58,8 +60,7 @@ class LogSettings:
     bodies: BodyRules = field(default_factory=BodyRules)
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     """An entry that waits for the disk; ``done`` gives its number, and is another future once its caller has gone."""
 
     entry: LogEntry

@@ -6,6 +6,8 @@ import collections
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.monitoring.records import PRODUCER
 from schemas.identifiers import ClientId, ServiceId
 from schemas.monitoring import ServiceHealth, Statistics
@@ -18,8 +20,7 @@ MAX_SERVICES = 10_000
 MAX_CALLS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     at_ms: int
     succeeded: bool
     duration_ms: int | None

@@ -13,13 +13,12 @@ import dataclasses
 import itertools
 import logging
 import secrets
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from certs.certificates import der_of, parse_certificate
+from certs.certificates import parse_certificate
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.profilefiles import load_profiles
 from certs.signing import MessageSigner
@@ -252,7 +251,7 @@ class Gateway:
         self._peers = parts.peer_client(settings, proof.check, self._tls.peer_client)
         self._context = ExchangeContext(
             now=utc_now,
-            new_id=lambda: str(uuid.uuid4()),
+            new_id=parts.new_id,
             configuration=self._current,
             serverconf=lambda: self._serverconf,
             identities=self._identities,
@@ -262,7 +261,7 @@ class Gateway:
             services=CheckedServices(self._services, self._store.view.descriptions.document_of),
             peer_trust=prover,
             new_spool=spools.new,
-            own_certificates=lambda: (der_of(self._tls.own.chain[0]),),
+            own_certificates=lambda: self._tls.own_ders,
             max_body_bytes=settings.limits.body_bytes,
             policies=self._policies,
             local_services=Several(
@@ -286,7 +285,7 @@ class Gateway:
             self._tokens,
             HttpManagementChannel(self._session, parts.consumer_url(settings), lambda: self._tls.own),
             utc_now,
-            lambda: str(uuid.uuid4()),
+            parts.new_id,
         )
         self.acme = AcmeOrders(settings.acme, folder.root / "acme", self._environ)
         self.notifier = Notifier(
@@ -507,7 +506,7 @@ class Gateway:
             lambda: self._serverconf,
             self._current,
             self._store.view.descriptions.document_of,
-            lambda: str(uuid.uuid4()),
+            parts.new_id,
         )
 
     def _monitoring(self) -> MonitoringServices:

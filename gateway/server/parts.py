@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -172,3 +173,10 @@ def consumer_url(settings: GatewaySettings) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound
         host = "127.0.0.1"
     return f"https://{host}:{settings.listen.https_port}/"
+
+
+def new_id() -> str:
+    """A random UUID of version 4 (RFC 9562 5.4), as text."""
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from certs.certificates import der_of
 from certs.systemtls import SystemServerContext
 from certs.tls import (
     SwappableServerContext,
@@ -33,6 +34,7 @@ class TlsContexts:
     def __init__(self, internal: InternalTls) -> None:
         self.internal = internal
         self.own: TlsCredentials = internal.current
+        self.own_ders = (der_of(self.own.chain[0]),)
         self.provider: ssl.SSLContext = provider_client_context(self.own)
         self.system = SystemServerContext(self.own)
         self.peer = SwappableServerContext(peer_server_context(self.own, ()))
@@ -54,6 +56,7 @@ class TlsContexts:
         kept = self.internal.current
         if kept.chain != self.own.chain:
             self.own = kept
+            self.own_ders = (der_of(kept.chain[0]),)
             self.provider = provider_client_context(kept)
             self.system.swap(kept)
 

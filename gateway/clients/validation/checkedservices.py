@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.model import ServiceType, Validation
 from gateway.clients.validation.restchecks import RestChecks, build_rest_checks
@@ -70,7 +72,7 @@ class CheckedServices:
                 (_TOO_LARGE,) if rest is not None else await _check_response(checks, call, answer, content)
             )
             self._judge_response(service, findings)
-            yield replace(answer, chunks=_again(content, rest))
+            yield msgspec.structs.replace(answer, chunks=_again(content, rest))
 
     async def _checks_of(self, service: Service) -> Checks:
         key = (service.digest, service.id)
