@@ -51,7 +51,8 @@ class Proxy:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Pass one request on and its answer back."""
         assert self._session is not None
-        body = await request.read()
+        # Of any size; `read` would refuse more than a mebibyte, and be no measure.
+        body = b"".join([chunk async for chunk in request.content.iter_any()])
         headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP}
         async with self._session.request(
             request.method,

@@ -82,7 +82,7 @@ async def append_message(
 ) -> int:
     """A message signed by who must sign it, with its bodies, in the log."""
     signature = worlds.world().sign(message)[0]
-    spools = [SpoolFolder(folder / "spool").new() for _ in bodies]
+    spools = [SpoolFolder(folder / "spool", budget_bytes=0).new() for _ in bodies]
     for spool, body in zip(spools, bodies, strict=True):
         await spool.write(body)
         await spool.finish()

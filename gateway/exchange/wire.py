@@ -31,7 +31,8 @@ REQUEST_ID_HEADER = "x-road-request-id"
 ORIGINAL_CONTENT_TYPE_HEADER = "x-original-content-type"
 SOAP_ACTION_HEADER = "x-original-soapaction"
 MESSAGE_TYPE_HEADER = "x-road-message-type"
-_WRITE_TOGETHER = 64 * 1024
+# A message whose bodies are in memory leaves whole, with its length, in one write.
+_WRITE_TOGETHER = 2 * 1024 * 1024
 # Ten thousand small attachments must not stand in memory together: after the first few each goes to disk early.
 _IN_MEMORY = 16
 _LITTLE_MEMORY = 4 * 1024

@@ -1,4 +1,7 @@
-"""A spool: where a body rests on its way through. Small ones in memory, large ones in a file, digested as they come.
+"""A spool: where a body rests on its way through. In memory while it is small, or while there is room; then in a file.
+
+Up to `MEMORY_LIMIT` a body is in memory in any case; up to `LARGEST_IN_MEMORY` as long as all spools of a folder together stay
+within a budget, so that many large bodies at a time go to files as one very large body does. It is digested as it comes.
 
 A spool knows its SHA-512 and size once finished. Its file is sealed by a key of its own that is only in memory
 (`gateway.messagelog.sealing`), so a crash leaves nothing readable; the message log may take the file over by a link, and the
@@ -27,15 +30,41 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MEMORY_LIMIT = 64 * 1024
+LARGEST_IN_MEMORY = 1024 * 1024 + MEMORY_LIMIT
+BUDGET_BYTES = 32 * 1024 * 1024
 _SUFFIX = ".spool"
+
+
+class MemoryBudget:
+    """How many bytes the bodies above `MEMORY_LIMIT` may hold in memory together. Asked from the event loop only."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, total_bytes: int) -> None:
+        self.left = total_bytes
+
+    def take(self, size_bytes: int) -> bool:
+        """Take so many bytes; False, and nothing is taken, when they are not there."""
+        if size_bytes > self.left:
+            return False
+        self.left -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """So many bytes are free again."""
+        self.left += size_bytes
 
 
 class Spool:
     """One body. Write it, `finish` it, read it any number of times, `discard` it."""
 
-    def __init__(self, folder: Path, memory_limit: int = MEMORY_LIMIT) -> None:
+    def __init__(
+        self, folder: Path, memory_limit: int = MEMORY_LIMIT, budget: MemoryBudget | None = None
+    ) -> None:
         self._folder = folder
         self._limit = memory_limit
+        self._budget = budget
+        self._taken = 0  # of the budget
         self._digest = hashlib.sha512()
         self._memory: bytearray | None = bytearray()
         self._file: BinaryIO | None = None
@@ -70,11 +99,28 @@ class Spool:
     async def write(self, data: bytes) -> None:
         """Append to the body. Raises `Fault` when the disk takes no more."""
         self.size += len(data)
-        if self._memory is not None and self.size <= self._limit:
+        if self._memory is not None and (self.size <= self._limit or self._has_room()):
             self._digest.update(data)
             self._memory += data
             return
         await asyncio.get_running_loop().run_in_executor(None, self._write_file, data)
+        self._give_back()
+
+    def _has_room(self) -> bool:
+        """Whether the body may grow to its size in memory, beyond what each body may."""
+        if (
+            self._budget is None
+            or self.size > LARGEST_IN_MEMORY
+            or not self._budget.take(self.size - self._taken)
+        ):
+            return False
+        self._taken = self.size
+        return True
+
+    def _give_back(self) -> None:
+        if self._budget is not None and self._taken:
+            self._budget.give_back(self._taken)
+            self._taken = 0
 
     def _write_file(self, data: bytes) -> None:
         try:
@@ -134,6 +180,7 @@ class Spool:
 
     def discard(self) -> None:
         """Let go of the body."""
+        self._give_back()
         with self._writing:
             self._discarded = True
             if self._file is not None:
@@ -149,15 +196,16 @@ class Spool:
 class SpoolFolder:
     """Makes spools in one folder, which must be on the message log's file system."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, budget_bytes: int = BUDGET_BYTES) -> None:
         self._folder = folder
+        self._budget = MemoryBudget(budget_bytes)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"*{_SUFFIX}"):
             left.unlink()
 
     def new(self, memory_limit: int = MEMORY_LIMIT) -> Spool:
-        """An empty spool that goes to a file beyond ``memory_limit`` bytes."""
-        return Spool(self._folder, memory_limit)
+        """An empty spool. With the usual limit it may stay in memory beyond that as long as there is room; else it goes to a file."""
+        return Spool(self._folder, memory_limit, self._budget if memory_limit == MEMORY_LIMIT else None)
 
 
 def read_sealed(path: Path, key: bytes) -> Iterator[bytes]:

@@ -45,7 +45,11 @@ def test_told_to_stop_a_gateway_lets_exchanges_end(federation: Federation, spec:
 
 
 @pytest.mark.parametrize("spec", [CONSUMER, PROVIDER], ids=["consumer", "provider"])
-@pytest.mark.parametrize("body", [b"small", b"x" * 200_000], ids=["a small body", "a body in a file"])
+@pytest.mark.parametrize(
+    "body",
+    [b"small", b"x" * 200_000, b"x" * 2_000_000],
+    ids=["a small body", "a body in memory", "a body in a file"],
+)
 def test_a_full_disk_refuses_and_recovers(federation: Federation, spec: GatewaySpec, body: bytes) -> None:
     works(AT)
     pid = federation.processes[spec.key].pid

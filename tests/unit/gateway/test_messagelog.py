@@ -81,7 +81,7 @@ async def test_a_second_start_goes_on_with_the_chain(tmp_path: Path) -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_a_whole_record(tmp_path: Path) -> None:
-    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool")
+    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool", budget_bytes=0)
     body, small = spools.new(), spools.new()
     await body.write(b"x" * 200_000)
     await body.finish()
@@ -127,7 +127,7 @@ async def test_a_full_queue_refuses_at_once_also_when_callers_went_away(tmp_path
 
 
 async def test_an_entry_that_cannot_be_written_is_refused_and_the_log_goes_on(tmp_path: Path) -> None:
-    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool")
+    log, spools = open_log(tmp_path), SpoolFolder(tmp_path / "spool", budget_bytes=0)
     body = spools.new()
     await body.write(b"x" * 200_000)
     await body.finish()
@@ -160,3 +160,39 @@ async def test_a_guard_stops_the_log(tmp_path: Path) -> None:
         await log.append(entry())
     assert rows(tmp_path) == []
     await log.close()
+
+
+async def test_a_body_above_the_limit_stays_in_memory_while_all_of_them_fit_a_budget(tmp_path: Path) -> None:
+    spools = SpoolFolder(tmp_path / "spool", budget_bytes=250_000)
+    first, second, third = (spools.new() for _ in range(3))
+    for spool in (first, second, third):
+        await spool.write(b"x" * 100_000)
+        await spool.finish()
+    assert [s.path is None for s in (first, second, third)] == [True, True, False]
+    first.discard()
+    fourth = spools.new()
+    await fourth.write(b"y" * 100_000)
+    assert fourth.path is None
+    await fourth.write(
+        b"y" * 100_000
+    )  # its size is more than what is left: all of it goes to a file, and the room is free
+    await fourth.finish()
+    assert fourth.path is not None
+    fifth = spools.new()
+    await fifth.write(b"z" * 150_000)
+    assert fifth.path is None
+    assert [b"".join([c async for c in s.chunks()])[:1] for s in (second, third, fourth, fifth)] == [
+        b"x",
+        b"x",
+        b"y",
+        b"z",
+    ]
+
+
+async def test_a_body_of_many_megabytes_goes_to_a_file_whatever_room_there_is(tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path / "spool").new()
+    for _ in range(3):
+        await spool.write(b"x" * 500_000)
+    await spool.finish()
+    assert spool.path is not None
+    assert sum([len(c) async for c in spool.chunks()]) == 1_500_000
