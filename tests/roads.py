@@ -60,7 +60,7 @@ class Roads:
         self.trace: list[str] = []
         self.world = worlds.world()
         self.configuration: TrustedConfiguration | None = self.world.configuration
-        self.spools = SpoolFolder(folder)
+        self.spools = SpoolFolder(folder, budget_bytes=0)
         self.consumer_log = MemoryLog("consumer", self.trace)
         self.provider_log = MemoryLog("provider", self.trace)
         self.services = MemoryServices(self.trace)

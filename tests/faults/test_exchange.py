@@ -53,11 +53,7 @@ async def refused(roads: Roads, **how: object) -> str:
     return caught.value.code
 
 
-@pytest.mark.parametrize(
-    "body",
-    [None, b"", b"x", b"x" * 200_000, b"x" * 2_000_000],
-    ids=["none", "empty", "small", "large", "in a file"],
-)
+@pytest.mark.parametrize("body", [None, b"", b"x", b"x" * 200_000], ids=["none", "empty", "small", "large"])
 async def test_an_exchange_takes_its_steps_in_order(roads: Roads, body: bytes | None, tmp_path: Path) -> None:
     assert await roads.ask(body=body) == b"found"
     assert roads.trace == WHOLE
