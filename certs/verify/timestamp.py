@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from asn1crypto import algos, cms, core, tsp
@@ -157,7 +158,7 @@ def check_token(
         )
     if policy.check_purpose:
         _check_purpose(authority)
-    _check_signature(parsed, authority, policy)
+    _prove_signature(token, authority, policy)
     return Timestamp(parsed.at, authority, parsed.imprint)
 
 
@@ -188,6 +189,8 @@ def add_certificate(token: bytes, certificate: x509.Certificate) -> bytes:
     return whole
 
 
+# A token of a batch comes with each of its records: what was found of exactly these bytes is remembered.
+@lru_cache(maxsize=64)
 def _parse(token: bytes) -> _Token:
     try:
         return _parse_token(token)
@@ -274,6 +277,11 @@ def _check_purpose(authority: x509.Certificate) -> None:
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
     if ExtendedKeyUsageOID.TIME_STAMPING not in usage:
         raise _unverified("the authority's certificate is not for timestamping (extended key usage)")
+
+
+@lru_cache(maxsize=64)
+def _prove_signature(token: bytes, authority: x509.Certificate, policy: TimestampPolicy) -> None:
+    _check_signature(_parse(token), authority, policy)
 
 
 def _check_signature(token: _Token, authority: x509.Certificate, policy: TimestampPolicy) -> None:

@@ -19,6 +19,7 @@ from gateway.admin.roles import gateway_roles
 from gateway.cli.actions import add_actions
 from gateway.cli.apikeys import api_key
 from gateway.cli.archive import archive
+from gateway.cli.audit import audit_group
 from gateway.cli.connections import client, tls
 from gateway.cli.container import container
 from gateway.cli.diagnose import diagnose
@@ -50,7 +51,7 @@ from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
 from serving.cli.signercommand import signer_command
-from serving.cli.usercommands import JSON, audit_commands, user_commands
+from serving.cli.usercommands import JSON, user_commands
 from serving.language import tr
 from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
@@ -87,7 +88,7 @@ main.add_command(
 main.add_command(policy)
 main.add_command(preflight)
 main.add_command(user_commands(gateway_roles()))
-main.add_command(audit_commands())
+main.add_command(audit_group())
 main.add_command(signer_command("gateway-data", _tokens))
 for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status):
     main.add_command(command)

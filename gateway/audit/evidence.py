@@ -1,0 +1,92 @@
+"""Units of evidence: where signed containers lie, cut into pieces of work that another process can open by itself.
+
+A unit is a file that is a container or a bundle of them, or a run of containers within an archive. Units are found one after
+another, so a million containers stand nowhere in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from schemas.faults import Fault
+from schemas.zipreading import open_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from schemas.zipreading import Zip
+
+TOGETHER = 100
+_SUFFIXES = (".asice", ".zip", ".sealed")
+_CONTAINER = ".asice"
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceUnit:
+    """A file, or of an archive the containers from ``start`` until before ``end``; ``stamp`` is size and time of the file."""
+
+    path: str
+    start: int = 0
+    end: int = 0
+    stamp: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other unit, and from itself once the file was changed."""
+        return f"{self.path}\n{self.start}-{self.end}\n{self.stamp}"
+
+    @property
+    def count(self) -> int:
+        """How many containers it has; one, as far as is known, of a file."""
+        return max(1, self.end - self.start)
+
+
+def find_units(paths: Iterable[Path]) -> Iterator[EvidenceUnit]:
+    """Every unit in files and folders, these by their files' names in order. Raises OSError when a path is not there."""
+    for path in paths:
+        if path.is_dir():
+            for found in sorted(p for p in path.rglob("*") if p.name.endswith(_SUFFIXES) and p.is_file()):
+                yield from _units_of(found)
+        else:
+            yield from _units_of(path)
+
+
+def _units_of(path: Path) -> Iterator[EvidenceUnit]:
+    about = path.stat()
+    stamp = f"{about.st_size}-{about.st_mtime_ns}"
+    with path.open("rb") as source:
+        count = len(contained(source))
+    if not count:
+        yield EvidenceUnit(str(path), stamp=stamp)
+    for start in range(0, count, TOGETHER):
+        yield EvidenceUnit(str(path), start, min(count, start + TOGETHER), stamp)
+
+
+def contained(source: IO[bytes]) -> list[str]:
+    """The names of the containers in a bundle or archive; none where the file is a container, or is no zip."""
+    try:
+        archive = open_zip(source)
+    except Fault:
+        return []
+    return containers_in(archive)
+
+
+def containers_in(archive: Zip) -> list[str]:
+    """The names of an archive's containers, in their order; none where it is itself a container."""
+    if "META-INF/signatures.xml" in archive.names:
+        return []
+    return [name for name in archive.names if name.endswith(_CONTAINER)]
+
+
+def digest_of_file(source: IO[bytes]) -> str:
+    """SHA-256 of what a stream has, in hex; read from its start, which it is left at."""
+    source.seek(0)
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+    source.seek(0)
+    return digest.hexdigest()

@@ -1,0 +1,145 @@
+"""Two members' evidence side by side: what one lacks, what differs, answers without requests, times out of order.
+
+Both sides are read once, container by container, into a SQLite file of their own (in memory or on disk), one short row
+each; the comparison is a question to it. Nothing but what a container says and is gets in: no keys and no gateway are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from gateway.audit.evidence import containers_in, find_units
+from gateway.messagelog.committed import signature_digest
+from schemas import rest, soap, xades
+from schemas.asic.container import Container, read_container
+from schemas.faults import Fault
+from schemas.message import digest_of
+from schemas.zipreading import open_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_TABLE = """
+CREATE TABLE said (
+    side TEXT NOT NULL, message_id TEXT NOT NULL, is_response INTEGER NOT NULL, digest BLOB NOT NULL, signature BLOB NOT NULL,
+    signed_at TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (side, message_id, is_response, digest, signature)
+) WITHOUT ROWID
+"""
+_QUESTIONS = {
+    "only in {0}": (
+        "SELECT message_id, is_response, place FROM said AS a WHERE side = {0!r} AND NOT EXISTS (SELECT 1 FROM said AS b "
+        "WHERE b.side = {1!r} AND b.message_id = a.message_id AND b.is_response = a.is_response) ORDER BY 1, 2"
+    ),
+    "answer without request in {0}": (
+        "SELECT message_id, is_response, place FROM said AS a WHERE side = {0!r} AND is_response = 1 AND NOT EXISTS "
+        "(SELECT 1 FROM said AS b WHERE b.side = a.side AND b.message_id = a.message_id AND b.is_response = 0) ORDER BY 1"
+    ),
+    "answer signed before request in {0}": (
+        "SELECT a.message_id, 1, a.place FROM said AS a JOIN said AS b ON b.side = a.side AND b.message_id = a.message_id "
+        "WHERE a.side = {0!r} AND a.is_response = 1 AND b.is_response = 0 AND a.signed_at <> '' AND b.signed_at <> '' "
+        "AND a.signed_at < b.signed_at ORDER BY 1"
+    ),
+}
+_DIFFERENT = (
+    "SELECT a.message_id, a.is_response, a.place FROM said AS a WHERE a.side = 'A' AND EXISTS (SELECT 1 FROM said AS b "
+    "WHERE b.side = 'B' AND b.message_id = a.message_id AND b.is_response = a.is_response) AND NOT EXISTS (SELECT 1 FROM said "
+    "AS b WHERE b.side = 'B' AND b.message_id = a.message_id AND b.is_response = a.is_response AND b.digest = a.digest) "
+    "ORDER BY 1, 2"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One message on which two sides do not agree, and where it lies."""
+
+    what: str
+    message_id: str
+    is_response: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How many containers each side has, those that could not be read, and what differs."""
+
+    counts: tuple[int, int]
+    unread: tuple[str, ...]
+    disagreements: tuple[Disagreement, ...]
+
+
+def reconcile(a: Path, b: Path, work: Path | None = None) -> Reconciled:
+    """Compare two sides. ``work`` is a file for what is compared, where memory would not do. Raises OSError."""
+    with contextlib.closing(sqlite3.connect(work or ":memory:")) as database:
+        database.execute(_TABLE)
+        unread: list[str] = []
+        counts = tuple(_take(database, side, path, unread) for side, path in (("A", a), ("B", b)))
+        database.commit()
+        found = [d for what, sql in _asked() for d in _disagreements(database, what, sql)]
+    return Reconciled((counts[0], counts[1]), tuple(unread), tuple(found))
+
+
+def _asked() -> Iterator[tuple[str, str]]:
+    for what, sql in _QUESTIONS.items():
+        for sides in (("A", "B"), ("B", "A")):
+            yield what.format(*sides), sql.format(*sides)
+    yield "digests differ", _DIFFERENT
+
+
+def _disagreements(database: sqlite3.Connection, what: str, sql: str) -> Iterator[Disagreement]:
+    for message_id, is_response, place in database.execute(sql):
+        yield Disagreement(what, str(message_id), bool(is_response), str(place))
+
+
+def _take(database: sqlite3.Connection, side: str, path: Path, unread: list[str]) -> int:
+    count = 0
+    for place, container in _containers([path]):
+        count += 1
+        try:
+            if not isinstance(container, Container):
+                raise container
+            row = _row(container)
+        except Fault as fault:
+            unread.append(f"{place}: {fault.detail}")
+            continue
+        database.execute("INSERT OR IGNORE INTO said VALUES (?, ?, ?, ?, ?, ?, ?)", (side, *row, place))
+    return count
+
+
+def _containers(paths: Iterable[Path]) -> Iterator[tuple[str, Container | Fault]]:
+    for unit in find_units(paths):
+        with Path(unit.path).open("rb") as source:
+            if not unit.end:
+                yield unit.path, _read(source)
+                continue
+            archive = open_zip(source)
+            for name in containers_in(archive)[unit.start : unit.end]:
+                with archive.open(name) as container:
+                    yield f"{unit.path}: {name}", _read(container)
+
+
+def _read(source: IO[bytes]) -> Container | Fault:
+    try:
+        return read_container(source)
+    except Fault as fault:
+        return fault
+
+
+def _row(container: Container) -> tuple[str, int, bytes, bytes, str]:
+    """Message id, direction, digest of the message, digest of the signature value, when it was signed."""
+    document = xades.parse_signature_document(container.signature)
+    signature = signature_digest(container.signature)
+    if container.withheld is not None:
+        digest = dict(container.signed_parts()).get("/message.xml", b"")
+        withheld = container.withheld
+        return withheld.message_id, int(withheld.is_response), digest, signature, document.signing_time
+    message = container.message
+    if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
+        said = soap.parse_message(message)
+        return said.message_id, int(said.is_response), digest_of(message), signature, document.signing_time
+    is_response = rest.is_response_part(message)
+    message_id = (rest.parse_response(message) if is_response else rest.parse_request(message)).message_id
+    return message_id, int(is_response), digest_of(message), signature, document.signing_time

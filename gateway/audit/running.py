@@ -1,0 +1,56 @@
+"""Verification on every core: units go to processes a few at a time, judgements come back as they are ready.
+
+What is on its way is bounded, so memory is the same for ten containers and for a million. A unit is whole or not done at
+all; whoever writes it down with its key can leave it out after a kill.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from gateway.audit.judging import begin_process, judge_in_process, judge_unit, load_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from gateway.audit.evidence import EvidenceUnit
+    from gateway.audit.judging import Judgement
+
+_ON_THE_WAY = 4
+
+
+def judge_all(
+    units: Iterable[EvidenceUnit], configuration: Path, processes: int = 0
+) -> Iterator[tuple[EvidenceUnit, list[Judgement]]]:
+    """Each unit with its judgements, in the order they are ready. ``processes`` 0 takes all cores, 1 takes this process.
+
+    Raises `Fault` when the configuration cannot be read.
+    """
+    trust = load_trust(configuration)
+    count = processes or os.cpu_count() or 1
+    if count == 1:
+        for unit in units:
+            yield unit, list(judge_unit(unit, trust))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, begin_process, (str(configuration),)) as pool:
+        yield from _drawn(pool, iter(units), count * _ON_THE_WAY)
+
+
+def _drawn(
+    pool: ProcessPoolExecutor, units: Iterator[EvidenceUnit], most: int
+) -> Iterator[tuple[EvidenceUnit, list[Judgement]]]:
+    waiting: dict[Future[list[Judgement]], EvidenceUnit] = {}
+    is_over = False
+    while waiting or not is_over:
+        while len(waiting) < most and not is_over:
+            unit = next(units, None)
+            is_over = unit is None
+            if unit is not None:
+                waiting[pool.submit(judge_in_process, unit)] = unit
+        for future in wait(waiting, return_when=FIRST_COMPLETED).done if waiting else ():
+            yield waiting.pop(future), future.result()

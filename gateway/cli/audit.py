@@ -1,0 +1,257 @@
+"""``gateway audit``: evidence verified in bulk, a report for a court, two sides compared. No gateway is needed, running or not."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from schemas.showing import shown, shown_json
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import audit_commands
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.audit.evidence import EvidenceUnit
+    from gateway.audit.judging import Judgement
+
+_FOLDER = tr("carpeta con la configuración de verificación", "folder with the verification configuration")
+CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, exists=True), help=_FOLDER)
+NEEDED_CONFIGURATION = click.option(
+    "--configuration", required=True, type=click.Path(path_type=Path, exists=True), help=_FOLDER
+)
+PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+
+
+def audit_group() -> click.Group:
+    """``gateway audit``: of evidence, and of what administrators did (``list``, ``export``, and ``verify`` without paths)."""
+    group = audit_commands()
+    group.help = tr(
+        "Auditoría: evidencias (verify RUTAS, report, reconcile; no hace falta pasarela) y lo que hicieron los administradores.",
+        "Audit: evidence (verify PATHS, report, reconcile; no gateway is needed) and what administrators did.",
+    )
+    of_administrators = group.commands["verify"]
+
+    def either(**given: Any) -> None:
+        if given["paths"]:
+            if given["configuration"] is None:
+                raise click.UsageError(
+                    tr("falta --configuration CARPETA", "--configuration FOLDER is missing")
+                )
+            chosen = verify
+        else:
+            chosen = of_administrators
+        click.get_current_context().invoke(chosen, **{p.name: given[p.name] for p in chosen.params if p.name})
+
+    params = [*of_administrators.params, *verify.params]
+    group.add_command(click.Command("verify", params=params, callback=either, help=verify.help))
+    group.add_command(report_html)
+    group.add_command(reconcile)
+    return group
+
+
+@click.command(
+    help=tr(
+        "Con rutas comprueba contenedores, zips de /asic, archivos y carpetas enteras (- es la entrada estándar) con todos los núcleos. Con "
+        "--report sigue donde lo dejó. Sale con 0 si todo es válido, 1 si algo no, 2 si algo no se pudo comprobar, 3 si solo hay "
+        "contenido omitido. Sin rutas prueba la bitácora de auditoría de --data.",
+        "With paths, verify containers, zips of /asic, archives and whole folders (- is standard input) on all cores. With --report a run "
+        "goes on where it ended. Exit 0 all valid, 1 any invalid, 2 any unchecked, 3 none worse than withheld. Without paths, prove the audit log of --data.",
+    )
+)
+@CONFIGURATION
+@click.option("--report", type=click.Path(path_type=Path), help="SQLite (Datasette)")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path))
+@click.option(
+    "--json", "as_json", is_flag=True, help=tr("una línea JSON por contenedor", "a line of JSON a container")
+)
+@click.option("--summary", is_flag=True, help=tr("solo la cuenta", "only the count"))
+@click.option(
+    "--jobs", type=click.IntRange(0, 512), default=0, help=tr("procesos; 0 todos", "processes; 0 all cores")
+)
+@PATHS
+@click.pass_context
+@report_errors
+def verify(
+    context: click.Context,
+    /,
+    configuration: Path,
+    report: Path | None,
+    csv_file: Path | None,
+    jobs: int,
+    paths: tuple[Path, ...],
+    *,
+    as_json: bool,
+    summary: bool,
+) -> None:
+    """Verify in bulk."""
+    from gateway.audit.evidence import find_units
+    from gateway.audit.running import judge_all
+    from gateway.audit.writing import CsvReport, SqliteReport, render_metadata
+
+    with contextlib.ExitStack() as stack:
+        sqlite = None if report is None else stack.enter_context(contextlib.closing(SqliteReport(report)))
+        table = None
+        if csv_file is not None:
+            table = CsvReport(stack.enter_context(csv_file.open("w", newline="", encoding="utf-8")))
+        units = find_units(stack.enter_context(_paths(paths)))
+        left = units if sqlite is None else sqlite.left(units)
+        progressed = stack.enter_context(_progress())
+        counts: Counter[str] = Counter()
+        for unit, judgements in judge_all(left, configuration, jobs):
+            counts.update(j.verdict for j in judgements)
+            if sqlite is not None:
+                sqlite.add(unit, judgements)
+            if table is not None:
+                table.add(judgements)
+            if not summary:
+                for judgement in judgements:
+                    _show(judgement, as_json=as_json)
+            progressed(unit, len(judgements))
+        if sqlite is not None and report is not None:
+            counts = sqlite.verdicts()  # those of the runs before this one, too
+            about = f"{shown(str(configuration))}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, Sacbé {version('sacbe')}"
+            report.with_suffix(".metadata.json").write_text(render_metadata(about), encoding="utf-8")
+    click.echo(_counted(counts), err=as_json and not summary)
+    context.exit(_exit_code(counts))
+
+
+@click.command(
+    "report",
+    help=tr(
+        "Informe en HTML que un tribunal puede leer, con cada paso de la prueba y cómo repetirla.",
+        "An HTML report that a court can read, with each step of the proof and how to repeat it.",
+    ),
+)
+@NEEDED_CONFIGURATION
+@click.option("--out", required=True, type=click.Path(path_type=Path))
+@click.option("--lang", "language", type=click.Choice(["es", "en"]), default="es", show_default=True)
+@click.option(
+    "--zone", default="America/Mexico_City", show_default=True, help=tr("zona horaria", "time zone")
+)
+@PATHS
+@report_errors
+def report_html(configuration: Path, out: Path, language: str, zone: str, paths: tuple[Path, ...]) -> None:
+    """Write a report for people."""
+    from gateway.audit.evidence import find_units
+    from gateway.audit.htmlreport import ReportContext, render_report
+    from gateway.audit.judging import judge_unit, load_trust
+
+    trust = load_trust(configuration)
+    with _paths(paths) as found:
+        judgements = [j for unit in find_units(found) for j in judge_unit(unit, trust)]
+    context = ReportContext(language, datetime.now(UTC), version("sacbe"), zone, configuration)
+    out.write_text(render_report(judgements, trust, context), encoding="utf-8")
+    click.echo(str(out))
+
+
+@click.command(
+    help=tr(
+        "Compara las evidencias de dos lados: lo que a uno le falta, resúmenes distintos, respuestas sin solicitud. Sale con 1 si "
+        "no concuerdan.",
+        "Compare the evidence of two sides: what one lacks, digests that differ, answers without requests. Exit 1 when they disagree.",
+    )
+)
+@click.option("--work", type=click.Path(path_type=Path), help=tr("archivo de trabajo", "a file to work in"))
+@click.option("--json", "as_json", is_flag=True)
+@click.argument("a", type=click.Path(path_type=Path, exists=True))
+@click.argument("b", type=click.Path(path_type=Path, exists=True))
+@click.pass_context
+@report_errors
+def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *, as_json: bool) -> None:
+    """Compare two sides."""
+    from gateway.audit.reconciling import reconcile as compare
+
+    found = compare(a, b, work)
+    for said in found.disagreements:
+        if as_json:
+            value = {
+                "what": said.what,
+                "message_id": said.message_id,
+                "is_response": said.is_response,
+                "where": said.where,
+            }
+            click.echo(shown_json(value))
+        else:
+            direction = tr("respuesta", "answer") if said.is_response else tr("solicitud", "request")
+            click.echo(f"{said.what}: {shown(said.message_id)} ({direction}) {shown(said.where)}")
+    for line in found.unread:
+        click.echo(f"{tr('no se pudo leer', 'could not be read')}: {shown(line, 500)}", err=True)
+    counts = f"A {found.counts[0]}, B {found.counts[1]}"
+    click.echo(
+        tr(
+            f"{counts}; diferencias: {len(found.disagreements)}",
+            f"{counts}; differences: {len(found.disagreements)}",
+        ),
+        err=as_json,
+    )
+    context.exit(1 if found.disagreements else 2 if found.unread else 0)
+
+
+@contextlib.contextmanager
+def _paths(paths: tuple[Path, ...]) -> Iterator[list[Path]]:
+    """The paths, with standard input kept in a file for as long as it is needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for path in paths:
+            if str(path) != "-":
+                found.append(path)
+                continue
+            kept = Path(folder) / "stdin.zip"
+            with kept.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            found.append(kept)
+        yield found
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[EvidenceUnit, int], None]]:
+    """A line at a terminal with how many are done and how fast; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _unit, _count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:.0f} · {task.speed:.0f}/s {task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda unit, count: progress.update(task, advance=count, description=shown(unit.path, 60))
+
+
+def _show(judgement: Judgement, *, as_json: bool) -> None:
+    if as_json:
+        steps = [{"number": n, "title": t, "outcome": o, "detail": d} for n, t, o, d in judgement.steps]
+        click.echo(shown_json({**judgement.row(), "steps": steps}))
+        return
+    where = shown(judgement.file) + (f": {shown(judgement.container)}" if judgement.container else "")
+    said = judgement.code or f"{judgement.message_id} {judgement.signer} {judgement.timestamp}"
+    click.echo(f"{judgement.verdict.upper():<9} {where}  {shown(said, 300)}")
+
+
+def _counted(counts: Counter[str]) -> str:
+    total = sum(counts.values())
+    said = ", ".join(f"{counts[v]} {v}" for v in ("valid", "proved", "invalid", "unchecked"))
+    return tr(f"{total} contenedores: {said}", f"{total} containers: {said}")
+
+
+def _exit_code(counts: Counter[str]) -> int:
+    if counts["invalid"]:
+        return 1
+    if counts["unchecked"] or not counts:
+        return 2
+    return 3 if counts["proved"] else 0
