@@ -1,0 +1,136 @@
+"""How fast evidence is verified: containers per second on one core and on more, memory, and what the transparency log costs.
+
+    python -m benchmarks.audit --count 4000 --jobs 1 2
+
+Messages with bodies, each signed by itself, timestamped in batches of 256: what a log in use archives. Times are wall
+and processor time; on a machine that does other work only the latter says anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import resource
+import secrets
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from certs.edges.configurationfiles import render_verificationconf
+from certs.transparency import NoteSigner
+from gateway.audit.evidence import find_units
+from gateway.audit.judging import VALID
+from gateway.audit.running import judge_all
+from gateway.messagelog.committed import CommittedReader
+from gateway.messagelog.timestamper import SIGNATURES_URI
+from gateway.transparency.builder import LogBuilder
+from gateway.transparency.files import TransparencyFiles
+from gateway.transparency.verification import verify_message_log
+from schemas import hashchain
+from schemas.asic import container as asic
+from schemas.message import digest_of
+from schemas.transparency.notes import ED25519
+from tests import worlds
+from tests.logs import entry, open_log
+
+BATCH = 256
+
+
+def write_containers(folder: Path, count: int) -> None:
+    """Distinct containers, one a file."""
+    world = worlds.world()
+    for start in range(0, count, BATCH):
+        messages = [
+            world.request(message_id=f"m{n}", body=b"x" * 200)
+            for n in range(start, min(count, start + BATCH))
+        ]
+        signatures = [world.sign(message)[0] for message in messages]
+        built = hashchain.build(
+            [[(SIGNATURES_URI, digest_of(s.signature))] for s in signatures],
+            result_uri=hashchain.TIMESTAMP_CHAIN_URI,
+        )
+        token = world.stamp(built.result)
+        for place, (message, signature) in enumerate(zip(messages, signatures, strict=True)):
+            made = asic.Container(
+                message=message.raw,
+                signature=signature.signature,
+                sig_hash_chain_result=signature.hash_chain_result,
+                sig_hash_chain=signature.hash_chain,
+                ts_hash_chain_result=built.result,
+                ts_hash_chain=built.chains[place],
+                timestamp=token,
+                withheld=None,
+            )
+            out = io.BytesIO()
+            asic.write_container(out, made, worlds.NOW, [("attachment1", [b"x" * 200])])
+            (folder / f"{start + place}.asice").write_bytes(out.getvalue())
+
+
+def verify(folder: Path, configuration: Path, jobs: int) -> None:
+    """Verify all, and print how fast."""
+    wall, used = time.perf_counter(), _processor_s()
+    verdicts = [j.verdict for _, found in judge_all(find_units([folder]), configuration, jobs) for j in found]
+    wall, used = time.perf_counter() - wall, _processor_s() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    assert set(verdicts) == {VALID}, set(verdicts)
+    print(
+        f"{jobs} processes: {len(verdicts) / wall:.0f}/s, {used / len(verdicts) * 1e6:.0f} us of processor time each "
+        f"({len(verdicts) / used:.0f}/s a core), peak {peak} MiB in the first process"
+    )
+
+
+def _processor_s() -> float:
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+
+
+async def measure_log(folder: Path, count: int) -> None:
+    """What it costs to take records into the transparency log, and to prove the whole of it."""
+    log = open_log(folder)
+    signed = worlds.world().sign(worlds.world().request())[0].signature
+    await asyncio.gather(*(log.append(replace(entry(f"m{n}"), signature=signed)) for n in range(count)))
+    files, key = (
+        TransparencyFiles(folder / "transparency"),
+        Ed25519PrivateKey.from_private_bytes(secrets.token_bytes(32)),
+    )
+    records = CommittedReader(log.reader)
+    used = time.process_time()
+    LogBuilder(files, records, key, "bench", lambda: worlds.NOW).catch_up()
+    print(f"transparency log: {(time.process_time() - used) / count * 1e6:.1f} us of processor time a record")
+    used = time.process_time()
+    found = verify_message_log(files, records, NoteSigner("bench", key).verifier(ED25519))
+    print(
+        f"proved whole: {found.records} records, {len(found.differences)} differences, "
+        f"{(time.process_time() - used) / count * 1e6:.1f} us of processor time each"
+    )
+    await log.close()
+
+
+def main() -> int:
+    """Make evidence and verify it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, configuration = Path(temporary) / "containers", Path(temporary) / "configuration"
+        folder.mkdir()
+        with zipfile.ZipFile(io.BytesIO(render_verificationconf(worlds.world().configuration))) as archive:
+            archive.extractall(configuration)
+        write_containers(folder, told.count)
+        for jobs in told.jobs:
+            verify(folder, configuration, jobs)
+        asyncio.run(measure_log(Path(temporary) / "log", told.count))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
