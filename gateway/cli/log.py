@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -108,6 +108,67 @@ def erase(
         record(data, "MESSAGE_LOG_ERASE", "done", changes)
         number = eraser.erase(found, order)
     click.echo(tr(f"borrado {number} hecho", f"erasure {number} done"))
+
+
+@message_log.command(
+    help=tr(
+        "Busca registros por tiempo, cliente, servicio, lado, mensaje o estado de la respuesta. --export deja sus contenedores en una "
+        "carpeta; --checkpoint, junto a cada uno, la prueba de que está en la bitácora.",
+        "Find records by time, client, service, side, message or status of the answer. --export puts their containers into a folder; "
+        "--checkpoint the proof that each is in the log, beside it.",
+    )
+)
+@DATA
+@PIN
+@SETTINGS
+@click.option("--since", help="ISO 8601")
+@click.option("--until", help="ISO 8601")
+@click.option("--client", help=tr("ruta, o su comienzo", "path, or its beginning"))
+@click.option("--service", help=tr("ruta, o su comienzo", "path, or its beginning"))
+@click.option("--side", type=click.Choice(["consumer", "provider"]))
+@click.option("--id", "message_id")
+@click.option("--status", type=int, help=tr("de una respuesta REST", "of a REST answer"))
+@click.option("--export", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--checkpoint", "is_proved", is_flag=True)
+@click.option("--json", "as_json", is_flag=True)
+@report_errors
+def find(
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    *,
+    export: Path | None,
+    is_proved: bool,
+    as_json: bool,
+    **search: Any,
+) -> None:
+    """Find records."""
+    from gateway.cli.foundrecords import export_record, show_record
+    from gateway.messagelog.finding import RecordSearch, find_records
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.record import Side
+    from gateway.messagelog.steps import DATABASE
+    from gateway.settings.datafolder import DataFolder
+    from serving.storage.database import connect
+
+    if is_proved and export is None:
+        raise ValueError(tr("--checkpoint va con --export", "--checkpoint goes with --export"))
+    since, until, side = _moment(search.pop("since")), _moment(search.pop("until")), search.pop("side")
+    sought = RecordSearch(since=since, until=until, side=None if side is None else Side(side), **search)
+    folder = DataFolder(data).log
+    keys = opened_keys(data, settings_file, pin_file)
+    reader, count = LogReader(connect(folder / DATABASE), folder / "bodies", keys), 0
+    for record_found in find_records(reader, sought):
+        count += 1
+        written = None
+        if export is not None:
+            written = export_record(
+                reader, record_found, export, folder / "transparency" if is_proved else None
+            )
+        show_record(record_found, written, as_json=as_json)
+    reader.connection.close()
+    if not as_json:
+        click.echo(tr(f"{count} registros", f"{count} records"))
 
 
 @message_log.command(help=tr("Los borrados hechos y sus órdenes.", "Erasures and their orders."))

@@ -1,7 +1,8 @@
 """Signed containers out of the message log, as ``GET /asic`` gives them.
 
 One message's request and response come as a zip of containers, or one of them bare with ``unique``. A record without a
-timestamp is no evidence yet: it is stamped now when ``force`` is there, and refused otherwise. Content that was erased, or
+timestamp is no evidence yet: it is stamped alone and now when ``force`` is there; otherwise the next round of timestamps is
+brought forward, and only a record that this has not reached within `STAMP_WAIT_S` is refused. Content that was erased, or
 that the log may not keep, stands in its container by its digests, with why; with ``digestsOnly`` (ours) all content does.
 
 Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from gateway.messagelog.record import ErasureOrder, LogRecord
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
+
+# How long a download waits for the round of timestamps that it has brought forward.
+STAMP_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,17 @@ async def asic_download(
         )
     waiting = [r.id for r in records if not r.is_timestamped]
     if waiting:
-        if "force" not in query:
+        if "force" in query:
+            await timestamper.force(waiting)
+        else:
+            await timestamper.stamp_soon(STAMP_WAIT_S)
+        records = await message_log.find(owner, message_id, is_response=wanted)
+        left = sum(not r.is_timestamped for r in records)
+        if left:
             raise Fault(
                 Kind.TIMESTAMPING_FAILED,
-                f"{len(waiting)} of the records have no timestamp yet; ask again later, or with force",
+                f"{left} of the records have no timestamp yet; ask again later, or with force",
             )
-        await timestamper.force(waiting)
-        records = await message_log.find(owner, message_id, is_response=wanted)
     file = await asyncio.to_thread(
         _write, records, message_log.reader, unique=unique, digests_only="digestsOnly" in query
     )

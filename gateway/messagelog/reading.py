@@ -103,6 +103,10 @@ class LogReader:
             raise Fault(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
         return found[0]
 
+    def select(self, condition: str, parameters: Sequence[object], limit: int) -> list[LogRecord]:
+        """At most ``limit`` records that meet a condition in SQL, oldest first, for threads."""
+        return self._records(condition, parameters, limit)
+
     def newest_sealed(self) -> LogRecord | None:
         """The newest record whose content is there, sealed."""
         found = self._records("form = 1 AND erased.record_id IS NULL", [], 1, order="record.id DESC")

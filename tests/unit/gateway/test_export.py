@@ -33,6 +33,12 @@ class Stamper:
     def __init__(self, log: MessageLog) -> None:
         self._log = log
 
+    # What a round that is brought forward reaches.
+    reached: tuple[int, ...] = ()
+
+    async def stamp_soon(self, _within_s: float) -> None:
+        await stamp_alone(self._log, *self.reached)
+
     async def force(self, ids: Sequence[int]) -> None:
         await stamp_alone(self._log, *ids)
 
@@ -54,13 +60,17 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[M
     await opened.close()
 
 
-async def get(log: MessageLog, *flags: str, **query: str) -> tuple[str, str, bytes]:
+async def get(
+    log: MessageLog, *flags: str, reached: tuple[int, ...] = (), **query: str
+) -> tuple[str, str, bytes]:
     asked = dict(
         zip(("xRoadInstance", "memberClass", "memberCode", "subsystemCode"), CONSUMER.components, strict=True)
     )
+    stamper = Stamper(log)
+    stamper.reached = reached
     download = await asic_download(
         log,
-        cast("Timestamper", Stamper(log)),
+        cast("Timestamper", stamper),
         {**asked, "queryId": "s1", **dict.fromkeys(flags, ""), **query},
     )
     return download.content_type, download.file_name, b"".join([c async for c in download.chunks])
@@ -80,6 +90,15 @@ async def test_untimestamped_records_are_refused_or_stamped_by_force(log: Messag
     assert (content_type, name) == ("application/zip", "s1.zip")
     with zipfile.ZipFile(io.BytesIO(raw)) as both:
         assert [n.rsplit("-", 1)[0] for n in both.namelist()] == ["s1-request", "s1-response"]
+        assert all(proved(both.read(n)) for n in both.namelist())
+
+
+async def test_right_after_an_exchange_the_next_round_of_timestamps_is_waited_for(log: MessageLog) -> None:
+    with pytest.raises(Fault, match="1 of the records have no timestamp yet"):
+        await get(log, reached=(1,))
+    _, name, raw = await get(log, reached=(2,))
+    assert name == "s1.zip"
+    with zipfile.ZipFile(io.BytesIO(raw)) as both:
         assert all(proved(both.read(n)) for n in both.namelist())
 
 

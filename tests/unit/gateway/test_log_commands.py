@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+import zipfile
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,14 +15,27 @@ from click.testing import CliRunner, Result
 
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.soft import SoftToken
+from certs.transparency import NoteSigner
+from certs.verify.container import verify_container
 from gateway.cli.main import main
+from gateway.messagelog.committed import CommittedReader, signature_digest
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
+from gateway.transparency.builder import LogBuilder
+from gateway.transparency.files import TransparencyFiles
+from gateway.transparency.following import FOLDER, KEY_FILE
+from gateway.transparency.proving import verify_record_proof
 from schemas.faults import Fault
+from schemas.transparency.notes import ED25519
+from schemas.transparency.proofs import parse_inclusion_proof
+from serving.cli.safecommands import open_folder_safe
 from serving.login.users import Logins
 from serving.storage.audit import AuditLog
+from serving.storage.keysafe import SealSettings
+from serving.web.witnessing import kept_note_key
+from tests import worlds
 from tests.logs import append_signed, open_gateway_log, stamp_alone
 
 if TYPE_CHECKING:
@@ -137,3 +154,70 @@ def test_keys_can_be_sealed_anew_and_new_records_get_new_ones(data: Path, tmp_pa
             await log.close()
 
     assert asyncio.run(go_on()) is None
+
+
+def follow(data: Path) -> TransparencyFiles:
+    """The transparency log of what is logged, as a gateway keeps it."""
+    files = TransparencyFiles(DataFolder(data).log / FOLDER)
+    files.folder.mkdir(exist_ok=True)
+    key = kept_note_key(files.folder / KEY_FILE, open_folder_safe(data, SealSettings(), lambda: PIN))
+    log = open_gateway_log(data, PIN)
+    LogBuilder(files, CommittedReader(log.reader), key, "MX/GOB/A/SS1", lambda: datetime.now(UTC)).catch_up()
+    asyncio.run(log.close())
+    return files
+
+
+def test_a_log_is_proved_against_a_checkpoint_and_its_archives(data: Path, tmp_path: Path) -> None:
+    files = follow(data)
+    kept = tmp_path / "kept.checkpoint"
+    kept.write_bytes((files.folder / "checkpoint").read_bytes())
+    (archive,) = (DataFolder(data).log / "archive").iterdir()
+    words = ("log", "verify", "--checkpoint", str(kept), "--archive", str(archive))
+    whole = run(data, *words)
+    assert whole.exit_code == 0, whole.output
+    for said in ("the chain is whole", "MX/GOB/A/SS1: 3 records, from ", "head 4 ", "everything agrees"):
+        assert said in whole.output
+    found = json.loads(run(data, *words, "--json").output)
+    assert (found["size"], found["records"], found["containers"], found["differences"]) == (4, 3, 3, [])
+    with closing(sqlite3.connect(DataFolder(data).log / "messages.sqlite")) as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        database.execute("DELETE FROM record WHERE id = 3")
+        database.commit()
+    result = run(data, *words)
+    assert result.exit_code == 1
+    assert "TRUNCATED: records 3 to 3 were deleted" in result.output
+
+
+def test_records_are_found_and_handed_out_with_the_proof_that_they_are_in_the_log(
+    data: Path, tmp_path: Path
+) -> None:
+    files = follow(data)
+    note = files.read_checkpoint()
+    assert note is not None
+    client = worlds.CONSUMER.path()
+    member = client.rsplit("/", 1)[0]
+    for words, count in (
+        ((), 3),
+        (("--id", "q1"), 1),
+        (("--client", client, "--side", "consumer"), 3),
+        (("--client", member), 3),
+        (("--client", client[:-1]), 0),
+        (("--side", "provider"), 0),
+        (("--since", "2020-01-01", "--until", "2021-01-01"), 0),
+        (("--since", "2020-01-01T00:00:00Z"), 3),
+        (("--status", "200"), 0),
+    ):
+        result = run(data, "log", "find", *words)
+        assert result.output.splitlines()[-1] == f"{count} records", (words, result.output)
+    out = tmp_path / "out"
+    result = run(data, "log", "find", "--id", "q2", "--export", str(out), "--checkpoint", "--json")
+    assert result.exit_code == 0, result.output
+    container, proof = sorted(out.iterdir())
+    with container.open("rb") as source:
+        assert verify_container(source, worlds.world().configuration).is_valid
+    safe = open_folder_safe(data, SealSettings(), lambda: PIN)
+    key = NoteSigner("MX/GOB/A/SS1", kept_note_key(files.folder / KEY_FILE, safe)).verifier(ED25519)
+    opening, head = verify_record_proof(parse_inclusion_proof(proof.read_bytes()), key)
+    assert (opening.number, head.size) == (3, 4)
+    with zipfile.ZipFile(container) as opened:
+        assert opening.signature_digest == signature_digest(opened.read("META-INF/signatures.xml"))
