@@ -70,7 +70,11 @@ def audit_group() -> click.Group:
     )
 )
 @CONFIGURATION
-@click.option("--report", type=click.Path(path_type=Path), help="SQLite (Datasette)")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help=tr("archivo SQLite, para Datasette", "SQLite file, for Datasette"),
+)
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path))
 @click.option(
     "--json", "as_json", is_flag=True, help=tr("una línea JSON por contenedor", "a line of JSON a container")
