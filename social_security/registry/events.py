@@ -248,10 +248,13 @@ def _notice(
     connection: Transaction, event_id: str, member: str, pid: str, body: dict[str, Any], at: datetime
 ) -> OutboxItem:
     """A notice whose id no other one to this member has: an institute knows each event by its id alone."""
-    used = connection.execute(
-        "SELECT body FROM outbox WHERE notice_id = ? AND member = ?", (event_id, member)
-    ).fetchall()
-    number = event_id if not used else _id(event_id, pid, at.isoformat(), body["tipo"])
+    number, tries = event_id, 0
+    # The same things can happen twice in one instant: records merged, made two, and merged again.
+    while connection.execute(
+        "SELECT 1 FROM outbox WHERE notice_id = ? AND member = ?", (number, member)
+    ).fetchall():
+        tries += 1
+        number = _id(event_id, pid, at.isoformat(), body["tipo"], str(tries))
     case = f"CONS-00-{at.year}-{int(at.timestamp()) % 100_000_000:08d}"
     return OutboxItem(number, member, "notificarEvento", {"idEvento": number, **body, "pid": pid}, case)
 

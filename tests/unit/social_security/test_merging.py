@@ -172,3 +172,15 @@ def test_a_decision_is_the_officers_signature_over_these_very_records(books: Boo
 def test_a_key_that_is_none_is_refused(books: Books) -> None:
     with pytest.raises(ValueError, match=r"."):
         books.store.add_officer("of-1", "no key")
+
+
+def test_records_merged_and_parted_again_and_again_in_one_instant_tell_each_time(books: Books) -> None:
+    stays, goes = two(books)
+    books.report(IPE, books.pid(goes, IPE), "FALLECIMIENTO")
+    for _ in range(4):
+        number = books.store.merge(stays, goes, "of-1", "00", books.now)
+        books.deliver()
+        assert books.is_dead_at(ISSEMYM, books.pid(stays, ISSEMYM))
+        books.store.unmerge(number, "of-2", "11", books.now)
+        books.deliver()
+        assert not books.is_dead_at(ISSEMYM, books.pid(stays, ISSEMYM))

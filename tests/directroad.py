@@ -1,0 +1,209 @@
+"""Registry, ONIESS and three institutes in one process without any HTTP: each request goes through the provider's whole wrapper.
+
+Everything that a system does with a request is done (context, schema, levels, oppositions, records); the clock is one value, and
+no loop runs by itself: outboxes and daily routines run when a test says so. For machines that take thousands of steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from serving.storage.database import open_database
+from social_security.commands import seed
+from social_security.domain import pack
+from social_security.domain.calendars import load_calendar
+from social_security.domain.notices import notice_of
+from social_security.institute.database import STEPS
+from social_security.institute.overdue import expire_cases
+from social_security.institute.services import InstituteServices
+from social_security.keys import load_institute_keys, load_registry_keys
+from social_security.oniess.services import OniessServices, Trusted
+from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.oniess.store import OniessStore
+from social_security.registry.services import RegistryServices
+from social_security.registry.store import RegistryStore
+from social_security.wire.gatewayclient import GatewayClient, Heard
+from social_security.wire.service import SystemOperations
+from tests.social import SECRET, seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+INSTITUTES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
+CODES = ("00-RNSS", "00-ONIESS", *INSTITUTES)
+POLICY = "1.0.0"
+
+
+class DirectRoad(GatewayClient):
+    """Hands a request to the provider's operations in the same process."""
+
+    def __init__(self, member: str, country: DirectCountry) -> None:
+        super().__init__("direct", member, POLICY)
+        self._country = country
+
+    async def _send(
+        self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> Heard:
+        parts = place.split("/", 5)
+        if len(parts) < 6:
+            return Heard(404, {})
+        return await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
+
+
+@dataclass(slots=True)
+class DirectCountry:
+    """The systems by code, on copies of the seeded databases."""
+
+    folder: Path
+    now: datetime = datetime(2026, 3, 2, 15, tzinfo=UTC)
+    registry: RegistryServices = field(init=False)
+    institutes: dict[str, InstituteServices] = field(default_factory=dict)
+    systems: dict[str, SystemOperations] = field(default_factory=dict)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        base = three_institutes()
+        for code in CODES:
+            (self.folder / code).mkdir()
+            for file in (base / code).glob("*.sqlite"):
+                shutil.copy(file, self.folder / code)
+        keys = _keys(base)
+        self.registry = RegistryServices(
+            pack.members()["00-RNSS"].path, RegistryStore(self.folder / "00-RNSS" / "registry.sqlite", keys["00-RNSS"]),
+            keys["00-RNSS"], self._now, load_calendar("00-RNSS"), POLICY, self._road("00-RNSS"),
+        )  # fmt: skip
+        oniess = OniessServices(
+            pack.members()["00-ONIESS"].path,
+            OniessStore(open_database(self.folder / "00-ONIESS" / "oniess.sqlite", ONIESS_STEPS)),
+            self._now, load_calendar("00-ONIESS"), ZoneInfo("America/Mexico_City"), POLICY, Trusted(),
+            self._road("00-ONIESS"),
+        )  # fmt: skip
+        self.systems["00-RNSS"] = SystemOperations(
+            self.registry, self.registry.acts(), self.registry.readings()
+        )
+        self.systems["00-ONIESS"] = SystemOperations(oniess, oniess.acts(), oniess.readings())
+        for code in INSTITUTES:
+            made = InstituteServices(
+                pack.members()[code].path, open_database(self.folder / code / "institute.sqlite", STEPS),
+                keys[code], self._now, load_calendar(code), POLICY, self._road(code),
+            )  # fmt: skip
+            self.institutes[code] = made
+            self.systems[code] = SystemOperations(made, made.acts(), made.readings())
+
+    def close(self) -> None:
+        """Close the databases."""
+        self.registry.store.close()
+        for made in self.institutes.values():
+            made.database.close()
+
+    def _now(self) -> datetime:
+        return self.now
+
+    def _road(self, code: str) -> DirectRoad:
+        return DirectRoad(pack.members()[code].path, self)
+
+    async def carry(
+        self, code: str, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> Heard:
+        """One request at a system: an operation, or a public reading."""
+        system = self.systems[code]
+        for name in system.acts:
+            operation = pack.operations()[name]
+            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.path), path)
+            if operation.method == method and found is not None:
+                outcome = await system.carry_out(
+                    operation, headers, path, found.groupdict(), dict(body or {})
+                )
+                return Heard(outcome.status, json.loads(json.dumps(dict(outcome.body))))
+        reading = system.readings[path]
+        given = reading({})
+        answer = await given if inspect.isawaitable(given) else given
+        assert isinstance(answer, web.Response)
+        return Heard(answer.status, json.loads(answer.text or "{}"))
+
+    async def ask(
+        self,
+        client: str,
+        provider: str,
+        operation: str,
+        body: Mapping[str, Any],
+        purpose: str,
+        case: str,
+        role: str,
+    ) -> Heard:
+        """One request as a member's people make it: ``client`` is as 15-ISSEMYM/PORT."""
+        code, _, subsystem = client.partition("/")
+        self.number += 1
+        described = pack.operations()[operation]
+        uri, digest = notice_of(code)
+        known = pack.members().get(code)
+        headers = {
+            "X-Road-Client": f"{known.path if known else code}/{subsystem}",
+            "X-Road-Id": f"m-{self.number}",
+            "X-Road-UserId": f"MX-{code}:emp-1",
+            "X-Road-Issue": case,
+            "X-OSS-Proposito": purpose,
+            "X-OSS-Fundamento": ",".join(sorted(pack.purposes()[purpose].legal_bases[0])),
+            "X-OSS-Motivo": "Prueba",
+            "X-OSS-Sistema": "Ventanilla 1.0",
+            "X-OSS-Rol": role,
+            "X-OSS-Aviso": f"{uri};sha256={digest}",
+            "X-OSS-Politica": POLICY,
+        }
+        path = described.path.replace("{caso}", case).replace("{folio}", case)
+        return await self.carry(provider, described.method, path, headers, body)
+
+    async def settle(self) -> None:
+        """Daily routines, lapsing cases and outboxes, until nobody has anything to send that is taken."""
+        for made in self.institutes.values():
+            made.tick()
+            expire_cases(made, self.now, made.today())
+        before: list[int] = []
+        for _ in range(12):
+            for outbox in self.outboxes():
+                await outbox.send()
+            waiting = [len(o.waiting()) for o in self.outboxes()]
+            if waiting == before or not any(waiting):
+                return
+            before = waiting
+
+    def outboxes(self) -> Iterator[Any]:
+        """Every system's outbox."""
+        yield self.registry.outbox
+        for made in self.institutes.values():
+            yield made.outbox
+
+
+_LOADED: dict[str, Any] = {}
+
+
+def three_institutes() -> Path:
+    """The seeded folder, with the third institute of these tests."""
+    base = seeded()
+    seed.seed_institute(base / "26-ISSSTESON", "26-ISSSTESON", base / "00-RNSS", SECRET)
+    return base
+
+
+def _keys(base: Path) -> dict[str, Any]:
+    """Keys by code, unsealed once a run."""
+    if not _LOADED:
+        _LOADED["00-RNSS"] = load_registry_keys(base / "00-RNSS" / "keys.json", SECRET)
+        for code in INSTITUTES:
+            _LOADED[code] = load_institute_keys(base / code / "keys.json", SECRET)
+    return _LOADED
+
+
+def run(awaited: Any, loop: asyncio.AbstractEventLoop) -> Any:
+    """What an awaitable gives, on a machine's own loop."""
+    return loop.run_until_complete(awaited)
