@@ -10,7 +10,7 @@ Spec: the domain reference 5.2 (VinculoInstituto), 5.5 (Onboarding); F02, F07.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.faults import DomainError
@@ -34,6 +34,10 @@ HOLDING_STEP = """
         notice_id TEXT NOT NULL
     );
 """
+# When an institute announced by message that it holds the person; NULL where an officer, an import or a fixture linked them.
+LINK_NOTED_STEP = "ALTER TABLE link ADD COLUMN noted_at TEXT"
+# Until an institute's own announcement is this old, its word alone declares nobody dead.
+SETTLED_AFTER: Final = timedelta(days=30)
 ACTIVE, SUSPENDED, LEFT = "ACTIVA", "SUSPENDIDA", "BAJA"
 # What a person asks through her suspended institute goes on: its fault is not hers.
 _HER_RIGHTS: Final = frozenset(("PUR-ARCO", "PUR-BITACORA"))
@@ -100,7 +104,16 @@ def take_holdings(
                 continue
             rid = Rid(bytes(rows[0][0]))
             known.append(rid)
-            store.hold(connection, rid, member, held.pid, held.since, has_history=held.has_history, now=now)
+            store.hold(
+                connection,
+                rid,
+                member,
+                held.pid,
+                held.since,
+                has_history=held.has_history,
+                now=now,
+                is_announced=True,
+            )
             if held.until is not None:
                 connection.execute(
                     "UPDATE link SET until = ? WHERE member = ? AND pid = ?",
@@ -180,7 +193,14 @@ def _hand_over(store: RegistryStore, connection: Transaction, told: Membership, 
         pid = store.known_as(connection, rid, told.successor, told.since)
         if has_history or not _holds(connection, told.successor, pid):
             store.hold(
-                connection, rid, told.successor, pid, told.since, has_history=bool(has_history), now=now
+                connection,
+                rid,
+                told.successor,
+                pid,
+                told.since,
+                has_history=bool(has_history),
+                now=now,
+                is_announced=False,
             )
     connection.execute(
         "UPDATE link SET until = ? WHERE member = ? AND until IS NULL",
@@ -195,3 +215,11 @@ def _holds(connection: Transaction, member: str, pid: Pid) -> bool:
             "SELECT 1 FROM link WHERE member = ? AND pid = ? AND until IS NULL", (member, pid)
         ).fetchall()
     )
+
+
+def is_fresh(connection: Transaction, member: str, pid: str, now: datetime) -> bool:
+    """Whether a member announced itself, only lately, that it holds this person: anybody could do so after a look-up."""
+    rows = connection.execute(
+        "SELECT noted_at FROM link WHERE member = ? AND pid = ? AND until IS NULL", (member, pid)
+    ).fetchall()
+    return bool(rows) and rows[0][0] is not None and now - datetime.fromisoformat(rows[0][0]) < SETTLED_AFTER

@@ -31,7 +31,7 @@ from social_security.registry.curpstates import (
     take_states,
 )
 from social_security.registry.events import EVENTS_STEP, EventReport, links_of, reconcile, reports_of
-from social_security.registry.holding import HOLDING_STEP
+from social_security.registry.holding import HOLDING_STEP, LINK_NOTED_STEP
 from social_security.registry.merging import (
     Merge,
     check_officer_key,
@@ -143,6 +143,7 @@ STEPS = (
     ACCESS_STEP,
     CURP_STATES_STEP,
     HOLDING_STEP,
+    LINK_NOTED_STEP,
 )
 
 
@@ -335,12 +336,19 @@ class RegistryStore:
         *,
         has_history: bool,
         now: datetime,
+        is_announced: bool,
     ) -> None:
-        """Note, as part of a transaction, that a member holds a person under a PID, and whether it certifies a history."""
+        """Note, as part of a transaction, that a member holds a person under a PID, and whether it certifies a history.
+
+        ``is_announced`` says that nobody but the member itself has said so.
+        """
+        noted = now.isoformat() if is_announced else None
         connection.execute(
-            "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (member, pid) DO UPDATE SET until = NULL, has_history = excluded.has_history",
-            (member, pid, rid, since.isoformat(), int(has_history), self._keys.version),
+            "INSERT INTO link (member, pid, rid, since, has_history, key_version, noted_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, pid) DO UPDATE SET "
+            "noted_at = CASE WHEN link.until IS NULL THEN link.noted_at ELSE excluded.noted_at END, "
+            "until = NULL, has_history = excluded.has_history",
+            (member, pid, rid, since.isoformat(), int(has_history), self._keys.version, noted),
         )
         reconcile(connection, rid, now)
 

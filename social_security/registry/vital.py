@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import uuid
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from social_security.registry.events import (
     standing,
     tell_all,
 )
+from social_security.registry.holding import SETTLED_AFTER, is_fresh
 from social_security.wire import tokens
 from social_security.wire.gatewayclient import GatewayClient, Why
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "PUR-VITAL"
 # A state's civil registry is a member by its own: MX/GOB/15-REGCIVIL.
-CIVIL_REGISTRY = "-REGCIVIL"
+CIVIL_REGISTRY = re.compile(r"MX/GOB/[0-9]{2}-REGCIVIL")
 log = logging.getLogger("social_security.registry")
 
 
@@ -112,7 +114,7 @@ def _check_sender(connection: Transaction, sender: str, person: Person, body: An
         )
     # Taking back one's own word needs no more than that it is one's own (`_annul`).
     holders = {member for member, _ in links_of(connection, person.rid)}
-    if body["tipo"] == ANNULMENT or sender.endswith(CIVIL_REGISTRY) or sender in holders:
+    if body["tipo"] == ANNULMENT or CIVIL_REGISTRY.fullmatch(sender) or sender in holders:
         return
     raise DomainError(
         "SS-210",
@@ -165,6 +167,8 @@ def _note(connection: Transaction, report: EventReport, now: datetime) -> EventR
             reason = f"consta fallecimiento del {deaths[0].day} y se avisa del {report.day}"
         elif later is not None:
             reason = f"se avisa fallecimiento del {report.day} y consta con vida el {later.day}"
+        elif same is None and is_fresh(connection, report.sender, report.pid, now):
+            reason = f"{report.sender} se anunció como su instituto hace menos de {SETTLED_AFTER.days} días"
         elif same is not None:
             # The same death from another institute: it is known under the first report's id.
             report = _replace(report, told_id=same.told_id)

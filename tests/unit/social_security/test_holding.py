@@ -355,3 +355,31 @@ async def test_the_curp_that_stands_now_leads_to_the_same_person(country: SmallC
 
 def test_every_code_of_renapo_has_a_state_and_every_state_a_code() -> None:
     assert set(CODES.values()) == set(CurpState)
+
+
+async def test_who_announced_itself_lately_declares_nobody_dead_by_its_word_alone(
+    country: SmallCountry,
+) -> None:
+    teodoro = next(p["curp"] for p in pack.persons()["persons"] if p["name"] == "jose-teodoro")
+    _, found = await country.ask(
+        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"curp": teodoro}, **IDENT
+    )
+    mine = {"pid": found["pid"]}
+    death = {
+        "idEvento": "00000000-0000-4000-8000-000000000001", "tipo": "FALLECIMIENTO", "fechaEvento": "2026-02-20",
+        "acta": {"numero": "AD-1", "oficialia": "15-057 Toluca 01", "fecha": "2026-02-21"}, **mine,
+    }  # fmt: skip
+    why = {"purpose": "PUR-VITAL", "case": "CONS-15-2026-00000001", "role": "ANALISTA_AFILIACION"}
+    _, refused = await country.ask("15-ISSEMYM/VITAL", "00-RNSS", "notificarEvento", death, **why)
+    assert refused["codigo"] == "SS-210"
+    await tell(country, mine | {"desde": "1990-01-01", "historia": True})
+    _, told = await country.ask("15-ISSEMYM/VITAL", "00-RNSS", "notificarEvento", death, **why)
+    assert (told["aplicado"], told["caso"][:5]) == (False, "CONS-")
+    _, found = await country.ask(
+        "15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", mine | {"atributos": ["estadoVital"]}, **IDENT
+    )
+    assert found["estadoVital"] == "VIVA"
+    country.at("2026-04-10T09:00:00-06:00")
+    later = death | {"idEvento": "00000000-0000-4000-8000-000000000002"}
+    _, told = await country.ask("15-ISSEMYM/VITAL", "00-RNSS", "notificarEvento", later, **why)
+    assert told["aplicado"]
