@@ -53,10 +53,10 @@ async def test_a_person_logs_in_sees_her_record_and_files_a_request(world: World
     ana = accounts.issue("ana", PIDS["ana"], "Portal")
     async with open_tab() as tab:
         await log_in(tab, address, "ana", ana)
-        assert "En total, 3837 días certificados" in await tab.text()
+        assert "En total, 3,837 días certificados" in await tab.text()
         assert await tab.ask("document.documentElement.lang") == "es"
         await tab.click(".switch")
-        assert "In all, 3837 days certified" in await tab.text()
+        assert "In all, 3,837 days certified" in await tab.text()
         await tab.open(f"{address}/derechos/nueva")
         await tab.click("input[value=ACCESO]", loads=False)
         await tab.click("main button")
