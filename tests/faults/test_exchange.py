@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -417,3 +418,25 @@ async def test_a_fault_of_the_peer_comes_as_it_was_said(roads: Roads) -> None:
         await roads.ask()
     assert caught.value.code == SERVER + "unknown_service"
     assert len(roads.consumer_log.entries) == 1
+
+
+@pytest.mark.xroad("F095")
+async def test_every_fault_has_an_id_of_its_own_which_the_consumer_is_told(roads: Roads) -> None:
+    no_right(roads)
+    told = []
+    for _ in range(2):
+        with pytest.raises(PeerFault) as caught:
+            await roads.ask()
+        told.append(caught.value.wire.detail)
+    assert len({uuid.UUID(detail) for detail in told}) == 2
+
+
+@pytest.mark.xroad("F091")
+async def test_a_security_token_and_a_represented_party_reach_the_system_signed(roads: Roads) -> None:
+    token, party = "Bearer eyJhbGciOiJub25lIn0.e30.", "GOV/1234"
+    await roads.ask(headers=(("X-Road-Security-Token", token), ("X-Road-Represented-Party", party)))
+    (called,) = roads.services.calls
+    sent = {name.lower(): value for name, value in called.headers}
+    assert (sent["x-road-security-token"], sent["x-road-represented-party"]) == (token, party)
+    raw = roads.provider_log.entries[0].message.raw
+    assert f"X-Road-Security-Token:{token}".encode() in raw

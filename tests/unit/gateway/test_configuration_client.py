@@ -19,7 +19,7 @@ from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
 from gateway.edges.configuration import ConfigurationClient
 from schemas.faults import Fault
-from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
+from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from tests.instance import Instance
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Source:
 
     node: CentralNode
     client: ConfigurationClient
+    anchor: bytes
     directory: Callable[[bytes], bytes] = untouched
     part: Callable[[bytes], bytes] = untouched
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -79,7 +80,7 @@ async def source(tmp_path: Path) -> AsyncIterator[Source]:
         url = str(server.make_url("/internalconf"))
         anchor = render_anchor(Anchor("MX", (AnchorSource(url, (keys[0].certificate,)),), NOW))
         client = ConfigurationClient(anchor, tmp_path / "conf", session, clock=lambda: NOW)
-        made = Source(node, client)
+        made = Source(node, client, anchor)
         client.when_refused(lambda url, reason: made.told.append((url, reason)))
         yield made
     await node.close()
@@ -129,3 +130,23 @@ async def test_a_source_that_is_silent_is_no_refusal(source: Source) -> None:
     with pytest.raises(Fault, match="503"):
         await source.client.refresh()
     assert source.told == []
+
+
+@pytest.mark.xroad("F156")
+async def test_when_the_first_source_of_an_anchor_is_dead_the_next_one_serves(
+    source: Source, tmp_path: Path
+) -> None:
+    (alive,) = parse_anchor(source.anchor).sources
+    nobody, broken = "http://127.0.0.1:1/internalconf", alive.download_url.replace("internalconf", "V6/no")
+    certificates = alive.verification_certificates
+    sources_ = tuple(AnchorSource(url, certificates) for url in (nobody, broken, alive.download_url))
+    anchor = render_anchor(Anchor("MX", sources_, NOW))
+    async with aiohttp.ClientSession() as session:
+        client = ConfigurationClient(anchor, tmp_path / "other", session, clock=lambda: NOW)
+        for second in (7, 8):  # a change is seen too, not only the first configuration
+            await source.publish(NOW + timedelta(seconds=second))
+            before = client.current
+            await client.refresh()
+            assert client.current is not None
+            assert client.current is not before
+    assert client.last_url == alive.download_url
