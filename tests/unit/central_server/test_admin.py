@@ -651,3 +651,35 @@ async def test_machines_speak_for_servers_and_people_do_not(central: Central) ->
 async def test_the_document_is_true_and_valid(central: Central) -> None:
     openapi_spec_validator.validate(central.api.document)
     assert len(central.api.document["paths"]) > 60
+
+
+@pytest.mark.xroad("F168")
+async def test_another_address_is_in_every_anchor_and_in_what_is_published(central: Central) -> None:
+    await central.set_up()
+    await central.call("PUT", "/system/server-address", {"central_server_address": "other.mx"})
+    for source in ("INTERNAL", "EXTERNAL"):
+        raw = await central.call("GET", f"/configuration-sources/{source}/anchor/download")
+        urls = {s.download_url for s in parse_anchor(raw.encode()).sources}
+        assert {u.split("/")[2] for u in urls} == {"other.mx"}
+    services = await central.call("GET", "/management-services-configuration")
+    assert services["wsdl_address"] == "http://other.mx/managementservices.wsdl"
+    await central.node.publish_if_due(NOW)
+    current = central.node.published.current
+    assert current is not None
+    assert all(
+        b"<address>other.mx</address>" in p.content for p in current.parts[6] if "SHARED" in p.content_id
+    )
+
+
+@pytest.mark.xroad("F057")
+async def test_the_management_services_certificate_is_seen_made_anew_and_requested(
+    central: Central,
+) -> None:
+    await central.set_up()
+    path = "/management-services-configuration"
+    old = await central.call("GET", f"{path}/certificate")
+    await central.call("POST", f"{path}/certificate", status=201)
+    new = await central.call("GET", f"{path}/certificate")
+    assert new["hash"] != old["hash"]
+    request = await central.call("POST", f"{path}/generate-csr", {"name": "CN=cs.mx"})
+    assert "BEGIN CERTIFICATE REQUEST" in request or request.startswith("0")
