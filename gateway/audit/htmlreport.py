@@ -33,15 +33,16 @@ STANDARDS = {
     7: "X-Road PR-SIGDOC (hash chains), FIPS 180-4",
 }
 RECIPES = """unzip container.asice -d c && cd c
-# the timestamp (step 4): over the signature value, or over the hash chain result of a batch
-openssl ts -verify -token_in -in META-INF/timestamp.tst -data META-INF/ts-hashchainresult.xml -CAfile tsa-ca.pem
-# the signature (step 5): message.xml and the hash chain result beside the signature document
-xmlsec1 --verify --id-attr:Id SignedProperties --pubkey-cert-pem signer.pem META-INF/signatures.xml
-# the signer's certificate at the time of the timestamp (step 6)
-openssl verify -attime $(date -d 'TIME UTC' +%s) -CAfile ca.pem -untrusted intermediate.pem signer.pem
-openssl ocsp -respin response.der -issuer ca.pem -cert signer.pem -CAfile ca.pem
-# bodies (step 7): their digests are in META-INF/sig-hashchain.xml
-sha512sum attachment1 | cut -d' ' -f1 | xxd -r -p | base64 -w0"""
+# step 4: the timestamp, over the result of a batch's hash chain (alone: over the signature value)
+openssl ts -verify -token_in -in META-INF/timestamp.tst -data ts-hashchainresult.xml \\
+    -CAfile root.pem -untrusted intermediate.pem -attime "$(date -u -d "$TIME" +%s)"
+# steps 3, 5, 6: the signature, its certificate, what it is over
+xmlsec1 --verify --enabled-reference-uris empty,same-doc,remote --url-map:/message.xml message.xml \\
+    --url-map:/sig-hashchainresult.xml sig-hashchainresult.xml \\
+    --id-attr:Id http://uri.etsi.org/01903/v1.3.2#:SignedProperties --verification-gmt-time "$TIME" \\
+    --trusted-pem root.pem --untrusted-pem intermediate.pem META-INF/signatures.xml
+# step 7: the digest of a body, as sig-hashchain.xml has it
+openssl dgst -sha512 -binary attachment1 | base64 -w0"""
 
 _TEXTS: dict[str, dict[str, Any]] = {
     "en": {

@@ -1,0 +1,53 @@
+"""A gateway that exchanges keeps its transparency log and serves it; its own command and any reader prove it whole."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from certs.transparency import verify_log
+from gateway.cli.main import main
+from schemas.transparency.merkle import tree_root
+from schemas.transparency.notes import parse_note, parse_verifier_key
+from schemas.transparency.tiles import TileName, tile_subtrees
+from tests.integration.calling import call, until
+from tests.integration.conftest import CONSUMER
+
+if TYPE_CHECKING:
+    from benchmarks.federation import Federation
+
+pytestmark = pytest.mark.processes
+
+
+def fetch(path: str) -> bytes | None:
+    """What the consumer's gateway serves of its log; None while there is nothing."""
+    try:
+        with urllib.request.urlopen(f"http://{CONSUMER.address}:5577/tlog/{path}", timeout=10) as answer:
+            found: bytes = answer.read()
+            return found
+    except urllib.error.HTTPError:
+        return None
+
+
+def test_what_was_exchanged_is_in_a_log_that_anybody_can_read_and_prove(federation: Federation) -> None:
+    assert call(CONSUMER.address).status == 200
+    raw = until(lambda: fetch("checkpoint"), bool, 90) or b""
+    environment = {"SACBE_LANG": "en", "SACBE_PIN": (federation.folder / "pin").read_text().strip()}
+    data = str(federation.data(CONSUMER))
+    key = parse_verifier_key(CliRunner().invoke(main, ["log", "key", "--data", data], env=environment).output)
+    checkpoint = verify_log(parse_note(raw), key)
+
+    def read(name: TileName) -> bytes:
+        found = fetch(name.path)
+        assert found is not None, name.path
+        return found
+
+    assert tree_root(checkpoint.size, tile_subtrees(checkpoint.size, read)) == checkpoint.root
+    result = CliRunner().invoke(main, ["log", "verify", "--data", data, "--json"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["differences"] == []
