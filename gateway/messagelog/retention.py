@@ -15,7 +15,7 @@ import itertools
 import logging
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.steps import DATABASE
+from gateway.messagelog.transfer import TransferSettings, transfer_archives
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
 from serving.process.loops import Loop
@@ -57,6 +58,7 @@ class RetentionSettings:
     keep_days: int = 30
     seal: bool = True
     destroy_keys_days: int = 0
+    transfer: TransferSettings = field(default_factory=TransferSettings)
 
 
 class Retention:
@@ -102,6 +104,8 @@ class Retention:
         if not self._settings.interval_s or self._waits_for_keys:
             return
         await self.archive()
+        # Before records are removed: an archive that could not be handed on keeps what is in it in the log.
+        await transfer_archives(self.folder, self._settings.transfer)
         await self.remove_old()
         await self.destroy_old_keys()
 

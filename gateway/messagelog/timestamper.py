@@ -216,6 +216,14 @@ class Timestamper:
             if records:
                 await self._stamp(records)
 
+    async def stamp_with_others(self, number: int) -> None:
+        """Stamp a record now, together with all that wait; nothing to do when others have taken it along. Raises `Fault`."""
+        async with self._round:
+            own = await self._log.untimestamped(1, [number])
+            if own:
+                others = await self._log.untimestamped(self._size.value)
+                await self._stamp(sorted({r.id: r for r in (*others, *own)}.values(), key=lambda r: r.id))
+
     async def stamp_soon(self, within_s: float) -> None:
         """Bring the next round forward, and wait for it so long. Raises `Fault` when no authority helps."""
         with contextlib.suppress(TimeoutError):

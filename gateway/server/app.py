@@ -48,6 +48,7 @@ from gateway.keys.tokens import Tokens
 from gateway.management.request_tracker import Following
 from gateway.management.requests import ManagementSender
 from gateway.management.sender import HttpManagementChannel
+from gateway.messagelog.atonce import StampedAtOnce
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.spool import SpoolFolder
 from gateway.metaservices.answering import Metaservices
@@ -256,7 +257,7 @@ class Gateway:
             serverconf=lambda: self._serverconf,
             identities=self._identities,
             signing=MessageSigner(self._tokens),
-            log=self._log,
+            log=StampedAtOnce(self._log, self._timestamper, lambda: self._settings.log.timestamp_at_once),
             peers=self._peers,
             services=CheckedServices(self._services, self._store.view.descriptions.document_of),
             peer_trust=prover,

@@ -181,6 +181,8 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     timestamp_order: CostOrder = CostOrder.NONE
     # Ask all authorities at once and take the quickest answer, instead of one after another.
     timestamp_race: bool = False
+    # Timestamp each message before it leaves, with those that wait beside it; without a timestamp nothing leaves then.
+    timestamp_at_once: bool = False
     # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.
     acceptable_timestamp_failure_s: float = 14_400.0
     # Messages that may wait for the disk before more are refused.
@@ -207,6 +209,9 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     archive_grouping: Grouping = Grouping.NONE
     # An archive that has grown beyond this is the last of its size: the next record begins a new one.
     archive_file_bytes: int = 32 * 1024 * 1024
+    # A directory that each archive is copied to, and a program that is given its path, once it is complete.
+    archive_directory: str = ""
+    archive_command: tuple[str, ...] = ()
     # Days an archived record stays in the log.
     keep_records_days: int = 30
     # Days after which the keys of records that left the log are destroyed: their sealed archives open no more. 0 never does.

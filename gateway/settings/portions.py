@@ -10,6 +10,7 @@ from gateway.edges.peers import PeerTimes
 from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.retention import RetentionSettings
 from gateway.messagelog.timestamper import TimestampSettings
+from gateway.messagelog.transfer import TransferSettings
 from gateway.monitoring.store import StoreSettings
 from gateway.transparency.asking import AppointedWitness
 from gateway.transparency.following import FollowingSettings
@@ -66,6 +67,7 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
         log.keep_records_days,
         log.seal_archives,
         log.destroy_keys_days,
+        TransferSettings(log.archive_directory, log.archive_command),
     )
 
 

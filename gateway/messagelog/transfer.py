@@ -1,0 +1,115 @@
+"""Archives handed on once they are complete: copied into a directory, and given to the operator's command, each once.
+
+An archive that was handed on has a mark of its name in ``.sent`` beside it; a crash between the two hands it on again, so a
+command must bear being given an archive twice. A copy is whole under its name or not there, and never replaces another file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from certs.edges.tokenfiles import sync_folder, write_whole
+from schemas.faults import Fault, Kind
+from schemas.showing import shown
+
+_MARKS = ".sent"
+_LONGEST_SAID = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSettings:
+    """Where archives go: a directory, a program with its arguments, both or neither; seconds the program may take."""
+
+    directory: str = ""
+    command: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.directory or self.command)
+
+
+async def transfer_archives(folder: Path, settings: TransferSettings) -> int:
+    """Hand on every archive in ``folder`` that has not been; how many. Raises `Fault` at the first that cannot be."""
+    if not settings.is_set:
+        return 0
+    left = await asyncio.to_thread(_left, folder)
+    for path in left:
+        if settings.directory:
+            await asyncio.to_thread(_copy, path, Path(settings.directory))
+        if settings.command:
+            await _run((*settings.command, str(path)), settings.timeout_s)
+        # Handed on; a crash before this mark hands it on once more.
+        await asyncio.to_thread(write_whole, folder / _MARKS / path.name, b"")
+    return len(left)
+
+
+def _left(folder: Path) -> list[Path]:
+    """The complete archives without a mark, by name."""
+    marks = folder / _MARKS
+    marks.mkdir(mode=0o700, exist_ok=True)
+    found = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    return sorted(p for p in found if not (marks / p.name).exists())
+
+
+def _copy(path: Path, directory: Path) -> None:
+    """Copy an archive whole. Raises `Fault` when another file has its name, or the disk fails."""
+    target, temporary = directory / path.name, directory / f".{path.name}.tmp"
+    try:
+        with path.open("rb") as source:
+            if target.exists():
+                with target.open("rb") as there:
+                    if _digest(there) == _digest(source):
+                        return
+                raise _failed(path, f"{target} is there already, with another content")
+            with temporary.open("wb") as out:
+                shutil.copyfileobj(source, out)
+                out.flush()
+                os.fsync(out.fileno())
+        # The copy is on the disk; a link fails where a file has come meanwhile, a rename would replace it.
+        target.hardlink_to(temporary)
+        temporary.unlink()
+        sync_folder(directory)
+    except OSError as err:
+        raise _failed(path, f"it cannot be copied to {directory}: {err}") from err
+
+
+def _digest(file: IO[bytes]) -> bytes:
+    return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]  # an open file
+
+
+async def _run(command: tuple[str, ...], timeout_s: float) -> None:
+    path = Path(command[-1])
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as err:
+        raise _failed(path, f"{shown(command[0])} cannot be run: {err}") from err
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise _failed(path, f"{shown(command[0])} took longer than {timeout_s:g} s") from None
+    if process.returncode:
+        told = shown(said.decode("utf-8", "replace").strip(), _LONGEST_SAID)
+        raise _failed(path, f"{shown(command[0])} ended with {process.returncode}: {told}")
+
+
+def _failed(path: Path, detail: str) -> Fault:
+    return Fault(
+        Kind.LOGGING_FAILED,
+        f"the archive {path.name} was not handed on ({detail}); it is tried again with the next round",
+    )

@@ -1,0 +1,88 @@
+"""Archives are handed on once each, whole, and again until it succeeds; a timestamp at once is shared by those that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from gateway.messagelog.atonce import StampedAtOnce
+from gateway.messagelog.timestamper import Timestamper
+from gateway.messagelog.transfer import TransferSettings, transfer_archives
+from schemas.faults import Fault
+from tests.logs import entry, open_log
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "archive"
+    made.mkdir()
+    for name in ("mlog-1.zip", "mlog-2.zip.sealed", ".mlog-3.zip.tmp"):
+        (made / name).write_bytes(name.encode())
+    (tmp_path / "away").mkdir()
+    return made
+
+
+@pytest.mark.xroad("F108")
+async def test_every_complete_archive_is_copied_and_given_to_the_command_once(folder: Path) -> None:
+    away, told = folder.parent / "away", folder.parent / "told"
+    command = ("sh", "-c", f'echo "$0" >> {told}')
+    settings = TransferSettings(str(away), command)
+    assert await transfer_archives(folder, settings) == 2
+    assert await transfer_archives(folder, settings) == 0
+    assert sorted(p.name for p in away.iterdir()) == ["mlog-1.zip", "mlog-2.zip.sealed"]
+    assert [Path(line).name for line in told.read_text().splitlines()] == ["mlog-1.zip", "mlog-2.zip.sealed"]
+    assert await transfer_archives(folder, TransferSettings()) == 0
+
+
+@pytest.mark.xroad("F108")
+async def test_what_could_not_be_handed_on_is_said_and_tried_again(folder: Path) -> None:
+    away = folder.parent / "away"
+    for settings, said in (
+        (TransferSettings(command=("sh", "-c", "echo no room >&2; exit 3")), "ended with 3: no room"),
+        (TransferSettings(command=("/nowhere/program",)), "cannot be run"),
+        (TransferSettings(command=("sleep", "30", "#"), timeout_s=0.2), "longer than 0.2 s|ended with 1"),
+        (TransferSettings(str(away / "missing")), "cannot be copied"),
+    ):
+        with pytest.raises(Fault, match=said):
+            await transfer_archives(folder, settings)
+    (away / "mlog-1.zip").write_bytes(b"another file")
+    with pytest.raises(Fault, match="another content"):
+        await transfer_archives(folder, TransferSettings(str(away)))
+    assert (away / "mlog-1.zip").read_bytes() == b"another file"
+    (away / "mlog-1.zip").write_bytes(b"mlog-1.zip")  # the same file: a crash came before the mark
+    assert await transfer_archives(folder, TransferSettings(str(away))) == 2
+
+
+class Round:
+    """Stands in for the authority: a round takes all that were logged by its beginning."""
+
+    def __init__(self) -> None:
+        self.rounds: list[int] = []
+        self.lock = asyncio.Lock()
+        self.waiting: list[int] = []
+
+    async def stamp_with_others(self, number: int) -> None:
+        self.waiting.append(number)
+        async with self.lock:
+            if number in self.waiting:
+                await asyncio.sleep(0)
+                self.rounds.append(len(self.waiting))
+                self.waiting.clear()
+
+
+@pytest.mark.xroad("F101")
+async def test_a_timestamp_at_once_comes_before_the_message_leaves_if_the_settings_say_so(
+    tmp_path: Path,
+) -> None:
+    log, rounds, wanted = open_log(tmp_path / "log"), Round(), [False]
+    at_once = StampedAtOnce(log, cast("Timestamper", rounds), lambda: wanted[0])
+    await at_once.append(entry("m0"))
+    assert rounds.rounds == []
+    wanted[0] = True
+    await asyncio.gather(*(at_once.append(entry(f"m{n}")) for n in range(1, 9)))
+    assert sum(rounds.rounds) == 8
+    assert len(rounds.rounds) < 8
+    await log.close()
