@@ -170,6 +170,7 @@ def s06(stage: Stage) -> None:
     """Rectification, and the copies that already left."""
     received = "2026-08-21T10:00:00-07:00"
     stage.at(received)
+    case = _open_again(stage)
     pid = pid_of("jose-teodoro", "26-ISSSTESON")
     request = Folio(stage, "ARCO-26-2026-00000001", "26-ISSSTESON")
     body = filing(
@@ -199,9 +200,6 @@ def s06(stage: Stage) -> None:
         lambda: query(stage, "26-ISSSTESON", left) == [],
         30,
     )
-    case = PortCase(
-        stage, "PORT-14-2026-00000001", "14-IPEJAL", ["26-ISSSTESON"], "CONV-DEMO-2026-02", "JUBILACION"
-    )
     seen = {code: case.seen_by(code) for code in ("14-IPEJAL", "26-ISSSTESON")}
     stage.expect(
         seen["14-IPEJAL"]["ultimoHash"] == seen["26-ISSSTESON"]["ultimoHash"], f"both chains agree: {seen}"
@@ -218,6 +216,32 @@ def s06(stage: Stage) -> None:
         [(p["version"], p["dias"]) for p in periods] == [(2, 10_028)], f"version 2 only is served: {periods}"
     )
     _rectified_total(stage, case, seen["14-IPEJAL"])
+
+
+def _open_again(stage: Stage) -> PortCase:
+    """S04's case has lapsed by itself, everywhere, and let the benefit go; the same persons' new one, with its history."""
+    parties = (stage, "14-IPEJAL", ["26-ISSSTESON"], "CONV-DEMO-2026-02", "JUBILACION")
+    old, case = (
+        PortCase(parties[0], number, *parties[1:])
+        for number in ("PORT-14-2026-00000001", "PORT-14-2026-00000006")
+    )
+    held = f"SELECT state FROM case_entry WHERE case_id = '{old.case}'"
+    stage.wait(
+        "the case whose term has passed ends at both institutes and at the registry",
+        lambda: (
+            {old.seen_by(code)["estado"] for code in ("14-IPEJAL", "26-ISSSTESON")} == {"VENCIDA"}
+            and query(stage, "00-RNSS", held) == [("CERRADO",)]
+        ),
+        60,
+    )
+    pid = pid_of("jose-teodoro", "14-IPEJAL")
+    case.present(pid)
+    case.cause("14-IPEJAL", "ADMITIR", "ADMITIDA")
+    case.cause("14-IPEJAL", "SOLICITAR_HISTORIA", "HISTORIA_SOLICITADA")
+    testigo = stage.token("14-IPEJAL/PORT", pid, "26-ISSSTESON", case.why())
+    reply = stage.ask("14-IPEJAL/PORT", "26-ISSSTESON", "consultarHistoria", {"testigo": testigo}, case.why())
+    case.deliver("26-ISSSTESON", stage.done(reply, "the history of before"), "HISTORIA_RECIBIDA")
+    return case
 
 
 def _rectified_total(stage: Stage, case: PortCase, seen: dict[str, Any]) -> None:
