@@ -40,11 +40,11 @@ DIGESTS: dict[str, str] = {
     "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
     SHA512_URI: "sha512",
 }
-_LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=16)
 _DEEPEST = 64
-_MOST_STEPS = 4096
-# Steps and inputs of all chain documents of one evaluation; a megabyte could hold some 40,000 of them.
-_MOST_ITEMS = 20_000
+# Steps and inputs of all chain documents of one evaluation, and bytes of each: what a way to the root through a batch of
+# any size takes, and so many more for each part of the message. A stranger who wants a long chain read must send its parts.
+_MOST_ITEMS, _ITEMS_A_PART = 512, 2
+_MOST_BYTES, _BYTES_A_PART = 128 * 1024, 2048
 
 Part = tuple[str, bytes]
 # A chain document's URI, a step's id and the digest method it is wanted by.
@@ -410,13 +410,15 @@ class _Walk:
         return self._documents[document]
 
     def _read(self, document: str, raw: bytes) -> None:
-        steps = _parse_chain(raw, self._algorithm_uri)
-        self._items += len(steps) + sum(len(items) for items in steps.values())
-        if self._items > _MOST_ITEMS:
+        root = _parse(raw, "HashChain", _MOST_BYTES + _BYTES_A_PART * len(self._inputs))
+        self._items += sum(1 + len(step) for step in root)
+        most = _MOST_ITEMS + _ITEMS_A_PART * len(self._inputs)
+        if self._items > most:
             raise _malformed(
-                f"the hash chain has {self._items} steps and inputs; at most {_MOST_ITEMS} are read"
+                f"the hash chain has {self._items} steps and inputs; at most {most} are read for a message of "
+                f"{len(self._inputs)} parts"
             )
-        self._documents[document] = steps
+        self._documents[document] = _read_steps(root, self._algorithm_uri)
 
     def _digest(self, item: _Item) -> bytes:
         if item.kind == "HashValue":
@@ -463,8 +465,7 @@ class _Walk:
             ) from None
 
 
-def _parse_chain(raw: bytes, algorithm_uri: str | None) -> dict[str, list[_Item]]:
-    root = _parse(raw, "HashChain")
+def _read_steps(root: etree._Element, algorithm_uri: str | None) -> dict[str, list[_Item]]:
     if not len(root) or root[0].tag != f"{{{HASH_CHAIN_NS}}}DefaultDigestMethod":
         raise _malformed("a hash chain begins with its default digest method")
     default = _method(root[0])
@@ -473,8 +474,8 @@ def _parse_chain(raw: bytes, algorithm_uri: str | None) -> dict[str, list[_Item]
         step_id = element.get("id")
         if element.tag != f"{{{HASH_CHAIN_NS}}}HashStep" or not step_id or not len(element):
             raise _malformed("a hash chain holds steps with an id and at least one input")
-        if step_id in steps or len(steps) >= _MOST_STEPS:
-            raise _malformed(f"step {step_id!r} of the hash chain is there twice, or there are too many")
+        if step_id in steps:
+            raise _malformed(f"step {step_id!r:.80} of the hash chain is there twice")
         steps[step_id] = [_item(child, default) for child in element]
     methods = {item.algorithm_uri for items in steps.values() for item in items} | {default}
     if algorithm_uri is not None and methods != {algorithm_uri}:
@@ -507,9 +508,10 @@ def _item(element: etree._Element, default: str) -> _Item:
     return _Item(name.localname, reference, digest, method, transforms)
 
 
-def _parse(raw: bytes, root_name: str) -> etree._Element:
+def _parse(raw: bytes, root_name: str, most_bytes: int = _MOST_BYTES) -> etree._Element:
+    limits = XmlLimits(size_bytes=most_bytes, depth=16)
     try:
-        root = parse_xml(raw, kind=Kind.MALFORMED_HASH_CHAIN, what="hash chain", limits=_LIMITS)
+        root = parse_xml(raw, kind=Kind.MALFORMED_HASH_CHAIN, what="hash chain", limits=limits)
     except BadMessage as fault:
         raise _malformed(fault.detail) from fault
     if root.tag != f"{{{HASH_CHAIN_NS}}}{root_name}":

@@ -25,6 +25,7 @@ class XmlLimits:
     depth: int = 64
     attributes: int = 64
     namespaces: int = 64
+    elements: int = 1_000_000
 
 
 DEFAULT_LIMITS = XmlLimits()
@@ -66,12 +67,15 @@ def parse_xml(
 
 def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
     parser = expat.ParserCreate()
-    depth = 0
+    depth = elements = 0
     open_namespaces = [0]
 
     def start(_name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
+        nonlocal depth, elements
         depth += 1
+        elements += 1
+        if elements > limits.elements:
+            raise _TooMuch(f"has more than {limits.elements} elements")
         declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:"))
         open_namespaces.append(open_namespaces[-1] + declared)
         if depth > limits.depth:

@@ -30,10 +30,18 @@ from schemas.identifiers import (
 )
 from schemas.message import Message, MessageProtocol, digest_of
 from schemas.multipart import parse_content_type
-from schemas.soapenvelope import DEFAULT_LIMITS, ENCODINGS, XROAD_NS, Places, SoapLimits, scan_envelope
+from schemas.soapenvelope import (
+    DEFAULT_LIMITS,
+    ENCODINGS,
+    XROAD_NS,
+    Places,
+    SoapLimits,
+    run_through,
+    scan_in_pieces,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 HASH_ALGORITHM_URI = "http://www.w3.org/2001/04/xmlenc#sha512"
 PROTOCOL_VERSION = "4.0"
@@ -94,6 +102,13 @@ class SoapFault:
 
 def parse_envelope(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> SoapMessage | SoapFault:
     """Read an envelope. Raises `BadMessage` with X-Road's kind for what is wrong first."""
+    return run_through(parse_in_pieces(raw, limits))
+
+
+def parse_in_pieces(
+    raw: bytes, limits: SoapLimits = DEFAULT_LIMITS
+) -> Generator[None, None, SoapMessage | SoapFault]:
+    """The same with stops in between, so that an event loop can serve others while a large envelope is read."""
     if len(raw) > limits.size_bytes:
         raise BadMessage(
             Kind.INVALID_SOAP,
@@ -102,7 +117,7 @@ def parse_envelope(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> SoapMessa
         )
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in raw[:4]:
         raise BadMessage(Kind.INVALID_SOAP, "the SOAP envelope is not UTF-8")
-    found = scan_envelope(raw, limits)
+    found = yield from scan_in_pieces(raw, limits)
     if found is None:
         wire = parse_soap_fault(raw, limits.size_bytes)
         if wire is None:

@@ -9,7 +9,9 @@ Spec: PR-MESS 2 (headers, representation and security token extensions).
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
 from xml.parsers import expat
 
 from schemas.faults import BadMessage, Kind
@@ -24,6 +26,8 @@ from schemas.identifiers import (
     identifier_from_parts,
     required_parts,
 )
+
+T = TypeVar("T")
 
 XROAD_NS = "http://x-road.eu/xsd/xroad.xsd"
 REPRESENTATION_NS = "http://x-road.eu/xsd/representation.xsd"
@@ -49,6 +53,8 @@ _PARTS_OF = {
     **{name: frozenset(f"{ID_NS}{_SEPARATOR}{p}" for p in IDENTIFIER_PARTS) for name in _IDENTIFIERS},
     _REPRESENTED: frozenset(f"{REPRESENTATION_NS}{_SEPARATOR}{p}" for p in ("partyClass", "partyCode")),
 }
+# Some milliseconds of work, whatever is in it.
+_PIECE = 64 * 1024
 _FIELD_DEPTH = 3
 _PART_DEPTH = 4
 
@@ -61,8 +67,10 @@ class SoapLimits:
     depth: int = 256
     elements: int = 500_000
     attributes: int = 256
-    namespaces: int = 256
+    namespaces: int = 256  # in scope at once
+    prefixes: int = 4096  # different ones in all: the parser keeps each
     header_value_bytes: int = 64 * 1024
+    tag_bytes: int = 512 * 1024
 
 
 DEFAULT_LIMITS = SoapLimits()
@@ -93,9 +101,24 @@ class Scanned:
 
 def scan_envelope(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> Scanned | None:
     """Read an envelope; ``None`` if it holds a fault. Raises `BadMessage` with X-Road's kind for what is wrong first."""
+    return run_through(scan_in_pieces(raw, limits))
+
+
+def scan_in_pieces(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> Generator[None, None, Scanned | None]:
+    """The same, stopping after each `_PIECE` bytes, so that whoever has other things to do can do them in between."""
     scan = _Scan(raw, limits)
-    scan.run()
+    yield from scan.run()
     return None if scan.has_fault else scan.found()
+
+
+def run_through(work: Generator[None, None, T]) -> T:
+    """What a piece of work gives that is done without a stop."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            found: T = done.value
+            return found
 
 
 class _Scan:
@@ -108,6 +131,7 @@ class _Scan:
         self._elements = 0
         self._namespaces = 0
         self._declared = 0
+        self._prefixes: set[str | None] = set()
         self._part: str | None = None  # Header or Body, when inside
         self._seen: set[str] = set()
         self._field: str | None = None
@@ -127,8 +151,8 @@ class _Scan:
         self._body_names: list[str] = []
         self.has_fault = False
 
-    def run(self) -> None:
-        """Read it all; raises at the first thing that is wrong."""
+    def run(self) -> Generator[None, None, None]:
+        """Read it all, with a stop after each piece; raises at the first thing that is wrong."""
         parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -139,7 +163,13 @@ class _Scan:
         parser.XmlDeclHandler = _check_declaration
         self._parser = parser
         try:
-            parser.Parse(self._raw, True)
+            last = max(0, (len(self._raw) - 1) // _PIECE * _PIECE)
+            for begin in range(0, last, _PIECE):
+                parser.Parse(self._raw[begin : begin + _PIECE], False)
+                if begin + _PIECE - parser.CurrentByteIndex > self._limits.tag_bytes:
+                    raise _too_much(f"a tag or a comment of more than {self._limits.tag_bytes} bytes")
+                yield
+            parser.Parse(self._raw[last:], True)
         except (expat.ExpatError, ValueError) as err:
             raise BadMessage(Kind.INVALID_SOAP, f"the SOAP envelope is not well-formed XML: {err}") from err
 
@@ -161,7 +191,10 @@ class _Scan:
 
     # Handlers
 
-    def _namespace(self, _prefix: str | None, _uri: str | None) -> None:
+    def _namespace(self, prefix: str | None, _uri: str | None) -> None:
+        self._prefixes.add(prefix)
+        if len(self._prefixes) > self._limits.prefixes:
+            raise _too_much(f"more than {self._limits.prefixes} different namespace prefixes")
         self._namespaces += 1
         self._declared += 1
         if self._namespaces > self._limits.namespaces:

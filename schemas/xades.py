@@ -43,7 +43,8 @@ HASH_CHAIN_RESULT_URI = "/sig-hashchainresult.xml"
 
 _DS = f"{{{DS_NS}}}"
 _XADES = f"{{{XADES_NS}}}"
-_LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=32)
+# What stands in a signature is a few certificates and OCSP responses, large ones perhaps, and their timestamps.
+_LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=32, elements=4096)
 
 
 @dataclass(frozen=True, slots=True)

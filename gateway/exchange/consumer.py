@@ -150,7 +150,7 @@ async def _take_answer(
         raise Fault(protocol.missing, "the provider's gateway answered without a message")
     with step(Step.SERVICE_FAILED):
         wire.check_hash_algorithm(answered.hash_algorithm)
-        answer = protocol.parse_answer(head, sent)
+        answer = await protocol.parse_answer(head, sent)
         received = await reader.read_rest()
         message = protocol.answer_message(answer, received.attachments)
     record.response_in(context.now(), 200)

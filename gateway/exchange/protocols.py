@@ -96,7 +96,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         """The HTTP headers between gateways that only this protocol has."""
         ...
 
-    def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> A:
+    async def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> A:
         """The answer's head. Raises `BadMessage`."""
         ...
 
@@ -132,7 +132,7 @@ class ProviderProtocol(Protocol[Q]):
         """Refuse HTTP headers between gateways that are wrong in this protocol."""
         ...
 
-    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> Q:
+    async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> Q:
         """The request's head. Raises `BadMessage`."""
         ...
 

@@ -85,7 +85,7 @@ async def _serve(
         if head is None:
             raise BadMessage(protocol.missing, "the peer's request ended before its message")
         with step(Step.SERVICE_FAILED):
-            request = protocol.parse_request(head, peer_request)
+            request = await protocol.parse_request(head, peer_request)
             message = protocol.message_of(request)
             record.message(message)
             protocol.check_target(request, context.serverconf())

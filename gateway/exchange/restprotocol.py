@@ -71,7 +71,7 @@ class RestConsumer:
         del request
         return ((MESSAGE_TYPE_HEADER, "REST"),)
 
-    def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> rest.RestResponse:
+    async def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> rest.RestResponse:
         """The response part."""
         del sent
         if not isinstance(head, RestPart) or not head.is_response:
@@ -108,7 +108,7 @@ class RestProvider:
     def check_headers(self, peer_request: PeerRequest) -> None:
         """REST has none of its own."""
 
-    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> rest.RestRequest:
+    async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> rest.RestRequest:
         """The request part."""
         del peer_request
         if not isinstance(head, RestPart) or head.is_response:

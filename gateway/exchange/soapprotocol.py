@@ -9,6 +9,7 @@ Spec: PR-MESS 2, 3; X-Road 7.8's ClientMessageProcessor and ServerMessageProcess
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ class SoapConsumer:
             envelope = await reader.read_envelope()
             if envelope is None:
                 raise BadMessage(Kind.MISSING_SOAP, "the multipart request has no part; SOAP was expected")
-            parsed = soap.parse_envelope(envelope.raw)
+            parsed = await _read(envelope.raw)
             if isinstance(parsed, soap.SoapFault):
                 code = f"{Origin.CLIENT}.{parsed.wire.code.lower()}"
                 raise PeerFault(replace(parsed.wire, code=code))
@@ -129,9 +130,9 @@ class SoapConsumer:
         """The SOAPAction, if there was one."""
         return () if request.soap_action is None else ((SOAP_ACTION_HEADER, request.soap_action),)
 
-    def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> SoapReceived:
+    async def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> SoapReceived:
         """The answer's envelope."""
-        return _parse_part(head, sent.request_id, is_response=True)
+        return await _parse_part(head, sent.request_id, is_response=True)
 
     def answer_message(self, answer: SoapReceived, bodies: Sequence[Body]) -> Message:
         """The answer as a message."""
@@ -166,9 +167,9 @@ class SoapProvider:
         """The SOAPAction is one."""
         soap.check_soap_action(peer_request.headers.get(SOAP_ACTION_HEADER))
 
-    def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> SoapReceived:
+    async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> SoapReceived:
         """The request's envelope."""
-        received = _parse_part(head, peer_request.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
+        received = await _parse_part(head, peer_request.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
         return replace(
             received,
             original_content_type=peer_request.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
@@ -234,7 +235,7 @@ async def _read_answer(
         envelope = await reader.read_envelope()
         if envelope is None:
             raise Fault(Kind.INVALID_MESSAGE, "the service answered a multipart without any part")
-        parsed = soap.parse_envelope(envelope.raw)
+        parsed = await _read(envelope.raw)
         if isinstance(parsed, soap.SoapFault):
             raise PeerFault(parsed.wire, parsed.raw)
         bodies = await reader.read_bodies()
@@ -259,16 +260,30 @@ async def _read_answer(
     )
 
 
-def _parse_part(head: RestPart | SoapPart, request_id: str, *, is_response: bool) -> SoapReceived:
+async def _parse_part(head: RestPart | SoapPart, request_id: str, *, is_response: bool) -> SoapReceived:
     if not isinstance(head, SoapPart):
         raise BadMessage(Kind.MISSING_SOAP, "the message has a REST part where SOAP was expected")
     soap.check_soap_type(head.content_type)
-    parsed = soap.parse_message(head.raw)
+    parsed = await _read(head.raw)
+    if isinstance(parsed, soap.SoapFault):
+        raise BadMessage(Kind.INVALID_MESSAGE, "a SOAP message was expected; a fault came")
     return SoapReceived(
         parsed,
         Envelope(head.raw, head.content_type, without_type(head.headers)),
         parsed.to_message(request_id, is_response=is_response),
     )
+
+
+async def _read(raw: bytes) -> soap.SoapMessage | soap.SoapFault:
+    """Read an envelope; however large it is, others are served in between."""
+    work = soap.parse_in_pieces(raw)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            found: soap.SoapMessage | soap.SoapFault = done.value
+            return found
+        await asyncio.sleep(0)
 
 
 def _one_value(name: str, values: Sequence[str]) -> str | None:
