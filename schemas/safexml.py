@@ -75,7 +75,7 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
         depth += 1
         elements += 1
         if elements > limits.elements:
-            raise _TooMuch(f"has more than {limits.elements} elements")
+            raise BadMessage(kind, f"the {what} has more than {limits.elements} elements")
         declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:"))
         open_namespaces.append(open_namespaces[-1] + declared)
         if depth > limits.depth:

@@ -141,18 +141,35 @@ class Following:
         )
 
     async def ask(self) -> None:
-        """Ask what became of every request that waits; one that was refused waits no longer."""
+        """Ask what became of every request that waits; one that was refused waits no longer.
+
+        A row at fault keeps no other waiting: the rest of the round goes on, then the first error is raised to the loop, which
+        tells it on health.
+        """
+        errors: list[Exception] = []
         configuration = self.configuration()
         if configuration is not None:
-            self._settle(configuration)
+            try:
+                self._settle(configuration)
+            except Exception as err:
+                errors.append(err)
         for request in self._due():
             try:
-                found = await self.management.fetch_status(SentRequest(request.number, request.message_id))
-            except Fault as fault:
-                log.info("no status of a request", extra={**_facts(request), "reason": fault.detail})
-                continue
-            if found.status in REFUSED:
-                self._refuse(request, found.comments or found.status)
+                await self._ask_of(request)
+            except Exception as err:
+                log.exception("a request cannot be followed", extra=_facts(request))
+                errors.append(err)
+        if errors:
+            raise errors[0]
+
+    async def _ask_of(self, request: PendingRequest) -> None:
+        try:
+            found = await self.management.fetch_status(SentRequest(request.number, request.message_id))
+        except Fault as fault:
+            log.info("no status of a request", extra={**_facts(request), "reason": fault.detail})
+            return
+        if found.status in REFUSED:
+            self._refuse(request, found.comments or found.status)
 
     def _due(self) -> list[PendingRequest]:
         """The next few of those that wait, in turn: the central server bounds how much it is asked."""

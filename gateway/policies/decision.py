@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from gateway.exchange.access import pattern_fits
+from gateway.policies.readings import readings_of
 from schemas.faults import BadMessage
 from schemas.policy import Permission, Public
 from schemas.target import parse_service_target
@@ -96,7 +96,7 @@ def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
     # As it stands, and as whoever parses it will read it: escapes and other encodings hide nothing.
     texts = [body.decode("utf-8", "replace"), *(text for _, text in _strings(value, ""))]
     for rule in policy.forbidden:
-        if any(_compiled(rule.pattern).search(text) for text in texts):
+        if any(_holds(_compiled(rule.pattern), text) for text in texts):
             return Deny("answer_fields", rule.id, policy, "")
     fields = granted.fields if status < 400 else (*granted.fields, *policy.error_fields)
     if value is None:
@@ -140,8 +140,7 @@ def told_of(policy: Policy, asked: PolicyInput) -> dict[str, str]:
     return {
         name: value
         for name, value in told.items()
-        if value
-        and not any(_compiled(r.pattern).search(f) for r in policy.forbidden for f in _decodings(value))
+        if value and not any(_holds(_compiled(rule.pattern), value) for rule in policy.forbidden)
     }
 
 
@@ -180,11 +179,13 @@ def _forbidden(policy: Policy, asked: PolicyInput, permission: Permission | None
     """Something that may stand nowhere: in the address, in a header, or in a body field that no exception names."""
     for rule in policy.forbidden:
         pattern = _compiled(rule.pattern)
-        if any(pattern.search(form) for form in _decodings(asked.target)):
+        if _holds(pattern, asked.target):
             return Deny("forbidden", rule.id, policy, "URL")
         for name, value in asked.headers.items():
-            if any(pattern.search(form) for text in (name, value) for form in _decodings(text)):
-                return Deny("forbidden", rule.id, policy, "" if pattern.search(name) else name)
+            if _holds(pattern, name):
+                return Deny("forbidden", rule.id, policy, "")
+            if _holds(pattern, value):
+                return Deny("forbidden", rule.id, policy, name)
         spared = rule.except_fields if permission and permission.id in rule.except_permissions else ()
         where = _in_body(pattern, asked.body, spared)
         if where is not None:
@@ -192,11 +193,8 @@ def _forbidden(policy: Policy, asked: PolicyInput, permission: Permission | None
     return None
 
 
-def _decodings(text: str) -> Iterator[str]:
-    """The text, and what is left of it after each of up to three percent-decodings."""
-    for _ in range(4):
-        yield text
-        text = unquote(text)
+def _holds(pattern: re.Pattern[str], text: str) -> bool:
+    return any(pattern.search(reading) for reading in readings_of(text))
 
 
 def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]) -> str | None:
@@ -204,9 +202,9 @@ def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]
         return None
     value = _parse(body)
     if value is None:
-        return "body" if pattern.search(body.decode("utf-8", "replace")) else None
+        return "body" if _holds(pattern, body.decode("utf-8", "replace")) else None
     for path, text in _strings(value, ""):
-        if path not in spared and pattern.search(text):
+        if path not in spared and _holds(pattern, text):
             return path
     return None
 
@@ -277,6 +275,8 @@ def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _strings(inner, path)
     elif isinstance(value, str):
         yield path, value
+    elif isinstance(value, (int, float)):
+        yield path, str(value)
 
 
 def _is_granted(path: str, fields: Sequence[str]) -> bool:

@@ -39,12 +39,15 @@ class Central:
     server: SecurityServer | None = field(default_factory=lambda: SecurityServer(SERVER, "a.example"))
     names: dict[ClientId, str] = field(default_factory=dict)
     said: dict[int, str] = field(default_factory=dict)
+    breaks: set[int] = field(default_factory=set)
 
     def lists(self, *clients: ClientId) -> None:
         assert self.server is not None
         self.server = replace(self.server, clients=frozenset(clients))
 
     async def fetch_status(self, sent: SentRequest) -> RequestStatus:
+        if sent.request_id in self.breaks:
+            raise KeyError("a row at fault")
         if sent.request_id not in self.said:
             raise BadMessage(Kind.NOT_FOUND, "404")
         assert sent.message_id == f"m{sent.request_id}"
@@ -299,3 +302,16 @@ def test_server_takes_only_a_member_of_its_own_for_its_new_owner() -> None:
     assert decide_new_owner(SERVER, [entry], set()) is None
     assert decide_new_owner(SERVER, [SecurityServer(OTHER.server("SS2"))], {OTHER}) is None
     assert decide_new_owner(SERVER, [SecurityServer(SERVER)], {OWNER}) is None
+
+
+async def test_a_request_at_fault_keeps_no_other_of_its_round_waiting(stage: Stage) -> None:
+    other = ClientId("MX", "GOB", "1", "HIST")
+    with stage.store.change() as tables:
+        tables.clients.add(other, ConnectionType.HTTP, NOW)
+    stage.send(K.CLIENT_REGISTRATION, number=7)
+    stage.send(K.CLIENT_REGISTRATION, subject=other.path(), number=8)
+    stage.central.breaks, stage.central.said = {7}, {8: "DECLINED"}
+    with pytest.raises(KeyError):
+        await stage.following.ask()
+    assert [r.subject for r in stage.view.requests.all()] == [CLIENT.path()]
+    assert [word for word, *_ in stage.told] == ["request-refused"]

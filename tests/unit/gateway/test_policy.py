@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 
 from gateway.clients.model import Service, ServiceType
 from gateway.exchange.ports import ServiceAnswer, ServiceCall
-from gateway.policies.decision import Deny, Permit, PolicyInput, decide_answer, decide_request, strip_answer
+from gateway.policies.decision import (
+    Deny,
+    Permit,
+    PolicyInput,
+    decide_answer,
+    decide_request,
+    strip_answer,
+    told_of,
+)
 from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
+from gateway.policies.readings import readings_of
 from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
@@ -39,6 +50,26 @@ ASKED = PolicyInput(CLIENT.path(), "HIST", "oss-v1", "POST", "/historias/consult
 PERIOD = {"idPeriodo": "P-1", "version": 1, "desde": "1999-03-01", "tipo": "11", "dias": 3837}
 ANSWER = {"instituto": "MX/GOB/15-ISSEMYM", "pid": "V", "periodos": [PERIOD], "totalDias": 3837}
 CURP = "EEPA780514MMCJRN95"
+# As somebody writes it who would have it pass.
+WRITTEN = {
+    "in groups": "EEPA 780514 MMCJRN 95",
+    "with hyphens": "EEPA-780514-MMCJRN-95",
+    "with the plus of a form": "EEPA+780514+MMCJRN95",
+    "full width": "".join(chr(ord(c) + 0xFEE0) for c in CURP),
+    "mathematical letters": "".join(
+        chr(0x1D400 + ord(c) - 65) if c.isalpha() else chr(0x1D7CE + int(c)) for c in CURP
+    ),
+    "with what shows nothing": "\u200b".join(CURP),
+    "soft hyphens": "\u00ad".join(CURP),
+    "percent-encoded": "".join(f"%{ord(c):02x}" for c in CURP),
+    "percent-encoded twice, in groups": "EEPA%2520780514%2520MMCJRN95",
+    "character references": "".join(f"&#{ord(c)};" for c in CURP),
+    "hexadecimal references": "".join(f"&#x{ord(c):x};" for c in CURP),
+    "escapes of JSON": "".join(f"\\u{ord(c):04x}" for c in CURP),
+    "escapes in braces": "".join(f"\\u{{{ord(c):x}}}" for c in CURP),
+    "references, percent-encoded": "".join(f"%26%23{ord(c)}%3B" for c in CURP),
+    "lower case": CURP.lower(),
+}
 
 
 def policy() -> Policy:
@@ -366,10 +397,47 @@ async def test_soap_service_under_a_policy_that_says_nothing_of_soap_is_not_call
         json.dumps({"pid": "".join(f"\\u{ord(c):04x}" for c in CURP)}).replace("\\\\", "\\").encode(),
         json.dumps({"pid": CURP}).encode("utf-16"),
         json.dumps({CURP: 1}).encode("utf-32"),
+        *(json.dumps({"pid": written}).encode() for written in WRITTEN.values()),
     ],
-    ids=["plain", "escaped", "UTF-16", "a name in UTF-32"],
+    ids=["plain", "escaped", "UTF-16", "a name in UTF-32", *WRITTEN],
 )
 def test_forbidden_text_does_not_leave_however_it_is_written(body: bytes) -> None:
     refused_ = decide_answer(replace(granted(), fields=("*",)), 200, body)
     assert refused_ is not None
     assert refused_.reason == "answer_fields"
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_forbidden_text_does_not_come_in_however_it_is_written(written: str) -> None:
+    body = {**json.loads(ASKED.body or b"{}"), "nota": written}
+    for asked in (
+        with_header("x-oss-motivo", written),
+        replace(ASKED, body=json.dumps(body).encode()),
+        replace(ASKED, target=f"{ASKED.target}?q={quote(written)}"),
+    ):
+        refused_ = decide_request(policy(), asked)
+        assert isinstance(refused_, Deny)
+        assert refused_.reason == "forbidden"
+        assert all(written not in told for told in told_of(policy(), asked).values())
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "",
+        "%",
+        "100% & más",
+        "\\u12",
+        "\\u{FFFFFFF}",
+        "&#99999999999;",
+        "CURP",
+        "a" * 100_000,
+        "%25" * 50_000,
+        "&amp;" * 50_000,
+    ],
+)
+def test_harmless_text_is_read_in_linear_time_and_passes(harmless: str) -> None:
+    began = time.process_time()
+    assert any(reading == harmless for reading in readings_of(harmless))
+    assert decide_request(policy(), with_header("x-oss-motivo", f"motivo {harmless[:500]}")) is not None
+    assert time.process_time() - began < 2
