@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from certs.certificatefiles import read_certificate_der
 from certs.certificates import parse_certificate
+from gateway.clients.descriptions.reading import read_for_command
 from gateway.desired.certificates import Missing, find_missing, read_certificates
 from gateway.desired.file import compare, compare_timestamping, parse_wanted, settle
 from gateway.keys.store import KeyConfStore
@@ -71,6 +72,7 @@ def apply_file(
         read_certificate,
         read,
         yaml=file.suffix in (".yaml", ".yml"),
+        parse_document=read_for_command,
     )
     conf = settle(there, desired.conf) if desired.says_clients else there
     changes = compare(there, conf)

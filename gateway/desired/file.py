@@ -139,6 +139,10 @@ class DesiredConfiguration:
     says_clients: bool = True
 
 
+def _parse_document(kind: ServiceType, content: bytes) -> ParsedDescription:
+    return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content)
+
+
 def parse_wanted(
     text: str,
     server_id: ServerId,
@@ -146,22 +150,26 @@ def parse_wanted(
     read_document: Callable[[str], bytes],
     *,
     yaml: bool = False,
+    parse_document: Callable[[ServiceType, bytes], ParsedDescription] = _parse_document,
 ) -> DesiredConfiguration:
     """The configuration a file asks for.
 
-    ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description.
+    ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description, and
+    ``parse_document`` what a description says.
     """
     try:
         desired = msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _DesiredFile)
-    except (tomllib.TOMLDecodeError, YAMLError, msgspec.ValidationError) as err:
+    except (ValueError, YAMLError) as err:
         raise OperatorError(f"the file is not understood: {err}") from err
+    except RecursionError as err:
+        raise OperatorError("the file is not understood: its values nest too deep") from err
     problems: list[str] = []
     clients: list[Client] = []
     services: list[Service] = []
     rights: list[AccessRight] = []
     groups: list[LocalGroup] = []
     endpoints: list[tuple[ClientId, Endpoint]] = []
-    documents = _Documents(read_document)
+    documents = _Documents(read_document, parse_document)
     for number, entry in enumerate(desired.client or (), 1):
         where = f"client {number} ({entry.id})"
         try:
@@ -209,8 +217,13 @@ def _from_yaml(text: str) -> object:
 class _Documents:
     """Reads each description once, and gives its services what it says of them."""
 
-    def __init__(self, read: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], bytes],
+        parse: Callable[[ServiceType, bytes], ParsedDescription],
+    ) -> None:
         self._read = read
+        self._parse = parse
         self._described: dict[tuple[str, ServiceType], tuple[str, ParsedDescription]] = {}
         self.found: dict[str, Document] = {}
 
@@ -231,7 +244,7 @@ class _Documents:
     def _load(self, name: str, kind: ServiceType) -> tuple[str, ParsedDescription]:
         if (name, kind) not in self._described:
             content = self._read(name)
-            described = parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content)
+            described = self._parse(kind, content)
             digest = hashlib.sha256(content).hexdigest()
             self.found[digest] = Document(content, _media_type(name, kind))
             self._described[name, kind] = digest, described

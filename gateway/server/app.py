@@ -246,7 +246,9 @@ class Gateway:
         self._tls = TlsContexts(
             open_internal_tls(settings.systems, self._folder.tls, self._safe, self._environ)
         )
-        self._services = ServiceCaller(lambda: self._serverconf, lambda: self._tls.provider)
+        self._services = ServiceCaller(
+            lambda: self._serverconf, lambda: self._tls.provider, total_s=settings.limits.service_total_s
+        )
         peer_revocation = PeerRevocation(self._session, port=settings.listen.ocsp_port)
         proof = PeerProof(self._current, peer_revocation, prover, utc_now)
         self._peers = parts.peer_client(settings, proof.check, self._tls.peer_client)
@@ -351,6 +353,7 @@ class Gateway:
         self._records.reconfigure(store_settings(settings))
         self._log.reconfigure(settings.log.queue_length, body_rules(settings))
         self._peers.take_times(peer_times(settings))
+        self._services.take_total(settings.limits.service_total_s)
         self._context = dataclasses.replace(self._context, max_body_bytes=settings.limits.body_bytes)
         self._consumer_listener.reconfigure(self._context, spelling, settings.limits.consumer_idle_s)
         self._peer_listener.reconfigure(self._context, spelling)

@@ -58,6 +58,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
     peer_read_s: float = 1060.0
     fastest_remembered_s: float = 3600.0
+    # The longest a provider's system may take for a whole answer; 0 sets no end. A service's own timeout counts silence.
+    service_total_s: float = 0.0
     # The longest silence within a consumer system's request body, and the longest it may take no byte of its answer.
     consumer_idle_s: float = 30.0
     # Connections of consumer systems, and of peers, at a time: above it the oldest without a request under way is closed.

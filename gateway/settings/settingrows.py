@@ -24,6 +24,7 @@ ROWS = (
     Row("limits.peer_remembered_connect_s", "Cuánto se intenta con la pasarela que fue la más rápida antes de probar las demás.", "How long the server that was fastest is tried before the others are.", True, 0.1, 600),
     Row("limits.peer_read_s", "Silencio más largo de otra pasarela; 0 espera siempre.", "Longest silence of another security server; 0 waits for ever.", True, 0, DAY_S),
     Row("limits.fastest_remembered_s", "Cuánto se recuerda la pasarela más rápida; 0 no la recuerda.", "How long the fastest server is remembered; 0 never.", True, 0, 30 * DAY_S),
+    Row("limits.service_total_s", "Cuánto puede tardar un sistema proveedor en dar su respuesta entera; 0 no pone fin. El plazo de cada servicio cuenta silencio.", "How long a provider's system may take for its whole answer; 0 sets no end. Each service's timeout counts silence.", True, 0, DAY_S),
     Row("limits.consumer_idle_s", "Silencio más largo de un sistema dentro de su petición o al tomar su respuesta.", "Longest silence of a system within its request, or taking its answer.", True, 0.1, 3600),
     Row("limits.connections", "Conexiones a la vez, por cada puerto; más allá se cierra la ociosa más antigua.", "Connections at a time on each port; above it the oldest idle one is closed.", True, 1, 1_000_000),
     Row("limits.keepalive_s", "Cuánto puede esperar una conexión su siguiente petición.", "How long a connection may wait for its next request.", True, 0.1, 3600),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Read = Callable[[ServiceType, bytes, str], Awaitable[ParsedDescription]]
 
 AT_ONCE = 2
+SMALL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +85,11 @@ async def read_description(
 ) -> ParsedDescription:
     """What a document says, read by a child that is gone when this returns, raises or is cancelled."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
-        kind.value,
-        url,
-        str(limits.seconds),
-        str(limits.memory_bytes),
+        *_command(kind, url, limits),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+        env=_environment(),
     )
     try:
         async with asyncio.timeout(limits.seconds):
@@ -105,9 +100,35 @@ async def read_description(
         if child.returncode is None:
             child.kill()
             await child.wait()
-    if child.returncode != 0:
+    return _outcome(kind, child.returncode, told, limits)
+
+
+def read_for_command(
+    kind: ServiceType, content: bytes, url: str = "", limits: ReadingLimits = DEFAULT_LIMITS
+) -> ParsedDescription:
+    """What a document says, for a command that waits for it: a large one is read by a child, a small one costs little.
+
+    Raises `Refused`.
+    """
+    if len(content) <= SMALL_BYTES:
+        return parse_description(kind, content, url)
+    return asyncio.run(read_description(kind, content, url, limits))
+
+
+def _command(kind: ServiceType, url: str, limits: ReadingLimits) -> list[str]:
+    return [sys.executable, "-m", __name__, kind.value, url, str(limits.seconds), str(limits.memory_bytes)]
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
+
+
+def _outcome(
+    kind: ServiceType, returncode: int | None, told: bytes, limits: ReadingLimits
+) -> ParsedDescription:
+    if returncode != 0:
         raise _too_much(
-            kind, f"took more than {limits.memory_bytes >> 20} MiB or ended (status {child.returncode})"
+            kind, f"took more than {limits.memory_bytes >> 20} MiB or ended (status {returncode})"
         )
     answer = msgspec.json.decode(told, type=_Told)
     if answer.described is not None:
