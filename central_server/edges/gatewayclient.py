@@ -44,7 +44,9 @@ class CatalogueGatewayClient:
         envelope = soap.render_request(client, service, str(uuid.uuid4()), body)
         headers = {"Content-Type": "text/xml; charset=UTF-8"}
         url = f"{self.gateway.rstrip('/')}/"
-        async with self.session.post(url, data=envelope, headers=headers, timeout=TIMEOUT) as answer:
+        async with self.session.post(
+            url, data=envelope, headers=headers, timeout=TIMEOUT, allow_redirects=False
+        ) as answer:
             parts = _parts(answer.headers.get("Content-Type", ""), await _read(answer))
         parsed = soap.parse_envelope(parts[0])
         if isinstance(parsed, soap.SoapFault):

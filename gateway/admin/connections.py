@@ -117,7 +117,7 @@ def failure(text: str) -> ConnectionStatus:
 
 async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:
     try:
-        async with session.get(url) as answer:
+        async with session.get(url, allow_redirects=False) as answer:
             if answer.status == 200:
                 return ConnectionStatus("OK")
             return failure(f"{url} answered HTTP {answer.status}")

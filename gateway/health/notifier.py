@@ -159,6 +159,7 @@ class Notifier:
             data=body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+            allow_redirects=False,
         ) as answer:
             if not 200 <= answer.status < 300:
                 raise ValueError(f"the webhook answered HTTP {answer.status}; 2xx was expected")

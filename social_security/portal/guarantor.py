@@ -22,6 +22,7 @@ from serving.web.pages import PageProblem
 from social_security.domain import pack
 from social_security.portal.asking import explain
 from social_security.portal.policytext import describe_policy
+from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,11 +141,12 @@ class GuarantorPages:
             timeout = aiohttp.ClientTimeout(total=FETCH_S)
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(f"{self._gateway}/verificationconf") as answer,
+                session.get(f"{self._gateway}/verificationconf", allow_redirects=False) as answer,
             ):
-                answer.raise_for_status()
-                save_configuration(await answer.read(), self._configuration)
-        except (aiohttp.ClientError, TimeoutError, OperatorError) as err:
+                if answer.status != 200:
+                    raise ValueError(f"HTTP {answer.status}")
+                save_configuration(await read_answer(answer), self._configuration)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as err:
             log.warning(
                 "no fresh verification configuration",
                 extra={"event": "verificationconf", "reason": type(err).__name__},

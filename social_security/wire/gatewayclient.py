@@ -16,6 +16,7 @@ from serving.entrance import load_json
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of
+from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,8 +117,9 @@ class GatewayClient:
                 f"{self._gateway}/r1/{place}",
                 headers=headers,
                 json=None if body is None else dict(body),
+                allow_redirects=False,  # a provider's answer sends this system nowhere
             ) as answer:
-                value = load_json(await answer.read() or b"{}")
+                value = load_json(await read_answer(answer) or b"{}")
                 if isinstance(value, list):
                     return Heard(answer.status, {"filas": value})
                 return Heard(answer.status, value if isinstance(value, dict) else {})

@@ -17,6 +17,7 @@ import aiohttp
 
 from serving.entrance import load_json
 from social_security.domain.eventchain import canonical
+from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,11 +65,14 @@ class ApiPlatform:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.post(
-                    self._url, data=canonical(record), headers={"Content-Type": "application/json"}
+                    self._url,
+                    data=canonical(record),
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,
                 ) as answer,
             ):
-                return answer.status < 300 and _acknowledges(record, await answer.read())
-        except (aiohttp.ClientError, TimeoutError):
+                return answer.status < 300 and _acknowledges(record, await read_answer(answer))
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return False
 
 
