@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST = 255
+_LONGEST_HOST = 253
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 _C0_WITHOUT_LINES = r"\x00-\x08\x0b\x0c\x0e-\x1f"
 _NONCHARACTERS = r"\ufdd0-\ufdef" + "".join(f"\\U{p:04x}fffe\\U{p:04x}ffff" for p in range(17))
@@ -113,6 +118,42 @@ def check_name(text: str, what: str, *, longest: int = LONGEST) -> str:
     if text != text.strip():
         raise _refused(what, "begins or ends with a blank; leave it out")
     return text
+
+
+def check_host(text: str, what: str) -> str:
+    """Where a server is: a host name or an IP address, without scheme, port, path or brackets. Raises `BadMessage`.
+
+    Whoever connects puts it before a port; what could be read as more than a host would lead elsewhere.
+    """
+    check_name(text, what)
+    if not is_host(text):
+        raise _refused(
+            what, f"is {text[:80]!r}; a host name or an IP address was expected, without scheme, port or path"
+        )
+    return text
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host name (also one with letters beyond ASCII, or underscores) or an IP address, and nothing else."""
+    try:
+        ip_address(text)
+    except ValueError:
+        pass
+    else:
+        return "%" not in text
+    if not all(c.isalnum() or c in "._-" or unicodedata.category(c)[0] == "M" for c in text):
+        return False
+    try:
+        ascii_only = text if text.isascii() else text.encode("idna").decode("ascii")
+    except UnicodeError:
+        return False
+    # A last label of digits, or of a hexadecimal number, is read as part of an IPv4 address by some resolvers.
+    last = ascii_only.rpartition(".")[2]
+    return (
+        len(ascii_only) <= _LONGEST_HOST
+        and _HOST.fullmatch(ascii_only) is not None
+        and _NUMBER.fullmatch(last) is None
+    )
 
 
 def check_code(text: str, what: str) -> str:

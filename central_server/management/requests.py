@@ -28,6 +28,7 @@ from central_server.store.requests import (
     RequestState,
     RequestType,
 )
+from schemas.names import is_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +195,8 @@ def _check_auth_cert(records: Records, asked: NewRequest) -> KeptRequest | None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
     if asked.origin is RequestOrigin.CENTER and members.find_client(records, asked.server.owner) is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_OWNER_NOT_FOUND, asked.server.owner.encoded())
+    if asked.address and not is_host(asked.address):
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SERVER_ADDRESS)
     if servers.server_of_certificate(records, asked.certificate) is not None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_SECURITY_SERVER_EXISTS)
     found = kept.requests_with_certificate(records, asked.certificate)
@@ -402,7 +405,7 @@ def _rename_client(records: Records, asked: NewRequest) -> NewRequest:
 
 
 def _change_address(records: Records, asked: NewRequest) -> NewRequest:
-    if not (asked.address or "").strip():
+    if not is_host(asked.address or ""):
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SERVER_ADDRESS)
     old = _server_of(records, asked).address
     servers.set_address(records, asked.server, asked.address or "")

@@ -66,7 +66,7 @@ from schemas.globalconf.shared import (
     Subsystem,
 )
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
-from schemas.names import check_code, check_name, check_text
+from schemas.names import check_code, check_host, check_name, check_text
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -344,6 +344,7 @@ def _unsuitable(registry: Registry) -> Iterable[str]:
     codes = [("instance", registry.instance), *(("member class", c.code) for c in registry.member_classes)]
     names = [("address", registry.address)]
     names += [(f"member class {c.code}: the description", c.description) for c in registry.member_classes]
+    hosts: list[tuple[str, str]] = []
     for member in registry.members:
         where = member.id.path()
         codes += [(f"member {where!r}: the code", c) for c in member.id.components]
@@ -352,7 +353,7 @@ def _unsuitable(registry: Registry) -> Iterable[str]:
     for server in registry.servers:
         where = server.id.path()
         codes += [(f"security server {where!r}: the code", c) for c in server.id.components]
-        names.append((f"security server {where!r}: the address", server.address))
+        hosts.append((f"security server {where!r}: the address", server.address))
         if server.maintenance:
             names.append((f"security server {where!r}: the notice", server.maintenance))
     for group in registry.groups:
@@ -362,6 +363,8 @@ def _unsuitable(registry: Registry) -> Iterable[str]:
         yield from _said(check_code, code, f"{what} {code!r}")
     for what, name in names:
         yield from _said(check_name, name, what)
+    for what, host in hosts:
+        yield from _said(check_host, host, what)
     for url in (*(o.url for ca in registry.cas for o in ca.top.ocsp), *(t.url for t in registry.tsas)):
         yield from _said(check_text, url, f"the address {url!r}")
     for name in (*(ca.name for ca in registry.cas), *(t.name for t in registry.tsas)):

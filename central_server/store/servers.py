@@ -12,7 +12,7 @@ from central_server.store.groups import add_group_member, find_group, remove_gro
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 from central_server.store.records import read_rows
 from schemas.identifiers import ClientId, ServerId, check_identifier
-from schemas.names import check_name
+from schemas.names import check_host
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -99,7 +99,7 @@ def servers_used_by(records: Records, client: ClientId) -> list[KeptServer]:
 def add_server(records: Records, server: ServerId, address: str) -> KeptServer:
     """A new security server of a member that is there."""
     check_identifier(server, "security server")
-    check_name(address, f"security server {server.path()}: the address")
+    check_host(address, f"security server {server.path()}: the address")
     owner = need_client(records, server.owner)
     records.insert(
         "server",
@@ -115,7 +115,7 @@ def add_server(records: Records, server: ServerId, address: str) -> KeptServer:
 
 def set_address(records: Records, server: ServerId, address: str) -> KeptServer:
     """Give a server another address."""
-    check_name(address, f"security server {server.path()}: the address")
+    check_host(address, f"security server {server.path()}: the address")
     found = need_server(records, server)
     records.rows(
         "UPDATE server SET address = ?, updated_at = ? WHERE id = ?", address, records.at, found.number

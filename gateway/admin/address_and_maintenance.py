@@ -11,6 +11,7 @@ from gateway.admin.context import AdminContext, row
 from gateway.admin.values import Phrase, Text
 from gateway.clients.records import RequestKind
 from schemas.management import ManagementRequest, ManagementServiceCode
+from schemas.names import is_host
 from serving.api.problems import bad_request, conflict
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class AddressAndMaintenance:
     async def set_address(self, call: Call) -> None:
         wanted = call.body_as(Address).address
         status = await self.address(call)
-        if not all(c.isalnum() or c in ".-:[]" for c in wanted):
+        if not is_host(wanted):
             raise bad_request("invalid_address_char", wanted)
         if status.requested_change is not None and (
             status.current_address is None or status.requested_change != status.current_address

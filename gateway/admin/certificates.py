@@ -14,8 +14,9 @@ from gateway.keys.model import KeyUsage, PossibleAction
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from schemas.management import ManagementRequest, ManagementServiceCode
+from schemas.names import is_host
 from serving.api.operations import Bytes
-from serving.api.problems import conflict, failed, not_found
+from serving.api.problems import bad_request, conflict, failed, not_found
 from serving.errors import Refused
 
 if TYPE_CHECKING:
@@ -104,10 +105,13 @@ class _Certificates:
     async def register(self, call: Call) -> None:
         certificate = self._certificate(call)
         actions.require(PossibleAction.REGISTER, actions.certificate_actions(certificate))
+        address = call.body_as(AddressBody).address
+        if not is_host(address):
+            raise bad_request("invalid_address_char", address)
         request = ManagementRequest(
             ManagementServiceCode.AUTH_CERT_REG,
             self._context.server_id(),
-            address=call.body_as(AddressBody).address,
+            address=address,
             auth_certificate=certificate.der,
         )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -229,7 +230,7 @@ class ServiceResource:
     # Services and endpoints
 
     async def service(self, call: Call) -> GatewayServiceView:
-        return self._service_view(self._service(call))
+        return self._view_of(self._service(call))
 
     async def set_service(self, call: Call) -> GatewayServiceView:
         found, asked = self._service(call), call.body_as(ServiceUpdate)
@@ -247,7 +248,7 @@ class ServiceResource:
             await self._check_tls(found, asked)
         changed = self.register.set_service(found.id, settings)
         self.context.gateway.reload()
-        return self._service_view(changed)
+        return self._view_of(changed)
 
     async def _check_tls(self, service: ServiceRecord, asked: ServiceUpdate) -> None:
         """Verification is asked for: the address must be one where it can be, and what fails now is a warning."""
@@ -305,6 +306,15 @@ class ServiceResource:
     def view(self, record: DescriptionRecord) -> ServiceDescription:
         """A description as the API shows it; its services in the order of their full codes."""
         services = sorted(record.services, key=lambda s: s.full_code)
+        # Each table is read once: a description may have thousands of services.
+        holders = Counter(
+            r.endpoint.endpoint.service_code
+            for r in self.context.view.rights.all(record.client)
+            if r.endpoint.endpoint.is_base
+        )
+        endpoints: dict[str, list[EndpointView]] = defaultdict(list)
+        for found in self.context.view.endpoints.all(record.client):
+            endpoints[found.endpoint.service_code].append(endpoint_view(found))
         return ServiceDescription(
             str(record.id),
             record.url,
@@ -312,25 +322,30 @@ class ServiceResource:
             record.disabled,
             record.notice,
             instant(record.refreshed_at),
-            [self._service_view(s) for s in services],
+            [_service_view(s, holders[s.id.service_code], endpoints[s.id.service_code]) for s in services],
             record.client.encoded(),
         )
 
-    def _service_view(self, service: ServiceRecord) -> GatewayServiceView:
+    def _view_of(self, service: ServiceRecord) -> GatewayServiceView:
         client, code = service.id.client, service.id.service_code
-        rights = self.context.view.rights.all(client)
-        base = [r for r in rights if r.endpoint.endpoint.service_code == code and r.endpoint.endpoint.is_base]
-        return GatewayServiceView(
-            f"{client.encoded()}:{service.full_code}",
-            service.full_code,
-            code,
-            round(service.timeout_s),
-            service.url,
-            service.ssl_auth,
-            len(base),
-            [endpoint_view(e) for e in self.context.view.endpoints.all(client, code)],
-            service.title or None,
-        )
+        base = self.context.view.endpoints.base(client, code)
+        endpoints = [endpoint_view(e) for e in self.context.view.endpoints.all(client, code)]
+        return _service_view(service, len(self.context.view.rights.all(endpoint_id=base.id)), endpoints)
+
+
+def _service_view(service: ServiceRecord, holders: int, endpoints: list[EndpointView]) -> GatewayServiceView:
+    """A service as the API shows it; ``holders`` have a right to the whole of it."""
+    return GatewayServiceView(
+        f"{service.id.client.encoded()}:{service.full_code}",
+        service.full_code,
+        service.id.service_code,
+        round(service.timeout_s),
+        service.url,
+        service.ssl_auth,
+        holders,
+        endpoints,
+        service.title or None,
+    )
 
 
 def endpoint_view(record: EndpointRecord) -> EndpointView:

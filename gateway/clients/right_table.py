@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import Endpoint
 from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, instant, next_id, seconds
+from gateway.rows import client_of, instant, matching, next_id, seconds
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
 from serving.errors import Refused
@@ -38,13 +38,11 @@ class Endpoints:
         self, client: ClientId | None = None, service_code: str | None = None
     ) -> tuple[EndpointRecord, ...]:
         """Endpoints, base endpoints among them, in the order of code, path and method."""
-        found = (
-            _endpoint(row)
-            for row in self._rows(_ENDPOINT + " ORDER BY client_id, service_code, path, method", ())
+        where, wanted = matching(
+            ("client_id", None if client is None else client.path()), ("service_code", service_code)
         )
-        return tuple(
-            e for e in found if client in (None, e.client) and service_code in (None, e.endpoint.service_code)
-        )
+        found = self._rows(_ENDPOINT + where + " ORDER BY client_id, service_code, path, method", wanted)
+        return tuple(_endpoint(row) for row in found)
 
     def get(self, number: int) -> EndpointRecord:
         """One endpoint. Refused (``endpoint_not_found``) when there is none."""
@@ -135,14 +133,14 @@ class RightTable:
         endpoint_id: int | None = None,
     ) -> tuple[RightRecord, ...]:
         """Rights of a provider, of a subject, on an endpoint, or all."""
-        found = (_right(row) for row in self._rows(_RIGHT + " ORDER BY e.id, r.subject_type, r.subject", ()))
-        return tuple(
-            r
-            for r in found
-            if client in (None, r.endpoint.client)
-            and subject in (None, r.subject)
-            and endpoint_id in (None, r.endpoint.id)
+        where, wanted = matching(
+            ("e.client_id", None if client is None else client.path()),
+            ("r.subject_type", None if subject is None else subject.object_type),
+            ("r.subject", None if subject is None else subject.path()),
+            ("e.id", endpoint_id),
         )
+        found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", wanted)
+        return tuple(_right(row) for row in found)
 
     def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:
         """Grant a right. Refused (``duplicate_accessright``) when it is held."""

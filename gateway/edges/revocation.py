@@ -30,6 +30,7 @@ from certs.verify import ocsp
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+from schemas.names import is_host
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -293,6 +294,10 @@ class PeerRevocation:
 
     async def ask(self, address: str, pairs: Sequence[Pair]) -> tuple[bytes, ...]:
         """Ask a peer for the responses of its path, leaf first. Raises `NotProved`."""
+        if not is_host(address):
+            raise NotProved(
+                Kind.CERT_VALIDATION, f"the peer's registered address {address[:80]!r} is no host"
+            )
         query = "&".join(
             [
                 *(f"cert={sha1_of(c).hex()}" for c, _ in pairs),

@@ -31,10 +31,11 @@ from central_server.store.records import Actor, CentralStore
 from gateway.admin.api import make_api as make_gateway_api
 from gateway.clients.model import ConnectionType, Endpoint
 from gateway.clients.store import ServerConfStore
+from gateway.edges.revocation import PeerRevocation
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
-from schemas.faults import BadMessage, Fault
+from schemas.faults import BadMessage, Fault, NotProved
 from schemas.identifiers import ClientId
 from schemas.management import (
     ManagementRequest,
@@ -43,7 +44,15 @@ from schemas.management import (
     parse_request,
     render_request,
 )
-from schemas.names import check_code, check_name, not_in_xml, unsuitable_characters, without_unprintable
+from schemas.names import (
+    check_code,
+    check_host,
+    check_name,
+    is_host,
+    not_in_xml,
+    unsuitable_characters,
+    without_unprintable,
+)
 from serving.api.authentication import Clock
 from serving.api.backupoperations import BackupResource
 from serving.api.operations import MultipartForm, Part
@@ -537,3 +546,96 @@ async def test_what_cannot_be_generated_leaves_the_last_configuration_which_does
     assert published(node) == good
     assert node.published.current is not None
     assert node.published.current.at == later
+
+
+# Where a server is
+
+HOSTS = (
+    "ss1.mx",
+    "SS1.GOB.MX",
+    "a",
+    "my_host.local",
+    "10.0.0.1",
+    "::1",
+    "2001:db8::7",
+    "ñandú.mx",
+    "x-1.mx",
+    "a.b.c.d.e",
+    "1.mx",
+)
+NO_HOSTS = (
+    *(
+        "http://x.mx",
+        "x.mx:80",
+        "10.0.0.1:5500",
+        "[::1]",
+        "[::1]:80",
+        "x.mx/y",
+        "x.mx?y",
+        "x.mx#y",
+        "x.mx#:5577",
+        "user@x.mx",
+    ),
+    *(
+        "a b.mx",
+        "x..mx",
+        ".mx",
+        "x.mx.",
+        "-x.mx",
+        "x-.mx",
+        "*.mx",
+        "%41.mx",
+        "x%2Fy.mx",
+        "x\\y.mx",
+        "fe80::1%eth0",
+        "fe80::1%25eth0",
+    ),
+    *(
+        "169.254.169.254/latest/meta-data",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "2130706433",
+        "127.1",
+        "0177.0.0.1",
+        "1.2.3.4.5",
+        "256.1.1.1",
+    ),
+    *(
+        "",
+        " ",
+        "x" * 64 + ".mx",
+        "x." * 130 + "mx",
+        "x.mx,y.mx",
+        "x.mx;y",
+        "x.mx\u3002evil",
+        "x\u200b.mx",
+        "x.mx\u2044y",
+        "$(id).mx",
+        "'x'.mx",
+    ),
+)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_name_or_an_address_is_where_a_server_is(host: str) -> None:
+    assert check_host(host, "the address") == host
+
+
+@pytest.mark.parametrize("text", NO_HOSTS)
+def test_what_could_be_read_as_more_than_a_host_is_no_address_of_a_server(text: str) -> None:
+    assert not is_host(text)
+    with pytest.raises(BadMessage, match="the address"):
+        check_host(text, "the address")
+
+
+@pytest.mark.parametrize("text", NO_HOSTS)
+async def test_a_peer_s_registered_address_leads_to_no_other_place(text: str) -> None:
+    asked: list[object] = []
+
+    class Session:
+        def get(self, *arguments: object, **_: object) -> None:
+            asked.append(arguments)
+
+    with pytest.raises(NotProved, match="no host"):
+        await PeerRevocation(Session()).ask(text, ())  # type: ignore[arg-type]
+    assert asked == []

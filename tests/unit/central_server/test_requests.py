@@ -143,6 +143,11 @@ def test_the_other_half_from_the_centre_waits_for_approval(records: Records) -> 
         ),
         (ask(RequestType.AUTH_CERT_DELETION, certificate=b"other"), "security_server_not_found"),
         (ask(RequestType.ADDRESS_CHANGE, address=" "), "management_request_invalid_server_address"),
+        (ask(RequestType.ADDRESS_CHANGE, address="a.mx:80/x#"), "management_request_invalid_server_address"),
+        (
+            ask(RequestType.AUTH_CERT_REGISTRATION, certificate=b"n", address="http://a.mx"),
+            "management_request_invalid_server_address",
+        ),
         (ask(RequestType.MAINTENANCE_DISABLE), "management_request_server_not_in_maintenance_mode"),
         (ask(RequestType.CLIENT_ENABLE), "management_request_missing_field"),
     ],
