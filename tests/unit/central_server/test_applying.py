@@ -81,6 +81,7 @@ CODES = st.text(
 ).filter(lambda t: not suspicious_characters(t) and t.strip() and "/" not in t)
 COSTS = st.none() | st.sampled_from(CostType)
 CERTIFICATES = st.sampled_from(range(4)).map(lambda n: certificates()[n])
+HOSTS = st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z][a-z0-9]{0,8}){0,2}", fullmatch=True)
 RESPONDERS = st.builds(OcspInfo, TEXT, st.none() | CERTIFICATES, COSTS)
 INFOS = st.builds(
     CaInfo, CERTIFICATES, st.lists(RESPONDERS, max_size=2, unique_by=lambda o: o.url).map(tuple)
@@ -109,7 +110,7 @@ def registries(draw: st.DrawFn) -> Registry:
     made = tuple(
         RegisteredServer(
             m.id.server(draw(CODES)),
-            draw(TEXT),
+            draw(HOSTS),
             (ders[n],) if draw(st.booleans()) else (),
             tuple(c for c in draw(some) if c != m.id),
             draw(st.none() | TEXT),
