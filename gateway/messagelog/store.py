@@ -83,6 +83,7 @@ class MessageLog:
         self._waiting: deque[_Waiting] = deque()
         self._length = 0  # of those who wait, with those of the batch that is being written
         self._is_writing = False
+        self._last_length = 0  # of the batch before
         self._idle: asyncio.Future[None] | None = None
         self._end = ChainEnd()
         self._gate: Callable[[datetime], None] | None = None
@@ -161,7 +162,7 @@ class MessageLog:
         self._waiting.append(waiting)
         if not self._is_writing:
             self._is_writing = True
-            loop.call_soon(self._begin_batch, loop)  # what comes in this turn of the loop goes along
+            self._begin_soon(loop)
         try:
             return await waiting.done
         except asyncio.CancelledError:
@@ -185,6 +186,13 @@ class MessageLog:
 
     # A batch: built here, written by the thread, answered here. One at a time.
 
+    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the next batch: at once while messages come one by one, else when what comes in this turn of the loop is there."""
+        if self._last_length <= 1:
+            self._begin_batch(loop)
+        else:
+            loop.call_soon(self._begin_batch, loop)
+
     def _begin_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._take()
         if not batch:
@@ -192,6 +200,7 @@ class MessageLog:
             if self._idle is not None:
                 self._idle.set_result(None)
             return
+        self._last_length = len(batch)
         number, moments = self._end.number + 1, [w.entry.at for w in batch]
         keys = self.keys.known_keys(number, moments)
         if keys is not None:
@@ -246,7 +255,7 @@ class MessageLog:
             waiting.is_answered = True
             if not waiting.done.done():
                 waiting.done.set_result(number)
-        self._begin_batch(loop)
+        self._begin_soon(loop)
 
     def _go_on_after(self, loop: asyncio.AbstractEventLoop, end: object) -> None:
         if isinstance(end, ChainEnd):
