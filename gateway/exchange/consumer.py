@@ -68,6 +68,11 @@ async def exchange(
         try:
             message = sent.message
             record.message(message)
+            leaving = protocol.leaving(request, sent)
+            if leaving is not None:
+                await context.policies.check_leaving(
+                    leaving
+                )  # 4: and nothing leaves that a policy keeps here
             record.request_out(context.now())
             async with context.peers.connect(servers, head.service.client) as peer:  # 5: the peer is proved
                 signature, ocsp_responses = await _sign(context, message)  # 6

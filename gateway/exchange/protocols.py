@@ -88,6 +88,10 @@ class ConsumerProtocol(Protocol[Q, A]):
         """The whole request, bodies spooled; whoever takes it discards them."""
         ...
 
+    def leaving(self, request: Q, sent: Outgoing) -> ServiceCall | None:
+        """The whole request as a call, to be held against the policies of what may leave; None where there are none."""
+        ...
+
     def discard(self, request: Q) -> None:
         """Let go of what reading the request has spooled so far."""
         ...

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
-from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of, discard_all
+from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.message import Message, MessageProtocol
@@ -48,20 +48,18 @@ class RestConsumer:
         spool = None if asked.body is None else await _spool_request(context, asked.body)
         bodies = () if spool is None else (Body(spool),)
         message = request.to_message(attachments_of(bodies))
-        leaving = ServiceCall(
-            message,
+        return Outgoing(message, bodies, original_content_type=asked.header("content-type") or "")
+
+    def leaving(self, request: rest.RestRequest, sent: Outgoing) -> ServiceCall | None:
+        """The call that the provider's system will be asked to answer."""
+        return ServiceCall(
+            sent.message,
             request.method,
             rest.service_target(request),
             rest.service_headers(request),
-            None if spool is None else spool.chunks,
-            bodies,
+            sent.bodies[0].spool.chunks if sent.bodies else None,
+            sent.bodies,
         )
-        try:
-            await context.policies.check_leaving(leaving)
-        except BaseException:
-            discard_all(bodies)
-            raise
-        return Outgoing(message, bodies, original_content_type=asked.header("content-type") or "")
 
     def discard(self, request: rest.RestRequest) -> None:
         """Nothing is spooled before the body is complete."""

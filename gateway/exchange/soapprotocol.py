@@ -122,6 +122,11 @@ class SoapConsumer:
             asked.header("content-type") or "",
         )
 
+    def leaving(self, request: SoapConsumerRequest, sent: Outgoing) -> ServiceCall | None:
+        """Not judged on this side: policies of leaving requests are about REST."""
+        del request, sent
+        return None
+
     def discard(self, request: SoapConsumerRequest) -> None:
         """Let go of the attachments that have come."""
         request.reader.discard()
