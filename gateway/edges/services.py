@@ -26,6 +26,7 @@ from schemas.faults import BadMessage, Fault, Kind
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from gateway.clients.model import ServerConf, Service
     from gateway.exchange.ports import ServiceCall
@@ -98,11 +99,15 @@ class ServiceCaller:
         """Give the next calls another longest time in all; 0 none."""
         self._total_s = total_s
 
-    @contextlib.asynccontextmanager
-    async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
+    def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
         """One call. Raises `Fault` when the system cannot be reached, is silent too long, or answers no HTTP."""
+        return self._bounded(service, call) if self._total_s else self._called(service, call)
+
+    @contextlib.asynccontextmanager
+    async def _bounded(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
+        """A call whose time in all is bounded."""
         try:
-            async with asyncio.timeout(self._total_s or None):
+            async with asyncio.timeout(self._total_s):
                 async with self._called(service, call) as answer:
                     yield answer
         except TimeoutError as err:

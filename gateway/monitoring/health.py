@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -106,13 +107,25 @@ def _number(record: Record, name: str) -> int | None:
 
 def _service(record: Record) -> ServiceId | None:
     try:
-        client = ClientId(
+        return _service_id(
             str(record["serviceXRoadInstance"]),
             str(record["serviceMemberClass"]),
             str(record["serviceMemberCode"]),
             str(record["serviceSubsystemCode"]) if "serviceSubsystemCode" in record else None,
+            str(record["serviceCode"]),
+            str(record["serviceVersion"]) if "serviceVersion" in record else None,
         )
-        version = str(record["serviceVersion"]) if "serviceVersion" in record else None
-        return ServiceId(client, str(record["serviceCode"]), version)
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _service_id(
+    instance: str,
+    member_class: str,
+    member_code: str,
+    subsystem: str | None,
+    code: str,
+    service_version: str | None,
+) -> ServiceId:
+    return ServiceId(ClientId(instance, member_class, member_code, subsystem), code, service_version)

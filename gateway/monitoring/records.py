@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.exchange.versions import PROXY_VERSION
 from schemas.message import Message, MessageProtocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from certs.configuration import TrustedConfiguration
     from gateway.clients.model import ServerConf
     from gateway.exchange.record import ExchangeRecord
@@ -46,7 +49,8 @@ def build_record(
     fields |= {name: noted[name] for name in _COPIED if name in noted}
     head = record.head
     if head is not None:
-        fields |= _client_fields("client", head.client) | _client_fields("service", head.service.client)
+        fields.update(_client_fields("client", head.client))
+        fields.update(_client_fields("service", head.service.client))
         fields["serviceCode"] = head.service.service_code
         if head.service.service_version is not None:
             fields["serviceVersion"] = head.service.service_version
@@ -58,13 +62,17 @@ def build_record(
         fields |= _message_fields(head, is_producer=fields["securityServerType"] == PRODUCER)
     if record.response is not None:
         fields |= _size_fields("response", record.response)
-    for name, value in fields.items():
-        if isinstance(value, str) and len(value) > _SHORT:
-            fields[name] = value[: _LONG if name == "faultString" else _SHORT]
-    return {name: value for name, value in fields.items() if value != ""}
+    return {name: _kept(name, value) for name, value in fields.items() if value != ""}
 
 
-def _client_fields(prefix: str, client: ClientId) -> dict[str, Value]:
+def _kept(name: str, value: Value) -> Value:
+    if isinstance(value, str) and len(value) > _SHORT:
+        return value[: _LONG if name == "faultString" else _SHORT]
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _client_fields(prefix: str, client: ClientId) -> Mapping[str, Value]:
     names = ("XRoadInstance", "MemberClass", "MemberCode", "SubsystemCode")
     return {f"{prefix}{name}": part for name, part in zip(names, client.components, strict=False)}
 

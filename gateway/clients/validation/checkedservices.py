@@ -26,6 +26,7 @@ from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from gateway.clients.model import Service
     from gateway.clients.records import Document
@@ -57,13 +58,13 @@ class CheckedServices:
         self._documents = documents
         self._checks: dict[tuple[str, ServiceId], Checks] = {}
 
-    @contextlib.asynccontextmanager
-    async def call(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
+    def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
         """One call. Raises `BadMessage` (the consumer's own mistake) or `Fault` (the provider's)."""
-        if service.validation is Validation.OFF:
-            async with self._inner.call(service, call) as answer:
-                yield answer
-            return
+        is_checked = service.validation is not Validation.OFF
+        return self._checked(service, call) if is_checked else self._inner.call(service, call)
+
+    @contextlib.asynccontextmanager
+    async def _checked(self, service: Service, call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
         checks = await self._checks_of(service)
         self._judge_request(service, await _check_request(checks, call))
         async with self._inner.call(service, call) as answer:
