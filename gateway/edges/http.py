@@ -15,7 +15,8 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.http.bounds import Bounds, Room
-from gateway.http.server import Answer, RawRequest, ServerConnection
+from gateway.http.requests import Answer, DateLine, RawRequest
+from gateway.http.server import ServerConnection
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +55,7 @@ class DataPlaneServer:
         self._handler = handler
         self._render_error = render_error
         self.room = Room(bounds)
+        self.date = DateLine()
         self._clock: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._empty = asyncio.Event()

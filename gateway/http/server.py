@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import time
 from collections import deque
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.http.bounds import RoomRow
@@ -25,13 +23,15 @@ from gateway.http.heads import (
 )
 from gateway.http.incoming import Incoming
 from gateway.http.reading import RequestReader
+from gateway.http.requests import Answer, RawRequest
 from gateway.http.writing import Outlet
 from schemas.faults import BadMessage, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable
+    from collections.abc import Awaitable, Iterable
 
     from gateway.http.bounds import Room
+    from gateway.http.requests import DateLine
 
 HELD_BYTES = 64 * 1024
 # What of a refused request's body may still come before the next request; more of it, and the connection ends.
@@ -88,6 +88,7 @@ class Handler(Protocol):
     """What a connection asks of its listener."""
 
     room: Room
+    date: DateLine
 
     def handle(self, request: RawRequest) -> Awaitable[None]:
         """Answer a request by `RawRequest.send`."""
@@ -100,105 +101,6 @@ class Handler(Protocol):
     def left(self, connection: ServerConnection) -> None:
         """A connection is gone."""
         ...
-
-
-class Answer:
-    """Status, reason and headers of an answer, with the body when it is at hand. Framing headers are the connection's."""
-
-    __slots__ = ("body", "headers", "reason", "status")
-
-    def __init__(
-        self,
-        status: int = 200,
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes | None = None,
-        reason: str | None = None,
-    ) -> None:
-        self.status = status
-        self.headers = [(_bytes(n), _bytes(v)) for n, v in headers]
-        self.body = body
-        self.reason = _REASONS.get(status, b"") if reason is None else _bytes(reason)
-
-
-_REASONS = {
-    200: b"OK",
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    404: b"Not Found",
-    417: b"Expectation Failed",
-    500: b"Internal Server Error",
-    503: b"Service Unavailable",
-}
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def text_of(data: bytes) -> str:
-    """Bytes of a head as text; those outside UTF-8 are kept as surrogates."""
-    return data.decode("utf-8", "surrogateescape")
-
-
-class RawRequest:
-    """A request as it stood on the wire, and the way to answer it."""
-
-    def __init__(self, head: RequestHead, connection: ServerConnection, body: Incoming) -> None:
-        self.head = head
-        self.method = head.method
-        self.target = text_of(head.target)
-        self.connection = connection
-        self._body = body
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """The connection's transport; None once it is gone."""
-        return self.connection.transport
-
-    def header_pairs(self) -> list[tuple[str, str]]:
-        """Header names and values in order, as they came; bytes outside UTF-8 are kept as surrogates."""
-        return [(text_of(n), text_of(v)) for n, v in self.head.headers]
-
-    def values(self, name: str) -> list[str]:
-        """Every value of a header (named in lower case), in order."""
-        wanted = name.encode("ascii")
-        return [text_of(v) for n, v in self.head.headers if n.lower() == wanted]
-
-    def body_chunks(self, idle_s: float) -> AsyncIterator[bytes] | None:
-        """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
-        return None if self.head.length == 0 else self.arriving(idle_s)
-
-    def arriving(self, idle_s: float) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
-        if self.head.expects_continue and not self._body.is_complete:
-            self.connection.say_continue()
-        return self._body.chunks(idle_s)
-
-    def trust(self) -> None:
-        """This connection carried a good request: strangers make room for it."""
-        self.connection.is_known = True
-
-    async def send(
-        self, answer: Answer, chunks: AsyncIterator[bytes] | None = None, *, stall_s: float
-    ) -> None:
-        """Answer. Whoever takes no byte for ``stall_s`` is cut off. Raises `ConnectionError` when the asker is gone.
-
-        One that fits in a single chunk leaves with its length and in one write.
-        """
-        connection = self.connection
-        if chunks is None:
-            connection.write_whole(answer, answer.body)
-            return
-        first, second = await anext(chunks, b""), await anext(chunks, None)
-        if second is None or not connection.may_have_body(answer):
-            connection.write_whole(answer, first)
-            return
-        connection.begin_answer(answer)
-        for piece in (first, second):
-            await connection.write_piece(piece, stall_s)
-        async for piece in chunks:
-            await connection.write_piece(piece, stall_s)
-        connection.end_answer()
 
 
 class ServerConnection(asyncio.Protocol):
@@ -460,7 +362,7 @@ class ServerConnection(asyncio.Protocol):
     def _head(self, answer: Answer, framing: list[tuple[bytes, bytes]]) -> bytes:
         headers = [(n, v) for n, v in answer.headers if n.lower() not in FRAMING]
         if not any(n.lower() == b"date" for n, _ in headers):
-            headers.insert(0, (b"Date", _date()))
+            headers.insert(0, (b"Date", self._server.date.now()))
         if self._leaves_too_much():
             self._last_answer = True
         if self._last_answer:
@@ -544,16 +446,3 @@ class ServerConnection(asyncio.Protocol):
 
 def _broken_off(how: str) -> BadMessage:
     return BadMessage(Kind.IO_ERROR, f"the request body broke off or is badly framed: {how}")
-
-
-_dates: dict[int, bytes] = {}
-
-
-def _date() -> bytes:
-    """This second as a header says it (RFC 9110 6.6.1)."""
-    second = int(time.time())
-    known = _dates.get(second)
-    if known is None:
-        _dates.clear()
-        known = _dates[second] = formatdate(second, usegmt=True).encode("ascii")
-    return known
