@@ -353,7 +353,7 @@ async def leave(asked: PolicyInput, *, is_on: bool = True, code: str = "oss-v1")
         raw=b"",
         digest=b"",
         client=CLIENT,
-        service=replace(SERVICE.id, service_code=code),
+        service=ServiceId(SERVICE.id.client, code, SERVICE.id.service_version),
         message_id="m-1",
         request_id="r-1",
     )
