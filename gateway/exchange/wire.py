@@ -32,7 +32,7 @@ ORIGINAL_CONTENT_TYPE_HEADER = "x-original-content-type"
 SOAP_ACTION_HEADER = "x-original-soapaction"
 MESSAGE_TYPE_HEADER = "x-road-message-type"
 # A message whose bodies are in memory leaves whole, with its length, in one write.
-_WRITE_TOGETHER = 2 * 1024 * 1024
+_WRITE_TOGETHER = 512 * 1024
 # Ten thousand small attachments must not stand in memory together: after the first few each goes to disk early.
 _IN_MEMORY = 16
 _LITTLE_MEMORY = 4 * 1024

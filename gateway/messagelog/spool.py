@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MEMORY_LIMIT = 64 * 1024
-LARGEST_IN_MEMORY = 1024 * 1024 + MEMORY_LIMIT
+# Above this a row of the log costs more than a file of its own: measured, docs/performance.md.
+LARGEST_IN_MEMORY = 256 * 1024
 BUDGET_BYTES = 32 * 1024 * 1024
 _SUFFIX = ".spool"
 
