@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.edges.configurationfiles import render_verificationconf
@@ -94,7 +94,9 @@ async def measure_log(folder: Path, count: int) -> None:
     """What it costs to take records into the transparency log, and to prove the whole of it."""
     log = open_log(folder)
     signed = worlds.world().sign(worlds.world().request())[0].signature
-    await asyncio.gather(*(log.append(replace(entry(f"m{n}"), signature=signed)) for n in range(count)))
+    await asyncio.gather(
+        *(log.append(msgspec.structs.replace(entry(f"m{n}"), signature=signed)) for n in range(count))
+    )
     files, key = (
         TransparencyFiles(folder / "transparency"),
         Ed25519PrivateKey.from_private_bytes(secrets.token_bytes(32)),

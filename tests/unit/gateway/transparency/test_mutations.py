@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.messagelog.store import LogEntry, MessageLog, Stamp
@@ -33,7 +33,7 @@ PLACES = (7, 256)
 
 def numbered(number: int) -> LogEntry:
     """A record whose signature is its own."""
-    return replace(entry(f"m{number}"), signature=hashlib.sha256(b"%d" % number).digest())
+    return msgspec.structs.replace(entry(f"m{number}"), signature=hashlib.sha256(b"%d" % number).digest())
 
 
 async def append(log: MessageLog, first: int, last: int) -> None:
