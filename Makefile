@@ -10,7 +10,7 @@ TOGETHER := -n $(JOBS) --dist loadfile
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help toolkits demo demo-check scenarios simulation test lint check bench fuzz clean
+.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint check bench fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
@@ -22,6 +22,8 @@ help:
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
+	@echo "make packages    Debian packages of both servers, the social-security system and the tools, in dist/"
+	@echo "make docs        the documentation as a site, in dist/site"
 	@echo "make clean       removes what the targets above made"
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -71,8 +73,18 @@ check: lint
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load
 
+packages: $(STAMP)
+	$(BIN)/python -m deploy.build
+
+# The site in dist/site; its generator is in an environment of its own.
+docs: $(STAMP)
+	$(BIN)/python -m deploy.pages
+	test -d $(VENV)-docs || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	$(VENV)-docs/bin/mkdocs build --strict --quiet
+
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
+	rm -rf $(VENV) $(VENV)-docs $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist

@@ -67,7 +67,7 @@ class Show:
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(prog="make demo")
+    parser = argparse.ArgumentParser(prog=None if "sacbe" in sys.argv[0] else "make demo")
     parser.add_argument(
         "--check", action="store_true", help="unattended; exit 0 if everything held, 1 if not"
     )

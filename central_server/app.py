@@ -31,6 +31,7 @@ from central_server.edges.pinned import read_pinned
 from central_server.edges.tokens import open_tokens
 from central_server.edges.wsdl import add_wsdl_route
 from central_server.publication.generate import host_of
+from central_server.publication.metrics import CentralMetrics
 from central_server.publication.node import CentralNode, open_store
 from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from central_server.config import CentralSettings
+    from serving.process.loops import LoopFailure
 
 log = logging.getLogger("central_server")
 
@@ -137,6 +139,7 @@ class CentralServer:
         self._runners: list[BoundedRunner] = []
         self.loops = Loops()
         self._signer_loops = Loops()  # they end last: what stops may sign still
+        self._told_metrics = CentralMetrics(self.node, self._failing, data)
         first = TlsCredentials(*self_signed("not-ready"))
         self._tls = {
             "registration": SwappableServerContext(system_server_context(first)),
@@ -191,6 +194,7 @@ class CentralServer:
         add_wsdl_route(app, self._management_address)
         app.router.add_routes(self.witness.routes("/tlog"))
         app.router.add_get("/health", self._health)
+        self._told_metrics.metrics.add_route(app, lambda: self._settings.listen.metrics_from)
         return app
 
     def _management_address(self) -> str:
@@ -198,9 +202,12 @@ class CentralServer:
         host = host_of(node_address(self.node.store.read()) or listen.host)
         return f"https://{host}:{listen.management_port}/managementservice/manage/"
 
+    def _failing(self) -> list[LoopFailure]:
+        return [*self.loops.failures(), *self._signer_loops.failures()]
+
     async def _health(self, _request: web.Request) -> web.Response:
         problem = self.node.problem
-        failing = [*self.loops.failures(), *self._signer_loops.failures()]
+        failing = self._failing()
         if problem is None:
             problem = next((f"{loop}; report the log" for loop in failing if loop.needed), None)
         warnings = [f"{loop}; report the log" for loop in failing if not loop.needed]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from central_server.management.requests import ApprovalPolicy
+from central_server.settingrows import ROWS
 from serving.config.adminsettings import AdminSettings, local_host
 from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
 from serving.config.settings import load_settings
+from serving.config.settingtable import SettingTable
 from serving.config.tokensettings import TokenKeeping
 from serving.storage.keysafe import SealSettings
 
@@ -47,6 +49,8 @@ class CentralListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     # Where the management service listens. Empty: at ``host`` once a certificate is pinned (management.pinned_certificates),
     # at this machine only until then.
     management_host: str = ""
+    # Networks that may read /metrics at the configuration's ports, comma-separated; this machine always may.
+    metrics_from: str = ""
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -153,6 +157,9 @@ class CentralSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     logging: LogStreamSettings = LogStreamSettings()
 
 
+TABLE = SettingTable(CentralSettings, ROWS)
+
+
 def management_host(settings: CentralSettings) -> str:
     """Where the management service listens: this machine only until somebody is pinned, unless the settings say where."""
     listen = settings.listen
@@ -167,5 +174,7 @@ def admin_host(settings: CentralSettings) -> str:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> CentralSettings:
-    """The settings of a TOML file (none: all defaults), overridden by the environment."""
-    return load_settings(CentralSettings, path, environ, ENVIRONMENT_PREFIX)
+    """The settings of a TOML file (none: all defaults), overridden by the environment. Raises `BadSettings`."""
+    settings = load_settings(CentralSettings, path, environ, ENVIRONMENT_PREFIX)
+    TABLE.check(settings)
+    return settings

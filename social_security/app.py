@@ -27,6 +27,7 @@ from social_security.registry.dci import add_dci
 from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
 from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.metrics import add_metrics
 from social_security.wire.platform import open_platform
 from social_security.wire.service import SystemOperations
 from social_security.wire.soapservice import add_soap
@@ -75,7 +76,7 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
     app = services.app()
     add_dci(app, system)
     add_soap(app, services)
-    return _beside(app, gateway, system.outbox.loop())
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop())
 
 
 def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
@@ -103,7 +104,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     add_soap(app, services)
     daily = Loop("routine", routine, lambda: TICK_S, discreet=True)
     lapsing = Loop("overdue", overdue, lambda: TICK_S, event="overdue_failed", discreet=True)
-    return _beside(app, gateway, system.outbox.loop(), daily, lapsing)
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), daily, lapsing)
 
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
@@ -134,11 +135,12 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient)
         discreet=True,
     )
     app = SystemOperations(system, system.acts(), system.readings()).app()
-    return _beside(app, gateway, system.outbox.loop(), collecting)
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), collecting)
 
 
-def _beside(app: web.Application, gateway: GatewayClient, *loops: Loop) -> web.Application:
+def _beside(app: web.Application, gateway: GatewayClient, metrics_from: str, *loops: Loop) -> web.Application:
     running = app[LOOPS] = Loops()
+    add_metrics(app, running, metrics_from)
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         running.start(loops)

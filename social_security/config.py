@@ -37,6 +37,8 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     # How often ONIESS reads what members publish, and takes measures, in seconds.
     collect_s: float = 3600.0
     log_level: str = "info"
+    # Networks that may read /metrics, comma-separated; this machine always may.
+    metrics_from: str = ""
     # The passphrase that opens keys.json; ONIESS has none to open.
     keys_secret: SecretSource = SecretSource()
 

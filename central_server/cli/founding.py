@@ -35,8 +35,9 @@ from certs.edges.tokenfiles import write_whole
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ServerId
 from serving.cli.commands import report_errors
-from serving.config.presets import Preset, preset_names, read_preset, render_settings
+from serving.config.presets import Preset, has_values, preset_names, read_preset, render_settings
 from serving.config.secret import read_secret_file
+from serving.errors import OperatorError
 from serving.language import tr
 from serving.pemtext import certificate_pem
 
@@ -135,11 +136,11 @@ def found(
 
 def _check(who: Founder) -> None:
     if len(who.owner.split("/")) != 2 or not all(who.owner.split("/")):
-        raise ValueError(
+        raise OperatorError(
             tr(f"--owner {who.owner!r} no es clase/código", f"--owner {who.owner!r} is not class/code")
         )
     if not is_address(host_of(who.address)):
-        raise ValueError(
+        raise OperatorError(
             tr(
                 f"--address {who.address!r} no es un nombre ni una IP, con puerto si se quiere",
                 f"--address {who.address!r} is no name and no IP, with a port if you like",
@@ -148,9 +149,9 @@ def _check(who: Founder) -> None:
 
 
 def _write_settings(data: Path, preset: Preset) -> None:
-    """The settings that a new instance begins with; a file that is there stays."""
+    """The settings that a new instance begins with; a file that says anything stays."""
     file = data / "settings.toml"
-    if file.exists():
+    if has_values(file):
         return
     tables: dict[str, Any] = {**preset.central}
     tables["management"] = {**tables.get("management", {}), "pinned_certificates": [PINNED]}
@@ -278,7 +279,7 @@ def management_gateway(
     named = settings or (data / "settings.toml" if (data / "settings.toml").exists() else None)
     chosen = load(named, os.environ)
     if PINNED not in chosen.management.pinned_certificates:
-        raise ValueError(
+        raise OperatorError(
             tr(
                 f"los ajustes no nombran {PINNED} en management.pinned_certificates",
                 f"the settings do not name {PINNED} in management.pinned_certificates; add it and restart the server",
@@ -308,14 +309,14 @@ def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> Cli
     registry = load_registry(records)
     provider, owner = registry.management_service, server.owner
     if provider.member != owner:
-        raise ValueError(
+        raise OperatorError(
             tr(
                 f"los servicios de administración son de {provider.member.path()}, y el servidor de {owner.path()}",
                 f"the management services are of {provider.member.path()}, and the server is of {owner.path()}",
             )
         )
     if not is_auth_certificate(trusted_configuration(registry), auth, records.now):
-        raise ValueError(
+        raise OperatorError(
             tr(
                 "el certificado no es de autenticación, de una autoridad aprobada y vigente",
                 "the certificate is not a valid one for authentication, of an approved authority",
@@ -324,7 +325,7 @@ def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> Cli
     if servers.server_of_certificate(records, auth) is None:
         _approve(records, RequestType.AUTH_CERT_REGISTRATION, server, address=address, certificate=auth)
     elif servers.server_of_certificate(records, auth) != server:
-        raise ValueError(
+        raise OperatorError(
             tr("otro servidor tiene ese certificado", "another server is registered with this certificate")
         )
     if not provider.is_member and not servers.servers_used_by(records, provider):
@@ -342,5 +343,5 @@ def _server(instance: str, text: str) -> ServerId:
     parts = text.split("/")
     parts = parts if len(parts) == 4 else [instance, *parts]
     if len(parts) != 4 or not all(parts):
-        raise ValueError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
+        raise OperatorError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
     return ServerId(*parts)

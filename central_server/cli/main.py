@@ -17,6 +17,7 @@ from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.proxy import proxy
+from central_server.cli.status import health, look, settings_of, status
 from central_server.cli.trusted import trusted
 from central_server.config import load
 from central_server.datafolder import BACKUP_CONTENT, WITNESS, witness_name
@@ -30,6 +31,7 @@ from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
 from serving.cli.safecommands import open_folder_safe
 from serving.cli.signercommand import signer_command
+from serving.cli.supportbundle import support_commands
 from serving.cli.usercommands import audit_commands, user_commands
 from serving.language import tr
 from serving.process.ending import Ending, start_anew
@@ -143,6 +145,9 @@ main.add_command(key)
 main.add_command(apply)
 main.add_command(export)
 main.add_command(found)
+main.add_command(status)
+main.add_command(health)
+main.add_command(support_commands("central-data", settings_of, look))
 main.add_command(management_gateway)
 main.add_command(trusted)
 main.add_command(proxy)

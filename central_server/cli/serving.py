@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -12,6 +14,7 @@ import msgspec
 from central_server.cli.folder import read_pin
 from central_server.config import admin_host, load, management_host
 from central_server.store.steps import STEPS
+from certs.edges.tokenfiles import write_whole
 from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
 from serving.language import tr
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from central_server.config import CentralSettings
     from serving.process.ending import Ending
 
+# Where a running node says where it listens, for the commands of the same machine.
+RUNNING = "running.json"
 _MARKS = ("central.sqlite", "admin.sqlite")
 
 
@@ -82,6 +87,24 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
     yield tr(f"direcciones: {describe(addresses)}", f"addresses: {describe(addresses)}")
 
 
+@contextlib.contextmanager
+def noted(data: Path, settings: CentralSettings) -> Iterator[None]:
+    """Say in the folder where this process listens, as long as it does."""
+    addresses = listen_addresses(settings)
+    told = {
+        "pid": os.getpid(),
+        "health": next(
+            (f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), None
+        ),
+        "addresses": {a.purpose: a.url for a in addresses if a.port},
+    }
+    write_whole(data / RUNNING, json.dumps(told).encode())
+    try:
+        yield
+    finally:
+        (data / RUNNING).unlink(missing_ok=True)
+
+
 def run_server(
     data: Path, pin_file: Path | None, settings_file: Path | None, settings: CentralSettings, ending: Ending
 ) -> None:
@@ -100,8 +123,9 @@ def run_server(
 
     async def run() -> None:
         await server.start()
-        say_ready(log, listen_addresses(settings), os.environ)
-        await ending.wait()
+        with noted(data, settings):
+            say_ready(log, listen_addresses(settings), os.environ)
+            await ending.wait()
         say_stopping(os.environ)
         await server.stop()
         say_stopped(log)

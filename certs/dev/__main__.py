@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 from certs.dev.app import TrustServices
@@ -22,6 +23,7 @@ def main() -> None:
     )
     parser.add_argument("--dir", type=Path, required=True, help="folder of the authority")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--name", help="host in the registry lines, where it is not --host")
     parser.add_argument("--port", type=int, default=8888)
     parser.add_argument(
         "--tsa-port", type=int, default=0, help="a second port, as X-Road's test CA has for its TSA"
@@ -31,10 +33,13 @@ def main() -> None:
         "--flat", action="store_true", help="one CA without an intermediate, as X-Road's test CA"
     )
     options = parser.parse_args()
-    pki = DevPki.open(options.dir, options.algorithm, flat=options.flat)
+    try:
+        pki = DevPki.open(options.dir, options.algorithm, flat=options.flat)
+    except (OSError, ValueError, TypeError) as err:
+        sys.exit(f"the authority in {options.dir} cannot be opened or made: {err}")
     services = TrustServices(pki)
     ports = [options.port, *([options.tsa_port] if options.tsa_port else [])]
-    lines = registry_lines(pki, options.host, ports)
+    lines = registry_lines(pki, options.name or options.host, ports)
     # Written before anything listens: who waits for the port finds the file.
     (options.dir / REGISTRY).write_text(lines, encoding="utf-8")
     print(

@@ -31,7 +31,7 @@ from gateway.settings.livesettings import FILE
 from gateway.settings.portions import configuration_settings
 from schemas.globalconf.anchor import parse_anchor
 from serving.cli.safecommands import open_folder_safe
-from serving.config.presets import render_settings
+from serving.config.presets import has_values, render_settings
 from serving.errors import Refused
 from serving.language import tr
 
@@ -115,9 +115,9 @@ def found_server(
 
 
 def write_settings(data: Path, preset: Preset, hosts: Sequence[str]) -> list[str]:
-    """The settings that a new gateway begins with; a file that is there stays."""
+    """The settings that a new gateway begins with; a file that says anything stays."""
     file = data / FILE
-    if file.exists():
+    if has_values(file):
         return []
     tables: dict[str, Any] = dict(preset.gateway)
     if hosts:

@@ -23,6 +23,7 @@ from gateway.cli.audit import audit_group
 from gateway.cli.connections import client, tls
 from gateway.cli.container import container
 from gateway.cli.diagnose import diagnose
+from gateway.cli.explain import explain
 from gateway.cli.init import init
 from gateway.cli.join import join
 from gateway.cli.keys import (
@@ -45,12 +46,13 @@ from gateway.cli.preflight import preflight
 from gateway.cli.services import service
 from gateway.cli.settings import settings
 from gateway.cli.spanish import in_spanish
-from gateway.cli.status import status
+from gateway.cli.status import look, settings_of, status
 from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
 from serving.cli.signercommand import signer_command
+from serving.cli.supportbundle import support_commands
 from serving.cli.usercommands import JSON, user_commands
 from serving.language import tr
 from serving.process.ending import Ending, start_anew
@@ -90,8 +92,9 @@ main.add_command(preflight)
 main.add_command(user_commands(gateway_roles()))
 main.add_command(audit_group())
 main.add_command(signer_command("gateway-data", _tokens))
-for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status):
+for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status, explain):
     main.add_command(command)
+main.add_command(support_commands("gateway-data", settings_of, look))
 add_actions(main)
 main.add_command(completion_command(main, "gateway"))
 

@@ -20,6 +20,7 @@ from gateway.clients.registration import DescriptionRegister, DescriptionSource
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import GlobalGroupId
 from schemas.management import ManagementServiceCode
+from serving.errors import OperatorError
 from serving.language import tr
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
     """
     found = stored_configuration(data)
     if found is None or found.private is None:
-        raise ValueError(
+        raise OperatorError(
             tr(
                 "no hay configuración global todavía, y ella dice quién ofrece los servicios de administración",
                 "there is no global configuration yet, and it says who provides the management services",
@@ -56,7 +57,7 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
     try:
         owner = store.server_id().owner
         if service.provider.member != owner:
-            raise ValueError(
+            raise OperatorError(
                 tr(
                     f"los servicios de administración son de {service.provider.path()}; esta pasarela es de {owner.path()}",
                     f"the management services are of {service.provider.path()}; this gateway is of {owner.path()}",
@@ -139,7 +140,7 @@ def _open_services(
 def _check(service: ServiceRecord, host: str | None) -> None:
     """Refuse a WSDL that speaks of anything but the management services at the central server."""
     if service.id.service_code not in CODES or urlsplit(service.url).hostname != host:
-        raise ValueError(
+        raise OperatorError(
             tr(
                 f"el WSDL del servidor central nombra {service.id.service_code} en {service.url}; "
                 f"se esperaban servicios de administración en {host}",

@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from gateway.cli.keys import DATA
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import tr
+
+if TYPE_CHECKING:
+    from gateway.settings.config import GatewaySettings
 
 
 @click.command(
@@ -54,6 +57,13 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
         found |= {"running": True, "status": state["status"], "problems": state["problems"]}
     addresses = listen_addresses(settings, admin_settings(settings))
     return {**found, "addresses": {a.purpose: a.url for a in addresses if a.port}}
+
+
+def settings_of(data: Path, settings_file: Path | None) -> GatewaySettings:
+    """The settings that a gateway on the folder runs by."""
+    from gateway.server import addresses
+
+    return addresses.settings_of(data, settings_file)
 
 
 def _ask(url: str) -> dict[str, Any] | None:

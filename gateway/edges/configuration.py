@@ -123,6 +123,8 @@ class ConfigurationClient:
         self.clock: tuple[float, str] | None = None
         # When the last look was, and when the next one will be.
         self.looked_at: datetime | None = None
+        # When what is in force was last found to be the newest there is.
+        self.proved_at: datetime | None = None
         self.next_look_at: datetime | None = None
 
     @property
@@ -183,7 +185,7 @@ class ConfigurationClient:
         except Fault as fault:
             self.last_failure = fault.detail
             raise
-        self.last_failure = None
+        self.last_failure, self.proved_at = None, self.looked_at
         for anchor in self._federated():
             try:
                 changed |= await self._refresh_instance(anchor, own=False)

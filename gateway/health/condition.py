@@ -87,7 +87,11 @@ class Condition:
 
     async def diagnosis(self, now: datetime) -> Diagnosis:
         """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
-        sources = Sources(
+        return await diagnose_now(self.sources(), now)
+
+    def sources(self) -> Sources:
+        """What a diagnosis rests on."""
+        return Sources(
             self.keyconf,
             self.tokens,
             self._members,
@@ -97,7 +101,6 @@ class Condition:
             self._timestamping,
             self.failing,
         )
-        return await diagnose_now(sources, now)
 
     def _members(self) -> list[ClientId]:
         return sorted({c.id.member for c in self.serverconf().clients})

@@ -102,6 +102,11 @@ class MessageLog:
         return cls(folder, keys, settings)
 
     @property
+    def waiting(self) -> int:
+        """How many messages wait for the disk."""
+        return self._length
+
+    @property
     def is_begun(self) -> bool:
         """Whether messages are taken."""
         return self._is_begun

@@ -63,6 +63,7 @@ from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
 from gateway.server import parts
 from gateway.server.listeners import health_app, open_exchange_listeners, serve
+from gateway.server.metrics import GatewayMetrics
 from gateway.server.tlscontexts import TlsContexts
 from gateway.settings.portions import (
     body_rules,
@@ -319,6 +320,9 @@ class Gateway:
             self._timestamper,
             self.failed_loops,
         )
+        self._told_metrics = GatewayMetrics(
+            self._condition, lambda: self._serverconf, self._log, self._folder.root
+        )
 
     def _renewal_loop(self) -> Loop:
         """Renews certificates while the settings say so."""
@@ -536,6 +540,7 @@ class Gateway:
         built = build_record(record, self._serverconf, self._current(), self._settings.listen.consumer_host)
         self._records.add(built)
         self._health.add(built)
+        self._told_metrics.add(built)
 
     def _surroundings(self) -> KeyContext:
         return KeyContext(
@@ -621,7 +626,7 @@ class Gateway:
                 "listen.ocsp_port",
             ),
             await serve(
-                health_app(self.problems, self.diagnosis, self.warnings),
+                health_app(self.problems, self.diagnosis, self.warnings, self._add_metrics),
                 where.health_host,
                 where.health_port,
                 "listen.health_port",
@@ -640,6 +645,9 @@ class Gateway:
 
     def _server_id(self) -> ServerId:
         return self._serverconf.server_id
+
+    def _add_metrics(self, app: web.Application) -> None:
+        self._told_metrics.metrics.add_route(app, lambda: self._settings.monitoring.metrics_from)
 
     def _verificationconf(self) -> bytes:
         configuration = self._current()

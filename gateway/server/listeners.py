@@ -42,8 +42,9 @@ def health_app(
     problems: Callable[[], Awaitable[Sequence[str]]],
     diagnosis: Callable[[], Awaitable[Diagnosis]],
     warnings: Callable[[], Sequence[str]] = tuple,
+    add_metrics: Callable[[web.Application], None] = lambda _: None,
 ) -> web.Application:
-    """What tells whether messages can be exchanged now, and what will stop them."""
+    """What tells whether messages can be exchanged now, and what will stop them; and figures for Prometheus."""
 
     async def give_health(_request: web.Request) -> web.Response:
         found = list(await problems())
@@ -56,4 +57,5 @@ def health_app(
     app = web.Application()
     app.router.add_get("/", give_health)
     app.router.add_get("/diagnosis", give_diagnosis)
+    add_metrics(app)
     return app

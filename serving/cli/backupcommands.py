@@ -6,14 +6,14 @@ import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.progress import working
-from serving.config.secret import read_secret_file
+from serving.config.secret import SecretSource
 from serving.language import tr
 from serving.storage.backup import (
     Content,
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # noqa: S105  a variable's name
+
+
+# Backups that a timer makes and deletes; others in the folder are left alone.
+ROTATED = "timer_"
 
 
 def backup_commands(
@@ -121,6 +125,29 @@ def backup_commands(
 
     @group.command(
         help=tr(
+            "Hace el respaldo de hoy en FOLDER y borra los más antiguos; para un temporizador.",
+            "Make today's backup in FOLDER and delete the oldest; for a timer.",
+        )
+    )
+    @data
+    @passphrase_file
+    @pin_file
+    @settings_file
+    @click.option("--recipient", "recipients", multiple=True, help="age1...")
+    @click.option("--keep", type=click.IntRange(min=1), default=30, show_default=True)
+    @click.argument("folder", type=click.Path(path_type=Path))
+    @click.pass_context
+    @report_errors
+    def rotate(ctx: click.Context, /, keep: int, folder: Path, **options: Any) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ctx.invoke(create, out=folder / f"{ROTATED}{datetime.now(UTC):%Y%m%d-%H%M%S}.age", **options)
+        # On disk now: the new backup. A crash here leaves one too many, which the next run deletes.
+        for old in sorted(folder.glob(f"{ROTATED}*.age"), reverse=True)[keep:]:
+            old.unlink()
+            click.echo(tr(f"borrado: {old}", f"deleted: {old}"))
+
+    @group.command(
+        help=tr(
             "Comprueba un respaldo entero y dice qué contiene.", "Check a whole backup and say what is in it."
         )
     )
@@ -182,10 +209,11 @@ def backup_commands(
 
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:
+    """The passphrase of a backup: of a file or the environment, where it may not be empty, or asked for."""
     if file is not None:
-        return read_secret_file(file)
+        return SecretSource(file=str(file)).read({})
     if PASSPHRASE_VARIABLE in os.environ:
-        return os.environ[PASSPHRASE_VARIABLE]
+        return SecretSource(environment=PASSPHRASE_VARIABLE).read(os.environ)
     return str(click.prompt(tr("Frase de paso", "Passphrase"), hide_input=True, confirmation_prompt=confirm))
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from serving.config.tomltext import toml_value
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 FOLDER = "presets"
 
@@ -50,7 +52,7 @@ def preset_names() -> tuple[str, ...]:
 def read_preset(name: str) -> Preset:
     """A preset by its name. Raises ValueError when there is none."""
     if name not in preset_names():
-        raise ValueError(f"there is no preset {name!r}; there are: {', '.join(preset_names())}")
+        raise OperatorError(f"there is no preset {name!r}; there are: {', '.join(preset_names())}")
     text = (files(__package__) / FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Preset)
 
@@ -58,6 +60,11 @@ def read_preset(name: str) -> Preset:
 def render_settings(tables: Mapping[str, Any], note: str) -> str:
     """A settings file of these tables; ``note`` is its first comment."""
     return "\n".join([f"# {note}", *_lines(tables)]) + "\n"
+
+
+def has_values(file: Path) -> bool:
+    """Whether a settings file is there and says anything: a package brings one of comments alone."""
+    return file.exists() and bool(tomllib.loads(file.read_text(encoding="utf-8")))
 
 
 def _lines(tables: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,9 @@ import os
 import signal
 import sys
 
+from serving.process.loops import Loop, Loops
+from serving.process.supervised import say_alive, watchdog_interval_s
+
 
 class Ending:
     """Waits until the process is told to end, by a signal or by itself."""
@@ -21,10 +24,18 @@ class Ending:
         self._told.set()
 
     async def wait(self) -> None:
-        """Until SIGINT, SIGTERM or `restart`."""
+        """Until SIGINT, SIGTERM or `restart`; systemd's watchdog hears meanwhile that the event loop turns."""
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, self._told.set)
+        loops, interval = Loops(), watchdog_interval_s(os.environ)
+        if interval is not None:
+            loops.start([Loop("watchdog", _beat, lambda: interval)])
         await self._told.wait()
+        await loops.stop()
+
+
+async def _beat() -> None:
+    say_alive(os.environ)
 
 
 def start_anew() -> None:

@@ -16,8 +16,8 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import resource
-import signal
 import socket
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -25,6 +25,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+from serving.process.addresses import ListenAddress
+from serving.process.ending import Ending
+from serving.process.supervised import say_ready, say_stopped, say_stopping
 
 if TYPE_CHECKING:
     import ssl
@@ -473,12 +477,14 @@ def serve_until_told(
     """Serve one application until SIGINT or SIGTERM. Raises OSError when the address cannot be had."""
 
     async def run() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         runner = await listen(app, host, port, context, setting=setting)
-        await stop.wait()
+        scheme = "http" if context is None else "https"
+        address = ListenAddress("requests", scheme, host, port, setting, setting)
+        say_ready(log, [address], os.environ)
+        await Ending().wait()
+        say_stopping(os.environ)
         await runner.cleanup()
+        say_stopped(log)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,19 @@ def say_ready(
     told = {a.purpose: a.url for a in addresses if a.port}
     log.info("ready: %s%s", describe(addresses), more, extra={"event": "ready", "addresses": told})
     notify_supervisor("READY=1", environ)
+
+
+def watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
+    """How often systemd wants to hear that the event loop turns: half of its limit; None when it does not ask (sd_watchdog_enabled(3))."""
+    limit = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(limit) / 2_000_000 if limit.isdigit() and int(limit) else None
+
+
+def say_alive(environ: Mapping[str, str]) -> None:
+    """Tell systemd's watchdog that the event loop turns."""
+    notify_supervisor("WATCHDOG=1", environ)
 
 
 def say_stopping(environ: Mapping[str, str]) -> None:
@@ -46,6 +60,7 @@ def notify_supervisor(state: str, environ: Mapping[str, str]) -> None:
         contextlib.suppress(OSError),
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
     ):
+        channel.setblocking(False)  # a supervisor that does not read must not hold up the event loop
         # A leading @ stands for the abstract namespace's zero byte.
         channel.connect("\0" + path[1:] if path.startswith("@") else path)
         channel.sendall(state.encode())

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -14,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
@@ -26,6 +28,7 @@ from schemas.management import ManagementServiceCode
 from tests.integration.calling import until
 from tests.integration.test_joining import steps
 from tests.paths import PROJECT
+from tests.programs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +142,7 @@ def test_an_instance_is_founded_by_the_commands_of_the_page(machines: Machines) 
     check_closed(machines)
     check_internal_certificate(machines)
     check_again(machines, commands)
+    check_watching(machines)
 
 
 def check_management(machines: Machines) -> None:
@@ -177,6 +181,62 @@ def check_internal_certificate(machines: Machines) -> None:
             context.wrap_socket(plain, server_hostname=name) as secured,
         ):
             assert secured.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def check_watching(machines: Machines) -> None:
+    """Prometheus scrapes both servers, takes the alert rules, and answers every question of the dashboard."""
+    if not (os.environ.get("CI") or shutil.which("prometheus")):
+        return
+    monitoring, address = PROJECT / "deploy" / "monitoring", f"{machines.gateway}:9090"
+    jobs = {"gateway": f"{machines.gateway}:5588", "central": f"{machines.central}:80"}
+    (machines.folder / "prometheus.yml").write_text(
+        json.dumps(
+            {
+                "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                "rule_files": [str(monitoring / "alerts.yaml")],
+                "scrape_configs": [
+                    {"job_name": name, "static_configs": [{"targets": [at]}]} for name, at in jobs.items()
+                ],
+            }
+        )
+    )
+    words = ["--config.file=prometheus.yml", f"--web.listen-address={address}", "--storage.tsdb.path=tsdb"]
+    machines.start(shlex.join([need("prometheus", package="prometheus"), *words]), 60)
+
+    def asked(path: str, **query: str) -> Any:
+        with urllib.request.urlopen(
+            f"http://{address}/api/v1/{path}?{urlencode(query)}", timeout=10
+        ) as answer:
+            told = json.load(answer)
+        assert told["status"] == "success", told
+        return told["data"]
+
+    until(
+        lambda: (
+            len(asked("query", query="sacbe_up == 1")["result"])
+            if answers(f"http://{address}/-/ready")()
+            else 0
+        ),
+        lambda found: found == len(jobs),
+        within_s=60,
+    )
+    rules = [r for g in asked("rules")["groups"] for r in g["rules"]]
+    assert len(rules) > 10
+    assert [r["name"] for r in rules if r["health"] == "err"] == []
+    panels = json.loads((monitoring / "dashboard.json").read_text(encoding="utf-8"))["panels"]
+
+    def silent() -> list[str]:
+        return [
+            panel["title"]
+            for panel in panels
+            if not any(
+                asked("query", query=target["expr"].replace("$instance", ".*"))["result"]
+                for target in panel["targets"]
+            )
+        ]
+
+    # No backup was made yet; everything else has something to show, once there is more than one scrape.
+    until(silent, lambda found: found == ["Time since the last backup"], within_s=60)
 
 
 def check_again(machines: Machines, commands: list[str]) -> None:

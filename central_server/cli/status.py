@@ -1,0 +1,137 @@
+"""The commands ``central-server status`` and ``health``: whether a node runs on a folder, where it listens, what is in its way.
+
+A running node keeps ``running.json`` in its folder: its process and its addresses. Where there is none, or its process is
+gone, the settings say where it would listen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from central_server.cli.folder import DATA, SETTINGS
+from central_server.cli.serving import RUNNING, listen_addresses
+from central_server.config import load
+from serving.cli.commands import report_errors
+from serving.cli.usercommands import JSON
+from serving.language import tr
+
+if TYPE_CHECKING:
+    from central_server.config import CentralSettings
+
+NOT_RUNNING = 3
+TIMEOUT_S = 10
+
+
+def settings_of(data: Path, given: Path | None) -> CentralSettings:
+    """The settings of the file that is named, else of the folder's own."""
+    own = data / "settings.toml"
+    return load(given or (own if own.exists() else None), os.environ)
+
+
+def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
+    """What can be known of a folder's node from this machine."""
+    told = _told(data)
+    addresses = listen_addresses(settings_of(data, settings_file))
+    web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")
+    state = _ask(str((told or {}).get("health") or web))
+    shown = (told or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}
+    found = {
+        "running": told is not None or state is not None,
+        "pid": (told or {}).get("pid"),
+        "addresses": shown,
+    }
+    if state is None:
+        nothing = tr("nadie responde", "nobody answers")
+        return {**found, "status": "down", "problems": [f"{nothing}: {(told or {}).get('health') or web}"]}
+    problem = state.get("problem")
+    told_rows = state.get("rows_at_fault", 0)
+    return {
+        **found,
+        "status": state.get("status", "down"),
+        "problems": [problem] if problem else [],
+        "warnings": [*state.get("warnings", ()), *([f"rows at fault: {told_rows}"] if told_rows else [])],
+    }
+
+
+def _told(data: Path) -> dict[str, Any] | None:
+    """What a running node wrote; None when there is none, or its process is gone."""
+    try:
+        told = dict(json.loads((data / RUNNING).read_text(encoding="utf-8")))
+        os.kill(int(told["pid"]), 0)
+    except PermissionError:  # it runs, as somebody else
+        return told
+    except (OSError, ValueError, KeyError):
+        return None
+    return told
+
+
+def _ask(url: str) -> dict[str, Any] | None:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  the operator's own URL
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as err:
+        with contextlib.suppress(ValueError):
+            return dict(json.load(err))
+        return None
+    except (OSError, ValueError):
+        return None
+
+
+@click.command(
+    help=tr(
+        "Dice si un nodo corre en la carpeta, dónde escucha y qué se lo impide; termina con 3 si no corre, 1 si no publica.",
+        "Say whether a node runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it "
+        "does not publish.",
+    )
+)
+@DATA
+@SETTINGS
+@JSON
+@report_errors
+def status(data: Path, settings: Path | None, as_json: bool) -> None:
+    found = look(data, settings)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        running = tr("en marcha", "running") if found["running"] else tr("detenido", "not running")
+        click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
+        _say(found)
+        for purpose, url in found["addresses"].items():
+            click.echo(f"  {purpose:22} {url}")
+    sys.exit(_code(found))
+
+
+@click.command(
+    help=tr(
+        "Pregunta a un nodo en marcha si publica como debe; termina con 1 si no.",
+        "Ask a running node whether it publishes as it should; exit 1 when it does not.",
+    )
+)
+@DATA
+@SETTINGS
+@report_errors
+def health(data: Path, settings: Path | None) -> None:
+    found = look(data, settings)
+    _say(found)
+    sys.exit(min(1, _code(found)))
+
+
+def _say(found: dict[str, Any]) -> None:
+    click.echo(found["status"])
+    for line in (*found["problems"], *found.get("warnings", ())):
+        click.echo(f"- {line}")
+
+
+def _code(found: dict[str, Any]) -> int:
+    if not found["running"]:
+        return NOT_RUNNING
+    return 0 if found["status"] == "up" else 1

@@ -1,0 +1,1 @@
+"""How the software is handed to others: Debian packages, an image, manifests, monitoring."""

@@ -1,0 +1,46 @@
+"""``python -m deploy.pages``: writes the parts of the documentation that are made of tables of the software.
+
+A page holds ``<!-- made: NAME LANGUAGE -->``; what follows it, up to the next blank line after a table, is made anew. A test says
+when a page is behind.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from central_server.config import TABLE as CENTRAL
+from gateway.settings.config import TABLE as GATEWAY
+from schemas.faultcatalogue import render_catalogue
+from serving.language import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCS = Path(__file__).parents[1] / "docs"
+MARK = re.compile(r"(<!-- made: (\w+) (es|en) -->\n)(?:\|.*\n)*")
+TABLES: dict[str, Callable[[str], str]] = {
+    "faults": render_catalogue,
+    "central": lambda language: CENTRAL.render_markdown(Language(language)),
+    "gateway": lambda language: GATEWAY.render_markdown(Language(language)),
+}
+
+
+def renew(text: str) -> str:
+    """A page with its tables as they are now."""
+    return MARK.sub(lambda found: found[1] + TABLES[found[2]](found[3]), text)
+
+
+def main() -> None:
+    """Renew every page."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        new = renew(text)
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+            print(page.name)
+
+
+if __name__ == "__main__":
+    main()

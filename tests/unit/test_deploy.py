@@ -1,0 +1,145 @@
+"""What is handed to others beside packages: rules, a dashboard, an image, manifests. Read by the programs they are for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+
+from central_server.config import load as load_central
+from gateway.settings.config import load as load_gateway
+from tests.paths import PROJECT
+from tests.programs import need
+
+DEPLOY = PROJECT / "deploy"
+SCRIPTS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+METRIC = re.compile(r"\bsacbe_[a-z_]+")
+
+
+def written_names() -> set[str]:
+    """The metrics that the servers tell, by the words of their sources."""
+    found = {"sacbe_build_info"}
+    for path in ("gateway/server", "central_server/publication", "serving/api", "social_security/wire"):
+        for file in (PROJECT / path).glob("metrics.py"):
+            text = file.read_text(encoding="utf-8")
+            found |= {f"sacbe_{n}" for n in re.findall(r'(?:single|Gauge)\(\s*"([a-z_]+)"', text)}
+            found |= {f"sacbe_{n}_total" for n in re.findall(r'counter\(\s*"([a-z_]+)"', text)}
+    return found
+
+
+def test_the_alert_rules_are_rules_and_say_what_they_should() -> None:
+    promtool = need("promtool", package="prometheus")
+    for words in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]):
+        done = subprocess.run(
+            [promtool, *words],
+            cwd=DEPLOY / "monitoring",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_and_dashboard_ask_for_nothing_that_no_server_tells() -> None:
+    dashboard = (DEPLOY / "monitoring" / "dashboard.json").read_text(encoding="utf-8")
+    rules = (DEPLOY / "monitoring" / "alerts.yaml").read_text(encoding="utf-8")
+    asked = set(METRIC.findall(dashboard)) | set(METRIC.findall(rules))
+    assert len(asked) > 15
+    assert asked - written_names() == set()
+    panels = json.loads(dashboard)["panels"]
+    assert len({p["id"] for p in panels}) == len(panels)
+
+
+def entry_point(words: list[str]) -> str:
+    """The console script or module that a command begins with."""
+    if words[:2] == ["python", "-m"]:
+        name = words[2].replace(".", "/")
+        assert (PROJECT / f"{name}.py").exists() or (PROJECT / name / "__main__.py").exists(), words
+        return words[2]
+    assert words[0] in SCRIPTS, words
+    return words[0]
+
+
+def test_the_federation_of_the_compose_file_runs_programs_of_ours_and_is_probed() -> None:
+    made = yaml.safe_load((DEPLOY / "oci" / "compose.yaml").read_text(encoding="utf-8"))
+    services = made["services"]
+    assert {"ca", "central", "gateway"} <= set(services)
+    for name, service in services.items():
+        words = service["command"]
+        lines = shlex.split(words) if isinstance(words, str) else shlex.split(words[0].replace("\\\n", " "))
+        if isinstance(words, str):
+            entry_point(lines)
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        if not name.endswith("-made"):
+            assert service["healthcheck"]["test"][0] == "CMD"
+        for other in service.get("depends_on", {}):
+            assert other in services
+        for volume in service.get("volumes", ()):
+            assert volume.partition(":")[0] in made["volumes"]
+
+
+def test_the_image_copies_what_the_wheel_holds_and_serves_as_nobody_special() -> None:
+    text = (DEPLOY / "oci" / "Dockerfile").read_text(encoding="utf-8")
+    wheel = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
+    for package in wheel["build"]["targets"]["wheel"]["packages"]:
+        assert f"COPY {package} {package}\n" in text
+    assert "--require-hashes" in text
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    (command,) = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
+    assert entry_point(json.loads(command)) == "gateway"
+
+
+def test_the_manifests_are_put_together_and_every_server_is_probed() -> None:
+    folder = DEPLOY / "kubernetes"
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert {f.name for f in folder.glob("*.yaml")} == {"kustomization.yaml", *listed}
+    objects = [o for f in listed for o in yaml.safe_load_all((folder / f).read_text(encoding="utf-8")) if o]
+    kubectl = shutil.which("kubectl")
+    if kubectl is not None:  # where it is, it puts them together itself
+        done = subprocess.run(
+            [kubectl, "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert len([o for o in yaml.safe_load_all(done.stdout) if o]) == len(objects)
+    servers = [o for o in objects if o["kind"] == "StatefulSet"]
+    assert {s["metadata"]["name"] for s in servers} == {"gateway", "central"}
+    for server in servers:
+        spec = server["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+        named = {p["name"] for p in container["ports"]}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            asked = container[probe].get("httpGet") or container[probe]["tcpSocket"]
+            assert asked["port"] in named
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        (line,) = [one for one in container["args"][0].splitlines() if one.startswith("exec ")]
+        entry_point(shlex.split(line)[1:])
+        services = [o for o in objects if o["kind"] == "Service"]
+        shown = next(s for s in services if s["metadata"]["name"] == server["metadata"]["name"])
+        assert {p["targetPort"] for p in shown["spec"]["ports"]} <= named
+        for entry in container["env"]:
+            check_setting(entry["name"], entry["value"])
+
+
+def check_setting(name: str, value: str) -> None:
+    load = load_central if name.startswith("SACBE_CENTRAL") else load_gateway
+    load(None, {name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["backup", "server.postinst", "server.prerm", "server.postrm", "tools.postinst", "tools.prerm"]
+)
+def test_scripts_of_packages_are_shell_that_parses(name: str) -> None:
+    done = subprocess.run(
+        ["sh", "-n", str(DEPLOY / "debian" / name)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0, done.stderr
