@@ -401,10 +401,17 @@ def _after(
         case.convention,
         case.benefit,
         to,
-        case.deadline,
+        _deadline_after(case, to, asked),
         case.sequence,
         case.last_hash,
     )
+
+
+def _deadline_after(case: Case, to: str, asked: DomainRequest) -> date | None:
+    """The last day of a case; a decided one that a rectification opens again begins a new term, so that it does not lapse at once."""
+    if case.state == "RESUELTA" and to == "HISTORIA_RECIBIDA":
+        return due_on(case.responsible, asked.today)
+    return case.deadline
 
 
 def _check_author(

@@ -311,6 +311,24 @@ async def test_a_case_that_was_decided_or_appealed_does_not_lapse(country: Small
     await case.cause("30-IPE", "CERRAR", "CERRADA")
 
 
+async def test_a_decided_case_that_a_late_rectification_opens_again_has_a_new_term(
+    country: SmallCountry,
+) -> None:
+    case = Case(country, "PORT-30-2026-00000001", "30-IPE")
+    await case.present()
+    await case.deliver()
+    await case.decide()
+    await case.cause("30-IPE", "RESOLVER", "RESUELTA")
+    country.at("2026-07-28T09:00:00-06:00")
+    rectify(country, "30-IPE", "2022-12-31")
+    history = await own_history(country, "30-IPE")
+    more = {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
+    await case.cause("30-IPE", "ACLARAR", "HISTORIA_RECIBIDA", **more)
+    assert (await case.state())["fechaLimite"] > "2026-10-01"
+    await case.decide()
+    await case.cause("30-IPE", "RESOLVER", "RESUELTA")
+
+
 async def test_rejected_cases_are_published_by_cause_basis_and_authority_and_small_cells_are_not(
     country: SmallCountry,
 ) -> None:
