@@ -332,7 +332,7 @@ def test_a_body_that_dries_up_is_refused_in_time() -> None:
 
 def test_a_body_that_stops_half_way_leaves_nothing_behind() -> None:
     lines = (f"Content-Type: {RELATED}", f"Content-Length: {5 * MEGABYTE}")
-    part = SOAP_PART + b"--b\r\nContent-Type: text/plain\r\n\r\n" + b"x" * MEGABYTE
+    part = SOAP_PART + b"--b\r\nContent-Type: text/plain\r\n\r\n" + b"x" * 3 * MEGABYTE
 
     async def run() -> None:
         async with stage.put_up(stage.Setup()) as up:
