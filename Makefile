@@ -10,7 +10,7 @@ TOGETHER := -n $(JOBS) --dist loadfile
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint check bench fuzz clean
+.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint texts check bench fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test        every test (JOBS=2 at a time)"
 	@echo "make lint        format, lint and types"
 	@echo "make check       format, lint, types and the fast tests"
+	@echo "make texts       brings the catalogues of texts in step with the source"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
 	@echo "make packages    Debian packages of both servers, the social-security system and the tools, in dist/"
@@ -61,6 +62,9 @@ simulation: $(STAMP)
 test: $(STAMP)
 	-@$(MAKE) --no-print-directory toolkits
 	$(BIN)/python -m pytest -q $(TOGETHER) tests
+
+texts: $(STAMP)
+	$(BIN)/python -m tests.texts
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

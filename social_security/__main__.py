@@ -13,6 +13,7 @@ import click
 from serving.cli.commands import Program
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
+from serving.language import _
 from serving.process import telemetry
 from serving.process.listener import serve_until_told
 from social_security import app, config
@@ -73,12 +74,12 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
         seed.seed_oniess(data)
         return
     if secret_file is None:
-        raise click.UsageError("--secret-file is needed: the keys made here are sealed by a passphrase")
+        raise click.UsageError(_("--secret-file is needed: the keys made here are sealed by a passphrase"))
     secret = SecretSource(file=str(secret_file)).read({})
     if member == app.REGISTRY:
         seed.seed_registry(data, secret)
     elif registry is None:
-        raise click.UsageError("an institute needs --registry: the registry learns its public key")
+        raise click.UsageError(_("an institute needs --registry: the registry learns its public key"))
     else:
         seed.seed_institute(data, member, registry, secret)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from serving.language import _
 from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.curp import check_digit, normalise, parse_curp
@@ -67,7 +68,7 @@ class QualityReport:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as err:
-            raise ValueError(f"{path} is there already; a report is a new file") from err
+            raise ValueError(_("{path} is there already; a report is a new file", path=path)) from err
         self._file = os.fdopen(handle, "w", encoding="utf-8", newline="")
         self._csv = csv.writer(self._file)
         self._csv.writerow(("fila", "campo", "problema", "valor_sugerido"))
@@ -93,14 +94,19 @@ def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
             header = next(reader, [])
             if header != list(columns):
                 raise ValueError(
-                    f"{file}: the header is {','.join(header)[:200]}; expected {','.join(columns)}"
+                    _(
+                        "{file}: the header is {names}; expected {names2}",
+                        file=file,
+                        names=",".join(header)[:200],
+                        names2=",".join(columns),
+                    )
                 )
             for number, cells in enumerate(reader, 2):
                 # A row of another width keeps its number and is told by its parser as one that lacks a field.
                 whole = cells if len(cells) == len(columns) else []
                 yield number, dict(zip(columns, (c.strip() for c in whole), strict=False))
         except (csv.Error, UnicodeDecodeError) as err:
-            raise ValueError(f"{file}: not a CSV in UTF-8 ({err})") from err
+            raise ValueError(_("{file}: not a CSV in UTF-8 ({err})", file=file, err=err)) from err
 
 
 def suggest_curp(text: str, today: date) -> str:
@@ -135,7 +141,7 @@ def import_persons(
 ) -> str:
     """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``; what was done. Raises ValueError."""
     if out.exists():
-        raise ValueError(f"{out} is there already; it is a new file")
+        raise ValueError(_("{out} is there already; it is a new file", out=out))
     report = QualityReport(report_file)
     seen_files: dict[str, int] = {}
     seen_curps: dict[bytes, int] = {}
@@ -330,7 +336,7 @@ def read_people(database: AnyDatabase, pids: Path | None) -> dict[str, str]:
             try:
                 found[_text(row, "expediente")] = parse_pid(row["pid"])
             except (InputError, DomainError) as err:
-                raise ValueError(f"{pids}, row {number}: {err}") from err
+                raise ValueError(_("{pids}, row {number}: {err}", pids=pids, number=number, err=err)) from err
     return found
 
 
@@ -358,9 +364,13 @@ def import_rows(
 ) -> None:
     """Import affiliations or periods out of a CSV. May be run again: what is there stays, what is missing is added."""
     if member not in pack.members():
-        raise click.ClickException(f"{member[:40]} is no member's code; expected one as 15-ISSEMYM")
+        raise click.ClickException(
+            _("{member} is no member's code; expected one as 15-ISSEMYM", member=member[:40])
+        )
     if not (data / "institute.sqlite").exists():
-        raise click.ClickException(f"{data} is no institute's system; make it with `social_security init`")
+        raise click.ClickException(
+            _("{data} is no institute's system; make it with `social_security init`", data=data)
+        )
     database = open_database(data / "institute.sqlite", STEPS)
     try:
         quality = QualityReport(report)
@@ -382,8 +392,14 @@ def import_rows(
     finally:
         database.close()
     click.echo(
-        f"{good} good rows, {quality.count} problems in {report}; the registry will be told of {told} persons"
-        f"{' (dry run)' if dry_run else ''}"
+        _(
+            "{good} good rows, {count} problems in {report}; the registry will be told of {told} persons",
+            good=good,
+            count=quality.count,
+            report=report,
+            told=told,
+        )
+        + (_(" (dry run)") if dry_run else "")
     )
     sys.exit(0 if quality.count == 0 else 3)
 

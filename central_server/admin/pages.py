@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from central_server.store.requests import OPEN, RequestType
+from serving.language import N_
 from serving.web.console import ROOT, Console, ConsoleOutcome
 from serving.web.pages import NavigationLink, PageProblem, Site
 
@@ -18,26 +19,22 @@ if TYPE_CHECKING:
 MOST = 100
 MOST_REQUESTS = 50
 LINKS = (
-    NavigationLink(f"{ROOT}/", "Solicitudes", "Requests"),
-    NavigationLink(f"{ROOT}/miembros", "Miembros", "Members"),
-    NavigationLink(f"{ROOT}/catalogo", "Catálogo", "Catalogue"),
+    NavigationLink(f"{ROOT}/", N_("Requests")),
+    NavigationLink(f"{ROOT}/miembros", N_("Members")),
+    NavigationLink(f"{ROOT}/catalogo", N_("Catalogue")),
 )
 KINDS = {
-    RequestType.AUTH_CERT_REGISTRATION.value: (
-        "registrar un certificado de autenticación",
-        "register an authentication certificate",
-    ),
-    RequestType.CLIENT_REGISTRATION.value: ("registrar un cliente", "register a client"),
-    RequestType.OWNER_CHANGE.value: ("cambiar de propietario", "change the owner"),
+    RequestType.AUTH_CERT_REGISTRATION.value: N_("register an authentication certificate"),
+    RequestType.CLIENT_REGISTRATION.value: N_("register a client"),
+    RequestType.OWNER_CHANGE.value: N_("change the owner"),
 }
 STATES = {
-    "WAITING": ("espera la otra mitad", "waits for its other half"),
-    "SUBMITTED FOR APPROVAL": ("por decidir", "to be decided"),
+    "WAITING": N_("waits for its other half"),
+    "SUBMITTED FOR APPROVAL": N_("to be decided"),
 }
 _ONE = "management_requests_management_request_id"
 SITE = Site(
-    "Servidor central",
-    "Central server",
+    N_("Central server"),
     Path(__file__).parent / "templates",
     root=ROOT,
     names={"kinds": KINDS, "states": STATES},
@@ -80,12 +77,10 @@ async def _decide(asking: ConsoleRequest, form: Form) -> None:
     elif form.get("accion") == "rechazar":
         reason = form.get("motivo", "").strip()
         if not reason:
-            raise PageProblem(
-                400, "Diga el motivo: se le dice al instituto.", "Say why: the institute is told."
-            )
+            raise PageProblem(400, N_("Say why: the institute is told."))
         await asking.do(f"delete_{_ONE}", path, {"comments": reason[:255]})
     else:
-        raise PageProblem(400, "Elija aprobar o rechazar.", "Choose to approve or to decline.")
+        raise PageProblem(400, N_("Choose to approve or to decline."))
 
 
 async def _members(asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.errors import Refused
-from serving.language import tr
+from serving.language import _
 from serving.pemtext import certificate_pem
 
 if TYPE_CHECKING:
@@ -32,21 +32,15 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help=tr(
-        "Agrega y cambia lo que dice FILE; lo que FILE no nombra se queda, salvo con --prune. Un servidor en marcha lo publica.",
-        "Add and change what FILE says; what FILE does not name stays, unless --prune. A running server publishes it at once.",
-    )
+    help="Add and change what FILE says; what FILE does not name stays, unless --prune. A running server publishes it at once."
 )
 @DATA
 @SETTINGS
-@click.option("--dry-run", is_flag=True, help=tr("sólo dice qué cambiaría", "only say what would change"))
+@click.option("--dry-run", is_flag=True, help="only say what would change")
 @click.option(
     "--prune",
     is_flag=True,
-    help=tr(
-        "quita también lo que FILE no nombra, salvo lo que se registró por solicitudes",
-        "also remove what FILE does not name, but for what was registered by requests",
-    ),
+    help="also remove what FILE does not name, but for what was registered by requests",
 )
 @JSON
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
@@ -82,7 +76,13 @@ def apply_registry(store: CentralStore, wanted: Registry, *, prune: bool, dry_ru
 def _plan(records: Records, wanted: Registry, *, prune: bool) -> Plan:
     known = records.parameter("instance")
     if known is not None and known != wanted.instance:
-        raise ValueError(f"this central server is of instance {known}; the file is of {wanted.instance}")
+        raise ValueError(
+            _(
+                "this central server is of instance {known}; the file is of {instance}",
+                known=known,
+                instance=wanted.instance,
+            )
+        )
     current = None if known is None else present_registry(records, wanted.management_service)
     return plan(current, wanted, _registered(records, known), prune=prune)
 
@@ -103,23 +103,15 @@ def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
         click.echo(line)
     if found.stays:
         click.echo(
-            tr(
-                "se queda, aunque el archivo no lo nombra (--prune quita lo que no vino por solicitudes):",
-                "stays, though the file does not name it (--prune removes what did not come by requests):",
-            )
+            _("stays, though the file does not name it (--prune removes what did not come by requests):")
         )
         for line in found.stays:
             click.echo(f"  {line}")
-    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
-    click.echo(done if found.changes else tr("no hay nada que cambiar", "nothing to change"))
+    done = _("not applied (dry run)") if dry_run else _("applied")
+    click.echo(done if found.changes else _("nothing to change"))
 
 
-@click.command(
-    help=tr(
-        "Escribe el registro como un archivo que apply lee, con sus certificados al lado, en OUT.",
-        "Write the registry as a file that apply reads, with its certificates beside it, to OUT.",
-    )
-)
+@click.command(help="Write the registry as a file that apply reads, with its certificates beside it, to OUT.")
 @DATA
 @SETTINGS
 @click.argument("out", type=click.Path(path_type=Path))
@@ -130,9 +122,9 @@ def export(data: Path, settings: Path | None, out: Path) -> None:
         registry = load_registry(store.read())
     except Refused as err:
         raise ValueError(
-            tr(
-                f"el registro no está completo todavía: {err}",
-                f"the registry is not whole yet: {err}; initialise the server and set its management service first",
+            _(
+                "the registry is not whole yet: {err}; initialise the server and set its management service first",
+                err=err,
             )
         ) from err
     finally:
@@ -145,8 +137,10 @@ def export(data: Path, settings: Path | None, out: Path) -> None:
         write_whole(target, certificate_pem(der))
     write_whole(out, text.encode())
     click.echo(
-        tr(
-            f"registro escrito: {out}, con {len(certificates)} certificados en {out.parent / 'certificates'}",
-            f"registry written: {out}, with {len(certificates)} certificates in {out.parent / 'certificates'}",
+        _(
+            "registry written: {out}, with {count} certificates in {folder}",
+            out=out,
+            count=len(certificates),
+            folder=out.parent / "certificates",
         )
     )

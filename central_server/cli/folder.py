@@ -17,7 +17,7 @@ from central_server.publication.node import CentralNode, open_store
 from certs.edges.tokenfiles import write_whole
 from serving.cli.usercommands import CALLS, Where
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 from serving.login.users import Logins
 from serving.process.devices import build_devices
 from serving.storage.audit import AuditLog
@@ -33,12 +33,12 @@ DATA = click.option("--data", type=click.Path(path_type=Path), default=Path(FOLD
 SETTINGS = click.option(
     "--settings",
     type=click.Path(path_type=Path, exists=True),
-    help=tr("archivo de configuración (TOML)", "settings file (TOML)"),
+    help="settings file (TOML)",
 )
 PIN = click.option(
     "--pin-file",
     type=click.Path(path_type=Path),
-    help=tr("archivo con el PIN del token", "file with the token's PIN"),
+    help="file with the token's PIN",
 )
 
 
@@ -58,12 +58,7 @@ def new_pin(pin_file: Path | None) -> str:
     """The PIN of a token to be made: a file that is named and not there is made with a new one."""
     if pin_file is not None and not pin_file.exists():
         write_whole(pin_file, f"{secrets.token_urlsafe(15)}\n".encode())
-        click.echo(
-            tr(
-                f"PIN nuevo en {pin_file}; guárdelo también en otro lugar",
-                f"new PIN in {pin_file}; keep it elsewhere too",
-            )
-        )
+        click.echo(_("new PIN in {pin_file}; keep it elsewhere too", pin_file=pin_file))
     return read_pin(pin_file)
 
 

@@ -38,7 +38,7 @@ from serving.cli.commands import report_errors
 from serving.config.presets import Preset, has_values, preset_names, read_preset, render_settings
 from serving.config.secret import read_secret_file
 from serving.errors import OperatorError
-from serving.language import tr
+from serving.language import _
 from serving.pemtext import certificate_pem
 
 if TYPE_CHECKING:
@@ -65,42 +65,32 @@ class Founder:
 
 
 @click.command(
-    help=tr(
-        "Funda una instancia: dispositivo y llaves, ajustes, registro con su primer miembro, ancla, administrador. "
-        "Puede repetirse sin daño.",
-        "Found an instance: token and keys, settings, a registry with its first member, anchor, administrator. "
-        "It can be run again without harm.",
-    )
+    help="Found an instance: token and keys, settings, a registry with its first member, anchor, administrator. It can be run again without harm."
 )
 @DATA
 @PIN
-@click.option("--instance", required=True, help=tr("código de la instancia, p. ej. MX", "code, such as MX"))
-@click.option(
-    "--address", required=True, help=tr("nombre o IP de este servidor", "name or IP of this server")
-)
-@click.option("--owner", required=True, help=tr("clase/código del operador", "class/code of the operator"))
-@click.option("--name", required=True, help=tr("nombre del operador", "the operator's name"))
+@click.option("--instance", required=True, help="code, such as MX")
+@click.option("--address", required=True, help="name or IP of this server")
+@click.option("--owner", required=True, help="class/code of the operator")
+@click.option("--name", required=True, help="the operator's name")
 @click.option(
     "--management",
     "subsystem",
     default="MANAGEMENT",
     show_default=True,
-    help=tr("subsistema de los servicios de administración", "subsystem of the management services"),
+    help="subsystem of the management services",
 )
 @click.option(
     "--trust",
     type=click.Path(path_type=Path, exists=True),
-    help=tr(
-        "archivo con autoridades ([[ca]], [[tsa]]), como los del registro",
-        "file with authorities ([[ca]], [[tsa]]), written as in a registry file",
-    ),
+    help="file with authorities ([[ca]], [[tsa]]), written as in a registry file",
 )
 @click.option("--preset", type=click.Choice(preset_names()), default="mx", show_default=True)
 @click.option(
     "--kind",
-    help=tr("tipo de llaves de firma; si no, el del preset", "kind of signing keys; else the preset's"),
+    help="kind of signing keys; else the preset's",
 )
-@click.option("--admin", help=tr("usuario administrador", "an administrator's user name"))
+@click.option("--admin", help="an administrator's user name")
 @report_errors
 def found(
     data: Path,
@@ -122,29 +112,25 @@ def found(
     anchor = data / ANCHOR
     raw = _anchor(data, settings)
     write_whole(anchor, raw)
-    click.echo(tr(f"ancla: {anchor}", f"anchor: {anchor}"))
+    click.echo(_("anchor: {anchor}", anchor=anchor))
     click.echo(parse_anchor(raw).hash_text())
     if admin:
         _make_administrator(data, settings, admin)
     click.echo(
-        tr(
-            f"ahora: central-server serve --data {data} --settings {settings_file}",
-            f"now: central-server serve --data {data} --settings {settings_file}",
+        _(
+            "now: central-server serve --data {data} --settings {settings_file}",
+            data=data,
+            settings_file=settings_file,
         )
     )
 
 
 def _check(who: Founder) -> None:
     if len(who.owner.split("/")) != 2 or not all(who.owner.split("/")):
-        raise OperatorError(
-            tr(f"--owner {who.owner!r} no es clase/código", f"--owner {who.owner!r} is not class/code")
-        )
+        raise OperatorError(_("--owner {owner!r} is not class/code", owner=who.owner))
     if not is_address(host_of(who.address)):
         raise OperatorError(
-            tr(
-                f"--address {who.address!r} no es un nombre ni una IP, con puerto si se quiere",
-                f"--address {who.address!r} is no name and no IP, with a port if you like",
-            )
+            _("--address {address!r} is no name and no IP, with a port if you like", address=who.address)
         )
 
 
@@ -156,7 +142,7 @@ def _write_settings(data: Path, preset: Preset) -> None:
     tables: dict[str, Any] = {**preset.central}
     tables["management"] = {**tables.get("management", {}), "pinned_certificates": [PINNED]}
     write_whole(file, render_settings(tables, "Made by: central-server found").encode())
-    click.echo(tr(f"ajustes: {file}", f"settings: {file}"))
+    click.echo(_("settings: {file}", file=file))
 
 
 async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: str) -> None:
@@ -218,7 +204,7 @@ def _anchor(data: Path, settings: CentralSettings) -> bytes:
     finally:
         store.close()
     if kept is None:
-        raise LookupError(tr("no se pudo hacer el ancla", "the anchor could not be made"))
+        raise LookupError(_("the anchor could not be made"))
     return kept[0]
 
 
@@ -233,44 +219,34 @@ def _make_administrator(data: Path, settings: CentralSettings, name: str) -> Non
         logins.save_user(name, read_secret_file(file), central_roles().of_people())
     finally:
         logins.close()
-    click.echo(
-        tr(
-            f"administrador {name}; su contraseña está en {file}",
-            f"administrator {name}; its password is in {file}",
-        )
-    )
+    click.echo(_("administrator {name}; its password is in {file}", name=name, file=file))
 
 
 @click.command(
     "management-gateway",
-    help=tr(
-        "Admite la pasarela de administración: la registra con su certificado de autenticación, le da los servicios de "
-        "administración y deja entrar su certificado TLS interno por el puerto 4002.",
-        "Admit the management gateway: register it with its authentication certificate, give it the management services, "
-        "and let its internal TLS certificate in at port 4002.",
-    ),
+    help="Admit the management gateway: register it with its authentication certificate, give it the management services, and let its internal TLS certificate in at port 4002.",
 )
 @DATA
 @SETTINGS
-@click.option("--server", "code", required=True, help=tr("clase/código/servidor", "class/code/server"))
+@click.option("--server", "code", required=True, help="class/code/server")
 @click.option(
     "--address",
     required=True,
-    help=tr("donde otros servidores la alcanzan", "where other servers reach it"),
+    help="where other servers reach it",
 )
 @click.option(
     "--auth-certificate",
     "auth_file",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help=tr("de la autoridad", "as the CA issued it"),
+    help="as the CA issued it",
 )
 @click.option(
     "--tls-certificate",
     "tls_file",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help=tr("interno, de su carpeta: tls/internal.pem", "internal, from its folder: tls/internal.pem"),
+    help="internal, from its folder: tls/internal.pem",
 )
 @report_errors
 def management_gateway(
@@ -280,9 +256,9 @@ def management_gateway(
     chosen = load(named, os.environ)
     if PINNED not in chosen.management.pinned_certificates:
         raise OperatorError(
-            tr(
-                f"los ajustes no nombran {PINNED} en management.pinned_certificates",
-                f"the settings do not name {PINNED} in management.pinned_certificates; add it and restart the server",
+            _(
+                "the settings do not name {PINNED} in management.pinned_certificates; add it and restart the server",
+                PINNED=PINNED,
             )
         )
     auth = read_certificate_der(auth_file.read_bytes())
@@ -297,9 +273,10 @@ def management_gateway(
     # On disk now: the registry. A crash here leaves port 4002 closed; the same command opens it.
     write_whole(data / PINNED, certificate_pem(pinned))
     click.echo(
-        tr(
-            f"{server.path()} ofrece {provider.path()}; sólo su certificado entra al puerto de administración",
-            f"{server.path()} provides {provider.path()}; its certificate alone is let in at the management port",
+        _(
+            "{path} provides {path2}; its certificate alone is let in at the management port",
+            path=server.path(),
+            path2=provider.path(),
         )
     )
 
@@ -310,24 +287,20 @@ def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> Cli
     provider, owner = registry.management_service, server.owner
     if provider.member != owner:
         raise OperatorError(
-            tr(
-                f"los servicios de administración son de {provider.member.path()}, y el servidor de {owner.path()}",
-                f"the management services are of {provider.member.path()}, and the server is of {owner.path()}",
+            _(
+                "the management services are of {path}, and the server is of {path2}",
+                path=provider.member.path(),
+                path2=owner.path(),
             )
         )
     if not is_auth_certificate(trusted_configuration(registry), auth, records.now):
         raise OperatorError(
-            tr(
-                "el certificado no es de autenticación, de una autoridad aprobada y vigente",
-                "the certificate is not a valid one for authentication, of an approved authority",
-            )
+            _("the certificate is not a valid one for authentication, of an approved authority")
         )
     if servers.server_of_certificate(records, auth) is None:
         _approve(records, RequestType.AUTH_CERT_REGISTRATION, server, address=address, certificate=auth)
     elif servers.server_of_certificate(records, auth) != server:
-        raise OperatorError(
-            tr("otro servidor tiene ese certificado", "another server is registered with this certificate")
-        )
+        raise OperatorError(_("another server is registered with this certificate"))
     if not provider.is_member and not servers.servers_used_by(records, provider):
         _approve(records, RequestType.CLIENT_REGISTRATION, server, client=provider)
     return provider
@@ -343,5 +316,5 @@ def _server(instance: str, text: str) -> ServerId:
     parts = text.split("/")
     parts = parts if len(parts) == 4 else [instance, *parts]
     if len(parts) != 4 or not all(parts):
-        raise OperatorError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
+        raise OperatorError(_("{text!r} is not class/code/server", text=text))
     return ServerId(*parts)

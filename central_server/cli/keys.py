@@ -17,19 +17,17 @@ from central_server.store.sources import SOURCES, activate_signing_key, need_sig
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group(help=tr("Las llaves que firman la configuración.", "The keys that sign the configuration."))
+@click.group(help="The keys that sign the configuration.")
 def key() -> None: ...
 
 
-@key.command(
-    "list", help=tr("Cada llave con su fuente y su token.", "Every key with its source and its token.")
-)
+@key.command("list", help="Every key with its source and its token.")
 @DATA
 @SETTINGS
 @JSON
@@ -49,16 +47,11 @@ def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
                 }
                 click.echo(orjson.dumps(value).decode())
                 continue
-            state = tr("activa", "active") if found.active else tr("en espera", "standby")
+            state = _("active") if found.active else _("standby")
             click.echo(f"{found.key_id}  {source}  {state}  token {found.token_id}")
 
 
-@key.command(
-    help=tr(
-        "Hace otra llave; los gateways conocen su certificado por la configuración antes de que firme.",
-        "Make another key; gateways learn its certificate from the configuration before it signs.",
-    )
-)
+@key.command(help="Make another key; gateways learn its certificate from the configuration before it signs.")
 @DATA
 @PIN
 @SETTINGS
@@ -69,10 +62,7 @@ def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
     "token_id",
     default=SOFTWARE_TOKEN_ID,
     show_default=True,
-    help=tr(
-        "un token de la configuración; si es PKCS#11, el servidor debe estar en marcha y con sesión en él",
-        "a token of the settings; one behind PKCS#11 needs the server to run and to be logged in to it",
-    ),
+    help="a token of the settings; one behind PKCS#11 needs the server to run and to be logged in to it",
 )
 @report_errors
 def add(
@@ -89,7 +79,7 @@ def add(
     click.echo(asyncio.run(make()))
 
 
-@key.command(help=tr("Firma con esta llave desde ahora.", "Sign with this key from now on."))
+@key.command(help="Sign with this key from now on.")
 @DATA
 @SETTINGS
 @click.argument("key_id")
@@ -99,7 +89,7 @@ def activate(data: Path, settings: Path | None, key_id: str) -> None:
         activate_signing_key(records, key_id)
 
 
-@key.command(help=tr("Olvida una llave que ya no firma.", "Forget a key that no longer signs."))
+@key.command(help="Forget a key that no longer signs.")
 @DATA
 @PIN
 @SETTINGS

@@ -33,7 +33,7 @@ from serving.cli.safecommands import open_folder_safe
 from serving.cli.signercommand import signer_command
 from serving.cli.supportbundle import support_commands
 from serving.cli.usercommands import audit_commands, user_commands
-from serving.language import tr
+from serving.language import _
 from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
 from serving.web.witnessing import Witness
@@ -45,21 +45,13 @@ if TYPE_CHECKING:
 
 @click.group(
     cls=Program,
-    help=tr(
-        "Un servidor central de Sacbé: el registro de una instancia de X-Road.",
-        "A Sacbé central server: the registry of an X-Road instance.",
-    ),
+    help="A Sacbé central server: the registry of an X-Road instance.",
 )
 @click.version_option(package_name="sacbe")
 def main() -> None: ...
 
 
-@main.command(
-    help=tr(
-        "Crea un servidor central en una carpeta, con una llave de firma para cada fuente.",
-        "Make a new central server in a folder, with a signing key for each source.",
-    )
-)
+@main.command(help="Make a new central server in a folder, with a signing key for each source.")
 @DATA
 @PIN
 @SETTINGS
@@ -81,19 +73,14 @@ def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) ->
 
     asyncio.run(make())
     click.echo(
-        tr(
-            f"servidor central creado en {data}; aplique ahora un archivo de registro, o inicialícelo por la API",
-            f"central server made in {data}; apply a registry file next, or initialise it over the admin API",
+        _(
+            "central server made in {data}; apply a registry file next, or initialise it over the admin API",
+            data=data,
         )
     )
 
 
-@main.command(
-    help=tr(
-        "Escribe un ancla de configuración y muestra el resumen que se compara.",
-        "Write a configuration anchor and print the hash to compare.",
-    )
-)
+@main.command(help="Write a configuration anchor and print the hash to compare.")
 @DATA
 @SETTINGS
 @click.argument("source", type=click.Choice(SOURCES))
@@ -104,10 +91,7 @@ def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> 
     found = source_anchor(records, source)
     if found is None:
         raise ValueError(
-            tr(
-                "todavía no hay ancla; inicialice el servidor central y haga antes sus llaves de firma",
-                "there is no anchor yet; initialise the central server and make its signing keys first",
-            )
+            _("there is no anchor yet; initialise the central server and make its signing keys first")
         )
     target = out or Path(file_name(records.instance, source, datetime.fromisoformat(found[1])))
     target.write_bytes(found[0])
@@ -120,11 +104,10 @@ def _instance_of(data: Path) -> str:
     chosen = load(named if named.exists() else None, os.environ)
     if not chosen.node.database and not (data / "central.sqlite").exists():
         raise ValueError(
-            tr(
-                f"no hay servidor central en {data}; si los nodos comparten una base, nómbrela en {named} "
-                "o en SACBE_CENTRAL_NODE_DATABASE",
-                f"there is no central server in {data}; where nodes share a database, name it in {named} "
-                "or in SACBE_CENTRAL_NODE_DATABASE",
+            _(
+                "there is no central server in {data}; where nodes share a database, name it in {named} or in SACBE_CENTRAL_NODE_DATABASE",
+                data=data,
+                named=named,
             )
         )
     return open_store(data, chosen).read().instance
@@ -160,34 +143,26 @@ main.add_command(signer_command("central-data", _tokens))
 
 
 @main.command(
-    help=tr(
-        "Corre este nodo hasta que se le diga que pare. Sin PIN, el token espera una sesión por la API.",
-        "Run this node until told to stop. Without a PIN the token waits for a login over the admin API.",
-    )
+    help="Run this node until told to stop. Without a PIN the token waits for a login over the admin API."
 )
 @DATA
 @PIN
 @SETTINGS
 @click.option(
     "--host",
-    help=tr(
-        "en lugar de listen.host; una dirección local vale también para la API de administración",
-        "overrides listen.host; a loopback address is also the admin API's",
-    ),
+    help="overrides listen.host; a loopback address is also the admin API's",
 )
-@click.option("--admin-host", help=tr("en lugar de admin.host", "overrides admin.host"))
-@click.option("--port", type=int, help=tr("en lugar de listen.http_port", "overrides listen.http_port"))
+@click.option("--admin-host", help="overrides admin.host")
+@click.option("--port", type=int, help="overrides listen.http_port")
 @click.option(
     "--https-port",
     type=int,
-    help=tr("en lugar de listen.https_port; 0: ninguno", "overrides listen.https_port; 0 for none"),
+    help="overrides listen.https_port; 0 for none",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help=tr(
-        "sólo prueba ajustes, bases y direcciones; no arranca", "only try settings, databases and addresses"
-    ),
+    help="only try settings, databases and addresses",
 )
 @report_errors
 def serve(
@@ -216,12 +191,7 @@ def serve(
         start_anew()
 
 
-@main.command(
-    help=tr(
-        "La llave pública de este servidor como testigo de bitácoras de transparencia.",
-        "The public key of this server as a witness of transparency logs.",
-    )
-)
+@main.command(help="The public key of this server as a witness of transparency logs.")
 @DATA
 @PIN
 @SETTINGS

@@ -24,7 +24,7 @@ from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,22 +35,15 @@ if TYPE_CHECKING:
 LOOK_S = 0.5
 
 
-@click.group(help=tr("Miembros del registro.", "Members of the registry."))
+@click.group(help="Members of the registry.")
 def member() -> None: ...
 
 
-@member.command(
-    help=tr(
-        "Agrega un miembro, instancia/clase/código, y sus subsistemas; lo que ya está se queda.",
-        "Add a member, instance/class/code, and its subsystems; what is there already stays.",
-    )
-)
+@member.command(help="Add a member, instance/class/code, and its subsystems; what is there already stays.")
 @DATA
 @SETTINGS
-@click.option("--name", required=True, help=tr("nombre del miembro", "name of the member"))
-@click.option(
-    "--subsystem", "subsystems", multiple=True, help=tr("código; se repite", "code; repeat for several")
-)
+@click.option("--name", required=True, help="name of the member")
+@click.option("--subsystem", "subsystems", multiple=True, help="code; repeat for several")
 @click.argument("identifier")
 @report_errors
 def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], identifier: str) -> None:
@@ -61,10 +54,10 @@ def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...
         for code in subsystems:
             if find_client(records, wanted.subsystem(code)) is None:
                 add_subsystem(records, wanted.subsystem(code), None)
-    click.echo(tr(f"{wanted.path()} está en el registro", f"{wanted.path()} is in the registry"))
+    click.echo(_("{path} is in the registry", path=wanted.path()))
 
 
-@member.command("list", help=tr("Miembros y subsistemas.", "Members and subsystems."))
+@member.command("list", help="Members and subsystems.")
 @DATA
 @SETTINGS
 @JSON
@@ -75,19 +68,15 @@ def list_members(data: Path, settings: Path | None, as_json: bool) -> None:
     _print(found, as_json)
 
 
-@click.group(
-    help=tr(
-        "Solicitudes de administración: ver, aprobar, negar.", "Management requests: see, approve, decline."
-    )
-)
+@click.group(help="Management requests: see, approve, decline.")
 def request() -> None: ...
 
 
-@request.command("list", help=tr("Las que esperan; o todas.", "Those that wait; or all of them."))
+@request.command("list", help="Those that wait; or all of them.")
 @DATA
 @SETTINGS
 @JSON
-@click.option("--all", "every", is_flag=True, help=tr("también las resueltas", "those settled too"))
+@click.option("--all", "every", is_flag=True, help="those settled too")
 @report_errors
 def list_requests(data: Path, settings: Path | None, as_json: bool, every: bool) -> None:
     with _store(data, settings) as store:
@@ -95,16 +84,11 @@ def list_requests(data: Path, settings: Path | None, as_json: bool, every: bool)
     _print(found, as_json)
 
 
-@request.command(
-    help=tr(
-        "Aprueba solicitudes por número, o la siguiente de un miembro, que se espera con --wait.",
-        "Approve requests by number, or a member's next one, which --wait waits for.",
-    )
-)
+@request.command(help="Approve requests by number, or a member's next one, which --wait waits for.")
 @DATA
 @SETTINGS
-@click.option("--member", "whose", help=tr("instancia/clase/código", "instance/class/code"))
-@click.option("--wait", "wait_s", type=float, default=0.0, help=tr("segundos de espera", "seconds to wait"))
+@click.option("--member", "whose", help="instance/class/code")
+@click.option("--wait", "wait_s", type=float, default=0.0, help="seconds to wait")
 @click.argument("numbers", type=int, nargs=-1)
 @report_errors
 def approve(
@@ -112,7 +96,7 @@ def approve(
 ) -> None:
     policy = load(settings, os.environ).approval.policy()
     if bool(numbers) == bool(whose):
-        raise ValueError(tr("dé números o --member", "give numbers or --member"))
+        raise ValueError(_("give numbers or --member"))
     with _store(data, settings) as store:
         wanted = numbers or _next_of(store, _member(str(whose)), wait_s)
         for number in wanted:
@@ -121,10 +105,10 @@ def approve(
             click.echo(_line(done))
 
 
-@request.command(help=tr("Niega una solicitud.", "Decline a request."))
+@request.command(help="Decline a request.")
 @DATA
 @SETTINGS
-@click.option("--reason", help=tr("qué se le dice al instituto", "what the institute is told"))
+@click.option("--reason", help="what the institute is told")
 @click.argument("number", type=int)
 @report_errors
 def decline(data: Path, settings: Path | None, reason: str | None, number: int) -> None:
@@ -143,7 +127,7 @@ def _next_of(store: CentralStore, whose: ClientId, wait_s: float) -> tuple[int, 
         if found:
             return found
         if time.monotonic() >= deadline:
-            raise LookupError(tr(f"{whose.path()} no espera nada", f"nothing of {whose.path()} waits"))
+            raise LookupError(_("nothing of {path} waits", path=whose.path()))
         time.sleep(LOOK_S)
 
 
@@ -176,7 +160,7 @@ def _print(found: list[Any], as_json: bool) -> None:
 def _member(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) != 3:
-        raise ValueError(tr(f"{text!r} no es instancia/clase/código", f"{text!r} is not instance/class/code"))
+        raise ValueError(_("{text!r} is not instance/class/code", text=text))
     return ClientId(*parts)
 
 

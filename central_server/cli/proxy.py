@@ -9,40 +9,29 @@ import click
 
 from central_server.cli.folder import PIN, new_pin, read_pin, utc_now
 from serving.cli.commands import report_errors
-from serving.language import tr
 
 FOLDER = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("proxy-data"), show_default=True
 )
 
 
-@click.group(
-    help=tr(
-        "Proxy de configuración: vuelve a publicar la de otra federación, probada y firmada de nuevo.",
-        "Configuration proxy: publish another federation's again, proved and signed anew.",
-    )
-)
+@click.group(help="Configuration proxy: publish another federation's again, proved and signed anew.")
 def proxy() -> None: ...
 
 
-@proxy.command(
-    help=tr(
-        "Hace la carpeta: llave propia y el ancla para quienes usen este proxy.",
-        "Make the folder: a key of its own, and the anchor for those who use this proxy.",
-    )
-)
+@proxy.command(help="Make the folder: a key of its own, and the anchor for those who use this proxy.")
 @FOLDER
 @PIN
 @click.option(
     "--anchor",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help=tr("el ancla de la configuración que se repite", "the anchor of the configuration that is relayed"),
+    help="the anchor of the configuration that is relayed",
 )
 @click.option(
     "--address",
     required=True,
-    help=tr("donde se llega al proxy: HOST[:PUERTO]", "where it is reached: HOST[:PORT]"),
+    help="where it is reached: HOST[:PORT]",
 )
 @click.option("--kind", default="rsa-2048", show_default=True)
 @report_errors
@@ -57,9 +46,7 @@ def init(data: Path, pin_file: Path | None, anchor: Path, address: str, kind: st
     click.echo(f"{data / OWN_ANCHOR}\n{made.hash_text()}")
 
 
-@proxy.command(
-    help=tr("Repite y sirve hasta que se le diga que termine.", "Relay and serve until told to stop.")
-)
+@proxy.command(help="Relay and serve until told to stop.")
 @FOLDER
 @PIN
 @click.option("--host", default="0.0.0.0", show_default=True)  # noqa: S104  gateways must reach it

@@ -17,7 +17,7 @@ from central_server.store.steps import STEPS
 from certs.edges.tokenfiles import write_whole
 from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
-from serving.language import tr
+from serving.language import _
 from serving.process.addresses import ListenAddress, check_addresses, describe
 from serving.storage.datafolder import check_initialised
 
@@ -78,13 +78,13 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'step'").fetchone():
                 (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 check_version(done, STEPS, str(path))
-        yield tr(f"base: {path}", f"database: {path}")
+        yield _("database: {path}", path=path)
     if pin_file is not None:
         read_secret_file(pin_file)
         yield f"PIN: {pin_file}"
     addresses = listen_addresses(settings)
     check_addresses(addresses)
-    yield tr(f"direcciones: {describe(addresses)}", f"addresses: {describe(addresses)}")
+    yield _("addresses: {describe}", describe=describe(addresses))
 
 
 @contextlib.contextmanager

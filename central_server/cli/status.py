@@ -22,7 +22,7 @@ from central_server.cli.serving import RUNNING, listen_addresses
 from central_server.config import load
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from central_server.config import CentralSettings
@@ -50,7 +50,7 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
         "addresses": shown,
     }
     if state is None:
-        nothing = tr("nadie responde", "nobody answers")
+        nothing = _("nobody answers")
         return {**found, "status": "down", "problems": [f"{nothing}: {(told or {}).get('health') or web}"]}
     problem = state.get("problem")
     told_rows = state.get("rows_at_fault", 0)
@@ -87,11 +87,7 @@ def _ask(url: str) -> dict[str, Any] | None:
 
 
 @click.command(
-    help=tr(
-        "Dice si un nodo corre en la carpeta, dónde escucha y qué se lo impide; termina con 3 si no corre, 1 si no publica.",
-        "Say whether a node runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it "
-        "does not publish.",
-    )
+    help="Say whether a node runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it does not publish."
 )
 @DATA
 @SETTINGS
@@ -102,7 +98,7 @@ def status(data: Path, settings: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
-        running = tr("en marcha", "running") if found["running"] else tr("detenido", "not running")
+        running = _("running") if found["running"] else _("not running")
         click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
         _say(found)
         for purpose, url in found["addresses"].items():
@@ -110,12 +106,7 @@ def status(data: Path, settings: Path | None, as_json: bool) -> None:
     sys.exit(_code(found))
 
 
-@click.command(
-    help=tr(
-        "Pregunta a un nodo en marcha si publica como debe; termina con 1 si no.",
-        "Ask a running node whether it publishes as it should; exit 1 when it does not.",
-    )
-)
+@click.command(help="Ask a running node whether it publishes as it should; exit 1 when it does not.")
 @DATA
 @SETTINGS
 @report_errors

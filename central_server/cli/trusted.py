@@ -17,24 +17,14 @@ from central_server.store.sources import delete_trusted_anchor, keep_trusted_anc
 from schemas.globalconf.anchor import parse_anchor
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 
-@click.group(
-    help=tr(
-        "Otras instancias cuyos miembros pueden intercambiar mensajes con los nuestros (federación).",
-        "Other instances whose members may exchange messages with ours (federation).",
-    )
-)
+@click.group(help="Other instances whose members may exchange messages with ours (federation).")
 def trusted() -> None: ...
 
 
-@trusted.command(
-    help=tr(
-        "Confía en la instancia de un ancla externa, una vez probada su configuración.",
-        "Trust the instance of an external anchor, once its configuration is proved.",
-    )
-)
+@trusted.command(help="Trust the instance of an external anchor, once its configuration is proved.")
 @DATA
 @SETTINGS
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
@@ -49,17 +39,12 @@ def add(data: Path, settings: Path | None, file: Path) -> None:
         keep_trusted_anchor(records, anchor)
     store.close()
     digest = anchor.hash_text()
-    click.echo(
-        tr(f"se confía en {anchor.instance} por {digest}", f"{anchor.instance} is trusted by {digest}")
-    )
+    click.echo(_("{instance} is trusted by {digest}", instance=anchor.instance, digest=digest))
 
 
 @trusted.command(
     "list",
-    help=tr(
-        "Cada instancia en la que se confía, con el resumen de su ancla.",
-        "Every trusted instance with its anchor's hash.",
-    ),
+    help="Every trusted instance with its anchor's hash.",
 )
 @DATA
 @SETTINGS
@@ -78,12 +63,7 @@ def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
             click.echo(f"{found.instance}  {found.hash_text()}")
 
 
-@trusted.command(
-    help=tr(
-        "Deja de confiar en la instancia cuya ancla tiene este resumen.",
-        "Stop trusting the instance whose anchor has this hash.",
-    )
-)
+@trusted.command(help="Stop trusting the instance whose anchor has this hash.")
 @DATA
 @SETTINGS
 @click.argument("digest")

@@ -15,6 +15,7 @@ from central_server.store.services import (
     unreachable_providers,
     versions_of,
 )
+from serving.language import N_
 from serving.web.pages import PAGE_HEADERS, Frame, Site, redirect
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 200
 _FIELDS = ("words", "member", "data_set", "purpose")
 # By plain HTTP here: TLS is a proxy's. There is nothing to keep secret but the language that was chosen.
-SITE = Site("Catálogo de servicios", "Service catalogue", Path(__file__).parent / "templates", secure=False)
+SITE = Site(N_("Service catalogue"), Path(__file__).parent / "templates", secure=False)
 
 
 def catalogue_app(store: CentralStore) -> web.Application:

@@ -1,4 +1,4 @@
-"""What an institute reads of its management request, in Spanish and English: pure."""
+"""What an institute reads of its management request, in every language: pure."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from central_server.store.requests import RequestState, RequestType
+from serving.language import N_, mail_languages
 
 _TYPES = {
-    RequestType.AUTH_CERT_REGISTRATION: (
-        "registro de un certificado de autenticación",
-        "registration of an authentication certificate",
-    ),
-    RequestType.AUTH_CERT_DELETION: (
-        "baja de un certificado de autenticación",
-        "deletion of an authentication certificate",
-    ),
-    RequestType.CLIENT_REGISTRATION: ("registro de un cliente", "registration of a client"),
-    RequestType.CLIENT_DELETION: ("baja de un cliente", "deletion of a client"),
-    RequestType.CLIENT_DISABLE: ("desactivación de un cliente", "disabling of a client"),
-    RequestType.CLIENT_ENABLE: ("activación de un cliente", "enabling of a client"),
-    RequestType.CLIENT_RENAME: ("cambio de nombre de un cliente", "renaming of a client"),
-    RequestType.OWNER_CHANGE: ("cambio de dueño del servidor", "change of the server's owner"),
-    RequestType.ADDRESS_CHANGE: ("cambio de dirección del servidor", "change of the server's address"),
-    RequestType.MAINTENANCE_ENABLE: ("inicio de mantenimiento", "beginning of maintenance"),
-    RequestType.MAINTENANCE_DISABLE: ("fin de mantenimiento", "end of maintenance"),
+    RequestType.AUTH_CERT_REGISTRATION: N_("registration of an authentication certificate"),
+    RequestType.AUTH_CERT_DELETION: N_("deletion of an authentication certificate"),
+    RequestType.CLIENT_REGISTRATION: N_("registration of a client"),
+    RequestType.CLIENT_DELETION: N_("deletion of a client"),
+    RequestType.CLIENT_DISABLE: N_("disabling of a client"),
+    RequestType.CLIENT_ENABLE: N_("enabling of a client"),
+    RequestType.CLIENT_RENAME: N_("renaming of a client"),
+    RequestType.OWNER_CHANGE: N_("change of the server's owner"),
+    RequestType.ADDRESS_CHANGE: N_("change of the server's address"),
+    RequestType.MAINTENANCE_ENABLE: N_("beginning of maintenance"),
+    RequestType.MAINTENANCE_DISABLE: N_("end of maintenance"),
 }
 _STATES = {
-    RequestState.WAITING: ("espera su solicitud complementaria", "waits for its complementary request"),
-    RequestState.SUBMITTED_FOR_APPROVAL: ("espera aprobación", "waits for approval"),
-    RequestState.APPROVED: ("fue aprobada", "was approved"),
-    RequestState.DECLINED: ("fue rechazada", "was declined"),
-    RequestState.REVOKED: ("fue revocada", "was revoked"),
+    RequestState.WAITING: N_("waits for its complementary request"),
+    RequestState.SUBMITTED_FOR_APPROVAL: N_("waits for approval"),
+    RequestState.APPROVED: N_("was approved"),
+    RequestState.DECLINED: N_("was declined"),
+    RequestState.REVOKED: N_("was revoked"),
 }
 
 
@@ -47,16 +42,20 @@ class MailText:
 def render_mail(body: str) -> MailText:
     """The mail for a notice's body, as `central_server.management.notices.queue_notices` writes it."""
     said: dict[str, Any] = json.loads(body)
-    kind, state = _TYPES[RequestType(said["type"])], _STATES[RequestState(said["status"])]
-    number, at = said["request_id"], f"{said['at'][:16].replace('T', ' ')} UTC"
-    facts = [("Servidor", "Server", said["security_server_id"])]
+    number = said["request_id"]
+    values = {"number": number, "state": _STATES[RequestState(said["status"])]}
+    first = N_(
+        "Management request {number} ({kind}) {state} on {at}.",
+        **values,
+        kind=_TYPES[RequestType(said["type"])],
+        at=f"{said['at'][:16].replace('T', ' ')} UTC",
+    )
+    facts = [N_("Server: {value}", value=said["security_server_id"])]
     if said["client_id"]:
-        facts.append(("Cliente", "Client", said["client_id"]))
+        facts.append(N_("Client: {value}", value=said["client_id"]))
     if said["comments"]:
-        facts.append(("Motivo", "Reason", said["comments"]))
-    spanish = [f"La solicitud {number} ({kind[0]}) {state[0]} el {at}.", ""]
-    english = [f"Management request {number} ({kind[1]}) {state[1]} on {at}.", ""]
-    spanish += [f"{es}: {value}" for es, _, value in facts]
-    english += [f"{en}: {value}" for _, en, value in facts]
-    subject = f"X-Road: la solicitud {number} {state[0]} / request {number} {state[1]}"
-    return MailText(subject, "\n".join([*spanish, "", "--", "", *english, ""]))
+        facts.append(N_("Reason: {value}", value=said["comments"]))
+    order = mail_languages()
+    subject = " / ".join(N_("request {number} {state}", **values).into(language) for language in order)
+    parts = ("\n".join([first.into(lang), "", *(fact.into(lang) for fact in facts)]) for lang in order)
+    return MailText(f"X-Road: {subject}", "\n\n--\n\n".join(parts) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.language import N_
 from serving.web.console import ROOT, Console
 from serving.web.pages import NavigationLink, Site
 
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
     from serving.web.console import ConsoleRequest
 
 LINKS = (
-    NavigationLink(f"{ROOT}/", "Diagnóstico", "Diagnosis"),
-    NavigationLink(
-        f"{ROOT}/clientes", "Clientes, servicios y permisos", "Clients, services and access rights"
-    ),
+    NavigationLink(f"{ROOT}/", N_("Diagnosis")),
+    NavigationLink(f"{ROOT}/clientes", N_("Clients, services and access rights")),
 )
-SITE = Site("Pasarela", "Gateway", Path(__file__).parent / "templates", root=ROOT)
+SITE = Site(N_("Gateway"), Path(__file__).parent / "templates", root=ROOT)
 
 
 def add_pages(api: AdminApi, app: web.Application) -> None:

@@ -16,6 +16,7 @@ from gateway.settings.config import TABLE
 from serving.api.problems import bad_request, conflict, not_found
 from serving.config.settingtable import shown
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,8 +121,8 @@ class SettingResource:
             source,
             row_.live,
             wanted != running,
-            row_.es,
-            row_.en,
+            N_(row_.help).into("es"),
+            N_(row_.help).into("en"),
         )
 
 

@@ -23,9 +23,10 @@ from gateway.cli.keys import DATA
 from gateway.cli.localaudit import record
 from gateway.server.running import AdminClient, Reply, local_client, remote_client
 from serving.cli.commands import report_errors
+from serving.cli.helptexts import language_option, say_options
 from serving.cli.printing import print_value
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,30 +50,20 @@ def _connection() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], .
         click.option(
             "--gateway",
             "gateway_url",
-            help=tr(
-                "una pasarela en otra máquina: https://HOST:4000", "a gateway elsewhere: https://HOST:4000"
-            ),
+            help="a gateway elsewhere: https://HOST:4000",
         ),
         click.option(
             "--key-file",
             type=click.Path(path_type=Path, exists=True),
-            help=tr(
-                f"su llave de API; o la variable {KEY_VARIABLE}",
-                f"its API key; or the variable {KEY_VARIABLE}",
-            ),
+            help="its API key; or the variable SACBE_API_KEY",
         ),
         click.option(
             "--ca-file",
             type=click.Path(path_type=Path, exists=True),
-            help=tr(
-                "su certificado TLS, si el sistema no lo conoce",
-                "its TLS certificate, if the system does not know it",
-            ),
+            help="its TLS certificate, if the system does not know it",
         ),
-        click.option("--json", "as_json", is_flag=True, help=tr("para programas", "for programs")),
-        click.option(
-            "--out", type=click.Path(path_type=Path), help=tr("archivo donde se escribe", "file to write to")
-        ),
+        click.option("--json", "as_json", is_flag=True, help="for programs"),
+        click.option("--out", type=click.Path(path_type=Path), help="file to write to"),
     )
 
 
@@ -86,7 +77,7 @@ def connected(given: Mapping[str, Any]) -> Iterator[AdminClient]:
     key_file = given["key_file"]
     key = read_secret_file(key_file) if key_file else os.environ.get(KEY_VARIABLE, "")
     if not key:
-        raise ValueError(tr("falta la llave: --key-file", "there is no key: --key-file"))
+        raise ValueError(_("there is no key: --key-file"))
     yield remote_client(given["gateway_url"], key, given["ca_file"])
 
 
@@ -116,12 +107,13 @@ class Action(click.Command):
     """One row of the table as a command."""
 
     def __init__(self, act: ApiCommand) -> None:
-        super().__init__(act.name, help=tr(act.es, act.en), callback=report_errors(self._run))
+        super().__init__(act.name, help=act.help, callback=report_errors(self._run))
         self.act = act
+        self._has_options = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Made when somebody asks for them."""
-        if not self.params:
+        if not self._has_options:
             from gateway.cli.options import parameters
 
             @connection_options
@@ -129,7 +121,9 @@ class Action(click.Command):
 
             own = parameters(operations()[self.act.method, self.act.path])
             common: list[click.Parameter] = list(reversed(shared.__click_params__))  # type: ignore[attr-defined]
-            self.params = [*own, *common]
+            self.params = [*own, *common, language_option()]
+            self._has_options = True
+        say_options(self.params)
         return super().get_params(ctx)
 
     def _run(self, **given: Any) -> None:
@@ -160,12 +154,12 @@ def show(reply: Reply, *, as_json: bool, out: Path | None) -> None:
     """An answer: into a file, as it is, or for a person."""
     if out is not None:
         out.write_bytes(reply.content)
-        click.echo(tr(f"escrito: {out}", f"written: {out}"))
+        click.echo(_("written: {out}", out=out))
     elif reply.media_type != "application/json":
         if reply.content:
             sys.stdout.buffer.write(reply.content)
         elif not as_json:
-            click.echo(tr("hecho", "done"))
+            click.echo(_("done"))
     elif as_json:
         click.echo(orjson.dumps(reply.value(), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -187,16 +181,11 @@ def _file_body(operation: Operation, file: Path) -> tuple[bytes, str]:
     return body, f"multipart/form-data; boundary={boundary}"
 
 
-@click.command(
-    help=tr(
-        "Llama cualquier operación de la API de administración: METHOD PATH, debajo de /api/v1.",
-        "Call any operation of the admin API: METHOD PATH, below /api/v1.",
-    )
-)
+@click.command(help="Call any operation of the admin API: METHOD PATH, below /api/v1.")
 @click.argument("method", type=click.Choice(["GET", "POST", "PUT", "PATCH", "DELETE"], case_sensitive=False))
 @click.argument("path")
-@click.option("--body", help=tr("JSON, o @ARCHIVO", "JSON, or @FILE"))
-@click.option("--query", "pairs", multiple=True, help=tr("nombre=valor; se repite", "name=value; repeat"))
+@click.option("--body", help="JSON, or @FILE")
+@click.option("--query", "pairs", multiple=True, help="name=value; repeat")
 @click.option("--media-type", default="application/json", show_default=True)
 @connection_options
 @report_errors
@@ -217,10 +206,9 @@ def add_actions(main: click.Group) -> None:
     for act in ACTS:
         group = main.commands.get(act.group)
         if group is None:
-            spanish, english = GROUPS[act.group]
-            group = click.Group(act.group, help=tr(spanish, english))
+            group = click.Group(act.group, help=GROUPS[act.group].message)
             main.add_command(group)
         if not isinstance(group, click.Group) or act.name in group.commands:
-            raise ValueError(f"the command {act.command!r} is there already")
+            raise ValueError(_("the command {command!r} is there already", command=act.command))
         group.add_command(Action(act))
     main.add_command(api)

@@ -15,7 +15,7 @@ from gateway.cli.localaudit import record
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
 from serving.cli.usercommands import ALL, JSON
-from serving.language import tr
+from serving.language import _
 from serving.login.users import ApiKey, Logins
 
 ROLE = click.option(
@@ -23,18 +23,18 @@ ROLE = click.option(
     "names",
     multiple=True,
     required=True,
-    help=tr("un rol, o all; se repite", "a role, or all; repeat"),
+    help="a role, or all; repeat",
 )
 
 
 @click.group(
     "api-key",
-    help=tr("Llaves de programas para la API de administración.", "Keys of programs for the admin API."),
+    help="Keys of programs for the admin API.",
 )
 def api_key() -> None: ...
 
 
-@api_key.command("list", help=tr("Todas las llaves.", "Every key."))
+@api_key.command("list", help="Every key.")
 @DATA
 @JSON
 @report_errors
@@ -48,7 +48,7 @@ def list_keys(data: Path, as_json: bool) -> None:
         print_value(views)
 
 
-@api_key.command(help=tr("Hace una llave; se muestra sólo esta vez.", "Make a key; it is shown this once."))
+@api_key.command(help="Make a key; it is shown this once.")
 @DATA
 @ROLE
 @JSON
@@ -56,9 +56,9 @@ def list_keys(data: Path, as_json: bool) -> None:
     "--client",
     "scope",
     multiple=True,
-    help=tr("sólo para este cliente", "only for this client") + " (INST:CLASS:CODE[:SUB])",
+    help="only for this client (INST:CLASS:CODE[:SUB])",
 )
-@click.option("--days", type=click.IntRange(1, 3650), help=tr("cuántos días vive", "how many days it lives"))
+@click.option("--days", type=click.IntRange(1, 3650), help="how many days it lives")
 @report_errors
 def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ...], days: int | None) -> None:
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
@@ -71,7 +71,7 @@ def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ..
     click.echo(orjson.dumps({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
 
 
-@api_key.command(help=tr("Da otros roles a una llave.", "Give a key other roles."))
+@api_key.command(help="Give a key other roles.")
 @DATA
 @ROLE
 @click.argument("number", type=int)
@@ -91,10 +91,10 @@ def roles(data: Path, names: tuple[str, ...], number: int) -> None:
             f"+ api key {number} {', '.join(sorted(after.roles))}",
         ),
     )
-    click.echo(tr("hecho", "done"))
+    click.echo(_("done"))
 
 
-@api_key.command(help=tr("Termina una llave.", "End a key."))
+@api_key.command(help="End a key.")
 @DATA
 @click.argument("number", type=int)
 @report_errors
@@ -104,7 +104,7 @@ def revoke(data: Path, number: int) -> None:
     logins.revoke_api_key(number)
     logins.close()
     record(data, "API_KEY_REMOVE", "done", (f"- api key {number} {', '.join(sorted(found.roles))}",))
-    click.echo(tr("hecho", "done"))
+    click.echo(_("done"))
 
 
 def _logins(data: Path) -> Logins:
@@ -114,7 +114,7 @@ def _logins(data: Path) -> Logins:
 def _found(logins: Logins, number: int) -> ApiKey:
     found = logins.api_key(number)
     if found is None:
-        raise LookupError(tr(f"no hay llave {number}", f"there is no key {number}"))
+        raise LookupError(_("there is no key {number}", number=number))
     return found
 
 
@@ -123,9 +123,10 @@ def _roles(names: tuple[str, ...]) -> frozenset[str]:
     wanted = known if ALL in names else frozenset(names)
     if wrong := sorted(wanted - known):
         raise ValueError(
-            tr(
-                f"roles desconocidos: {', '.join(wrong)}; hay {', '.join(sorted(known))} y all",
-                f"unknown roles: {', '.join(wrong)}; there are {', '.join(sorted(known))}, and all",
+            _(
+                "unknown roles: {names}; there are {known}, and all",
+                names=", ".join(wrong),
+                known=", ".join(sorted(known)),
             )
         )
     return wanted

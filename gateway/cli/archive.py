@@ -19,7 +19,7 @@ from schemas.faults import Fault
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.progress import counted
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,22 +62,24 @@ def verify(
 ) -> None:
     """Verify archives of one group, oldest first: each must follow the one before it."""
     if first and previous is not None:
-        click.echo("--first and --previous exclude each other", err=True)
+        click.echo(_("--first and --previous exclude each other"), err=True)
         sys.exit(2)
     try:
         trusted = None if configuration is None else load_configuration_folder(configuration, strict=False)
     except (Fault, OSError) as err:
-        click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
+        click.echo(
+            _("could not check: {detail}", detail=err.detail if isinstance(err, Fault) else err), err=True
+        )
         sys.exit(2)
     key = None if data is None else opened_keys(data, settings_file, pin_file).record_key
     expected = "" if first else previous
     worst = 0
-    for file in counted(files, tr("comprobando archivos", "verifying archives")):
+    for file in counted(files, _("verifying archives")):
         try:
             result = _check(file, expected, trusted, key)
         except (OSError, MemoryError) as err:
             reason = (err.strerror or str(err)) if isinstance(err, OSError) else "out of memory"
-            click.echo(f"{shown(str(file))}: could not check: {reason}", err=True)
+            click.echo(_("{file}: could not check: {reason}", file=shown(str(file)), reason=reason), err=True)
             worst, expected = 2, None
             continue
         _show(result, as_json=as_json)
@@ -88,10 +90,7 @@ def verify(
 
 @archive.command(
     "open",
-    help=tr(
-        "Abre archivos sellados con las llaves de esta pasarela: cada uno queda en --out como X-Road lo habría escrito.",
-        "Open sealed archives with this gateway's keys: each is put into --out as X-Road would have written it.",
-    ),
+    help="Open sealed archives with this gateway's keys: each is put into --out as X-Road would have written it.",
 )
 @DATA
 @PIN
@@ -105,7 +104,7 @@ def open_sealed(
     """Open sealed archives."""
     keys = opened_keys(data, settings_file, pin_file)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in counted(files, tr("abriendo archivos", "opening archives")):
+    for file in counted(files, _("opening archives")):
         target = out / file.name.removesuffix(SUFFIX)
         with file.open("rb") as source, target.open("xb") as opened:
             target.chmod(0o600)
@@ -113,10 +112,7 @@ def open_sealed(
         click.echo(str(target))
         for name in erased:
             click.echo(
-                tr(
-                    f"  {name}: borrado, quedan sus resúmenes; la cadena se comprueba en el archivo sellado",
-                    f"  {name}: erased, its digests stay; the chain is proved by the sealed archive",
-                )
+                _("  {name}: erased, its digests stay; the chain is proved by the sealed archive", name=name)
             )
 
 
@@ -189,11 +185,17 @@ def _show(result: _Result, *, as_json: bool) -> None:
     if result.problem is not None:
         click.echo(f"  {shown(result.problem, _LONGEST)}")
         return
-    click.echo(f"  {result.containers} containers, last digest {result.last_digest}")
+    click.echo(
+        _(
+            "  {containers} containers, last digest {last_digest}",
+            containers=result.containers,
+            last_digest=result.last_digest,
+        )
+    )
     follows = shown(result.previous_file) or "nothing: it is the first of its group"
     said = "" if result.is_linked else " (by its own word; give --first or --previous to check)"
     click.echo(f"  follows {follows}{said}")
     for line in result.invalid:
-        click.echo(f"  INVALID container {shown(line, _LONGEST)}")
+        click.echo(_("  INVALID container {line}", line=shown(line, _LONGEST)))
     for line in result.erased:
         click.echo(f"  erased: {shown(line)}")

@@ -17,7 +17,7 @@ import click
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import audit_commands
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.audit.evidence import EvidenceUnit
     from gateway.audit.judging import Judgement
 
-_FOLDER = tr("carpeta con la configuración de verificación", "folder with the verification configuration")
+_FOLDER = _("folder with the verification configuration")
 CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, exists=True), help=_FOLDER)
 NEEDED_CONFIGURATION = click.option(
     "--configuration", required=True, type=click.Path(path_type=Path, exists=True), help=_FOLDER
@@ -36,18 +36,15 @@ PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_
 def audit_group() -> click.Group:
     """``gateway audit``: of evidence, and of what administrators did (``list``, ``export``, and ``verify`` without paths)."""
     group = audit_commands()
-    group.help = tr(
-        "Auditoría: evidencias (verify RUTAS, report, reconcile; no hace falta pasarela) y lo que hicieron los administradores.",
-        "Audit: evidence (verify PATHS, report, reconcile; no gateway is needed) and what administrators did.",
+    group.help = _(
+        "Audit: evidence (verify PATHS, report, reconcile; no gateway is needed) and what administrators did."
     )
     of_administrators = group.commands["verify"]
 
     def either(**given: Any) -> None:
         if given["paths"]:
             if given["configuration"] is None:
-                raise click.UsageError(
-                    tr("falta --configuration CARPETA", "--configuration FOLDER is missing")
-                )
+                raise click.UsageError(_("--configuration FOLDER is missing"))
             chosen = verify
         else:
             chosen = of_administrators
@@ -61,28 +58,18 @@ def audit_group() -> click.Group:
 
 
 @click.command(
-    help=tr(
-        "Con rutas comprueba contenedores, zips de /asic, archivos y carpetas enteras (- es la entrada estándar) con todos los núcleos. Con "
-        "--report sigue donde lo dejó. Sale con 0 si todo es válido, 1 si algo no, 2 si algo no se pudo comprobar, 3 si solo hay "
-        "contenido omitido. Sin rutas prueba la bitácora de auditoría de --data.",
-        "With paths, verify containers, zips of /asic, archives and whole folders (- is standard input) on all cores. With --report a run "
-        "goes on where it ended. Exit 0 all valid, 1 any invalid, 2 any unchecked, 3 none worse than withheld. Without paths, prove the audit log of --data.",
-    )
+    help="With paths, verify containers, zips of /asic, archives and whole folders (- is standard input) on all cores. With --report a run goes on where it ended. Exit 0 all valid, 1 any invalid, 2 any unchecked, 3 none worse than withheld. Without paths, prove the audit log of --data."
 )
 @CONFIGURATION
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help=tr("archivo SQLite, para Datasette", "SQLite file, for Datasette"),
+    help="SQLite file, for Datasette",
 )
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path))
-@click.option(
-    "--json", "as_json", is_flag=True, help=tr("una línea JSON por contenedor", "a line of JSON a container")
-)
-@click.option("--summary", is_flag=True, help=tr("solo la cuenta", "only the count"))
-@click.option(
-    "--jobs", type=click.IntRange(0, 512), default=0, help=tr("procesos; 0 todos", "processes; 0 all cores")
-)
+@click.option("--json", "as_json", is_flag=True, help="a line of JSON a container")
+@click.option("--summary", is_flag=True, help="only the count")
+@click.option("--jobs", type=click.IntRange(0, 512), default=0, help="processes; 0 all cores")
 @PATHS
 @click.pass_context
 @report_errors
@@ -132,17 +119,12 @@ def verify(
 
 @click.command(
     "report",
-    help=tr(
-        "Informe en HTML que un tribunal puede leer, con cada paso de la prueba y cómo repetirla.",
-        "An HTML report that a court can read, with each step of the proof and how to repeat it.",
-    ),
+    help="An HTML report that a court can read, with each step of the proof and how to repeat it.",
 )
 @NEEDED_CONFIGURATION
 @click.option("--out", required=True, type=click.Path(path_type=Path))
 @click.option("--lang", "language", type=click.Choice(["es", "en"]), default="es", show_default=True)
-@click.option(
-    "--zone", default="America/Mexico_City", show_default=True, help=tr("zona horaria", "time zone")
-)
+@click.option("--zone", default="America/Mexico_City", show_default=True, help="time zone")
 @PATHS
 @report_errors
 def report_html(configuration: Path, out: Path, language: str, zone: str, paths: tuple[Path, ...]) -> None:
@@ -160,13 +142,9 @@ def report_html(configuration: Path, out: Path, language: str, zone: str, paths:
 
 
 @click.command(
-    help=tr(
-        "Compara las evidencias de dos lados: lo que a uno le falta, resúmenes distintos, respuestas sin solicitud. Sale con 1 si "
-        "no concuerdan.",
-        "Compare the evidence of two sides: what one lacks, digests that differ, answers without requests. Exit 1 when they disagree.",
-    )
+    help="Compare the evidence of two sides: what one lacks, digests that differ, answers without requests. Exit 1 when they disagree."
 )
-@click.option("--work", type=click.Path(path_type=Path), help=tr("archivo de trabajo", "a file to work in"))
+@click.option("--work", type=click.Path(path_type=Path), help="a file to work in")
 @click.option("--json", "as_json", is_flag=True)
 @click.argument("a", type=click.Path(path_type=Path, exists=True))
 @click.argument("b", type=click.Path(path_type=Path, exists=True))
@@ -187,16 +165,13 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
             }
             click.echo(shown_json(value))
         else:
-            direction = tr("respuesta", "answer") if said.is_response else tr("solicitud", "request")
+            direction = _("answer") if said.is_response else _("request")
             click.echo(f"{said.what}: {shown(said.message_id)} ({direction}) {shown(said.where)}")
     for line in found.unread:
-        click.echo(f"{tr('no se pudo leer', 'could not be read')}: {shown(line, 500)}", err=True)
+        click.echo(f"{_('could not be read')}: {shown(line, 500)}", err=True)
     counts = f"A {found.counts[0]}, B {found.counts[1]}"
     click.echo(
-        tr(
-            f"{counts}; diferencias: {len(found.disagreements)}",
-            f"{counts}; differences: {len(found.disagreements)}",
-        ),
+        _("{counts}; differences: {count}", counts=counts, count=len(found.disagreements)),
         err=as_json,
     )
     context.exit(1 if found.disagreements else 2 if found.unread else 0)
@@ -250,7 +225,7 @@ def _show(judgement: Judgement, *, as_json: bool) -> None:
 def _counted(counts: Counter[str]) -> str:
     total = sum(counts.values())
     said = ", ".join(f"{counts[v]} {v}" for v in ("valid", "proved", "invalid", "unchecked"))
-    return tr(f"{total} contenedores: {said}", f"{total} containers: {said}")
+    return _("{total} containers: {said}", total=total, said=said)
 
 
 def _exit_code(counts: Counter[str]) -> int:

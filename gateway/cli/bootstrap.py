@@ -33,7 +33,7 @@ from schemas.globalconf.anchor import parse_anchor
 from serving.cli.safecommands import open_folder_safe
 from serving.config.presets import has_values, render_settings
 from serving.errors import Refused
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class CertificateSubject:
 def make_pin() -> str:
     """A PIN nobody has to remember, which every policy takes."""
     while True:
-        pin = "".join(secrets.choice(PIN_LETTERS) for _ in range(20))
+        pin = "".join(secrets.choice(PIN_LETTERS) for _letter in range(20))
         with contextlib.suppress(Refused):
             check_pin(pin, strict=True)
             return pin
@@ -86,30 +86,29 @@ def found_server(
     parsed = parse_anchor(anchor)
     if parsed.instance != server.instance:
         raise ValueError(
-            tr(
-                f"el ancla es de la instancia {parsed.instance}, el servidor de {server.instance}",
-                f"the anchor is of instance {parsed.instance}, the server of {server.instance}",
+            _(
+                "the anchor is of instance {instance}, the server of {instance2}",
+                instance=parsed.instance,
+                instance2=server.instance,
             )
         )
     store = ServerConfStore(data / "serverconf.sqlite")
     try:
         there = store.server_id() if store.is_initialised() else None
         if there not in (None, server):
-            raise ValueError(
-                tr(f"{data} ya es de otra pasarela ({there})", f"{data} holds a gateway already ({there})")
-            )
+            raise ValueError(_("{data} holds a gateway already ({there})", data=data, there=there))
         token = SoftToken(TokenFolder(data / "token"))
         if not (data / "token" / "token.json").exists():
             check_pin(pin, strict=strict_pin)
             SoftToken.create(TokenFolder(data / "token"), pin).close()
             # On disk now: a token without a server. A crash here is completed by the same command.
-            yield tr("dispositivo de llaves hecho", "token made")
+            yield _("token made")
         else:
             token.unlock(pin)
             token.close()
         if there is None:
             store.initialise(server, anchor, owner_added_at=datetime.now(UTC))
-            yield tr(f"{server.path()} hecho en {data}", f"{server.path()} made in {data}")
+            yield _("{path} made in {data}", path=server.path(), data=data)
     finally:
         store.close()
 
@@ -124,7 +123,7 @@ def write_settings(data: Path, preset: Preset, hosts: Sequence[str]) -> list[str
         names = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1"]))
         tables["systems"] = {**tables.get("systems", {}), "tls_address": names}
     write_whole(file, render_settings(tables, "Made by: gateway init").encode())
-    return [tr(f"ajustes: {file}", f"settings: {file}")]
+    return [_("settings: {file}", file=file)]
 
 
 def is_pin_policy_on(data: Path, preset: Preset) -> bool:
@@ -143,7 +142,7 @@ def make_internal_tls(data: Path, pin: str) -> list[str]:
     settings = load(data / FILE, os.environ)
     safe = open_folder_safe(data, settings.seal, lambda: pin)
     open_internal_tls(settings.systems, folder, safe, os.environ)
-    return [tr(f"certificado TLS interno: {there}", f"internal TLS certificate: {there}")]
+    return [_("internal TLS certificate: {there}", there=there)]
 
 
 async def fetch_configuration(data: Path, anchor: bytes) -> None:
@@ -168,7 +167,7 @@ async def make_requests(
     Raises `Refused` naming what the CA's profile wants.
     """
     done: list[str] = []
-    async with opened(data, lambda: pin) as (operations, _):
+    async with opened(data, lambda: pin) as (operations, _tokens):
         operations.take_key_kinds(kinds)
         for usage in (KeyUsage.AUTHENTICATION, KeyUsage.SIGNING):
             file = data / REQUESTS / f"{usage.value}.pem"
@@ -183,9 +182,7 @@ async def make_requests(
             )
             der = await operations.request_der(key.id, request.id)
             _write_request(file, der)
-            done.append(
-                tr(f"solicitud de certificado para {ca}: {file}", f"signing request for {ca}: {file}")
-            )
+            done.append(_("signing request for {ca}: {file}", ca=ca, file=file))
     return done
 
 
@@ -210,9 +207,7 @@ def _only_ca(data: Path) -> str:
     names = [] if configuration is None else [ca.name for ca in configuration.own.shared.approved_cas]
     if len(names) != 1:
         known = ", ".join(names) or "-"
-        raise ValueError(
-            tr(f"diga la autoridad con --ca; hay: {known}", f"say which CA with --ca; there are: {known}")
-        )
+        raise ValueError(_("say which CA with --ca; there are: {known}", known=known))
     return names[0]
 
 

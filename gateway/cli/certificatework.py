@@ -112,7 +112,10 @@ class FolderWork:
         software = self._settings.keys.token(SOFTWARE_TOKEN_ID)
         needed = any(one.token == SOFTWARE_TOKEN_ID for one in desired) and not software.is_remote
         devices = build_devices(self._settings.keys, self._data)
-        async with opened(self._data, self._pin if needed else None, devices=devices) as (operations, _):
+        async with opened(self._data, self._pin if needed else None, devices=devices) as (
+            operations,
+            _tokens,
+        ):
             yield operations
 
 

@@ -18,7 +18,7 @@ from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import tell
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 from serving.storage.keysafe import KeySafe
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def show(data: Path, as_json: bool) -> None:
 def request(data: Path, pin_file: Path | None, settings_file: Path | None, name: str, out: Path) -> None:
     """Write a signing request (DER) for the internal TLS key."""
     out.write_bytes(_internal(data, settings_file, pin_file).request(name))
-    click.echo(tr(f"solicitud escrita en {out}", f"request written to {out}"))
+    click.echo(_("request written to {out}", out=out))
 
 
 @tls.command("import")
@@ -99,7 +99,7 @@ def export(data: Path, out: Path) -> None:
         out.write_bytes(certificate.public_bytes(Encoding.PEM))
     else:
         out.write_bytes(export_certificate(certificate, datetime.now(UTC)))
-    click.echo(tr(f"certificado escrito en {out}", f"certificate written to {out}"))
+    click.echo(_("certificate written to {out}", out=out))
 
 
 @click.group()
@@ -158,7 +158,7 @@ def trust(data: Path, client_id: str, file: Path) -> None:
         tables.clients.add_certificate(
             _client(client_id), read_certificate_der(file.read_bytes()), datetime.now(UTC)
         )
-    click.echo(tr(f"{client_id}: se confía en {file}", f"{client_id}: {file} trusted"))
+    click.echo(_("{client_id}: {file} trusted", client_id=client_id, file=file))
 
 
 @client.command()
@@ -173,7 +173,7 @@ def distrust(data: Path, client_id: str, file: Path) -> None:
 
     with open_store(data).change() as tables:
         tables.clients.remove_certificate(_client(client_id), read_certificate_der(file.read_bytes()))
-    click.echo(tr(f"{client_id}: ya no se confía en {file}", f"{client_id}: {file} no longer trusted"))
+    click.echo(_("{client_id}: {file} no longer trusted", client_id=client_id, file=file))
 
 
 def _internal(data: Path, settings_file: Path | None, pin_file: Path | None) -> InternalTls:
@@ -195,7 +195,7 @@ def _told(data: Path) -> None:
 def _client(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) not in (3, 4):
-        raise ValueError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+        raise ValueError(_("{text!r} is not instance/class/code or instance/class/code/subsystem", text=text))
     return ClientId(*parts)
 
 

@@ -17,6 +17,7 @@ from certs.edges.profilefiles import load_profiles
 from certs.verify.container import StepOutcome, Verdict, verify_file
 from schemas.faults import Fault
 from schemas.showing import shown, shown_json
+from serving.language import _
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
@@ -49,13 +50,15 @@ def verify(
 ) -> None:
     """Verify containers, each in numbered steps."""
     if (configuration is None) == (anchor is None):
-        click.echo("give either --configuration FOLDER or --anchor FILE", err=True)
+        click.echo(_("give either --configuration FOLDER or --anchor FILE"), err=True)
         sys.exit(2)
     try:
         at = None if at_text is None else _moment(at_text)
         trusted = _configuration(configuration, anchor)
     except (Fault, ValueError, OSError) as err:
-        click.echo(f"could not check: {err.detail if isinstance(err, Fault) else err}", err=True)
+        click.echo(
+            _("could not check: {detail}", detail=err.detail if isinstance(err, Fault) else err), err=True
+        )
         sys.exit(2)
     worst, is_partial = 0, False
     for file in files:
@@ -68,7 +71,7 @@ def verify(
                     is_partial = is_partial or (verdict.is_proved and not verdict.is_valid)
         except (OSError, MemoryError) as err:
             reason = (err.strerror or str(err)) if isinstance(err, OSError) else "out of memory"
-            click.echo(f"{shown(str(file))}: could not check: {reason}", err=True)
+            click.echo(_("{file}: could not check: {reason}", file=shown(str(file)), reason=reason), err=True)
             worst = 2
     sys.exit(worst or (3 if is_partial else 0))
 

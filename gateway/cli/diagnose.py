@@ -17,6 +17,7 @@ import click
 from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
 from gateway.server.addresses import find_health
 from serving.cli.commands import report_errors
+from serving.language import N_, _, language_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,24 +27,16 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from gateway.health.diagnosis import Diagnosis
 
-_HEAD = {
-    "es": {"none": "Nada está mal.", "stops": "El tráfico se detiene", "do": "Qué hacer", "from": "Según"},
-    "en": {"none": "Nothing is wrong.", "stops": "Traffic stops", "do": "What to do", "from": "According to"},
-}
-_SEVERITY = {
-    "es": {"stopped": "DETENIDO", "will-stop": "SE DETENDRÁ", "notice": "AVISO"},
-    "en": {"stopped": "STOPPED", "will-stop": "WILL STOP", "notice": "NOTICE"},
-}
+_SEVERITY = {"stopped": N_("STOPPED"), "will-stop": N_("WILL STOP"), "notice": N_("NOTICE")}
 
 
 @click.command()
 @DATA
 @click.option("--url", help="a running gateway's health address; left out: found from --data")
 @SETTINGS
-@click.option("--language", type=click.Choice(["es", "en"]), default="es", show_default=True)
 @click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
 @report_errors
-def diagnose(data: Path, url: str | None, settings_file: Path | None, language: str, as_text: bool) -> None:
+def diagnose(data: Path, url: str | None, settings_file: Path | None, as_text: bool) -> None:
     """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
 
     Asks the running gateway; when none answers, reads its data folder, looks at the modules of its tokens and asks a server
@@ -60,7 +53,7 @@ def diagnose(data: Path, url: str | None, settings_file: Path | None, language: 
     if as_text:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _print(found, source, language)
+        _print(found, source, language_of(os.environ))
     severities = {f["severity"] for f in found["findings"]}
     sys.exit(0 if not severities else 3 if severities == {"notice"} else 1)
 
@@ -127,13 +120,12 @@ async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None)
 
 
 def _print(found: dict[str, Any], source: str, language: str) -> None:
-    words = _HEAD[language]
-    click.echo(f"{words['from']} {source}, {found['at']}")
+    click.echo(_("According to {source}, {at}", source=source, at=found["at"]))
     if not found["findings"]:
-        click.echo(words["none"])
+        click.echo(_("Nothing is wrong."))
     for finding in found["findings"]:
-        said_ = finding[language]
-        click.echo(f"\n[{_SEVERITY[language][finding['severity']]}] {said_['what']}")
+        said = finding.get(language) or finding["en"]
+        click.echo(f"\n[{_SEVERITY[finding['severity']].into(language)}] {said['what']}")
         if finding["stops_at"]:
-            click.echo(f"  {words['stops']}: {finding['stops_at']}")
-        click.echo(f"  {words['do']}: {said_['do']}")
+            click.echo("  " + _("Traffic stops: {at}", at=finding["stops_at"]))
+        click.echo("  " + _("What to do: {action}", action=said["do"]))

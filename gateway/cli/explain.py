@@ -7,15 +7,10 @@ import os
 import click
 
 from serving.cli.commands import report_errors
-from serving.language import Language, language_of, tr
+from serving.language import _, language_of
 
 
-@click.command(
-    help=tr(
-        "Explica un código de fallo: qué significa, quién lo arregla, qué hacer.",
-        "Explain a fault code: what it means, who mends it, what to do.",
-    )
-)
+@click.command(help="Explain a fault code: what it means, who mends it, what to do.")
 @click.argument("code")
 @report_errors
 def explain(code: str) -> None:
@@ -24,8 +19,8 @@ def explain(code: str) -> None:
 
     found = find(code)
     if found is None:
-        raise LookupError(tr(f"{code} no es un código de fallo", f"{code} is no fault code"))
-    spanish = language_of(os.environ) is Language.SPANISH
+        raise LookupError(_("{code} is no fault code", code=code))
+    spanish = language_of(os.environ) == "es"
     meaning, remedy = found.es if spanish else found.en
     side = SIDES["es" if spanish else "en"][found.side]
     click.echo(f"{found.kind.value}\n  {meaning}\n  {side}: {remedy}")

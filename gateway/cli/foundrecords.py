@@ -10,7 +10,7 @@ from gateway.messagelog.export import container_name, write_record
 from gateway.transparency.files import TransparencyFiles
 from gateway.transparency.proving import prove_record
 from schemas.showing import shown, shown_json
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,10 +56,8 @@ def show_record(record: LogRecord, written: Path | None, *, as_json: bool) -> No
         }
         click.echo(shown_json(said))
         return
-    direction = tr("respuesta", "answer") if record.is_response else tr("solicitud", "request")
-    state = (
-        tr("con sello", "timestamped") if record.is_timestamped else tr("sin sello aún", "no timestamp yet")
-    )
+    direction = _("answer") if record.is_response else _("request")
+    state = _("timestamped") if record.is_timestamped else _("no timestamp yet")
     click.echo(
         f"{record.id:>9}  {record.at:%Y-%m-%dT%H:%M:%S}Z  {record.side.value:<8}  {direction:<9}  {shown(record.message_id, 80)}  "
         f"{shown(record.client, 200)} -> {shown(record.service, 200)}  {state}"

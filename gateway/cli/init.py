@@ -18,7 +18,7 @@ from schemas.identifiers import ServerId
 from serving.cli.commands import report_errors
 from serving.config.presets import preset_names
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from gateway.cli.bootstrap import CertificateSubject
@@ -30,72 +30,48 @@ NOT_WHOLE = 3
 
 
 @click.command(
-    help=tr(
-        "Hace una pasarela: servidor, dispositivo de llaves, configuración, solicitudes de certificado, administrador. "
-        "Pregunta lo que falta si hay una terminal; puede repetirse sin daño.",
-        "Make a gateway: server, token, configuration, signing requests, administrator. Asks what is missing where there "
-        "is a terminal; it can be run again without harm.",
-    )
+    help="Make a gateway: server, token, configuration, signing requests, administrator. Asks what is missing where there is a terminal; it can be run again without harm."
 )
 @DATA
-@click.option(
-    "--anchor", help=tr("archivo o URL del ancla de configuración", "file or URL of the configuration anchor")
-)
+@click.option("--anchor", help="file or URL of the configuration anchor")
 @click.option(
     "--server",
-    help=tr(
-        "clase/código/servidor, con la instancia delante si se quiere",
-        "class/code/server, after the instance if you like",
-    ),
+    help="class/code/server, after the instance if you like",
 )
 @click.option(
     "--pin-file",
     type=click.Path(path_type=Path),
-    help=tr(
-        "archivo con el PIN; si no existe, se hace uno", "file with the PIN; one is made when it is not there"
-    ),
+    help="file with the PIN; one is made when it is not there",
 )
-@click.option("--name", default="", help=tr("nombre del instituto", "name of the institute"))
-@click.option("--address", default="", help=tr("nombre o IP de este servidor", "name or IP of this server"))
+@click.option("--name", default="", help="name of the institute")
+@click.option("--address", default="", help="name or IP of this server")
 @click.option(
     "--host-name",
     "host_names",
     multiple=True,
-    help=tr(
-        "otro nombre o IP con que los sistemas llegan; se repite",
-        "another name or IP that systems connect to; repeat for several",
-    ),
+    help="another name or IP that systems connect to; repeat for several",
 )
 @click.option(
     "--management",
     is_flag=True,
-    help=tr(
-        "ofrece los servicios de administración de la instancia",
-        "provide the instance's management services",
-    ),
+    help="provide the instance's management services",
 )
 @click.option(
     "--preset",
     type=click.Choice(preset_names()),
     default="mx",
     show_default=True,
-    help=tr("valores de un país para los ajustes", "a country's values for the settings"),
+    help="a country's values for the settings",
 )
-@click.option(
-    "--country", help=tr("en los certificados; si no, el del preset", "in certificates; else the preset's")
-)
-@click.option(
-    "--ca", default="", help=tr("autoridad de los certificados, si hay varias", "CA, if there are several")
-)
-@click.option(
-    "--subject", "fields", multiple=True, help=tr("campo=valor de la solicitud", "field=value of the request")
-)
-@click.option("--no-requests", is_flag=True, help=tr("sin llaves ni solicitudes", "no keys and no requests"))
-@click.option("--admin", help=tr("usuario administrador", "an administrator's user name"))
+@click.option("--country", help="in certificates; else the preset's")
+@click.option("--ca", default="", help="CA, if there are several")
+@click.option("--subject", "fields", multiple=True, help="field=value of the request")
+@click.option("--no-requests", is_flag=True, help="no keys and no requests")
+@click.option("--admin", help="an administrator's user name")
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path),
-    help=tr("su contraseña; si no existe, se hace una", "its password; one is made when it is not there"),
+    help="its password; one is made when it is not there",
 )
 @report_errors
 @audited("INIT")
@@ -119,9 +95,9 @@ def init(
     from schemas.globalconf.anchor import parse_anchor
     from serving.config.presets import read_preset
 
-    raw = read_anchor(_asked(anchor, "--anchor", tr("Ancla (archivo o URL)", "Anchor (file or URL)")))
+    raw = read_anchor(_asked(anchor, "--anchor", _("Anchor (file or URL)")))
     parsed = parse_anchor(raw)
-    text = _asked(server, "--server", tr("Servidor (clase/código/servidor)", "Server (class/code/server)"))
+    text = _asked(server, "--server", _("Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
     pin, is_whole, chosen = _pin(data, pin_file), True, read_preset(requested.pop("preset"))
     lines = [*found_server(data, server_id, raw, pin, strict_pin=is_pin_policy_on(data, chosen))]
@@ -140,14 +116,9 @@ def init(
         from gateway.cli.management import provide_management
 
         lines += provide_management(data, _settings(data))
-    for line in lines or [tr("ya estaba todo", "everything was there already")]:
+    for line in lines or [_("everything was there already")]:
         click.echo(line)
-    click.echo(
-        tr(
-            "Compare el resumen del ancla con el operador central:",
-            "Compare the anchor's hash with the central operator:",
-        )
-    )
+    click.echo(_("Compare the anchor's hash with the central operator:"))
     click.echo(parsed.hash_text())
     if not is_whole:
         click.get_current_context().exit(NOT_WHOLE)
@@ -171,9 +142,9 @@ def _requests(
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else str(err)
         said_ = [
-            tr(
-                f"sin configuración global todavía ({reason}); repita este mandato para las solicitudes",
-                f"no global configuration yet ({reason}); run this command again for the signing requests",
+            _(
+                "no global configuration yet ({reason}); run this command again for the signing requests",
+                reason=reason,
             )
         ]
         return said_, False
@@ -187,9 +158,7 @@ def read_anchor(where: str) -> bytes:
     with urllib.request.urlopen(where, timeout=30) as answer:  # noqa: S310  the operator's own URL
         content: bytes = answer.read(LARGEST_ANCHOR + 1)
     if len(content) > LARGEST_ANCHOR:
-        raise ValueError(
-            tr(f"{where} no es un ancla: es demasiado grande", f"{where} is no anchor: it is too large")
-        )
+        raise ValueError(_("{where} is no anchor: it is too large", where=where))
     return content
 
 
@@ -198,7 +167,7 @@ def read_server(text: str, instance: str) -> ServerId:
     parts = text.strip().split("/")
     parts = parts if len(parts) == 4 else [instance, *parts]
     if len(parts) != 4 or not all(parts):
-        raise ValueError(tr(f"{text!r} no es clase/código/servidor", f"{text!r} is not class/code/server"))
+        raise ValueError(_("{text!r} is not class/code/server", text=text))
     return ServerId(*parts)
 
 
@@ -206,7 +175,7 @@ def _asked(given: str | None, option: str, question: str) -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        raise ValueError(tr(f"falta {option}", f"{option} is missing"))
+        raise ValueError(_("{option} is missing", option=option))
     return str(click.prompt(question))
 
 
@@ -216,27 +185,15 @@ def _pin(data: Path, file: Path | None) -> str:
 
     if file is not None and not file.exists():
         if (data / "token" / "token.json").exists():
-            raise ValueError(
-                tr(f"{file} no existe y ya hay un PIN", f"{file} is not there, and there is a PIN already")
-            )
+            raise ValueError(_("{file} is not there, and there is a PIN already", file=file))
         write_secret(file, make_pin())
-        click.echo(
-            tr(
-                f"PIN nuevo en {file}; guárdelo también en otro lugar",
-                f"new PIN in {file}; keep it elsewhere too",
-            )
-        )
+        click.echo(_("new PIN in {file}; keep it elsewhere too", file=file))
     if file is not None:
         return read_secret_file(file)
     if "SACBE_PIN" in os.environ:
         return os.environ["SACBE_PIN"]
     if not sys.stdin.isatty():
-        raise ValueError(
-            tr(
-                "falta --pin-file (o la variable SACBE_PIN)",
-                "--pin-file is missing (or the variable SACBE_PIN)",
-            )
-        )
+        raise ValueError(_("--pin-file is missing (or the variable SACBE_PIN)"))
     new = not (data / "token" / "token.json").exists()
     return str(click.prompt("PIN", hide_input=True, confirmation_prompt=new))
 
@@ -251,9 +208,7 @@ def _administrator(data: Path, name: str, file: Path | None) -> list[str]:
         if logins.user(name) is not None:
             return []
         if file is None and sys.stdin.isatty():
-            password = str(
-                click.prompt(tr("Contraseña", "Password"), hide_input=True, confirmation_prompt=True)
-            )
+            password = str(click.prompt(_("Password"), hide_input=True, confirmation_prompt=True))
         else:
             file = file or data / f"{name}.password"
             if not file.exists():
@@ -262,5 +217,5 @@ def _administrator(data: Path, name: str, file: Path | None) -> list[str]:
         logins.save_user(name, password, gateway_roles().of_people())
     finally:
         logins.close()
-    where = tr(f"; su contraseña está en {file}", f"; its password is in {file}") if file else ""
-    return [tr(f"administrador {name} hecho{where}", f"administrator {name} made{where}")]
+    where = _("; its password is in {file}", file=file) if file else ""
+    return [_("administrator {name} made{where}", name=name, where=where)]

@@ -17,7 +17,7 @@ from gateway.cli.localaudit import record
 from gateway.clients.model import ConnectionType
 from gateway.server.running import AdminClient, ApiRefused, NotRunning, local_client
 from serving.cli.commands import report_errors
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,27 +25,20 @@ if TYPE_CHECKING:
 LOOK_S = 0.5
 
 
-@click.command(
-    help=tr(
-        "Registra este servidor y sus subsistemas en el servidor central, y espera la aprobación.",
-        "Register this server and its subsystems at the central server, and wait for approval.",
-    )
-)
+@click.command(help="Register this server and its subsystems at the central server, and wait for approval.")
 @DATA
 @click.option(
     "--address",
     required=True,
-    help=tr("donde otros servidores alcanzan éste", "where other servers reach this one"),
+    help="where other servers reach this one",
 )
-@click.option(
-    "--subsystem", "subsystems", multiple=True, help=tr("código; se repite", "code; repeat for several")
-)
+@click.option("--subsystem", "subsystems", multiple=True, help="code; repeat for several")
 @click.option(
     "--connection",
     type=click.Choice([c.value for c in ConnectionType]),
     default=ConnectionType.HTTPS.value,
     show_default=True,
-    help=tr("cómo se conectan sus sistemas", "how their systems connect"),
+    help="how their systems connect",
 )
 @click.option(
     "--wait",
@@ -53,19 +46,19 @@ LOOK_S = 0.5
     type=float,
     default=86_400.0,
     show_default=True,
-    help=tr("segundos de espera", "seconds to wait"),
+    help="seconds to wait",
 )
 @report_errors
 def join(data: Path, address: str, subsystems: tuple[str, ...], connection: str, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
-    until(lambda: _runs(data), deadline, tr("que la pasarela arranque", "the gateway to start"))
+    until(lambda: _runs(data), deadline, _("the gateway to start"))
     with local_client(data) as client:
         joining = Joining(client, deadline)
         joining.register_server(address)
         for code in subsystems:
             joining.register_subsystem(code, connection)
     record(data, "JOIN", "done", (f"address {address}", *(f"subsystem {s}" for s in subsystems)))
-    click.echo(tr("unido: otros miembros ya ven este servidor", "joined: other members see this server now"))
+    click.echo(_("joined: other members see this server now"))
 
 
 def until(good: Callable[[], bool], deadline: float, what: str) -> None:
@@ -73,10 +66,10 @@ def until(good: Callable[[], bool], deadline: float, what: str) -> None:
     said_so = False
     while not good():
         if not said_so:
-            click.echo(tr(f"espera {what}", f"waits for {what}"))
+            click.echo(_("waits for {what}", what=what))
             said_so = True
         if time.monotonic() >= deadline:
-            raise TimeoutError(tr(f"se acabó la espera de {what}", f"the wait for {what} is over"))
+            raise TimeoutError(_("the wait for {what} is over", what=what))
         time.sleep(LOOK_S)
 
 
@@ -95,23 +88,23 @@ class Joining:
             self._send("PUT", f"/token-certificates/{digest}/register", {"address": address})
             told = True
         if certificate["status"] != "REGISTERED":
-            click.echo(tr("registro del servidor pedido", "registration of the server asked for"))
+            click.echo(_("registration of the server asked for"))
             until(
                 lambda: self._settled(told),
                 self.deadline,
-                tr("la aprobación del servidor", "the server's approval"),
+                _("the server's approval"),
             )
         if not self._certificate()["active"]:
             self._send("PUT", f"/token-certificates/{digest}/activate")
         until(
             self._is_up,
             self.deadline,
-            tr("que la pasarela pueda intercambiar", "the gateway to be able to exchange"),
+            _("the gateway to be able to exchange"),
         )
 
     def register_subsystem(self, code: str, connection: str) -> None:
         """Have a subsystem of the owner among the clients, registered."""
-        _, member_class, member_code, _ = self._server_id().split(":")
+        _instance, member_class, member_code, *_server = self._server_id().split(":")
         owner = ":".join(self._server_id().split(":")[:3])
         path = f"/clients/{owner}:{code}"
         if self._status(path) is None:
@@ -124,11 +117,11 @@ class Joining:
             self.client.json("POST", "/clients", {"client": wanted, "ignore_warnings": True})
         if self._status(path) in ("SAVED", "REGISTRATION_FAILED"):
             self._send("PUT", f"{path}/register")
-            click.echo(tr(f"registro de {code} pedido", f"registration of {code} asked for"))
+            click.echo(_("registration of {code} asked for", code=code))
         until(
             lambda: self._status(path) == "REGISTERED",
             self.deadline,
-            tr(f"la aprobación de {code}", f"the approval of {code}"),
+            _("the approval of {code}", code=code),
         )
 
     def _certificate(self) -> dict[str, Any]:
@@ -144,10 +137,7 @@ class Joining:
         ]
         if not found:
             raise LookupError(
-                tr(
-                    "no hay certificado de autenticación; impórtelo con 'gateway certificate import'",
-                    "there is no authentication certificate; import it with 'gateway certificate import'",
-                )
+                _("there is no authentication certificate; import it with 'gateway certificate import'")
             )
         best: dict[str, Any] = min(found, key=lambda c: order.index(c["status"]))
         return best
@@ -155,9 +145,7 @@ class Joining:
     def _settled(self, sent: bool) -> bool:
         status = self._certificate()["status"]
         if sent and status == "SAVED":
-            raise ValueError(
-                tr("el servidor central negó el registro", "the central server declined the registration")
-            )
+            raise ValueError(_("the central server declined the registration"))
         return bool(status == "REGISTERED")
 
     def _is_up(self) -> bool:
@@ -189,7 +177,7 @@ class Joining:
                 if err.status < 500 or time.monotonic() >= self.deadline:
                     raise
                 reason = err
-            click.echo(tr(f"se intentará otra vez: {reason}", f"will be tried again: {reason}"))
+            click.echo(_("will be tried again: {reason}", reason=reason))
             time.sleep(LOOK_S * 4)
 
 

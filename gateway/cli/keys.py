@@ -20,7 +20,7 @@ from serving.cli.commands import report_errors
 from serving.cli.printing import tell
 from serving.cli.usercommands import JSON
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -140,7 +140,7 @@ def list_tokens(data: Path, as_json: bool) -> None:
     """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
 
     async def run() -> None:
-        async with opened(data) as (operations, _):
+        async with opened(data) as (operations, _tokens):
             tokens = await operations.tokens()
             tell(
                 [
@@ -172,20 +172,15 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> 
     new = (
         read_secret_file(new_pin_file)
         if new_pin_file
-        else str(click.prompt("new PIN", hide_input=True, confirmation_prompt=True))
+        else str(click.prompt(_("new PIN"), hide_input=True, confirmation_prompt=True))
     )
 
     async def run() -> None:
-        async with opened(data, lambda: old) as (operations, _):
+        async with opened(data, lambda: old) as (operations, _tokens):
             await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
 
     asyncio.run(run())
-    click.echo(
-        tr(
-            "el PIN cambió; cámbielo también donde lo lee la pasarela",
-            "the PIN is changed; change it wherever the gateway reads it from too",
-        )
-    )
+    click.echo(_("the PIN is changed; change it wherever the gateway reads it from too"))
 
 
 @click.group()
@@ -212,7 +207,7 @@ def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: st
     from gateway.keys.model import KeyUsage
 
     async def run() -> None:
-        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _tokens):
             made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
             click.echo(json.dumps({"id": made.id}) if as_json else made.id)
 
@@ -264,12 +259,7 @@ def csr(
         async with opened(data, lambda: read_pin(pin_file)) as (operations, tokens):
             found = next((k for t in await operations.tokens() for k in t.keys if k.id == key_id), None)
             if found is None:
-                raise ValueError(
-                    tr(
-                        f"no hay llave {key_id}; 'gateway key list' las muestra",
-                        f"there is no key {key_id}; 'gateway key list' shows them",
-                    )
-                )
+                raise ValueError(_("there is no key {key_id}; 'gateway key list' shows them", key_id=key_id))
             server = open_store(data).server_id()
             requester = requests.Requester(ClientId(*member.split("/")), server, name, address)
             builder = requests.build_request(profile_named(profile), requester, found.usage or "sign")
@@ -278,7 +268,7 @@ def csr(
             return render_request(der, "DER" if out.suffix == ".der" else "PEM")
 
     out.write_bytes(asyncio.run(run()))
-    click.echo(tr(f"solicitud escrita en {out}", f"request written to {out}"))
+    click.echo(_("request written to {out}", out=out))
 
 
 @click.group()
@@ -300,15 +290,12 @@ def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...
     given = [file.read_bytes() for file in files]
 
     async def run() -> None:
-        async with opened(data, lambda: read_pin(pin_file)) as (operations, _):
+        async with opened(data, lambda: read_pin(pin_file)) as (operations, _tokens):
             for content in given:
                 imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
                 subject = parse_certificate(imported.der).subject.rfc4514_string()
                 told = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
-                line = tr(
-                    f"certificado de {imported.usage} importado: {subject}",
-                    f"{imported.usage} certificate imported: {subject}",
-                )
+                line = _("{usage} certificate imported: {subject}", usage=imported.usage, subject=subject)
                 click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
 
     asyncio.run(run())
@@ -344,7 +331,7 @@ def list_certificates(data: Path, as_json: bool) -> None:
 
 def _change(data: Path, digest: str, operation: str) -> None:
     async def run() -> None:
-        async with opened(data) as (operations, _):
+        async with opened(data) as (operations, _tokens):
             await getattr(operations, operation)(digest)
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.wantedfile import subject_text
 from gateway.server.running import NotRunning, told_running
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
+from serving.language import _
 
 # A running gateway asks for the configuration every three seconds where the central server lets it.
 ARRIVAL_S = 8.0
@@ -44,7 +45,9 @@ def check_subject(
         return
     close = nearest(text, known)
     hint = f"; do you mean {close}?" if close else ""
-    raise LookupError(f"nobody knows {text} here{hint} (--force grants it all the same)")
+    raise LookupError(
+        _("nobody knows {text} here{hint} (--force grants it all the same)", text=text, hint=hint)
+    )
 
 
 def wait_for_subject(data: Path, subject: Subject, provider: ClientId) -> None:

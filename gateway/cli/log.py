@@ -14,7 +14,7 @@ import click
 from gateway.cli.keys import DATA, PIN, read_pin
 from gateway.cli.localaudit import record
 from serving.cli.commands import report_errors
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,39 +27,29 @@ SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type
 
 @click.group(
     "log",
-    help=tr(
-        "La bitácora de mensajes: borrar contenido por orden, comprobar la cadena, llaves.",
-        "The message log: erase content on an order, prove the chain, keys.",
-    ),
+    help="The message log: erase content on an order, prove the chain, keys.",
 )
 def message_log() -> None: ...
 
 
 @message_log.command(
-    help=tr(
-        "Borra el contenido de registros por una orden: su llave se destruye, también para toda copia de la bitácora. "
-        "Firma, cadena, sello de tiempo y resúmenes quedan y se siguen verificando.",
-        "Erase the content of records on an order: its key is destroyed, for every copy of the log too. Signature, chain, "
-        "timestamp and digests stay and still verify.",
-    )
+    help="Erase the content of records on an order: its key is destroyed, for every copy of the log too. Signature, chain, timestamp and digests stay and still verify."
 )
 @DATA
 @PIN
 @SETTINGS
-@click.option("--order", "reference", help=tr("referencia de la orden", "the order's reference"))
-@click.option("--authority", help=tr("quién la dio", "who gave it"))
-@click.option("--by", help=tr("quién la ejecuta", "who carries it out"), default=getpass.getuser)
-@click.option("--record", "records", type=int, multiple=True, help=tr("número de registro", "record number"))
+@click.option("--order", "reference", help="the order's reference")
+@click.option("--authority", help="who gave it")
+@click.option("--by", help="who carries it out", default=getpass.getuser)
+@click.option("--record", "records", type=int, multiple=True, help="record number")
 @click.option("--message-id")
-@click.option("--owner", help=tr("parte local", "local party"))
+@click.option("--owner", help="local party")
 @click.option("--client")
 @click.option("--service")
 @click.option("--since", help="ISO 8601")
 @click.option("--until", help="ISO 8601")
-@click.option(
-    "--dry-run", is_flag=True, help=tr("solo muestra qué se borraría", "only show what would be erased")
-)
-@click.option("--yes", is_flag=True, help=tr("sin preguntar", "without asking"))
+@click.option("--dry-run", is_flag=True, help="only show what would be erased")
+@click.option("--yes", is_flag=True, help="without asking")
 @report_errors
 def erase(
     data: Path,
@@ -77,9 +67,8 @@ def erase(
 
     if not dry_run and not ((reference or "").strip() and (authority or "").strip()):
         raise ValueError(
-            tr(
-                "nada se borra sin una orden: dé --order (su referencia) y --authority (quién la dio)",
-                "nothing is erased without an order: give --order (its reference) and --authority (who gave it)",
+            _(
+                "nothing is erased without an order: give --order (its reference) and --authority (who gave it)"
             )
         )
     by, since, until = (where.pop(name) for name in ("by", "since", "until"))
@@ -88,18 +77,13 @@ def erase(
     with _eraser(data, opened_keys(data, settings_file, pin_file)) as eraser:
         found = eraser.find(selection)
         if not found:
-            raise LookupError(
-                tr("ningún registro con contenido corresponde", "no record whose content is there matches")
-            )
-        click.echo(tr(f"{len(found)} registros: {_shown(found)}", f"{len(found)} records: {_shown(found)}"))
+            raise LookupError(_("no record whose content is there matches"))
+        click.echo(_("{len} records: {shown}", len=len(found), shown=_shown(found)))
         if dry_run:
             return
         if not yes:
             click.confirm(
-                tr(
-                    "Su contenido no se podrá recuperar. ¿Borrar?",
-                    "Their content cannot be recovered. Erase?",
-                ),
+                _("Their content cannot be recovered. Erase?"),
                 abort=True,
             )
         order = ErasureOrder(str(reference).strip(), str(authority).strip(), str(by), datetime.now(UTC))
@@ -107,27 +91,22 @@ def erase(
         # Written first: a crash in between leaves an audited order that the next start completes.
         record(data, "MESSAGE_LOG_ERASE", "done", changes)
         number = eraser.erase(found, order)
-    click.echo(tr(f"borrado {number} hecho", f"erasure {number} done"))
+    click.echo(_("erasure {number} done", number=number))
 
 
 @message_log.command(
-    help=tr(
-        "Busca registros por tiempo, cliente, servicio, lado, mensaje o estado de la respuesta. --export deja sus contenedores en una "
-        "carpeta; --checkpoint, junto a cada uno, la prueba de que está en la bitácora.",
-        "Find records by time, client, service, side, message or status of the answer. --export puts their containers into a folder; "
-        "--checkpoint the proof that each is in the log, beside it.",
-    )
+    help="Find records by time, client, service, side, message or status of the answer. --export puts their containers into a folder; --checkpoint the proof that each is in the log, beside it."
 )
 @DATA
 @PIN
 @SETTINGS
 @click.option("--since", help="ISO 8601")
 @click.option("--until", help="ISO 8601")
-@click.option("--client", help=tr("ruta, o su comienzo", "path, or its beginning"))
-@click.option("--service", help=tr("ruta, o su comienzo", "path, or its beginning"))
+@click.option("--client", help="path, or its beginning")
+@click.option("--service", help="path, or its beginning")
 @click.option("--side", type=click.Choice(["consumer", "provider"]))
 @click.option("--id", "message_id")
-@click.option("--status", type=int, help=tr("de una respuesta REST", "of a REST answer"))
+@click.option("--status", type=int, help="of a REST answer")
 @click.option("--export", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--checkpoint", "is_proved", is_flag=True)
 @click.option("--json", "as_json", is_flag=True)
@@ -152,7 +131,7 @@ def find(
     from serving.storage.database import connect
 
     if is_proved and export is None:
-        raise ValueError(tr("--checkpoint va con --export", "--checkpoint goes with --export"))
+        raise ValueError(_("--checkpoint goes with --export"))
     since, until, side = _moment(search.pop("since")), _moment(search.pop("until")), search.pop("side")
     sought = RecordSearch(since=since, until=until, side=None if side is None else Side(side), **search)
     folder = DataFolder(data).log
@@ -168,10 +147,10 @@ def find(
         show_record(record_found, written, as_json=as_json)
     reader.connection.close()
     if not as_json:
-        click.echo(tr(f"{count} registros", f"{count} records"))
+        click.echo(_("{count} records", count=count))
 
 
-@message_log.command(help=tr("Los borrados hechos y sus órdenes.", "Erasures and their orders."))
+@message_log.command(help="Erasures and their orders.")
 @DATA
 @report_errors
 def erasures(data: Path) -> None:
@@ -186,21 +165,16 @@ def erasures(data: Path) -> None:
         "SELECT erasure.id, reference, authority, ordered_by, at_ms, is_done, count(record_id) FROM erasure "
         "LEFT JOIN erased ON erased.erasure_id = erasure.id GROUP BY erasure.id ORDER BY erasure.id"
     ).fetchall():
-        state = tr("hecho", "done") if is_done else tr("sin terminar", "not finished")
+        state = _("done") if is_done else _("not finished")
         click.echo(
             f"{number}  {to_moment(at_ms):%Y-%m-%dT%H:%M:%SZ}  {reference}  {authority}  {by}  "
-            + tr(f"{count} registros, {state}", f"{count} records, {state}")
+            + _("{count} records, {state}", count=count, state=state)
         )
     connection.close()
 
 
 @message_log.command(
-    help=tr(
-        "Sella las llaves de la bitácora con otro secreto: el de --new-secret-file, o el del token de software. Nada se "
-        "cifra de nuevo. Después ponga o quite log.secret y reinicie.",
-        "Seal the log's keys with another secret: that of --new-secret-file, or the software token's. Nothing is encrypted "
-        "anew. Then set or unset log.secret and restart.",
-    )
+    help="Seal the log's keys with another secret: that of --new-secret-file, or the software token's. Nothing is encrypted anew. Then set or unset log.secret and restart."
 )
 @DATA
 @PIN
@@ -221,15 +195,12 @@ def rekey(
         secret = KeySecret.of_operator(SecretSource(file=str(new_secret_file)).read(os.environ))
     keys.reseal(secret)
     record(data, "MESSAGE_LOG_REKEY", "done", [f"+ keys sealed by {secret.by}"])
-    click.echo(tr("las llaves están selladas de nuevo", "the keys are sealed anew"))
+    click.echo(_("the keys are sealed anew"))
 
 
 @message_log.command(
     "new-keys",
-    help=tr(
-        "Los registros nuevos tienen desde ahora llaves de otro árbol; los que hay quedan como están.",
-        "New records have keys of another tree from now on; those there are stay as they are.",
-    ),
+    help="New records have keys of another tree from now on; those there are stay as they are.",
 )
 @DATA
 @PIN
@@ -239,7 +210,7 @@ def new_keys(data: Path, pin_file: Path | None, settings_file: Path | None) -> N
     """Begin a new tree of keys."""
     opened_keys(data, settings_file, pin_file).retire()
     record(data, "MESSAGE_LOG_NEW_KEYS", "done", ["+ keys of a new tree from the next record on"])
-    click.echo(tr("desde el siguiente registro", "from the next record on"))
+    click.echo(_("from the next record on"))
 
 
 @contextmanager
@@ -263,7 +234,7 @@ def opened_keys(data: Path, settings_file: Path | None, pin_file: Path | None) -
     source = config.load(settings_file, os.environ).log.secret
     keys = LogKeys(DataFolder(data).log_keys)
     if not keys.exist:
-        raise LookupError(tr(f"{data} no tiene llaves de bitácora", f"{data} has no keys of a message log"))
+        raise LookupError(_("{data} has no keys of a message log", data=data))
     secret = (
         KeySecret.of_operator(source.read(os.environ)) if source.is_set else _token_secret(data, pin_file)
     )

@@ -14,7 +14,7 @@ from gateway.cli.keys import DATA, PIN, read_pin
 from gateway.cli.localaudit import record
 from gateway.cli.log import SETTINGS, opened_keys
 from serving.cli.commands import report_errors
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,19 +30,12 @@ if TYPE_CHECKING:
 KEY = click.option(
     "--key",
     "key_text",
-    help=tr("llave de la bitácora, si no es la de --data", "the log's key, if not that of --data"),
+    help="the log's key, if not that of --data",
 )
 
 
 @click.command(
-    help=tr(
-        "Comprueba toda la bitácora: su cadena, y que cada registro está en la bitácora de transparencia como se escribió. Con "
-        "--checkpoint, que no se truncó, clonó ni empezó de nuevo desde ese punto de control; con --archive, que los archivos "
-        "tienen lo mismo. Sale con 1 si algo no coincide, y dice qué registro.",
-        "Prove the whole log: its chain, and that every record stands in the transparency log as it was written. With "
-        "--checkpoint, that it was not truncated, cloned or begun anew since; with --archive, that archives hold the same. "
-        "Exit 1 when anything differs, and the record is named.",
-    )
+    help="Prove the whole log: its chain, and that every record stands in the transparency log as it was written. With --checkpoint, that it was not truncated, cloned or begun anew since; with --archive, that archives hold the same. Exit 1 when anything differs, and the record is named."
 )
 @DATA
 @PIN
@@ -53,7 +46,7 @@ KEY = click.option(
     "--tiles",
     type=click.Path(path_type=Path, exists=True),
     multiple=True,
-    help=tr("copia de las teselas que alguien guardó", "a copy of the tiles that somebody kept"),
+    help="a copy of the tiles that somebody kept",
 )
 @click.option("--archive", "archives", type=click.Path(path_type=Path, exists=True), multiple=True)
 @click.option("--json", "as_json", is_flag=True)
@@ -133,43 +126,46 @@ def _as_json(wrong: int | None, found: Findings | None) -> dict[str, object]:
 
 def _say(wrong: int | None, found: Findings | None) -> None:
     if wrong is None:
-        click.echo(tr("la cadena está íntegra", "the chain is whole"))
+        click.echo(_("the chain is whole"))
     else:
-        click.echo(
-            tr(f"el registro {wrong} no es el que se escribió", f"record {wrong} is not what was written")
-        )
+        click.echo(_("record {wrong} is not what was written", wrong=wrong))
     if found is None:
-        click.echo(tr("no hay bitácora de transparencia", "there is no transparency log"))
+        click.echo(_("there is no transparency log"))
         return
     if found.checkpoint is not None:
         head = found.checkpoint
         first, last = (f"{at:%Y-%m-%dT%H:%M:%S.%f}Z" if at else "-" for at in (found.first_at, found.last_at))
         click.echo(
-            tr(
-                f"{head.origin}: {found.records} registros, de {first} a {last}; "
-                f"{found.removed} archivados y retirados, {found.waiting} por entrar",
-                f"{head.origin}: {found.records} records, from {first} to {last}; "
-                f"{found.removed} archived and removed, {found.waiting} still to be taken in",
+            _(
+                "{origin}: {records} records, from {first} to {last}; {removed} archived and removed, {waiting} still to be taken in",
+                origin=head.origin,
+                records=found.records,
+                first=first,
+                last=last,
+                removed=found.removed,
+                waiting=found.waiting,
             )
         )
-        click.echo(tr(f"cabeza {head.size} {head.root.hex()}", f"head {head.size} {head.root.hex()}"))
+        click.echo(_("head {size} {hex}", size=head.size, hex=head.root.hex()))
     if found.beginning is not None and found.beginning.previous_origin:
         begun = found.beginning
         click.echo(
-            tr(
-                f"sigue a {begun.previous_origin} ({begun.previous_size} entradas): {begun.reason}",
-                f"follows {begun.previous_origin} ({begun.previous_size} entries): {begun.reason}",
+            _(
+                "follows {previous_origin} ({previous_size} entries): {reason}",
+                previous_origin=begun.previous_origin,
+                previous_size=begun.previous_size,
+                reason=begun.reason,
             )
         )
     for difference in found.differences[:20]:
         click.echo(f"{difference.what.upper()}: {difference.detail}")
     if found.is_whole:
-        click.echo(tr("todo coincide", "everything agrees"))
+        click.echo(_("everything agrees"))
 
 
 @click.command(
     "key",
-    help=tr("La llave pública de la bitácora de transparencia.", "The public key of the transparency log."),
+    help="The public key of the transparency log.",
 )
 @DATA
 @PIN
@@ -186,9 +182,7 @@ def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
     click.echo(_log_key(files, None, lambda: private, _server(data)).render())
 
 
-@click.command(
-    help=tr("La llave pública de este servidor como testigo.", "The public key of this server as a witness.")
-)
+@click.command(help="The public key of this server as a witness.")
 @DATA
 @PIN
 @SETTINGS
@@ -207,12 +201,7 @@ def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
     click.echo(found.signer().verifier(COSIGNATURE_ED25519).render())
 
 
-@click.command(
-    help=tr(
-        "Escribe la prueba (.tlog-proof) de que un registro está en la bitácora; se comprueba sin conexión.",
-        "Write the proof (.tlog-proof) that a record is in the log; it is proved offline.",
-    )
-)
+@click.command(help="Write the proof (.tlog-proof) that a record is in the log; it is proved offline.")
 @DATA
 @click.option("--record", "number", type=int, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -229,22 +218,17 @@ def proof(data: Path, number: int, out: Path) -> None:
 
 
 @click.command(
-    help=tr(
-        "Declara que esta bitácora se restauró de una copia: termina la de transparencia y empieza otra que lo dice, y sigue. "
-        "Con la pasarela detenida.",
-        "Declare that this log was restored from a copy: its transparency log ends, and another begins that says so and goes "
-        "on. With the gateway stopped.",
-    )
+    help="Declare that this log was restored from a copy: its transparency log ends, and another begins that says so and goes on. With the gateway stopped."
 )
 @DATA
 @PIN
 @SETTINGS
-@click.option("--reason", required=True, help=tr("qué pasó", "what happened"))
+@click.option("--reason", required=True, help="what happened")
 @click.option(
     "--witnessed",
     type=int,
     default=0,
-    help=tr("entradas que los testigos habían visto", "entries that witnesses had seen"),
+    help="entries that witnesses had seen",
 )
 @report_errors
 def declare(
@@ -280,9 +264,11 @@ def declare(
             datetime.now(UTC),
         )
     click.echo(
-        tr(
-            f"{begun.previous_origin} terminó con {begun.previous_size} entradas; la nueva empieza con el registro {first}",
-            f"{begun.previous_origin} ended with {begun.previous_size} entries; the new one begins with record {first}",
+        _(
+            "{previous_origin} ended with {previous_size} entries; the new one begins with record {first}",
+            previous_origin=begun.previous_origin,
+            previous_size=begun.previous_size,
+            first=first,
         )
     )
 

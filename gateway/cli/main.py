@@ -45,7 +45,6 @@ from gateway.cli.policy import policy
 from gateway.cli.preflight import preflight
 from gateway.cli.services import service
 from gateway.cli.settings import settings
-from gateway.cli.spanish import in_spanish
 from gateway.cli.status import look, settings_of, status
 from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.cli.backupcommands import backup_commands
@@ -54,7 +53,7 @@ from serving.cli.completion import completion_command
 from serving.cli.signercommand import signer_command
 from serving.cli.supportbundle import support_commands
 from serving.cli.usercommands import JSON, user_commands
-from serving.language import tr
+from serving.language import _
 from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
 
@@ -100,23 +99,17 @@ main.add_command(completion_command(main, "gateway"))
 
 
 @main.command(
-    help=tr(
-        "Deja clientes, servicios, derechos, grupos, sellado y certificados como dice FILE; una pasarela en marcha lo toma.",
-        "Make clients, services, rights, groups, timestamping and certificates what FILE says; a running gateway takes it.",
-    )
+    help="Make clients, services, rights, groups, timestamping and certificates what FILE says; a running gateway takes it."
 )
 @DATA
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
-@click.option("--dry-run", is_flag=True, help=tr("sólo dice qué cambiaría", "only say what would change"))
+@click.option("--dry-run", is_flag=True, help="only say what would change")
 @click.option(
     "--export",
     "exporting",
     is_flag=True,
-    help=tr(
-        "al revés: escribe en FILE lo que hay, con los certificados al lado",
-        "the other way round: write what is there to FILE, with certificates beside it",
-    ),
+    help="the other way round: write what is there to FILE, with certificates beside it",
 )
 @JSON
 @click.argument("file", type=click.Path(path_type=Path))
@@ -153,8 +146,8 @@ def apply(
         return
     for line in changes:
         click.echo(line)
-    done = tr("no aplicado (ensayo)", "not applied (dry run)") if dry_run else tr("aplicado", "applied")
-    click.echo(done if changes else tr("nada que cambiar", "nothing to change"))
+    done = _("not applied (dry run)") if dry_run else _("applied")
+    click.echo(done if changes else _("nothing to change"))
 
 
 def _export(data: Path, file: Path) -> None:
@@ -171,7 +164,7 @@ def _export(data: Path, file: Path) -> None:
         (file.parent / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(file.parent / name, certificate_pem(der))
     write_whole(file, text.encode())
-    click.echo(tr(f"escrito: {file}", f"written: {file}"))
+    click.echo(_("written: {file}", file=file))
 
 
 def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
@@ -221,7 +214,7 @@ def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     except urllib.error.HTTPError as err:
         body = err.read()
     except OSError as err:
-        click.echo(f"no gateway answers at {url}: {err}", err=True)
+        click.echo(_("no gateway answers at {url}: {err}", url=url, err=err), err=True)
         sys.exit(1)
     state = {"status": "down", "problems": ["the answer cannot be read"]}
     with contextlib.suppress(ValueError):
@@ -230,6 +223,3 @@ def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     for problem in state["problems"]:
         click.echo(f"- {problem}")
     sys.exit(0 if state["status"] == "up" else 1)
-
-
-in_spanish(main)

@@ -21,7 +21,7 @@ from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import GlobalGroupId
 from schemas.management import ManagementServiceCode
 from serving.errors import OperatorError
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,10 +47,7 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
     found = stored_configuration(data)
     if found is None or found.private is None:
         raise OperatorError(
-            tr(
-                "no hay configuración global todavía, y ella dice quién ofrece los servicios de administración",
-                "there is no global configuration yet, and it says who provides the management services",
-            )
+            _("there is no global configuration yet, and it says who provides the management services")
         )
     service = found.private.management_service
     store = open_store(data)
@@ -58,9 +55,10 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
         owner = store.server_id().owner
         if service.provider.member != owner:
             raise OperatorError(
-                tr(
-                    f"los servicios de administración son de {service.provider.path()}; esta pasarela es de {owner.path()}",
-                    f"the management services are of {service.provider.path()}; this gateway is of {owner.path()}",
+                _(
+                    "the management services are of {path}; this gateway is of {path2}",
+                    path=service.provider.path(),
+                    path2=owner.path(),
                 )
             )
         done = _add_provider(store, service)
@@ -76,13 +74,11 @@ def _add_provider(store: ServerConfStore, service: ManagementService) -> list[st
     with store.change() as tables:
         if tables.clients.find(provider) is None:
             tables.clients.add(provider, ConnectionType.HTTPS_NO_AUTH, now)
-            done.append(tr(f"cliente {provider.path()}", f"client {provider.path()}"))
+            done.append(_("client {path}", path=provider.path()))
         known = {c.der for c in tables.clients.certificates(provider)}
         if shown is not None and shown not in known:
             tables.clients.add_certificate(provider, shown, now)
-            done.append(
-                tr("certificado del servidor central fijado", "certificate of the central server pinned")
-            )
+            done.append(_("certificate of the central server pinned"))
     return done
 
 
@@ -98,7 +94,7 @@ async def _add_services(
     if there is None:
         source = DescriptionSource(ServiceType.WSDL, _central_address(store) + WSDL)
         there = await register.add(provider, source, None, datetime.now(UTC))
-        done.append(tr(f"servicios de {there.url}", f"services of {there.url}"))
+        done.append(_("services of {url}", url=there.url))
     host = urlsplit(service.registration_address).hostname
     try:
         for one in there.services:
@@ -129,23 +125,18 @@ def _open_services(
         tables.descriptions.set_disabled(description, disabled=False, notice="")
     if not granted:
         return []
-    return [
-        tr(
-            f"{granted} derechos para el grupo {OWNERS_GROUP}",
-            f"{granted} rights for the group {OWNERS_GROUP}",
-        )
-    ]
+    return [_("{granted} rights for the group {OWNERS_GROUP}", granted=granted, OWNERS_GROUP=OWNERS_GROUP)]
 
 
 def _check(service: ServiceRecord, host: str | None) -> None:
     """Refuse a WSDL that speaks of anything but the management services at the central server."""
     if service.id.service_code not in CODES or urlsplit(service.url).hostname != host:
         raise OperatorError(
-            tr(
-                f"el WSDL del servidor central nombra {service.id.service_code} en {service.url}; "
-                f"se esperaban servicios de administración en {host}",
-                f"the central server's WSDL names {service.id.service_code} at {service.url}; "
-                f"management services at {host} were expected",
+            _(
+                "the central server's WSDL names {service_code} at {url}; management services at {host} were expected",
+                service_code=service.id.service_code,
+                url=service.url,
+                host=host,
             )
         )
 

@@ -17,7 +17,7 @@ import msgspec
 
 from serving.api.operations import Bytes, MultipartForm
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,9 +114,10 @@ def _key(field: Field) -> str:
 def _option(field: Field) -> click.Option:
     name = f"--{field.name.replace('_', '-')}"
     if field.name in SECRETS:
-        text = tr("archivo que lo contiene; si no, se pregunta", "file that holds it; else it is asked for")
         kind = click.Path(path_type=Path, exists=True, dir_okay=False)
-        return click.Option([f"{name}-file", _key(field)], type=kind, help=text)
+        return click.Option(
+            [f"{name}-file", _key(field)], type=kind, help="file that holds it; else it is asked for"
+        )
     if field.kind is bool:
         return click.Option([f"{name}/--no-{name[2:]}", field.name], default=field.default)
     origin = get_origin(field.kind)
@@ -124,11 +125,9 @@ def _option(field: Field) -> click.Option:
         choice = click.Choice([str(v) for v in get_args(field.kind)])
         return click.Option([name], type=choice, required=field.required)
     if origin is dict:
-        text = tr("campo=valor; se repite", "field=value; repeat for several")
-        return click.Option([name, field.name], multiple=True, help=text)
+        return click.Option([name, field.name], multiple=True, help="field=value; repeat for several")
     if origin is list:
-        text = tr("se repite para varios", "repeat for several")
-        return click.Option([name, field.name], multiple=True, required=True, help=text)
+        return click.Option([name, field.name], multiple=True, required=True, help="repeat for several")
     chosen: Any = int if field.kind is int else str
     default = field.default if isinstance(field.default, (str, int)) and field.default != "" else None
     return click.Option([name], type=chosen, required=field.required, default=default, show_default=True)
@@ -156,7 +155,7 @@ def _secret(field: Field, given: Path | None) -> str:
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise ValueError(f"expected field=value, came {text!r}")
+        raise ValueError(_("expected field=value, came {text!r}", text=text))
     return name, value
 
 

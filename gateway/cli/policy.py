@@ -15,6 +15,7 @@ from gateway.policies.store import PolicyStore
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.policy import Policy
+from serving.language import _
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -51,7 +52,14 @@ def load(data: Path, files: tuple[Path, ...]) -> None:
         for file in files:
             document = PolicyStore(store.database).load(file.read_bytes(), datetime.now(UTC))
             what = document.version if isinstance(document, Policy) else f"suspends {document.member}"
-            click.echo(f"{document.id}: {what}, from {document.effective_from:%Y-%m-%d %H:%M %Z}")
+            click.echo(
+                _(
+                    "{id}: {what}, from {effective_from:%Y-%m-%d %H:%M %Z}",
+                    id=document.id,
+                    what=what,
+                    effective_from=document.effective_from,
+                )
+            )
     except Fault as err:
         _end(err)
     finally:
@@ -102,13 +110,21 @@ def show(data: Path) -> None:
     try:
         policies = PolicyStore(store.database)
         known, needed = policies.authorities()
-        click.echo(f"authorities: {len(known)}, signatures needed: {needed}")
+        click.echo(_("authorities: {count}, signatures needed: {needed}", count=len(known), needed=needed))
         for loaded in policies.documents():
             document = loaded.document
             said = loaded.problem if document is None else f"{document.id} from {document.effective_from}"
             click.echo(f"{loaded.digest[:16]}  {said}")
         for (client, code), binding in sorted(policies.snapshot().bindings.items()):
-            click.echo(f"{client.path()}/{code}: {binding.policy_id}, excess: {binding.excess}")
+            click.echo(
+                _(
+                    "{path}/{code}: {policy_id}, excess: {excess}",
+                    path=client.path(),
+                    code=code,
+                    policy_id=binding.policy_id,
+                    excess=binding.excess,
+                )
+            )
     finally:
         store.close()
 

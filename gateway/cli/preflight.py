@@ -14,6 +14,7 @@ import click
 from gateway.cli.keys import DATA, PIN, open_store, read_pin, stored_configuration
 from gateway.server.addresses import find_health, settings_of
 from serving.cli.commands import report_errors
+from serving.language import _
 
 if TYPE_CHECKING:
     from schemas.policy import Signature
@@ -65,7 +66,7 @@ def preflight(
         raw = render_report(server, datetime.now(UTC), checks)
         signature = asyncio.run(_sign(data, read_pin(pin_file), raw))
         out.write_bytes(render_signed(SignedDocument(raw, (signature,))))
-        click.echo(f"signed report: {out}")
+        click.echo(_("signed report: {out}", out=out))
     sys.exit(0 if all(c.passed for c in checks) else 1)
 
 
@@ -88,7 +89,9 @@ async def _sign(data: Path, pin: str, raw: bytes) -> Signature:
     ]
     store.close()
     if not found:
-        raise ValueError(f"{owner.path()} has no active signing certificate in {data}")
+        raise ValueError(
+            _("{path} has no active signing certificate in {data}", path=owner.path(), data=data)
+        )
     token = SoftToken(TokenFolder(data / "token"))
     token.unlock(pin)
     try:

@@ -20,7 +20,7 @@ from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import tell
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -67,7 +67,7 @@ def add(
     from gateway.clients.registration import DescriptionSource
 
     if (url is None) == (file is None):
-        raise ValueError("give --url or --file, and not both")
+        raise ValueError(_("give --url or --file, and not both"))
     store = open_store(data)
     source = (
         _uploaded(ServiceType(kind), file)
@@ -79,12 +79,7 @@ def add(
         register.add(_client(client), source, code, datetime.now(UTC), ignore_warnings=ignore_warnings)
     )
     _say(added)
-    click.echo(
-        tr(
-            f"apagada; se enciende con: gateway service enable {added.id}",
-            f"switched off; switch on with: gateway service enable {added.id}",
-        )
-    )
+    click.echo(_("switched off; switch on with: gateway service enable {id}", id=added.id))
 
 
 @service.command("list")
@@ -167,7 +162,7 @@ def disable(data: Path, number: int, notice: str) -> None:
 def remove(data: Path, number: int) -> None:
     """Delete description NUMBER with its services, endpoints and rights."""
     _register(open_store(data), None).remove(number)
-    click.echo(tr(f"descripción {number} borrada", f"description {number} deleted"))
+    click.echo(_("description {number} deleted", number=number))
 
 
 @service.command("set")
@@ -220,7 +215,14 @@ def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None
     store = open_store(data)
     record = _service(store.view, client, code)
     added = _register(store, None).add_endpoint(record.id, method.upper(), path)
-    click.echo(f"endpoint {added.id}: {added.endpoint.method} {added.endpoint.path}")
+    click.echo(
+        _(
+            "endpoint {id}: {method} {path}",
+            id=added.id,
+            method=added.endpoint.method,
+            path=added.endpoint.path,
+        )
+    )
 
 
 @service.command()
@@ -245,7 +247,7 @@ def allow(data: Path, client: str, code: str, subject: str, method: str, path: s
             raise ValueError(_no_endpoint(tables, client, code, method, path))
         tables.rights.grant(found, _subject(subject), datetime.now(UTC))
     what = code if (method, path) == ("*", "**") else f"{code} {method} {path}"
-    click.echo(tr(f"{subject} puede llamar a {what}", f"{subject} may call {what}"))
+    click.echo(_("{subject} may call {what}", subject=subject, what=what))
 
 
 @service.command()
@@ -264,7 +266,7 @@ def deny(data: Path, client: str, code: str, subject: str, method: str, path: st
         if found is None:
             raise ValueError(_no_endpoint(tables, client, code, method, path))
         tables.rights.revoke(found, _subject(subject))
-    click.echo(tr(f"{subject} ya no puede llamar a {code}", f"{subject} may no longer call {code}"))
+    click.echo(_("{subject} may no longer call {code}", subject=subject, code=code))
 
 
 def _register(store: ServerConfStore, settings_file: Path | None) -> DescriptionRegister:
@@ -291,10 +293,7 @@ def _judged(act: Coroutine[object, object, DescriptionRecord]) -> DescriptionRec
         for warning in found.warnings:
             click.echo(f"{warning.code}: {', '.join(warning.metadata)}")
         click.echo(
-            tr(
-                "nada cambió; para cambiarlo de todos modos, agregue --ignore-warnings",
-                "nothing was changed; to change it all the same, add --ignore-warnings",
-            ),
+            _("nothing was changed; to change it all the same, add --ignore-warnings"),
             err=True,
         )
         sys.exit(3)
@@ -312,7 +311,7 @@ def _uploaded(kind: ServiceType, file: Path) -> DescriptionSource:
 def _client(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) not in (3, 4):
-        raise ValueError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+        raise ValueError(_("{text!r} is not instance/class/code or instance/class/code/subsystem", text=text))
     return ClientId(*parts)
 
 

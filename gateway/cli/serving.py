@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gateway.cli.keys import open_store
-from serving.language import tr
+from serving.language import _
 from serving.storage.datafolder import check_initialised
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def check_start(data: Path, settings_file: Path | None, pin_file: Path | None) -
     from serving.process.addresses import check_addresses, describe
 
     settings = read_settings(data, settings_file)
-    yield tr("ajustes: bien", "settings: ok")
+    yield _("settings: ok")
     if pin_file is not None:
         read_secret_file(pin_file)
-        yield tr(f"PIN: {pin_file}", f"PIN: {pin_file}")
+        yield _("PIN: {pin_file}", pin_file=pin_file)
     # Before a database is opened, and changed for this version: one that cannot listen leaves all as it was.
     addresses = listen_addresses(settings, admin_settings(settings))
     check_addresses(addresses)
-    yield tr(f"direcciones: {describe(addresses)}", f"addresses: {describe(addresses)}")
+    yield _("addresses: {describe}", describe=describe(addresses))
 
 
 def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:

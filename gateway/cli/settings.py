@@ -13,7 +13,7 @@ import orjson
 from gateway.cli.keys import DATA, open_store
 from gateway.cli.localaudit import audited
 from serving.cli.commands import report_errors
-from serving.language import Language, language_of, tr
+from serving.language import N_, _, language_of, languages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from gateway.settings.livesettings import LiveSettings
     from serving.config.settingtable import Change
 
-JSON = click.option("--json", "as_json", is_flag=True, help=tr("para programas", "for programs"))
+JSON = click.option("--json", "as_json", is_flag=True, help="for programs")
 SETTINGS = click.option(
     "--settings",
     "settings_file",
     type=click.Path(path_type=Path, exists=True),
-    help=tr("archivo de ajustes; si no, DIR/settings.toml", "settings file; else DIR/settings.toml"),
+    help="settings file; else DIR/settings.toml",
 )
 NAME = click.argument("name")
 
 
-@click.group(help=tr("Ver y cambiar ajustes.", "See and change settings."))
+@click.group(help="See and change settings.")
 def settings() -> None:
     """See and change settings."""
 
 
-@settings.command("list", help=tr("Todos los ajustes.", "Every setting."))
+@settings.command("list", help="Every setting.")
 @DATA
 @SETTINGS
 @JSON
@@ -55,12 +55,7 @@ def list_settings(data: Path, settings_file: Path | None, as_json: bool) -> None
         click.echo(f"{view['name']} = {view['value']}{mark}")
 
 
-@settings.command(
-    help=tr(
-        "Un ajuste: su valor, qué hace y qué valores toma.",
-        "One setting: its value, what it does, what it takes.",
-    )
-)
+@settings.command(help="One setting: its value, what it does, what it takes.")
 @DATA
 @SETTINGS
 @JSON
@@ -76,24 +71,15 @@ def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> Non
     if as_json:
         click.echo(orjson.dumps(view, option=orjson.OPT_INDENT_2).decode())
         return
-    when = (
-        tr("se toma en marcha", "taken while running")
-        if view["live"]
-        else tr("se toma al arrancar", "taken at the next start")
-    )
+    when = _("taken while running") if view["live"] else _("taken at the next start")
     click.echo(f"{name} = {view['value']}")
-    click.echo(f"  {view[language_of(os.environ).value]}")
-    click.echo(
-        f"  {view['expected']}; {tr('de fábrica', 'default')} {view['default']}; {view['source']}; {when}"
-    )
+    click.echo(f"  {view[language_of(os.environ)]}")
+    click.echo(f"  {view['expected']}; {_('default')} {view['default']}; {view['source']}; {when}")
 
 
 @settings.command(
     "set",
-    help=tr(
-        "Cambia un ajuste; las listas se escriben con comas.",
-        "Change a setting; lists are written with commas.",
-    ),
+    help="Change a setting; lists are written with commas.",
 )
 @DATA
 @SETTINGS
@@ -108,9 +94,7 @@ def set_setting(data: Path, settings_file: Path | None, as_json: bool, name: str
         _say(name, live.set(name, value), as_json)
 
 
-@settings.command(
-    help=tr("Vuelve al valor del archivo o de fábrica.", "Go back to the file's value or the default.")
-)
+@settings.command(help="Go back to the file's value or the default.")
 @DATA
 @SETTINGS
 @JSON
@@ -125,15 +109,13 @@ def unset(data: Path, settings_file: Path | None, as_json: bool, name: str) -> N
 
 @settings.command(
     "table",
-    help=tr("La tabla de ajustes de la documentación.", "The table of settings of the documentation."),
+    help="The table of settings of the documentation.",
 )
-@click.option("--language", type=click.Choice(["es", "en"]))
-def table(language: str | None) -> None:
+def table() -> None:
     """The documentation's table."""
     from gateway.settings.config import TABLE
 
-    chosen = Language(language) if language else language_of(os.environ)
-    click.echo(TABLE.render_markdown(chosen), nl=False)
+    click.echo(TABLE.render_markdown(language_of(os.environ)), nl=False)
 
 
 @contextlib.contextmanager
@@ -159,8 +141,7 @@ def _view(live: LiveSettings, name: str) -> dict[str, object]:
         "expected": TABLE.expected(name),
         "source": live.source(name),
         "live": row.live,
-        "es": row.es,
-        "en": row.en,
+        **{language: N_(row.help).into(language) for language in languages()},
     }
 
 
@@ -175,22 +156,13 @@ def _say(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
         click.echo(orjson.dumps(told).decode())
         return
     if variable_of(name) in os.environ:
-        click.echo(
-            tr(
-                f"guardado, pero la variable {variable_of(name)} manda mientras exista",
-                f"kept, but the variable {variable_of(name)} goes before it",
-            )
-        )
+        click.echo(_("kept, but the variable {variable_of} goes before it", variable_of=variable_of(name)))
         return
     for change in changes:
         click.echo(f"{name}: {shown(change.old)} -> {shown(change.new)}")
     if not changes:
-        click.echo(tr("ya era así", "it was so already"))
+        click.echo(_("it was so already"))
     elif live:
-        click.echo(
-            tr("una pasarela en marcha lo toma en un segundo", "a running gateway takes it within a second")
-        )
+        click.echo(_("a running gateway takes it within a second"))
     else:
-        click.echo(
-            tr("vale desde el próximo arranque de la pasarela", "it counts from the gateway's next start on")
-        )
+        click.echo(_("it counts from the gateway's next start on"))

@@ -14,18 +14,14 @@ import click
 from gateway.cli.keys import DATA
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
 
 
 @click.command(
-    help=tr(
-        "Dice si una pasarela corre en la carpeta, dónde escucha y qué se lo impide; termina con 3 si no corre, 1 si no intercambia.",
-        "Say whether a gateway runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it "
-        "cannot exchange.",
-    )
+    help="Say whether a gateway runs on the folder, where it listens and what is in its way; exits 3 when none runs, 1 when it cannot exchange."
 )
 @DATA
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
@@ -80,10 +76,10 @@ def _ask(url: str) -> dict[str, Any] | None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    running = tr("en marcha", "running") if found["running"] else tr("detenida", "not running")
+    running = _("running") if found["running"] else _("not running")
     click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
     if found["running"]:
-        click.echo(f"{tr('intercambio', 'exchange')}: {found['status']}")
+        click.echo(f"{_('exchange')}: {found['status']}")
     for problem in found["problems"]:
         click.echo(f"- {problem}")
     for purpose, url in found["addresses"].items():

@@ -17,6 +17,7 @@ from gateway.edges.revocation import authority_urls
 from gateway.health.diagnosis import CertificateFacts, Diagnosis, DiagnosisFacts, OcspFacts, diagnose
 from gateway.keys.model import KeyUsage
 from schemas.faults import Fault
+from serving.language import languages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,7 +181,7 @@ async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """A diagnosis for programs, texts in both languages included."""
+    """A diagnosis for programs, texts in every language included."""
     return {
         "at": diagnosis.at.isoformat(),
         "stops_at": diagnosis.stops_at.isoformat() if diagnosis.stops_at else None,
@@ -191,8 +192,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "subject": f.subject,
                 "stops_at": f.stops_at.isoformat() if f.stops_at else None,
                 "values": dict(f.values),
-                "es": dict(zip(("what", "do"), f.say("es"), strict=True)),
-                "en": dict(zip(("what", "do"), f.say("en"), strict=True)),
+                **{lang: dict(zip(("what", "do"), f.say(lang), strict=True)) for lang in languages()},
             }
             for f in diagnosis.findings
         ],

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gateway.health.diagnosistexts import TEXTS
+from gateway.health.diagnosistexts import finding_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from serving.language import Text
 
 WARN_BEFORE = timedelta(days=30)
 CLOCK_WARN_S = 5.0
@@ -90,11 +92,15 @@ class Finding:
     stops_at: datetime | None
     values: Mapping[str, str]
 
+    @property
+    def texts(self) -> tuple[Text, Text]:
+        """What is wrong, and what to do."""
+        return finding_texts(self.code, {"subject": self.subject, **self.values})
+
     def say(self, language: str) -> tuple[str, str]:
-        """What is wrong, and what to do, in ``es`` or ``en``."""
-        what, action = TEXTS[self.code]["es" if language == "es" else "en"]
-        values = {"subject": self.subject, **self.values}
-        return what.format_map(values), action.format_map(values)
+        """What is wrong, and what to do, in a language."""
+        what, action = self.texts
+        return what.into(language), action.into(language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +165,13 @@ def _clock(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     offset = facts.clock_offset_s
     if offset is None or abs(offset) < CLOCK_WARN_S:
         return
-    direction = {"es": "adelantado" if offset > 0 else "atrasado", "en": "ahead" if offset > 0 else "behind"}
     stops = abs(offset) >= CLOCK_STOP_S
     yield Finding(
         "clock",
         Severity.STOPPED if stops else Severity.NOTICE,
         facts.clock_source,
         now if stops else None,
-        {"seconds": f"{abs(offset):.1f}", "direction_es": direction["es"], "direction_en": direction["en"]},
+        {"seconds": f"{abs(offset):.1f}", "direction": "ahead" if offset > 0 else "behind"},
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime  # read at run time too: kept notices are decoded 
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosis import Severity
+from serving.language import N_, Text, in_every_language
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -21,13 +22,13 @@ RESOLVED = "resolved"
 
 @dataclass(frozen=True, slots=True)
 class OperatorNotice:
-    """Something to tell a person: a code, how bad it is, and the words in both languages."""
+    """Something to tell a person: a code, how bad it is, and the words."""
 
     code: str
     severity: str
     subject: str
-    es: str
-    en: str
+    # By language: it may be told after a restart.
+    said: dict[str, str]
     at: datetime
     stops_at: datetime | None = None
     # Whose contact is told besides the server's own recipients; empty for what concerns the whole server.
@@ -72,52 +73,25 @@ def decide_notices(
 
 def event_notice(kind: str, subject: str, detail: str, at: datetime, member: str = "") -> OperatorNotice:
     """A notice of something that happened, such as a renewal or a refused request."""
-    es, en = _EVENTS.get(kind, ("{subject}: {detail}", "{subject}: {detail}"))
-    values = {"subject": subject, "detail": detail}
-    return OperatorNotice(
-        kind, Severity.NOTICE.value, subject, es.format_map(values), en.format_map(values), at, member=member
-    )
+    text = Text(_EVENTS.get(kind, N_("{subject}: {detail}")).message, {"subject": subject, "detail": detail})
+    return OperatorNotice(kind, Severity.NOTICE.value, subject, in_every_language(text), at, member=member)
 
 
 _EVENTS = {
-    "certificate-renewed": (
-        "El certificado {subject} se renovó; el nuevo es {detail}.",
-        "The certificate {subject} was renewed; the new one is {detail}.",
-    ),
-    "certificate-activated": (
-        "El certificado {subject} está en uso ({detail}).",
-        "The certificate {subject} is in use ({detail}).",
-    ),
-    "activation-failed": (
-        "El certificado {subject} no pudo activarse: {detail}",
-        "The certificate {subject} could not be activated: {detail}",
-    ),
-    "certificate-registered": (
-        "El certificado {subject} quedó registrado.",
-        "The certificate {subject} is registered now.",
-    ),
-    "renewal-failed": (
-        "La renovación de {subject} falló: {detail}",
-        "The renewal of {subject} failed: {detail}",
-    ),
-    "request-refused": (
-        "El servidor central rechazó una solicitud sobre {subject}: {detail}",
-        "The central server refused a request about {subject}: {detail}",
-    ),
+    "certificate-renewed": N_("The certificate {subject} was renewed; the new one is {detail}."),
+    "certificate-activated": N_("The certificate {subject} is in use ({detail})."),
+    "activation-failed": N_("The certificate {subject} could not be activated: {detail}"),
+    "certificate-registered": N_("The certificate {subject} is registered now."),
+    "renewal-failed": N_("The renewal of {subject} failed: {detail}"),
+    "request-refused": N_("The central server refused a request about {subject}: {detail}"),
 }
 
 
 def _notice(finding: Finding, at: datetime) -> OperatorNotice:
-    es, en = (" ".join(finding.say(language)) for language in ("es", "en"))
-    return OperatorNotice(finding.code, finding.severity.value, finding.subject, es, en, at, finding.stops_at)
+    said = in_every_language(N_("{what} {action}", what=finding.texts[0], action=finding.texts[1]))
+    return OperatorNotice(finding.code, finding.severity.value, finding.subject, said, at, finding.stops_at)
 
 
 def _resolved(finding: Finding, at: datetime) -> OperatorNotice:
-    return OperatorNotice(
-        finding.code,
-        RESOLVED,
-        finding.subject,
-        f"Resuelto: {finding.say('es')[0]}",
-        f"Resolved: {finding.say('en')[0]}",
-        at,
-    )
+    said = in_every_language(N_("Resolved: {what}", what=finding.texts[0]))
+    return OperatorNotice(finding.code, RESOLVED, finding.subject, said, at)

@@ -22,6 +22,7 @@ import msgspec
 
 from certs.edges.tokenfiles import write_whole
 from gateway.health.notices import DeliveredNotice, OperatorNotice, decide_notices, event_notice
+from serving.language import N_, SOURCE_LANGUAGE, Text, mail_languages
 from serving.mail import deliver
 from serving.process.loops import Loop
 from serving.process.pace import Pace
@@ -110,11 +111,16 @@ class Notifier:
 
     async def send_test_mail(self, recipient: str) -> None:
         """A mail that shows that mails arrive. Raises OSError or `smtplib.SMTPException` when they do not."""
-        message = self._message("prueba / test", "Correo de prueba. This is a test mail.", (recipient,))
+        message = self._message(
+            _every(N_("test"), " / "), _every(N_("This is a test mail."), " "), (recipient,)
+        )
         await asyncio.to_thread(self._deliver, message)
 
     def _queue(self, notice: OperatorNotice) -> None:
-        log.warning("notice", extra={"event": "notice", "code": notice.code, "text": notice.en})
+        log.warning(
+            "notice",
+            extra={"event": "notice", "code": notice.code, "text": notice.said[SOURCE_LANGUAGE]},
+        )
         if self._settings.webhook_url:
             self._waiting.append(("webhook", notice))
         if self._recipients(notice):
@@ -145,8 +151,7 @@ class Notifier:
                 "subject": notice.subject,
                 "at": notice.at.isoformat(),
                 "stops_at": notice.stops_at.isoformat() if notice.stops_at else None,
-                "es": notice.es,
-                "en": notice.en,
+                **notice.said,
             },
             ensure_ascii=False,
         ).encode()
@@ -165,7 +170,10 @@ class Notifier:
                 raise ValueError(f"the webhook answered HTTP {answer.status}; 2xx was expected")
 
     async def _mail(self, notice: OperatorNotice) -> None:
-        text = f"{notice.es}\n\n{notice.en}\n\n{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
+        text = "".join(
+            f"{notice.said[language]}\n\n" for language in mail_languages() if language in notice.said
+        )
+        text += f"{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
         message = self._message(f"{notice.severity}: {notice.code}", text, self._recipients(notice))
         await asyncio.to_thread(self._deliver, message)
 
@@ -190,3 +198,8 @@ def _read_waiting(file: Path | None) -> list[tuple[str, OperatorNotice]]:
     except (OSError, msgspec.MsgspecError) as err:
         log.warning("kept notices cannot be read", extra={"event": "notice", "reason": str(err)})
         return []
+
+
+def _every(text: Text, between: str) -> str:
+    """A text in every language, one after the other."""
+    return between.join(text.into(language) for language in mail_languages())

@@ -14,7 +14,7 @@ from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.progress import working
 from serving.config.secret import SecretSource
-from serving.language import tr
+from serving.language import _
 from serving.storage.backup import (
     Content,
     Lock,
@@ -60,27 +60,17 @@ def backup_commands(
         "--identity",
         "identity_file",
         type=click.Path(path_type=Path, exists=True),
-        help=tr("archivo con la identidad de age", "file with the age identity"),
+        help="file with the age identity",
     )
     signer = click.option(
         "--signer",
-        help=tr(
-            "huella de la llave que debe haber firmado (backup key)",
-            "fingerprint of the key that must have signed (backup key)",
-        ),
+        help="fingerprint of the key that must have signed (backup key)",
     )
 
-    @click.group(
-        name="backup", help=tr("Respaldos: hacer, examinar, restaurar.", "Backups: make, inspect, restore.")
-    )
+    @click.group(name="backup", help="Backups: make, inspect, restore.")
     def group() -> None: ...
 
-    @group.command(
-        help=tr(
-            "Hace un respaldo cifrado, también con el servidor en marcha.",
-            "Make an encrypted backup, of a running server too.",
-        )
-    )
+    @group.command(help="Make an encrypted backup, of a running server too.")
     @data
     @passphrase_file
     @pin_file
@@ -105,30 +95,16 @@ def backup_commands(
             else Lock(passphrase=_passphrase(passphrase_file, confirm=True))
         )
         if out.exists():
-            raise click.ClickException(
-                tr(f"{out} ya existe; elija otro nombre", f"{out} exists already; choose another name")
-            )
-        with working(tr("haciendo el respaldo", "making the backup")):
+            raise click.ClickException(_("{out} exists already; choose another name", out=out))
+        with working(_("making the backup")):
             made = make_backup(data, content, server_name(data), lock, datetime.now(UTC), version("sacbe"))
         write_whole(out, made)
-        click.echo(
-            tr(f"respaldo escrito: {out} ({len(made)} bytes)", f"backup written: {out} ({len(made)} bytes)")
-        )
+        click.echo(_("backup written: {out} ({len} bytes)", out=out, len=len(made)))
         if lock.signer is not None:
             name = fingerprint(lock.signer.public_key())
-            click.echo(
-                tr(
-                    f"firmado por {name}; guarde la huella en otro lugar",
-                    f"signed by {name}; keep the fingerprint elsewhere",
-                )
-            )
+            click.echo(_("signed by {name}; keep the fingerprint elsewhere", name=name))
 
-    @group.command(
-        help=tr(
-            "Hace el respaldo de hoy en FOLDER y borra los más antiguos; para un temporizador.",
-            "Make today's backup in FOLDER and delete the oldest; for a timer.",
-        )
-    )
+    @group.command(help="Make today's backup in FOLDER and delete the oldest; for a timer.")
     @data
     @passphrase_file
     @pin_file
@@ -144,13 +120,9 @@ def backup_commands(
         # On disk now: the new backup. A crash here leaves one too many, which the next run deletes.
         for old in sorted(folder.glob(f"{ROTATED}*.age"), reverse=True)[keep:]:
             old.unlink()
-            click.echo(tr(f"borrado: {old}", f"deleted: {old}"))
+            click.echo(_("deleted: {old}", old=old))
 
-    @group.command(
-        help=tr(
-            "Comprueba un respaldo entero y dice qué contiene.", "Check a whole backup and say what is in it."
-        )
-    )
+    @group.command(help="Check a whole backup and say what is in it.")
     @passphrase_file
     @identity
     @signer
@@ -160,16 +132,11 @@ def backup_commands(
         passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
     ) -> None:
         opener = _opener(passphrase_file, identity_file, signer)
-        with working(tr("comprobando el respaldo", "checking the backup")):
-            manifest, _ = open_backup(file.read_bytes(), content, opener)
+        with working(_("checking the backup")):
+            manifest, _content = open_backup(file.read_bytes(), content, opener)
         _show(manifest)
 
-    @group.command(
-        help=tr(
-            "Restaura un respaldo en una carpeta de datos; el servidor debe estar detenido.",
-            "Restore a backup into a data folder; the server must be stopped.",
-        )
-    )
+    @group.command(help="Restore a backup into a data folder; the server must be stopped.")
     @data
     @passphrase_file
     @identity
@@ -180,22 +147,17 @@ def backup_commands(
         data: Path, passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
     ) -> None:
         opener = _opener(passphrase_file, identity_file, signer)
-        with working(tr("restaurando", "restoring")):
+        with working(_("restoring")):
             manifest = restore_backup(data, file.read_bytes(), content, opener, datetime.now(UTC))
         _show(manifest)
         click.echo(
-            tr(
-                f"restaurado en {data}; los datos anteriores, si los había, quedan en su carpeta before-*. Arranque el servidor",
-                f"restored into {data}; earlier data, if any, are kept in its folder before-*. Start the server now",
+            _(
+                "restored into {data}; earlier data, if any, are kept in its folder before-*. Start the server now",
+                data=data,
             )
         )
 
-    @group.command(
-        help=tr(
-            "Muestra la huella de la llave que firma los respaldos.",
-            "Show the fingerprint of the key that signs backups.",
-        )
-    )
+    @group.command(help="Show the fingerprint of the key that signs backups.")
     @data
     @pin_file
     @settings_file
@@ -214,7 +176,7 @@ def _passphrase(file: Path | None, *, confirm: bool) -> str:
         return SecretSource(file=str(file)).read({})
     if PASSPHRASE_VARIABLE in os.environ:
         return SecretSource(environment=PASSPHRASE_VARIABLE).read(os.environ)
-    return str(click.prompt(tr("Frase de paso", "Passphrase"), hide_input=True, confirmation_prompt=confirm))
+    return str(click.prompt(_("Passphrase"), hide_input=True, confirmation_prompt=confirm))
 
 
 def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: str | None) -> Opener:
@@ -226,9 +188,12 @@ def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: st
 
 def _show(manifest: Manifest) -> None:
     click.echo(
-        tr(
-            f"respaldo de {manifest.kind} {manifest.server}, hecho el {manifest.made_at} con la versión {manifest.software}",
-            f"backup of {manifest.kind} {manifest.server}, made {manifest.made_at} with version {manifest.software}",
+        _(
+            "backup of {kind} {server}, made {made_at} with version {software}",
+            kind=manifest.kind,
+            server=manifest.server,
+            made_at=manifest.made_at,
+            software=manifest.software,
         )
     )
     for entry in manifest.entries:

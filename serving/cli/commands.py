@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from schemas.faults import Fault
-from serving.language import tr
+from serving.cli.helptexts import say_help, speaking
+from serving.language import _
 from serving.printable import SafeStream, escape_controls, safe_stream
 
 if TYPE_CHECKING:
@@ -66,33 +67,26 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return _explain_import(error)
     if isinstance(error, RecursionError):
-        return tr(
-            "los datos están anidados más hondo de lo que este programa lee; no se hizo nada con ellos",
-            "the data are nested more deeply than this program reads; nothing was done with them",
-        )
+        return _("the data are nested more deeply than this program reads; nothing was done with them")
     if isinstance(error, MemoryError):
-        return tr(
-            "no alcanza la memoria; dé más al proceso o menos datos a la vez",
-            "there is not enough memory; give the process more, or fewer data at once",
-        )
+        return _("there is not enough memory; give the process more, or fewer data at once")
     if isinstance(error, UnicodeError):
-        return tr(
-            f"un texto no se puede leer o escribir: {error}", f"a text cannot be read or written: {error}"
-        )
+        return _("a text cannot be read or written: {error}", error=error)
     if isinstance(error, OSError):
         return _explain_file(error)
     if isinstance(error, (ValueError, LookupError, sqlite3.Error)):
         return _text(error)
-    return tr(
-        f"fallo inesperado ({type(error).__name__}: {error}); repórtelo con el mandato que lo causó",
-        f"unexpected failure ({type(error).__name__}: {error}); report it with the command that caused it",
+    return _(
+        "unexpected failure ({name}: {error}); report it with the command that caused it",
+        name=type(error).__name__,
+        error=error,
     )
 
 
 def _text(error: BaseException) -> str:
     told = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, KeyError) and " " not in told:
-        return tr(f"falta {told!r} en los datos", f"{told!r} is missing in the data")
+        return _("{told!r} is missing in the data", told=told)
     return told or type(error).__name__
 
 
@@ -100,13 +94,11 @@ def _explain_import(error: ImportError) -> str:
     module = (error.name or "").partition(".")[0]
     extra = EXTRAS.get(module)
     if extra is None:
-        return tr(
-            f"falta el módulo {module or error}; instale otra vez sacbe",
-            f"the module {module or error} is missing; install sacbe again",
-        )
-    return tr(
-        f"falta el módulo {module}, que es de un complemento: pip install 'sacbe[{extra}]'",
-        f"the module {module} is missing, which an extra brings: pip install 'sacbe[{extra}]'",
+        return _("the module {module} is missing; install sacbe again", module=module or error)
+    return _(
+        "the module {module} is missing, which an extra brings: pip install 'sacbe[{extra}]'",
+        module=module,
+        extra=extra,
     )
 
 
@@ -116,15 +108,9 @@ def _explain_file(error: OSError) -> str:
         return str(error)
     told = f"{name}: {error.strerror}"
     if isinstance(error, PermissionError):
-        return tr(
-            f"{told}; ejecute el mandato como el usuario dueño de la carpeta de datos",
-            f"{told}; run the command as the user who owns the data folder",
-        )
+        return _("{told}; run the command as the user who owns the data folder", told=told)
     if isinstance(error, (IsADirectoryError, NotADirectoryError)):
-        return tr(
-            f"{told}; se esperaba un archivo: quite lo que está ahí, o restaure un respaldo",
-            f"{told}; a file was expected: take away what is there, or restore a backup",
-        )
+        return _("{told}; a file was expected: take away what is there, or restore a backup", told=told)
     return told
 
 
@@ -133,7 +119,9 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command that the arguments name; see `click.Command.main`."""
-        with _safe_streams():
+        given = options.get("args", args[0] if args else None)
+        with _safe_streams(), speaking(sys.argv[1:] if given is None else list(given)):
+            say_help(self)
             return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:

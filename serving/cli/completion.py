@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from serving.language import tr
+from serving.language import _
 
 
 def completion_command(main: click.Group, program: str) -> click.Command:
@@ -13,16 +13,13 @@ def completion_command(main: click.Group, program: str) -> click.Command:
 
     @click.command(
         "completion",
-        help=tr(
-            f'Escribe el guion de su intérprete: eval "$({program} completion bash)" en ~/.bashrc.',
-            f'Write your shell\'s script: eval "$({program} completion bash)" in ~/.bashrc.',
-        ),
+        help='Write the script that completes words in your shell: eval "$(PROGRAM completion bash)" in ~/.bashrc.',
     )
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
     def completion(shell: str) -> None:
         kind = get_completion_class(shell)
         if kind is None:
-            raise click.ClickException(f"{shell} is not known")
+            raise click.ClickException(_("{shell} is not known", shell=shell))
         variable = f"_{program.replace('-', '_')}_COMPLETE".upper()
         click.echo(kind(main, {}, program, variable).source())
 

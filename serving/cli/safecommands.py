@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.soft import SoftToken
+from serving.language import _
 from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def open_folder_safe(data: Path, settings: SealSettings, pin: Callable[[], str])
         return KeySafe(seals)
     if not (data / "token").is_dir():
         raise ValueError(
-            f"nothing can seal or open the keys in {data}: it has no software token, and the settings name no secret "
-            "(seal.secret)"
+            _(
+                "nothing can seal or open the keys in {data}: it has no software token, and the settings name no secret (seal.secret)",
+                data=data,
+            )
         )
     token = SoftToken(TokenFolder(data / "token"))
     try:

@@ -14,7 +14,6 @@ import click
 
 from schemas.faults import Fault
 from serving.cli.commands import report_errors
-from serving.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +32,7 @@ def signer_command(
 
     @click.command(
         name="signer",
-        help=tr(
-            "Guarda las llaves de un token y firma resúmenes por un socket Unix, donde el servidor lo encuentra.\n\n"
-            "El servidor arranca estos procesos él mismo. Para correr uno con otro usuario ponga keys.start_signers = false.",
-            "Hold one token's keys and sign digests over a Unix socket; the server finds it there.\n\n"
-            "A server starts these itself. To run one under another user set keys.start_signers = false.",
-        ),
+        help="Hold one token's keys and sign digests over a Unix socket; the server finds it there.\n\nA server starts these itself. To run one under another user set keys.start_signers = false.",
     )
     @click.option("--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True)
     @click.option("--pin-file", type=click.Path(path_type=Path))

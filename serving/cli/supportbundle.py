@@ -29,7 +29,7 @@ import msgspec
 from serving.cli.commands import report_errors
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,14 +47,11 @@ MOST_FILES = 2000
 def support_commands(folder: str, load: Load, look: Look) -> click.Group:
     """The group ``support`` of a server whose settings ``load`` gives and whose state ``look`` tells."""
 
-    @click.group(name="support", help=tr("Para pedir ayuda.", "For asking for help."))
+    @click.group(name="support", help="For asking for help.")
     def group() -> None: ...
 
     @group.command(
-        help=tr(
-            "Escribe en OUT (.zip) versiones, ajustes, estado y tamaños, sin secretos ni datos de personas.",
-            "Write versions, settings, state and sizes to OUT (.zip), without secrets or anything of a person.",
-        )
+        help="Write versions, settings, state and sizes to OUT (.zip), without secrets or anything of a person."
     )
     @click.option("--data", type=click.Path(path_type=Path), default=Path(folder), show_default=True)
     @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
@@ -62,11 +59,9 @@ def support_commands(folder: str, load: Load, look: Look) -> click.Group:
     @report_errors
     def bundle(data: Path, settings_file: Path | None, out: Path) -> None:
         if not data.is_dir():
-            raise OperatorError(tr(f"{data} no es una carpeta", f"{data} is no folder"))
+            raise OperatorError(_("{data} is no folder", data=data))
         if out.exists():
-            raise OperatorError(
-                tr(f"{out} ya existe; elija otro nombre", f"{out} exists already; choose another name")
-            )
+            raise OperatorError(_("{out} exists already; choose another name", out=out))
         parts = {
             "versions.json": _versions(),
             "settings.json": without_secrets(load(data, settings_file)),
@@ -79,10 +74,7 @@ def support_commands(folder: str, load: Load, look: Look) -> click.Group:
                 archive.writestr(name, json.dumps(value, indent=1, ensure_ascii=False, default=str))
         out.chmod(0o600)
         click.echo(
-            tr(
-                f"escrito: {out}; mírelo antes de enviarlo: {', '.join(parts)}",
-                f"written: {out}; look into it before you send it: {', '.join(parts)}",
-            )
+            _("written: {out}; look into it before you send it: {names}", out=out, names=", ".join(parts))
         )
 
     return group

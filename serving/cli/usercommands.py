@@ -11,7 +11,7 @@ import orjson
 
 from serving.cli.commands import report_errors
 from serving.config.secret import read_secret_file
-from serving.language import tr
+from serving.language import _
 from serving.login.users import Logins
 from serving.storage.audit import AuditLog
 
@@ -24,7 +24,7 @@ JSON = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help=tr("una línea de JSON por cada uno", "one JSON line for each"),
+    help="one JSON line for each",
 )
 ALL = "all"
 CALLS = "calls"
@@ -54,7 +54,7 @@ class Where:
         settings = click.option(
             "--settings",
             type=click.Path(path_type=Path, exists=True),
-            help=tr("archivo de configuración (TOML)", "settings file (TOML)"),
+            help="settings file (TOML)",
         )
         return data(settings(command))
 
@@ -65,15 +65,12 @@ GATEWAY = Where("gateway-data")
 def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
     """``user add``, ``user list``, ``user remove``."""
 
-    @click.group("user", help=tr("Quién usa la API de administración.", "Who may use the admin API."))
+    @click.group("user", help="Who may use the admin API.")
     def group() -> None: ...
 
     @group.command(
         "add",
-        help=tr(
-            "Crea un usuario, o le da a uno otros roles y otra contraseña.",
-            "Make a user, or give one other roles and another password.",
-        ),
+        help="Make a user, or give one other roles and another password.",
     )
     @where.options
     @click.option(
@@ -81,13 +78,13 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
         "names",
         multiple=True,
         required=True,
-        help=tr("un rol, o all; se repite para varios", "a role, or all; repeat for several"),
+        help="a role, or all; repeat for several",
     )
     @click.option(
         "--client",
         "scope",
         multiple=True,
-        help=tr("sólo para este cliente", "only for this client") + " (INST:CLASS:CODE[:SUB])",
+        help="only for this client (INST:CLASS:CODE[:SUB])",
     )
     @click.option("--password-file", type=click.Path(path_type=Path, exists=True))
     @click.argument("name")
@@ -105,22 +102,19 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
         if wrong := sorted(wanted - known):
             there = ", ".join(sorted(known))
             raise ValueError(
-                tr(
-                    f"roles desconocidos: {', '.join(wrong)}; hay {there}, y all",
-                    f"unknown roles: {', '.join(wrong)}; there are {there}, and all",
-                )
+                _("unknown roles: {join}; there are {there}, and all", join=", ".join(wrong), there=there)
             )
         password = (
-            click.prompt(tr("Contraseña", "Password"), hide_input=True, confirmation_prompt=True)
+            click.prompt(_("Password"), hide_input=True, confirmation_prompt=True)
             if password_file is None
             else read_secret_file(password_file)
         )
         logins = where.logins(data, settings)
         logins.save_user(name, password, wanted, scope)
         logins.close()
-        click.echo(tr(f"usuario {name} guardado", f"user {name} saved"))
+        click.echo(_("user {name} saved", name=name))
 
-    @group.command("list", help=tr("Cada usuario con sus roles.", "Every user with the roles."))
+    @group.command("list", help="Every user with the roles.")
     @where.options
     @JSON
     @report_errors
@@ -134,9 +128,7 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
             click.echo(line)
         logins.close()
 
-    @group.command(
-        "remove", help=tr("Olvida un usuario; sus sesiones terminan.", "Forget a user; the sessions end.")
-    )
+    @group.command("remove", help="Forget a user; the sessions end.")
     @where.options
     @click.argument("name")
     @report_errors
@@ -154,11 +146,11 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
         "--log",
         "chosen",
         type=click.Choice(where.log_names),
-        help=tr("sólo esta bitácora", "only this log"),
+        help="only this log",
         hidden=len(where.log_names) == 1,
     )
 
-    @click.group("audit", help=tr("La bitácora de auditoría.", "The audit log."))
+    @click.group("audit", help="The audit log.")
     def group() -> None: ...
 
     def logs(data: Path, settings: Path | None, chosen: str | None) -> dict[str, AuditLog]:
@@ -166,9 +158,7 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
         found |= {CALLS: AuditLog(where.logins(data, settings).database)}
         return {name: log for name, log in found.items() if chosen in (None, name)}
 
-    @group.command(
-        "list", help=tr("Quién hizo qué, en orden de tiempo.", "Who did what, in the order of time.")
-    )
+    @group.command("list", help="Who did what, in the order of time.")
     @where.options
     @which
     @click.option(
@@ -176,7 +166,7 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
         type=click.IntRange(min=1),
         default=50,
         show_default=True,
-        help=tr("cuántos registros", "how many records"),
+        help="how many records",
     )
     @JSON
     @report_errors
@@ -186,7 +176,7 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
             for name, log in logs(data, settings, chosen).items()
             for number, record in _parsed(log)
         ]
-        for _, name, number, record in sorted(found, key=lambda f: f[:3])[-last:]:
+        for _at, name, number, record in sorted(found, key=lambda f: f[:3])[-last:]:
             if as_json:
                 click.echo(orjson.dumps({"log": name, "number": number, **record}).decode())
                 continue
@@ -197,45 +187,28 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
 
     @group.command(
         "verify",
-        help=tr(
-            "Prueba que ningún registro fue cambiado, movido o quitado; si no, termina con 1.",
-            "Prove that no record was changed, moved or removed; exit 1 when one was.",
-        ),
+        help="Prove that no record was changed, moved or removed; exit 1 when one was.",
     )
     @where.options
     @which
     @click.option(
         "--head",
-        help=tr(
-            "un resumen anotado antes, que debe estar en la cadena (con --log si hay varias)",
-            "a digest noted earlier that must be on the chain (with --log where there are several)",
-        ),
+        help="a digest noted earlier that must be on the chain (with --log where there are several)",
     )
     @report_errors
     def verify(data: Path, settings: Path | None, chosen: str | None, head: str | None) -> None:
         found = logs(data, settings, chosen)
         if head is not None and len(found) > 1:
-            raise ValueError(
-                tr(
-                    f"diga de qué bitácora es el resumen: --log {' o '.join(found)}",
-                    f"say of which log the digest is: --log {' or '.join(found)}",
-                )
-            )
+            raise ValueError(_("say of which log the digest is, with --log: {names}", names=", ".join(found)))
         for name, log in found.items():
             count, last = log.verify(head)
             prefix = f"{name}: " if len(where.log_names) > 1 else ""
-            click.echo(
-                prefix
-                + tr(f"{count} registros íntegros; último resumen", f"{count} records whole; last digest")
-            )
+            click.echo(prefix + _("{count} records whole; last digest", count=count))
             click.echo(last)
 
     @group.command(
         "export",
-        help=tr(
-            "Escribe cada registro como una línea de JSON con su resumen, en OUT o en la salida.",
-            "Write every record as a JSON line with its digest, to OUT or to the output.",
-        ),
+        help="Write every record as a JSON line with its digest, to OUT or to the output.",
     )
     @where.options
     @which
@@ -250,5 +223,5 @@ def audit_commands(where: Where = GATEWAY) -> click.Group:
 
 
 def _parsed(log: AuditLog) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, text, _ in log.records():
+    for number, text, _digest in log.records():
         yield number, orjson.loads(text)

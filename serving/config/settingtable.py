@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 import msgspec
 
 from serving.errors import OperatorError
-from serving.language import Language
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +30,7 @@ class Row:
     """What is said of one setting. ``live`` ones are taken by a running server, the others by its next start."""
 
     name: str
-    es: str
-    en: str
+    help: str
     live: bool = False
     low: float | None = None
     high: float | None = None
@@ -140,22 +139,17 @@ class SettingTable:
         if not (math.isfinite(value) and low <= value <= high):
             raise OperatorError(f"{row.name}: expected {self.expected(row.name)}; came {_number(value)}")
 
-    def render_markdown(self, language: Language) -> str:
-        """The table for the documentation."""
-        spanish = language is Language.SPANISH
-        head = (
-            "| ajuste | valores | de fábrica | en marcha | qué hace |"
-            if spanish
-            else "| setting | values | default | live | what it does |"
-        )
-        lines = [head, "|---|---|---|---|---|"]
-        yes, no = ("sí", "reinicio") if spanish else ("yes", "restart")
+    def render_markdown(self, language: str) -> str:
+        """The table for the documentation, in a language."""
+        head = [N_("setting"), N_("values"), N_("default"), N_("live"), N_("what it does")]
+        yes, no = N_("yes").into(language), N_("restart").into(language)
+        lines = [f"| {' | '.join(title.into(language) for title in head)} |", "|---|---|---|---|---|"]
         for name in self.types:
             row = self.rows[name]
-            text = row.es if spanish else row.en
             values = self.expected(name).replace("|", "/")
             default = shown(self.defaults[name])
-            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {text} |")
+            said = N_(row.help).into(language)
+            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {said} |")
         return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from certs.edges.tokenfiles import sync_folder
 from schemas.names import check_kept
 from serving.databaseversions import check_version
-from serving.language import tr
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -182,22 +182,14 @@ def naming(path: Path) -> Iterator[None]:
 def _remedy(reason: str) -> str:
     reason = reason.lower()
     if "locked" in reason:
-        return tr(
-            "otro proceso la usa: espere, o deténgalo", "another process uses it: wait, or stop that one"
-        )
+        return _("another process uses it: wait, or stop that one")
     if "readonly" in reason or "unable to open" in reason or "permission" in reason:
-        return tr(
-            "debe ser un archivo que el usuario del servidor pueda leer y escribir, en una carpeta suya",
-            "it must be a file that the server's user can read and write, in a folder of that user's",
-        )
+        return _("it must be a file that the server's user can read and write, in a folder of that user's")
     if "full" in reason:
-        return tr("libere espacio en el disco", "free space on the disk")
+        return _("free space on the disk")
     if "i/o" in reason:
-        return tr("revise el disco", "check the disk")
-    return tr(
-        "el archivo está dañado o es de otro programa o versión: restaure un respaldo (backup restore)",
-        "the file is damaged, or another program's or version's: restore a backup (backup restore)",
-    )
+        return _("check the disk")
+    return _("the file is damaged, or another program's or version's: restore a backup (backup restore)")
 
 
 def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:

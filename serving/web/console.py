@@ -17,6 +17,7 @@ from aiohttp import web
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes
 from serving.api.sessionroutes import set_session
+from serving.language import N_, Text
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
@@ -39,10 +40,10 @@ FORM_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOutcome:
-    """What a row answered, or why it did not, in both languages."""
+    """What a row answered, or why it did not."""
 
     value: Any = None
-    why: tuple[str, str] | None = None
+    why: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,7 @@ class Console:
                 )
                 raise PageProblem(
                     403,
-                    "El formulario no era de esta sesión, así que no se hizo nada. Vuelva a abrir la página.",
-                    "The form did not belong to this session, so nothing was done. Open the page again.",
+                    N_("The form did not belong to this session, so nothing was done. Open the page again."),
                 )
             await act(ConsoleRequest(self._api, request, principal), form)
             return redirect(f"{ROOT}{path}")
@@ -153,7 +153,7 @@ class Console:
             try:
                 return await handler(request, session, principal)
             except Problem as problem:
-                said = PageProblem(problem.status, *words_of(problem))
+                said = PageProblem(problem.status, words_of(problem))
                 return self._frame.problem(request, said, self._person(session))
             except PageProblem as problem:
                 return self._frame.problem(request, problem, self._person(session))
@@ -177,7 +177,7 @@ class Console:
                 name, form.get("clave", ""), address_of(request)
             )
         except Problem as problem:
-            wrong = ("El usuario o la contraseña no son correctos.", "User or password are not right.")
+            wrong = N_("User or password are not right.")
             return self._frame.render(
                 request,
                 "console/door.html",
@@ -198,29 +198,27 @@ class Console:
         if found is None:
             return answer
         if not hmac.compare_digest(form.get("csrf", "").encode(), found[0].csrf.encode()):
-            raise PageProblem(
-                403, "El formulario no era de esta sesión.", "The form did not belong to this session."
-            )
+            raise PageProblem(403, N_("The form did not belong to this session."))
         self._api.authentication.end(request, address_of(request))
         for name in (SESSION_COOKIE, CSRF_COOKIE):
             answer.del_cookie(name, path="/", secure=True, samesite="Strict")
         return answer
 
 
-def words_of(problem: Problem) -> tuple[str, str]:
+def words_of(problem: Problem) -> Text:
     """A problem of the API in words; its code and details stay as the API says them."""
     detail = " ".join(p for p in (problem.code or "", *problem.metadata) if p)
-    es, en = _WORDS.get(problem.status, ("No se pudo", "That did not work"))
-    return (f"{es}: {detail}.", f"{en}: {detail}.") if detail else (f"{es}.", f"{en}.")
+    said = _WORDS.get(problem.status, N_("That did not work"))
+    return N_("{what}: {detail}.", what=said, detail=detail) if detail else N_("{what}.", what=said)
 
 
 _WORDS = {
-    400: ("No se aceptó lo que se pidió", "What was asked for was not accepted"),
-    403: ("Su cuenta no tiene ese permiso", "Your account may not do that"),
-    404: ("No existe", "It does not exist"),
-    409: ("El estado actual no lo permite", "The present state does not allow it"),
-    429: ("Demasiadas solicitudes; espere un minuto", "Too many requests; wait a minute"),
-    503: ("Ahora no se aceptan cambios", "No changes are taken now"),
+    400: N_("What was asked for was not accepted"),
+    403: N_("Your account may not do that"),
+    404: N_("It does not exist"),
+    409: N_("The present state does not allow it"),
+    429: N_("Too many requests; wait a minute"),
+    503: N_("No changes are taken now"),
 }
 
 
@@ -231,14 +229,12 @@ def _check_same_site(request: web.Request) -> None:
 
 async def _read_form(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
-        raise PageProblem(
-            415, "Se esperaba un formulario de esta página.", "A form of this page was expected."
-        )
+        raise PageProblem(415, N_("A form of this page was expected."))
     try:
         raw = (await read_bytes(request, FORM_BYTES)).decode("utf-8")
         found = parse_qs(raw, keep_blank_values=True, max_num_fields=50)
     except Problem as problem:
-        raise PageProblem(problem.status, *words_of(problem)) from problem
+        raise PageProblem(problem.status, words_of(problem)) from problem
     except ValueError as err:
-        raise PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.") from err
+        raise PageProblem(400, N_("The form cannot be read.")) from err
     return {name: values[0] for name, values in found.items()}

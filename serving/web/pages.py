@@ -1,7 +1,7 @@
 """Pages for people, the same for every server here: language, layout, headers, errors. Rendered here, no script at all.
 
-A page is a jinja2 template over ``serving/templates/base.html``; its texts stand in both languages where they are used,
-``t("en español", "in English")``. Autoescape is on and undefined names are errors. What a browser may do with a page is
+A page is a jinja2 template over ``serving/web/templates/base.html``; its texts stand in English, ``_("in English")``, and in
+other languages in the catalogue (`serving.language`). Autoescape is on and undefined names are errors. What a browser may do with a page is
 decided by `POLICY`: our own style sheet, our own forms, nothing else. Nothing that was asked for is kept in a cache.
 
 A handler raises `PageProblem` for what a person must be told; anything unexpected is answered by its id alone.
@@ -20,10 +20,12 @@ from zoneinfo import ZoneInfo
 import jinja2
 from aiohttp import web
 
-from serving.language import Language, negotiate
+from serving.language import N_, SOURCE_LANGUAGE, Text, language_name, languages, negotiate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from serving.language import Said
 
 log = logging.getLogger("pages")
 
@@ -45,47 +47,30 @@ PAGE_HEADERS = {
 }
 LANGUAGE_COOKIE = "idioma"
 LANGUAGE_AGE_S = 365 * 24 * 3600
-_MONTHS = {
-    "es": [
-        "enero",
-        "febrero",
-        "marzo",
-        "abril",
-        "mayo",
-        "junio",
-        "julio",
-        "agosto",
-        "septiembre",
-        "octubre",
-        "noviembre",
-        "diciembre",
-    ],
-    "en": [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
-}
+_MONTHS = (
+    N_("January"),
+    N_("February"),
+    N_("March"),
+    N_("April"),
+    N_("May"),
+    N_("June"),
+    N_("July"),
+    N_("August"),
+    N_("September"),
+    N_("October"),
+    N_("November"),
+    N_("December"),
+)
 _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
 
 
 class PageProblem(Exception):
-    """What a person must be told, in both languages, with the HTTP status that says the same to a machine."""
+    """What a person must be told, with the HTTP status that says the same to a machine."""
 
-    def __init__(self, status: int, es: str, en: str) -> None:
-        super().__init__(en)
+    def __init__(self, status: int, text: Said) -> None:
+        super().__init__(text.into(SOURCE_LANGUAGE))
         self.status = status
-        self.es = es
-        self.en = en
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +78,14 @@ class NavigationLink:
     """One entry of the navigation or of the footer."""
 
     href: str
-    es: str
-    en: str
+    text: Said
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What all pages of one server share. ``root`` is where they begin, without a slash at the end."""
 
-    name_es: str
-    name_en: str
+    name: Said
     templates: Path
     root: str = ""
     zone: str = "America/Mexico_City"
@@ -136,10 +119,10 @@ class Frame:
         )
         self._environment.globals.update(site.names)
 
-    def language(self, request: web.Request) -> Language:
+    def language(self, request: web.Request) -> str:
         """The language of the answer to a request."""
         asked = request.query.get("lang")
-        chosen = asked if asked in tuple(Language) else request.cookies.get(LANGUAGE_COOKIE)
+        chosen = asked if asked in languages() else request.cookies.get(LANGUAGE_COOKIE)
         return negotiate(chosen, request.headers.get("Accept-Language", ""))
 
     def render(
@@ -153,17 +136,14 @@ class Frame:
     ) -> web.Response:
         """A page."""
         language = self.language(request)
-        other = Language.ENGLISH if language is Language.SPANISH else Language.SPANISH
 
-        def t(es: str, en: str) -> str:
-            return es if language is Language.SPANISH else en
+        def say(text: str | Said, **values: object) -> str:
+            return (Text(text, values) if isinstance(text, str) else text).into(language)
 
         text = self._environment.get_template(template).render(
-            t=t,
-            lang=language.value,
-            other=other.value,
-            # The query alone: whatever stands in the path of a request, the link stays here.
-            switch="?" + request.rel_url.update_query(lang=other.value).raw_query_string,
+            _=say,
+            lang=language,
+            others=[_switch(request, other) for other in languages() if other != language],
             site=self.site,
             path=request.path,
             person=person,
@@ -189,7 +169,7 @@ class Frame:
             answer.headers.setdefault(name, value)
         if self.site.secure:
             answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        if request.query.get("lang") in tuple(Language):
+        if request.query.get("lang") in languages():
             answer.set_cookie(
                 LANGUAGE_COOKIE,
                 request.query["lang"],
@@ -223,8 +203,10 @@ class Frame:
                 request,
                 PageProblem(
                     500,
-                    f"Algo falló de nuestro lado. No se perdió nada; diga este número a su instituto: {fault_id}",
-                    f"Something failed on our side. Nothing was lost; tell your institute this number: {fault_id}",
+                    N_(
+                        "Something failed on our side. Nothing was lost; tell your institute this number: {fault_id}",
+                        fault_id=fault_id,
+                    ),
                 ),
             )
 
@@ -233,7 +215,7 @@ class Frame:
         for name, kind in _STATIC.items():
             router.add_get(f"{self.site.root}/estatico/{name}", _file(HERE / name, kind))
 
-    def _moment(self, value: str | datetime, language: Language) -> str:
+    def _moment(self, value: str | datetime, language: str) -> str:
         at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
         return f"{_day(at.date(), language)}, {at:%H:%M}"
 
@@ -254,29 +236,30 @@ def check_same_site(request: web.Request, *origins: str) -> None:
     if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
         raise PageProblem(
             403,
-            "El formulario se envió desde otro sitio, así que no se hizo nada. Vuelva a empezar desde esta página.",
-            "The form was sent from another site, so nothing was done. Start again from this page.",
+            N_("The form was sent from another site, so nothing was done. Start again from this page."),
         )
 
 
-def _day(value: str | date, language: Language) -> str:
+def _switch(request: web.Request, language: str) -> dict[str, str]:
+    # The query alone: whatever stands in the path of a request, the link stays here.
+    query = request.rel_url.update_query(lang=language).raw_query_string
+    return {"code": language, "name": language_name(language), "href": f"?{query}"}
+
+
+def _day(value: str | date, language: str) -> str:
     found = date.fromisoformat(value[:10]) if isinstance(value, str) else value
-    month = _MONTHS[language.value][found.month - 1]
-    if language is Language.SPANISH:
-        return f"{found.day} de {month} de {found.year}"
-    return f"{found.day} {month} {found.year}"
+    month = _MONTHS[found.month - 1]
+    return N_("{day} {month} {year}", day=found.day, month=month, year=found.year).into(language)
 
 
 def _http_problem(status: int) -> PageProblem:
     if status == 404:
-        return PageProblem(404, "Aquí no hay tal página.", "There is no such page here.")
+        return PageProblem(404, N_("There is no such page here."))
     if status == 405:
-        return PageProblem(405, "Esta página no se usa así.", "This page is not used that way.")
+        return PageProblem(405, N_("This page is not used that way."))
     if status == 413:
-        return PageProblem(413, "Lo que se envió es demasiado grande.", "What was sent is too large.")
-    return PageProblem(
-        status, "No se entendió la solicitud del navegador.", "The browser's request was not understood."
-    )
+        return PageProblem(413, N_("What was sent is too large."))
+    return PageProblem(status, N_("The browser's request was not understood."))
 
 
 def _file(path: Path, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

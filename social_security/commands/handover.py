@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from serving.language import _
 from serving.storage.database import open_database
 from social_security.commands.officers import member_path, open_registry
 from social_security.domain.faults import DomainError
@@ -52,16 +53,16 @@ _QUERIES: Final = {
 def hand_over(data: Path, out: Path) -> None:
     """Write what this institute holds, for its successor: personas.csv (to the registry), afiliaciones.csv, periodos.csv."""
     if not (data / "institute.sqlite").exists():
-        raise click.ClickException(f"{data} is no institute's system")
+        raise click.ClickException(_("{data} is no institute's system", data=data))
     try:
         out.mkdir(mode=0o700, parents=True)
     except FileExistsError as err:
-        raise click.ClickException(f"{out} is there already; it is a new folder") from err
+        raise click.ClickException(_("{out} is there already; it is a new folder", out=out)) from err
     database = open_database(data / "institute.sqlite", STEPS)
     try:
         for name, (columns, query) in _QUERIES.items():
             count = write_rows(out / name, columns, database.query(query))
-            click.echo(f"{name}: {count} rows")
+            click.echo(_("{name}: {count} rows", name=name, count=count))
     finally:
         database.close()
 
@@ -86,7 +87,13 @@ def withdraw(data: Path, member: str, day: datetime, file: Path) -> None:
         raise click.ClickException(str(err)) from err
     finally:
         database.close()
-    click.echo(f"the registry will be told that {ended} of {len(pids)} persons are no longer held")
+    click.echo(
+        _(
+            "the registry will be told that {ended} of {count} persons are no longer held",
+            ended=ended,
+            count=len(pids),
+        )
+    )
 
 
 @click.command("translate-hand-over")
@@ -112,14 +119,23 @@ def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None
 def _translated(store: RegistryStore, leaving: str, file: Path) -> Iterable[tuple[str, str]]:
     told = membership(store, leaving)
     if told is None or told.state != LEFT or told.successor is None:
-        raise ValueError(f"ONIESS has not told that {leaving} has left, and who succeeds it")
+        raise ValueError(
+            _("ONIESS has not told that {leaving} has left, and who succeeds it", leaving=leaving)
+        )
     for number, row in read_rows(file, PIDS):
         try:
             person = store.find_by_pid(leaving, parse_pid(row.get("pid", "")))
         except DomainError as err:
-            raise ValueError(f"{file}, row {number}: {err}") from err
+            raise ValueError(_("{file}, row {number}: {err}", file=file, number=number, err=err)) from err
         if person is None:
-            raise ValueError(f"{file}, row {number}: the registry knows no such person of {leaving}")
+            raise ValueError(
+                _(
+                    "{file}, row {number}: the registry knows no such person of {leaving}",
+                    file=file,
+                    number=number,
+                    leaving=leaving,
+                )
+            )
         yield row["expediente"], store.pid_of(person.rid, told.successor, told.since)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from serving.language import _
 from serving.storage.database import open_database
 from social_security import config
 from social_security.domain import pack
@@ -64,7 +65,7 @@ def correct_curp(data: Path, *, review: bool) -> None:
     with _registry(data) as store:
         person = _known(store, old, now)
         if _curp(old, now).value == corrected.value:
-            raise click.ClickException("the former and the new CURP are the same; nothing was written")
+            raise click.ClickException(_("the former and the new CURP are the same; nothing was written"))
         _give(store, person.rid, corrected, review=review)
         body = {
             "idEvento": str(uuid.uuid4()),
@@ -72,7 +73,7 @@ def correct_curp(data: Path, *, review: bool) -> None:
             "fechaEvento": now.date().isoformat(),
         }
         note_event(store, person.rid, body, None, now)
-        click.echo(f"corrected; {len(store.linked(person.rid))} members are told")
+        click.echo(_("corrected; {count} members are told", count=len(store.linked(person.rid))))
 
 
 @officer.command("enrol")
@@ -93,7 +94,9 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
             rid = store.enrol(curp, level, now.date())
         except CurpTaken as taken:
             if not review:
-                raise _offer_review("enrolled already: the member finds her by buscarBeneficiario") from taken
+                raise _offer_review(
+                    _("enrolled already: the member finds her by buscarBeneficiario")
+                ) from taken
             rid = store.enrol(None, level, now.date())
             store.note_review(rid, taken.holder)
         click.echo(store.link(rid, path, now.date()))
@@ -127,10 +130,10 @@ def raise_level(
     """Raise a person's level of assurance by an evidence that an institute has seen."""
     path = member_path(member)
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
-        raise click.ClickException("--sha256 is 64 hexadecimal digits in lower case")
+        raise click.ClickException(_("--sha256 is 64 hexadecimal digits in lower case"))
     if not evidence.strip() or not issuer.strip():
         raise click.ClickException(
-            "--evidence and --issuer say what was seen and who issued it; none is empty"
+            _("--evidence and --issuer say what was seen and who issued it; none is empty")
         )
     with _registry(data) as store:
         person = _known_by_pid(store, path, pid)
@@ -151,10 +154,15 @@ def add_recipient(data: Path, digest: str, file: Path) -> None:
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     if key_digest(key) != digest.strip().lower():
-        raise click.ClickException(f"the file's digest is {key_digest(key)}, not the one that was read aloud")
+        raise click.ClickException(
+            _(
+                "the file's digest is {key_digest}, not the one that was read aloud",
+                key_digest=key_digest(key),
+            )
+        )
     with _registry(data) as store:
         store.add_recipient(member, json.dumps(key))
-    click.echo(f"tokens for {member} are sealed with this key from now on")
+    click.echo(_("tokens for {member} are sealed with this key from now on", member=member))
 
 
 @officer.command("import-persons")
@@ -190,7 +198,7 @@ def review(data: Path) -> None:
     with _registry(data) as store:
         first, second = _known(store, one, now), _known(store, other, now)
         if first.rid == second.rid:
-            raise click.ClickException("both CURPs lead to one person already; there is nothing to review")
+            raise click.ClickException(_("both CURPs lead to one person already; there is nothing to review"))
         store.note_review(first.rid, second.rid)
 
 
@@ -236,11 +244,13 @@ def merge(data: Path, name: str, signature: str) -> None:
     one, other = _two_curps(now)
     stays, goes = _known(store, one, now), _known(store, other, now)
     if not store.are_under_review(stays.rid, goes.rid):
-        raise click.ClickException("these records are not under review; note that first")
+        raise click.ClickException(_("these records are not under review; note that first"))
     with _told():
         _verify(store, name, signature, store.decision("FUSION", name, stays.rid, goes.rid))
         number = store.merge(stays.rid, goes.rid, name, signature, now)
-    click.echo(f"merge {number}; {len(store.linked(stays.rid))} members are told")
+    click.echo(
+        _("merge {number}; {count} members are told", number=number, count=len(store.linked(stays.rid)))
+    )
     store.close()
 
 
@@ -258,7 +268,7 @@ def unmerge(data: Path, name: str, signature: str, number: int) -> None:
         undone = store.merge_of(number)
         _verify(store, name, signature, store.decision("SEPARACION", name, undone.rid, undone.other))
         store.unmerge(number, name, signature, now)
-    click.echo(f"merge {number} is undone")
+    click.echo(_("merge {number} is undone", number=number))
     store.close()
 
 
@@ -287,7 +297,7 @@ def link(data: Path, member: str, pid: str, *, history: bool) -> None:
         path = pack.members()[member].path
         person = store.find_by_pid(path, parse_pid(pid))
         if person is None:
-            raise LookupError(f"{member} knows no such person")
+            raise LookupError(_("{member} knows no such person", member=member))
         store.link(person.rid, path, now.date(), has_history=history)
     store.close()
 
@@ -358,10 +368,22 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
         store = BreachStore(database)
         number = store.add(found, f"MX/GAR/{member[:2]}-GARANTE", datetime.now(UTC))
         click.echo(
-            f"breach {number}: {len(store.notices(number))} notices, to the authority and every person here"
+            _(
+                "breach {number}: {count} notices, to the authority and every person here",
+                number=number,
+                count=len(store.notices(number)),
+            )
         )
         for case in open_with(CaseStore(database).all(), about or ""):
-            click.echo(f"open with {about}: {case.case}, {case.state}, due {case.deadline or 'no date'}")
+            click.echo(
+                _(
+                    "open with {about}: {case}, {state}, due {deadline}",
+                    about=about,
+                    case=case.case,
+                    state=case.state,
+                    deadline=case.deadline or "no date",
+                )
+            )
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:
@@ -386,7 +408,7 @@ def member_path(code: str) -> str:
     """The path of a member by its code, as ``MX/GOB/14-IPEJAL``."""
     found = pack.members().get(code)
     if found is None:
-        raise click.ClickException(f"{code[:40]} is no member's code; expected one as 14-IPEJAL")
+        raise click.ClickException(_("{code} is no member's code; expected one as 14-IPEJAL", code=code[:40]))
     return found.path
 
 
@@ -403,17 +425,21 @@ def _give(store: RegistryStore, rid: Rid, curp: Curp, *, review: bool) -> None:
         store.correct_curp(rid, curp)
     except CurpTaken as taken:
         if not review:
-            raise _offer_review("another person's") from taken
+            raise _offer_review(_("another person's")) from taken
         store.note_review(rid, taken.holder)
         raise click.ClickException(
-            "this CURP is another person's: it was not given, and both records are under review until an officer "
-            "merges them (officer merge)"
+            _(
+                "this CURP is another person's: it was not given, and both records are under review until an officer merges them (officer merge)"
+            )
         ) from taken
 
 
 def _offer_review(whose: str) -> click.ClickException:
     return click.ClickException(
-        f"this CURP is {whose}; nothing was written. If they may be one person, repeat with --review"
+        _(
+            "this CURP is {whose}; nothing was written. If they may be one person, repeat with --review",
+            whose=whose,
+        )
     )
 
 
@@ -423,7 +449,7 @@ def _known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
     except DomainError as err:
         raise click.ClickException(str(err)) from err
     if person is None:
-        raise click.ClickException("the member knows no such person")
+        raise click.ClickException(_("the member knows no such person"))
     return person
 
 
@@ -439,7 +465,9 @@ def _told() -> Iterator[None]:
 def _verify(store: RegistryStore, name: str, signature: str, signed: bytes) -> None:
     key = store.officer_key(name)
     if key is None:
-        raise ValueError(f"the registry holds no key of officer {name}; enter it with add-officer")
+        raise ValueError(
+            _("the registry holds no key of officer {name}; enter it with add-officer", name=name)
+        )
     verify_decision(key, signature, signed)
 
 
@@ -456,12 +484,12 @@ def _two_curps(now: datetime) -> tuple[str, str]:
     del now
     lines = sys.stdin.read().split()
     if len(lines) != 2:
-        raise click.ClickException("two CURPs are expected on standard input, a line each")
+        raise click.ClickException(_("two CURPs are expected on standard input, a line each"))
     return lines[0], lines[1]
 
 
 def _known(store: RegistryStore, text: str, now: datetime) -> Person:
     person = store.find_by_curp(_curp(text, now))
     if person is None:
-        raise click.ClickException("the registry knows no such person")
+        raise click.ClickException(_("the registry knows no such person"))
     return person

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from serving.language import _
 from social_security.commands.officers import open_registry
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError, InputError
@@ -51,9 +52,17 @@ def curp_states(data: Path, report: Path, file: Path, *, dry_run: bool) -> None:
     finally:
         store.close()
     click.echo(
-        f"{len(rows)} good rows, {problems.count} problems; {done.noted} states noted, {done.same} known already, "
-        f"{done.unknown} of nobody here, {done.reviews} reviews, {len(done.cases)} cases for an officer"
-        f"{' (dry run)' if dry_run else ''}"
+        _(
+            "{count} good rows, {problems} problems; {noted} states noted, {same} known already, {unknown} of nobody here, {reviews} reviews, {cases} cases for an officer",
+            count=len(rows),
+            problems=problems.count,
+            noted=done.noted,
+            same=done.same,
+            unknown=done.unknown,
+            reviews=done.reviews,
+            cases=len(done.cases),
+        )
+        + (_(" (dry run)") if dry_run else "")
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from serving.api.authentication import Clock
+from serving.language import N_, as_it_is
 from serving.web.pages import NavigationLink, Site
 from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 PUBLIC = "00-ONIESS"
 TEMPLATES = Path(__file__).parent / "templates"
 FOOTER = (
-    NavigationLink("/aviso", "Aviso de privacidad", "Privacy notice"),
-    NavigationLink("/accesibilidad", "Accesibilidad", "Accessibility"),
+    NavigationLink("/aviso", N_("Privacy notice")),
+    NavigationLink("/accesibilidad", N_("Accessibility")),
 )
 
 
@@ -52,8 +53,7 @@ def make_site(settings: PortalSettings) -> Site:
     found = pack.members()[settings.member]
     name = found.name if found.path == ONIESS or is_guarantor(settings.member) else f"Portal · {found.name}"
     return Site(
-        name,
-        name,
+        as_it_is(name),
         TEMPLATES,
         zone=found.zone,
         footer=FOOTER,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from serving.language import N_, Translated
 from social_security.domain.faults import DomainError
 from social_security.wire.gatewayclient import Heard, Why
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
+    from serving.language import Said
     from social_security.domain.pseudonyms import Pid
     from social_security.wire.gatewayclient import GatewayClient
 
@@ -159,32 +161,30 @@ async def ask(
         return Heard(0, dict(error.to_json()))
 
 
-def explain(heard: Heard) -> tuple[str, str]:
-    """Why something was not done, in both languages; never the text of a fault that may name what was asked."""
+def explain(heard: Heard) -> Said:
+    """Why something was not done; never the text of a fault that may name what was asked."""
     body = heard.body
     if isinstance(body.get("mensaje"), str):
         code = str(body.get("codigo", ""))
-        return f"{code}: {body['mensaje']}", f"{code}: {body.get('message', body['mensaje'])}"
+        said = {"es": body["mensaje"], "en": body.get("message", body["mensaje"])}
+        return N_("{code}: {said}", code=code, said=Translated(said))
     if isinstance(body.get("motivacion"), str):
         return _refusal(body)
     if heard.status == 0:
-        return (
-            "No se pudo alcanzar la pasarela del instituto. Intente de nuevo en unos minutos.",
-            "The institute's gateway could not be reached. Try again in a few minutes.",
-        )
+        return N_("The institute's gateway could not be reached. Try again in a few minutes.")
     fault = str(body.get("type", heard.status))[:120]
-    return (
-        f"El otro lado no contestó ({fault}). Intente más tarde.",
-        f"The other side did not answer ({fault}). Try again later.",
-    )
+    return N_("The other side did not answer ({fault}). Try again later.", fault=fault)
 
 
-def _refusal(body: dict[str, Any]) -> tuple[str, str]:
+def _refusal(body: dict[str, Any]) -> Said:
     """A formal refusal: code, reasons, and where and until when to appeal. Systems here write both languages in one text."""
     both = str(body["motivacion"]).split(" / ")
-    es, en = (both[0], both[1]) if len(both) == 2 else (body["motivacion"], body["motivacion"])
+    reasons = Translated({"es": both[0], "en": both[-1]} if len(both) == 2 else {"es": body["motivacion"]})
     code, authority, last = (body.get(n, "") for n in ("codigo", "autoridad", "limiteImpugnacion"))
-    return (
-        f"{code}: {es} Puede recurrir ante {authority} hasta el {last}.",
-        f"{code}: {en} You may appeal to {authority} until {last}.",
+    return N_(
+        "{code}: {reasons} You may appeal to {authority} until {last}.",
+        code=code,
+        reasons=reasons,
+        authority=authority,
+        last=last,
     )

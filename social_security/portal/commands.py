@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from serving.errors import OperatorError
-from serving.language import tr
+from serving.language import _
 from serving.process import telemetry
 from serving.process.listener import serve_until_told
 from serving.storage.keysafe import KeySafe
@@ -60,27 +60,20 @@ def issue(data: Path, settings: Path, pid: str | None, name: str) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
     told = _told(settings)
     if told.member == app.PUBLIC:
-        raise click.UsageError(
-            tr("las páginas de ONIESS no llevan cuentas", "ONIESS's pages have no accounts")
-        )
+        raise click.UsageError(_("ONIESS's pages have no accounts"))
     if (pid is None) is not app.is_guarantor(told.member):
-        raise click.UsageError(
-            tr(
-                "en un instituto se requiere --pid; en una autoridad garante no se admite",
-                "--pid is needed at an institute and not taken at a guarantor",
-            )
-        )
+        raise click.UsageError(_("--pid is needed at an institute and not taken at a guarantor"))
     accounts = Accounts(data)
     try:
-        made = accounts.issue(name, pid, app.make_site(told).name_es)
+        made = accounts.issue(name, pid, app.make_site(told).name.into("es"))
     except (OperatorError, DomainError) as err:
         raise click.ClickException(str(err)) from err
     finally:
         accounts.close()
-    click.echo(tr(f"contraseña    {made.password}", f"password       {made.password}"))
-    click.echo(tr(f"autenticador  {made.uri}", f"authenticator  {made.uri}"))
+    click.echo(_("password       {password}", password=made.password))
+    click.echo(_("authenticator  {uri}", uri=made.uri))
     for number, code in enumerate(made.codes, 1):
-        click.echo(tr(f"código {number:2}     {code}", f"code {number:2}        {code}"))
+        click.echo(_("code {number:2}        {code}", number=number, code=code))
 
 
 @account.command()

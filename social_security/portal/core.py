@@ -15,6 +15,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from serving.api.limits import RateLimit
+from serving.language import N_
 from serving.web.pages import Frame, LoggedInUser, NavigationLink, PageProblem, check_same_site, redirect
 from social_security.domain import pack
 from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
@@ -38,15 +39,15 @@ FORM_BYTES = 64 * 1024
 UPLOAD_BYTES = 10 * 1024 * 1024
 LINKS = {
     PERSON: (
-        NavigationLink("/", "Mi expediente", "My file"),
-        NavigationLink("/historia", "Mi historia en todos los institutos", "My history at all institutes"),
-        NavigationLink("/accesos", "Quién consultó mis datos", "Who looked at my data"),
-        NavigationLink("/derechos", "Mis solicitudes ARCO", "My ARCO requests"),
+        NavigationLink("/", N_("My file")),
+        NavigationLink("/historia", N_("My history at all institutes")),
+        NavigationLink("/accesos", N_("Who looked at my data")),
+        NavigationLink("/derechos", N_("My ARCO requests")),
     ),
     GUARANTOR: (
-        NavigationLink("/", "Plazos y negativas", "Terms and refusals"),
-        NavigationLink("/evidencia", "Verificar evidencia", "Verify evidence"),
-        NavigationLink("/politicas", "Políticas vigentes", "Policies in force"),
+        NavigationLink("/", N_("Terms and refusals")),
+        NavigationLink("/evidencia", N_("Verify evidence")),
+        NavigationLink("/politicas", N_("Policies in force")),
     ),
 }
 
@@ -141,14 +142,12 @@ class Portal:
     async def read_form(self, request: web.Request) -> Form:
         """The fields of an ordinary form, each with all its values."""
         if request.content_type != "application/x-www-form-urlencoded":
-            raise PageProblem(
-                415, "Se esperaba un formulario de esta página.", "A form of this page was expected."
-            )
+            raise PageProblem(415, N_("A form of this page was expected."))
         raw = await _read(request, FORM_BYTES)
         try:
             return parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=100, errors="strict")
         except ValueError as err:
-            raise PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.") from err
+            raise PageProblem(400, N_("The form cannot be read.")) from err
 
     async def door(self, request: web.Request) -> web.StreamResponse:
         """``GET /entrar``."""
@@ -168,7 +167,7 @@ class Portal:
                 "door.html",
                 None,
                 status=problem.status,
-                wrong=(problem.es, problem.en),
+                wrong=problem.text,
                 name=form.get("cuenta", ""),
                 portal=self,
             )
@@ -187,14 +186,11 @@ class Portal:
     async def guard(self, request: web.Request, handler: Plain) -> web.StreamResponse:
         """Who asks too often, or by a name that is not ours, is answered before anything is done."""
         if not self._rates.admits(address_of(request), self._clock.monotonic()):
-            raise PageProblem(
-                429, "Demasiadas solicitudes; espere un minuto.", "Too many requests; wait a minute."
-            )
+            raise PageProblem(429, N_("Too many requests; wait a minute."))
         if request.host.lower() != self._settings.public_host.lower():
             raise PageProblem(
                 421,
-                "Este portal no se llama así; revise la dirección.",
-                "This portal has another name; check the address.",
+                N_("This portal has another name; check the address."),
             )
         return await handler(request)
 
@@ -204,7 +200,7 @@ class Portal:
             return None
         visitor = Visitor(found[1], found[0])
         if visitor.role != role:
-            raise PageProblem(403, "Esta página no es para su cuenta.", "This page is not for your account.")
+            raise PageProblem(403, N_("This page is not for your account."))
         return visitor
 
     async def _shown(
@@ -217,7 +213,7 @@ class Portal:
             return self.frame.problem(request, problem, visitor.person)
 
     async def _read_file(self, request: web.Request, visitor: Visitor) -> bytes:
-        unreadable = PageProblem(400, "No se pudo leer el formulario.", "The form cannot be read.")
+        unreadable = PageProblem(400, N_("The form cannot be read."))
         if not request.content_type.startswith("multipart/form-data"):
             raise unreadable
         checked = False
@@ -232,8 +228,7 @@ class Portal:
                     if len(content) > (UPLOAD_BYTES if checked else FORM_BYTES):
                         raise PageProblem(
                             413,
-                            f"El archivo pasa de {UPLOAD_BYTES // 2**20} MiB.",
-                            f"The file is larger than {UPLOAD_BYTES // 2**20} MiB.",
+                            N_("The file is larger than {value} MiB.", value=UPLOAD_BYTES // 2**20),
                         )
                 if not checked:
                     sent = content.decode("utf-8", "replace") if part.name == "csrf" else ""

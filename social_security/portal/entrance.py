@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from serving.api.limits import LoginLock
+from serving.language import N_
 from serving.login.sessions import Session, Sessions
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.web.pages import PageProblem, redirect
@@ -50,8 +51,7 @@ class Entrance:
             self._note("LOGIN", "refused", shown, address, "locked")
             raise PageProblem(
                 429,
-                "Demasiados intentos fallidos. Espere unos minutos y vuelva a intentarlo.",
-                "Too many failed attempts. Wait a few minutes and try again.",
+                N_("Too many failed attempts. Wait a few minutes and try again."),
             )
         async with self._passwords:
             user = await asyncio.to_thread(
@@ -66,8 +66,7 @@ class Entrance:
             self._note("LOGIN", "refused", shown, address, "wrong proof")
             raise PageProblem(
                 401,
-                "La cuenta, la contraseña o el código no son correctos. Un código sirve una sola vez.",
-                "Account, password or code are not right. A code works only once.",
+                N_("Account, password or code are not right. A code works only once."),
             )
         self._lock.succeeded(shown, address)
         self._note("LOGIN", "done", user.name, address)
@@ -106,8 +105,7 @@ class Entrance:
             self._note("CSRF_CHECK", "refused", session.name, address_of(request))
             raise PageProblem(
                 403,
-                "El formulario no era de esta sesión, así que no se hizo nada. Vuelva a abrir la página.",
-                "The form did not belong to this session, so nothing was done. Open the page again.",
+                N_("The form did not belong to this session, so nothing was done. Open the page again."),
             )
 
     def _forget(self, request: web.Request) -> None:

@@ -18,6 +18,7 @@ import aiohttp
 
 from serving.api.evidence import save_configuration, verify_upload
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.web.pages import PageProblem
 from social_security.domain import pack
 from social_security.portal.asking import explain
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from serving.language import Said
     from social_security.portal.asking import Supervising
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.settings import PortalSettings
@@ -39,18 +41,18 @@ log = logging.getLogger("portal")
 DEFAULT_DAYS = 365
 FETCH_S = 30.0
 STEPS = {
-    1: ("contenedor completo", "container whole"),
-    2: ("quién debe firmar, según el mensaje", "who must sign, by the message"),
-    3: ("la firma cubre el mensaje", "the signature covers the message"),
-    4: ("sello de tiempo", "timestamp"),
-    5: ("firma y firmante", "signature and signer"),
-    6: ("ruta del certificado y OCSP", "certificate path and OCSP"),
-    7: ("cuerpos", "bodies"),
+    1: N_("container whole"),
+    2: N_("who must sign, by the message"),
+    3: N_("the signature covers the message"),
+    4: N_("timestamp"),
+    5: N_("signature and signer"),
+    6: N_("certificate path and OCSP"),
+    7: N_("bodies"),
 }
 OUTCOMES = {
-    "valid": ("bien", "ok"),
-    "invalid": ("falla", "failed"),
-    "warning": ("nota", "note"),
+    "valid": N_("ok"),
+    "invalid": N_("failed"),
+    "warning": N_("note"),
 }
 _NO_FILE: dict[str, Any] = {"sha256": "", "steps": STEPS, "outcomes": OUTCOMES}
 
@@ -117,15 +119,14 @@ class GuarantorPages:
     async def verify(self, request: web.Request, visitor: Visitor, content: bytes) -> web.Response:
         """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command."""
         if not content:
-            raise PageProblem(400, "Elija un archivo .asice.", "Choose an .asice file.")
+            raise PageProblem(400, N_("Choose an .asice file."))
         await self._refresh_configuration()
         try:
             verdict = await asyncio.to_thread(verify_upload, content, self._configuration)
         except OperatorError as err:
             raise PageProblem(
                 503,
-                f"No hay configuración con la cual verificar: {err}",
-                f"There is no configuration to verify by: {err}",
+                N_("There is no configuration to verify by: {err}", err=err),
             ) from err
         return self._portal.render(
             request,
@@ -169,7 +170,7 @@ def _local(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)[:40]
 
 
-def _range(request: web.Request, today: date) -> tuple[date, date, tuple[str, str] | None]:
+def _range(request: web.Request, today: date) -> tuple[date, date, Said | None]:
     first, last = today - timedelta(days=DEFAULT_DAYS), today
     try:
         if request.query.get("desde"):
@@ -177,10 +178,7 @@ def _range(request: web.Request, today: date) -> tuple[date, date, tuple[str, st
         if request.query.get("hasta"):
             last = date.fromisoformat(request.query["hasta"])
     except ValueError:
-        wrong = (
-            "Una fecha se escribe AAAA-MM-DD; se muestra el último año.",
-            "A date is written YYYY-MM-DD; the last year is shown.",
-        )
+        wrong = N_("A date is written YYYY-MM-DD; the last year is shown.")
         return today - timedelta(days=DEFAULT_DAYS), today, wrong
     if first > last:
         return last, first, None

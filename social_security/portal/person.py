@@ -13,6 +13,7 @@ import hashlib
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from serving.language import N_
 from serving.web.pages import PageProblem, redirect
 from social_security.domain import eventchain, pack
 from social_security.domain.calendars import load_calendar
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from serving.language import Said
     from social_security.portal.core import Portal, Visitor
 
 PAGE_ROWS = 25
@@ -39,13 +41,13 @@ FOLIO_TRIES = 5
 DAYS_DIGITS = 5
 # What the form of a rectification asks for: name, kind of field, and the words.
 CORRECTION = (
-    ("desde", "date", "Desde", "From"),
-    ("hasta", "date", "Hasta", "Until"),
-    ("diasDescontados", "number", "Días descontados", "Discounted days"),
-    ("diasReintegrados", "number", "Días reintegrados", "Reinstated days"),
-    ("empleador", "text", "Clave del empleador", "Employer's code"),
-    ("nombre", "text", "Nombre, como debe decir", "Name, as it should stand"),
-    ("correo", "email", "Correo electrónico, como debe decir", "E-mail address, as it should stand"),
+    ("desde", "date", N_("From")),
+    ("hasta", "date", N_("Until")),
+    ("diasDescontados", "number", N_("Discounted days")),
+    ("diasReintegrados", "number", N_("Reinstated days")),
+    ("empleador", "text", N_("Employer's code")),
+    ("nombre", "text", N_("Name, as it should stand")),
+    ("correo", "email", N_("E-mail address, as it should stand")),
 )
 APPEALED_FROM = frozenset(("PROCEDENTE", "EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"))
 
@@ -137,7 +139,7 @@ class PersonPages:
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: tuple[str, str] | None = None,
+        wrong: Said | None = None,
         typed: Mapping[str, list[str]] | None = None,
     ) -> web.Response:
         """``/derechos/nueva``: the form, again with what was typed when something in it was wrong."""
@@ -175,7 +177,8 @@ class PersonPages:
                 failed.append((member, heard))
         if not failed:
             return redirect(f"/derechos/{folio}")
-        told = _told([(words.member_name(m), explain(h)) for m, h in failed])
+        reasons = [N_("{name} ({why})", name=words.member_name(m), why=explain(h)) for m, h in failed]
+        told = N_("Not filed at: {institutes}", institutes=tuple(reasons))
         if len(failed) == len(members) and all(h.status for _, h in failed):
             # Every institute has answered that it does not take it: there is nothing to follow.
             self._portal.accounts.drop_folio(visitor.user.name, folio)
@@ -191,7 +194,7 @@ class PersonPages:
         request: web.Request,
         visitor: Visitor,
         filed: Filed,
-        wrong: tuple[str, str] | None = None,
+        wrong: Said | None = None,
         *,
         status: int = 200,
         typed: str = "",
@@ -235,10 +238,7 @@ class PersonPages:
         filed, member = self._own(request, visitor), _first(form, "instituto")
         text = _first(form, "texto").strip()
         if not 1 <= len(text) <= TEXT_LIMIT:
-            told = (
-                f"Escriba su aclaración, de a lo más {TEXT_LIMIT} caracteres.",
-                f"Write your clarification, at most {TEXT_LIMIT} characters.",
-            )
+            told = N_("Write your clarification, at most {limit} characters.", limit=TEXT_LIMIT)
             return await self._show(request, visitor, filed, told, status=400)
         return await self._advance(
             request, visitor, filed, member, {"estado": "EN_TRAMITE", "descripcion": text}
@@ -251,9 +251,9 @@ class PersonPages:
         filed, member = self._own(request, visitor), _first(form, "instituto")
         grounds = _first(form, "agravios").strip()
         if not 1 <= len(grounds) <= TEXT_LIMIT or "confirmo" not in form:
-            told = (
-                f"Escriba por qué no está conforme (a lo más {TEXT_LIMIT} caracteres) y confirme que recurre.",
-                f"Write why you disagree (at most {TEXT_LIMIT} characters), and confirm that you appeal.",
+            told = N_(
+                "Write why you disagree (at most {limit} characters), and confirm that you appeal.",
+                limit=TEXT_LIMIT,
             )
             return await self._show(request, visitor, filed, told, status=400, typed=grounds)
         event: dict[str, Any] = {"estado": "RECURRIDA", "descripcion": grounds}
@@ -296,37 +296,28 @@ class PersonPages:
                 return folio
         raise PageProblem(
             503,
-            "No se pudo asignar un folio. No se presentó nada; intente de nuevo.",
-            "No folio could be taken. Nothing was filed; try again.",
+            N_("No folio could be taken. Nothing was filed; try again."),
         )
 
-    def _read_form(
-        self, form: Mapping[str, list[str]]
-    ) -> tuple[dict[str, Any], list[str], tuple[str, str] | None]:
+    def _read_form(self, form: Mapping[str, list[str]]) -> tuple[dict[str, Any], list[str], Said | None]:
         right, text = _first(form, "derecho"), _first(form, "descripcion").strip()
         known = {m.path for m in pack.members().values() if m.member_class == "GOB" and m.code[:2] != "00"}
         members = [m for m in dict.fromkeys(form.get("instituto", [])) if m in known]
         data = [d for d in form.get("datos", []) if d in words.DATA]
         purposes = [p for p in form.get("propositos", []) if p in words.OPPOSABLE]
-        wrong: tuple[str, str] | None = None
+        wrong: Said | None = None
         if right not in words.RIGHTS:
-            wrong = ("Elija qué derecho ejerce.", "Choose which right you exercise.")
+            wrong = N_("Choose which right you exercise.")
         elif not members:
-            wrong = ("Elija al menos un instituto.", "Choose at least one institute.")
+            wrong = N_("Choose at least one institute.")
         elif right != "ACCESO" and not text:
-            wrong = (
-                "Describa qué pide; sólo el acceso puede ir sin descripción.",
-                "Describe what you ask for; only access may go without a description.",
-            )
+            wrong = N_("Describe what you ask for; only access may go without a description.")
         elif len(text) > TEXT_LIMIT:
-            wrong = (
-                f"La descripción pasa de {TEXT_LIMIT} caracteres.",
-                f"The description is longer than {TEXT_LIMIT} characters.",
-            )
+            wrong = N_("The description is longer than {limit} characters.", limit=TEXT_LIMIT)
         elif right == "CANCELACION" and not data:
-            wrong = ("Marque sobre qué datos.", "Mark which data it is about.")
+            wrong = N_("Mark which data it is about.")
         elif right == "OPOSICION" and not (data or purposes):
-            wrong = ("Marque a qué usos o datos se opone.", "Mark the uses or the data that you oppose.")
+            wrong = N_("Mark the uses or the data that you oppose.")
         asked: dict[str, Any] = {"derecho": right}
         if text:
             asked["descripcion"] = text
@@ -340,15 +331,9 @@ class PersonPages:
             try:
                 asked |= read_correction(form, text)
             except ValueError:
-                wrong = (
-                    "Revise lo que se corrige: fechas como AAAA-MM-DD y días en números.",
-                    "Look at what is to be corrected: dates as YYYY-MM-DD, days as numbers.",
-                )
+                wrong = N_("Look at what is to be corrected: dates as YYYY-MM-DD, days as numbers.")
             if "periodo" in asked and len(members) > 1:
-                wrong = (
-                    "Un periodo se corrige en el instituto que lo certifica: elija uno solo.",
-                    "A period is corrected at the institute that certifies it: choose one only.",
-                )
+                wrong = N_("A period is corrected at the institute that certifies it: choose one only.")
         return asked, members, wrong
 
 
@@ -380,21 +365,12 @@ def read_correction(form: Mapping[str, list[str]], statement: str) -> dict[str, 
     return found
 
 
-def _told(failed: list[tuple[str, tuple[str, str]]]) -> tuple[str, str]:
-    return (
-        "No se presentó ante: " + "; ".join(f"{name} ({why[0]})" for name, why in failed),
-        "Not filed at: " + "; ".join(f"{name} ({why[1]})" for name, why in failed),
-    )
-
-
 def _first(form: Mapping[str, list[str]], name: str) -> str:
     return form.get(name, [""])[0]
 
 
 def _not_found() -> PageProblem:
-    return PageProblem(
-        404, "Entre sus solicitudes no hay tal folio.", "There is no such folio among your requests."
-    )
+    return PageProblem(404, N_("There is no such folio among your requests."))
 
 
 def _page_number(text: str | None) -> int:

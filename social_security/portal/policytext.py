@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import Any
 
+from serving.language import Translated, as_it_is
 from social_security.domain import pack
 
 
@@ -33,7 +34,7 @@ def _permission(permission: dict[str, Any]) -> dict[str, Any]:
     known = pack.operations().get(name)
     return {
         "name": name,
-        "title": (name, name) if known is None else (known.es, known.en),
+        "title": as_it_is(name) if known is None else Translated({"es": known.es, "en": known.en}),
         "purposes": permission.get("purposes", []),
         "roles": permission.get("roles", []),
         "fields": permission.get("answer_fields", []),

@@ -72,7 +72,7 @@ class PublicPages:
         """``/estados.csv``: the picture of the states as a table."""
         console = await self._read("consola")
         if not console.is_done:
-            raise PageProblem(502, *explain(console))
+            raise PageProblem(502, explain(console))
         return _csv(render_rows(draw_country(console.body)))
 
     async def table_csv(self, request: web.Request) -> web.StreamResponse:
@@ -82,7 +82,7 @@ class PublicPages:
         period = asked if _MONTH.fullmatch(asked) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
         heard = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
         if not heard.is_done:
-            raise PageProblem(502, *explain(heard))
+            raise PageProblem(502, explain(heard))
         rows = heard.body.get("filas", heard.body.get(name, []))
         columns = list(dict.fromkeys(k for row in rows for k in row))
         return _csv([columns, *([row.get(c) for c in columns] for row in rows)])

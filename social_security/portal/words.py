@@ -1,68 +1,63 @@
-"""What the codes of the domain are called on a page, in Spanish and in English. A code without a row is shown as it is."""
+"""What the codes of the domain are called on a page. A code without a row is shown as it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.language import N_, Text, Translated, as_it_is
 from social_security.domain import pack
 from social_security.domain.indicators import INDICATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Words = tuple[str, str]
+    from serving.language import Said
 
-RIGHTS: Final[dict[str, Words]] = {
-    "ACCESO": ("Acceso: ver mis datos", "Access: see my data"),
-    "RECTIFICACION": ("Rectificación: corregir mis datos", "Rectification: correct my data"),
-    "CANCELACION": ("Cancelación: que se supriman mis datos", "Cancellation: have my data erased"),
-    "OPOSICION": ("Oposición: que no se usen para algo", "Opposition: stop a use of my data"),
-    "PORTABILIDAD_DATOS": (
-        "Portabilidad: mis datos en formato estructurado",
-        "Portability: my data in a structured format",
-    ),
+RIGHTS: Final[dict[str, Text]] = {
+    "ACCESO": N_("Access: see my data"),
+    "RECTIFICACION": N_("Rectification: correct my data"),
+    "CANCELACION": N_("Cancellation: have my data erased"),
+    "OPOSICION": N_("Opposition: stop a use of my data"),
+    "PORTABILIDAD_DATOS": N_("Portability: my data in a structured format"),
 }
-DATA: Final[dict[str, Words]] = {
-    "correo": ("mi correo electrónico", "my e-mail address"),
-    "periodo": ("un periodo de mi historia", "a period of my history"),
-    "identidad": ("mi identificación", "my identification"),
-    "afiliacion": ("mi afiliación", "my affiliation"),
-    "historia": ("mi historia", "my history"),
-    "sueldos": ("mis sueldos", "my pay"),
-    "beneficio": ("mis beneficios", "my benefits"),
-    "automatizado": ("decisiones tomadas sólo por una máquina", "decisions made by a machine alone"),
+DATA: Final[dict[str, Text]] = {
+    "correo": N_("my e-mail address"),
+    "periodo": N_("a period of my history"),
+    "identidad": N_("my identification"),
+    "afiliacion": N_("my affiliation"),
+    "historia": N_("my history"),
+    "sueldos": N_("my pay"),
+    "beneficio": N_("my benefits"),
+    "automatizado": N_("decisions made by a machine alone"),
 }
 # What an opposition may be about; rights, access log, vital events and supervision cannot be opposed.
 OPPOSABLE: Final = ("PUR-IDENT", "PUR-AFIL", "PUR-HIST", "PUR-PORT", "PUR-EXT", "PUR-BENEF")
-STATES: Final[dict[str, Words]] = {
-    "RECIBIDA": ("recibida", "received"),
-    "PREVENIDA": ("se le pide aclarar", "you are asked to clarify"),
-    "NO_PRESENTADA": ("no presentada: no se aclaró a tiempo", "not filed: not clarified in time"),
-    "INCOMPETENCIA": ("no le toca a este instituto", "not this institute's to answer"),
-    "TRAMITE_ESPECIFICO": ("hay un trámite específico", "a specific procedure exists"),
-    "RECONDUCIDA": ("reconducida a otro derecho", "taken as another right"),
-    "EN_TRAMITE": ("en trámite", "being worked on"),
-    "AMPLIADA": ("plazo ampliado", "term extended"),
-    "PROCEDENTE": ("concedida; falta ejecutarla", "granted; still to be carried out"),
-    "EFECTIVA": ("cumplida", "carried out"),
-    "IMPROCEDENTE": ("negada", "refused"),
-    "INEXISTENCIA": ("los datos no existen", "the data does not exist"),
-    "FALTA_RESPUESTA": ("el instituto no contestó a tiempo", "the institute did not answer in time"),
-    "RECURRIDA": ("en recurso ante la autoridad garante", "appealed to the guarantor"),
-    "CONCILIACION": ("en conciliación", "in conciliation"),
-    "RESUELTA_RR": ("recurso resuelto", "appeal decided"),
-    "CUMPLIDA": ("resolución cumplida", "decision carried out"),
+STATES: Final[dict[str, Text]] = {
+    "RECIBIDA": N_("received"),
+    "PREVENIDA": N_("you are asked to clarify"),
+    "NO_PRESENTADA": N_("not filed: not clarified in time"),
+    "INCOMPETENCIA": N_("not this institute's to answer"),
+    "TRAMITE_ESPECIFICO": N_("a specific procedure exists"),
+    "RECONDUCIDA": N_("taken as another right"),
+    "EN_TRAMITE": N_("being worked on"),
+    "AMPLIADA": N_("term extended"),
+    "PROCEDENTE": N_("granted; still to be carried out"),
+    "EFECTIVA": N_("carried out"),
+    "IMPROCEDENTE": N_("refused"),
+    "INEXISTENCIA": N_("the data does not exist"),
+    "FALTA_RESPUESTA": N_("the institute did not answer in time"),
+    "RECURRIDA": N_("appealed to the guarantor"),
+    "CONCILIACION": N_("in conciliation"),
+    "RESUELTA_RR": N_("appeal decided"),
+    "CUMPLIDA": N_("decision carried out"),
 }
-TERMS: Final[dict[str, Words]] = {
-    "limitePrevencion": (
-        "El instituto puede pedir aclaración hasta",
-        "The institute may ask to clarify until",
-    ),
-    "limiteDesahogo": ("Usted puede aclarar hasta", "You may clarify until"),
-    "limiteRespuesta": ("El instituto debe contestar hasta", "The institute must answer by"),
-    "limiteEjecucion": ("Lo concedido debe cumplirse hasta", "What was granted must be done by"),
-    "limiteRecurso": ("Usted puede recurrir hasta", "You may appeal until"),
-    "limiteResolucion": ("La autoridad garante resuelve hasta", "The guarantor decides by"),
+TERMS: Final[dict[str, Text]] = {
+    "limitePrevencion": N_("The institute may ask to clarify until"),
+    "limiteDesahogo": N_("You may clarify until"),
+    "limiteRespuesta": N_("The institute must answer by"),
+    "limiteEjecucion": N_("What was granted must be done by"),
+    "limiteRecurso": N_("You may appeal until"),
+    "limiteResolucion": N_("The guarantor decides by"),
 }
 # The terms that still run in a state; the others have been kept or have passed.
 _WAITS_FOR_INSTITUTE: Final = ("limitePrevencion", "limiteRespuesta", "limiteRecurso")
@@ -77,55 +72,52 @@ _RUNNING: Final[dict[str, tuple[str, ...]]] = {
     "RESUELTA_RR": ("limiteEjecucion",),
     **dict.fromkeys(("EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"), ("limiteRecurso",)),
 }
-OUTCOMES: Final[dict[str, Words]] = {
-    "ENTREGADO": ("entregado", "delivered"),
-    "NEGADO": ("negado", "refused"),
-    "SIN_DATOS": ("sin datos", "no data"),
-    "ERROR": ("error", "error"),
+OUTCOMES: Final[dict[str, Text]] = {
+    "ENTREGADO": N_("delivered"),
+    "NEGADO": N_("denied"),
+    "SIN_DATOS": N_("no data"),
+    "ERROR": N_("error"),
 }
-CATEGORIES: Final[dict[str, Words]] = {
-    "identidad": ("identidad", "identity"),
-    "afiliacion": ("afiliación", "affiliation"),
-    "historia": ("historia", "history"),
-    "sueldos": ("sueldos", "pay"),
-    "beneficio": ("beneficio", "benefit"),
-    "evento-vital": ("evento vital", "vital event"),
-    "documento": ("documento", "document"),
-    "arco": ("solicitud ARCO", "ARCO request"),
-    "bitacora": ("bitácora", "access log"),
+CATEGORIES: Final[dict[str, Text]] = {
+    "identidad": N_("identity"),
+    "afiliacion": N_("affiliation"),
+    "historia": N_("history"),
+    "sueldos": N_("pay"),
+    "beneficio": N_("benefit"),
+    "evento-vital": N_("vital event"),
+    "documento": N_("document"),
+    "arco": N_("ARCO request"),
+    "bitacora": N_("access log"),
 }
-STANDINGS: Final[dict[str, Words]] = {
-    "ACTIVA": ("activa", "active"),
-    "BAJA": ("baja", "left"),
-    "PENSIONADA": ("pensionada", "pensioner"),
-    "FALLECIDA": ("fallecida", "deceased"),
+STANDINGS: Final[dict[str, Text]] = {
+    "ACTIVA": N_("active"),
+    "BAJA": N_("left"),
+    "PENSIONADA": N_("pensioner"),
+    "FALLECIDA": N_("deceased"),
 }
-DIRECTIONS: Final[dict[str, Words]] = {
-    "DESECHAR": ("se desecha", "dismissed"),
-    "CONFIRMAR": ("se confirma la respuesta", "the answer is confirmed"),
-    "CONFIRMAR_POR_SILENCIO": (
-        "queda confirmada por silencio de la autoridad",
-        "stands confirmed by the authority's silence",
-    ),
-    "REVOCAR": ("se revoca", "revoked"),
-    "ORDENAR_ENTREGA": ("se ordena la entrega", "delivery is ordered"),
+DIRECTIONS: Final[dict[str, Text]] = {
+    "DESECHAR": N_("dismissed"),
+    "CONFIRMAR": N_("the answer is confirmed"),
+    "CONFIRMAR_POR_SILENCIO": N_("stands confirmed by the authority's silence"),
+    "REVOCAR": N_("revoked"),
+    "ORDENAR_ENTREGA": N_("delivery is ordered"),
 }
-MEMBER_STATES: Final[dict[str, Words]] = {
-    "SOLICITADA": ("solicitó su alta", "has applied"),
-    "DOCUMENTOS": ("entrega documentos", "handing in documents"),
-    "EVALUACION": ("en evaluación", "being assessed"),
-    "CONVENIO": ("firma convenio", "signing the agreement"),
-    "CERTIFICADOS": ("recibe certificados", "getting certificates"),
-    "CONFORMIDAD": ("en prueba de conformidad", "in conformance tests"),
-    "ACTIVA": ("en servicio", "in service"),
-    "SUSPENDIDA": ("suspendido", "suspended"),
-    "BAJA": ("dado de baja", "has left"),
+MEMBER_STATES: Final[dict[str, Text]] = {
+    "SOLICITADA": N_("has applied"),
+    "DOCUMENTOS": N_("handing in documents"),
+    "EVALUACION": N_("being assessed"),
+    "CONVENIO": N_("signing the agreement"),
+    "CERTIFICADOS": N_("getting certificates"),
+    "CONFORMIDAD": N_("in conformance tests"),
+    "ACTIVA": N_("in service"),
+    "SUSPENDIDA": N_("suspended"),
+    "BAJA": N_("has left"),
 }
-SCOPES: Final[dict[str, Words]] = {
-    "ARCO": ("solicitud ARCO", "ARCO request"),
-    "INFORMACION": ("información pública", "public information"),
-    "SERVICIO": ("consulta de otro miembro", "another member's request"),
-    "PORTABILIDAD": ("caso de portabilidad", "portability case"),
+SCOPES: Final[dict[str, Text]] = {
+    "ARCO": N_("ARCO request"),
+    "INFORMACION": N_("public information"),
+    "SERVICIO": N_("another member's request"),
+    "PORTABILIDAD": N_("portability case"),
 }
 INDICATORS_EN: Final[dict[str, str]] = {
     "IND-01": "institutes connected",
@@ -160,9 +152,9 @@ _TABLES: Final = {
 }
 
 
-def named(kind: str, code: str) -> Words:
+def named(kind: str, code: str) -> Said:
     """The words of a code."""
-    return _TABLES[kind].get(code, (code, code))
+    return _TABLES[kind].get(code, as_it_is(code))
 
 
 def relevant_terms(state: str) -> tuple[str, ...]:
@@ -170,21 +162,26 @@ def relevant_terms(state: str) -> tuple[str, ...]:
     return _RUNNING.get(state, ())
 
 
-def error(code: str) -> Words:
+def error(code: str) -> Said:
     """A row of the error table in words."""
     found = pack.errors().get(code)
-    return (code, code) if found is None else (f"{code}: {found.es}", f"{code}: {found.en}")
+    if found is None:
+        return as_it_is(code)
+    return Translated({"es": f"{code}: {found.es}", "en": f"{code}: {found.en}"})
 
 
-def purpose(code: str) -> Words:
+def purpose(code: str) -> Said:
     """A purpose in words."""
     found = pack.purposes().get(code)
-    return (code, code) if found is None else (found.es, found.en)
+    return as_it_is(code) if found is None else Translated({"es": found.es, "en": found.en})
 
 
-def action(text: str) -> Words:
-    """An access row's action: the service's Spanish title, and the English one when it is a service of ours."""
-    return next(((o.es, o.en) for o in pack.operations().values() if o.es == text), (text, text))
+def action(text: str) -> Said:
+    """An access row's action: the service's title when it is a service of ours, which the row names in Spanish."""
+    for operation in pack.operations().values():
+        if operation.es == text:
+            return Translated({"es": operation.es, "en": operation.en})
+    return as_it_is(text)
 
 
 def number(value: int) -> str:
@@ -203,10 +200,10 @@ def cause(numeral: str) -> str:
     return str(pack.codes()["arco_causes"].get(numeral, numeral))
 
 
-def indicator_words(code: str) -> Words:
+def indicator_words(code: str) -> Said:
     """What an indicator counts."""
     es = next((i.es for i in INDICATORS if i.id == code), code)
-    return es, INDICATORS_EN.get(code, es)
+    return Translated({"es": es, "en": INDICATORS_EN.get(code, es)})
 
 
 def indicator_target(code: str) -> str:
@@ -214,12 +211,12 @@ def indicator_target(code: str) -> str:
     return next((i.target for i in INDICATORS if i.id == code), "")
 
 
-def indicator_value(row: Mapping[str, Any]) -> Words:
+def indicator_value(row: Mapping[str, Any]) -> Said:
     """The value of an ``Indicador`` with its unit: a ratio as a percentage, with what it is of where that is told."""
     value, unit = float(row["valor"]), str(row["unidad"])
     if unit == "razón":
         of = "" if row["numerador"] is None else f" ({row['numerador']:,} / {row['denominador']:,})"
         said = f"{value * 100:.1f}".removesuffix(".0")
-        return f"{said} %{of}", f"{said} %{of}"
+        return as_it_is(f"{said} %{of}")
     said = f"{value:,.2f}".removesuffix(".00")
-    return f"{said} {unit}", f"{said} {_UNITS_EN.get(unit, unit)}"
+    return Translated({"es": f"{said} {unit}", "en": f"{said} {_UNITS_EN.get(unit, unit)}"})

@@ -104,7 +104,7 @@ def test_both_audit_logs_are_listed_verified_and_exported(made: Path) -> None:
     assert [line.partition(":")[0] for line in verified[::2]] == ["registry", "calls"]
     head = verified[3]
     run(made, "audit", "verify", "--log", "calls", "--head", head)
-    assert "--log registry or calls" in run(made, "audit", "verify", "--head", head, status=1).output
+    assert "--log: registry, calls" in run(made, "audit", "verify", "--head", head, status=1).output
     exported = run(made, "audit", "export", "--log", "calls").output.splitlines()
     assert json.loads(exported[-1])["digest"] == head
     registry = run(made, "audit", "export").output.splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -75,42 +74,6 @@ def test_help_is_in_the_language_of_who_asks(language: str, word: str) -> None:
         check=True,
     )
     assert word in done.stdout
-
-
-_TEXTS = """
-import json
-from gateway.cli.main import main
-import click
-def walk(command, name):
-    yield name, command.help or ""
-    for option in getattr(command, "params", ()):
-        if isinstance(option, click.Option):
-            yield f"{name} {option.name}", option.help or ""
-    for inner in getattr(command, "commands", {}).values():
-        yield from walk(inner, f"{name} {inner.name}")
-print(json.dumps(dict(walk(main, "gateway"))))
-"""
-SAME_IN_BOTH = {"", "ISO 8601", "age1..."}
-
-
-def texts(language: str) -> dict[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", _TEXTS],
-        env={**os.environ, "SACBE_LANG": language},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
-
-
-def test_every_help_text_is_there_in_spanish_and_english() -> None:
-    spanish, english = texts("es"), texts("en")
-    assert set(spanish) == set(english)
-    same = sorted(n for n, text in english.items() if spanish[n] == text and text not in SAME_IN_BOTH)
-    assert same == [], "gateway/cli/spanish.py says them in Spanish"
 
 
 def test_options_become_the_body_and_the_query_of_a_call() -> None:
