@@ -137,35 +137,58 @@ def token() -> None:
 @JSON
 @report_errors
 def list_tokens(data: Path, as_json: bool) -> None:
-    """Every token: id, type, PIN status, whether it is logged in (in this command, not in a running gateway), name."""
-
-    async def run() -> None:
-        async with opened(data) as (operations, _tokens):
-            tokens = await operations.tokens()
-            tell(
-                [
-                    {
-                        "id": t.id,
-                        "type": t.type.value,
-                        "status": t.status.value,
-                        "keys": len(t.keys),
-                        "name": t.name,
-                    }
-                    for t in tokens
-                ],
-                as_json=as_json,
-            )
-
-    asyncio.run(run())
+    """Every token: id, type, PIN status, whether the running gateway is logged in to it, keys, name."""
+    tell(
+        asyncio.run(_folder_tokens(data)) if (found := _running_tokens(data)) is None else found,
+        as_json=as_json,
+    )
 
 
-@token.command("pin")
+def _running_tokens(data: Path) -> list[dict[str, object]] | None:
+    """The tokens as the gateway that runs on a folder sees them; None when none runs."""
+    from gateway.server.running import NotRunning, local_client
+
+    with contextlib.suppress(NotRunning), local_client(data) as client:
+        return [
+            {
+                "id": t["id"],
+                "type": t["type"],
+                "status": t["status"],
+                "logged_in": t["logged_in"],
+                "keys": len(t["keys"]),
+                "name": t["name"],
+            }
+            for t in client.json("GET", "/tokens")
+        ]
+    return None
+
+
+async def _folder_tokens(data: Path) -> list[dict[str, object]]:
+    async with opened(data) as (operations, _tokens):
+        return [
+            {
+                "id": t.id,
+                "type": t.type.value,
+                "status": t.status.value,
+                "logged_in": False,
+                "keys": len(t.keys),
+                "name": t.name,
+            }
+            for t in await operations.tokens()
+        ]
+
+
+@token.command("change-pin")
 @DATA
 @PIN
 @click.option("--new-pin-file", type=click.Path(path_type=Path), help="file with the new PIN")
+@click.argument("token_id", default="0")
 @report_errors
-def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> None:
-    """Change the PIN of the software token. Keys stay as they are; a running gateway need not be restarted."""
+def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None, token_id: str) -> None:
+    """Change the PIN of a token, the software token if none is named. Keys stay; a running gateway need not be restarted.
+
+    Another token is changed by the running gateway, which holds it.
+    """
     from certs.tokens.port import SOFTWARE_TOKEN_ID
 
     old = read_pin(pin_file, "present PIN")
@@ -179,7 +202,13 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None) -> 
         async with opened(data, lambda: old) as (operations, _tokens):
             await operations.change_pin(SOFTWARE_TOKEN_ID, old, new)
 
-    asyncio.run(run())
+    if token_id == SOFTWARE_TOKEN_ID:
+        asyncio.run(run())
+    else:
+        from gateway.server.running import local_client
+
+        with local_client(data) as client:
+            client.json("PUT", f"/tokens/{token_id}/pin", {"old_pin": old, "new_pin": new})
     click.echo(_("the PIN is changed; change it wherever the gateway reads it from too"))
 
 
@@ -343,8 +372,14 @@ def _change(data: Path, digest: str, operation: str) -> None:
 @report_errors
 @audited("ACTIVATE_CERTIFICATE")
 def activate(data: Path, digest: str) -> None:
-    """Let a certificate be used, by its hash."""
-    _change(data, digest, "activate")
+    """Let a certificate be used, by its hash; a running gateway first has OCSP say that it is good."""
+    from gateway.server.running import NotRunning, local_client
+
+    try:
+        with local_client(data) as client:
+            client.json("PUT", f"/token-certificates/{digest}/activate")
+    except NotRunning:
+        _change(data, digest, "activate")
 
 
 @certificate.command()

@@ -58,6 +58,9 @@ from serving.process.ending import Ending, start_anew
 from serving.storage.datafolder import claim
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.server.running import AdminClient
     from serving.config.tokensettings import TokenKeeping
 
 
@@ -74,6 +77,18 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
     return found.keys, found.log_level
 
 
+@contextlib.contextmanager
+def _running(data: Path) -> Iterator[AdminClient | None]:
+    """The admin API of the gateway that runs on a folder; None where none runs."""
+    from gateway.server.running import NotRunning, local_client
+
+    with contextlib.ExitStack() as stack:
+        found: AdminClient | None = None
+        with contextlib.suppress(NotRunning):
+            found = stack.enter_context(local_client(data))
+        yield found
+
+
 main.add_command(archive)
 main.add_command(message_log)
 add_proofs(message_log)
@@ -83,7 +98,7 @@ main.add_command(tls)
 main.add_command(client)
 main.add_command(
     backup_commands(
-        BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path(), open_safe
+        BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path(), open_safe, _running
     )
 )
 main.add_command(policy)

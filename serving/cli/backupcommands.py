@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -30,6 +31,16 @@ from serving.storage.keysafe import KeySafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    class BackupApi(Protocol):
+        """The admin API of the server that runs on a data folder."""
+
+        def json(self, method: str, path: str, body: object = None, **query: str) -> Any:
+            """One call with JSON in and out."""
+
+    # The API of the server that runs on a folder; None where none runs.
+    Running = Callable[[Path], AbstractContextManager["BackupApi | None"]]
 
 PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # noqa: S105  a variable's name
 
@@ -43,11 +54,12 @@ def backup_commands(
     default_folder: str,
     server_name: Callable[[Path], str],
     open_safe: Callable[[Path, Path | None, Path | None], KeySafe],
+    running: Running = lambda _data: contextlib.nullcontext(),
 ) -> click.Group:
     """The group for one kind of server.
 
     ``server_name`` reads a data folder's identifier for the manifest; ``open_safe`` opens what seals its keys, from the
-    folder, a settings file and a PIN file.
+    folder, a settings file and a PIN file; ``running`` gives the API of a server that runs on a folder and can restore there.
     """
     pin_file = click.option("--pin-file", type=click.Path(path_type=Path))
     settings_file = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
@@ -70,13 +82,16 @@ def backup_commands(
     @click.group(name="backup", help="Backups: make, inspect, restore.")
     def group() -> None: ...
 
-    @group.command(help="Make an encrypted backup, of a running server too.")
+    @group.command(
+        help="Make an encrypted backup, of a running server too. Without OUT a running gateway makes it among its own, "
+        "for the recipients of its settings."
+    )
     @data
     @passphrase_file
     @pin_file
     @settings_file
     @click.option("--recipient", "recipients", multiple=True, help="age1...")
-    @click.argument("out", type=click.Path(path_type=Path))
+    @click.argument("out", type=click.Path(path_type=Path), required=False)
     @report_errors
     def create(
         data: Path,
@@ -84,8 +99,16 @@ def backup_commands(
         pin_file: Path | None,
         settings_file: Path | None,
         recipients: tuple[str, ...],
-        out: Path,
+        out: Path | None,
     ) -> None:
+        if out is None:
+            with running(data) as api:
+                if api is None:
+                    raise click.UsageError(
+                        _("no gateway runs on {data}: give OUT, a file to write to", data=data)
+                    )
+                click.echo(api.json("POST", "/backups")["filename"])
+            return
         lock = (
             Lock(
                 recipients=recipients,
@@ -136,7 +159,10 @@ def backup_commands(
             manifest, _content = open_backup(file.read_bytes(), content, opener)
         _show(manifest)
 
-    @group.command(help="Restore a backup into a data folder; the server must be stopped.")
+    @group.command(
+        help="Restore a backup into a data folder. A running gateway restores it itself and starts anew; a central server "
+        "must be stopped."
+    )
     @data
     @passphrase_file
     @identity
@@ -147,6 +173,10 @@ def backup_commands(
         data: Path, passphrase_file: Path | None, identity_file: Path | None, signer: str | None, file: Path
     ) -> None:
         opener = _opener(passphrase_file, identity_file, signer)
+        with running(data) as api:
+            if api is not None:
+                _restore_there(api, data, file, opener)
+                return
         with working(_("restoring")):
             manifest = restore_backup(data, file.read_bytes(), content, opener, datetime.now(UTC))
         _show(manifest)
@@ -184,6 +214,24 @@ def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: st
         return Opener(passphrase=_passphrase(passphrase_file, confirm=False), signer=signer)
     lines = identity_file.read_text(encoding="utf-8").splitlines()
     return Opener(identities=[line for line in lines if line.startswith("AGE-")], signer=signer)
+
+
+def _restore_there(api: BackupApi, data: Path, file: Path, opener: Opener) -> None:
+    """Lay the file among the running server's backups, from where it restores it and starts anew."""
+    kept = data / "backups" / file.name
+    if kept.absolute() != file.absolute():
+        if kept.exists():
+            raise click.ClickException(_("{out} exists already; choose another name", out=kept))
+        kept.parent.mkdir(mode=0o700, exist_ok=True)
+        write_whole(kept, file.read_bytes(), mode=0o600)
+    given = {
+        "identity": next(iter(opener.identities), None),
+        "passphrase": opener.passphrase,
+        "signer": opener.signer,
+    }
+    body = {name: value for name, value in given.items() if value}
+    api.json("PUT", f"/backups/{kept.name}/restore", body)
+    click.echo(_("restored; the gateway starts anew"))
 
 
 def _show(manifest: Manifest) -> None:

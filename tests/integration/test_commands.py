@@ -40,12 +40,15 @@ def test_an_administrator_works_from_the_shell(federation: Federation) -> None:
         run(federation, "group", "add-members", number, "--items", "MX/GOB/15-ISSEMYM/AFIL")
         (member,) = run(federation, "group", "show", number)["members"]
         assert member["id"] == "MX:GOB:15-ISSEMYM:AFIL"
-        run(federation, "service", "grant", f"{client}:echo", "--items", number)
+        allowed = ["service", "allow", "--client", client, "echo", "local:prueba"]
+        done = CliRunner().invoke(main, [*allowed, "--data", str(federation.data(PROVIDER))])
+        assert done.exit_code == 0, done.output
         callers = run(federation, "service", "callers", f"{client}:echo")
         assert any(c.get("local_group_code") == "prueba" for c in callers)
     finally:
         run(federation, "group", "delete", number)
     assert run(federation, "api", "GET", "/tokens")[0]["logged_in"] is True
+    assert run(federation, "token", "list")[0]["logged_in"] is True
     assert run(federation, "settings", "reload")["taken"] == []
 
 
@@ -77,3 +80,20 @@ def test_a_file_is_downloaded_and_a_gateway_elsewhere_wants_its_key(
     refused = CliRunner().invoke(main, ["whoami", "show", *elsewhere])
     assert refused.exit_code == 1
     assert "--key-file" in refused.output
+
+
+def test_one_command_makes_a_backup_there_or_here(federation: Federation, tmp_path: Path) -> None:
+    data = ["--data", str(federation.data(PROVIDER))]
+    refused = CliRunner().invoke(main, ["backup", "create", *data], env={"SACBE_LANG": "en"})
+    assert refused.exit_code == 1
+    assert "backup_recipients_not_set" in refused.output
+    (tmp_path / "passphrase").write_text("of this backup\n")
+    (tmp_path / "passphrase").chmod(0o600)
+    given = ["--passphrase-file", str(tmp_path / "passphrase"), str(tmp_path / "made.age")]
+    done = CliRunner().invoke(main, ["backup", "create", *data, *given], env={"SACBE_LANG": "en"})
+    assert done.exit_code == 0, done.output
+    stopped = CliRunner().invoke(
+        main, ["backup", "create", "--data", str(tmp_path)], env={"SACBE_LANG": "en"}
+    )
+    assert stopped.exit_code == 2
+    assert "no gateway runs" in stopped.output

@@ -41,6 +41,9 @@ def test_every_operation_of_the_admin_api_has_a_command(tmp_path: Path) -> None:
     acts = [(a.method, a.path) for a in ACTS]
     told = [*acts, *LOCAL, *PAGES_ONLY]
     assert len(told) == len(set(told))
+    names = [a.command for a in ACTS]
+    assert len(names) == len(set(names))
+    assert not set(names) & set(LOCAL.values()), "one name an act"
     assert set(told) == served, "gateway/cli/commandrows.py says which command does each operation"
     assert set(operations()) == served
     there = dict(commands())

@@ -49,7 +49,7 @@ def test_a_pipe_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 COMMANDS = {
-    "gateway token pin": (gateway, ["token", "pin", "--pin-file"]),
+    "gateway token change-pin": (gateway, ["token", "change-pin", "--pin-file"]),
     "gateway user add": (gateway, ["user", "add", "ana", "--role", "all", "--password-file"]),
     "gateway backup create": (gateway, ["backup", "create", "out", "--passphrase-file"]),
     "central-server init": (central, ["init", "--pin-file"]),
