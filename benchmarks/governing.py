@@ -29,8 +29,8 @@ from gateway.cli.main import main as gateway_command
 from schemas.policy import SignedDocument, render_signed
 from serving.storage.database import Database
 from serving.storage.selfsigned import self_signed
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.wire.policydocument import POLICY_ID, build_policy
 
 if TYPE_CHECKING:

@@ -38,8 +38,8 @@ from social_security.domain.notices import notice_of
 from social_security.domain.pseudonyms import Rid
 from social_security.keys import new_registry_keys
 from social_security.oniess.services import OniessServices, Trusted
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire.context import MessageContext, PrivacyNotice
 from social_security.wire.gatewayclient import GatewayClient

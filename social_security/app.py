@@ -16,13 +16,14 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.domain.calendars import load_calendar
 from social_security.domain.pack import members
 from social_security.initialise import check_not_published
-from social_security.institute.database import STEPS
+from social_security.institute.operations import OwnActs, acts_of, readings_of
 from social_security.institute.overdue import expire_cases
 from social_security.institute.services import InstituteServices
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
 from social_security.oniess.services import OniessServices, Trusted
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.dci import add_dci
 from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
@@ -90,7 +91,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
         load_calendar(settings.member, folder / CALENDAR),
         settings.policy,
         gateway,
-        open_platform(settings.platform),
+        OwnActs(open_platform(settings.platform)),
     )
 
     async def routine() -> None:
@@ -99,7 +100,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     async def overdue() -> None:
         expire_cases(system, system.now(), system.today())
 
-    services = SystemOperations(system, system.acts(), system.readings())
+    services = SystemOperations(system, acts_of(system), readings_of(system))
     app = services.app()
     add_soap(app, services)
     daily = Loop("routine", routine, lambda: TICK_S, discreet=True)

@@ -28,12 +28,13 @@ from social_security.domain.curp import check_digit, normalise, parse_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.institute.announcing import queue_announcements
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
     from social_security.registry.store import RegistryStore
 
 BATCH: Final = 5000

@@ -16,11 +16,11 @@ from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.eventchain import canonical
 from social_security.domain.notices import all_notices
-from social_security.institute.database import STEPS
-from social_security.institute.store import PersonStore
+from social_security.institute.stores.persons import PersonStore
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import InstituteKeys, new_registry_keys, save_institute_keys, save_registry_keys
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire import tokens
 

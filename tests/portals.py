@@ -35,7 +35,8 @@ from serving.storage.database import open_database
 from social_security import app
 from social_security.commands import seed
 from social_security.config import SystemSettings
-from social_security.oniess.store import STEPS, OniessStore
+from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS
 from social_security.portal import app as portal_app
 from social_security.portal import onetime
 from social_security.portal.accounts import Accounts, NewAccount

@@ -13,8 +13,8 @@ from serving.storage.database import open_database
 from social_security.domain.eventchain import history_digest
 from social_security.domain.history import check_history, total
 from social_security.domain.pseudonyms import Pid
-from social_security.institute.database import STEPS
-from social_security.institute.store import Access, PersonStore
+from social_security.institute.stores.persons import Access, PersonStore
+from social_security.institute.stores.steps import STEPS
 
 HASH = "0" * 63 + "1"
 MANY_ROWS = 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.admin import authorities, certificates, keys, tokens
 from gateway.admin.address_and_maintenance import AddressAndMaintenance
@@ -12,7 +12,7 @@ from gateway.admin.clientcertificates import ClientCertificates
 from gateway.admin.clientrequests import ClientRequests
 from gateway.admin.clients import ClientResource
 from gateway.admin.connections import Connections
-from gateway.admin.context import AdminContext, LaterKeys
+from gateway.admin.context import AdminContext
 from gateway.admin.diagnostics import Diagnostics
 from gateway.admin.initialization import InitializationResource
 from gateway.admin.interface import Interface
@@ -42,16 +42,15 @@ from serving.storage.audit import AuditLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from gateway.admin.context import Process
+    from gateway.admin.ports import Process
     from gateway.clients.records import Document
-    from gateway.keys.operations import KeyOperations
     from serving.api.authentication import Clock
     from serving.api.operations import Operation
     from serving.config.adminsettings import AdminSettings
     from serving.login.users import Logins
 
 
-def _backup_desk(process: Process) -> BackupResource:
+def _backup_resource(process: Process) -> BackupResource:
     return BackupResource(
         process.folder.root,
         BACKUP_CONTENT,
@@ -67,7 +66,7 @@ def _backup_desk(process: Process) -> BackupResource:
 
 def operations(process: Process, backups: BackupResource | None = None) -> Sequence[Operation]:
     """Every row."""
-    context, backups = AdminContext(process), backups or _backup_desk(process)
+    context, backups = AdminContext(process), backups or _backup_resource(process)
 
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:
         return await fetch_description(process.settings.descriptions.policy(), url, trusted)
@@ -76,11 +75,11 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         DescriptionReader().read, lambda: process.settings.descriptions.wsdl_validator_command
     )
     register = DescriptionRegister(process.store, fetch, read)
-    key_desk = KeyAdminContext(
-        cast("KeyOperations", LaterKeys(context)),
+    key_context = KeyAdminContext(
+        lambda: context.keys,
         context.server_id,
         process.configuration,
-        lambda certificate, now: context.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  the gateway of then
+        lambda certificate, now: context.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  of the gateway that runs when it is asked
         context.send_certificate_request,
         lambda: process.settings.trust.ocsp_order.name,
         GatewayOrders(context),
@@ -90,13 +89,13 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *InternalCertificate(context).rows(),
         *AddressAndMaintenance(context).rows(),
         *System(context).rows(),
-        *ClientResource(context, key_desk).rows(),
+        *ClientResource(context, key_context).rows(),
         *ClientRequests(context).rows(),
         *ClientCertificates(context).rows(),
         *LocalGroups(context).rows(),
         *ServiceResource(context, register).rows(),
         *RightResource(context).rows(),
-        *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_desk)),
+        *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_context)),
         *RegistryResource(context).rows(),
         *Diagnostics(context).rows(),
         *Connections(context).rows(),
@@ -124,7 +123,7 @@ def make_api(
 
         return after
 
-    backups = _backup_desk(process)
+    backups = _backup_resource(process)
     rows = operations(process, backups)
     served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed, add_pages)
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ)

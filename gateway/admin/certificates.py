@@ -66,13 +66,12 @@ def operations(context: KeyAdminContext) -> Sequence[Operation]:
 class _Certificates:
     def __init__(self, context: KeyAdminContext) -> None:
         self._context = context
-        self._keys = context.keys
 
     async def add(self, call: Call) -> CertificateView:
-        return await self._imported(call, self._keys.import_certificate(call.file()))
+        return await self._imported(call, self._context.keys.import_certificate(call.file()))
 
     async def add_from_token(self, call: Call) -> CertificateView:
-        return await self._imported(call, self._keys.import_from_token(call.path["hash"]))
+        return await self._imported(call, self._context.keys.import_from_token(call.path["hash"]))
 
     async def _imported(self, call: Call, importing: Awaitable[KeyCertificate]) -> CertificateView:
         try:
@@ -85,22 +84,24 @@ class _Certificates:
         return certificate_view(certificate, self._context, call)
 
     async def one(self, call: Call) -> CertificateView:
-        return certificate_view(await self._keys.find_certificate(call.path["hash"]), self._context, call)
+        return certificate_view(
+            await self._context.keys.find_certificate(call.path["hash"]), self._context, call
+        )
 
     async def actions(self, call: Call) -> list[str]:
-        return certificate_actions(await self._keys.find_certificate(call.path["hash"]), call)
+        return certificate_actions(await self._context.keys.find_certificate(call.path["hash"]), call)
 
     async def delete(self, call: Call) -> None:
         certificate = self._certificate(call, "DELETE_{}_CERT", missing="certificate_id_not_found")
-        await self._keys.delete_certificate(certificate.hash)
+        await self._context.keys.delete_certificate(certificate.hash)
 
     async def activate(self, call: Call) -> None:
         certificate = self._certificate(call, "ACTIVATE_DISABLE_{}_CERT")
-        await self._keys.activate(certificate.hash)
+        await self._context.keys.activate(certificate.hash)
 
     async def disable(self, call: Call) -> None:
         certificate = self._certificate(call, "ACTIVATE_DISABLE_{}_CERT")
-        await self._keys.disable(certificate.hash)
+        await self._context.keys.disable(certificate.hash)
 
     async def register(self, call: Call) -> None:
         certificate = self._certificate(call)
@@ -118,7 +119,7 @@ class _Certificates:
             sent = await self._context.send(request, certificate.key_id)
         except Fault as fault:
             raise failed("management_request_sending_failed", fault.detail) from fault
-        self._keys.mark_registration_sent(certificate.hash)
+        self._context.keys.mark_registration_sent(certificate.hash)
         call.note(address=request.address, management_request_id=sent.request_id)
 
     async def unregister(self, call: Call) -> None:
@@ -127,14 +128,14 @@ class _Certificates:
         await unregister(self._context, certificate)
 
     async def mark_for_deletion(self, call: Call) -> None:
-        self._keys.mark_deletion_sent(self._certificate(call).hash)
+        self._context.keys.mark_deletion_sent(self._certificate(call).hash)
 
     def _certificate(
         self, call: Call, permission: str = "", missing: str = "certificate_not_found"
     ) -> KeyCertificate:
         """The certificate the path names, the caller's permission for its kind checked."""
         try:
-            certificate = self._keys.certificate(call.path["hash"])
+            certificate = self._context.keys.certificate(call.path["hash"])
         except Refused as refused:
             raise not_found(missing, call.path["hash"]) from refused
         if permission:

@@ -1,6 +1,6 @@
 """What every resource of the admin API is given, and how what the rules refuse becomes an answer.
 
-The desk looks at the process through one value: the server's configuration always, the running gateway once the server
+An `AdminContext` looks at the process through one value: the server's configuration always, the running gateway once the server
 is initialised. Changes go through `change`, which the running gateway takes at once.
 """
 
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gateway.clients.records import ClientRecord, ClientStatus, RequestKind, derive_status
-from gateway.clients.store import ServerConfStore
 from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import ManagementRequest, ManagementServiceCode
@@ -25,69 +24,12 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from certs.tokens.port import KeyId
+    from gateway.admin.ports import Process, RunningGateway
     from gateway.clients.tables import Tables
     from gateway.keys.operations import KeyOperations
     from gateway.management.requests import SentRequest
-    from gateway.server.app import Gateway
-    from gateway.server.process import Reloaded
-    from gateway.settings.config import GatewaySettings
-    from gateway.settings.datafolder import DataFolder
-    from gateway.settings.livesettings import LiveSettings
-    from serving.login.users import Logins
-    from serving.storage.keysafe import KeySafe
 
     Handler = Callable[[Call], Awaitable[object]]
-
-
-class Process(Protocol):
-    """The process the admin API runs in."""
-
-    folder: DataFolder
-    settings: GatewaySettings
-    store: ServerConfStore
-    live: LiveSettings
-    gateway: Gateway | None
-    safe: KeySafe
-    logins: Logins
-    start_anew: Callable[[], None] | None
-
-    def reconfigure(self) -> Reloaded:
-        """Read the settings again and go on with what may change while running. Raises `OperatorError`."""
-        ...
-
-    def configuration(self) -> TrustedConfiguration | None:
-        """The global configuration in force."""
-        ...
-
-    async def take_anchor(self, anchor: bytes) -> None:
-        """Fetch and prove a configuration by a first anchor, and keep it."""
-        ...
-
-    async def replace_anchor(self, anchor: bytes) -> None:
-        """Fetch and prove a configuration by another anchor, and go on with it."""
-        ...
-
-    def anchor(self) -> bytes | None:
-        """The anchor in use."""
-        ...
-
-    async def initialise(self, server: ServerId, pin: str | None) -> None:
-        """Become a security server, with its token."""
-        ...
-
-    async def restart(self) -> None:
-        """Begin anew with what is on the disk now."""
-        ...
-
-
-class LaterKeys:
-    """Operations on keys of whichever gateway runs when they are called; refused while none does."""
-
-    def __init__(self, context: AdminContext) -> None:
-        self._context = context
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context.gateway.keys, name)
 
 
 class AdminContext:
@@ -97,7 +39,7 @@ class AdminContext:
         self.process = process
 
     @property
-    def gateway(self) -> Gateway:
+    def gateway(self) -> RunningGateway:
         """The running gateway. Refused while the server is not initialised."""
         found = self.process.gateway
         if found is None:

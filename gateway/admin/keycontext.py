@@ -50,7 +50,8 @@ class CertificateOrders(Protocol):
 class KeyAdminContext:
     """The part of the gateway that deals with keys, as its admin API needs it."""
 
-    keys: KeyOperations
+    # Operations on the keys of the gateway that runs when they are called. Refused while none does.
+    running_keys: Callable[[], KeyOperations]
     server_id: Callable[[], ServerId]
     configuration: Callable[[], TrustedConfiguration | None]
     # The OCSP response in hand for a certificate, checked now. Raises `NotProved` when there is none that holds.
@@ -59,6 +60,11 @@ class KeyAdminContext:
     # How responders that cost are ordered: the API's word.
     ocsp_strategy: Callable[[], str]
     orders: CertificateOrders
+
+    @property
+    def keys(self) -> KeyOperations:
+        """Operations on tokens, keys and certificates of the running gateway."""
+        return self.running_keys()
 
 
 def row(method: str, path: str, handler: Handler, summary: str, *permissions: str, **more: Any) -> Operation:

@@ -64,21 +64,20 @@ def operations(context: KeyAdminContext) -> Sequence[Operation]:
 class _KeyHandlers:
     def __init__(self, context: KeyAdminContext) -> None:
         self._context = context
-        self._keys = context.keys
 
     async def one(self, call: Call) -> KeyView:
-        token, key = await self._keys.key(call.path["id"])
+        token, key = await self._context.keys.key(call.path["id"])
         return key_view(token, key, self._context, call)
 
     async def rename(self, call: Call) -> KeyView:
-        key = await self._keys.rename_key(call.path["id"], call.body_as(NameBody).name)
-        return key_view(await self._keys.token(key.token_id), key, self._context, call)
+        key = await self._context.keys.rename_key(call.path["id"], call.body_as(NameBody).name)
+        return key_view(await self._context.keys.token(key.token_id), key, self._context, call)
 
     async def actions(self, call: Call) -> list[str]:
-        return key_actions(*await self._keys.key(call.path["id"]), call)
+        return key_actions(*await self._context.keys.key(call.path["id"]), call)
 
     async def delete(self, call: Call) -> None:
-        _, key = await self._keys.key(call.path["id"])
+        _, key = await self._context.keys.key(call.path["id"])
         needed = {KeyUsage.AUTHENTICATION: "DELETE_AUTH_KEY", KeyUsage.SIGNING: "DELETE_SIGN_KEY"}
         call.check_may("DELETE_KEY", *([needed[key.usage]] if key.usage else []))
         registered = [c for c in key.certificates if _is_known_above(c)]
@@ -87,35 +86,35 @@ class _KeyHandlers:
             raise Problem(400, "warnings_detected", warnings=[caution])
         for certificate in registered:
             await unregister(self._context, certificate)
-        await self._keys.delete_key(key.id)
+        await self._context.keys.delete_key(key.id)
 
     async def add_csr(self, call: Call) -> object:
         body = call.body_as(CsrGenerate)
         usage = usage_of(body.key_usage_type)
         check_may_request(call, usage, ordering=body.acme_order)
         key_id = call.path["id"]
-        request = await self._keys.create_request(
+        request = await self._context.keys.create_request(
             key_id, usage, body.ca_name, member_of(body.member_id), body.subject_field_values
         )
         call.note(csr_id=request.id, subject=dict(request.values))
         if body.acme_order:
             await self._context.orders.order(key_id, request.id)
             return ApiAnswer(status=204)
-        der = await self._keys.request_der(key_id, request.id)
+        der = await self._context.keys.request_der(key_id, request.id)
         return self._download(der, request, body.csr_format)
 
     async def csr(self, call: Call) -> Download:
         key_id, csr_id = call.path["id"], call.path["csr_id"]
-        der = await self._keys.request_der(key_id, csr_id)
-        _, key = await self._keys.key(key_id)
+        der = await self._context.keys.request_der(key_id, csr_id)
+        _, key = await self._context.keys.key(key_id)
         request = next(r for r in key.requests if r.id == csr_id)
         return self._download(der, request, call.query_as(FormatQuery).csr_format)
 
     async def delete_csr(self, call: Call) -> None:
-        await self._keys.delete_request(call.path["id"], call.path["csr_id"])
+        await self._context.keys.delete_request(call.path["id"], call.path["csr_id"])
 
     async def csr_actions(self, call: Call) -> list[str]:
-        token, key = await self._keys.key(call.path["id"])
+        token, key = await self._context.keys.key(call.path["id"])
         found = next((r for r in key.requests if r.id == call.path["csr_id"]), None)
         if found is None:
             raise Refused(GatewayCode.CSR_NOT_FOUND, f"the key has no request {call.path['csr_id']}")

@@ -95,45 +95,44 @@ def operations(context: KeyAdminContext) -> Sequence[Operation]:
 class _TokenHandlers:
     def __init__(self, context: KeyAdminContext) -> None:
         self._context = context
-        self._keys = context.keys
 
     async def all(self, call: Call) -> list[TokenView]:
-        return [token_view(token, self._context, call) for token in await self._keys.tokens()]
+        return [token_view(token, self._context, call) for token in await self._context.keys.tokens()]
 
     async def one(self, call: Call) -> TokenView:
-        return token_view(await self._keys.token(call.path["id"]), self._context, call)
+        return token_view(await self._context.keys.token(call.path["id"]), self._context, call)
 
     async def rename(self, call: Call) -> TokenView:
         name = call.body_as(NameBody).name
-        return token_view(await self._keys.rename_token(call.path["id"], name), self._context, call)
+        return token_view(await self._context.keys.rename_token(call.path["id"], name), self._context, call)
 
     async def delete(self, call: Call) -> None:
-        await self._keys.delete_token(call.path["id"])
+        await self._context.keys.delete_token(call.path["id"])
 
     async def login(self, call: Call) -> TokenView:
         password = call.body_as(LoginBody).password
         if not password:
             raise bad_request("missing_token_password", "the member 'password' is expected")
-        return token_view(await self._keys.login(call.path["id"], password), self._context, call)
+        return token_view(await self._context.keys.login(call.path["id"], password), self._context, call)
 
     async def logout(self, call: Call) -> TokenView:
-        return token_view(await self._keys.logout(call.path["id"]), self._context, call)
+        return token_view(await self._context.keys.logout(call.path["id"]), self._context, call)
 
     async def change_pin(self, call: Call) -> None:
         body = call.body_as(PinBody)
-        await self._keys.change_pin(call.path["id"], body.old_pin, body.new_pin)
+        await self._context.keys.change_pin(call.path["id"], body.old_pin, body.new_pin)
 
     async def add_key(self, call: Call) -> KeyView:
-        key = await self._keys.generate_key(call.path["id"], call.body_as(LabelBody).label or "")
+        key = await self._context.keys.generate_key(call.path["id"], call.body_as(LabelBody).label or "")
         call.note(key_id=key.id)
-        return key_view(await self._keys.token(key.token_id), key, self._context, call)
+        return key_view(await self._context.keys.token(key.token_id), key, self._context, call)
 
     async def add_key_with_csr(self, call: Call) -> KeyWithCsrId:
         body = call.body_as(KeyLabelWithCsrGenerate)
         asked = body.csr_generate_request
         usage = usage_of(asked.key_usage_type)
         check_may_request(call, usage, ordering=asked.acme_order)
-        key, request = await self._keys.generate_key_with_request(
+        key, request = await self._context.keys.generate_key_with_request(
             call.path["id"],
             body.key_label,
             usage,
@@ -143,6 +142,6 @@ class _TokenHandlers:
         )
         if asked.acme_order:
             await self._context.orders.order(key.id, request.id)
-        token, key = await self._keys.key(key.id)
+        token, key = await self._context.keys.key(key.id)
         call.note(key_id=key.id, csr_id=request.id, subject=dict(request.values))
         return KeyWithCsrId(key_view(token, key, self._context, call), request.id)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from gateway.keys.model import SigningRequest
     from gateway.rows import Run
     from schemas.identifiers import ClientId
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 
 class ServerConfStore:

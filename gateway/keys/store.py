@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 _CERTIFICATE = (
     "der, key_id, usage, active, status, member, imported_at, registered_at, activation_error, renewed_hash, "

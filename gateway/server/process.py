@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -20,6 +19,7 @@ from certs.edges.tokenfiles import write_whole
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.admin.api import make_api
+from gateway.admin.ports import Reloaded
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.server.addresses import health_address, listen_addresses
@@ -51,21 +51,11 @@ if TYPE_CHECKING:
     from gateway.settings.datafolder import DataFolder
     from schemas.identifiers import ServerId
     from serving.config.adminsettings import AdminSettings
-    from serving.config.settingtable import Change
     from serving.process.addresses import ListenAddress
 
 log = logging.getLogger("gateway.server.process")
 
 FIRST_ANCHOR = "first-anchor.xml"
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What reading the settings again led to."""
-
-    taken: tuple[Change, ...]
-    # These differ too, and wait for the next start.
-    waiting: tuple[Change, ...]
 
 
 class GatewayProcess:

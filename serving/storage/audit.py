@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 log = logging.getLogger("audit")
 # Whole records, for a collector alone: nothing else is told of them here (see `serving.process.telemetry`).

@@ -25,6 +25,7 @@ from certs.edges.tokenfiles import sync_folder
 from schemas.names import check_kept
 from serving.databaseversions import check_version
 from serving.language import _
+from serving.storage.transactions import Rows, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,35 +37,6 @@ BUSY_TIMEOUT_S = 10.0
 _COPY = ".before-step-"
 LARGEST_CHECKED_PAGES = 16_384  # 64 MiB
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-
-
-class Rows(Protocol):
-    """What a statement gave."""
-
-    @property
-    def rowcount(self) -> int:
-        """How many rows a change touched."""
-        ...
-
-    def fetchone(self) -> Any:
-        """The next row, or None."""
-        ...
-
-    def fetchall(self) -> list[Any]:
-        """Every row that is left."""
-        ...
-
-
-class Transaction(Protocol):
-    """Statements that take effect together or not at all."""
-
-    def execute(self, sql: str, parameters: tuple[Any, ...] | list[Any] = (), /) -> Rows:
-        """Run one statement."""
-        ...
-
-    def executemany(self, sql: str, parameters: Iterable[tuple[Any, ...]], /) -> object:
-        """Run one statement once for each row of parameters."""
-        ...
 
 
 class AnyDatabase(Protocol):

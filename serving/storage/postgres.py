@@ -24,7 +24,7 @@ from serving.storage.conflicts import DatabaseConflict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from serving.storage.database import Rows, Transaction
+    from serving.storage.transactions import Rows, Transaction
 
 CONNECT_TIMEOUT_S = 10
 # Any number serves, as long as every node takes the same one.

@@ -21,7 +21,7 @@ from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.importing import AFFILIATIONS, PERIODS, PIDS, read_rows
 from social_security.institute.announcing import queue_withdrawal
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from social_security.registry.holding import LEFT, membership
 
 if TYPE_CHECKING:

@@ -27,12 +27,12 @@ from social_security.domain.pseudonyms import parse_pid
 from social_security.importing import import_persons
 from social_security.initialise import key_digest, read_key, read_member
 from social_security.institute.breach import BreachStore, open_with, parse_breach
-from social_security.institute.database import STEPS as INSTITUTE_STEPS
-from social_security.institute.portability import CaseStore
 from social_security.institute.publication import period_of
+from social_security.institute.stores.cases import CaseStore
+from social_security.institute.stores.steps import STEPS as INSTITUTE_STEPS
 from social_security.keys import load_registry_keys
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.merging import verify_decision
 from social_security.registry.store import CurpTaken, Evidence, Person, RegistryStore
 from social_security.registry.vital import decide_case, note_event

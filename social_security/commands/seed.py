@@ -16,11 +16,11 @@ from social_security.domain.curp import parse_curp
 from social_security.domain.notices import all_notices
 from social_security.domain.pseudonyms import Pid, Rid
 from social_security.institute.announcing import mark_announced
-from social_security.institute.database import STEPS
-from social_security.institute.history import Certified, PeriodStore
-from social_security.institute.publication import RetireeStore
-from social_security.institute.rights import RightsStore
-from social_security.institute.store import Affiliation, PersonStore
+from social_security.institute.stores.periods import Certified, PeriodStore
+from social_security.institute.stores.persons import Affiliation, PersonStore
+from social_security.institute.stores.retirees import RetireeStore
+from social_security.institute.stores.rights import RightsStore
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import (
     InstituteKeys,
     RegistryKeys,
@@ -29,8 +29,8 @@ from social_security.keys import (
     save_institute_keys,
     save_registry_keys,
 )
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire import tokens
 

@@ -18,8 +18,8 @@ from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
 from social_security.institute.arcogranted import ORDERED, build_package, carry_out, withdraw
-from social_security.institute.arcostore import INFORMATION, ArcoRequest
-from social_security.institute.rights import AUTOMATED
+from social_security.institute.stores.arco import INFORMATION, ArcoRequest
+from social_security.institute.stores.rights import AUTOMATED
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _known(services: InstituteServices, asked: DomainRequest) -> ArcoRequest:
     if request is None or asked.context.member not in (request.member, services.member, services.guarantor):
         raise DomainError("SS-300", field="folio")
     if request.pid:
-        services.note_subject(asked, request.pid)
+        asked.access.pid = request.pid
     # The clock first: whoever comes before the day's routine finds the same state as whoever comes after it.
     lapsed = _lapsed(request, asked.today)
     if lapsed is not None:

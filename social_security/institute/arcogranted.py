@@ -15,12 +15,12 @@ from social_security.domain.faults import DomainError
 from social_security.institute.corrections import correct_period
 from social_security.institute.history import build_history
 from social_security.institute.refusedattempts import take_refusals
-from social_security.institute.rights import AUTOMATED
+from social_security.institute.stores.rights import AUTOMATED
 from social_security.wire.outbox import OutboxItem
 
 if TYPE_CHECKING:
-    from social_security.institute.arcostore import ArcoRequest
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.arco import ArcoRequest
     from social_security.wire.service import DomainRequest
 
 ORDERED = frozenset(("REVOCAR", "ORDENAR_ENTREGA"))

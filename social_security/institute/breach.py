@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from serving.storage.database import AnyDatabase
-    from social_security.institute.portability import Case
+    from social_security.institute.stores.cases import Case
 
 BREACH_STEP = """
     CREATE TABLE breach (

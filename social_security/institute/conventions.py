@@ -16,8 +16,7 @@ from social_security.domain.history import Rules, parse_rules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from social_security.institute.services import InstituteServices
-    from social_security.wire.service import DomainRequest
+    from social_security.wire.gatewayclient import GatewayClient
 
 ONIESS = "MX/GOB/00-ONIESS"
 
@@ -55,13 +54,13 @@ def parse_convention(value: dict[str, Any]) -> Convention:
 class Conventions:
     """The conventions, read anew for each decision; when ONIESS is silent, those read last."""
 
-    def __init__(self, services: InstituteServices) -> None:
-        self._services = services
+    def __init__(self, gateway: GatewayClient) -> None:
+        self._gateway = gateway
         self._known: list[Convention] = []
 
     async def read(self) -> list[Convention]:
         """The conventions as ONIESS publishes them."""
-        heard = await self._services.gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
+        heard = await self._gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
         if heard.is_done:
             self._known = [parse_convention(c) for c in heard.body.get("convenios", ())]
         return self._known
@@ -76,28 +75,3 @@ class Conventions:
             if convention.covers(members, day) and id_ in (None, convention.id):
                 return convention
         return None
-
-
-async def check_convention(services: InstituteServices, asked: DomainRequest) -> None:
-    """Refuse a request for portability from a member with whom no convention is in force (SS-403)."""
-    if asked.context.member == services.member:
-        return
-    if await services.conventions.find((asked.context.member, services.member), asked.today) is None:
-        raise no_convention(services, asked)
-
-
-def no_convention(
-    services: InstituteServices, asked: DomainRequest, members: Sequence[str] = (), benefit: str = ""
-) -> Exception:
-    """The refusal, with basis, reasons and remedy: between which members, and for which benefit when only that lacks."""
-    parties = list(dict.fromkeys(members or (asked.context.member, services.member)))
-    es, en = " y ".join(parties), " and ".join(parties)
-    return services.refusal(
-        "SS-403",
-        asked,
-        "mx:LGPDPPSO-60",
-        f"No existe instrumento escrito vigente entre {es} para "
-        + (f"el beneficio {benefit}" if benefit else "esta transferencia"),
-        f"No written instrument is in force between {en} for "
-        + (f"the benefit {benefit}" if benefit else "this transfer"),
-    )

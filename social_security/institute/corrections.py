@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError
 from social_security.domain.history import check_period
-from social_security.institute.history import Certified
+from social_security.institute.stores.periods import Certified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

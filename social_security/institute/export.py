@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from social_security.institute.arcostore import ArcoRequest
+    from social_security.institute.stores.arco import ArcoRequest
 
 
 def build_record(member: str, request: ArcoRequest, number: int) -> dict[str, Any]:

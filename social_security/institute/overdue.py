@@ -21,8 +21,8 @@ from social_security.wire.outbox import OutboxItem
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from social_security.institute.portability import Case
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.cases import Case
 
 EXPIRED: Final = "VENCIDA"
 # Decided in the person's favour: what is left is to pay her, and no term takes that away.

@@ -9,17 +9,13 @@ Spec: the domain reference 5.2, 5.5 (Portability); S03, S04.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
 from social_security.domain.history import check_history, check_total, check_total_alone, total
-from social_security.domain.pseudonyms import Pid
-from social_security.institute.conventions import no_convention
+from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
     check_delivered,
@@ -33,188 +29,16 @@ from social_security.institute.portabilityrules import (
     senders_of_round,
     take_lock,
 )
-from social_security.wire.outbox import Outbox
+from social_security.institute.stores.cases import Case, Logged
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from serving.storage.database import AnyDatabase
     from social_security.domain.history import Period
     from social_security.institute.services import InstituteServices
-    from social_security.wire.outbox import OutboxItem
 
-PORTABILITY_STEP = """
-    CREATE TABLE port_case (
-        case_id TEXT PRIMARY KEY,
-        pid TEXT NOT NULL,
-        responsible TEXT NOT NULL,
-        counterparties TEXT NOT NULL,
-        convention TEXT NOT NULL,
-        benefit TEXT NOT NULL,
-        state TEXT NOT NULL,
-        deadline TEXT
-    );
-    CREATE TABLE port_event (
-        case_id TEXT NOT NULL REFERENCES port_case (case_id),
-        sequence INTEGER NOT NULL,
-        event TEXT NOT NULL,
-        hash TEXT NOT NULL,
-        sender TEXT NOT NULL,
-        PRIMARY KEY (case_id, sequence)
-    );
-"""
-PORTABILITY_TIMES_STEP = "ALTER TABLE port_event ADD COLUMN at TEXT"
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
 # Events that go on from the totals: they are looked at again each time.
 _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A case as this participant holds it."""
-
-    case: str
-    pid: Pid
-    responsible: str
-    counterparties: tuple[str, ...]
-    convention: str
-    benefit: str
-    state: str
-    deadline: date | None
-    sequence: int
-    last_hash: str
-
-    @property
-    def participants(self) -> tuple[str, ...]:
-        """Everybody in the case."""
-        return (self.responsible, *self.counterparties)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether anything may still happen."""
-        return self.state not in machines.CLOSED
-
-    def to_json(self) -> dict[str, Any]:
-        """``CasoPortabilidad`` of the service description."""
-        body: dict[str, Any] = {
-            "caso": self.case,
-            "estado": self.state,
-            "responsable": self.responsible,
-            "contrapartes": list(self.counterparties),
-            "ultimaSecuencia": self.sequence,
-            "ultimoHash": self.last_hash,
-            "convenio": self.convention,
-            "beneficio": self.benefit,
-        }
-        if self.deadline is not None:
-            body["fechaLimite"] = self.deadline.isoformat()
-        return body
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """An event with who sent it."""
-
-    event: dict[str, Any]
-    hash: str
-    sender: str
-
-
-class CaseStore:
-    """The cases and their chains in the institute's database."""
-
-    def __init__(self, database: AnyDatabase) -> None:
-        self._database = database
-
-    def case(self, case: str) -> Case | None:
-        """A case, or None."""
-        rows = self._database.query(
-            "SELECT case_id, pid, responsible, counterparties, convention, benefit, state, deadline FROM port_case "
-            "WHERE case_id = ?",
-            (case,),
-        )
-        if not rows:
-            return None
-        r = rows[0]
-        events = self.events(case)
-        return Case(
-            r[0],
-            Pid(r[1]),
-            r[2],
-            tuple(json.loads(r[3])),
-            r[4],
-            r[5],
-            r[6],
-            None if r[7] is None else date.fromisoformat(r[7]),
-            len(events),
-            events[-1].hash if events else eventchain.START,
-        )
-
-    def cases_of(self, pid: Pid) -> list[Case]:
-        """The person's cases here."""
-        rows = self._database.query("SELECT case_id FROM port_case WHERE pid = ? ORDER BY case_id", (pid,))
-        return [c for c in (self.case(r[0]) for r in rows) if c is not None]
-
-    def all(self) -> list[Case]:
-        """Every case."""
-        rows = self._database.query("SELECT case_id FROM port_case ORDER BY case_id")
-        return [c for c in (self.case(r[0]) for r in rows) if c is not None]
-
-    def events(self, case: str) -> list[Logged]:
-        """The chain, first event first."""
-        rows = self._database.query(
-            "SELECT event, hash, sender FROM port_event WHERE case_id = ? ORDER BY sequence", (case,)
-        )
-        return [Logged(json.loads(r[0]), r[1], r[2]) for r in rows]
-
-    def times(self, case: str) -> dict[str, datetime]:
-        """When each state was reached first, by state."""
-        rows = self._database.query(
-            "SELECT event, at FROM port_event WHERE case_id = ? AND at IS NOT NULL ORDER BY sequence DESC",
-            (case,),
-        )
-        return {json.loads(r[0])["estadoNuevo"]: datetime.fromisoformat(r[1]) for r in rows}
-
-    def append(
-        self,
-        case: Case,
-        event: dict[str, Any],
-        digest: str,
-        sender: str,
-        at: datetime,
-        notices: Sequence[OutboxItem] = (),
-    ) -> None:
-        """Take an event, the state it leads to, and whom to tell of it, in one transaction."""
-        kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO port_case (case_id, pid, responsible, counterparties, convention, benefit, state, deadline) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
-                "counterparties = excluded.counterparties, deadline = excluded.deadline",
-                (
-                    case.case,
-                    case.pid,
-                    case.responsible,
-                    json.dumps(case.counterparties),
-                    case.convention,
-                    case.benefit,
-                    case.state,
-                    None if case.deadline is None else case.deadline.isoformat(),
-                ),
-            )
-            Outbox.put(connection, notices)
-            connection.execute(
-                "INSERT INTO port_event (case_id, sequence, event, hash, sender, at) VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    case.case,
-                    event["secuencia"],
-                    json.dumps(kept, ensure_ascii=False),
-                    digest,
-                    sender,
-                    at.isoformat(),
-                ),
-            )
 
 
 def first_event(asked_case: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -293,7 +117,7 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
         await take_lock(services, asked, case.pid, case.benefit)
         if services.cases.case(case.case) != case:
             raise DomainError("SS-401", field="hashAnterior")
-    services.note_subject(asked, case.pid)
+    asked.access.pid = case.pid
     notices = lock_notice(services, case, after, event["secuencia"])
     services.cases.append(after, event, digest, asked.context.member, asked.now, notices)
     return _acknowledged(digest)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from social_security.institute.portability import Case, Logged
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.cases import Case, Logged
     from social_security.wire.service import DomainRequest
 
 REGISTRY: Final = "MX/GOB/00-RNSS"

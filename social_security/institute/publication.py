@@ -24,53 +24,9 @@ from social_security.institute.refusedattempts import take_refusals
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.storage.database import AnyDatabase
-    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
-RETIREE_STEP = """
-    CREATE TABLE retiree (
-        pid TEXT PRIMARY KEY,
-        name TEXT NOT NULL,
-        monthly_cents BIGINT NOT NULL
-    );
-"""
 BASIS = "mx:LGTAIP-65-XL"
-
-
-class RetireeStore:
-    """Pensions in payment, for publication only."""
-
-    def __init__(self, database: AnyDatabase) -> None:
-        self._database = database
-
-    def is_listed(self, pid: Pid) -> bool:
-        """Whether the person's name is held here."""
-        return bool(self._database.query("SELECT 1 FROM retiree WHERE pid = ?", (pid,)))
-
-    def rename(self, pid: Pid, name: str) -> None:
-        """Correct a person's name."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE retiree SET name = ? WHERE pid = ?", (name, pid))
-
-    def set(self, pid: Pid, name: str, monthly_cents: int) -> None:
-        """Enter a pension in payment."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO retiree (pid, name, monthly_cents) VALUES (?, ?, ?) ON CONFLICT (pid) DO UPDATE SET "
-                "name = excluded.name, monthly_cents = excluded.monthly_cents",
-                (pid, name, monthly_cents),
-            )
-
-    def paid(self) -> list[tuple[str, int]]:
-        """Names and amounts of those who are pensioners now, by name."""
-        return [
-            (str(r[0]), int(r[1]))
-            for r in self._database.query(
-                "SELECT retiree.name, retiree.monthly_cents FROM retiree JOIN affiliation "
-                "ON affiliation.pid = retiree.pid WHERE affiliation.state = 'PENSIONADA' ORDER BY retiree.name"
-            )
-        ]
 
 
 async def read_retirees(services: InstituteServices, query: Mapping[str, str]) -> web.Response:

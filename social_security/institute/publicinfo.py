@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid
 from social_security.institute import arco
-from social_security.institute.arcostore import INFORMATION, ArcoRequest
+from social_security.institute.stores.arco import INFORMATION, ArcoRequest
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
-from social_security.institute.store import Access
+from social_security.institute.stores.persons import Access
 
 if TYPE_CHECKING:
-    from serving.storage.database import Transaction
+    from serving.storage.transactions import Transaction
     from social_security.institute.services import InstituteServices
     from social_security.wire.gatewayrefusals import GatewayRefusal
 

@@ -1,65 +1,45 @@
 """An institute's system as the gateway meets it: whom a request is about, what speaks against it, what is noted of it.
 
 `InstituteServices` is what the parts of the system (affiliation, history, portability, admissions, ARCO, access log, vital
-events) share. A person is named by the institute's own PID, by a pair PID it has met, or by a sealed token.
+events) share; it knows none of them, `social_security.institute.operations` lists them. A person is named by the institute's own PID, by a pair PID it has met, or by a sealed token.
 
 Spec: the domain reference 5.2, 5.7, 5.9.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from social_security.domain import pack
 from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, RefusalGrounds
 from social_security.domain.pseudonyms import Pid, parse_pid
-from social_security.institute import (
-    accesslog,
-    affiliation,
-    arco,
-    assembly,
-    eligibility,
-    external,
-    history,
-    measures,
-    portability,
-    publication,
-    publicinfo,
-    supervision,
-    vital,
-)
-from social_security.institute.arcostore import ArcoRequest, ArcoStore
-from social_security.institute.caseevents import deliver_notice
 from social_security.institute.conventions import Conventions
 from social_security.institute.export import build_record
-from social_security.institute.external import AdmissionStore
-from social_security.institute.history import PeriodStore
-from social_security.institute.measures import MeasureStore
-from social_security.institute.portability import CaseStore
-from social_security.institute.publication import RetireeStore
-from social_security.institute.rights import AUTOMATED, RightsStore
-from social_security.institute.store import Access, PersonStore
-from social_security.institute.vital import VitalStore
+from social_security.institute.stores.admissions import AdmissionStore
+from social_security.institute.stores.arco import ArcoRequest, ArcoStore
+from social_security.institute.stores.cases import CaseStore
+from social_security.institute.stores.measures import MeasureStore
+from social_security.institute.stores.periods import PeriodStore
+from social_security.institute.stores.persons import Access, PersonStore
+from social_security.institute.stores.retirees import RetireeStore
+from social_security.institute.stores.rights import AUTOMATED, RightsStore
+from social_security.institute.stores.vital import VitalStore
 from social_security.wire import tokens
 from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.gatewayrefusals import GatewayRefusals
 from social_security.wire.outbox import Outbox, OutboxItem, Outcome
-from social_security.wire.platform import PLATFORM, NoPlatform
+from social_security.wire.platform import PLATFORM
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
-
-    from aiohttp import web
 
     from serving.storage.database import AnyDatabase
     from social_security.domain.calendars import Calendar
     from social_security.keys import InstituteKeys
-    from social_security.wire.platform import Platform
 
 # The person's own rights, and what a law commands, cannot be opposed.
 _NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
@@ -76,6 +56,24 @@ class PersonSubject:
     level: int
 
 
+class InstituteActs(Protocol):
+    """What an institute does of itself, by rules that stand on its services: `social_security.institute.operations`."""
+
+    @property
+    def daily(self) -> Sequence[Callable[[InstituteServices, datetime, date], None]]:
+        """What time alone does, once a day."""
+        ...
+
+    @property
+    def tells_platform(self) -> bool:
+        """Whether new states of ARCO requests are handed to the national platform."""
+        ...
+
+    async def deliver(self, services: InstituteServices, notice: OutboxItem) -> bool | Outcome:
+        """One try of one notice, to another member or to the platform."""
+        ...
+
+
 class InstituteServices:
     """The shared part of an institute's system."""
 
@@ -88,7 +86,7 @@ class InstituteServices:
         calendar: Calendar,
         policy: str,
         gateway: GatewayClient,
-        platform: Platform | None = None,
+        acting: InstituteActs,
     ) -> None:
         self.member = member
         self.code = member.rpartition("/")[2]
@@ -102,9 +100,8 @@ class InstituteServices:
         self.persons = PersonStore(database)
         self.periods = PeriodStore(database)
         self.cases = CaseStore(database)
-        self.conventions = Conventions(self)
+        self.conventions = Conventions(gateway)
         self.rights = RightsStore(database)
-        self.platform = platform or NoPlatform()
         self.arco = ArcoStore(database, self._exports)
         self.admissions = AdmissionStore(database)
         self.vital = VitalStore(database)
@@ -113,9 +110,9 @@ class InstituteServices:
         self.gateway_refusals = GatewayRefusals(database, gateway, member, "BITACORA")
         self.outbox = Outbox(database, self._deliver, clock)
         self._ticked: date | None = None
+        self._acting = acting
         self._keys = keys
         self._clock = clock
-        self._subjects: dict[str, Pid] = {}
 
     def now(self) -> datetime:
         """The time."""
@@ -139,7 +136,7 @@ class InstituteServices:
                 body["testigo"], self._keys.own, self._keys.registry, self.member, asked.now
             )
             # Known from here on: an attempt that is refused below shows in the person's log too.
-            self.note_subject(asked, claims.subject)
+            asked.access.pid = claims.subject
             tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
             if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
                 raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")
@@ -149,7 +146,7 @@ class InstituteServices:
             found = PersonSubject(claims.subject, claims.pair, claims.level)
         else:
             found = self._by_pid(asked, parse_pid(body["pid"]))
-        self.note_subject(asked, found.pid)
+        asked.access.pid = found.pid
         self._check_level(asked, found)
         self.check_opposition(asked, found, asked.context.purpose, asked.operation.category)
         return found
@@ -187,10 +184,6 @@ class InstituteServices:
                 f"cancelled at the person's request, blocked since {blocked[found]}: {found}",
             )
 
-    def note_subject(self, asked: DomainRequest, pid: Pid) -> None:
-        """Say whom the request is about, for the access row."""
-        self._subjects[asked.context.message_id] = pid
-
     def not_participant(self, asked: DomainRequest) -> DomainError:
         """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
         return self.refusal(
@@ -206,59 +199,20 @@ class InstituteServices:
         today = self.today()
         if self._ticked == today:
             return
-        arco.tick(self, self.now(), today)
-        external.tick(self, self.now(), today)
+        for step in self._acting.daily:
+            step(self, self.now(), today)
         self.rights.suppress(today)
         self._ticked = today
 
-    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]]:
-        """The operations by name."""
-        made: dict[
-            str, Callable[[InstituteServices, DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]
-        ] = {
-            "consultarAfiliacion": affiliation.consult_affiliation,
-            "consultarHistoria": history.consult_history,
-            "abrirCaso": portability.open_case,
-            "verCaso": portability.see_case,
-            "agregarEvento": portability.take_event,
-            "solicitarAdmision": external.apply,
-            "verAdmision": external.see,
-            "avanzarAdmision": external.advance,
-            "confirmarPeriodo": external.confirm_period,
-            "presentarArco": arco.file_request,
-            "verArco": arco.see_request,
-            "avanzarArco": arco.advance_request,
-            "findUsage": accesslog.find_usage,
-            "inspeccion": accesslog.inspect,
-            "estadisticaSupervision": supervision.statistics,
-            "notificarEvento": vital.apply_event,
-            "verificarElegibilidad": eligibility.check_eligibility,
-            "reunirHistoria": assembly.assemble_history,
-            "presentarInformacion": publicinfo.file_information,
-            "notificarMedida": measures.take_measure,
-        }
-        return {name: functools.partial(act, self) for name, act in made.items()}
-
-    def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
-        """The public readings by path."""
-        return {
-            "/jubilados": functools.partial(publication.read_retirees, self),
-            "/negativas": functools.partial(publication.read_refusals, self),
-            "/indicadores": functools.partial(publication.read_indicators, self),
-            "/violaciones": functools.partial(publication.read_violations, self),
-        }
-
     def _exports(self, request: ArcoRequest, number: int) -> list[OutboxItem]:
         """What the national platform is told of a request's new state."""
-        if not self.platform.is_set:
+        if not self._acting.tells_platform:
             return []
         record = build_record(self.member, request, number)
         return [OutboxItem(f"{request.folio}:{number}", PLATFORM, "exportar", record, request.folio)]
 
     async def _deliver(self, notice: OutboxItem) -> bool | Outcome:
-        if notice.member == PLATFORM:
-            return await self.platform.hand_over(notice.body)
-        return await deliver_notice(self, notice)
+        return await self._acting.deliver(self, notice)
 
     def _by_pid(self, asked: DomainRequest, pid: Pid) -> PersonSubject:
         context = asked.context
@@ -298,7 +252,7 @@ class InstituteServices:
 
     def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person the request was about, whatever came of it."""
-        pid = self._subjects.pop(asked.context.message_id, None)
+        pid = asked.access.pid
         if pid is None:
             return
         context = asked.context

@@ -17,8 +17,8 @@ from social_security.institute.refusedattempts import take_refusals
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.arcostore import ArcoRequest
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.arco import ArcoRequest
 
 FEDERAL = "MX/GAR/00-SABG"
 # State -> the term that is missed when its day has passed and the request is still in that state.

@@ -19,28 +19,13 @@ from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
-    from social_security.oniess.services import OniessServices
+    from social_security.oniess.store import OniessStore
 
 REGISTRY: Final = "MX/GOB/00-RNSS"
 ACTIVE, LEFT = "ACTIVA", "BAJA"
-MEMBERSHIP_STEP = """
-    ALTER TABLE member ADD COLUMN state TEXT NOT NULL DEFAULT 'ACTIVA';
-    ALTER TABLE member ADD COLUMN since TEXT;
-    ALTER TABLE member ADD COLUMN successor TEXT;
-    CREATE TABLE membership_event (
-        number INTEGER PRIMARY KEY,
-        member TEXT NOT NULL,
-        state TEXT NOT NULL,
-        since TEXT NOT NULL,
-        successor TEXT,
-        case_id TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        evidence TEXT NOT NULL
-    );
-"""
 
 
-def change_membership(services: OniessServices, asked: DomainRequest) -> DomainAnswer:
+def change_membership(store: OniessStore, asked: DomainRequest) -> DomainAnswer:
     """``cambiarMembresia``: the state that a member has from today on.
 
     Raises SS-300 for no member, SS-400 for a state that does not follow, SS-404 for another day than today, SS-600 for leaving
@@ -48,7 +33,7 @@ def change_membership(services: OniessServices, asked: DomainRequest) -> DomainA
     """
     body = dict(asked.body)
     member, to, heir = body["miembro"], body["estado"], body.get("sucesor")
-    database = services.store.database
+    database = store.database
     before = state_of(database, member)
     if before is None or member == REGISTRY:
         raise DomainError(

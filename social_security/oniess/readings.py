@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -27,42 +27,60 @@ from social_security.institute.publication import BASIS, open_data, period_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from social_security.oniess.services import OniessServices
+    from social_security.oniess.collecting import Collector
     from social_security.oniess.store import Application, OniessStore
 
 
-async def read_retirees(services: OniessServices, query: Mapping[str, str]) -> web.Response:
+class PublishingOniess(Protocol):
+    """ONIESS as its public readings need it."""
+
+    @property
+    def store(self) -> OniessStore:
+        """Its database."""
+        ...
+
+    @property
+    def collector(self) -> Collector:
+        """Asks the members for what they publish."""
+        ...
+
+    def institutes(self) -> list[str]:
+        """The members that are institutes, by path."""
+        ...
+
+
+async def read_retirees(oniess: PublishingOniess, query: Mapping[str, str]) -> web.Response:
     """``/jubilados`` of every member."""
-    found = await services.collector.gather("jubilados", members=services.institutes())
+    found = await oniess.collector.gather("jubilados", members=oniess.institutes())
     body = {"fundamento": BASIS, "jubilados": found.rows("jubilados"), "silenciosos": list(found.silent)}
     return open_data(query, body, "jubilados")
 
 
-async def read_refusals(services: OniessServices, query: Mapping[str, str]) -> web.Response:
+async def read_refusals(oniess: PublishingOniess, query: Mapping[str, str]) -> web.Response:
     """``/negativas``: counts per cause and member; each member has suppressed its own small cells."""
-    found = await services.collector.gather("negativas", members=services.institutes())
+    found = await oniess.collector.gather("negativas", members=oniess.institutes())
     return open_data(
         query, {"negativas": found.rows("negativas"), "silenciosos": list(found.silent)}, "negativas"
     )
 
 
-async def read_violations(services: OniessServices, query: Mapping[str, str]) -> web.Response:
+async def read_violations(oniess: PublishingOniess, query: Mapping[str, str]) -> web.Response:
     """``/violaciones``: blocked requests by member and rule, and the measures taken."""
-    found = await services.collector.gather("violaciones")
+    found = await oniess.collector.gather("violaciones")
     body = {
         "violaciones": found.rows("violaciones"),
-        "medidas": services.store.all_measures(),
+        "medidas": oniess.store.all_measures(),
         "silenciosos": list(found.silent),
     }
     return open_data(query, body, "violaciones")
 
 
-async def read_indicators(services: OniessServices, query: Mapping[str, str]) -> web.Response:
+async def read_indicators(oniess: PublishingOniess, query: Mapping[str, str]) -> web.Response:
     """``/indicadores?periodo=``: every indicator; those of members are the sums of what they counted."""
     period = period_of(query)
-    found = await services.collector.gather("indicadores", f"?periodo={period}")
+    found = await oniess.collector.gather("indicadores", f"?periodo={period}")
     told = {member: body["conteos"] for member, body in found.told.items()}
-    rows = compute_month(services.store, period, told, found.silent)
+    rows = compute_month(oniess.store, period, told, found.silent)
     if query.get("formato") == "csv":
         return open_data(query, {"indicadores": rows}, "indicadores")
     return web.json_response(rows)

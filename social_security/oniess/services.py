@@ -241,7 +241,7 @@ class OniessServices:
     def change_membership(self, asked: DomainRequest) -> DomainAnswer:
         """``cambiarMembresia``; by ONIESS only."""
         self._check_operator(asked)
-        return change_membership(self, asked)
+        return change_membership(self.store, asked)
 
     def _check_operator(self, asked: DomainRequest) -> None:
         """ONIESS's own operators act on applications: the system says so itself, whatever the gateway grants."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from serving.storage.database import Transaction
+    from serving.storage.transactions import Transaction
 
 EVENTS_STEP = """
     CREATE TABLE pseudonym (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, Rid, parse_pid
@@ -20,22 +20,10 @@ from social_security.wire.service import DomainAnswer, DomainRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.storage.database import Transaction
-    from social_security.registry.services import RegistryServices
+    from serving.storage.transactions import Transaction
     from social_security.registry.store import RegistryStore
 
 ONIESS: Final = "MX/GOB/00-ONIESS"
-HOLDING_STEP = """
-    CREATE TABLE membership (
-        member TEXT PRIMARY KEY,
-        state TEXT NOT NULL,
-        since TEXT NOT NULL,
-        successor TEXT,
-        notice_id TEXT NOT NULL
-    );
-"""
-# When an institute announced by message that it holds the person; NULL where an officer, an import or a fixture linked them.
-LINK_NOTED_STEP = "ALTER TABLE link ADD COLUMN noted_at TEXT"
 # Until an institute's own announcement is this old, its word alone declares nobody dead.
 SETTLED_AFTER: Final = timedelta(days=30)
 ACTIVE, SUSPENDED, LEFT = "ACTIVA", "SUSPENDIDA", "BAJA"
@@ -64,14 +52,27 @@ class Membership:
     successor: str | None
 
 
-def register_links(services: RegistryServices, asked: DomainRequest) -> DomainAnswer:
+class HoldingRegistry(Protocol):
+    """The registry as these operations need it: its store, and the access log of the persons they touch."""
+
+    @property
+    def store(self) -> RegistryStore:
+        """The registry's database."""
+        ...
+
+    def note_accesses(self, asked: DomainRequest, rids: Sequence[Rid], categories: tuple[str, ...]) -> None:
+        """Append a row to the access log of each person whose record a request used."""
+        ...
+
+
+def register_links(registry: HoldingRegistry, asked: DomainRequest) -> DomainAnswer:
     """``registrarVinculos``: note whom the caller holds, all of the batch at once; the PIDs that it does not know.
 
     Raises SS-103 for days that are reversed or to come, and then nothing is written.
     """
     holdings = [_parse(entry, asked.today, n) for n, entry in enumerate(asked.body["vinculos"])]
-    known, unknown = take_holdings(services.store, asked.context.member, holdings, asked.now)
-    services.note_accesses(asked, known, ("afiliacion",))
+    known, unknown = take_holdings(registry.store, asked.context.member, holdings, asked.now)
+    registry.note_accesses(asked, known, ("afiliacion",))
     return DomainAnswer({"aplicados": len(known), "desconocidos": unknown}, categories=("afiliacion",))
 
 
@@ -155,7 +156,7 @@ def membership(store: RegistryStore, member: str) -> Membership | None:
     return Membership(member, rows[0][0], date.fromisoformat(rows[0][1]), rows[0][2]) if rows else None
 
 
-def take_membership(services: RegistryServices, asked: DomainRequest) -> DomainAnswer:
+def take_membership(registry: HoldingRegistry, asked: DomainRequest) -> DomainAnswer:
     """``notificarMembresia``: ONIESS tells a member's state; the persons of one that leaves go to its successor. Twice is once."""
     if asked.context.member != ONIESS:
         raise DomainError(
@@ -164,7 +165,7 @@ def take_membership(services: RegistryServices, asked: DomainRequest) -> DomainA
         )  # fmt: skip
     body = asked.body
     told = Membership(body["miembro"], body["estado"], date.fromisoformat(body["fecha"]), body.get("sucesor"))
-    with services.store.database.transaction() as connection:
+    with registry.store.database.transaction() as connection:
         rows = connection.execute(
             "SELECT notice_id FROM membership WHERE member = ?", (told.member,)
         ).fetchall()
@@ -176,8 +177,8 @@ def take_membership(services: RegistryServices, asked: DomainRequest) -> DomainA
             "successor = excluded.successor, notice_id = excluded.notice_id",
             (told.member, told.state, told.since.isoformat(), told.successor, body["idAviso"]),
         )
-        heirs = _hand_over(services.store, connection, told, asked.now) if told.state == LEFT else []
-    services.note_accesses(asked, heirs, ("afiliacion",))
+        heirs = _hand_over(registry.store, connection, told, asked.now) if told.state == LEFT else []
+    registry.note_accesses(asked, heirs, ("afiliacion",))
     return DomainAnswer({"recibida": True})
 
 

@@ -39,7 +39,7 @@ from social_security.registry.events import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from serving.storage.database import Transaction
+    from serving.storage.transactions import Transaction
 
 # Table -> the columns that name a row, and those that are given back with it.
 _KEYS = {

@@ -15,25 +15,27 @@ from social_security.institute.publication import open_data, period_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.storage.database import Transaction
-    from social_security.registry.services import RegistryServices
-    from social_security.wire.gatewayrefusals import GatewayRefusal
+    from serving.storage.transactions import Transaction
+    from social_security.registry.store import RegistryStore
+    from social_security.wire.gatewayrefusals import GatewayRefusal, GatewayRefusals
 
 
-async def read_indicators(services: RegistryServices, query: Mapping[str, str]) -> web.Response:
+async def read_indicators(
+    member: str, store: RegistryStore, refusals: GatewayRefusals, query: Mapping[str, str]
+) -> web.Response:
     """``/indicadores``: look-ups without a case's outcome, and blocked requests, of a month."""
     period = period_of(query)
-    await services.gateway_refusals.take(_keep_only)
-    without, lookups = services.store.lookups_without_outcome(period)
-    counts = {"IND-12": Count(services.gateway_refusals.counted(period)), "IND-15": Count(without, lookups)}
+    await refusals.take(_keep_only)
+    without, lookups = store.lookups_without_outcome(period)
+    counts = {"IND-12": Count(refusals.counted(period)), "IND-15": Count(without, lookups)}
     shown = {name: count.to_json() for name, count in counts.items()}
-    return web.json_response({"periodo": period, "miembro": services.member, "conteos": shown})
+    return web.json_response({"periodo": period, "miembro": member, "conteos": shown})
 
 
-async def read_violations(services: RegistryServices, query: Mapping[str, str]) -> web.Response:
+async def read_violations(refusals: GatewayRefusals, query: Mapping[str, str]) -> web.Response:
     """``/violaciones``: blocked requests by member and rule."""
-    await services.gateway_refusals.take(_keep_only)
-    return open_data(query, {"violaciones": services.gateway_refusals.violations()}, "violaciones")
+    await refusals.take(_keep_only)
+    return open_data(query, {"violaciones": refusals.violations()}, "violaciones")
 
 
 def _keep_only(connection: Transaction, refusal: GatewayRefusal) -> None:

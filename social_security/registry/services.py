@@ -74,7 +74,6 @@ class RegistryServices:
         self._clock = clock
         self._gateway = gateway
         self.accesses = AccessStore(store.database)
-        self._subjects: dict[str, Rid] = {}
         self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
 
@@ -98,7 +97,7 @@ class RegistryServices:
 
     def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person whose record was used, whatever came of it."""
-        rid = self._subjects.pop(asked.context.message_id, None)
+        rid = asked.access.rid
         if rid is None:
             return
         outcome = "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO"
@@ -148,8 +147,10 @@ class RegistryServices:
     def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
         """The public readings by path."""
         return {
-            "/indicadores": functools.partial(publication.read_indicators, self),
-            "/violaciones": functools.partial(publication.read_violations, self),
+            "/indicadores": functools.partial(
+                publication.read_indicators, self.member, self.store, self.gateway_refusals
+            ),
+            "/violaciones": functools.partial(publication.read_violations, self.gateway_refusals),
         }
 
     def find_person(self, asked: DomainRequest) -> DomainAnswer:
@@ -172,7 +173,7 @@ class RegistryServices:
             person = self.store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
-        self._subjects[asked.context.message_id] = person.rid
+        asked.access.rid = person.rid
         wanted = body.get("atributos", ())
         # Said unasked when it is not the active one: whoever was shown this CURP must know.
         is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in wanted)
@@ -285,7 +286,7 @@ class RegistryServices:
         person = self.store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
         if person is None:
             raise DomainError("SS-300", field="pid")
-        self._subjects[asked.context.message_id] = person.rid
+        asked.access.rid = person.rid
         if self._is_expired(person, asked.today) and asked.operation.name != "findUsage":
             raise DomainError(
                 "SS-301",

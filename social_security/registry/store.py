@@ -21,17 +21,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
-from social_security.registry.accesses import ACCESS_STEP
 from social_security.registry.curpstates import (
-    CURP_STATES_STEP,
     CurpState,
     FeedOutcome,
     StateRow,
     curp_state,
     take_states,
 )
-from social_security.registry.events import EVENTS_STEP, EventReport, links_of, reconcile, reports_of
-from social_security.registry.holding import HOLDING_STEP, LINK_NOTED_STEP
+from social_security.registry.events import EventReport, links_of, reconcile, reports_of
 from social_security.registry.merging import (
     Merge,
     check_officer_key,
@@ -40,111 +37,19 @@ from social_security.registry.merging import (
     statement,
     unmerge_records,
 )
-from social_security.wire.gatewayrefusals import REFUSALS_STEP
-from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
+from social_security.registry.tables import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
     from social_security.domain.curp import Curp
     from social_security.keys import RegistryKeys
 
 NO_CURP_LIFE = timedelta(days=90)
 ENDED = frozenset(("CERRADO", "NEGADO"))
-STEPS = (
-    """
-    CREATE TABLE person (
-        rid BLOB PRIMARY KEY,
-        curp_cipher BLOB,
-        level INTEGER NOT NULL,
-        vital_state TEXT NOT NULL,
-        no_curp_reason TEXT,
-        no_curp_expires TEXT
-    );
-    CREATE TABLE curp_index (
-        idx TEXT PRIMARY KEY,
-        key_version TEXT NOT NULL,
-        rid BLOB NOT NULL REFERENCES person (rid),
-        is_current INTEGER NOT NULL
-    );
-    CREATE INDEX curp_index_rid ON curp_index (rid);
-    CREATE TABLE evidence (
-        rid BLOB NOT NULL REFERENCES person (rid),
-        type TEXT NOT NULL,
-        issuer TEXT NOT NULL,
-        at TEXT NOT NULL,
-        sha256 TEXT NOT NULL
-    );
-    CREATE TABLE link (
-        member TEXT NOT NULL,
-        pid TEXT NOT NULL,
-        rid BLOB NOT NULL REFERENCES person (rid),
-        since TEXT NOT NULL,
-        until TEXT,
-        has_history INTEGER NOT NULL,
-        key_version TEXT NOT NULL,
-        PRIMARY KEY (member, pid)
-    );
-    CREATE INDEX link_rid ON link (rid);
-    CREATE TABLE recipient (
-        member TEXT PRIMARY KEY,
-        jwk TEXT NOT NULL
-    );
-    CREATE TABLE notice (
-        uri TEXT PRIMARY KEY,
-        sha256 TEXT NOT NULL
-    );
-    CREATE TABLE case_entry (
-        case_id TEXT PRIMARY KEY,
-        member TEXT NOT NULL,
-        rid BLOB NOT NULL,
-        benefit TEXT,
-        state TEXT NOT NULL,
-        at TEXT NOT NULL
-    );
-    CREATE INDEX case_entry_rid ON case_entry (rid, benefit);
-    CREATE TABLE lookup (
-        account TEXT NOT NULL,
-        day TEXT NOT NULL,
-        count INTEGER NOT NULL,
-        PRIMARY KEY (account, day)
-    );
-    """,
-    """
-    CREATE TABLE vital_event (
-        event_id TEXT PRIMARY KEY,
-        rid BLOB NOT NULL,
-        body TEXT NOT NULL
-    );
-    CREATE TABLE review (
-        rid BLOB NOT NULL,
-        other BLOB NOT NULL,
-        decided_by TEXT,
-        signature TEXT,
-        PRIMARY KEY (rid, other)
-    );
-    """,
-    OUTBOX_STEP,
-    REFUSALS_STEP,
-    """
-    CREATE TABLE lookup_case (
-        month TEXT NOT NULL,
-        member TEXT NOT NULL,
-        case_id TEXT NOT NULL,
-        count BIGINT NOT NULL,
-        PRIMARY KEY (month, member, case_id)
-    );
-    """,
-    EVENTS_STEP,
-    OUTBOX_ENDS_STEP,
-    "ALTER TABLE case_entry ADD COLUMN held_until TEXT",
-    ACCESS_STEP,
-    CURP_STATES_STEP,
-    HOLDING_STEP,
-    LINK_NOTED_STEP,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from social_security.wire.gatewayclient import GatewayClient, Why
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from serving.storage.database import Transaction
+    from serving.storage.transactions import Transaction
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
     from social_security.wire.outbox import OutboxItem

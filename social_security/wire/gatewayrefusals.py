@@ -21,7 +21,8 @@ from social_security.wire.policydocument import REFUSAL_CODES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
     from social_security.wire.gatewayclient import GatewayClient
 
 REFUSALS_STEP = """

@@ -18,7 +18,8 @@ from serving.process.loops import Loop
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 OUTBOX_STEP = """
     CREATE TABLE outbox (

@@ -31,14 +31,29 @@ if TYPE_CHECKING:
 
     from social_security.domain.faults import Appeal
     from social_security.domain.pack import PackOperation
+    from social_security.domain.pseudonyms import Pid, Rid
 
 BODY_LIMIT = 1024 * 1024
 log = logging.getLogger("social_security")
 
 
+@dataclass(slots=True)
+class AccessNote:
+    """Whom one request turned out to be about: of this request alone, and there when it is refused afterwards.
+
+    An institute knows the person by its own PID, the registry by her internal id.
+    """
+
+    pid: Pid | None = None
+    rid: Rid | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class DomainRequest:
-    """One request, checked: whom it is about stands in ``body`` only. ``today`` is the date at this member."""
+    """One request, checked: whom it is about stands in ``body`` only. ``today`` is the date at this member.
+
+    ``access`` is filled in by whoever finds the person, and becomes the row of her access log (`SystemContext.record`).
+    """
 
     operation: PackOperation
     context: MessageContext
@@ -46,6 +61,7 @@ class DomainRequest:
     body: Mapping[str, Any]
     now: datetime
     today: date
+    access: AccessNote = field(default_factory=AccessNote, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

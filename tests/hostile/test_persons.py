@@ -14,10 +14,10 @@ import pytest
 from serving.storage.database import Database
 from social_security.domain import pack
 from social_security.domain.pseudonyms import Pid
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_registry_keys
-from social_security.registry.store import STEPS as REGISTRY_STEPS
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire import tokens
 from tests.social import CLOCK, SECRET, SmallCountry, small_country
 

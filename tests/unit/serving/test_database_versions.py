@@ -15,10 +15,10 @@ from gateway.monitoring.store import STEPS as MONITORING_STEPS
 from serving.errors import OperatorError
 from serving.login.users import LOGIN_STEPS
 from serving.storage.database import Database, apply_steps, connect, kept_copies, open_database
-from social_security.institute.database import STEPS as INSTITUTE_STEPS
-from social_security.oniess.store import STEPS as ONIESS_STEPS
+from social_security.institute.stores.steps import STEPS as INSTITUTE_STEPS
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.portal.accounts import STEPS as ACCOUNT_STEPS
-from social_security.registry.store import STEPS as REGISTRY_STEPS
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

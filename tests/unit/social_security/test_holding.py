@@ -15,7 +15,7 @@ from social_security.__main__ import main
 from social_security.commands.seed import rid_of
 from social_security.domain import pack
 from social_security.institute.announcing import queue_announcements, queue_withdrawal
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_registry_keys
 from social_security.registry.curpstates import CODES, CurpState
 from social_security.registry.store import RegistryStore

@@ -20,7 +20,7 @@ from social_security.__main__ import main
 from social_security.domain import pack
 from social_security.domain.curp import check_digit
 from social_security.importing import PERIODS, suggest_curp
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
 from tests.social import SECRET, seeded
 

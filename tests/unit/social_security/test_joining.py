@@ -18,7 +18,7 @@ from serving.storage.selfsigned import self_signed
 from social_security.commands.conformance import TESTS, run_suite
 from social_security.domain.faults import DomainError
 from social_security.institute.breach import BreachStore, parse_breach
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from social_security.oniess.preflightreport import check_preflight
 from social_security.wire.outbox import Outbox, OutboxItem
 from social_security.wire.platform import FolderPlatform, record_digest

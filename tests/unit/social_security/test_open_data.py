@@ -27,7 +27,8 @@ from social_security.oniess.collecting import Gathered
 from social_security.oniess.escalation import add_up as add_up_violations
 from social_security.oniess.escalation import escalate
 from social_security.oniess.readings import institutes_of
-from social_security.oniess.store import STEPS, OniessStore
+from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS
 from tests.social import SmallCountry, small_country
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
-from social_security.registry.store import STEPS as REGISTRY_STEPS
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 
 
 def test_every_error_has_status_and_both_languages() -> None:

@@ -14,8 +14,8 @@ from social_security.commands.seed import rid_of
 from social_security.domain import eventchain, pack
 from social_security.domain.history import Period, parse_rules, share, total
 from social_security.domain.pseudonyms import Pid, institute_pid
-from social_security.institute.database import STEPS
-from social_security.institute.history import PeriodStore
+from social_security.institute.stores.periods import PeriodStore
+from social_security.institute.stores.steps import STEPS
 from social_security.wire.outbox import LIFE, Outbox, OutboxItem, Outcome
 from tests.social import SmallCountry, small_country
 

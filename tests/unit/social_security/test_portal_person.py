@@ -15,9 +15,9 @@ from serving.storage.database import open_database
 from social_security.domain.curp import find_curp
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.arco import refusal_digest
-from social_security.institute.arcostore import ArcoStore
-from social_security.institute.database import STEPS
-from social_security.institute.store import Access, PersonStore
+from social_security.institute.stores.arco import ArcoStore
+from social_security.institute.stores.persons import Access, PersonStore
+from social_security.institute.stores.steps import STEPS
 from social_security.portal.accounts import Filed
 from social_security.wire.gatewayclient import GatewayClient, Why
 from tests.portals import NOW, PIDS, Browser, World, open_world

@@ -12,7 +12,7 @@ import pytest
 from serving.storage.database import Database
 from social_security.domain import pack
 from social_security.institute.arco import refusal_digest
-from social_security.institute.database import STEPS
+from social_security.institute.stores.steps import STEPS
 from tests.social import SmallCountry, small_country
 
 PIDS = {p["name"]: p["pids"] for p in pack.persons()["persons"]}

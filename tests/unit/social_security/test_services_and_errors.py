@@ -15,11 +15,11 @@ from schemas.policy import parse_document
 from serving.storage.database import Database
 from social_security.domain import pack
 from social_security.domain.pseudonyms import Pid
-from social_security.institute.database import STEPS
-from social_security.institute.history import PeriodStore
-from social_security.institute.portability import Case, CaseStore
-from social_security.institute.rights import RightsStore
-from social_security.institute.store import PersonStore
+from social_security.institute.stores.cases import Case, CaseStore
+from social_security.institute.stores.periods import PeriodStore
+from social_security.institute.stores.persons import PersonStore
+from social_security.institute.stores.rights import RightsStore
+from social_security.institute.stores.steps import STEPS
 from social_security.wire.policydocument import build_suspension
 from tests.social import SmallCountry, small_country
 from tests.unit.gateway.test_policy import ANSWER, Gate, policy

@@ -19,7 +19,8 @@ from social_security.domain.pseudonyms import Pid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.storage.database import AnyDatabase, Transaction
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 STEPS = (
     """

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from social_security.institute import store
 from social_security.institute.announcing import ANNOUNCED_STEP
-from social_security.institute.arcostore import ARCO_STEP
 from social_security.institute.breach import BREACH_STEP
-from social_security.institute.external import ADMISSION_STEP, ADMISSION_TIMES_STEP
-from social_security.institute.history import HISTORY_STEP
-from social_security.institute.measures import MEASURE_STEP
-from social_security.institute.portability import PORTABILITY_STEP, PORTABILITY_TIMES_STEP
-from social_security.institute.publication import RETIREE_STEP
-from social_security.institute.rights import BLOCKED_STEP, OPPOSITION_STEP, RIGHTS_STEP
-from social_security.institute.vital import VITAL_STEP
+from social_security.institute.stores import persons
+from social_security.institute.stores.admissions import ADMISSION_STEP, ADMISSION_TIMES_STEP
+from social_security.institute.stores.arco import ARCO_STEP
+from social_security.institute.stores.cases import PORTABILITY_STEP, PORTABILITY_TIMES_STEP
+from social_security.institute.stores.measures import MEASURE_STEP
+from social_security.institute.stores.periods import HISTORY_STEP
+from social_security.institute.stores.retirees import RETIREE_STEP
+from social_security.institute.stores.rights import BLOCKED_STEP, OPPOSITION_STEP, RIGHTS_STEP
+from social_security.institute.stores.vital import VITAL_STEP
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
 from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
 
@@ -26,7 +26,7 @@ IMPORT_STEP = """
     );
 """
 STEPS = (
-    *store.STEPS,
+    *persons.STEPS,
     HISTORY_STEP,
     PORTABILITY_STEP,
     RIGHTS_STEP,

@@ -1,0 +1,120 @@
+"""Applications of external beneficiaries in the institute's database, and when each came to which state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from social_security.domain.pseudonyms import Pid
+
+if TYPE_CHECKING:
+    from serving.storage.database import AnyDatabase
+
+
+ADMISSION_STEP = """
+    CREATE TABLE admission (
+        case_id TEXT PRIMARY KEY,
+        pid TEXT NOT NULL,
+        member TEXT NOT NULL,
+        request TEXT NOT NULL,
+        state TEXT NOT NULL,
+        deadline TEXT NOT NULL,
+        renewals INTEGER NOT NULL,
+        refusal TEXT,
+        receipt TEXT
+    );
+"""
+
+
+ADMISSION_TIMES_STEP = """
+    CREATE TABLE admission_event (
+        case_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        at TEXT NOT NULL
+    );
+    CREATE INDEX admission_event_case ON admission_event (case_id);
+"""
+
+
+_COLUMNS = "case_id, pid, member, request, state, deadline, renewals, refusal, receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One application."""
+
+    case: str
+    pid: Pid
+    member: str
+    request: dict[str, Any]
+    state: str
+    deadline: date
+    renewals: int = 0
+    refusal: dict[str, Any] | None = None
+    receipt: dict[str, Any] | None = None
+
+
+class AdmissionStore:
+    """The applications in the institute's database."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+
+    def admission(self, case: str) -> Admission | None:
+        """An application, or None."""
+        rows = self._database.query(f"SELECT {_COLUMNS} FROM admission WHERE case_id = ?", (case,))  # noqa: S608  ours
+        return _admission(rows[0]) if rows else None
+
+    def all(self) -> list[Admission]:
+        """Every application."""
+        return [
+            _admission(r)
+            for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")  # noqa: S608
+        ]
+
+    def times(self) -> list[tuple[str, str, datetime]]:
+        """Case, state and when, of everything that happened."""
+        return [
+            (str(r[0]), str(r[1]), datetime.fromisoformat(r[2]))
+            for r in self._database.query("SELECT case_id, state, at FROM admission_event ORDER BY at")
+        ]
+
+    def save(self, a: Admission, at: datetime) -> None:
+        """Write an application's state."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO admission_event (case_id, state, at) VALUES (?, ?, ?)",
+                (a.case, a.state, at.isoformat()),
+            )
+            connection.execute(
+                f"INSERT INTO admission ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  ours
+                "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, deadline = excluded.deadline, "
+                "renewals = excluded.renewals, refusal = excluded.refusal, receipt = excluded.receipt",
+                (
+                    a.case,
+                    a.pid,
+                    a.member,
+                    json.dumps(a.request),
+                    a.state,
+                    a.deadline.isoformat(),
+                    a.renewals,
+                    None if a.refusal is None else json.dumps(a.refusal, ensure_ascii=False),
+                    None if a.receipt is None else json.dumps(a.receipt, ensure_ascii=False),
+                ),
+            )
+
+
+def _admission(r: tuple[Any, ...]) -> Admission:
+    return Admission(
+        r[0],
+        Pid(r[1]),
+        r[2],
+        json.loads(r[3]),
+        r[4],
+        date.fromisoformat(r[5]),
+        int(r[6]),
+        None if r[7] is None else json.loads(r[7]),
+        None if r[8] is None else json.loads(r[8]),
+    )
