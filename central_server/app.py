@@ -69,7 +69,7 @@ HEALTH = frozenset({"/health"})
 
 
 def utc_now() -> datetime:
-    """This machine's clock."""
+    """The time of this machine's clock, in UTC."""
     return datetime.now(UTC)
 
 
@@ -188,7 +188,7 @@ class CentralServer:
         return context
 
     def public_app(self) -> web.Application:
-        """What gateways download."""
+        """The application that gateways download the signed configuration from."""
         app = web.Application()
         add_routes(app, self.node.published)
         add_wsdl_route(app, self._management_address)

@@ -54,7 +54,7 @@ class CentralListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is approved without anybody looking; names as X-Road's ``[center]`` has them, with underscores."""
+    """The kinds of request approved without anybody looking; names as X-Road's ``[center]`` has them, with underscores."""
 
     auto_approve_auth_cert_reg_requests: bool = False
     auto_approve_client_reg_requests: bool = False
@@ -83,7 +83,7 @@ class Management(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The signed configuration."""
+    """Settings of the signed configuration: how often it is made, and how long it holds."""
 
     # The lowest version generated; 2 lets the oldest security servers in.
     minimum_version: int = 2

@@ -47,7 +47,7 @@ class DigestAlgorithm(enum.Enum):
         self.name_on_wire = name_on_wire
 
     def digest(self, data: bytes) -> bytes:
-        """The digest of ``data``."""
+        """The raw digest of ``data`` by this algorithm."""
         return hashlib.new(self.short, data).digest()
 
     @property

@@ -80,7 +80,7 @@ async def sign_directory(
 
 
 def verify_directory(raw: bytes, verification_certificates: Sequence[bytes], now: datetime) -> Directory:
-    """What a directory says, once its signature and its expiry hold. Raises `Fault`.
+    """The directory in ``raw``, once its signature and its expiry hold. Raises `Fault`.
 
     1. The verification certificate is one of those given, found by hash. 2. Its key made the signature over the signed
     bytes. 3. The directory has not expired. The certificate's own validity is not looked at: it only carries a key.
@@ -148,7 +148,7 @@ class InstanceConfiguration:
 
     @cached_property
     def servers(self) -> dict[ServerId, SecurityServer]:
-        """Security servers by identifier."""
+        """The instance's security servers, by identifier."""
         return {s.id: s for s in self.shared.security_servers}
 
     @cached_property
@@ -158,7 +158,7 @@ class InstanceConfiguration:
 
     @cached_property
     def groups(self) -> dict[GlobalGroupId, GlobalGroup]:
-        """Global groups by identifier."""
+        """The instance's global groups, by identifier."""
         return {g.id: g for g in self.shared.global_groups}
 
     @cached_property
@@ -225,7 +225,7 @@ class TrustedConfiguration:
 
     @property
     def own(self) -> InstanceConfiguration:
-        """The own instance."""
+        """The configuration of this server's own instance."""
         return self.instances[self.instance]
 
     @property

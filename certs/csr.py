@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """What a profile's subject templates may speak of."""
+    """Whom a certificate is requested for, as a profile's subject templates name it."""
 
     member: ClientId
     server: ServerId

@@ -30,7 +30,7 @@ def stretch(secret: str, salt: bytes) -> bytes:
 
 
 def seal(key: bytes, clear: bytes, associated: bytes) -> bytes:
-    """The value, closed."""
+    """The clear bytes sealed by AES-GCM under a key of 32 bytes, its nonce first; ``associated`` must be the same to open."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, clear, associated)
 

@@ -60,7 +60,7 @@ class SystemServerContext(ssl.SSLContext):
 
 
 class SystemConnection:
-    """What the event loops use of ``ssl.SSLObject``, on a pyOpenSSL connection between two memory buffers."""
+    """The part of ``ssl.SSLObject`` that event loops use, on a pyOpenSSL connection between two memory buffers."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class SystemConnection:
         return der_of(certificate)
 
     def version(self) -> str:
-        """The protocol's version."""
+        """The TLS version in use, as ``TLSv1.3``."""
         return self._connection.get_protocol_version_name()
 
     def cipher(self) -> tuple[str, str, int] | None:
@@ -125,10 +125,10 @@ class SystemConnection:
         return name, self._connection.get_cipher_version() or "", self._connection.get_cipher_bits() or 0
 
     def compression(self) -> None:
-        """None: compression is off."""
+        """Always None: TLS compression is off."""
 
     def selected_alpn_protocol(self) -> None:
-        """None: nothing is negotiated."""
+        """Always None: no application protocol is negotiated."""
 
     def _flow(self, act: Callable[[], T]) -> T:
         """Feed what came, act, and pass on what that made, alerts included."""

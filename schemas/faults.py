@@ -33,7 +33,7 @@ class Spelling(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """What went wrong: the last component of a wire code, in 7.8's spelling."""
+    """The last component of a wire code, in 7.8's spelling: which problem it is, on whichever side."""
 
     # generic
     IO_ERROR = "io_error"
@@ -222,7 +222,7 @@ class Fault(Exception):
 
 
 class BadMessage(Fault):
-    """What came is not what the protocol says."""
+    """A message or document is not of the form that its protocol gives it."""
 
 
 class NotProved(Fault):

@@ -60,7 +60,7 @@ class Built(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What a result document says."""
+    """A hash chain result document: the algorithm and digest that the signature covers."""
 
     chain_uri: str
     step_id: str

@@ -62,7 +62,7 @@ class ClientId(msgspec.Struct, frozen=True):
 
     @property
     def object_type(self) -> str:
-        """``MEMBER`` or ``SUBSYSTEM``."""
+        """``MEMBER`` without a subsystem code, else ``SUBSYSTEM``."""
         return "MEMBER" if self.subsystem_code is None else "SUBSYSTEM"
 
     @property
@@ -90,7 +90,7 @@ class ClientId(msgspec.Struct, frozen=True):
         return self.member == other.member
 
     def path(self) -> str:
-        """Slash form, raw: ``MX/GOB/15-ISSEMYM/AFIL``."""
+        """The slash form with components as they are: ``MX/GOB/15-ISSEMYM/AFIL``."""
         return "/".join(self.components)
 
     def encoded(self) -> str:
@@ -128,7 +128,7 @@ class ServiceId(msgspec.Struct, frozen=True):
         return (*self.client.components, self.service_code, *version)
 
     def path(self) -> str:
-        """Slash form, raw."""
+        """The slash form with components as they are: client, service code, and version if there is one."""
         return "/".join(self.components)
 
     def encoded(self) -> str:
@@ -158,7 +158,7 @@ class ServerId:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """All four components."""
+        """Instance, member class, member code and server code, in this order."""
         return (self.instance, self.member_class, self.member_code, self.server_code)
 
     @property
@@ -167,7 +167,7 @@ class ServerId:
         return ClientId(self.instance, self.member_class, self.member_code)
 
     def path(self) -> str:
-        """Slash form, raw."""
+        """The slash form with components as they are: ``MX/GOB/15-ISSEMYM/ss1``."""
         return "/".join(self.components)
 
     def encoded(self) -> str:
@@ -192,11 +192,11 @@ class GlobalGroupId:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Instance and code."""
+        """Instance and group code, in this order."""
         return (self.instance, self.group_code)
 
     def path(self) -> str:
-        """Slash form, raw."""
+        """The slash form with components as they are: ``MX/group-code``."""
         return "/".join(self.components)
 
     def encoded(self) -> str:
@@ -224,11 +224,11 @@ class LocalGroupId:
         return (self.group_code,)
 
     def path(self) -> str:
-        """The code."""
+        """The group's code, which is its whole identifier."""
         return self.group_code
 
     def encoded(self) -> str:
-        """The code."""
+        """The group's code, which needs no escaping."""
         return self.group_code
 
     def __str__(self) -> str:

@@ -88,7 +88,7 @@ _CHILDREN: dict[ManagementServiceCode, tuple[tuple[str, bool], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
-    """What is asked; which fields count depends on the service."""
+    """A management request's fields; the service code says which of them count (PR-MSERV)."""
 
     service: ManagementServiceCode
     server: ServerId

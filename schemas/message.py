@@ -65,5 +65,5 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def digest_of(data: bytes) -> bytes:
-    """SHA-512, raw."""
+    """The SHA-512 digest of bytes, as 64 raw bytes."""
     return hashlib.sha512(data).digest()

@@ -131,7 +131,7 @@ class Metric:
 
 
 def parse_operational_query(envelope: bytes, now: int, available_s: int) -> OperationalQuery:
-    """What is asked for. Raises `BadMessage` (``invalid_request``) when the times or fields cannot be."""
+    """The query for operational data. Raises `BadMessage` (``invalid_request``) for times or fields that cannot be."""
     body = _request(envelope, OPERATIONAL_DATA)
     criteria = body.find(f"{_OP}searchCriteria")
     if criteria is None:

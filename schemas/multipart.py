@@ -30,7 +30,7 @@ _LONGEST_BOUNDARY = 200
 
 @dataclass(frozen=True, slots=True)
 class MultipartLimits:
-    """Bounds on framing."""
+    """Bounds on the framing of a multipart body, in bytes and parts."""
 
     preamble_bytes: int = 10_000
     header_line_bytes: int = 1_000

@@ -87,7 +87,7 @@ class RestRequest(msgspec.Struct, frozen=True):
 
     @property
     def query(self) -> str | None:
-        """What follows the first ``?``, as sent; None without one."""
+        """The text behind the first ``?`` of the target, as sent; None without one."""
         return self.called.query
 
     def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
@@ -315,7 +315,7 @@ def service_headers(request: RestRequest) -> list[tuple[str, str]]:
 
 
 def service_target(request: RestRequest) -> str:
-    """What follows the service's URL: path after the service code and query, still encoded."""
+    """The rest of the target behind the service code: path and query, still percent-encoded."""
     return request.called.raw
 
 

@@ -61,7 +61,7 @@ _PART_DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class SoapLimits:
-    """Bounds on an envelope."""
+    """Bounds on a SOAP envelope, in bytes and elements."""
 
     size_bytes: int = 10 * 1024 * 1024
     depth: int = 256
@@ -88,7 +88,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What an envelope without a fault says; header values as written, nothing trimmed, everything needed there."""
+    """An envelope without a fault, read: header values as written, nothing trimmed, everything that is needed there."""
 
     client: ClientId
     service: ServiceId

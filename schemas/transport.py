@@ -406,7 +406,7 @@ class ProxyMessageWriter:
 
     @property
     def content_type(self) -> str:
-        """The HTTP content type."""
+        """The HTTP content type of the whole body, with its boundary."""
         return f"multipart/mixed; charset=UTF-8; boundary={self._boundary}"
 
     def _part(self, content_type: str, content: bytes) -> bytes:
@@ -417,7 +417,7 @@ class ProxyMessageWriter:
         return self._part(OCSP_TYPE, der)
 
     def rest(self, raw: bytes, *, is_response: bool) -> bytes:
-        """The REST part."""
+        """The part with the REST request or answer, its headers included."""
         return self._part(REST_RESPONSE_TYPE if is_response else REST_REQUEST_TYPE, raw)
 
     def soap(self, raw: bytes, content_type: str, headers: Headers = ()) -> bytes:
@@ -426,26 +426,26 @@ class ProxyMessageWriter:
         return head.encode("utf-8", "surrogateescape") + raw + b"\r\n"
 
     def body_start(self) -> bytes:
-        """What stands before a REST body."""
+        """The bytes in front of a REST body."""
         return f"{self._dash}{REST_BODY_TYPE}\r\n\r\n".encode("ascii")
 
     def body_end(self) -> bytes:
-        """What stands after a REST body or a SOAP attachment."""
+        """The bytes behind a REST body or a SOAP attachment."""
         return b"\r\n"
 
     def attachments_start(self) -> bytes:
-        """What stands before the first SOAP attachment."""
+        """The bytes in front of the first SOAP attachment."""
         head = f"{self._dash}multipart/mixed; charset=UTF-8; boundary={self._inner}\r\n\r\n"
         return head.encode("ascii")
 
     def attachment_start(self, content_type: str, headers: Headers = ()) -> bytes:
-        """What stands before one SOAP attachment."""
+        """The bytes in front of one SOAP attachment: delimiter, content type, its own headers."""
         kind = "" if content_type else "text/plain"
         head = f"--{self._inner}\r\ncontent-type: {kind}{_head(content_type, headers)}\r\n\r\n"
         return head.encode("utf-8", "surrogateescape")
 
     def attachments_end(self) -> bytes:
-        """What stands after the last SOAP attachment."""
+        """The bytes behind the last SOAP attachment."""
         return f"--{self._inner}--\r\n\r\n".encode("ascii")
 
     def hash_chain_result(self, raw: bytes) -> bytes:
@@ -457,7 +457,7 @@ class ProxyMessageWriter:
         return self._part(HASH_CHAIN_TYPE, raw)
 
     def signature(self, raw: bytes) -> bytes:
-        """The signature; always last."""
+        """The part with the signature document; always the last one."""
         return self._part(SIGNATURE_TYPE, raw)
 
     def fault(self, raw: bytes) -> bytes:
@@ -465,7 +465,7 @@ class ProxyMessageWriter:
         return self._part(FAULT_TYPE, raw)
 
     def close(self) -> bytes:
-        """The closing delimiter."""
+        """The closing delimiter of the whole body."""
         return f"--{self._boundary}--\r\n".encode("ascii")
 
 

@@ -49,7 +49,7 @@ _LIMITS = XmlLimits(size_bytes=1024 * 1024, depth=32, elements=4096)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One signed reference."""
+    """One signed reference: its URI and the digest of the part it names."""
 
     uri: str
     type: str
@@ -111,7 +111,7 @@ _SHA512_METHOD = f'<ds:DigestMethod Algorithm="{SHA512_URI}"></ds:DigestMethod>'
 
 @dataclass(frozen=True, slots=True)
 class SignerFacts:
-    """What the document says of the signing certificate: DER, issuer in RFC 4514 text, serial number."""
+    """A signing certificate as a signature document names it: DER, issuer in RFC 4514 text, serial number."""
 
     certificate: bytes
     issuer: str

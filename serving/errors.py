@@ -58,4 +58,4 @@ class Refused(ValueError):
 
 
 class OperatorError(ValueError):
-    """What an operator asked for cannot be done as things stand; the text says why, on which side, and what to do."""
+    """A command or a start cannot be done as things stand; the text says why, on which side, and what to do."""

@@ -22,17 +22,17 @@ class MailServer(Protocol):
 
     @property
     def smtp_host(self) -> str:
-        """Its name."""
+        """The mail server's host name."""
         ...
 
     @property
     def smtp_port(self) -> int:
-        """Its port."""
+        """The mail server's TCP port."""
         ...
 
     @property
     def smtp_security(self) -> str:
-        """``none``, ``starttls`` or ``tls``."""
+        """How the connection is secured: ``none``, ``starttls`` or ``tls``."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class MailServer(Protocol):
 
     @property
     def smtp_password(self) -> SecretSource:
-        """With what."""
+        """Where the password for the mail server is read."""
         ...
 
 

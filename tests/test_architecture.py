@@ -6,10 +6,14 @@ import ast
 import builtins
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGES = ("schemas", "certs", "serving", "gateway", "central_server", "social_security")
 MAY_IMPORT = {
@@ -254,6 +258,34 @@ def test_exception_classes_are_those_of_the_list_and_documented() -> None:
     found = {name for name in classes if is_exception(name)}
     assert found == EXCEPTIONS
     assert [n for n in found if len((ast.get_docstring(classes[n]) or "").split()) < 5] == []
+
+
+# Packages whose public docstrings are finished: each says what comes in, what goes out, or what holds.
+DOCUMENTED = ("schemas", "certs", "serving", "central_server")
+
+
+def public_docstrings(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, str]]:
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if node.name.startswith("_"):
+            continue
+        if (text := ast.get_docstring(node)) is not None:
+            yield f"{owner}.{node.name}", text
+        if isinstance(node, ast.ClassDef):
+            yield from public_docstrings(node.body, f"{owner}.{node.name}")
+
+
+@pytest.mark.parametrize("package", DOCUMENTED)
+def test_public_docstrings_are_sentences_and_no_riddles(package: str) -> None:
+    short = [
+        f"{name}: {text}"
+        for module, path in modules().items()
+        if module.split(".")[0] == package
+        for name, text in public_docstrings(ast.parse(path.read_text(encoding="utf-8")).body, module)
+        if text.startswith("What ") or len(text.split()) < 5
+    ]
+    assert short == []
 
 
 @pytest.mark.parametrize("place", PURE)

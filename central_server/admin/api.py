@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """Every row."""
+    """Every row of the central server's admin API."""
     return [
         o
         for module in (system, members, servers, groups, trust, sources, tokens, requests, catalogue)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class CatalogueSearch(msgspec.Struct, frozen=True):
-    """What the catalogue is searched by."""
+    """The query of a catalogue search: words, member, data set, purpose, page."""
 
     q: str | None = None
     member: str | None = None
@@ -60,7 +60,7 @@ class ServiceView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class PagedServices(msgspec.Struct, frozen=True):
-    """A page of services."""
+    """One page of services, with the total."""
 
     items: list[ServiceView]
     paging_metadata: PagingMetadata
@@ -84,7 +84,7 @@ class UnreachableView(msgspec.Struct, frozen=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows that search and show the catalogue of services."""
     api = _Catalogue(context)
     may, base = "VIEW_SERVICE_CATALOGUE", "/service-catalogue"
     return (

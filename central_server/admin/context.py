@@ -43,7 +43,7 @@ class CentralAdminContext:
     version: str
 
     def read(self) -> Records:
-        """Records for reading."""
+        """The registry's records, for reading only."""
         return self.node.store.read()
 
     def change(self, call: Call) -> AbstractContextManager[Records]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class GroupView(msgspec.Struct, frozen=True):
-    """A group."""
+    """A global group, as the API shows it."""
 
     code: str
     description: str
@@ -59,7 +59,7 @@ class PagingSorting(msgspec.Struct, frozen=True):
 
 
 class MembersFilter(msgspec.Struct, frozen=True):
-    """What group members are searched by."""
+    """The filter that group members are searched by."""
 
     query: str | None = None
     member_class: str | None = None
@@ -71,7 +71,7 @@ class MembersFilter(msgspec.Struct, frozen=True):
 
 
 class GroupMemberView(msgspec.Struct, frozen=True):
-    """Somebody in a group."""
+    """A member of a global group, as the API shows it."""
 
     id: int
     created_at: str
@@ -96,7 +96,7 @@ class FilterModel(msgspec.Struct, frozen=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about global groups and their members."""
     api = _Groups(context)
     one, edit = "/global-groups/{group_code}", "ADD_AND_REMOVE_GROUP_MEMBERS"
     return (

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class NewMemberId(msgspec.Struct, frozen=True):
-    """A member to be."""
+    """The identifier of a member to be added."""
 
     member_class: Code
     member_code: Code
@@ -57,13 +57,13 @@ class MemberAdd(msgspec.Struct, frozen=True):
 
 
 class NewMemberName(msgspec.Struct, frozen=True):
-    """A member's new name."""
+    """The new name of a member."""
 
     member_name: Text
 
 
 class NewSubsystemId(msgspec.Struct, frozen=True):
-    """A subsystem to be."""
+    """The identifier of a subsystem to be added."""
 
     member_class: Code
     member_code: Code
@@ -71,7 +71,7 @@ class NewSubsystemId(msgspec.Struct, frozen=True):
 
 
 class SubsystemAdd(msgspec.Struct, frozen=True):
-    """A new subsystem."""
+    """A subsystem to be added, with its name."""
 
     subsystem_id: NewSubsystemId
     subsystem_name: Text | None = None
@@ -109,7 +109,7 @@ class MemberGlobalGroup(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClientsQuery(msgspec.Struct, frozen=True):
-    """What clients are searched by."""
+    """The query that members and subsystems are searched by."""
 
     q: str | None = None
     name: str | None = None
@@ -127,14 +127,14 @@ class ClientsQuery(msgspec.Struct, frozen=True):
 
 
 class PagedClients(msgspec.Struct, frozen=True):
-    """A page of clients."""
+    """One page of members and subsystems, with the total."""
 
     clients: list[ClientView]
     paging_metadata: PagingMetadata
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about members and subsystems."""
     api = _Members(context)
     return (
         row("GET", "/member-classes", api.classes, "Member classes", "VIEW_MEMBER_CLASSES", answer=list[CodeAndDescription]),

@@ -51,7 +51,7 @@ _DECIDED = {
 
 
 class RequestsQuery(msgspec.Struct, frozen=True):
-    """What requests are searched by; ``types`` may be repeated or separated by commas."""
+    """The query for management requests; ``types`` may be repeated or separated by commas."""
 
     query: str | None = None
     q: str | None = None
@@ -121,7 +121,7 @@ class RequestDetails(RequestListItem, frozen=True, omit_defaults=True, kw_only=T
 
 
 class PagedRequests(msgspec.Struct, frozen=True):
-    """A page of requests."""
+    """One page of management requests, with the total."""
 
     items: list[RequestListItem]
     paging_metadata: PagingMetadata
@@ -134,7 +134,7 @@ class DeclineQuery(msgspec.Struct, frozen=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about management requests."""
     api = _Requests(context)
     one = "/management-requests/{management_request_id}"
     return (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
-    """A server's new address."""
+    """The new address of a security server."""
 
     server_address: Text
 
@@ -47,14 +47,14 @@ class AuthCertificate(CertificateDetails, frozen=True, omit_defaults=True, kw_on
 
 
 class PagedServers(msgspec.Struct, frozen=True):
-    """A page of servers."""
+    """One page of security servers, with the total."""
 
     items: list[ServerView]
     paging_metadata: PagingMetadata
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about security servers."""
     api = _Servers(context)
     details = "VIEW_SECURITY_SERVER_DETAILS"
     one = "/security-servers/{server_id}"

@@ -66,7 +66,7 @@ class TrustedAnchorView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about configuration sources, signing keys, anchors and parts."""
     api, anchors = _Sources(context), _TrustedAnchors(context)
     return (
         row("GET", f"{SOURCE}/anchor", api.anchor, "The anchor of a source", *VIEW, answer=AnchorContainer),

@@ -42,7 +42,7 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[
 
 
 class InitialCentralServer(msgspec.Struct, frozen=True):
-    """What a central server begins with."""
+    """The values a central server is initialised with: instance, address, PIN."""
 
     instance_identifier: Annotated[
         str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9'()+,\-.=?]*$")
@@ -67,7 +67,7 @@ class HighAvailabilityStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(msgspec.Struct, frozen=True):
-    """Initialisation and nodes."""
+    """Whether the server is initialised, and how its nodes stand."""
 
     initialization_status: CentralInitializationStatus
     high_availability_status: HighAvailabilityStatus
@@ -83,7 +83,7 @@ class ClusterNode(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
-    """Every node."""
+    """Every node of the cluster and how it stands."""
 
     is_ha_configured: bool
     node_name: str
@@ -92,13 +92,13 @@ class ClusterStatus(msgspec.Struct, frozen=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """What runs here."""
+    """The version of the program that runs here."""
 
     info: str
 
 
 class CentralServerAddress(msgspec.Struct, frozen=True):
-    """This node's public address."""
+    """The public address of this node."""
 
     central_server_address: Address
 
@@ -156,7 +156,7 @@ class ContactView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about initialisation, status, addresses and certificates."""
     system, services, ours = _System(context), _Services(context), _Ours(context)
     base = "/management-services-configuration"
     return (

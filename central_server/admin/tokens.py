@@ -48,7 +48,7 @@ class SigningKeyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenPassword(msgspec.Struct, frozen=True):
-    """A token's PIN."""
+    """The PIN that logs in a token."""
 
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
@@ -68,7 +68,7 @@ class CentralTokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about tokens and signing keys."""
     keys = _SigningKeyHandlers(context)
     return (
         row("POST", f"{SOURCE}/signing-keys", keys.add, "Make a signing key", "GENERATE_SIGNING_KEY",

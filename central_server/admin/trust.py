@@ -60,7 +60,7 @@ class CaListItem(msgspec.Struct, frozen=True):
 
 
 class CaView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """An approved CA."""
+    """An approved CA, as the API shows it."""
 
     id: int
     name: str
@@ -90,14 +90,14 @@ class CaSettingsBody(msgspec.Struct, frozen=True):
 
 
 class IntermediateView(msgspec.Struct, frozen=True):
-    """An intermediate CA."""
+    """An intermediate CA, as the API shows it."""
 
     id: int
     ca_certificate: CertificateDetails
 
 
 class ResponderView(msgspec.Struct, frozen=True):
-    """An OCSP responder."""
+    """An OCSP responder, as the API shows it."""
 
     id: int
     url: str
@@ -106,7 +106,7 @@ class ResponderView(msgspec.Struct, frozen=True):
 
 
 class TsaView(msgspec.Struct, frozen=True):
-    """An approved timestamping authority."""
+    """An approved timestamping authority, as the API shows it."""
 
     id: int
     name: str
@@ -117,7 +117,7 @@ class TsaView(msgspec.Struct, frozen=True):
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows about approved CAs, OCSP responders and timestamping authorities."""
     api, below = _Cas(context), _Below(context)
     tsas = _Tsas(context)
     view, details, add, edit = (

@@ -46,7 +46,7 @@ class NewDescription(msgspec.Struct, frozen=True):
 
 
 class ClientIdView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A member or subsystem."""
+    """The identifier of a member or subsystem, as the API shows it."""
 
     instance_id: str
     type: str
@@ -57,7 +57,7 @@ class ClientIdView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ServerIdView(msgspec.Struct, frozen=True):
-    """A security server's identifier."""
+    """The identifier of a security server, as the API shows it."""
 
     instance_id: str
     type: str
@@ -76,7 +76,7 @@ class ClientView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ServerView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A security server."""
+    """A security server, as the API shows it."""
 
     server_id: ServerIdView
     server_address: str
@@ -98,7 +98,7 @@ class PagingMetadata(msgspec.Struct, frozen=True):
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """What every paged list is asked with."""
+    """The query of every paged list: limit, offset, order."""
 
     sort: str | None = None
     desc: bool = False
@@ -108,7 +108,7 @@ class Paging(msgspec.Struct, frozen=True):
 
 
 def client_id_view(client: ClientId) -> ClientIdView:
-    """A client's identifier."""
+    """A client's identifier, as the API shows it."""
     return ClientIdView(
         client.instance,
         client.object_type,
@@ -120,7 +120,7 @@ def client_id_view(client: ClientId) -> ClientIdView:
 
 
 def server_id_view(server: ServerId) -> ServerIdView:
-    """A server's identifier."""
+    """A server's identifier, as the API shows it."""
     return ServerIdView(
         server.instance,
         "SERVER",
@@ -132,7 +132,7 @@ def server_id_view(server: ServerId) -> ServerIdView:
 
 
 def server_view(server: KeptServer) -> ServerView:
-    """A server."""
+    """A security server, as the API shows it."""
     return ServerView(
         server_id_view(server.id),
         server.address,
@@ -145,7 +145,7 @@ def server_view(server: KeptServer) -> ServerView:
 
 
 def client_view(client: ClientId, name: str | None, member_name: str | None = None) -> ClientView:
-    """A member or subsystem."""
+    """A member or subsystem with its names, as the API shows it."""
     if client.is_member:
         return ClientView(client_id_view(client), name)
     return ClientView(client_id_view(client), member_name, name)

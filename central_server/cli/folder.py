@@ -43,7 +43,7 @@ PIN = click.option(
 
 
 def utc_now() -> datetime:
-    """This machine's clock."""
+    """The time of this machine's clock, in UTC."""
     return datetime.now(UTC)
 
 

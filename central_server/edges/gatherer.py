@@ -57,7 +57,7 @@ class Gatherer:
     clock: Callable[[], datetime]
 
     def loop(self) -> Loop:
-        """The loop that gathers."""
+        """The loop that gathers descriptions of services."""
         return Loop(
             "catalogue",
             self._gather,

@@ -59,10 +59,10 @@ class _DryRun(Exception):
 
 
 class RequestKeeper(Protocol):
-    """Where proved requests go."""
+    """The port through which proved requests come into the registry."""
 
     def trusted(self) -> TrustedConfiguration:
-        """What requests are judged by. Raises `Refused` while there is no configuration."""
+        """The configuration that requests are judged by. Raises `Refused` while there is none."""
         ...
 
     def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
@@ -124,7 +124,7 @@ class ManagementEdge:
     pinned: Collection[bytes] | None = None
 
     def registration_app(self) -> web.Application:
-        """What listens on 4001."""
+        """The application on port 4001: registrations of authentication certificates."""
         app = web.Application(client_max_size=LARGEST_BODY * 2)
         for path in ("/managementservice", "/managementservice/"):
             app.router.add_post(path, self._register)
@@ -132,7 +132,7 @@ class ManagementEdge:
         return app
 
     def service_app(self) -> web.Application:
-        """What listens on 4002."""
+        """The application on port 4002: every other management request."""
         app = web.Application(client_max_size=LARGEST_BODY * 2)
         for path in ("/managementservice/manage", "/managementservice/manage/"):
             app.router.add_post(path, self._manage)

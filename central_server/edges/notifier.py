@@ -33,7 +33,7 @@ SIGNATURE_HEADER = "X-Sacbe-Signature"
 
 
 class RequestNotifier:
-    """The outbox's sender."""
+    """Sends the notices in the outbox to members' contacts."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RequestNotifier:
         self._clock = clock
 
     def loop(self) -> Loop:
-        """The loop that sends."""
+        """The loop that sends what is due."""
         return Loop("notices", self._send, lambda: self._settings.poll_s)
 
     async def _send(self) -> None:

@@ -53,7 +53,7 @@ def find_contact(records: Records, member: ClientId) -> Contact | None:
 
 
 def keep_contact(records: Records, contact: Contact) -> None:
-    """Keep a member's contact."""
+    """Keep the contact of a member, in place of the one before."""
     old = find_contact(records, contact.member)
     records.rows(
         "INSERT INTO contact (member, mail, webhook, secret) VALUES (?, ?, ?, ?) ON CONFLICT (member) "
@@ -109,7 +109,7 @@ def queue_notices(records: Records, request: KeptRequest) -> None:
 
 
 def due_notices(records: Records, now: datetime) -> list[RequestNotice]:
-    """What is to be sent now."""
+    """The notices that are to be sent at ``now``."""
     rows = records.rows(
         "SELECT n.id, n.member, n.channel, n.body, n.tries, c.mail, c.webhook, c.secret FROM notice n "
         "JOIN contact c ON c.member = n.member WHERE n.next_at <= ? AND n.tries < ? ORDER BY n.id LIMIT 100",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Event(enum.StrEnum):
-    """What may happen to a request."""
+    """An event that moves a request from one state to another."""
 
     COMPLEMENT = "complement"
     APPROVE = "approve"
@@ -58,7 +58,7 @@ MOVES: dict[tuple[RequestState, Event], RequestState] = {
 
 @dataclass(frozen=True, slots=True)
 class ApprovalPolicy:
-    """What is approved without anybody looking, and whether two people must look at the rest."""
+    """The requests approved without anybody looking, and whether two people must look at the rest."""
 
     auto_auth_cert_registration: bool = False
     auto_client_registration: bool = False

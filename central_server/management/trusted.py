@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def trusted_configuration(registry: Registry) -> TrustedConfiguration:
-    """What the registry says, as a configuration to verify by."""
+    """The registry's content as a configuration to verify by."""
     own = InstanceConfiguration(build_shared(registry, CURRENT_VERSION), private=build_private(registry))
     parts = {content_id: raw for content_id, _, raw in registry.parts if content_id == NEXT_UPDATE_ID}
     return TrustedConfiguration(registry.instance, {registry.instance: own}, parts)

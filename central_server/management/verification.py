@@ -50,7 +50,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 def verify_request(
     parts: RequestParts, message: ManagementMessage, configuration: TrustedConfiguration, now: datetime
 ) -> NewRequest:
-    """What is asked, once all of it is proved. Raises `BadMessage` or `NotProved`.
+    """The request in a message, once all of it is proved. Raises `BadMessage` or `NotProved`.
 
     1. The request has the signatures and certificates of its kind. 2. The sender owns the server it speaks of, in this
     instance. 3. Certificates are of approved CAs, valid and of the right use; the signing one is good by its OCSP

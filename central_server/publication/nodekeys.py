@@ -218,7 +218,7 @@ class NodeKeys:
         return await sign_request(builder, found[0], _key_of(found[1]), self._software)
 
     async def tls_credentials(self) -> TlsCredentials | None:
-        """What the management services show; None while the token is locked or has no key for it."""
+        """The key and chain of the management services' TLS; None while the token is locked or has no key for it."""
         found = sources.tls_certificate(self._store.read())
         if found is None or not await self.is_open():
             return None

@@ -89,7 +89,7 @@ class Publication:
 
 @dataclass(slots=True)
 class Published:
-    """What is served: the generation in force and the parts of those before."""
+    """The files that are served: the generation in force and the parts of those before."""
 
     current: Publication | None = None
     older: list[Publication] = field(default_factory=list)

@@ -28,7 +28,7 @@ _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 
 @dataclass(frozen=True, slots=True)
 class DescriptionSummary:
-    """What a description says: ``words`` is everything that is searched."""
+    """The searchable part of a description: ``words`` is everything that is searched."""
 
     title: str
     summary: str = ""
@@ -56,7 +56,7 @@ class CatalogueEntry:
 def describe(
     service: ServiceId, kind: str, raw: bytes, title: str = "", words: str = ""
 ) -> DescriptionSummary:
-    """What a description says. Without one, or with one that cannot be read, what the provider's list says of it."""
+    """The summary of a description; of the provider's own list where there is none or it cannot be read."""
     listed = DescriptionSummary(title[:255] or service.service_code, words=_words(service, (title, words)))
     try:
         if kind == "WSDL" and raw:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What approved management requests brought: members and subsystems, servers, their certificates and clients."""
+    """The outcome of approved management requests: members and subsystems, servers, their certificates and clients."""
 
     clients: frozenset[ClientId] = frozenset()
     servers: frozenset[ServerId] = frozenset()
@@ -33,7 +33,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the registry becomes; the changes, a line each; and what stays though the file does not speak of it."""
+    """The registry to be; the changes, a line each; and the rest that stays though the file does not speak of it."""
 
     registry: Registry
     changes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Plan:
 
 
 def plan(current: Registry | None, wanted: Registry, registered: Registered, *, prune: bool) -> Plan:
-    """What applying ``wanted`` to ``current`` (None: nothing is there) leads to. Pure."""
+    """The plan of applying ``wanted`` to ``current`` (None: nothing is there). Pure."""
     if current is None:
         return Plan(wanted, tuple(f"+ {line}" for line in lines_of(wanted)), ())
     merged = _merge(current, wanted, registered, prune=prune)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptGroup:
-    """A global group."""
+    """A global group with its row's number."""
 
     number: int
     code: str
@@ -43,18 +43,18 @@ _SELECT = (
 
 
 def list_groups(records: Records) -> list[KeptGroup]:
-    """Every group."""
+    """Every global group, by code."""
     return [KeptGroup(*row) for row in records.rows(f"{_SELECT} ORDER BY code")]
 
 
 def find_group(records: Records, code: str) -> KeptGroup | None:
-    """A group, or None."""
+    """The global group of that code; None when there is none."""
     row = records.row(f"{_SELECT} WHERE code = ?", code)
     return None if row is None else KeptGroup(*row)
 
 
 def need_group(records: Records, code: str) -> KeptGroup:
-    """A group. Raises `Refused`."""
+    """The global group of that code. Raises `Refused` (``global_group_not_found``)."""
     found = find_group(records, code)
     if found is None:
         raise refuse(RegistryCode.GLOBAL_GROUP_NOT_FOUND, code)
@@ -62,7 +62,7 @@ def need_group(records: Records, code: str) -> KeptGroup:
 
 
 def add_group(records: Records, code: str, description: str) -> KeptGroup:
-    """A new, empty group."""
+    """Add a new, empty group. Raises `Refused` (``global_group_exists``)."""
     check_code(code, f"global group: the code {code!r}")
     check_name(description, f"global group {code}: the description")
     if find_group(records, code) is not None:
@@ -81,7 +81,7 @@ def add_owners_group(records: Records) -> None:
 
 
 def describe_group(records: Records, code: str, description: str) -> KeptGroup:
-    """Change a group's description."""
+    """Change the description of a group. Raises `Refused` (``global_group_not_found``)."""
     check_name(description, f"global group {code}: the description")
     found = need_group(records, code)
     records.rows(

@@ -62,7 +62,7 @@ def list_clients(records: Records, faults: list[str] | None = None) -> list[Kept
 
 
 def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
-    """A member's subsystems."""
+    """The subsystems of a member, by code."""
     rows = records.rows(
         f"{_SELECT} WHERE member_class = ? AND member_code = ? AND subsystem_code <> '' ORDER BY subsystem_code",
         member.member_class,
@@ -72,7 +72,7 @@ def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
 
 
 def names_of_members(records: Records) -> dict[ClientId, str]:
-    """Every member's name."""
+    """The name of every member, by identifier."""
     rows = records.rows(
         "SELECT member_class, member_code, name FROM client WHERE subsystem_code = '' ORDER BY member_class"
     )
@@ -107,7 +107,7 @@ def add_member_class(records: Records, code: str, description: str) -> None:
 
 
 def describe_member_class(records: Records, code: str, description: str) -> None:
-    """Change a class's description."""
+    """Change the description of a member class. Raises `Refused` (``member_class_not_found``)."""
     check_name(description, f"member class {code}: the description")
     old = member_class_description(records, code)
     records.rows("UPDATE member_class SET description = ? WHERE code = ?", description, code)

@@ -102,7 +102,7 @@ class Records:
 
     @property
     def actor(self) -> Actor:
-        """Who makes the change."""
+        """Whoever makes the change of this transaction."""
         return self._made()[0]
 
     def _made(self) -> tuple[Actor, datetime]:
@@ -137,12 +137,12 @@ class Records:
         return self._instance
 
     def parameter(self, name: str) -> str | None:
-        """A system parameter."""
+        """The value of a system parameter; None when it has none."""
         found = self.row("SELECT value FROM parameter WHERE name = ?", name)
         return None if found is None else str(found[0])
 
     def set_parameter(self, name: str, value: str) -> None:
-        """Keep a system parameter."""
+        """Keep the value of a system parameter."""
         self.rows(
             "INSERT INTO parameter (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             name,
@@ -158,11 +158,11 @@ class CentralStore:
         self.node = node
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database of the registry."""
         self.database.close()
 
     def read(self) -> Records:
-        """Records for reading."""
+        """The registry's records, for reading only."""
         return Records(self.database.query, self.node)
 
     @contextlib.contextmanager

@@ -33,7 +33,7 @@ class RequestType(enum.StrEnum):
 
 
 class RequestOrigin(enum.StrEnum):
-    """Who made a request."""
+    """Whether a security server or the central server made a request."""
 
     CENTER = "CENTER"
     SECURITY_SERVER = "SECURITY_SERVER"
@@ -54,7 +54,7 @@ OPEN = (RequestState.WAITING, RequestState.SUBMITTED_FOR_APPROVAL)
 
 @dataclass(frozen=True, slots=True)
 class NewRequest:
-    """What is asked."""
+    """A management request that is not kept yet."""
 
     type: RequestType
     origin: RequestOrigin
@@ -119,7 +119,7 @@ def _text(value: object) -> str | None:
 def add_request(
     records: Records, asked: NewRequest, state: RequestState, complements: int | None = None
 ) -> KeptRequest:
-    """Keep a new request."""
+    """Keep a new request in a state; ``complements`` is the number of the request it completes."""
     number = records.insert(
         "management_request",
         type=asked.type,
@@ -141,7 +141,7 @@ def add_request(
 
 
 def need_request(records: Records, number: int) -> KeptRequest:
-    """A request. Raises `Refused`."""
+    """The request of that number. Raises `Refused` (``management_request_not_found``)."""
     row = records.row(f"{_SELECT} WHERE id = ?", number)
     if row is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
@@ -149,12 +149,12 @@ def need_request(records: Records, number: int) -> KeptRequest:
 
 
 def list_requests(records: Records) -> list[KeptRequest]:
-    """Every request, oldest first."""
+    """Every management request, oldest first."""
     return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
 
 
 def registered_by_request(records: Records) -> Registered:
-    """What approved registrations brought, whether or not it is still there."""
+    """The outcome of approved registrations, whether or not it is still there."""
     approved = [r for r in list_requests(records) if r.state is RequestState.APPROVED]
     servers, clients, pairs = set(), set(), set()
     for request in approved:
@@ -228,7 +228,7 @@ def set_state(records: Records, number: int, state: RequestState) -> None:
 
 
 def set_comments(records: Records, number: int, comments: str) -> None:
-    """Say why."""
+    """Keep the comments on a request: why it was made or declined."""
     records.rows("UPDATE management_request SET comments = ? WHERE id = ?", comments, number)
 
 

@@ -192,12 +192,12 @@ def join_owners(records: Records, member: ClientId) -> None:
 
 
 def certificate_digest(der: bytes) -> str:
-    """What a certificate is found by."""
+    """The digest a certificate is found by, in hex."""
     return hashlib.sha256(der).hexdigest()
 
 
 def certificates_of(records: Records, server: KeptServer) -> list[KeptCertificate]:
-    """A server's authentication certificates."""
+    """The authentication certificates of a server."""
     rows = records.rows("SELECT id, der FROM auth_certificate WHERE server_id = ? ORDER BY id", server.number)
     return [KeptCertificate(int(r[0]), bytes(r[1])) for r in rows]
 

@@ -54,7 +54,7 @@ class KeptVersion:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueQuery:
-    """What the catalogue is searched by; every part that is given must be met."""
+    """The conditions of a catalogue search; every part that is given must be met."""
 
     words: str | None = None
     member: str | None = None

@@ -190,7 +190,7 @@ def keep_source_anchor(records: Records, source: str, raw: bytes) -> None:
 
 
 def anchor_digest(raw: bytes) -> str:
-    """What people compare, without colons."""
+    """The digest of an anchor's file as people compare it, without colons."""
     return hashlib.sha224(raw).hexdigest().upper()
 
 
@@ -234,7 +234,7 @@ def keep_trusted_anchor(records: Records, anchor: Anchor) -> None:
 
 
 def delete_trusted_anchor(records: Records, digest: str) -> None:
-    """Stop trusting another instance."""
+    """Remove the anchor of another instance. Raises `Refused` (``trusted_anchor_not_found``)."""
     anchor = need_trusted_anchor(records, digest)
     found = anchor_digest(anchor.raw)
     records.rows("DELETE FROM trusted_anchor WHERE digest = ?", found)

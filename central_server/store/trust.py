@@ -22,7 +22,7 @@ LONGEST_SUBJECT = 1024
 
 @dataclass(frozen=True, slots=True)
 class CaSettings:
-    """What may be changed about an approved CA; ``profile`` is a Java class name."""
+    """The settings of an approved CA that may change; ``profile`` is a Java class name."""
 
     profile: str
     tls_auth: bool = False
@@ -35,7 +35,7 @@ class CaSettings:
 
 @dataclass(frozen=True, slots=True)
 class KeptCa:
-    """An approved CA."""
+    """An approved CA with its row's number."""
 
     number: int
     name: str
@@ -66,7 +66,7 @@ class KeptResponder:
 
 @dataclass(frozen=True, slots=True)
 class KeptTsa:
-    """An approved timestamping authority."""
+    """An approved timestamping authority with its row's number."""
 
     number: int
     name: str
@@ -79,7 +79,7 @@ _CA_COLUMNS = "id, name, certificate, profile, tls_auth, csr_format, acme_url, a
 
 
 def list_cas(records: Records) -> list[KeptCa]:
-    """Every approved CA."""
+    """Every approved CA, by number."""
     rows = records.rows(f"SELECT {_CA_COLUMNS} FROM approved_ca ORDER BY id")  # noqa: S608
     return [KeptCa(int(r[0]), r[1], bytes(r[2]), CaSettings(r[3], bool(r[4]), *r[5:])) for r in rows]
 
@@ -253,7 +253,7 @@ def add_responder(
 def set_responder(
     records: Records, number: int, url: str, cost_type: CostType | None, certificate: bytes | None
 ) -> KeptResponder:
-    """Change a responder."""
+    """Change an OCSP responder. Raises `Refused` (``ocsp_responder_not_found``)."""
     found = need_responder(records, number)
     records.rows(
         "UPDATE ocsp_responder SET url = ?, cost_type = ?, certificate = ? WHERE id = ?",
@@ -272,7 +272,7 @@ def set_responder(
 
 
 def delete_responder(records: Records, number: int) -> None:
-    """Remove a responder."""
+    """Remove an OCSP responder. Raises `Refused` (``ocsp_responder_not_found``)."""
     found = need_responder(records, number)
     records.rows("DELETE FROM ocsp_responder WHERE id = ?", number)
     records.note(
@@ -297,7 +297,7 @@ def _tsa(r: tuple[int, str, str, str | None, bytes]) -> KeptTsa:
 
 
 def list_tsas(records: Records) -> list[KeptTsa]:
-    """Every approved TSA."""
+    """Every approved timestamping authority, by number."""
     return [_tsa(r) for r in records.rows(f"{_TSA} ORDER BY id")]
 
 
@@ -310,7 +310,7 @@ def need_tsa(records: Records, number: int) -> KeptTsa:
 
 
 def add_tsa(records: Records, name: str, url: str, cost_type: CostType | None, certificate: bytes) -> KeptTsa:
-    """Approve a TSA."""
+    """Approve a timestamping authority by its certificate (DER)."""
     check_name(name, "timestamping authority: the name", longest=LONGEST_SUBJECT)
     number = records.insert("tsa", name=name, url=url, cost_type=cost_type, certificate=certificate)
     records.note("ADD_TSP", name, after=_responder_lines(url, cost_type, certificate))
@@ -320,7 +320,7 @@ def add_tsa(records: Records, name: str, url: str, cost_type: CostType | None, c
 def set_tsa(
     records: Records, number: int, url: str, cost_type: CostType | None, certificate: bytes
 ) -> KeptTsa:
-    """Change an approved TSA."""
+    """Change an approved timestamping authority. Raises `Refused` (``timestamping_authority_not_found``)."""
     found = need_tsa(records, number)
     records.rows(
         "UPDATE tsa SET url = ?, cost_type = ?, certificate = ? WHERE id = ?",

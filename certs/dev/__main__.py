@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def registry_lines(pki: DevPki, host: str, ports: list[int]) -> str:
-    """What a registry file says of this authority; certificates are named beside the file, in the authority's folder.
+    """The lines that name this authority in a registry file; certificates lie beside the file, in the authority's folder.
 
     The profile is left to the registry: the authority certifies whatever subject a request asks for.
     """

@@ -51,7 +51,7 @@ class TrustServices:
         self.behaviour = {"ocsp": "ok", "tsa": "ok"}
 
     def app(self) -> web.Application:
-        """The application."""
+        """The aiohttp application that serves CA, OCSP and timestamps."""
         app = web.Application(client_max_size=256 * 1024)
         app.add_routes(
             [

@@ -93,7 +93,7 @@ class DevPki:
 
     @property
     def root(self) -> x509.Certificate:
-        """The root certificate."""
+        """The self-signed certificate of the root CA."""
         return self._roles["root"].certificate
 
     @property
@@ -108,7 +108,7 @@ class DevPki:
 
     @property
     def tsa_certificate(self) -> x509.Certificate:
-        """The timestamping authority."""
+        """The certificate of the timestamping authority."""
         return self._roles["tsa"].certificate
 
     def issue_sign(

@@ -49,7 +49,7 @@ class DeviceKey:
 
 
 class Device(Protocol):
-    """One token."""
+    """One token as the gateway uses it, in this process or another one."""
 
     @property
     def token_id(self) -> str:
@@ -58,7 +58,7 @@ class Device(Protocol):
 
     @property
     def type(self) -> TokenType:
-        """Where its keys live."""
+        """Whether its keys live in sealed files or behind PKCS#11."""
         ...
 
     async def state(self) -> DeviceState:
@@ -106,7 +106,7 @@ class Device(Protocol):
         ...
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
-        """What TLS signs with: the key itself, or what asks the token for each signature."""
+        """The key for TLS handshakes: itself, or an object that asks the token for each signature."""
         ...
 
     async def close(self) -> None:
@@ -131,11 +131,11 @@ class SoftwareDevice:
         return DeviceState(status, available=True, logged_in=self._token.is_unlocked)
 
     async def make(self, pin: str) -> None:
-        """Make the token, unlocked."""
+        """Initialise the token with its first PIN, and leave it logged in."""
         await asyncio.to_thread(self._token.make, pin)
 
     async def login(self, pin: str) -> None:
-        """Unlock."""
+        """Open the keys with the PIN. Raises `TokenFailed`."""
         await asyncio.to_thread(self._token.unlock, pin)
 
     async def logout(self) -> None:
@@ -187,7 +187,7 @@ class SoftwareDevice:
 
 
 def pin_status(tries_left: int) -> TokenStatus:
-    """What the number of PINs that may still be wrong means."""
+    """The token's status for a number of PINs that may still be wrong."""
     if tries_left <= 0:
         return TokenStatus.USER_PIN_LOCKED
     if tries_left == 1:

@@ -37,27 +37,27 @@ class Held(Protocol):
     """A token as this process holds it."""
 
     def state(self) -> TokenState:
-        """How it stands."""
+        """How the token stands: logged in or not, its labels, PINs left."""
         ...
 
     def make(self, pin: str) -> None:
-        """Initialise it."""
+        """Initialise the token with its first PIN. Raises `TokenFailed`."""
         ...
 
     def unlock(self, pin: str) -> None:
-        """Log in."""
+        """Log in with the PIN. Raises `TokenFailed` (``pin_incorrect``)."""
         ...
 
     def lock(self) -> None:
-        """Log out."""
+        """Log out; keys are of no use until the next login."""
         ...
 
     def change_pin(self, old: str, new: str) -> None:
-        """Change the PIN."""
+        """Change the PIN from ``old`` to ``new``. Raises `TokenFailed`."""
         ...
 
     def keys(self) -> list[KeyOnToken]:
-        """Its keys."""
+        """The token's keys, with their public halves."""
         ...
 
     def certificates(self) -> list[bytes]:
@@ -65,15 +65,15 @@ class Held(Protocol):
         ...
 
     def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
-        """Make a key."""
+        """Make a key of a kind (RSA or EC) on the token. Raises `TokenFailed`."""
         ...
 
     def remove(self, key_id: KeyId) -> None:
-        """Destroy a key."""
+        """Destroy a key for ever. Raises `TokenFailed`."""
         ...
 
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
-        """Sign a digest."""
+        """The signature over a raw digest. Raises `TokenFailed`."""
         ...
 
     def derive_secret(self, purpose: str) -> bytes:
@@ -82,7 +82,7 @@ class Held(Protocol):
 
 
 class HeldSoftware:
-    """A software token."""
+    """A software token that this process holds."""
 
     def __init__(self, token: SoftToken) -> None:
         self._token = token
@@ -91,14 +91,14 @@ class HeldSoftware:
         self.derive_secret = token.derive_secret
 
     def state(self) -> TokenState:
-        """How it stands."""
+        """How the token stands: initialised, logged in, PINs left."""
         if not self._token.is_made:
             return TokenState("NOT_INITIALIZED", logged_in=False, hardware=False)
         left = WRONG_PINS_ALLOWED - self._token.wrong_pins()
         return TokenState(_pin_word(left), logged_in=self._token.is_unlocked, hardware=False)
 
     def keys(self) -> list[KeyOnToken]:
-        """Its keys."""
+        """The token's keys, with their public halves."""
         return [self._key(i.id, i.kind.value, i.label, i.usage) for i in self._token.key_infos()]
 
     def certificates(self) -> list[bytes]:
@@ -106,7 +106,7 @@ class HeldSoftware:
         return []
 
     def generate(self, kind: str, label: str, usage: str) -> KeyOnToken:
-        """Make a key."""
+        """Make a key of a kind (RSA or EC) and seal it in a file."""
         return self._key(self._token.generate_key(kind, label, usage), kind, label, usage)
 
     def _key(self, key_id: KeyId, kind: str, label: str, usage: str) -> KeyOnToken:
@@ -115,7 +115,7 @@ class HeldSoftware:
 
 
 class HeldHardware:
-    """A token behind PKCS#11."""
+    """A token behind PKCS#11 that this process holds."""
 
     def __init__(self, token: HardToken) -> None:
         self._token = token

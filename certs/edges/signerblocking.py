@@ -63,7 +63,7 @@ class BlockingSigner:
                 time.sleep(_AGAIN_S)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection to the signer process."""
         with self._lock:
             self._drop()
 

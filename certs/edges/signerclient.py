@@ -137,16 +137,16 @@ class RemoteDevice:
         )
 
     async def make(self, pin: str) -> None:
-        """Initialise the token."""
+        """Initialise the token with its first PIN. Raises `TokenFailed`."""
         await self._ask_first("make", pin=pin)
 
     async def login(self, pin: str) -> None:
-        """Log in every process."""
+        """Log in every process that holds the token. Raises `TokenFailed`."""
         for connection in self._connections:
             (await self._once(connection, "unlock", pin=pin)).check()
 
     async def logout(self) -> None:
-        """Log out every process."""
+        """Log out every process that holds the token."""
         for connection in self._connections:
             (await self._once(connection, "lock")).check()
 
@@ -155,7 +155,7 @@ class RemoteDevice:
         await self._ask_first("change_pin", pin=old, new_pin=new)
 
     async def held_keys(self) -> tuple[DeviceKey, ...]:
-        """Its keys."""
+        """The token's keys, with their public halves. Raises `TokenFailed`."""
         answer = await self._ask_first("keys")
         return tuple(
             DeviceKey(KeyId(k.id), k.kind, k.label, k.usage, k.public_key) for k in answer.keys or ()
@@ -174,7 +174,7 @@ class RemoteDevice:
         return DeviceKey(KeyId(made.id), made.kind, made.label, made.usage, made.public_key)
 
     async def remove_key(self, key_id: KeyId) -> None:
-        """Destroy a key."""
+        """Destroy a key for ever. Raises `TokenFailed`."""
         await self._ask_first("remove", key=key_id)
 
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
@@ -199,14 +199,14 @@ class RemoteDevice:
         return (await self._ask_first("derive", purpose=purpose)).secret
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
-        """What asks the token's process for each signature of a handshake: the key stays there."""
+        """An object that asks the token's process for each signature of a handshake: the key stays there."""
         parsed = load_der_public_key(public_key)
         if not isinstance(parsed, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} is neither RSA nor EC")
         return RemoteTlsKey(parsed, functools.partial(self._blocking.sign, key_id))
 
     async def close(self) -> None:
-        """End the connections."""
+        """End the connections to the signer processes."""
         self._blocking.close()
         for connection in self._connections:
             await connection.close()

@@ -58,7 +58,7 @@ class TokenFolder:
         }
 
     def write_key(self, key_id: str, record: bytes) -> None:
-        """Keep a key's record."""
+        """Keep a key's sealed record; on disk when this returns."""
         write_whole(self._folder / f"{key_id}{KEY_SUFFIX}", record)
 
     def remove_key(self, key_id: str) -> None:

@@ -104,7 +104,7 @@ class HardToken:
         return self._session is not None
 
     def state(self) -> HardTokenState:
-        """What the token shows of itself. Raises `TokenFailed` (``is_lost``)."""
+        """The token's flags and labels as the module shows them. Raises `TokenFailed` (``is_lost``)."""
         with _failures("read the token"):
             token = self._find()
         flags = token.flags
@@ -131,7 +131,7 @@ class HardToken:
         self.key_infos()
 
     def lock(self) -> None:
-        """Log out."""
+        """Log out of the token's session."""
         if self._session is not None:
             with contextlib.suppress(pkcs11.PKCS11Error):
                 self._session.close()

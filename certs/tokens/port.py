@@ -25,7 +25,7 @@ SOFTWARE_TOKEN_ID = "0"  # noqa: S105  an identifier
 
 
 class TokenType(enum.StrEnum):
-    """Where keys live."""
+    """Whether a token's keys live in sealed files or in a device."""
 
     SOFTWARE = "SOFTWARE"
     HARDWARE = "HARDWARE"

@@ -45,7 +45,7 @@ WRONG_PINS_ALLOWED = 10
 
 
 class KeyKind(enum.StrEnum):
-    """What kinds of key the token makes."""
+    """The kinds of key that the token makes: RSA and EC, with their sizes and curves."""
 
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
@@ -58,7 +58,7 @@ class TokenStorage(Protocol):
     """Where sealed records are kept."""
 
     def read_token(self) -> bytes | None:
-        """The token's own record."""
+        """The token's own sealed record; None before it is made."""
         ...
 
     def write_token(self, record: bytes) -> None:
@@ -66,21 +66,21 @@ class TokenStorage(Protocol):
         ...
 
     def read_keys(self) -> dict[str, bytes]:
-        """Every key's record."""
+        """Every key's sealed record, by key id."""
         ...
 
     def write_key(self, key_id: str, record: bytes) -> None:
-        """Keep a key's record."""
+        """Keep a key's sealed record durably."""
         ...
 
     def remove_key(self, key_id: str) -> None:
-        """Forget a key."""
+        """Forget a key's record for ever."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What may be known of a key while the token is locked."""
+    """The facts about a key that are known while the token is locked."""
 
     id: KeyId
     kind: KeyKind

@@ -54,7 +54,7 @@ _LEAST_EXPONENT = 65_537
 
 
 class LeafKind(enum.Enum):
-    """What the leaf must be for."""
+    """The use that the leaf of a path must be certified for."""
 
     SIGNING = "signing"
     AUTHENTICATION = "authentication"
@@ -69,11 +69,11 @@ class ChainPolicy:
 
 
 class Anchors(Protocol):
-    """What path building asks of the configuration."""
+    """The approved CAs of a configuration, as path building asks for them."""
 
     @property
     def generation(self) -> int:
-        """Changes with the configuration."""
+        """A number that is another one after each change of the configuration."""
         ...
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
@@ -134,7 +134,7 @@ def _is_valid_at(certificate: x509.Certificate, at: datetime) -> bool:
 
 
 def is_signing_certificate(certificate: x509.Certificate) -> bool:
-    """Whether keyUsage has nonRepudiation."""
+    """Whether the certificate's keyUsage has nonRepudiation, which X-Road's signing certificates carry."""
     usage = _key_usage(certificate)
     return usage is not None and usage.content_commitment
 

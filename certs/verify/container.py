@@ -47,7 +47,7 @@ _OLD_STAMPS = timestamps.TimestampPolicy(check_purpose=False)
 
 
 class StepOutcome(enum.StrEnum):
-    """What a step found."""
+    """The finding of one numbered step of a verification."""
 
     VALID = "valid"
     INVALID = "invalid"

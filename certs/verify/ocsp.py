@@ -35,7 +35,7 @@ _SHA1 = hashes.SHA1()  # noqa: S303  CertIDs of the protocol, not a signature
 
 @dataclass(frozen=True, slots=True)
 class OcspPolicy:
-    """What is asked of an answer besides its signature. ``skew_s`` None lets answers come from any future."""
+    """The demands on an OCSP response besides its signature; ``skew_s`` None lets answers come from any future."""
 
     freshness_s: int
     verify_next_update: bool
@@ -66,11 +66,11 @@ _remembered: dict[_Key, _Proved] = {}
 
 
 class Responders(Protocol):
-    """What the check asks of the configuration."""
+    """The CAs and responders of a configuration, as the check of an OCSP response asks for them."""
 
     @property
     def generation(self) -> int:
-        """Changes with the configuration."""
+        """A number that is another one after each change of the configuration."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class Responders(Protocol):
 
     @property
     def verify_next_update(self) -> bool:
-        """Whether nextUpdate counts."""
+        """Whether a response whose nextUpdate has passed is refused."""
         ...
 
     def configured_responders_for(self, issuer: x509.Certificate) -> tuple[x509.Certificate, ...]:
@@ -88,11 +88,11 @@ class Responders(Protocol):
         ...
 
     def all_ca_certificates(self) -> tuple[x509.Certificate, ...]:
-        """Every approved CA certificate."""
+        """Every CA certificate the configuration approves."""
         ...
 
     def ocsp_responder_certificates(self) -> tuple[x509.Certificate, ...]:
-        """Every configured responder certificate."""
+        """Every responder certificate the configuration names."""
         ...
 
 

@@ -133,7 +133,7 @@ class Withheld:
 
 
 def render_withheld(withheld: Withheld) -> bytes:
-    """The file's content."""
+    """The withheld list as UTF-8 JSON, as it stands in the container."""
     stored = _WithheldFile(
         format=_FORMAT,
         reason=withheld.reason,

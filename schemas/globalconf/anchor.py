@@ -38,7 +38,7 @@ class AnchorSource:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An instance's anchor."""
+    """A configuration anchor: where a configuration is fetched, and the certificates that verify it (PR-GCONF 5)."""
 
     instance: str
     sources: tuple[AnchorSource, ...]
@@ -46,7 +46,7 @@ class Anchor:
     raw: bytes = field(default=b"", repr=False, compare=False)
 
     def hash_text(self) -> str:
-        """What two people compare: SHA-224 of the file, upper-case hex, a colon between bytes."""
+        """The anchor's digest as two people compare it: SHA-224 of the file, upper-case hex, a colon between bytes."""
         return hashlib.sha224(self.raw or render_anchor(self)).digest().hex(":").upper()
 
 
@@ -56,7 +56,7 @@ def parse_anchor(raw: bytes) -> Anchor:
 
 
 def anchor_of(element: etree._Element, raw: bytes = b"") -> Anchor:
-    """Read an anchor element."""
+    """The anchor in an XML element; ``raw`` is the file it stood in. Raises `Fault` (``malformed_global_conf``)."""
     found = take(element, (Child("generatedAt", 0), Child("instanceIdentifier"), Child("source", 1, MANY)))
     instance = text(found["instanceIdentifier"])
     if not instance:
@@ -83,7 +83,7 @@ def _time(value: str) -> datetime:
 
 
 def render_anchor(anchor: Anchor) -> bytes:
-    """The anchor file."""
+    """The anchor as an XML file; its digest is that of these bytes."""
     root = new_root("configurationAnchor")
     add_anchor(root, anchor)
     return to_bytes(root)

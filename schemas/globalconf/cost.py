@@ -16,7 +16,7 @@ class Priced(Protocol):
 
     @property
     def cost_type(self) -> CostType | None:
-        """What it costs; None when the configuration does not say."""
+        """The cost of the service; None when the configuration does not say."""
         ...
 
 

@@ -79,7 +79,7 @@ class SplitDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What a directory says."""
+    """A configuration directory: when it expires, of which version it is, and its parts with their digests (PR-GCONF 3)."""
 
     version: int
     expires_at: datetime
@@ -105,7 +105,7 @@ def split_directory(raw: bytes) -> SplitDirectory:
 
 
 def parse_signed_content(split: SplitDirectory) -> Directory:
-    """What the signed bytes say. To be called only once their signature is proved. Raises `Fault`."""
+    """The directory in the signed bytes; to be called only once their signature is proved. Raises `Fault`."""
     try:
         content_type = _header(split.content_headers, "content-type") or ""
         inner = _parts(_boundary(content_type, "the signed content"), split.signed)
@@ -124,7 +124,7 @@ def parse_signed_content(split: SplitDirectory) -> Directory:
 
 
 def render_signed_content(directory: Directory, boundary: str) -> bytes:
-    """The bytes to sign."""
+    """The bytes of a directory that are signed: a MIME multipart of the parts' headers."""
     lines = [
         f"--{boundary}",
         f"Expire-date: {directory.expires_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -149,7 +149,7 @@ def render_signed_content(directory: Directory, boundary: str) -> bytes:
 def render_directory(
     signed: bytes, inner_boundary: str, boundary: str, signature: DirectorySignature
 ) -> bytes:
-    """The whole HTTP body."""
+    """The HTTP body of a directory: the signed bytes and their signature in one multipart."""
     head = (
         f"Content-Type: multipart/related; charset=UTF-8; boundary={boundary}\r\n\r\n"
         f"--{boundary}\r\n"

@@ -94,7 +94,7 @@ def integer(elements: Sequence[etree._Element]) -> int:
 
 
 def boolean(value: str, what: str) -> bool:
-    """An xs:boolean."""
+    """An ``xs:boolean`` as a bool; ``what`` names the element in the fault. Raises `Fault`."""
     if value in ("true", "1"):
         return True
     if value in ("false", "0"):

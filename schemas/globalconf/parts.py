@@ -61,7 +61,7 @@ def parse_verify_next_update(raw: bytes) -> bool:
 
 
 def render_monitoring_client(client: ClientId | None) -> bytes:
-    """The monitoring part."""
+    """The monitoring part as XML; an element without client for None."""
     root = new_root("conf")
     element = add(root, "monitoringClient")
     if client is not None:
@@ -70,14 +70,14 @@ def render_monitoring_client(client: ClientId | None) -> bytes:
 
 
 def render_fetch_interval(seconds: int) -> bytes:
-    """The fetch interval part."""
+    """The part that says how often OCSP responses are fetched, in seconds, as XML."""
     root = new_root("conf")
     add(root, "ocspFetchInterval", seconds)
     return to_bytes(root)
 
 
 def render_verify_next_update(verify: bool) -> bytes:
-    """The nextUpdate part."""
+    """The part that says whether an OCSP response's nextUpdate counts, as XML."""
     root = new_root("conf")
     add(root, "verifyNextUpdate", verify)
     return to_bytes(root)

@@ -36,7 +36,7 @@ class ManagementService:
 
 @dataclass(frozen=True, slots=True)
 class PrivateParameters:
-    """An instance's private parameters."""
+    """An instance's private parameters: its anchors of other instances and its management service (PR-GCONF 4)."""
 
     instance: str
     management_service: ManagementService

@@ -41,7 +41,7 @@ VERSIONS = range(MINIMUM_VERSION, CURRENT_VERSION + 1)
 
 
 class CostType(enum.StrEnum):
-    """What using a trust service costs (version 6)."""
+    """The cost class of a trust service; version 6 of the shared parameters has it."""
 
     FREE = "FREE"
     PAID = "PAID"
@@ -117,7 +117,7 @@ class Subsystem:
 
 @dataclass(frozen=True, slots=True)
 class MemberClass:
-    """A class of members."""
+    """A class of members: its code and its description."""
 
     code: str
     description: str

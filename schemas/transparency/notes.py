@@ -49,7 +49,7 @@ class SignedNote:
     signatures: tuple[NoteSignature, ...] = ()
 
     def render(self) -> bytes:
-        """The note."""
+        """The note as text in UTF-8: body, empty line, a line a signature."""
         return f"{self.text}\n{''.join(s.render() for s in self.signatures)}".encode()
 
     def signed_also(self, *signatures: NoteSignature) -> SignedNote:
@@ -87,7 +87,7 @@ class VerifierKey:
         return key_id(self.name, self.kind, self.public)
 
     def render(self) -> str:
-        """Its one text form."""
+        """The key's one text form: name, hash and key, joined by ``+``."""
         return (
             f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes([self.kind]) + self.public).decode()}"
         )
@@ -181,7 +181,7 @@ def parse_size(text: str) -> int:
 
 
 def cosigned_text(text: str, at_s: int) -> bytes:
-    """What an Ed25519 cosigner signs of a checkpoint's text at a time, in seconds since 1970."""
+    """The text an Ed25519 cosigner signs for a checkpoint; ``at_s`` is in seconds since 1970."""
     return f"cosignature/v1\ntime {at_s}\n{text}".encode()
 
 

@@ -28,7 +28,7 @@ class InclusionProof:
     extra: bytes = b""
 
     def render(self) -> bytes:
-        """The ``.tlog-proof`` file."""
+        """The content of a ``.tlog-proof`` file, in UTF-8."""
         extra = f"extra {base64.b64encode(self.extra).decode()}\n" if self.extra else ""
         head = f"{HEAD}\n{extra}index {self.index}\n{_hash_lines(self.path)}\n"
         return head.encode() + self.checkpoint.render()
@@ -54,14 +54,14 @@ def parse_inclusion_proof(raw: bytes) -> InclusionProof:
 
 @dataclass(frozen=True, slots=True)
 class WitnessRequest:
-    """What a log sends a witness: from which size on, the consistency proof, and the checkpoint."""
+    """A log's request to a witness: from which size on, the consistency proof, and the checkpoint."""
 
     old_size: int
     path: tuple[bytes, ...]
     checkpoint: SignedNote
 
     def render(self) -> bytes:
-        """The body of ``add-checkpoint``."""
+        """The body of an ``add-checkpoint`` request, in UTF-8."""
         return f"old {self.old_size}\n{_hash_lines(self.path)}\n".encode() + self.checkpoint.render()
 
 

@@ -26,7 +26,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def operation_answer(operation: Operation, given: object) -> web.StreamResponse:
-    """What a handler gave, as the operation's row says it is answered."""
+    """The HTTP answer to a handler's value: status and media type as the operation's row has them."""
     answer = given if isinstance(given, ApiAnswer) else ApiAnswer(given)
     status = answer.status or operation.status
     if isinstance(answer.body, Download):
@@ -45,7 +45,7 @@ def operation_answer(operation: Operation, given: object) -> web.StreamResponse:
 
 
 def json_answer(status: int, body: object) -> web.Response:
-    """A value as JSON."""
+    """A value as a JSON answer with this status."""
     return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
 
 
@@ -58,6 +58,6 @@ def problem_answer(problem: Problem) -> web.Response:
 
 
 def fault_problem(fault: Fault) -> Problem:
-    """What a fault of the layers below is to an administrator: code ``core.`` and its text."""
+    """A fault of the layers below as an API's problem: code ``core.`` with the fault's code, and its text."""
     status = 400 if isinstance(fault, BadMessage) else 409 if isinstance(fault, TokenFailed) else 500
     return Problem(status, f"core.{fault.kind.value}", [fault.detail])

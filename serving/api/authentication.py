@@ -118,7 +118,7 @@ class Authentication:
         return token is not None and self._live_session(token, prolong=False) is not None
 
     def principal_of(self, user: User, by: str) -> Principal:
-        """What a user may do."""
+        """The permissions of a user, and by which way (``by``) the user logged in."""
         return Principal(user.name, by, user.roles, self._roles.of(user.roles), user.scope)
 
     # The three ways

@@ -47,7 +47,7 @@ class UploadQuery(msgspec.Struct, frozen=True):
 
 
 class RestoreBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What opens the backup: an age identity or a passphrase; and the fingerprint of the key that must have signed it."""
+    """The opener of a backup: an age identity or a passphrase; and the fingerprint of the key that must have signed it."""
 
     identity: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^AGE-SECRET-KEY-1[A-Z0-9]+$")] | None = (
         None
@@ -64,7 +64,7 @@ class TokensLoggedOut(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class BackupResource:
-    """What the operations work on."""
+    """Backups of one server, as operations of its admin API."""
 
     data: Path
     content: Content
@@ -87,11 +87,11 @@ class BackupResource:
 
     @property
     def folder(self) -> Path:
-        """Where the backups are."""
+        """The folder the backups lie in, below the data folder."""
         return self.data / "backups"
 
     def operations(self) -> Sequence[Operation]:
-        """The rows."""
+        """The rows that make, list, fetch, restore and remove backups."""
         may, one = ("BACKUP_CONFIGURATION",), "/backups/{filename}"
         form = MultipartForm({}, {"file": True})
         return (
@@ -150,7 +150,7 @@ class BackupResource:
         return _view(self.folder / name)
 
     async def delete(self, call: Call) -> None:
-        """Remove a backup."""
+        """Remove a backup's file for ever. Raises `Problem` (404)."""
         self._find(call).unlink()
 
     async def download(self, call: Call) -> Download:

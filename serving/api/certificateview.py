@@ -25,7 +25,7 @@ _DIGESTS = {"sha1": "SHA1", "sha256": "SHA256", "sha384": "SHA384", "sha512": "S
 
 
 class CertificateDetails(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What a person looks at in a certificate."""
+    """The fields of a certificate that a person compares: names, dates, keys, fingerprints."""
 
     hash: str
     issuer_common_name: str

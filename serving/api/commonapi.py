@@ -35,7 +35,7 @@ class NewApiKeyQuery(msgspec.Struct, frozen=True):
 
 
 class UserView(msgspec.Struct, frozen=True):
-    """The caller."""
+    """The user who calls, with roles and permissions."""
 
     username: str
     roles: list[str]

@@ -84,7 +84,7 @@ class LoginLock:
         return any(self._failures[k].locked_until > now_s for k in self._keys(name, address))
 
     def failed(self, name: str, address: str, now_s: float) -> None:
-        """Count a wrong password."""
+        """Count a wrong password for a name and an address; ``now_s`` is a monotonic time in seconds."""
         for key, attempts in zip(self._all_keys(name, address), self._limits(), strict=True):
             found = self._failures.pop(key, None) or _Failures()
             self._failures[key] = found

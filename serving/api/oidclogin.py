@@ -80,7 +80,7 @@ class Waiting:
 
 
 class OidcLogin:
-    """The two routes."""
+    """The two routes of a login by OpenID Connect: to the provider, and back from it."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class OidcLogin:
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
-        """Serve them."""
+        """Serve the two routes in an application."""
         app.router.add_route("GET", BEGIN, self.begin)
         app.router.add_route("GET", CALLBACK, self.come_back)
 

@@ -41,7 +41,7 @@ class CodeWithDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every error answer carries."""
+    """The body that every error answer carries."""
 
     status: int
     error: CodeWithDetails | None = None
@@ -87,7 +87,7 @@ def build_document(title: str, version: str, operations: Sequence[Operation]) ->
 
 
 def render_document(document: dict[str, Any]) -> bytes:
-    """The document as YAML."""
+    """The OpenAPI document as YAML in UTF-8."""
     return yaml.dump(document, sort_keys=False, allow_unicode=True, Dumper=_Dumper).encode()
 
 

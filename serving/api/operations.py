@@ -108,13 +108,13 @@ class Call:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def body_as(self, kind: type[T]) -> T:
-        """The validated body, typed."""
+        """The body, validated already, as a value of the row's type."""
         if not isinstance(self.body, kind):
             raise TypeError(f"the operation's row does not say that its body is {kind.__name__}")
         return self.body
 
     def query_as(self, kind: type[T]) -> T:
-        """The validated query, typed."""
+        """The query, validated already, as a value of the row's type."""
         if not isinstance(self.query, kind):
             raise TypeError(f"the operation's row does not say that its query is {kind.__name__}")
         return self.query

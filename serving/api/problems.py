@@ -40,7 +40,7 @@ def forbidden(code: str, *metadata: str) -> Problem:
 
 
 def not_found(code: str, *metadata: str) -> Problem:
-    """What the path names does not exist."""
+    """A problem with status 404: the path names a thing that does not exist."""
     return Problem(404, code, metadata)
 
 

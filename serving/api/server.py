@@ -63,7 +63,7 @@ def watch_nothing() -> Callable[[], Sequence[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a server gives the frame."""
+    """The parts that one kind of server gives the frame: its rows, roles and names."""
 
     title: str
     version: str
@@ -132,7 +132,7 @@ class AdminApi:
         return app
 
     async def start(self, credentials: TlsCredentials, app: web.Application | None = None) -> None:
-        """Listen."""
+        """Listen for TLS on every configured address; an ``app`` given takes the place of the API's own."""
         await self.start_with(system_server_context(credentials), app)
 
     async def start_with(self, context: ssl.SSLContext | None, app: web.Application | None = None) -> None:
@@ -143,11 +143,11 @@ class AdminApi:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens."""
+        """Hosts and ports the API listens on."""
         return [] if self._runner is None else [(str(a[0]), int(a[1])) for a in self._runner.addresses]
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening and end the connections."""
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -166,7 +166,7 @@ class AdminApi:
         path: dict[str, str],
         query: dict[str, str],
     ) -> object:
-        """What the row of that id answers to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
+        """The answer of the row with that id to somebody, under its permissions; a change is recorded. Raises `Problem`."""
         operation = next(o for o in self.operations if o.id == name)
         call = Call(principal, path, self._clock.now(), request[REQUEST_ID], address_of(request))
         if operation.query is not None:

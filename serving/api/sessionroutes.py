@@ -95,13 +95,13 @@ class SessionRoutes:
         self._request_bytes = request_bytes
 
     def add_to(self, app: web.Application) -> None:
-        """Serve them."""
+        """Serve login, logout and status in an application."""
         app.router.add_route("POST", "/login", self.log_in)
         app.router.add_route("POST", "/logout", self.log_out)
         app.router.add_route("GET", STATUS_PATH, self.status)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
-        """Open a session."""
+        """Open a session for a name and password; the cookie is the session."""
         raw = await read_bytes(request, self._request_bytes)
         form = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
         token, session = await self._authentication.log_in(
@@ -112,7 +112,7 @@ class SessionRoutes:
         return answer
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
-        """End the session."""
+        """End the session of the request's cookie."""
         self._authentication.log_out(request, address_of(request))
         answer = web.Response()
         for name in (SESSION_COOKIE, CSRF_COOKIE):
@@ -120,7 +120,7 @@ class SessionRoutes:
         return answer
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        """Whether the session lives."""
+        """Answer whether the session of the cookie lives."""
         return json_answer(200, {"valid": self._authentication.session_is_valid(request)})
 
 

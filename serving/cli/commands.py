@@ -59,7 +59,7 @@ def in_a_line() -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, and what to do, in one line."""
+    """An exception as one line for a person: the cause, and the remedy."""
     if isinstance(error, Fault):
         return f"{error.detail} [{error.code}]"
     if isinstance(error, BaseExceptionGroup):

@@ -14,7 +14,7 @@ WIDEST = 60
 
 
 def print_value(value: object) -> None:
-    """Print an answer."""
+    """Print an answer in the form the command line asks for."""
     if isinstance(value, list):
         _print_list(value)
     elif isinstance(value, dict):

@@ -47,7 +47,7 @@ class Where:
     log_names: tuple[str, ...] = (CALLS,)
 
     def options(self, command: Callable[..., Any]) -> Callable[..., Any]:
-        """``--data`` and ``--settings``."""
+        """Give a command the options ``--data`` and ``--settings``."""
         data = click.option(
             "--data", type=click.Path(path_type=Path), default=Path(self.folder), show_default=True
         )

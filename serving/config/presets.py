@@ -44,7 +44,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def preset_names() -> tuple[str, ...]:
-    """Every preset there is."""
+    """The names of all presets, in the order they are listed."""
     found = (files(__package__) / FOLDER).iterdir()
     return tuple(sorted(f.name.removesuffix(".toml") for f in found if f.name.endswith(".toml")))
 

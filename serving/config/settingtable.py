@@ -27,7 +27,7 @@ NO = frozenset({"false", "no", "off", "0"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is said of one setting. ``live`` ones are taken by a running server, the others by its next start."""
+    """One setting's description. ``live`` ones are taken by a running server, the others by its next start."""
 
     name: str
     help: str
@@ -45,7 +45,7 @@ class Change:
     new: object
 
     def line(self) -> str:
-        """The change in words."""
+        """The change as one line: name, old and new value."""
         return f"setting {self.name}: {shown(self.old)} -> {shown(self.new)}"
 
 
@@ -67,7 +67,7 @@ class SettingTable:
         return self.flatten(self.kind())
 
     def row(self, name: str) -> Row:
-        """What is said of a setting. Raises `OperatorError` for a name that is none."""
+        """A setting's description. Raises `OperatorError` for a name that is none."""
         found = self.rows.get(name)
         if found is None:
             near = [n for n in self.rows if name and (name in n or n.rpartition(".")[2] in name)]
@@ -115,7 +115,7 @@ class SettingTable:
         return {name: _value_at(settings, name) for name in self.types}
 
     def differences(self, old: msgspec.Struct, new: msgspec.Struct) -> tuple[Change, ...]:
-        """What is different between two."""
+        """The settings whose values differ between two sets of the same kind."""
         before, after = self.flatten(old), self.flatten(new)
         return tuple(Change(n, before[n], after[n]) for n in self.types if before[n] != after[n])
 

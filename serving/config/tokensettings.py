@@ -52,7 +52,7 @@ class TokenKeeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return self.tokens if named else (TokenSettings(id=SOFTWARE_TOKEN_ID), *self.tokens)
 
     def token(self, token_id: str) -> TokenSettings:
-        """One token. Raises LookupError."""
+        """The settings of one token. Raises LookupError."""
         found = next((t for t in self.all_tokens() if t.id == token_id), None)
         if found is None:
             known = ", ".join(t.id for t in self.all_tokens())

@@ -24,7 +24,7 @@ MOST_SESSIONS = 1000
 
 @dataclass(slots=True)
 class Session:
-    """One login."""
+    """One login: who, since when, until when."""
 
     name: str
     stamp: str
@@ -80,7 +80,7 @@ class Sessions:
         return session
 
     def end(self, token: str) -> None:
-        """Forget a session."""
+        """Forget a session by its token; one that is unknown is no error."""
         self._sessions.pop(_digest(token), None)
 
 

@@ -79,7 +79,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What each role of a server may do, and who may hand out a role he does not have himself."""
+    """The permissions of each role of a server, and who may hand out a role he does not have himself."""
 
     permissions: Mapping[str, frozenset[str]]
     # Role that only machines have -> role whose holders may hand it out.
@@ -113,18 +113,18 @@ class Logins:
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database of users."""
         self.database.close()
 
     # Users
 
     def users(self) -> list[User]:
-        """Every user, by name."""
+        """Every user, sorted by name."""
         rows = self.database.query("SELECT name, roles, scope, stamp FROM admin_user ORDER BY name")
         return [User(n, _set(r), _set(s), t) for n, r, s, t in rows]
 
     def user(self, name: str) -> User | None:
-        """A user, or None."""
+        """The user of that name; None when there is none."""
         rows = self.database.query("SELECT name, roles, scope, stamp FROM admin_user WHERE name = ?", (name,))
         return User(rows[0][0], _set(rows[0][1]), _set(rows[0][2]), rows[0][3]) if rows else None
 

@@ -365,7 +365,7 @@ class BoundedRunner(web.AppRunner):
         self._under_way = {True: 0, False: 0}
 
     def options(self) -> dict[str, Any]:
-        """What aiohttp's protocol handler is told."""
+        """The options for aiohttp's protocol handler: bounds on heads, lines and idle time."""
         told = dict(self._app._handler_args or {})
         return {"access_log": None, "keepalive_timeout": self._bounds.head_s, **told}
 

@@ -32,7 +32,7 @@ STALLED_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class LoopFailure:
-    """What is wrong with a loop: its name, the reason for a person, and rounds failed in a row (0: one never ends)."""
+    """A loop's trouble: its name, the reason for a person, and rounds failed in a row (0: one never ends)."""
 
     name: str
     reason: str
@@ -91,7 +91,7 @@ class Loop:
 
     @property
     def failure(self) -> LoopFailure | None:
-        """What is wrong, when something is that the loop's own part does not report; None when all is well."""
+        """The trouble that the loop's own part does not report itself; None when all is well."""
         if self.failures and self._is_unexpected:
             return LoopFailure(self.name, self.last_error, self.failures, self.needed)
         began = self._round_began
@@ -171,13 +171,13 @@ class Loops:
             self._tasks[loop.name] = asyncio.create_task(loop.run(), name=loop.name)
 
     async def stop(self) -> None:
-        """End every loop."""
+        """End every loop and wait for it."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def failures(self) -> list[LoopFailure]:
-        """What is wrong with which loop now; a loop whose task ended all the same is among them."""
+        """The loops in trouble now; one whose task ended all the same is among them."""
         found = [failure for loop in self._loops if (failure := loop.failure) is not None]
         ended = (loop for loop in self._loops if self._tasks[loop.name].done())
         return [*found, *(LoopFailure(o.name, "has ended; restart the server", 0, o.needed) for o in ended)]

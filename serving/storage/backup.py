@@ -55,7 +55,7 @@ _SIGNED_PREFIX = b"sacbe-backup-manifest-v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What belongs into a backup of one kind of server, as names within its data folder.
+    """The parts of a backup of one kind of server, as names within its data folder.
 
     ``keep`` names what a restore leaves as it finds it, the message log first of all. ``formerly`` are files that backups
     of earlier versions hold: restored, and never made again.
@@ -80,7 +80,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a backup says of itself. ``made_at`` is ISO 8601 in UTC; ``signer`` the signing key's raw bytes in hex."""
+    """The list a backup begins with. ``made_at`` is ISO 8601 in UTC; ``signer`` the signing key's raw bytes in hex."""
 
     format: str
     version: int
@@ -94,7 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What closes a backup: a passphrase, or age recipients together with the key that signs for the server."""
+    """The closing of a backup: a passphrase, or age recipients together with the key that signs for the server."""
 
     passphrase: str | None = None
     recipients: Sequence[str] = ()
@@ -103,7 +103,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """What opens a backup: a passphrase, or age identities and the fingerprint of the key that must have signed."""
+    """The opening of a backup: a passphrase, or age identities and the fingerprint of the key that must have signed."""
 
     passphrase: str | None = None
     identities: Sequence[str] = ()

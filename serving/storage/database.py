@@ -40,10 +40,10 @@ POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
 class AnyDatabase(Protocol):
-    """What both engines offer, for code that is not in a hurry."""
+    """The calls both engines offer, for code that is not in a hurry."""
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the database."""
         ...
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -74,7 +74,7 @@ class CheckedDatabase:
         self._inner = inner
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the database."""
         self._inner.close()
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -268,7 +268,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the database file."""
         with self._lock:
             self._connection.close()
 

@@ -37,7 +37,7 @@ _WHERE = "log in to the software token, or name a secret in the settings (seal.s
 
 
 class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What closes the keys of this server's own TLS listeners and of its backups on disk."""
+    """Secrets that close the keys of this server's own TLS listeners and of its backups on disk."""
 
     # Without one the software token closes them, and they can be used once it is logged in.
     secret: SecretSource = SecretSource()
@@ -73,7 +73,7 @@ class Seal:
         return cls("token", key)
 
     def key(self, salt: bytes) -> bytes:
-        """What closes one file."""
+        """The key of 32 bytes that closes one file with this salt."""
         return stretch(self.material.decode("utf-8"), salt) if self.by == "secret" else self.material
 
 

@@ -87,7 +87,7 @@ class PostgresDatabase:
         self._apply_steps(steps)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the server."""
         with self._lock:
             self._connection.close()
 

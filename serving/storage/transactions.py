@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Rows(Protocol):
-    """What a statement gave."""
+    """The result of one statement: rows as tuples."""
 
     @property
     def rowcount(self) -> int:
@@ -29,7 +29,7 @@ class Transaction(Protocol):
     """Statements that take effect together or not at all."""
 
     def execute(self, sql: str, parameters: tuple[Any, ...] | list[Any] = (), /) -> Rows:
-        """Run one statement."""
+        """Run one statement with ``?`` placeholders; its rows."""
         ...
 
     def executemany(self, sql: str, parameters: Iterable[tuple[Any, ...]], /) -> object:

@@ -57,13 +57,13 @@ class ConsoleRequest:
     async def do(
         self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> Any:
-        """What a row answers. Raises `Problem`."""
+        """The answer of the row with that id. Raises `Problem`."""
         return await self.api.run(name, self.request, self.principal, dict(path or {}), dict(query or {}))
 
     async def tell(
         self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> ConsoleOutcome:
-        """What a row answers, or why it does not: for a part of a page."""
+        """The answer of the row with that id, or the reason there is none: for a part of a page."""
         try:
             return ConsoleOutcome(await self.do(name, path, query))
         except Problem as problem:

@@ -83,7 +83,7 @@ class NavigationLink:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What all pages of one server share. ``root`` is where they begin, without a slash at the end."""
+    """The parts that all pages of one server share. ``root`` is where they begin, without a slash at the end."""
 
     name: Said
     templates: Path
@@ -134,7 +134,7 @@ class Frame:
         status: int = 200,
         **values: Any,
     ) -> web.Response:
-        """A page."""
+        """The page of a template, in the reader's language."""
         language = self.language(request)
 
         def say(text: str | Said, **values: object) -> str:

@@ -70,7 +70,7 @@ class _Kept:
 
 
 class Provider:
-    """One OpenID provider."""
+    """One OpenID provider: its metadata, its keys, and the exchange of a code for a token."""
 
     def __init__(
         self, settings: OidcSettings, environ: Mapping[str, str], monotonic: Callable[[], float]

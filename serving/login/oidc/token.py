@@ -35,7 +35,7 @@ class LoginRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a token says of its signature. Not proved."""
+    """The algorithm and key id in a token's header; nothing of it is proved."""
 
     algorithm: str
     key_id: str | None
@@ -43,7 +43,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must be about."""
+    """The issuer, client and nonce a token must be about, and the leeway for its times in seconds."""
 
     issuer: str
     client_id: str
@@ -79,7 +79,7 @@ def read_keys(document: Any) -> tuple[PublicKey, ...]:
 
 
 def read_header(raw: str) -> Header:
-    """What must be known to prove a token. Raises `LoginRefused`."""
+    """The header that must be known to prove a token. Raises `LoginRefused`."""
     if len(raw) > LARGEST_TOKEN or raw.count(".") != 2:
         raise LoginRefused("the ID token is no signed token of three parts")
     first = raw.split(".", 1)[0]
