@@ -32,7 +32,6 @@ HASH_CHAIN_NS = "http://cyber.ee/hashchain"
 DS_NS = "http://www.w3.org/2000/09/xmldsig#"
 SHA512_URI = "http://www.w3.org/2001/04/xmlenc#sha512"
 SIGNATURE_CHAIN_URI = "/sig-hashchain.xml"
-SIGNATURE_RESULT_URI = "/sig-hashchainresult.xml"
 TIMESTAMP_CHAIN_URI = "/ts-hashchain.xml"
 
 DIGESTS: dict[str, str] = {

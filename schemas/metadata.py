@@ -31,7 +31,6 @@ from schemas.soapenvelope import XROAD_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-LIST_CLIENTS = "listClients"
 LIST_METHODS = "listMethods"
 ALLOWED_METHODS = "allowedMethods"
 GET_WSDL = "getWsdl"

@@ -37,7 +37,6 @@ SHA512_URI = "http://www.w3.org/2001/04/xmlenc#sha512"
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 EXCLUSIVE_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 SIGNED_PROPERTIES_TYPE = "http://uri.etsi.org/01903#SignedProperties"
-MANIFEST_TYPE = "http://www.w3.org/2000/09/xmldsig#Manifest"
 MESSAGE_URI = "/message.xml"
 HASH_CHAIN_RESULT_URI = "/sig-hashchainresult.xml"
 

@@ -16,13 +16,12 @@ from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.eventchain import canonical
 from social_security.domain.notices import all_notices
-from social_security.institute.stores.persons import PersonStore
 from social_security.institute.stores.steps import STEPS
 from social_security.keys import InstituteKeys, new_registry_keys, save_institute_keys, save_registry_keys
-from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire import tokens
+from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def init_system(
     _write_settings(folder, code, secret_file)
     if code == ONIESS:
         database = open_database(folder / "oniess.sqlite", ONIESS_STEPS)
-        OniessStore(database).add_notices(all_notices())
+        add_notices(database, all_notices())
         database.close()
         return [f"set `gateway` in {folder / 'settings.toml'}, then start {unit_name(code)}"]
     public = _init_registry(folder, secret) if trusted is None else _init_institute(folder, trusted, secret)
@@ -76,7 +75,7 @@ def init_system(
 def _init_registry(folder: Path, secret: str) -> dict[str, str]:
     keys = new_registry_keys()
     store = RegistryStore(folder / "registry.sqlite", keys)
-    store.add_notices(all_notices())
+    add_notices(store.database, all_notices())
     store.close()
     # Last: without the keys' file the folder counts as not made, and nothing was kept under the keys.
     save_registry_keys(folder / "keys.json", keys, secret)
@@ -86,7 +85,7 @@ def _init_registry(folder: Path, secret: str) -> dict[str, str]:
 def _init_institute(folder: Path, registry: dict[str, str], secret: str) -> dict[str, str]:
     own = tokens.new_key()
     database = open_database(folder / "institute.sqlite", STEPS)
-    PersonStore(database).add_notices(all_notices())
+    add_notices(database, all_notices())
     database.close()
     save_institute_keys(folder / "keys.json", InstituteKeys(own, registry), secret)
     return tokens.public_key(own)

@@ -165,15 +165,6 @@ def problem_of(refused: Refused) -> Problem:
     return Problem(refused.code.status, refused.code, metadata, refused.warnings)
 
 
-def named_in_body(problem: Exception) -> Problem:
-    """The same refusal, where what is not there was named in the body and not in the path."""
-    if isinstance(problem, (Refused, Refused)):
-        problem = problem_of(problem)
-    if not isinstance(problem, Problem):
-        raise problem
-    return Problem(400, problem.code, problem.metadata) if problem.status == 404 else problem
-
-
 def _answered(handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def answered(call: Call) -> object:

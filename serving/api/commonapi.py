@@ -42,12 +42,6 @@ class UserView(msgspec.Struct, frozen=True):
     permissions: list[str]
 
 
-class SessionStatus(msgspec.Struct, frozen=True):
-    """Whether the caller's session lives."""
-
-    valid: bool
-
-
 def operations(logins: Logins, roles: Roles, api_key_days: int) -> list[Operation]:
     """The rows; every server adds them to its own."""
     keys = _ApiKeys(logins, roles, api_key_days)

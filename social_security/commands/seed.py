@@ -33,6 +33,7 @@ from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.wire import tokens
+from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def seed_registry(folder: Path, secret: str) -> RegistryKeys:
     for entry in pack.document("fixture.json")["periods"]:
         member = pack.members()[entry["member"]].path
         store.link(rid_of(entry["person"]), member, ENROLLED, has_history=True)
-    store.add_notices(all_notices())
+    add_notices(store.database, all_notices())
     store.close()
     save_registry_keys(keys_file, keys, secret)
     return keys
@@ -76,7 +77,7 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
     registry.add_recipient(member, json.dumps(tokens.public_key(own)))
     database = Database(folder / "institute.sqlite", STEPS)
     persons = PersonStore(database)
-    persons.add_notices(all_notices())
+    add_notices(database, all_notices())
     document = pack.document("fixture.json")
     for entry in document["affiliations"]:
         if entry["member"] != code:
@@ -108,7 +109,7 @@ def seed_oniess(folder: Path) -> None:
         return
     database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
     store = OniessStore(database)
-    store.add_notices(all_notices())
+    add_notices(database, all_notices())
     store.add_members([pack.members()[c].path for c in pack.document("fixture.json")["founding"]])
     for convention in pack.document("fixture.json")["conventions"]:
         store.register_convention(convention)

@@ -86,12 +86,6 @@ class Calendar:
             left -= self.is_working(day)
         return day
 
-    def next_working(self, day: date) -> date:
-        """The day itself, or the first working one after it."""
-        while not self.is_working(day):
-            day += ONE_DAY
-        return day
-
 
 def load_calendar(member_code: str, file: Path | None = None) -> Calendar:
     """The calendar of a member: the federal list, then what is published for its state, then what is for itself.

@@ -31,6 +31,7 @@ from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.gatewayrefusals import GatewayRefusals
 from social_security.wire.outbox import Outbox, OutboxItem, Outcome
 from social_security.wire.platform import PLATFORM
+from social_security.wire.privacynotices import check_notice
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ class InstituteServices:
 
     def admit(self, asked: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
-        notice = asked.context.notice
-        if self.persons.notice(notice.uri) != notice.sha256:
-            raise DomainError("SS-204", field="X-OSS-Aviso")
+        check_notice(self.database, asked.context)
 
     def subject(self, asked: DomainRequest) -> PersonSubject:
         """Whom the request is about. Raises SS-209, SS-300 or SS-206; from here on the access row knows her."""

@@ -5,8 +5,7 @@ Spec: the domain reference 5.7 (politica, catalogo, indicadores), 5.8, F18; S15.
 
 from __future__ import annotations
 
-import statistics
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
@@ -162,15 +161,3 @@ def _cost(store: OniessStore, period: str) -> tuple[Count, str] | None:
     if cents is None or not members:
         return None
     return Count(cents // 100, members), "ONIESS, ejercicio del gasto; MXN por miembro"
-
-
-def gate_days(store: OniessStore) -> dict[str, float]:
-    """Median days from application to each gate's approval."""
-    found: dict[str, list[int]] = {}
-    for application in store.applications():
-        for at, event in store.events(application.case):
-            gate, _, result = event.partition("=")
-            if result == "APROBADA":
-                day: date = datetime.fromisoformat(at).date()
-                found.setdefault(gate, []).append((day - application.applied_on).days)
-    return {gate: float(statistics.median(days)) for gate, days in sorted(found.items())}

@@ -31,6 +31,7 @@ from social_security.oniess.preflightreport import check_preflight
 from social_security.oniess.store import Application, OniessStore
 from social_security.wire.gatewayclient import GatewayClient, Why
 from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.privacynotices import check_notice
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ class OniessServices:
 
     def admit(self, asked: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
-        notice = asked.context.notice
-        if self.store.notice(notice.uri) != notice.sha256:
-            raise DomainError("SS-204", field="X-OSS-Aviso")
+        check_notice(self.store.database, asked.context)
 
     def appeal(self, day: date) -> Appeal:
         """The federal guarantor, within the working days of this member's calendar."""

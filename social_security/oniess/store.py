@@ -43,19 +43,6 @@ class OniessStore:
     def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
-    def add_notices(self, notices: Sequence[tuple[str, str]]) -> None:
-        """Register privacy notices."""
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO notice (uri, sha256) VALUES (?, ?) ON CONFLICT (uri) DO UPDATE SET sha256 = excluded.sha256",
-                notices,
-            )
-
-    def notice(self, uri: str) -> str | None:
-        """The digest registered for a notice."""
-        rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
-        return str(rows[0][0]) if rows else None
-
     def application(self, case: str) -> Application | None:
         """An application, or None."""
         rows = self._database.query(

@@ -33,6 +33,7 @@ from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
 from social_security.wire.gatewayrefusals import GatewayRefusals
 from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.privacynotices import check_notice
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -83,9 +84,7 @@ class RegistryServices:
 
     def admit(self, asked: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
-        notice = asked.context.notice
-        if self.store.notice(notice.uri) != notice.sha256:
-            raise DomainError("SS-204", field="X-OSS-Aviso")
+        check_notice(self.store.database, asked.context)
         check_membership(self.store, asked)
 
     def tick(self) -> None:

@@ -186,11 +186,6 @@ class RegistryStore:
             (member, pid),
         )
 
-    def set_level(self, rid: Rid, level: int) -> None:
-        """Raise or lower a person's level of assurance."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE person SET level = ? WHERE rid = ?", (level, rid))
-
     def raise_level(self, rid: Rid, level: int, evidence: Evidence, at: date) -> None:
         """Raise a person's level of assurance by an evidence. Raises ValueError when it would not rise."""
         with self._database.transaction() as connection:
@@ -413,20 +408,6 @@ class RegistryStore:
     def recipient(self, member: str) -> str | None:
         """A member's public key."""
         rows = self._database.query("SELECT jwk FROM recipient WHERE member = ?", (member,))
-        return str(rows[0][0]) if rows else None
-
-    def add_notices(self, notices: Sequence[tuple[str, str]]) -> None:
-        """Register privacy notices by address and digest."""
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO notice (uri, sha256) VALUES (?, ?) "
-                "ON CONFLICT (uri) DO UPDATE SET sha256 = excluded.sha256",
-                notices,
-            )
-
-    def notice(self, uri: str) -> str | None:
-        """The digest registered for a notice."""
-        rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
         return str(rows[0][0]) if rows else None
 
     def case(self, case: str) -> CaseEntry | None:

@@ -56,11 +56,6 @@ def check_request(operation: PackOperation, body: Mapping[str, Any]) -> None:
         _check(validator, body)
 
 
-def check_named(schema: str, body: Mapping[str, Any]) -> None:
-    """Refuse a value that does not follow a named schema of the description. Raises `DomainError` SS-100."""
-    _check(_named_validator(schema), body)
-
-
 def strings(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Every string in a JSON value with the name of the field that holds it."""
     if isinstance(value, str):

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 from social_security.domain.pseudonyms import Pid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
 
@@ -179,20 +177,6 @@ class PersonStore:
                 (token_id, expires.isoformat()),
             )
             return done.rowcount == 1
-
-    def add_notices(self, notices: Sequence[tuple[str, str]]) -> None:
-        """Register privacy notices by address and digest."""
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO notice (uri, sha256) VALUES (?, ?) "
-                "ON CONFLICT (uri) DO UPDATE SET sha256 = excluded.sha256",
-                notices,
-            )
-
-    def notice(self, uri: str) -> str | None:
-        """The digest registered for a notice."""
-        rows = self._database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
-        return str(rows[0][0]) if rows else None
 
     def paired(self, pidp: Pid, member: str) -> Pid | None:
         """The person behind a pair pseudonym of a member, whatever it was made for."""

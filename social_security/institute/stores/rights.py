@@ -89,10 +89,6 @@ class RightsStore:
         opposed = self._opposed(pid)
         return next((use for use in uses if use in opposed), None)
 
-    def is_opposed(self, pid: Pid, data: str) -> bool:
-        """Whether she opposes it."""
-        return data in self._opposed(pid)
-
     def _opposed(self, pid: Pid) -> set[str]:
         rows = self._database.query("SELECT data FROM opposition WHERE pid = ? AND until IS NULL", (pid,))
         return {str(r[0]) for r in rows}
