@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import uuid
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -200,7 +199,7 @@ class Fault(Exception):
         self.detail = detail
         self.steps: tuple[Step, ...] = ()
         self.origin: Origin | None = None
-        self.id = str(uuid.uuid4())
+        self.id = ""
 
     @property
     def code(self) -> str:
@@ -212,6 +211,11 @@ class Fault(Exception):
         if self.origin is not None:
             parts.insert(0, self.origin.value)
         return ".".join(parts)
+
+    def identify(self, new_id: Callable[[], str]) -> str:
+        """The id that ties the answer to the log line: given once, by the edge that answers; another party's stays."""
+        self.id = self.id or new_id()
+        return self.id
 
     def code_in(self, spelling: Spelling) -> str:
         """The dotted code in the spelling asked for."""
@@ -261,6 +265,11 @@ class PeerFault(Fault):
     def code(self) -> str:
         """The code in 7.8's spelling, whatever the peer wrote."""
         return snake_code(self.wire.code)
+
+    def identify(self, new_id: Callable[[], str]) -> str:
+        """The id that ties the answer to the log line: given once, by the edge that answers; another party's stays."""
+        self.id = self.id or new_id()
+        return self.id
 
     def code_in(self, spelling: Spelling) -> str:
         """The code exactly as the peer wrote it; X-Road passes faults on verbatim."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -157,7 +158,7 @@ class ManagementEdge:
             )
         except Fault as fault:
             self._refused(address, fault.code, fault.detail)
-            return _fault(fault.code, fault.detail, fault.id)
+            return _fault(fault.code, fault.detail, fault.identify(lambda: str(uuid.uuid4())))
         except Refused as refusal:
             text = f"the central server refuses: {refusal}"
             self._refused(address, refusal.code, text)

@@ -121,13 +121,15 @@ class ConsumerListener:
             return None
         except Fault as err:
             fault = err
+            fault.identify(self._context.new_id)
         except (ConnectionError, TimeoutError) as err:
             log.warning("consumer went away", extra={"event": "consumer_gone", "reason": type(err).__name__})
             raise
         except Exception:
             fault = _at(Origin.CLIENT_PROXY, wire.internal_fault())
+            fault_id = fault.identify(self._context.new_id)
             log.exception(
-                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
+                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault_id}
             )
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
@@ -193,6 +195,7 @@ class ConsumerListener:
                 body = await fetch_wsdl(self._context, query, record)
         except Fault as err:
             fault = err
+            fault.identify(self._context.new_id)
             raise
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
@@ -213,10 +216,12 @@ class ConsumerListener:
         """A SOAP fault under status 200, as X-Road answers; another party's comes with the envelope it had."""
         del request
         raw = fault.raw if isinstance(fault, PeerFault) else None
-        body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
+        fault_id = fault.identify(self._context.new_id)
+        body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault_id)
         return Answer(status=200, body=body, headers=_FAULT_HEADERS)
 
     def _rest_fault(self, request: RawRequest, fault: Fault) -> Answer:
+        fault.identify(self._context.new_id)
         answer = rest.render_error(fault, next(iter(request.values("accept")), None), self._spelling)
         status = _DOWNLOAD_STATUS.get(fault.kind, answer.status) if _is_download(request) else answer.status
         return Answer(status=status, headers=answer.headers, body=answer.body)
@@ -225,6 +230,7 @@ class ConsumerListener:
         kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
         fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
         fault.origin = Origin.CLIENT_PROXY if status >= 500 else Origin.CLIENT
+        fault.identify(self._context.new_id)
         answer = rest.render_error(fault, None, self._spelling)
         return Answer(status=status, headers=answer.headers, body=answer.body)
 

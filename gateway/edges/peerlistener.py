@@ -53,14 +53,16 @@ class PeerListener:
             return
         except Fault as err:
             fault = err
+            fault.identify(self._context.new_id)
         except (ConnectionError, TimeoutError) as err:
             log.warning("peer went away", extra={"event": "peer_gone", "reason": type(err).__name__})
             raise
         except Exception:
             fault = wire.internal_fault()
             fault.origin = Origin.SERVER_PROXY
+            fault_id = fault.identify(self._context.new_id)
             log.exception(
-                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault.id}
+                "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault_id}
             )
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
@@ -91,7 +93,8 @@ class PeerListener:
     def _fault_answer(self, fault: Fault) -> Answer:
         if isinstance(fault, PeerFault) and fault.raw is not None:
             return self._passed_on(fault.raw)
-        body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault.id)
+        fault_id = fault.identify(self._context.new_id)
+        body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault_id)
         return Answer(body=body, headers=(("Content-Type", "text/xml;charset=utf-8"), ("SOAPAction", "")))
 
     def _passed_on(self, raw: bytes) -> Answer:

@@ -87,11 +87,6 @@ def _request_validator(operation: str) -> jsonschema_rs.Draft7Validator | None:
     raise LookupError(f"the service description has no operation {operation}")
 
 
-@functools.cache
-def _named_validator(schema: str) -> jsonschema_rs.Draft7Validator:
-    return _validator({"$ref": f"#/components/schemas/{schema}"})
-
-
 def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft7Validator:
     # A $ref beside other keywords hides them in draft 7, hence allOf.
     root = {"allOf": [schema], "components": pack.openapi()["components"]}
