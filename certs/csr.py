@@ -65,10 +65,10 @@ def check_values(
     values = requester.values()
     found: dict[str, str] = {}
     for field in profile.fields(usage):
-        wanted = given.get(field.id, "").strip()
-        if field.required and not field.read_only and not wanted:
+        chosen = given.get(field.id, "").strip()
+        if field.required and not field.read_only and not chosen:
             raise ValueError(f"missing parameter: {field.id}")
-        value = field.template.format_map(values) if field.read_only or not wanted else wanted
+        value = field.template.format_map(values) if field.read_only or not chosen else chosen
         if field.required and not value.strip():
             raise ValueError(f"the field {field.id} ({field.label}) has no value")
         found[field.id] = value

@@ -355,8 +355,8 @@ class _Walk:
 
     def evaluate(self, document: str, step_id: str, algorithm_uri: str) -> bytes:
         """The digest of a step of a chain document."""
-        asked = (document, step_id, algorithm_uri)
-        frames = [self._enter(asked)]
+        step = (document, step_id, algorithm_uri)
+        frames = [self._enter(step)]
         under_way = {(document, step_id)}
         while frames:
             frame = frames[-1]
@@ -384,7 +384,7 @@ class _Walk:
                 )
             under_way.add(key[:2])
             frames.append(self._enter(key))
-        return self._digests[asked]
+        return self._digests[step]
 
     @staticmethod
     def _key(document: str, item: _Item) -> _StepKey:

@@ -285,17 +285,17 @@ def compute_request_hash(request_digest: bytes, body_digest: bytes | None) -> st
 
 def check_answers(request: RestRequest, response: RestResponse, request_hash: str) -> None:
     """Refuse a response that is not the answer to this very request (``inconsistent_response``)."""
-    for what, asked, answered in (
+    for what, requested, answered in (
         ("client", request.client.path(), response.client.path()),
         ("service", request.service.path(), response.service.path()),
         (ID, request.message_id, response.message_id),
         (REQUEST_ID, request.request_id, response.request_id),
         (REQUEST_HASH, request_hash, response.request_hash),
     ):
-        if asked != answered:
+        if requested != answered:
             raise BadMessage(
                 Kind.INCONSISTENT_RESPONSE,
-                f"the response's {what} is {answered[:200]!r}; the request's is {asked[:200]!r}",
+                f"the response's {what} is {answered[:200]!r}; the request's is {requested[:200]!r}",
             )
 
 

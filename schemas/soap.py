@@ -212,7 +212,7 @@ def with_request_hash(answer: SoapMessage, request_hash: str) -> SoapMessage:
 
 def check_consistent(request: SoapMessage, answer: SoapMessage) -> None:
     """Refuse an answer whose headers are not the request's (``inconsistent_response``)."""
-    for what, asked, answered in (
+    for what, requested, answered in (
         ("client", str(request.client), str(answer.client)),
         ("service", str(request.service), str(answer.service)),
         ("id", request.message_id, answer.message_id),
@@ -220,10 +220,10 @@ def check_consistent(request: SoapMessage, answer: SoapMessage) -> None:
         ("issue", request.issue, answer.issue),
         ("representedParty", request.represented_party, answer.represented_party),
     ):
-        if asked != answered:
+        if requested != answered:
             raise BadMessage(
                 Kind.INCONSISTENT_RESPONSE,
-                f"the answer's {what} is {_shown(answered)}; the request's is {_shown(asked)}",
+                f"the answer's {what} is {_shown(answered)}; the request's is {_shown(requested)}",
             )
 
 

@@ -221,9 +221,9 @@ class ProxyMessageParser:
         if media == "multipart/mixed" and parameters.get("boundary"):
             self._framing = MultipartParser(parameters["boundary"], self._limits.framing)
         elif media != FAULT_TYPE or not allow_bare_fault:
-            wanted = "multipart/mixed with a boundary" + (", or text/xml" if allow_bare_fault else "")
+            expected = "multipart/mixed with a boundary" + (", or text/xml" if allow_bare_fault else "")
             raise BadMessage(
-                Kind.INVALID_CONTENT_TYPE, f"the content type is {content_type[:200]!r}; expected {wanted}"
+                Kind.INVALID_CONTENT_TYPE, f"the content type is {content_type[:200]!r}; expected {expected}"
             )
         self._place = _Place.START
         self._part: _Part | None = None

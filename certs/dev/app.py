@@ -147,15 +147,15 @@ class TrustServices:
     async def _sign(self, request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            wanted = _load_request(body)
+            csr = _load_request(body)
             identifier = request.query["id"].split("/")
             if request.match_info["kind"] == "sign":
                 member = ClientId(*identifier)
                 profile = request.query.get("profile", "Basic")
-                issued = self._pki.issue_sign(wanted, member, request.query.get("name"), profile)
+                issued = self._pki.issue_sign(csr, member, request.query.get("name"), profile)
             else:
                 address = request.query.get("address", "localhost")
-                issued = self._pki.issue_auth(wanted, ServerId(*identifier), address)
+                issued = self._pki.issue_auth(csr, ServerId(*identifier), address)
         except (ValueError, KeyError, TypeError) as err:
             raise web.HTTPBadRequest(
                 text=f"send a PEM or DER request and ?id=instance/class/code[/server]: {err}"

@@ -243,7 +243,7 @@ def _key_of(source: PublicKeyTypes | x509.CertificateSigningRequest) -> PublicKe
     return key
 
 
-def _key_usage(**wanted: bool) -> x509.KeyUsage:
+def _key_usage(**usages: bool) -> x509.KeyUsage:
     names = (
         "digital_signature",
         "content_commitment",
@@ -255,7 +255,7 @@ def _key_usage(**wanted: bool) -> x509.KeyUsage:
         "encipher_only",
         "decipher_only",
     )
-    return x509.KeyUsage(**{name: wanted.get(name, False) for name in names})
+    return x509.KeyUsage(**{name: usages.get(name, False) for name in names})
 
 
 def _builder(

@@ -32,20 +32,20 @@ def ocsp_reply(
     ``signer`` stands in for the delegated one, and ``wrong_nonce`` for the nonce, to answer wrongly on purpose.
     """
     try:
-        asked = ocsp.load_der_ocsp_request(request)
-        serial = asked.serial_number
+        query = ocsp.load_der_ocsp_request(request)
+        serial = query.serial_number
     except ValueError:
         return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
-    issuer = next((c for c in (pki.intermediate, pki.root) if _key_hash(c) == asked.issuer_key_hash), None)
+    issuer = next((c for c in (pki.intermediate, pki.root) if _key_hash(c) == query.issuer_key_hash), None)
     if issuer is None:
         return _refusal(ocsp.OCSPResponseStatus.UNAUTHORIZED)
     revoked = pki.is_revoked(serial)
     certificate, key = signer or (pki.ocsp_certificate, pki.key_of("ocsp"))
     builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
-        issuer_name_hash=asked.issuer_name_hash,
-        issuer_key_hash=asked.issuer_key_hash,
+        issuer_name_hash=query.issuer_name_hash,
+        issuer_key_hash=query.issuer_key_hash,
         serial_number=serial,
-        algorithm=asked.hash_algorithm,
+        algorithm=query.hash_algorithm,
         cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
         this_update=at,
         next_update=at + valid_for,
@@ -54,7 +54,7 @@ def ocsp_reply(
     )
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, certificate).certificates([certificate])
     with contextlib.suppress(x509.ExtensionNotFound):
-        nonce = asked.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+        nonce = query.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
         builder = builder.add_extension(
             x509.OCSPNonce(bytes(len(nonce)) if wrong_nonce else nonce), critical=False
         )

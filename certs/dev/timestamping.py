@@ -28,11 +28,11 @@ def timestamp_reply(
     ``wrong_nonce`` answers another nonce than was asked with, on purpose.
     """
     try:
-        asked = load_value(request, tsp.TimeStampReq, "request")
-        imprint = asked["message_imprint"]
+        query = load_value(request, tsp.TimeStampReq, "request")
+        imprint = query["message_imprint"]
         algorithm = imprint["hash_algorithm"]["algorithm"].native
-        nonce = asked["nonce"].native
-        wants_certificate = bool(asked["cert_req"].native)
+        nonce = query["nonce"].native
+        wants_certificate = bool(query["cert_req"].native)
         info: dict[str, object] = {
             "version": "v1",
             "policy": "1.3.6.1.4.1.13762.3",

@@ -161,12 +161,14 @@ class HardToken:
 
     def certificates(self) -> tuple[bytes, ...]:
         """Every X.509 certificate (DER) that is stored on the token, as it lies there, whomever it is for."""
-        wanted = {
+        template = {
             Attribute.CLASS: ObjectClass.CERTIFICATE,
             Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
         }
         with _failures("list the certificates"):
-            return tuple(bytes(found[Attribute.VALUE]) for found in list(self._opened().get_objects(wanted)))
+            return tuple(
+                bytes(found[Attribute.VALUE]) for found in list(self._opened().get_objects(template))
+            )
 
     def generate_key(self, kind: str, label: str) -> tuple[KeyId, bytes]:
         """Make a key that cannot leave the token; its id and public key (DER)."""
@@ -240,8 +242,10 @@ class HardToken:
         return found
 
     def _public(self, raw_id: bytes) -> bytes | None:
-        wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: raw_id}
-        objects = list(self._session.get_objects(wanted))  # searches do not nest, so each is read to its end
+        template = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: raw_id}
+        objects = list(
+            self._session.get_objects(template)
+        )  # searches do not nest, so each is read to its end
         if not objects:
             return None
         found = objects[0]

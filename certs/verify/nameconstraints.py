@@ -95,8 +95,8 @@ def _covers(kind: type[x509.GeneralName], constraint: Any, name: Any, *, may: bo
     if kind is x509.IPAddress:
         return _ip_covers(constraint, name)
     if kind is x509.DirectoryName:
-        wanted, given = _rdns(constraint), _rdns(name)
-        return given[: len(wanted)] == wanted
+        required, given = _rdns(constraint), _rdns(name)
+        return given[: len(required)] == required
     if kind is x509.RFC822Name:
         return _email_covers(constraint, str(name))
     if kind is x509.UniformResourceIdentifier:
@@ -105,12 +105,12 @@ def _covers(kind: type[x509.GeneralName], constraint: Any, name: Any, *, may: bo
 
 
 def _dns_covers(constraint: str, name: str, *, may: bool) -> bool:
-    wanted = _host(constraint) if constraint else ""
+    required = _host(constraint) if constraint else ""
     wild = name.startswith("*.")
     given = _host(name[2:] if wild else name)
-    if not wanted or given == wanted or given.endswith(f".{wanted}"):
+    if not required or given == required or given.endswith(f".{required}"):
         return True
-    return may and wild and wanted.endswith(f".{given}") and "." not in wanted[: -len(given) - 1]
+    return may and wild and required.endswith(f".{given}") and "." not in required[: -len(given) - 1]
 
 
 def _ip_covers(network: Any, address: Any) -> bool:
@@ -125,12 +125,12 @@ def _email_covers(constraint: str, name: str) -> bool:
     local, _, host = name.rpartition("@")
     if not local or "@" in local or not name.isascii():
         raise ValueError("it is no mailbox of ASCII characters")
-    mailbox, at, wanted = constraint.rpartition("@")
+    mailbox, at, required = constraint.rpartition("@")
     if not at:
         return _host_covers(constraint, _host(host))
     if not mailbox or "@" in mailbox:
         raise ValueError(f"the constraint {constraint!r} is malformed")
-    return mailbox == local and _host(wanted) == _host(host)
+    return mailbox == local and _host(required) == _host(host)
 
 
 def _host_covers(constraint: str, host: str) -> bool:

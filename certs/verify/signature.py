@@ -319,17 +319,20 @@ def _ocsp_status(
     at: datetime,
     policy: VerifyingPolicy,
 ) -> ocsp.OcspStatus:
-    asked = ocsp.policy_of(configuration)
+    ocsp_policy = ocsp.policy_of(configuration)
     if policy.allow_old_ocsp:
-        asked = ocsp.OcspPolicy(
-            asked.freshness_s, asked.verify_next_update, skew_s=None, check_responder_validity=False
+        ocsp_policy = ocsp.OcspPolicy(
+            ocsp_policy.freshness_s,
+            ocsp_policy.verify_next_update,
+            skew_s=None,
+            check_responder_validity=False,
         )
     last: Fault | None = None
     for der in responses:
         if not ocsp.is_about(der, certificate, issuer):
             continue
         try:
-            return ocsp.check_response(der, certificate, issuer, configuration, at, asked)
+            return ocsp.check_response(der, certificate, issuer, configuration, at, ocsp_policy)
         except Fault as fault:
             last = fault
     raise last or NotProved(

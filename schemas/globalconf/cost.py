@@ -45,6 +45,6 @@ def in_order_of_cost(services: Iterable[Service], order: CostOrder) -> tuple[Ser
     """The services that ``order`` lets in, its favourites first; equals keep their order."""
     if order is CostOrder.NONE:
         return tuple(services)
-    wanted = _FIRST[order]
-    let_in = [s for s in services if (s.cost_type or CostType.UNDEFINED) in wanted]
-    return tuple(sorted(let_in, key=lambda s: wanted.index(s.cost_type or CostType.UNDEFINED)))
+    allowed = _FIRST[order]
+    let_in = [s for s in services if (s.cost_type or CostType.UNDEFINED) in allowed]
+    return tuple(sorted(let_in, key=lambda s: allowed.index(s.cost_type or CostType.UNDEFINED)))

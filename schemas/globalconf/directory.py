@@ -207,10 +207,10 @@ def _needed(headers: Headers, name: str) -> str:
 
 
 def _check_encoding(headers: Headers) -> None:
-    for name, wanted in (("content-type", OCTETS), ("content-transfer-encoding", "base64")):
+    for name, expected in (("content-type", OCTETS), ("content-transfer-encoding", "base64")):
         came = _needed(headers, name)
-        if came != wanted:
-            raise _malformed(f"a part of the directory has {name} {came!r}; {wanted} was expected")
+        if came != expected:
+            raise _malformed(f"a part of the directory has {name} {came!r}; {expected} was expected")
 
 
 def _part(headers: Headers, content: bytes) -> DirectoryPart:

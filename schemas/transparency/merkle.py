@@ -141,8 +141,8 @@ def verify_consistency(old: int, old_root: bytes, size: int, root: bytes, proof:
     if not 0 <= old <= size:
         raise _unproved(f"a tree of {size} entries does not extend one of {old}")
     if old in (0, size):
-        wanted = old_root == (root if old else EMPTY_ROOT)
-        if proof or not wanted:
+        is_same = old_root == (root if old else EMPTY_ROOT)
+        if proof or not is_same:
             raise _unproved(
                 f"the trees of {old} and of {size} entries are not the same, or a proof came that needs none"
             )
