@@ -113,7 +113,7 @@ class HashChain(msgspec.Struct, frozen=True):
 
 
 class SignaturePart(msgspec.Struct, frozen=True):
-    """The signature document."""
+    """The part with the signature document, the last of a message (PR-MESSTRANSP 4)."""
 
     raw: bytes
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from social_security.institute.database import STEPS
 
 from serving.storage.database import open_database
 from social_security.commands import seed
 from social_security.domain import pack
 from social_security.domain.calendars import load_calendar
 from social_security.domain.notices import notice_of
-from social_security.institute.database import STEPS
 from social_security.institute.overdue import expire_cases
 from social_security.institute.services import InstituteServices
 from social_security.keys import load_institute_keys, load_registry_keys

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class CatalogueSearch(msgspec.Struct, frozen=True):
-    """The query of a catalogue search: words, member, data set, purpose, page."""
+    """The query of a catalogue search: words, member, kind, page."""
 
     q: str | None = None
     member: str | None = None

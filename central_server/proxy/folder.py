@@ -30,7 +30,7 @@ _STATE = "proxy.json"
 
 
 class ProxyState(msgspec.Struct, frozen=True):
-    """What ``proxy.json`` says."""
+    """The content of ``proxy.json``, as the proxy keeps it."""
 
     key_id: str
     certificate: bytes
@@ -51,7 +51,7 @@ class ProxyFolder:
         return (self.root / _STATE).exists()
 
     def state(self) -> ProxyState:
-        """Key, certificate, address."""
+        """The proxy's key, certificate and address."""
         try:
             return msgspec.json.decode((self.root / _STATE).read_bytes(), type=ProxyState)
         except (OSError, msgspec.MsgspecError) as err:
@@ -64,7 +64,7 @@ class ProxyFolder:
         return parse_anchor((self.root / SOURCE_ANCHOR).read_bytes())
 
     def key(self) -> SourceKey:
-        """The signing key."""
+        """The key the proxy signs with."""
         state = self.state()
         public = parse_certificate(state.certificate).public_key()
         return SourceKey(KeyId(state.key_id), state.certificate, SignatureAlgorithm.for_key(public))

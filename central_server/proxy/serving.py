@@ -22,7 +22,7 @@ log = logging.getLogger("central.proxy")
 
 
 def utc_now() -> datetime:
-    """This machine's clock."""
+    """The time of this machine's clock, in UTC."""
     return datetime.now(UTC)
 
 

@@ -67,12 +67,12 @@ class SigningIdentity:
 
     @cached_property
     def facts(self) -> xades.SignerFacts:
-        """What a signature document says of the certificate."""
+        """The certificate as a signature document names it."""
         return _facts_of(self.certificate)
 
     @cached_property
     def issuer_facts(self) -> tuple[xades.SignerFacts, ...]:
-        """What a signature document says of the intermediates."""
+        """The intermediate certificates as a signature document names them."""
         return tuple(map(_facts_of, self.issuers))
 
 

@@ -98,7 +98,7 @@ class _PrivateFile(RotatingFileHandler):
 
 
 def build_syslog(where: str) -> logging.Handler:
-    """What sends audit records to a collector. A host's name is looked up once, now. Raises OSError."""
+    """A handler that sends audit records to a collector. A host's name is looked up once, now. Raises OSError."""
     address: str | tuple[str, int] = where
     if not where.startswith("/"):
         host, _, port = where.rpartition(":")

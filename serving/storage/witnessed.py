@@ -46,7 +46,7 @@ _LATER_LOG = re.compile(r"(.+)/log/[1-9]\d{0,5}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class WitnessReply:
-    """The answer to ``add-checkpoint``."""
+    """A witness's answer to an ``add-checkpoint`` request."""
 
     status: HTTPStatus
     body: str
@@ -63,11 +63,11 @@ class WitnessBook:
         apply_steps(self._connection, STEPS)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of the book."""
         self._connection.close()
 
     def heads(self) -> list[tuple[str, int, int]]:
-        """What was seen last: origin, size and when, in seconds since 1970."""
+        """The last checkpoint seen of each log: origin, size and when, in seconds since 1970."""
         rows = self._connection.execute("SELECT origin, size, at_s FROM witnessed ORDER BY origin")
         return [(str(origin), int(size), int(at_s)) for origin, size, at_s in rows]
 

@@ -72,7 +72,7 @@ class Witness:
             return book.add_checkpoint(body, self.signer(), self._now())
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
-        """What a listener serves for it; nothing when no log is followed."""
+        """The routes a listener serves for it; none when no log is followed."""
         return [web.post(f"{prefix}/add-checkpoint", self._answer)] if self._follows else []
 
     async def _answer(self, request: web.Request) -> web.Response:
