@@ -174,7 +174,7 @@ def admin_host(settings: CentralSettings) -> str:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> CentralSettings:
-    """The settings of a TOML file (none: all defaults), overridden by the environment. Raises `BadSettings`."""
+    """The settings of a TOML file (none: all defaults), overridden by the environment. Raises `OperatorError`."""
     settings = load_settings(CentralSettings, path, environ, ENVIRONMENT_PREFIX)
     TABLE.check(settings)
     return settings

@@ -12,7 +12,7 @@ from schemas.faults import Kind, snake_code
 
 
 class FaultSide(enum.StrEnum):
-    """Who can mend it."""
+    """The party that can mend a fault."""
 
     CONSUMER = "consumer"
     PROVIDER = "provider"

@@ -112,7 +112,7 @@ def scan_in_pieces(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> Generator
 
 
 def run_through(work: Generator[None, None, T]) -> T:
-    """What a piece of work gives that is done without a stop."""
+    """The result of a piece of work that is done without a stop."""
     while True:
         try:
             next(work)

@@ -38,7 +38,7 @@ def settings_of(data: Path, given: Path | None) -> CentralSettings:
 
 
 def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
-    """What can be known of a folder's node from this machine."""
+    """The state of a folder's node, as far as this machine can know it."""
     told = _told(data)
     addresses = listen_addresses(settings_of(data, settings_file))
     web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")

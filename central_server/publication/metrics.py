@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CentralMetrics:
-    """Figures of one node."""
+    """The figures of one node, as gauges."""
 
     def __init__(self, node: CentralNode, failing: Callable[[], Sequence[LoopFailure]], folder: Path) -> None:
         self._node, self._failing, self._folder = node, failing, folder

@@ -77,7 +77,7 @@ class Metrics:
         return Counter(f"sacbe_{name}", text, labels, registry=self.registry)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What `prometheus_client` asks of a collector."""
+        """The gauges, as `prometheus_client` asks a collector for them."""
         yield _family(
             Gauge("build_info", "Version", (({"program": self.program, "version": version("sacbe")}, 1),))
         )
