@@ -9,6 +9,7 @@ Spec: the domain reference 5.2, 5.5 (Portability); S03, S04.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
