@@ -51,5 +51,5 @@ def parse_certificate(data: bytes) -> x509.Certificate:
 
 
 def der_of(certificate: x509.Certificate) -> bytes:
-    """A certificate's DER. Not remembered: to look a certificate up costs more than to write it out."""
+    """A certificate's DER bytes, encoded once for each object."""
     return certificate.public_bytes(Encoding.DER)

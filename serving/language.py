@@ -95,7 +95,7 @@ def mail_languages() -> tuple[str, ...]:
 
 
 def language_name(language: str) -> str:
-    """What a language is called by those who speak it: the catalogue's ``X-Language-Name``."""
+    """The name of a language among those who speak it: the catalogue's ``X-Language-Name``."""
     if language == SOURCE_LANGUAGE:
         return "English"
     return _catalogue(language).info().get("x-language-name", language)

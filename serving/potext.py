@@ -44,7 +44,7 @@ def parse_po(text: str) -> tuple[Translation, ...]:
 
 
 def render_po(entries: tuple[Translation, ...]) -> str:
-    """A catalogue as text."""
+    """A catalogue as the text of a ``.po`` file."""
     return "\n".join("\n".join(_entry_lines(entry)) + "\n" for entry in entries)
 
 

@@ -40,7 +40,7 @@ FORM_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOutcome:
-    """What a row answered, or why it did not."""
+    """A row's answer, or the reason there is none in both languages."""
 
     value: Any = None
     why: Text | None = None

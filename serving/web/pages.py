@@ -65,7 +65,7 @@ _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
 
 
 class PageProblem(Exception):
-    """What a person must be told, with the HTTP status that says the same to a machine."""
+    """A message to the person at a page, in both languages, with the HTTP status that says the same to a machine."""
 
     def __init__(self, status: int, text: Said) -> None:
         super().__init__(text.into(SOURCE_LANGUAGE))
