@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from central_server.config import TABLE as CENTRAL
 from gateway.settings.config import TABLE as GATEWAY
 from schemas.faultcatalogue import render_catalogue
-from serving.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +21,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 MARK = re.compile(r"(<!-- made: (\w+) (es|en) -->\n)(?:\|.*\n)*")
 TABLES: dict[str, Callable[[str], str]] = {
     "faults": render_catalogue,
-    "central": lambda language: CENTRAL.render_markdown(Language(language)),
-    "gateway": lambda language: GATEWAY.render_markdown(Language(language)),
+    "central": CENTRAL.render_markdown,
+    "gateway": GATEWAY.render_markdown,
 }
 
 
