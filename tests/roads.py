@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -141,7 +142,9 @@ class Roads:
         try:
             return self.rewrite_answer(await self.provide(self.rewrite_request(sent)))
         except Fault as fault:
-            raw = render_soap_fault(fault.code_in(Spelling.SNAKE), fault.detail, "", fault.id)
+            raw = render_soap_fault(
+                fault.code_in(Spelling.SNAKE), fault.detail, "", fault.identify(lambda: str(uuid.uuid4()))
+            )
             return Sent({"content-type": "text/xml"}, raw)
 
     async def provide(self, sent: Sent) -> Sent:
