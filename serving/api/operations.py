@@ -16,7 +16,7 @@ from schemas.names import check_text
 from serving.api.problems import Problem, forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
 T = TypeVar("T")
@@ -75,6 +75,21 @@ class ApiAnswer:
     body: object = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationInput:
+    """An operation's input that did not come as a request of its own: from a page's form.
+
+    ``path`` and ``query`` are texts by name, ``body`` a decoded JSON value, ``file`` the body of an operation that takes one, ``parts``
+    those of a multipart form.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    file: bytes = b""
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

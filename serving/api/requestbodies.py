@@ -14,7 +14,7 @@ from serving.api.problems import Problem
 from serving.api.validation import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from aiohttp import web
 
@@ -81,10 +81,15 @@ async def read_form(request: web.Request, form: MultipartForm, limit: int) -> di
             found[part.name] = Part(bytes(content), part.filename, part.headers.get("Content-Type"))
     except (ValueError, AssertionError, EOFError, LookupError, HttpProcessingError) as err:
         raise Problem(400, "validation_failure", ["the multipart form cannot be read"]) from err
+    check_parts(form, found)
+    return found
+
+
+def check_parts(form: MultipartForm, found: Mapping[str, Part]) -> None:
+    """Refuse a form without a part that must be there. Raises `Problem`."""
     missing = {n: ["NotNull"] for n, must in {**form.fields, **form.files}.items() if must and n not in found}
     if missing:
         raise Problem(400, "validation_failure", validation_errors=missing)
-    return found
 
 
 def read_query(request: web.Request, kind: type[msgspec.Struct]) -> Any:

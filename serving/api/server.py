@@ -30,11 +30,18 @@ from serving.api.authentication import Authentication, Clock
 from serving.api.limits import RateLimit
 from serving.api.oidclogin import OidcLogin
 from serving.api.openapi import build_document, render_document
-from serving.api.operations import Bytes, Call, Download, MultipartForm, Operation, Principal
+from serving.api.operations import Bytes, Call, Download, MultipartForm, Operation, OperationInput, Principal
 from serving.api.problems import Problem, forbidden
-from serving.api.requestbodies import address_of, read_bytes, read_form, read_query, while_connected
+from serving.api.requestbodies import (
+    address_of,
+    check_parts,
+    read_bytes,
+    read_form,
+    read_query,
+    while_connected,
+)
 from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
-from serving.api.validation import checked, parse_body
+from serving.api.validation import checked, parse_body, trimmed
 from serving.login.oidc.provider import Provider
 from serving.process.listener import BoundedRunner, listen
 from serving.storage.audit import AuditEntry, AuditLog
@@ -48,6 +55,8 @@ if TYPE_CHECKING:
 
     from serving.config.adminsettings import AdminSettings
     from serving.login.users import Logins, Roles
+
+    Reader = Callable[[], Awaitable[None]]
 
 T = TypeVar("T")
 log = logging.getLogger("admin")
@@ -159,27 +168,21 @@ class AdminApi:
         return self._oidc is not None
 
     async def run(
-        self,
-        name: str,
-        request: web.Request,
-        principal: Principal,
-        path: dict[str, str],
-        query: dict[str, str],
+        self, name: str, request: web.Request, principal: Principal, given: OperationInput
     ) -> object:
-        """The answer of the row with that id to somebody, under its permissions; a change is recorded. Raises `Problem`."""
-        operation = next(o for o in self.operations if o.id == name)
-        call = Call(principal, path, self._clock.now(), request[REQUEST_ID], address_of(request))
-        if operation.query is not None:
-            call.query = checked(operation.query, query, strict=False)
+        """The answer of the row with that id to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
+        operation = next((o for o in self.operations if o.id == name), None)
+        if operation is None:
+            raise Problem(404)
+        call = Call(principal, dict(given.path), self._clock.now(), request[REQUEST_ID], address_of(request))
+
+        async def read() -> None:
+            _take_input(operation, call, given)
 
         async def carry_out() -> object:
-            with _problems():
-                self._check_allowed(operation, request, call)
-                return await operation.handler(call)
+            return await self._carry_out(operation, request, call, read)
 
-        if operation.event is None:
-            return await carry_out()
-        return await self._change(operation, request, call, carry_out)
+        return await self._run(operation, request, call, read, carry_out)
 
     # What holds for every answer
 
@@ -273,23 +276,45 @@ class AdminApi:
                 address_of(request),
             )
 
-            async def perform() -> web.StreamResponse:
-                return await self._perform(operation, request, call)
+            async def read() -> None:
+                await self._read_input(operation, request, call)
 
-            if operation.event is None:
-                return await perform()
-            if operation.prepare is not None:
-                await self._prepare(operation, request, call)
-            return await self._change(operation, request, call, perform)
+            async def perform() -> web.StreamResponse:
+                return operation_answer(operation, await self._carry_out(operation, request, call, read))
+
+            return await self._run(operation, request, call, read, perform)
 
         return dispatch
 
-    async def _prepare(self, operation: Operation, request: web.Request, call: Call) -> None:
+    async def _run(
+        self,
+        operation: Operation,
+        request: web.Request,
+        call: Call,
+        read: Reader,
+        perform: Callable[[], Awaitable[T]],
+    ) -> T:
+        if operation.event is None:
+            return await perform()
+        if operation.prepare is not None:
+            await self._prepare(operation, request, call, read)
+        return await self._change(operation, request, call, perform)
+
+    async def _carry_out(
+        self, operation: Operation, request: web.Request, call: Call, read: Reader
+    ) -> object:
+        with _problems():
+            if operation.prepare is None:
+                self._check_allowed(operation, request, call)
+                await read()
+            return await operation.handler(call)
+
+    async def _prepare(self, operation: Operation, request: web.Request, call: Call, read: Reader) -> None:
         """Do what takes long before the change, while other changes go on, and for as long as the caller stays."""
         try:
             with _problems():
                 self._check_allowed(operation, request, call)
-                await self._read_input(operation, request, call)
+                await read()
                 if operation.prepare is not None:
                     await while_connected(request, operation.prepare(call))
         except Problem as problem:
@@ -324,13 +349,6 @@ class AdminApi:
             raise
         self._record(operation, request, call, "done", difference(), None)
         return answer
-
-    async def _perform(self, operation: Operation, request: web.Request, call: Call) -> web.StreamResponse:
-        with _problems():
-            if operation.prepare is None:
-                self._check_allowed(operation, request, call)
-                await self._read_input(operation, request, call)
-            return operation_answer(operation, await operation.handler(call))
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
         reason = None
@@ -427,6 +445,20 @@ def _check_path(path: Mapping[str, str]) -> None:
     bad = {name: ["NoControlChars"] for name, value in path.items() if unsuitable_characters(value)}
     if bad:
         raise Problem(400, "validation_failure", validation_errors=bad)
+
+
+def _take_input(operation: Operation, call: Call, given: OperationInput) -> None:
+    """A page's input, judged as a request's is. Raises `Problem`."""
+    _check_path(call.path)
+    if operation.query is not None:
+        call.query = checked(operation.query, {n: v for n, v in given.query.items() if v}, strict=False)
+    if isinstance(operation.body, MultipartForm):
+        check_parts(operation.body, given.parts)
+        call.parts = dict(given.parts)
+    elif isinstance(operation.body, Bytes):
+        call.body = given.file
+    elif operation.body is not None:
+        call.body = checked(operation.body, trimmed(given.body))
 
 
 def _outcome(problem: Problem) -> str:

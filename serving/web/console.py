@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from serving.api.operations import OperationInput
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes
 from serving.api.sessionroutes import set_session
@@ -58,7 +59,8 @@ class ConsoleRequest:
         self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> Any:
         """The answer of the row with that id. Raises `Problem`."""
-        return await self.api.run(name, self.request, self.principal, dict(path or {}), dict(query or {}))
+        given = OperationInput(path or {}, query or {})
+        return await self.api.run(name, self.request, self.principal, given)
 
     async def tell(
         self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
