@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ SECRETS: Final = frozenset(
     {"password", "passphrase", "pin", "new_pin", "old_pin", "software_token_pin", "secret"}
 )
 _LISTS: Final = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
+_ALTERNATIVES: Final = re.compile(r"\^\((?:\?:)?([\w-]+(?:\|[\w-]+)+)\)\$")
 
 
 class FieldKind(enum.StrEnum):
@@ -35,6 +37,7 @@ class FieldKind(enum.StrEnum):
     NUMBER = "number"
     CHOICE = "choice"
     SWITCH = "switch"
+    MOMENT = "moment"
     LINES = "lines"
     PARAGRAPH = "paragraph"
     JSON = "json"
@@ -124,11 +127,21 @@ def _field(name: str, info: inspect.Type, extra: Mapping[str, Any], *, required:
     if isinstance(info, inspect.EnumType):
         return FormField(name, FieldKind.CHOICE, required, tuple(str(m.value) for m in info.cls))
     if isinstance(info, inspect.StrType):
+        if choices := _choices(info):
+            return FormField(name, FieldKind.CHOICE, required, choices)
         kind = _text_kind(name, lines=bool(extra.get("lines")))
         return FormField(name, kind, required, longest=info.max_length)
     if isinstance(info, _LISTS) and _holds_text(info.item_type):
         return FormField(name, FieldKind.LINES, required)
+    if isinstance(info, inspect.DateTimeType):
+        return FormField(name, FieldKind.MOMENT, required)
     return FormField(name, FieldKind.JSON, required)
+
+
+def _choices(info: inspect.StrType) -> tuple[str, ...]:
+    """The words of a pattern that is nothing but a choice between words, ``^(DER|PEM)$``."""
+    found = _ALTERNATIVES.fullmatch(info.pattern or "")
+    return tuple(found[1].split("|")) if found else ()
 
 
 def _holds_text(info: inspect.Type) -> bool:
@@ -204,10 +217,11 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "instance_id": "MX", "instance": "MX", "server_code": "GW1", "security_server_code": "GW1", "service_code": "persons",
     "url": "https://system.example/persons", "mail_address": "operator@institute.example", "timeout": 60,
     "not_before": "2027-01-01T00:00:00Z", "not_after": "2029-01-01T00:00:00Z", "method": "GET", "path": "/persons/*",
+    "identity": "AGE-SECRET-KEY-1QQQQQQQQQQ", "signer": f"SHA256:{64 * '0'}",
 }  # fmt: skip
 
 
-def _example(info: inspect.Type, name: str) -> Any:  # one return a kind of type
+def _example(info: inspect.Type, name: str) -> Any:
     bare, _ = _bare(info)
     if isinstance(bare, inspect.StructType):
         return {f.encode_name: _example(f.type, f.encode_name) for f in bare.fields}
@@ -226,7 +240,11 @@ def _example(info: inspect.Type, name: str) -> Any:  # one return a kind of type
         return _EXAMPLES.get(name) if isinstance(_EXAMPLES.get(name), int) else least
     if isinstance(bare, inspect.UnionType):
         return _example(bare.types[0], name)
+    if isinstance(bare, inspect.DateTimeType):
+        return "2027-01-01T00:00:00Z"
     if isinstance(bare, inspect.StrType):
+        if choices := _choices(bare):
+            return choices[0]
         known = _EXAMPLES.get(name)
         return known if isinstance(known, str) else name or "text"
     return {}

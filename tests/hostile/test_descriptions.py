@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -18,9 +20,10 @@ from gateway.clients.descriptions.described import MAX_OPERATIONS, check_base_ur
 from gateway.clients.descriptions.openapi import load_document, parse_openapi, read_openapi
 from gateway.clients.descriptions.reading import DescriptionReader, ReadingLimits, read_description
 from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl
-from gateway.clients.model import ConnectionType, ServiceType
+from gateway.clients.model import ConnectionType, Endpoint, ServiceType
 from gateway.clients.records import Document
 from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
+from gateway.clients.right_table import Endpoints
 from gateway.clients.store import ServerConfStore
 from gateway.clients.validation.restchecks import RestChecks
 from schemas.identifiers import ClientId
@@ -33,7 +36,7 @@ from serving.login.users import Logins, Roles
 from tests.unit.test_admin_refusals import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
@@ -535,6 +538,29 @@ def test_a_bomb_is_refused_in_linear_time(name: str) -> None:
     began = time.process_time()
     refusal(lambda: parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content))
     assert time.process_time() - began < 20
+
+
+def test_a_service_among_many_is_read_without_the_others(tmp_path: Path) -> None:
+    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    store.initialise(OWNER.server("SS1"), b"anchor")
+    with store.change() as tables:
+        tables.clients.add(OWNER, ConnectionType.HTTP, NOW)
+        for number in range(300):
+            tables.endpoints.ensure(OWNER, Endpoint(f"op{number}"), generated=True)
+    store.close()
+    read = 0
+
+    def rows(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+        nonlocal read
+        found = database.execute(statement, values).fetchall()
+        read += len(found)
+        return found
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "serverconf.sqlite")) as database:
+        for number in range(300):
+            (found,) = Endpoints(rows).all(OWNER, f"op{number}")
+            assert found.endpoint.service_code == f"op{number}"
+    assert read == 300
 
 
 def test_a_chain_of_references_is_followed_once() -> None:
