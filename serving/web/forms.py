@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from serving.api.operations import Bytes, MultipartForm
+from serving.api.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,14 +64,6 @@ class FormField:
     def group(self) -> str:
         """The members around it, empty at the top."""
         return self.name.rpartition(".")[0]
-
-
-class UnreadableFieldError(ValueError):
-    """A field whose text is not of its kind; ``field`` is its name."""
-
-    def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
-        self.field = field
 
 
 def fields_of(kind: Any) -> tuple[FormField, ...]:
@@ -158,7 +151,7 @@ def _text_kind(name: str, *, lines: bool) -> FieldKind:
 def read_values(fields: tuple[FormField, ...], form: Mapping[str, str]) -> Any:
     """The body that a form says, as JSON has it: an object, or the one value of a body that is none. Files are not read here.
 
-    Raises `UnreadableFieldError` for a number or JSON that is none.
+    Raises `Problem` (400, ``validation_errors`` with the field's name) for a number or JSON that is none.
     """
     body: dict[str, Any] = {}
     for field in fields:
@@ -188,7 +181,7 @@ def _value(field: FormField, text: str) -> Any:
             try:
                 return msgspec.json.decode(text)
             except (msgspec.DecodeError, RecursionError) as err:
-                raise UnreadableFieldError(field.name, f"JSON is expected: {err}") from err
+                raise _not_readable(field, f"JSON is expected: {err}") from err
         case FieldKind.PARAGRAPH:
             return text.replace("\r\n", "\n")
         case _:
@@ -203,7 +196,13 @@ def _number(field: FormField, text: str) -> int | float:
             else float(text)
         )
     except ValueError as err:
-        raise UnreadableFieldError(field.name, f"a number is expected, not {text[:40]!r}") from err
+        raise _not_readable(field, f"a number is expected, not {text[:40]!r}") from err
+
+
+def _not_readable(field: FormField, expected: str) -> Problem:
+    return Problem(
+        400, "validation_failure", [f"{field.name}: {expected}"], validation_errors={field.name: ["Type"]}
+    )
 
 
 def example_of(kind: Any) -> Any:

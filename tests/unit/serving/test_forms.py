@@ -14,11 +14,11 @@ from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
 from serving.api.operations import Bytes, MultipartForm
+from serving.api.problems import Problem
 from serving.api.validation import checked, trimmed
 from serving.web.forms import (
     BODY,
     FieldKind,
-    UnreadableFieldError,
     as_text,
     example_of,
     fields_of,
@@ -80,9 +80,9 @@ def test_what_is_filled_in_becomes_the_body() -> None:
     [("inner.size", "seven"), ("inner.size", "٧٧x"), ("inner.size", "--"), ("more", "{"), ("more", "[" * 5000), ("more", "NaN")],
 )  # fmt: skip
 def test_a_text_that_is_not_of_its_kind_is_said_with_its_field(field: str, text: str) -> None:
-    with pytest.raises(UnreadableFieldError) as raised:
+    with pytest.raises(Problem) as raised:
         read_values(fields_of(Outer), {**FILLED, field: text})
-    assert raised.value.field == field
+    assert raised.value.validation_errors == {field: ["Type"]}
 
 
 def test_a_body_that_is_no_object_has_one_field() -> None:
