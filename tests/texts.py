@@ -1,7 +1,7 @@
 """Every text for people in the source, and the catalogues brought in step with it: ``python -m tests.texts``.
 
 Found by reading: what is marked ``_("...")`` or ``N_("...")``, in modules and in templates of pages; ``help="..."`` of any call;
-docstrings of functions that are commands; and the texts of click itself, which prints them in a command's errors and help.
+docstrings of functions that are commands; the summaries of admin operations; and the texts of click itself, which prints them in a command's errors and help.
 A text that is new gets an entry without a translation; one that is no more loses its entry.
 """
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("gateway", "serving", "central_server", "social_security")
 MARKS = {"_", "N_"}
+# Rows of an admin API's operations: method, path, handler, summary.
+ROWS = {"row", "Operation"}
+SUMMARY = 3
 # A text and its plural, if a number decides which is said.
 Found = tuple[str, str | None]
 
@@ -58,6 +61,8 @@ def _in_module(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if _name(node) in MARKS and (text := _constant(node.args[0])) is not None:
+                yield text
+            if _name(node) in ROWS and len(node.args) > SUMMARY and (text := _constant(node.args[SUMMARY])):
                 yield text
             for keyword in node.keywords:
                 if keyword.arg == "help" and (text := _constant(keyword.value)):

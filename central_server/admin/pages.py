@@ -10,6 +10,7 @@ from aiohttp import web
 from central_server.store.requests import OPEN, RequestType
 from serving.language import N_
 from serving.web.console import ROOT, Console, ConsoleOutcome
+from serving.web.operationpages import OperationPages
 from serving.web.pages import NavigationLink, PageProblem, Site
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LINKS = (
     NavigationLink(f"{ROOT}/", N_("Requests")),
     NavigationLink(f"{ROOT}/miembros", N_("Members")),
     NavigationLink(f"{ROOT}/catalogo", N_("Catalogue")),
+    NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 KINDS = {
     RequestType.AUTH_CERT_REGISTRATION.value: N_("register an authentication certificate"),
@@ -51,6 +53,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_page(app, "/miembros", "central/members.html", _members)
     console.add_page(app, "/catalogo", "central/catalogue.html", _catalogue)
     console.add_file(app, "/catalogo.jsonld", "get_service_catalogue_export")
+    OperationPages(api.operations).add_to(console, app)
     console.add_rest(app)
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.language import N_
+from serving.language import N_, Translated
 from serving.web.console import ROOT, Console
+from serving.web.operationpages import OperationPages
 from serving.web.pages import NavigationLink, Site
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from gateway.admin.diagnostics import FindingView
     from serving.api.server import AdminApi
     from serving.web.console import ConsoleRequest
 
 LINKS = (
     NavigationLink(f"{ROOT}/", N_("Diagnosis")),
     NavigationLink(f"{ROOT}/clientes", N_("Clients, services and access rights")),
+    NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 SITE = Site(N_("Gateway"), Path(__file__).parent / "templates", root=ROOT)
 
@@ -29,6 +32,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_page(app, "/", "gateway/diagnosis.html", _diagnosis)
     console.add_page(app, "/clientes", "gateway/clients.html", _clients)
     console.add_page(app, "/cliente", "gateway/client.html", _client)
+    OperationPages(api.operations).add_to(console, app)
     console.add_rest(app)
 
 
@@ -38,6 +42,16 @@ async def _diagnosis(asking: ConsoleRequest, _request: web.Request) -> dict[str,
         "diagnosis": await asking.tell("get_diagnostics_findings"),
         "tokens": tokens,
         "certificates": [] if tokens.why else _certificates(tokens.value),
+        "said": _said,
+    }
+
+
+def _said(finding: FindingView) -> dict[str, Translated]:
+    """A finding's texts, ``what`` is wrong and what to ``do``, in every language the API gives them in."""
+    texts = {"es": finding.es, "en": finding.en}
+    return {
+        "what": Translated({language: text.what for language, text in texts.items()}),
+        "do": Translated({language: text.do for language, text in texts.items()}),
     }
 
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from serving.api.examples import example_of
+from serving.api.fieldtexts import FIELD_TEXTS
 from serving.api.operations import Bytes, MultipartForm, Operation, problem_answers
+from serving.language import SOURCE_LANGUAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +66,10 @@ def build_document(title: str, version: str, operations: Sequence[Operation]) ->
         )
     for kind in (o.query for o in operations if o.query is not None):
         components.pop(kind.__name__, None)
+    for component in components.values():
+        for name, member in component.get("properties", {}).items():
+            if "$ref" not in member:
+                member.update(_meaning(name))
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -103,9 +110,15 @@ def _is_json(kind: Any) -> bool:
 
 
 def _operation(o: Operation, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"operationId": o.id, "summary": o.summary, "tags": [o.tag or "other"]}
+    made: dict[str, Any] = {
+        "operationId": o.id,
+        "summary": o.summary,
+        "description": _description(o),
+        "tags": [o.tag or "other"],
+    }
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        | _meaning(name)
         for name in re.findall(r"{(\w+)}", o.path)
     ]
     if o.query is not None:
@@ -129,11 +142,35 @@ def _operation(o: Operation, known: dict[str, Any], components: dict[str, Any]) 
     return made
 
 
+def _description(o: Operation) -> str:
+    """Who may do it and what is recorded of it, from the row."""
+    said = [f"{o.summary}."]
+    if o.public:
+        said.append("No login is needed.")
+    elif o.permissions:
+        said.append(f"Needs the permission {' or '.join(o.permissions)}.")
+    else:
+        said.append("Any login may.")
+    if o.event is not None:
+        said.append(
+            f"It changes something: the audit log records it as {o.event}, refused and failed attempts too."
+        )
+    if o.event is not None and not o.scoped:
+        said.append("A login that is narrowed to some clients may not.")
+    return " ".join(said)
+
+
+def _meaning(name: str) -> dict[str, str]:
+    text = FIELD_TEXTS.get(name)
+    return {} if text is None else {"description": text.into(SOURCE_LANGUAGE)}
+
+
 def _query_parameters(kind: type[msgspec.Struct], components: dict[str, Any]) -> list[dict[str, Any]]:
     schema = components[kind.__name__]
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": _without_null(member)}
+        | _meaning(name)
         for name, member in schema["properties"].items()
     ]
 
@@ -155,7 +192,7 @@ def _content_of_body(kind: Any, known: dict[str, Any]) -> dict[str, Any]:
         return {
             "multipart/form-data": {"schema": {"type": "object", "properties": members, "required": required}}
         }
-    return {"application/json": {"schema": known[repr(kind)]}}
+    return {"application/json": {"schema": known[repr(kind)], "example": example_of(kind)}}
 
 
 def _response(status: int, kind: Any, known: dict[str, Any]) -> dict[str, Any]:

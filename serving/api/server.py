@@ -163,6 +163,11 @@ class AdminApi:
     # For pages
 
     @property
+    def upload_bytes(self) -> int:
+        """The most that a file may have."""
+        return self._settings.upload_bytes
+
+    @property
     def has_oidc(self) -> bool:
         """Whether an identity provider lets people in."""
         return self._oidc is not None

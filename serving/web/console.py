@@ -8,22 +8,23 @@ value; reading needs none, for the cookie is not sent along from other sites.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from serving.api.operations import OperationInput
+from serving.api.operations import MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
-from serving.api.requestbodies import address_of, read_bytes
+from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
-from serving.language import N_, Text
+from serving.language import N_, SOURCE_LANGUAGE, Said, Text
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from serving.api.operations import Principal
     from serving.api.server import AdminApi
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Form = Mapping[str, str]
     Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
     Act = Callable[["ConsoleRequest", Form], Awaitable[None]]
+    FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
 ROOT = "/consola"
 DOOR = f"{ROOT}/entrar"
@@ -48,12 +50,25 @@ class ConsoleOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class FormInput:
+    """What a form brought: texts by the name of their field, and files."""
+
+    fields: Mapping[str, str]
+    files: Mapping[str, Part] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ConsoleRequest:
     """Rows asked as one visitor."""
 
     api: AdminApi
     request: web.Request
     principal: Principal
+    language: str = SOURCE_LANGUAGE
+
+    def say(self, text: str | Said) -> str:
+        """A text in the visitor's language."""
+        return (Text(text) if isinstance(text, str) else text).into(self.language)
 
     async def do(
         self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
@@ -91,7 +106,7 @@ class Console:
         """Serve a page below the root."""
 
         async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
-            values = await gather(ConsoleRequest(self._api, request, principal), request)
+            values = await gather(self._asking(request, principal), request)
             return self._frame.render(request, template, person=self._person(session), **values)
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
@@ -100,7 +115,7 @@ class Console:
         """Serve a row's file below the root."""
 
         async def give(request: web.Request, _session: Session, principal: Principal) -> web.Response:
-            file = await ConsoleRequest(self._api, request, principal).do(name)
+            file = await self._asking(request, principal).do(name)
             return web.Response(body=file.content, headers={"Content-Type": file.media_type})
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(give)))
@@ -109,20 +124,45 @@ class Console:
         """Serve a form below the root; it leads back to the page of the same path."""
 
         async def take(request: web.Request, session: Session, principal: Principal) -> web.Response:
-            _check_same_site(request)
-            form = await _read_form(request)
-            if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
-                self._api.authentication.refuse(
-                    "CSRF_CHECK", principal.name, address_of(request), "the form has another session's value"
-                )
-                raise PageProblem(
-                    403,
-                    N_("The form did not belong to this session, so nothing was done. Open the page again."),
-                )
-            await act(ConsoleRequest(self._api, request, principal), form)
+            form = await self._checked_form(request, session, principal)
+            await act(self._asking(request, principal), form.fields)
             return redirect(f"{ROOT}{path}")
 
         app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
+
+    def add_form(self, app: web.Application, path: str, template: str, gather: Gather, act: FormAct) -> None:
+        """Serve a page with a form; what ``act`` answers is shown on the same page, or is a response of its own."""
+        self.add_page(app, path, template, gather)
+
+        async def take(request: web.Request, session: Session, principal: Principal) -> web.Response:
+            form = await self._checked_form(request, session, principal)
+            answer = await act(self._asking(request, principal), request, form)
+            if isinstance(answer, web.Response):
+                return answer
+            status = 200 if answer.get("problem") is None else answer["problem"].status
+            return self._frame.render(
+                request, template, person=self._person(session), status=status, **answer
+            )
+
+        app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
+
+    def _asking(self, request: web.Request, principal: Principal) -> ConsoleRequest:
+        language = self._frame.language(request)
+        return ConsoleRequest(self._api, request, principal, language)
+
+    async def _checked_form(self, request: web.Request, session: Session, principal: Principal) -> FormInput:
+        """The form of a page of this session. Raises `PageProblem` for another's."""
+        _check_same_site(request)
+        form = await _read_form(request, self._api.upload_bytes)
+        if not hmac.compare_digest(form.fields.get("csrf", "").encode(), session.csrf.encode()):
+            self._api.authentication.refuse(
+                "CSRF_CHECK", principal.name, address_of(request), "the form has another session's value"
+            )
+            raise PageProblem(
+                403,
+                N_("The form did not belong to this session, so nothing was done. Open the page again."),
+            )
+        return form
 
     def add_rest(self, app: web.Application) -> None:
         """Answer whatever else is asked below the root; the last thing to be added."""
@@ -172,7 +212,7 @@ class Console:
 
     async def _log_in(self, request: web.Request) -> web.Response:
         _check_same_site(request)
-        form = await _read_form(request)
+        form = (await _read_form(request, FORM_BYTES)).fields
         name = form.get("cuenta", "")
         try:
             token, session = await self._api.authentication.log_in(
@@ -195,7 +235,7 @@ class Console:
     async def _log_out(self, request: web.Request) -> web.Response:
         _check_same_site(request)
         found = self._api.authentication.visitor(request)
-        form = await _read_form(request)
+        form = (await _read_form(request, FORM_BYTES)).fields
         answer = redirect(DOOR)
         if found is None:
             return answer
@@ -229,14 +269,19 @@ def _check_same_site(request: web.Request) -> None:
     check_same_site(request, f"https://{request.host}", f"http://{request.host}")
 
 
-async def _read_form(request: web.Request) -> dict[str, str]:
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise PageProblem(415, N_("A form of this page was expected."))
+async def _read_form(request: web.Request, upload_bytes: int) -> FormInput:
+    """A form's fields and files; a field that comes twice counts once. Raises `PageProblem`."""
     try:
+        if request.content_type == "multipart/form-data":
+            parts = await read_form(request, MultipartForm({}), upload_bytes)
+            fields = {n: p.content.decode("utf-8") for n, p in parts.items() if p.file_name is None}
+            return FormInput(fields, {n: p for n, p in parts.items() if p.file_name and p.content})
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise PageProblem(415, N_("A form of this page was expected."))
         raw = (await read_bytes(request, FORM_BYTES)).decode("utf-8")
         found = parse_qs(raw, keep_blank_values=True, max_num_fields=50)
     except Problem as problem:
         raise PageProblem(problem.status, words_of(problem)) from problem
     except ValueError as err:
         raise PageProblem(400, N_("The form cannot be read.")) from err
-    return {name: values[0] for name, values in found.items()}
+    return FormInput({name: values[0] for name, values in found.items()})

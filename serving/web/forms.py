@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import inspect
 
+from serving.api.examples import LISTS, bare_type, choices_of
 from serving.api.operations import Bytes, MultipartForm
 from serving.api.problems import Problem
 
@@ -26,8 +26,6 @@ BODY: Final = "body"
 SECRETS: Final = frozenset(
     {"password", "passphrase", "pin", "new_pin", "old_pin", "software_token_pin", "secret"}
 )
-_LISTS: Final = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
-_ALTERNATIVES: Final = re.compile(r"\^\((?:\?:)?([\w-]+(?:\|[\w-]+)+)\)\$")
 
 
 class FieldKind(enum.StrEnum):
@@ -77,31 +75,15 @@ def fields_of(kind: Any) -> tuple[FormField, ...]:
             *(FormField(n, _text_kind(n, lines=False), must) for n, must in kind.fields.items()),
             *(FormField(n, FieldKind.FILE, must) for n, must in kind.files.items()),
         )
-    info, _ = _bare(inspect.type_info(kind))
+    info, _ = bare_type(inspect.type_info(kind))
     if isinstance(info, inspect.StructType):
         return tuple(_members(info, "", required=True))
     return (_field(BODY, info, {}, required=True),)
 
 
-def _bare(info: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
-    """The type without its annotations and without None, and what the annotations say beside the type."""
-    extra: dict[str, Any] = {}
-    while True:
-        if isinstance(info, inspect.Metadata):
-            extra |= info.extra or {}
-            info = info.type
-        elif isinstance(info, inspect.UnionType):
-            rest = [t for t in info.types if not isinstance(t, inspect.NoneType)]
-            if len(rest) != 1:
-                return info, extra
-            info = rest[0]
-        else:
-            return info, extra
-
-
 def _members(struct: inspect.StructType, prefix: str, *, required: bool) -> Iterator[FormField]:
     for member in struct.fields:
-        info, extra = _bare(member.type)
+        info, extra = bare_type(member.type)
         name = f"{prefix}{member.encode_name}"
         must = required and member.required
         if isinstance(info, inspect.StructType):
@@ -120,25 +102,19 @@ def _field(name: str, info: inspect.Type, extra: Mapping[str, Any], *, required:
     if isinstance(info, inspect.EnumType):
         return FormField(name, FieldKind.CHOICE, required, tuple(str(m.value) for m in info.cls))
     if isinstance(info, inspect.StrType):
-        if choices := _choices(info):
+        if choices := choices_of(info):
             return FormField(name, FieldKind.CHOICE, required, choices)
         kind = _text_kind(name, lines=bool(extra.get("lines")))
         return FormField(name, kind, required, longest=info.max_length)
-    if isinstance(info, _LISTS) and _holds_text(info.item_type):
+    if isinstance(info, LISTS) and _holds_text(info.item_type):
         return FormField(name, FieldKind.LINES, required)
     if isinstance(info, inspect.DateTimeType):
         return FormField(name, FieldKind.MOMENT, required)
     return FormField(name, FieldKind.JSON, required)
 
 
-def _choices(info: inspect.StrType) -> tuple[str, ...]:
-    """The words of a pattern that is nothing but a choice between words, ``^(DER|PEM)$``."""
-    found = _ALTERNATIVES.fullmatch(info.pattern or "")
-    return tuple(found[1].split("|")) if found else ()
-
-
 def _holds_text(info: inspect.Type) -> bool:
-    bare, _ = _bare(info)
+    bare, _ = bare_type(info)
     return isinstance(bare, inspect.StrType | inspect.LiteralType | inspect.EnumType)
 
 
@@ -203,50 +179,6 @@ def _not_readable(field: FormField, expected: str) -> Problem:
     return Problem(
         400, "validation_failure", [f"{field.name}: {expected}"], validation_errors={field.name: ["Type"]}
     )
-
-
-def example_of(kind: Any) -> Any:
-    """A value that a body or answer of this type may have, for documents: every member, shortest lists, told apart by name."""
-    info = inspect.type_info(kind)
-    return _example(info, "")
-
-
-_EXAMPLES: Final[dict[str, Any]] = {
-    "client_id": "MX:GOB:15-ISSEMYM:AFIL", "member_class": "GOB", "member_code": "15-ISSEMYM", "subsystem_code": "AFIL",
-    "instance_id": "MX", "instance": "MX", "server_code": "GW1", "security_server_code": "GW1", "service_code": "persons",
-    "url": "https://system.example/persons", "mail_address": "operator@institute.example", "timeout": 60,
-    "not_before": "2027-01-01T00:00:00Z", "not_after": "2029-01-01T00:00:00Z", "method": "GET", "path": "/persons/*",
-    "identity": "AGE-SECRET-KEY-1QQQQQQQQQQ", "signer": f"SHA256:{64 * '0'}",
-}  # fmt: skip
-
-
-def _example(info: inspect.Type, name: str) -> Any:
-    bare, _ = _bare(info)
-    if isinstance(bare, inspect.StructType):
-        return {f.encode_name: _example(f.type, f.encode_name) for f in bare.fields}
-    if isinstance(bare, inspect.LiteralType):
-        return bare.values[0]
-    if isinstance(bare, inspect.EnumType):
-        return next(iter(bare.cls)).value
-    if isinstance(bare, _LISTS):
-        return [_example(bare.item_type, name)]
-    if isinstance(bare, inspect.DictType):
-        return {"name": _example(bare.value_type, name)}
-    if isinstance(bare, inspect.BoolType):
-        return False
-    if isinstance(bare, inspect.IntType | inspect.FloatType):
-        least = bare.ge if bare.ge is not None else 1
-        return _EXAMPLES.get(name) if isinstance(_EXAMPLES.get(name), int) else least
-    if isinstance(bare, inspect.UnionType):
-        return _example(bare.types[0], name)
-    if isinstance(bare, inspect.DateTimeType):
-        return "2027-01-01T00:00:00Z"
-    if isinstance(bare, inspect.StrType):
-        if choices := _choices(bare):
-            return choices[0]
-        known = _EXAMPLES.get(name)
-        return known if isinstance(known, str) else name or "text"
-    return {}
 
 
 def as_text(field: FormField, value: Any) -> str:

@@ -13,6 +13,7 @@ import pytest
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
+from serving.api.examples import example_of
 from serving.api.operations import Bytes, MultipartForm
 from serving.api.problems import Problem
 from serving.api.validation import checked, trimmed
@@ -20,7 +21,6 @@ from serving.web.forms import (
     BODY,
     FieldKind,
     as_text,
-    example_of,
     fields_of,
     read_values,
 )
