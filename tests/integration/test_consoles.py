@@ -20,8 +20,20 @@ from tests.unit.central_server import test_admin
 from tests.unit.central_server.test_admin import Central
 
 central = test_admin.central
-GATEWAY = ("/consola/", "/consola/clientes", "/consola/cliente?id=MX:GOB:15-ISSEMYM:AFIL")
-CENTRAL = ("/consola/", "/consola/miembros", "/consola/catalogo", "/consola/no-hay-tal")
+GATEWAY = (
+    "/consola/",
+    "/consola/clientes",
+    "/consola/cliente?id=MX:GOB:15-ISSEMYM:AFIL",
+    "/consola/operaciones",
+    "/consola/operacion/post_tokens_id_keys_with_csrs",
+)
+CENTRAL = (
+    "/consola/",
+    "/consola/miembros",
+    "/consola/catalogo",
+    "/consola/operaciones",
+    "/consola/no-hay-tal",
+)
 
 
 async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> None:
