@@ -51,7 +51,7 @@ class ConsoleOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """What a form brought: texts by the name of their field, and files."""
+    """The input of a form: texts by the name of their field, and files."""
 
     fields: Mapping[str, str]
     files: Mapping[str, Part] = field(default_factory=dict)
