@@ -125,6 +125,8 @@ class Federation:
     # Linux: processes end when the one that started them is gone, whatever became of it.
     dies_with_us: bool = False
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    # How often each was started.
+    starts: dict[str, int] = field(default_factory=dict)
     pki: DevPki | None = None
 
     @property
@@ -292,6 +294,7 @@ class Federation:
                 preexec_fn=tied,  # noqa: PLW1509  set by programs of one thread alone
             )
         self.processes[name] = process
+        self.starts[name] = self.starts.get(name, 0) + 1
         return process
 
     def start_trust(self) -> None:

@@ -123,11 +123,13 @@ def verify(
 )
 @NEEDED_CONFIGURATION
 @click.option("--out", required=True, type=click.Path(path_type=Path))
-@click.option("--lang", "language", type=click.Choice(["es", "en"]), default="es", show_default=True)
+@click.option("--lang", "report_language", type=click.Choice(["es", "en"]), default="es", show_default=True)
 @click.option("--zone", default="America/Mexico_City", show_default=True, help="time zone")
 @PATHS
 @report_errors
-def report_html(configuration: Path, out: Path, language: str, zone: str, paths: tuple[Path, ...]) -> None:
+def report_html(
+    configuration: Path, out: Path, report_language: str, zone: str, paths: tuple[Path, ...]
+) -> None:
     """Write a report for people."""
     from gateway.audit.evidence import find_units
     from gateway.audit.htmlreport import ReportContext, render_report
@@ -136,7 +138,7 @@ def report_html(configuration: Path, out: Path, language: str, zone: str, paths:
     trust = load_trust(configuration)
     with _paths(paths) as found:
         judgements = [j for unit in find_units(found) for j in judge_unit(unit, trust)]
-    context = ReportContext(language, datetime.now(UTC), version("sacbe"), zone, configuration)
+    context = ReportContext(report_language, datetime.now(UTC), version("sacbe"), zone, configuration)
     out.write_text(render_report(judgements, trust, context), encoding="utf-8")
     click.echo(str(out))
 

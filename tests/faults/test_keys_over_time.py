@@ -448,7 +448,7 @@ def renewing(server: Server, orders: Orders, told: list[str]) -> Renewing:
         lambda: server.configuration,
         register,
         lambda: server.now,
-        lambda kind, _subject, _detail: told.append(kind),
+        lambda kind, _subject, _detail, _member: told.append(kind),
     )
 
 

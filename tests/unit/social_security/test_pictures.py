@@ -159,9 +159,11 @@ def test_a_term_that_no_longer_runs_is_not_shown() -> None:
 
 def test_a_ratio_is_told_as_a_percentage_of_what() -> None:
     row = {"valor": 3 / 22, "unidad": "razón", "numerador": 3, "denominador": 22}
-    assert indicator_value(row) == ("13.6 % (3 / 22)", "13.6 % (3 / 22)")
-    assert indicator_value(row | {"valor": 0.31, "numerador": None, "denominador": None})[0] == "31 %"
-    assert indicator_value({"valor": 12.0, "unidad": "días hábiles"}) == (
-        "12 días hábiles",
-        "12 working days",
-    )
+    assert in_both(row) == ("13.6 % (3 / 22)", "13.6 % (3 / 22)")
+    assert in_both(row | {"valor": 0.31, "numerador": None, "denominador": None})[0] == "31 %"
+    assert in_both({"valor": 12.0, "unidad": "días hábiles"}) == ("12 días hábiles", "12 working days")
+
+
+def in_both(row: dict[str, object]) -> tuple[str, str]:
+    said = indicator_value(row)
+    return said.into("es"), said.into("en")
