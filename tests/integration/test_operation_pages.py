@@ -60,9 +60,11 @@ async def test_every_operation_has_its_page(pages: Pages) -> None:
         assert "<form" in operator.page.source
 
 
+@pytest.mark.xroad("F171", "F176")
 async def test_a_form_does_what_the_api_does(pages: Pages) -> None:
     operator = pages.operator
     await operator.get(f"/consola/operacion/post_clients_id_local_groups?id={CLIENT}")
+    assert "The code under which it is known" in operator.page.text
     form = {"id": CLIENT, "code": "equipo", "description": "Equipo de noche"}
     await operator.send("/consola/operacion/post_clients_id_local_groups", form)
     assert operator.status == 200, operator.page.text
@@ -95,6 +97,7 @@ async def test_a_form_of_another_session_does_nothing(pages: Pages) -> None:
     assert "otro" not in pages.operator.page.text
 
 
+@pytest.mark.xroad("F175")
 async def test_who_may_not_sees_no_page_and_does_nothing(pages: Pages) -> None:
     operator = pages.operator
     await operator.log_in("eva", "secret")

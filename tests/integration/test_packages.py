@@ -139,6 +139,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.xroad("F001", "F003", "F016", "F128")
 def test_packages_install_serve_exchange_upgrade_and_purge(
     machine: Machine, packages: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def check_removal(root: CleanRoot) -> None:
     assert root.run("sh", "-c", "getent passwd sacbe || true") == ""
 
 
+@pytest.mark.xroad("F139")
 def test_a_timer_makes_a_backup_and_keeps_as_many_of_its_own_as_it_is_told(tmp_path: Path) -> None:
     data, secret, folder = tmp_path / "c", tmp_path / "passphrase", tmp_path / "backups"
     secret.write_text("correct horse battery staple")
