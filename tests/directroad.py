@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from social_security.institute.database import STEPS
 
 from serving.storage.database import open_database
 from social_security.commands import seed
 from social_security.domain import pack
 from social_security.domain.calendars import load_calendar
 from social_security.domain.notices import notice_of
+from social_security.institute.operations import OwnActs, acts_of, readings_of
 from social_security.institute.overdue import expire_cases
 from social_security.institute.services import InstituteServices
+from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
 from social_security.oniess.services import OniessServices, Trusted
-from social_security.oniess.store import STEPS as ONIESS_STEPS
 from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
 from social_security.wire.gatewayclient import GatewayClient, Heard
+from social_security.wire.platform import open_platform
 from social_security.wire.service import SystemOperations
 from tests.social import SECRET, seeded
 
@@ -96,10 +98,10 @@ class DirectCountry:
         for code in INSTITUTES:
             made = InstituteServices(
                 pack.members()[code].path, open_database(self.folder / code / "institute.sqlite", STEPS),
-                keys[code], self._now, load_calendar(code), POLICY, self._road(code),
+                keys[code], self._now, load_calendar(code), POLICY, self._road(code), OwnActs(open_platform("")),
             )  # fmt: skip
             self.institutes[code] = made
-            self.systems[code] = SystemOperations(made, made.acts(), made.readings())
+            self.systems[code] = SystemOperations(made, acts_of(made), readings_of(made))
 
     def close(self) -> None:
         """Close the databases."""
