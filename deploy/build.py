@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import os
 import shutil
 import subprocess
 import sys
@@ -213,6 +214,15 @@ def build_server(build: Build, server: Server) -> None:
 
 def build_all(out: Path, version: str, compression: str) -> list[Path]:
     """Every package; where they are."""
+    # What is installed must be readable by everybody, whatever the mask of whoever builds.
+    mask = os.umask(0o022)
+    try:
+        return _build_all(out, version, compression)
+    finally:
+        os.umask(mask)
+
+
+def _build_all(out: Path, version: str, compression: str) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         build = Build(out, version, compression, Path(work))

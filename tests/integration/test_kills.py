@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from benchmarks.federation import Federation, GatewaySpec
     from gateway.messagelog.store import MessageLog
 
-pytestmark = pytest.mark.processes
+# Fifty restarts: longer than one test may take elsewhere.
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 KILLS = 50
 CONSUMERS = 6
 URL = f"http://{CONSUMER.address}:8080/r1/MX/GOB/{ECHO}/x"

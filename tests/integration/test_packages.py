@@ -33,6 +33,14 @@ UNITS = sorted(f.name for f in SOURCES.iterdir() if f.suffix in (".service", ".t
 DEBIAN_PYTHON = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def mask() -> Iterator[None]:
+    """The mask of an installing administrator; a command that ran in this process before may have left a narrower one."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CleanRoot]:
     need("dpkg-deb", package="dpkg")
