@@ -42,3 +42,7 @@ def test_a_backup_of_a_running_gateway_restores_on_an_empty_folder(
         new.close()
     keys = sorted(p.name for p in (data / "token").iterdir())
     assert sorted(p.name for p in (fresh / "token").iterdir()) == keys
+    # Nothing is laid over a running gateway's files: it restores the backup itself.
+    itself = run(main, ["backup", "restore", "--data", str(data), *close, str(out)])
+    assert (itself.exit_code, "the gateway starts anew" in itself.output) == (0, True), itself.output
+    federation.wait_for(f"http://{PROVIDER.address}:5588/")
