@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def machine_clock() -> datetime:
-    """This machine's time."""
+    """The time of this machine's clock, aware, in UTC."""
     return datetime.now(UTC)
 
 

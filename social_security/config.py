@@ -17,7 +17,7 @@ ENVIRONMENT_PREFIX = "SACBE_SS"
 
 
 class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a system is told from outside its database."""
+    """The settings of one system, from TOML and the environment; an unknown key stops the start."""
 
     # Which member's system this is: its code in the fixture, as 15-ISSEMYM.
     member: str

@@ -83,7 +83,7 @@ class QualityReport:
         self.count += 1
 
     def close(self) -> None:
-        """Write it out."""
+        """Write out and close the report's file."""
         self._file.close()
 
 

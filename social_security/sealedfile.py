@@ -40,7 +40,7 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
 
 
 def read_sealed(path: Path, secret: str) -> Any:
-    """What was sealed. Raises `OperatorError`."""
+    """The value that `write_sealed` sealed into a file. Raises `OperatorError` for a damaged file or another passphrase."""
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError) as err:

@@ -78,7 +78,7 @@ def find_benefit(institute: str, key: str) -> Benefit | None:
 
 
 def measures(days: int | None, age: int | None, rules: Rules) -> dict[str, int | None]:
-    """What is known of a person, by measure: days in whole weeks, and years by the convention's rules."""
+    """A person's figures by the measure that conditions name: days, whole weeks, years by the convention's rules, age; None is unknown."""
     return {
         "dias": days,
         "semanas": None if days is None else days // rules.days_per_week,

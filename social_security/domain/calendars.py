@@ -64,7 +64,7 @@ class Calendar:
         return f"{self.id}:{self.version}"
 
     def is_working(self, day: date) -> bool:
-        """Whether a day counts."""
+        """Whether terms count a day: neither Saturday nor Sunday, no holiday, no suspended day."""
         return (
             day.weekday() < 5
             and (day.month, day.day) not in self.holidays

@@ -31,7 +31,7 @@ class Appeal:
 
 @dataclass(frozen=True, slots=True)
 class RefusalGrounds:
-    """What a formal refusal (``Negativa``) tells beside its cause: where to appeal, and the law it rests on."""
+    """The parts of a formal refusal (``Negativa``) beside its cause: where to appeal, and the law it rests on."""
 
     appeal: Appeal
     basis: str
@@ -63,7 +63,7 @@ class DomainError(Exception):
 
     @property
     def code(self) -> str:
-        """The row's code."""
+        """The code of the error table's row, as ``SS-404``."""
         return self.row.code
 
     @property

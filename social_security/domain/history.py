@@ -48,7 +48,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a convention fixes: a fraction above ``fraction_weeks`` counts as a year; ``rounding`` says when."""
+    """A convention's rules for counting: a fraction above ``fraction_weeks`` counts as a year; ``rounding`` says when."""
 
     days_per_week: int
     weeks_per_year: int
@@ -267,7 +267,7 @@ def check_total(value: Mapping[str, Any], expected: Total) -> None:
 
 
 def check_total_alone(value: Mapping[str, Any], rules: Rules) -> None:
-    """What whoever has not all periods can hold against a ``Totalizacion``: that it agrees with itself."""
+    """Check that a ``Totalizacion`` agrees with itself, for a reader who has not all periods. Raises `DomainError`."""
     days = tuple(p["dias"] for p in value["partes"])
     for name, said, right in (
         ("diasUnion", value["diasUnion"], sum(days)),

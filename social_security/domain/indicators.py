@@ -25,7 +25,7 @@ _METHOD = "https://oniess.example/indicadores/"
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """What an indicator measures and which objective it serves."""
+    """One indicator: the objective it serves, its words, its unit and the decreed target."""
 
     id: str
     objective: str
@@ -57,14 +57,14 @@ INDICATORS = (
 
 @dataclass(slots=True)
 class Count:
-    """What one indicator counted in a month: numerator and denominator, or single values whose median is wanted."""
+    """One indicator's count of a month: numerator and denominator, or the single values whose median is taken."""
 
     numerator: int = 0
     denominator: int = 0
     values: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """As a member tells it."""
+        """The count as a member's monthly figures carry it: ``valores``, or ``numerador`` and ``denominador``."""
         if self.values:
             return {"valores": sorted(self.values)}
         return {"numerador": self.numerator, "denominador": self.denominator}

@@ -29,5 +29,5 @@ def notice_text(member_code: str) -> str:
 
 
 def all_notices() -> list[tuple[str, str]]:
-    """Every member's notice."""
+    """The privacy notices of all members, each as `notice_of` gives it."""
     return [notice_of(code) for code in pack.members()]

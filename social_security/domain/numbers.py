@@ -37,7 +37,7 @@ def rfc_check_character(body: str) -> str:
 
 
 def rfc_warning(text: str) -> str | None:
-    """What is odd about an RFC, or None. About 1.5 % of the issued ones fail their digit: never a refusal."""
+    """A warning about the structure or check character of an RFC, or None. About 1.5 % of the issued ones fail it: never a refusal."""
     if text in _GENERIC_RFC:
         return None
     if _RFC.fullmatch(text) is None:

@@ -105,7 +105,7 @@ class PackMember:
 
     @property
     def path(self) -> str:
-        """Its identifier, as ``MX/GOB/15-ISSEMYM``."""
+        """The member's identifier in path form, as ``MX/GOB/15-ISSEMYM``."""
         return f"MX/{self.member_class}/{self.code}"
 
 
@@ -132,7 +132,7 @@ def errors() -> dict[str, ErrorRow]:
 
 @functools.cache
 def purposes() -> dict[str, PackPurpose]:
-    """The purposes by code."""
+    """The purposes of the code lists, by code, as ``PUR-ARCO``."""
     return {
         p["code"]: PackPurpose(
             p["code"],
@@ -149,7 +149,7 @@ def purposes() -> dict[str, PackPurpose]:
 
 @functools.cache
 def operations() -> dict[str, PackOperation]:
-    """The operations by name."""
+    """The services of the domain (``services.json``), by operation name."""
     return {o["operation"]: _operation(o) for o in document("services.json")["operations"]}
 
 
@@ -179,7 +179,7 @@ def _operation(o: dict[str, Any]) -> PackOperation:
 
 
 def codes() -> dict[str, Any]:
-    """The code lists."""
+    """The pack's code lists (``codes.json``), as read; kept after the first reading."""
     return document("codes.json")
 
 

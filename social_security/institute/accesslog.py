@@ -23,31 +23,31 @@ MAX_ROWS = 1000
 
 
 class Used(Protocol):
-    """What a row of an access log shows, at an institute and at the registry alike."""
+    """A row of an access log as it is shown, at an institute and at the registry alike."""
 
     @property
     def at(self) -> datetime:
-        """When."""
+        """When the data were asked for, aware."""
         ...
 
     @property
     def action(self) -> str:
-        """Which operation."""
+        """The operation by which the data were asked for."""
         ...
 
     @property
     def receiver(self) -> str:
-        """Who got it."""
+        """The member that received the data."""
         ...
 
     @property
     def receiver_system(self) -> str:
-        """With which system."""
+        """The receiving member's system (its subsystem's code)."""
         ...
 
     @property
     def purpose(self) -> str:
-        """The purpose's code."""
+        """The code of the purpose, as ``PUR-HIST``."""
         ...
 
     @property
@@ -62,17 +62,17 @@ class Used(Protocol):
 
     @property
     def case(self) -> str:
-        """The case."""
+        """The case for which the data were asked."""
         ...
 
     @property
     def message_id(self) -> str:
-        """The message."""
+        """The id of the road's message that asked."""
         ...
 
     @property
     def outcome(self) -> str:
-        """How it ended."""
+        """The outcome, as ``NEGADO`` for a refusal."""
         ...
 
 

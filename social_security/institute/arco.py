@@ -264,7 +264,7 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
 
 
 def tick(services: InstituteServices, now: datetime, today: date) -> None:
-    """What time alone does: silence of the institute, of the person, of the guarantor."""
+    """Move on requests whose terms ran out by ``today``: silence of the institute, of the person, of the guarantor."""
     for request in services.arco.all():
         after = _lapsed(request, today)
         if after is not None:

@@ -33,7 +33,7 @@ RETENTION_YEARS = (
 def carry_out(
     services: InstituteServices, asked: DomainRequest, before: ArcoRequest, after: ArcoRequest
 ) -> tuple[ArcoRequest, list[OutboxItem]]:
-    """What an event of a request brings about: the right, when it takes effect, and the notices to who holds what was wrong.
+    """Carry out what an event of a request brings about: the right, when it takes effect, and notices to holders of wrong data.
 
     ``EFECTIVA`` carries out what the institute granted, what a guarantor ordered or what was agreed before it;
     ``CUMPLIDA`` does too, unless it has been done. Late is said, never refused. Raises SS-400 when nothing was granted.
@@ -180,7 +180,7 @@ def _replacements(services: InstituteServices, request: ArcoRequest) -> list[Out
 
 
 async def build_package(services: InstituteServices, request: ArcoRequest, today: date) -> dict[str, Any]:
-    """What an access request brings: data, sources, recipients, purposes and the access log, refused attempts too."""
+    """The package that answers an access request: data, sources, recipients, purposes and the access log, refused attempts too."""
     await take_refusals(services)
     total_rows, rows = services.persons.accesses(request.pid, today=today)
     affiliation = services.persons.affiliation(request.pid)

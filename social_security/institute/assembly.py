@@ -32,7 +32,7 @@ _NOTHING = "SS-300"
 
 @dataclass(frozen=True, slots=True)
 class HolderAnswer:
-    """What one holder answered: a history, a refusal's code, or neither when it was silent."""
+    """One holder's answer: a history, or the code of its refusal, or neither when it was silent."""
 
     member: str
     history: dict[str, Any] | None = None

@@ -44,7 +44,7 @@ FIELDS = ("fecha", "motivo", "naturaleza", "datos", "recomendaciones", "medidas"
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """What happened, in the words that persons and authority are told."""
+    """A breach of data in the words that persons and the authority are given."""
 
     day: str
     reason: str

@@ -66,7 +66,7 @@ class Conventions:
         return self._known
 
     def known(self) -> list[Convention]:
-        """Those read last."""
+        """The conventions of the last reading that succeeded."""
         return self._known
 
     async def find(self, members: Sequence[str], day: date, id_: str | None = None) -> Convention | None:

@@ -174,7 +174,7 @@ def confirm_period(services: InstituteServices, asked: DomainRequest) -> DomainA
 
 
 def tick(services: InstituteServices, now: datetime, today: date) -> None:
-    """What time alone does: a provisional admission or an unanswered prevention lapses."""
+    """Let provisional admissions and unanswered preventions lapse whose last day lies before ``today``."""
     for admission in services.admissions.all():
         if admission.state in ("ADMITIDA_PROVISIONAL", "PREVENIDA") and today > admission.deadline:
             services.admissions.save(replace(admission, state="CADUCADA"), now)

@@ -71,7 +71,7 @@ READINGS: Final[Mapping[str, PublicReading]] = {
 
 
 class OwnActs:
-    """What an institute does of itself: silences and lapses once a day, and its notices to other members."""
+    """The acts that an institute does of itself: silences and lapses once a day, and its notices to other members."""
 
     daily: tuple[Callable[[InstituteServices, datetime, date], None], ...] = (arco.tick, external.tick)
 

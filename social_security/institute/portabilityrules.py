@@ -197,7 +197,7 @@ def held_by(case: str) -> DomainError:
 
 
 def lock_notice(services: InstituteServices, before: Case, after: Case, sequence: int) -> list[OutboxItem]:
-    """What the registry is told when a case of this institute ends, or an appeal opens it again."""
+    """The notices to the registry when a case of this institute ends, or an appeal opens it again; empty otherwise."""
     if after.responsible != services.member or machines.holds_lock(before.state) == machines.holds_lock(
         after.state
     ):

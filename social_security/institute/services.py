@@ -58,11 +58,11 @@ class PersonSubject:
 
 
 class InstituteActs(Protocol):
-    """What an institute does of itself, by rules that stand on its services: `social_security.institute.operations`."""
+    """The acts that an institute does of itself, by rules that stand on its services: `social_security.institute.operations`."""
 
     @property
     def daily(self) -> Sequence[Callable[[InstituteServices, datetime, date], None]]:
-        """What time alone does, once a day."""
+        """The steps that only time brings about, each run once a day."""
         ...
 
     @property
@@ -116,7 +116,7 @@ class InstituteServices:
         self._clock = clock
 
     def now(self) -> datetime:
-        """The time."""
+        """The time of this system's clock, aware, in UTC."""
         return self._clock()
 
     def today(self) -> date:
@@ -194,7 +194,7 @@ class InstituteServices:
         )
 
     def tick(self) -> None:
-        """What time alone does, once a day: silences, lapses, suppression."""
+        """Do once a day what only time brings about: silences, lapses, suppression of data whose term is over."""
         today = self.today()
         if self._ticked == today:
             return

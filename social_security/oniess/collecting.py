@@ -23,7 +23,7 @@ REGISTRY = "MX/GOB/00-RNSS"
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What members told, by member; ``silent`` did not answer now, and may stand here with an older reading."""
+    """The members' answers, by member; one in ``silent`` did not answer now, and may stand here with an older reading."""
 
     told: dict[str, dict[str, Any]]
     silent: tuple[str, ...]

@@ -15,7 +15,7 @@ from social_security.domain import pack
 
 
 class Measure(enum.StrEnum):
-    """What is done about a member's violations."""
+    """The measure taken against a member for its violations, from none to suspension."""
 
     NONE = "ninguna"
     WARNING = "apercibimiento"

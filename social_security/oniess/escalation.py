@@ -31,7 +31,7 @@ _WIRE = {Measure.WARNING: "APERCIBIMIENTO", Measure.PLAN: "PLAN", Measure.SUSPEN
 
 @dataclass(frozen=True, slots=True)
 class Violations:
-    """What one member did, as all gateways together recorded it."""
+    """One member's violations, as all gateways together recorded them: the cases, and the rules that were broken."""
 
     member: str
     cases: int

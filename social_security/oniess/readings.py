@@ -35,7 +35,7 @@ class PublishingOniess(Protocol):
 
     @property
     def store(self) -> OniessStore:
-        """Its database."""
+        """The database of this ONIESS."""
         ...
 
     @property
@@ -49,7 +49,7 @@ class PublishingOniess(Protocol):
 
 
 async def read_retirees(oniess: PublishingOniess, query: Mapping[str, str]) -> web.Response:
-    """``/jubilados`` of every member."""
+    """``/jubilados``: the lists of every institute as open data, with who was silent."""
     found = await oniess.collector.gather("jubilados", members=oniess.institutes())
     body = {"fundamento": BASIS, "jubilados": found.rows("jubilados"), "silenciosos": list(found.silent)}
     return open_data(query, body, "jubilados")

@@ -86,7 +86,7 @@ class OniessServices:
         self._trusted = trusted
 
     def now(self) -> datetime:
-        """The time."""
+        """The time of this system's clock, aware, in UTC."""
         return self._clock()
 
     def tick(self) -> None:
@@ -104,7 +104,7 @@ class OniessServices:
         """Applications keep their own events."""
 
     def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
-        """The operations by name."""
+        """The handlers of this system's services, by operation name."""
         return {
             "solicitarAlta": self.apply,
             "verAlta": self.see,
@@ -166,7 +166,7 @@ class OniessServices:
         return DomainAnswer(_show(made), 201, ("documento",))
 
     def see(self, asked: DomainRequest) -> DomainAnswer:
-        """``verAlta``: state and gates."""
+        """``verAlta``: the state of an application and of its gates."""
         return DomainAnswer(_show(self._known(asked)))
 
     def decide_gate(self, asked: DomainRequest) -> DomainAnswer:
@@ -238,7 +238,7 @@ class OniessServices:
         return DomainAnswer(_show(after))
 
     def change_membership(self, asked: DomainRequest) -> DomainAnswer:
-        """``cambiarMembresia``; by ONIESS only."""
+        """``cambiarMembresia``: give a member another state from today; only ONIESS itself may."""
         self._check_operator(asked)
         return change_membership(self.store, asked)
 

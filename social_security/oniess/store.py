@@ -44,7 +44,7 @@ class OniessStore:
         self._database = database
 
     def application(self, case: str) -> Application | None:
-        """An application, or None."""
+        """The application of a case, or None when there is none."""
         rows = self._database.query(
             "SELECT case_id, request, state, applied_on, operation_from, gates FROM application WHERE case_id = ?",
             (case,),
@@ -52,7 +52,7 @@ class OniessStore:
         return _application(rows[0]) if rows else None
 
     def applications(self) -> list[Application]:
-        """Every application."""
+        """Every application, in the order of case ids."""
         rows = self._database.query(
             "SELECT case_id, request, state, applied_on, operation_from, gates FROM application ORDER BY case_id"
         )
@@ -102,7 +102,7 @@ class OniessStore:
             )
 
     def conventions(self) -> list[dict[str, Any]]:
-        """Every registered convention."""
+        """The documents of every registered convention, in the order of their ids."""
         rows = self._database.query("SELECT document FROM convention ORDER BY convention_id")
         return [json.loads(r[0]) for r in rows]
 
@@ -116,7 +116,7 @@ class OniessStore:
             )
 
     def published(self, name: str) -> bytes | None:
-        """A published document."""
+        """The bytes of a published document, or None when there is none of that name."""
         rows = self._database.query("SELECT document FROM published WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else None
 
@@ -147,7 +147,7 @@ class OniessStore:
         return [str(r[0]) for r in rows]
 
     def member_number(self, path: str) -> int:
-        """A member's number here."""
+        """The number of the row of a member; its path must be known."""
         ((number,),) = self._database.query("SELECT number FROM member WHERE path = ?", (path,))
         return int(number)
 
@@ -191,7 +191,7 @@ class OniessStore:
             )
 
     def cost(self, month: str) -> int | None:
-        """What the platform cost in a month, in centavos; None when nobody has entered it."""
+        """The platform's cost of a month, in centavos; None when nobody has entered it."""
         rows = self._database.query("SELECT cents FROM cost WHERE month = ?", (month,))
         return int(rows[0][0]) if rows else None
 

@@ -57,7 +57,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewAccount:
-    """What the person takes home, shown this once."""
+    """The proofs of a new account, shown this once: password, URI of the one-time code, listed codes."""
 
     password: str
     uri: str
@@ -84,7 +84,7 @@ class Accounts:
         (folder / "portal.sqlite").chmod(0o600)
 
     def close(self) -> None:
-        """Close the databases."""
+        """Close the databases of logins and of the portal."""
         self.logins.close()
         self._database.close()
 
@@ -170,7 +170,7 @@ class Accounts:
             connection.execute("DELETE FROM folio WHERE name = ? AND folio = ?", (name, folio))
 
     def folios(self, name: str) -> list[Filed]:
-        """What a person filed here, newest first."""
+        """The requests that a person filed here, newest first."""
         rows = self._database.query(
             "SELECT folio, members, filed_at, what FROM folio WHERE name = ? ORDER BY filed_at DESC, folio",
             (name,),

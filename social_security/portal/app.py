@@ -49,7 +49,7 @@ def is_guarantor(code: str) -> bool:
 
 
 def make_site(settings: PortalSettings) -> Site:
-    """What all pages of the portal share."""
+    """The frame that all pages of the portal share: name, templates, zone, words."""
     found = pack.members()[settings.member]
     name = found.name if found.path == ONIESS or is_guarantor(settings.member) else f"Portal · {found.name}"
     return Site(

@@ -40,13 +40,13 @@ class PersonQueries:
         self._now = now
 
     async def affiliation(self, pid: Pid) -> Heard:
-        """Her standing here."""
+        """The institute's answer on her affiliation (``consultarAfiliacion``)."""
         return await self._ask(
             "AFIL", self._member, "consultarAfiliacion", {"pid": pid}, self._look("PUR-HIST")
         )
 
     async def history(self, pid: Pid) -> Heard:
-        """Her certified history here."""
+        """The institute's answer with her certified history (``consultarHistoria``)."""
         return await self._ask(
             "HIST", self._member, "consultarHistoria", {"pid": pid}, self._look("PUR-HIST")
         )
@@ -89,7 +89,7 @@ class PersonQueries:
         return await self._ask("ARCO", member, "verArco", {}, self._why("PUR-ARCO", folio, "Consulta"))
 
     async def advance(self, member: str, folio: str, event: dict[str, Any]) -> Heard:
-        """Clarify, or appeal."""
+        """Move a request of hers on at a member (``avanzarArco``): clarify what was asked back, or appeal."""
         why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
         return await self._ask(
             "ARCO", member, "avanzarArco", {**event, "ocurridoEl": self._now().isoformat()}, why

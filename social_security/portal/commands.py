@@ -40,7 +40,7 @@ def portal() -> None:
 @_DATA
 @_SETTINGS
 def serve(data: Path, settings: Path) -> None:
-    """Serve them."""
+    """Serve the portal's pages until the process is ended."""
     told = _told(settings)
     telemetry.configure(told.log_level)
     serve_until_told(app.build(data, told), told.host, told.port, _context(data, told), setting="port")

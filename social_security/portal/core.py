@@ -150,13 +150,13 @@ class Portal:
             raise PageProblem(400, N_("The form cannot be read.")) from err
 
     async def door(self, request: web.Request) -> web.StreamResponse:
-        """``GET /entrar``."""
+        """``GET /entrar``: the form to log in; who is logged in goes to the first page."""
         if self.entrance.find(request) is not None:
             return redirect("/")
         return self.render(request, "door.html", None, wrong=None, name="", portal=self)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
-        """``POST /entrar``."""
+        """``POST /entrar``: log in by password and second proof; the form again, with what was wrong, when refused."""
         check_same_site(request, self._settings.public_url)
         form = {name: values[0] for name, values in (await self.read_form(request)).items()}
         try:
@@ -173,7 +173,7 @@ class Portal:
             )
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
-        """``POST /salir``."""
+        """``POST /salir``: end the session, after its form's token is checked."""
         check_same_site(request, self._settings.public_url)
         found = self.entrance.find(request)
         if found is None:

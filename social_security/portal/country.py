@@ -50,7 +50,7 @@ class Tile:
 
     @property
     def sign(self) -> str:
-        """What the colour says, for who does not see it."""
+        """The colour's meaning as a sign, for readers who do not see colours."""
         return {Presence.IN: "●", Presence.COMING: "◐", Presence.OUT: "○"}[self.presence]
 
 

@@ -113,7 +113,7 @@ class GuarantorPages:
         )
 
     async def evidence(self, request: web.Request, visitor: Visitor) -> web.Response:
-        """``GET /evidencia``: the form."""
+        """``GET /evidencia``: the form that takes a signed container to verify."""
         return self._portal.render(request, "guarantor/evidence.html", visitor, verdict=None, **_NO_FILE)
 
     async def verify(self, request: web.Request, visitor: Visitor, content: bytes) -> web.Response:

@@ -17,7 +17,7 @@ OTHERS, OWN = "otros", "propias"
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
-    """What is wanted; an empty field wants all. ``whose`` is `OTHERS` or `OWN`: her own visits by the portal."""
+    """The choices of the page's filter; an empty field lets every row pass. ``whose`` is `OTHERS` or `OWN`: her own visits by the portal."""
 
     whose: str = ""
     outcome: str = ""

@@ -41,7 +41,7 @@ def find_counter(secret: bytes, code: str, now: datetime, after: int) -> int | N
 
 
 def enrolment_uri(secret: bytes, name: str, issuer: str) -> str:
-    """What an authenticator program reads, usually as a QR code."""
+    """The ``otpauth://`` URI that an authenticator program reads, usually from a QR code."""
     query = {"secret": base64.b32encode(secret).decode().rstrip("="), "issuer": issuer}
     return f"otpauth://totp/{quote(issuer)}:{quote(name)}?{urlencode(query, quote_via=quote)}"
 

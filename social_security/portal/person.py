@@ -338,7 +338,7 @@ class PersonPages:
 
 
 def read_correction(form: Mapping[str, list[str]], statement: str) -> dict[str, Any]:
-    """What a form says is to be corrected, as a request carries it. Raises ValueError.
+    """The correction that a form says, as a request carries it. Raises ValueError for a malformed date or number.
 
     Without a document, the evidence is the person's own statement: its digest.
     """

@@ -13,7 +13,7 @@ from social_security.domain import pack
 
 
 def describe_policy(signed: dict[str, Any]) -> dict[str, Any] | None:
-    """What a page says of a signed policy: version, days, digest, who signed, and what each permission says."""
+    """A signed policy as a page shows it: version, days, digest, number of signatures, each permission; None when it cannot be read."""
     raw = _document(signed)
     if raw is None:
         return None

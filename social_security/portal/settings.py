@@ -20,7 +20,7 @@ ENVIRONMENT_PREFIX = "SACBE_PORTAL"
 
 
 class PortalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a portal is told from outside."""
+    """The settings of one portal, from TOML and the environment; an unknown key stops the start."""
 
     # Whose pages these are: the member's code, as 15-ISSEMYM; a guarantor's makes the guarantor's pages.
     member: str

@@ -32,7 +32,7 @@ class Span:
 
     @property
     def days(self) -> int:
-        """How many."""
+        """The number of days of the span, first and last counted."""
         return (self.until - self.since).days + 1
 
 

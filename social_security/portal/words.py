@@ -171,7 +171,7 @@ def error(code: str) -> Said:
 
 
 def purpose(code: str) -> Said:
-    """A purpose in words."""
+    """The words of a purpose's code in each language; the code itself when it is unknown."""
     found = pack.purposes().get(code)
     return as_it_is(code) if found is None else Translated({"es": found.es, "en": found.en})
 
@@ -190,7 +190,7 @@ def number(value: int) -> str:
 
 
 def member_name(path: str) -> str:
-    """What a member is called; its identifier when we do not know it."""
+    """The name of the member with a path; its code when the pack does not know it."""
     code = path.rpartition("/")[2]
     return pack.members()[code].name if code in pack.members() else path
 
@@ -201,13 +201,13 @@ def cause(numeral: str) -> str:
 
 
 def indicator_words(code: str) -> Said:
-    """What an indicator counts."""
+    """The words of what an indicator counts, in each language; the code itself when it is unknown."""
     es = next((i.es for i in INDICATORS if i.id == code), code)
     return Translated({"es": es, "en": INDICATORS_EN.get(code, es)})
 
 
 def indicator_target(code: str) -> str:
-    """What an indicator is held against; in Spanish, as it is decreed."""
+    """The decreed target of an indicator, in Spanish; empty when it has none."""
     return next((i.target for i in INDICATORS if i.id == code), "")
 
 

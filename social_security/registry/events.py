@@ -94,7 +94,7 @@ _COLUMNS = "sender, event_id, rid, pid, body, told_id, stands, case_id"
 
 @dataclass(frozen=True, slots=True)
 class EventReport:
-    """What a sender said of a person. ``told_id`` is the id by which institutes know it; ``body`` has no pseudonym."""
+    """One sender's report of an event of a person. ``told_id`` is the id by which institutes know it; ``body`` has no pseudonym."""
 
     sender: str
     event_id: str
@@ -107,7 +107,7 @@ class EventReport:
 
     @property
     def type(self) -> str:
-        """The kind of event."""
+        """The kind of event (``tipo``), as the code list has it."""
         return str(self.body["tipo"])
 
     @property
@@ -117,7 +117,7 @@ class EventReport:
 
 
 def report_of(connection: Transaction, sender: str, event_id: str) -> EventReport | None:
-    """What a sender said under an id, or None."""
+    """The report that a sender made under an event id, or None."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM vital_report WHERE sender = ? AND event_id = ?",  # noqa: S608  ours
         (sender, event_id),

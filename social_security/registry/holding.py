@@ -57,7 +57,7 @@ class HoldingRegistry(Protocol):
 
     @property
     def store(self) -> RegistryStore:
-        """The registry's database."""
+        """The database of the national registry."""
         ...
 
     def note_accesses(self, asked: DomainRequest, rids: Sequence[Rid], categories: tuple[str, ...]) -> None:
@@ -151,7 +151,7 @@ def _why(found: Membership) -> tuple[str, str]:
 
 
 def membership(store: RegistryStore, member: str) -> Membership | None:
-    """What ONIESS told last of a member; None while it has told nothing."""
+    """A member's state as ONIESS notified it last; None before its first notification."""
     rows = store.database.query("SELECT state, since, successor FROM membership WHERE member = ?", (member,))
     return Membership(member, rows[0][0], date.fromisoformat(rows[0][1]), rows[0][2]) if rows else None
 

@@ -63,7 +63,7 @@ class Merge:
 
 
 def statement(index_key: bytes, act: str, officer: str, *records: Rid) -> bytes:
-    """What an officer signs: act, her id, and the records by a keyed digest that tells nothing outside the registry."""
+    """The bytes that an officer signs: act, her id, and the records by a keyed digest that tells nothing outside the registry."""
     refs = [hmac.digest(index_key, b"OSSMX-DECISION\x1f" + rid, "sha256").hex() for rid in records]
     return canonical({"acto": act, "decide": officer, "registros": refs})
 

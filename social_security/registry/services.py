@@ -79,7 +79,7 @@ class RegistryServices:
         self.outbox = Outbox(store.database, self._deliver, clock)
 
     def now(self) -> datetime:
-        """The time."""
+        """The time of this system's clock, aware, in UTC."""
         return self._clock()
 
     def admit(self, asked: DomainRequest) -> None:
@@ -131,7 +131,7 @@ class RegistryServices:
         )
 
     def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
-        """The operations by name."""
+        """The handlers of the registry's services, by operation name."""
         return {
             "buscarBeneficiario": self.find_person,
             "traducirPid": self.translate,

@@ -63,7 +63,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an officer saw when a level of assurance was raised: kind of document, who issued it, digest of its copy."""
+    """The document that an officer saw when she raised a level of assurance: its kind, issuer and the digest of its copy."""
 
     type: str
     issuer: str
@@ -98,7 +98,7 @@ class RegistryStore:
         self._cipher = AESGCM(keys.cipher)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database of the registry."""
         self._database.close()
 
     # Persons
@@ -386,7 +386,7 @@ class RegistryStore:
         return str(rows[0][0]) if rows else None
 
     def decision(self, act: str, officer: str, *records: Rid) -> bytes:
-        """What an officer signs to merge records, or to make them two again."""
+        """The bytes that an officer signs to merge records, or to part them again."""
         return statement(self._keys.index, act, officer, *records)
 
     @property
@@ -406,7 +406,7 @@ class RegistryStore:
             )
 
     def recipient(self, member: str) -> str | None:
-        """A member's public key."""
+        """A member's public key as a JWK, for tokens to it; None when it has none here."""
         rows = self._database.query("SELECT jwk FROM recipient WHERE member = ?", (member,))
         return str(rows[0][0]) if rows else None
 

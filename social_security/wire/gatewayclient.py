@@ -38,7 +38,7 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came back. ``status`` 0 stands for a gateway that could not be reached."""
+    """The answer to one message. ``status`` 0 stands for a gateway that could not be reached."""
 
     status: int
     body: dict[str, Any]
@@ -64,7 +64,7 @@ class GatewayClient:
         return bool(self._gateway)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the gateway."""
         if self._session is not None:
             await self._session.close()
 

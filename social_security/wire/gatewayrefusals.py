@@ -66,7 +66,7 @@ class GatewayRefusal:
 
     @property
     def action(self) -> str:
-        """What was asked for, in plain Spanish."""
+        """The refused operation in plain Spanish, by its title in the pack when the rule names one."""
         name = self.rule.removeprefix("oss:perm-").removeprefix("oss:soap-")
         operation = pack.operations().get(soapwords.OPERATIONS.get(name, name))
         return "Solicitud rechazada por la pasarela" if operation is None else operation.es
@@ -139,7 +139,7 @@ class GatewayRefusals:
         return [found[key] for key in sorted(found)]
 
     def counted(self, period: str) -> int:
-        """Violations of a month."""
+        """The number of violations among the refusals of a month (``YYYY-MM``)."""
         rows = self._database.query("SELECT reason FROM gateway_refusal WHERE at LIKE ?", (f"{period}%",))
         return sum(r[0] not in _NO_VIOLATION for r in rows)
 

@@ -64,7 +64,7 @@ class OutboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one try: acknowledged, refused for good (``dead`` says why), or to be tried again, with ``body`` if it changed.
+    """The outcome of one try: acknowledged, refused for good (``dead`` says why), or to be tried again, with ``body`` if it changed.
 
     ``then`` are notices that follow from it; they are kept in the transaction that notes the outcome.
     """
@@ -98,15 +98,15 @@ class Outbox:
         )
 
     def waiting(self) -> list[OutboxItem]:
-        """What is still to be tried, oldest first: neither acknowledged nor given up."""
+        """The notices still to be tried, oldest first: neither acknowledged nor given up."""
         return [n for page in self._pages(every=False) for n in page]
 
     def dead(self) -> list[OutboxItem]:
-        """What was given up, with its reason: for the operator."""
+        """The notices that were given up, each with its reason, for the operator."""
         return [n for n in self.all() if n.dead_at is not None]
 
     def all(self) -> list[OutboxItem]:
-        """Every notice, oldest first."""
+        """Every notice, sent or not, oldest first."""
         return [n for page in self._pages(every=True) for n in page]
 
     def _pages(self, *, every: bool) -> Iterator[list[OutboxItem]]:
@@ -179,7 +179,7 @@ class Outbox:
             )
 
     def loop(self) -> Loop:
-        """The loop that sends."""
+        """The background loop that sends what waits."""
         return Loop(
             "outbox",
             self.send,

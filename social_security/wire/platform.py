@@ -27,7 +27,7 @@ TIMEOUT_S: Final = 20.0
 
 
 class Platform(Protocol):
-    """Where records go."""
+    """The national platform to which records of ARCO requests are handed."""
 
     @property
     def is_set(self) -> bool:
@@ -45,7 +45,7 @@ class NoPlatform:
     is_set = False
 
     async def hand_over(self, record: Mapping[str, Any]) -> bool:
-        """False."""
+        """Acknowledge nothing, since there is no platform: False."""
         del record
         return False
 
@@ -59,7 +59,7 @@ class ApiPlatform:
         self._url = url
 
     async def hand_over(self, record: Mapping[str, Any]) -> bool:
-        """Post it."""
+        """Post a record as canonical JSON; whether the platform acknowledged that very record."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with (

@@ -75,7 +75,7 @@ class DomainAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DomainOutcome:
-    """What a request came to: a body, and the status and media type it has over HTTP."""
+    """The outcome of a request: a body, and the status and media type it has over HTTP."""
 
     body: Mapping[str, Any]
     status: int
@@ -83,7 +83,7 @@ class DomainOutcome:
 
 
 class SystemContext(Protocol):
-    """What the wrapper needs of a system: which member it is, its clock, and who is told of each outcome."""
+    """The members of a system that the wrapper needs: which member it is, its clock, and who records each outcome."""
 
     @property
     def member(self) -> str:
@@ -101,7 +101,7 @@ class SystemContext(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The time."""
+        """The time of the system's clock, aware."""
         ...
 
     def tick(self) -> None:

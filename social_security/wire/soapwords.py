@@ -91,12 +91,12 @@ def to_xml(service: str, body: Mapping[str, Any], into: etree._Element) -> None:
 
 
 def error(body: Mapping[str, Any], into: etree._Element) -> None:
-    """``ErrorType``."""
+    """Write an error's body into an element of type ``ErrorType``."""
     _simple(body, ("codigo", "mensaje", "campo", "reintentable"), into)
 
 
 def refusal(body: Mapping[str, Any], into: etree._Element) -> None:
-    """``NegativaType``."""
+    """Write a formal refusal's body into an element of type ``NegativaType``."""
     _simple(body, (*_REFUSAL, *_REMEDY), into)
 
 

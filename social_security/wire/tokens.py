@@ -31,8 +31,9 @@ _CURVE: Final = "P-256"
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: ``subject`` is the recipient's own PID, ``pair`` the PID that both ends log,
-    ``level`` the person's level of assurance."""
+    """The claims of a token. ``subject`` is the recipient's own PID, ``pair`` the PID that both ends log,
+    ``level`` the person's level of assurance.
+    """
 
     issuer: str
     audience: str

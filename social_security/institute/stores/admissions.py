@@ -43,7 +43,7 @@ _COLUMNS = "case_id, pid, member, request, state, deadline, renewals, refusal, r
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """One application."""
+    """One application for admission, with its state and the last day of its running term."""
 
     case: str
     pid: Pid
@@ -63,12 +63,12 @@ class AdmissionStore:
         self._database = database
 
     def admission(self, case: str) -> Admission | None:
-        """An application, or None."""
+        """The application of a case, or None when there is none."""
         rows = self._database.query(f"SELECT {_COLUMNS} FROM admission WHERE case_id = ?", (case,))  # noqa: S608  ours
         return _admission(rows[0]) if rows else None
 
     def all(self) -> list[Admission]:
-        """Every application."""
+        """Every application, in the order of case ids."""
         return [
             _admission(r)
             for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")  # noqa: S608
@@ -82,7 +82,7 @@ class AdmissionStore:
         ]
 
     def save(self, a: Admission, at: datetime) -> None:
-        """Write an application's state."""
+        """Write an application's state, and the event that led to it, in one transaction."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO admission_event (case_id, state, at) VALUES (?, ?, ?)",

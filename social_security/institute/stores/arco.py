@@ -59,7 +59,7 @@ class ArcoRequest:
     outcome: str | None = None
 
     def day(self, name: str) -> date | None:
-        """A term's last day."""
+        """The last day of a named term of the request, or None when that term does not run."""
         return date.fromisoformat(self.dates[name]) if name in self.dates else None
 
 
@@ -75,7 +75,7 @@ class ArcoStore:
         self._exports = exports
 
     def request(self, folio: str) -> ArcoRequest | None:
-        """A request, or None."""
+        """The request with a folio, or None when there is none."""
         rows = self._database.query(
             "SELECT folio, pid, member, state, request, dates, refusal, committee, outcome FROM arco WHERE folio = ?",
             (folio,),
@@ -83,7 +83,7 @@ class ArcoStore:
         return _request(rows[0]) if rows else None
 
     def all(self) -> list[ArcoRequest]:
-        """Every request."""
+        """Every request, in the order of folios."""
         rows = self._database.query(
             "SELECT folio, pid, member, state, request, dates, refusal, committee, outcome FROM arco ORDER BY folio"
         )

@@ -61,7 +61,7 @@ class Case:
 
     @property
     def participants(self) -> tuple[str, ...]:
-        """Everybody in the case."""
+        """The members in the case: the responsible institute first, then the counterparties."""
         return (self.responsible, *self.counterparties)
 
     @property
@@ -102,7 +102,7 @@ class CaseStore:
         self._database = database
 
     def case(self, case: str) -> Case | None:
-        """A case, or None."""
+        """The case with an id, with the number and hash of its last event; None when there is none."""
         rows = self._database.query(
             "SELECT case_id, pid, responsible, counterparties, convention, benefit, state, deadline FROM port_case "
             "WHERE case_id = ?",
@@ -126,12 +126,12 @@ class CaseStore:
         )
 
     def cases_of(self, pid: Pid) -> list[Case]:
-        """The person's cases here."""
+        """The person's cases at this institute, in the order of case ids."""
         rows = self._database.query("SELECT case_id FROM port_case WHERE pid = ? ORDER BY case_id", (pid,))
         return [c for c in (self.case(r[0]) for r in rows) if c is not None]
 
     def all(self) -> list[Case]:
-        """Every case."""
+        """Every case, in the order of case ids."""
         rows = self._database.query("SELECT case_id FROM port_case ORDER BY case_id")
         return [c for c in (self.case(r[0]) for r in rows) if c is not None]
 

@@ -23,7 +23,7 @@ MEASURE_STEP = """
 
 
 class MeasureStore:
-    """Measures received."""
+    """The measures that ONIESS notified to this institute, kept in its database."""
 
     def __init__(self, database: AnyDatabase) -> None:
         self._database = database

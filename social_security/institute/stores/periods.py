@@ -104,7 +104,7 @@ class PeriodStore:
         self._database = database
 
     def add(self, period: Certified) -> None:
-        """Certify a period."""
+        """Keep a newly certified period; its id must be new."""
         with self._database.transaction() as connection:
             connection.execute(
                 f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
@@ -141,7 +141,7 @@ class PeriodStore:
         return made
 
     def served(self, pid: Pid) -> list[Certified]:
-        """What is certified of a person now."""
+        """The person's periods that are certified now: replaced ones are left out."""
         return [p for p in self.every(pid) if p.state != "SUSTITUIDO"]
 
     def any(self) -> bool:

@@ -29,7 +29,7 @@ class RetireeStore:
         return bool(self._database.query("SELECT 1 FROM retiree WHERE pid = ?", (pid,)))
 
     def rename(self, pid: Pid, name: str) -> None:
-        """Correct a person's name."""
+        """Correct a person's name on her row of the list of retirees."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE retiree SET name = ? WHERE pid = ?", (name, pid))
 

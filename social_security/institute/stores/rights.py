@@ -103,7 +103,7 @@ class RightsStore:
             )
 
     def blocked(self, pid: Pid) -> dict[str, date]:
-        """What of a person's data is blocked, and since when."""
+        """The kinds of a person's data that are blocked, with the day since when."""
         rows = self._database.query("SELECT data, since FROM blocked WHERE pid = ? ORDER BY data", (pid,))
         return {str(r[0]): date.fromisoformat(r[1]) for r in rows}
 
