@@ -30,7 +30,7 @@ def seconds(at: datetime) -> int:
 
 
 def instant(stored: int) -> datetime:
-    """A stored instant."""
+    """The aware time in UTC of a stored one, in seconds since 1970."""
     return datetime.fromtimestamp(stored, UTC)
 
 

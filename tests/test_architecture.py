@@ -92,7 +92,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, *, only_at_run_time: bool = False) -> set[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path, *, only_at_run_time: bool = False) -> frozenset[str]:
     names: set[str] = set()
 
     class Visitor(ast.NodeVisitor):
@@ -110,8 +116,8 @@ def imports(path: Path, *, only_at_run_time: bool = False) -> set[str]:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
 
-    Visitor().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return names
+    Visitor().visit(tree_of(path))
+    return frozenset(names)
 
 
 def test_packages_import_only_to_their_left() -> None:
@@ -234,7 +240,7 @@ def test_at_most_eight_modules_lie_loose_in_a_package(package: str) -> None:
 def test_one_class_name_has_one_meaning_in_the_whole_tree() -> None:
     places: dict[str, list[str]] = {}
     for name, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(f"{name}:{node.lineno}")
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
@@ -244,7 +250,7 @@ def test_exception_classes_are_those_of_the_list_and_documented() -> None:
     classes = {
         node.name: node
         for path in modules().values()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
     }
 
@@ -279,13 +285,14 @@ def test_vague_and_private_words_are_no_identifiers() -> None:
     found = set()
     for module, path in modules().items():
         words = PRIVATE_WORDS | (VAGUE_WORDS if module.split(".")[0] in PLAIN_SPOKEN else set())
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found |= {f"{module}: {name}" for name in identifiers(tree) if name.strip("_").lower() in words}
+        found |= {
+            f"{module}: {name}" for name in identifiers(tree_of(path)) if name.strip("_").lower() in words
+        }
     assert found == set()
 
 
-# Packages whose public docstrings are finished: each says what comes in, what goes out, or what holds.
-DOCUMENTED = ("schemas", "certs", "serving", "central_server", "social_security")
+# Folders that are gone through last: their docstrings do not all say yet what comes in, what goes out, or what holds.
+NOT_YET_DOCUMENTED = ("gateway.exchange", "gateway.http", "gateway.messagelog")
 
 
 def public_docstrings(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, str]]:
@@ -300,13 +307,13 @@ def public_docstrings(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, s
             yield from public_docstrings(node.body, f"{owner}.{node.name}")
 
 
-@pytest.mark.parametrize("package", DOCUMENTED)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_public_docstrings_are_sentences_and_no_riddles(package: str) -> None:
     short = [
         f"{name}: {text}"
         for module, path in modules().items()
-        if module.split(".")[0] == package
-        for name, text in public_docstrings(ast.parse(path.read_text(encoding="utf-8")).body, module)
+        if module.split(".")[0] == package and not module.startswith(NOT_YET_DOCUMENTED)
+        for name, text in public_docstrings(tree_of(path).body, module)
         if text.startswith("What ") or len(text.split()) < 5
     ]
     assert short == []

@@ -42,19 +42,19 @@ class MaintenanceMode(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MaintenanceMessage(msgspec.Struct, frozen=True):
-    """What peers are told."""
+    """The text that peers are answered with while maintenance lasts."""
 
     message: Phrase | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AddressAndMaintenance:
-    """The handlers."""
+    """The handlers of ``/system/server-address`` and ``/system/maintenance-mode``."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         maintenance = "/system/maintenance-mode"
         return [
             row("GET", "/system/server-address", self.address, "The registered address", "CHANGE_SS_ADDRESS",

@@ -65,7 +65,7 @@ def _backup_resource(process: Process) -> BackupResource:
 
 
 def operations(process: Process, backups: BackupResource | None = None) -> Sequence[Operation]:
-    """Every row."""
+    """Every operation of the admin API, in the order of the resources."""
     context, backups = AdminContext(process), backups or _backup_resource(process)
 
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:

@@ -73,7 +73,7 @@ class EabView(msgspec.Struct, frozen=True):
 
 
 class ListQuery(msgspec.Struct, frozen=True):
-    """Which authorities."""
+    """The choice among authorities: for which usage, and whether intermediate ones too."""
 
     key_usage_type: Usage | None = None
     include_intermediate_cas: bool = False
@@ -103,7 +103,7 @@ class OrderBody(msgspec.Struct, frozen=True):
 
 
 def operations(context: KeyAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows of ``/certificate-authorities``: path, right, input, answer."""
     api = _Authorities(context)
     one = "/certificate-authorities/{ca_name}"
     return (

@@ -28,12 +28,12 @@ class BackupExt(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """The handlers."""
+    """The handlers of ``/backups``, those of every server and ``/backups/ext``."""
 
     context: BackupResource
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         return [
             *self.context.operations(),
             row("POST", "/backups/ext", self.make, "Make a backup, and say whether settings are in it",

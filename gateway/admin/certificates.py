@@ -38,7 +38,7 @@ class AddressBody(msgspec.Struct, frozen=True):
 
 
 def operations(context: KeyAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows of ``/token-certificates``: path, right, input, answer."""
     api = _Certificates(context)
     one = "/token-certificates/{hash}"
     return (

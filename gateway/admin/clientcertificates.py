@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificates:
-    """The handlers."""
+    """The handlers of ``/clients/{id}/tls-certificates``, the certificates of a client's systems."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         tls = "/clients/{id}/tls-certificates"
         return [
             row("GET", tls, self.certificates, "Certificates of its systems", "VIEW_CLIENT_INTERNAL_CERTS",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ClientName(msgspec.Struct, frozen=True):
-    """A display name."""
+    """The display name that a subsystem shall have."""
 
     client_name: Text
 
@@ -36,12 +36,12 @@ class OrphanInformation(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ClientRequests:
-    """The handlers."""
+    """The handlers of management requests about a client, and of keys that remain of it."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         one = "/clients/{id}"
         return [
             row("PUT", one + "/register", self.register, "Register at the central server", "SEND_CLIENT_REG_REQ",

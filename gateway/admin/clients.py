@@ -64,13 +64,13 @@ class ClientAdd(msgspec.Struct, frozen=True):
 
 
 class ConnectionTypeWrapper(msgspec.Struct, frozen=True):
-    """How information systems connect."""
+    """The connection type of a client: ``HTTP``, ``HTTPS`` or ``HTTPS_NO_AUTH``."""
 
     connection_type: str | None = None
 
 
 class ClientQuery(msgspec.Struct, frozen=True):
-    """What to look for."""
+    """The conditions of a search for clients; an unset one matches every client."""
 
     name: str | None = None
     instance: str | None = None
@@ -86,13 +86,13 @@ class ClientQuery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ClientResource:
-    """The handlers."""
+    """The handlers of ``/clients``, but for their certificates, groups, rights and requests."""
 
     context: AdminContext
     keys: KeyAdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         base, one = "/clients", "/clients/{id}"
         return [
             row("GET", base, self.every, "Search clients", "VIEW_CLIENTS", query=ClientQuery, answer=list[GatewayClientView]),

@@ -51,12 +51,12 @@ class OtherServerQuery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The handlers."""
+    """The handlers of ``/diagnostics`` that try a connection when they are called."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         base, may = "/diagnostics", "DIAGNOSTICS"
         return [
             row("GET", base + "/auth-cert-req-status", self.registration, "Can the registration service be reached",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class AdminContext:
-    """What handlers work with."""
+    """The process, its running gateway and its stores, as the handlers use them."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -89,7 +89,7 @@ class AdminContext:
         return frozenset() if server is None else server.clients | {server.id.owner}
 
     def status(self, client: ClientRecord) -> ClientStatus:
-        """Where a client stands."""
+        """The registration status of a client, from its record, pending requests and the global configuration."""
         return derive_status(
             client, self.view.requests.kinds_of(client.id.path()), listed_here=client.id in self.listed()
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FindingTexts(msgspec.Struct, frozen=True):
-    """What is wrong, and what to do."""
+    """The words of a finding: the problem, and the remedy."""
 
     what: str
     do: str
@@ -45,7 +45,7 @@ class FindingView(msgspec.Struct, frozen=True):
 
 
 class DiagnosisView(msgspec.Struct, frozen=True):
-    """What was found, worst first."""
+    """The findings of a diagnosis, worst first, and when traffic stops by them."""
 
     at: str
     findings: list[FindingView]
@@ -91,7 +91,7 @@ class TimestampingDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AddOnStatus(msgspec.Struct, frozen=True):
-    """Both are always there."""
+    """The add-ons of X-Road's API; here both are always there."""
 
     messagelog_enabled: bool
     opmonitoring_enabled: bool
@@ -125,12 +125,12 @@ class MemoryStatus(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """The handlers."""
+    """The handlers of ``/diagnostics`` that answer from what is known."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         base, may = "/diagnostics", "DIAGNOSTICS"
         return [
             row("GET", base + "/findings", self.findings, "What is wrong, when traffic stops, what to do", may,

@@ -28,7 +28,7 @@ XML = "application/xml"
 
 
 class InitialServerConf(msgspec.Struct, frozen=True):
-    """What a new security server is."""
+    """The owner, server code and PIN of a new security server; those that are set already may be left out."""
 
     owner_member_class: Identifier | None = None
     owner_member_code: Identifier | None = None
@@ -38,7 +38,7 @@ class InitialServerConf(msgspec.Struct, frozen=True):
 
 
 class InitializationStatus(msgspec.Struct, frozen=True):
-    """How far initialisation got."""
+    """The steps of the initialisation that are done."""
 
     is_anchor_imported: bool
     is_server_code_initialized: bool
@@ -48,7 +48,7 @@ class InitializationStatus(msgspec.Struct, frozen=True):
 
 
 class InitialAnchorView(msgspec.Struct, frozen=True):
-    """A configuration anchor."""
+    """A configuration anchor by its hash and the time it was made."""
 
     hash: str
     created_at: str
@@ -62,12 +62,12 @@ class PreviewQuery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class InitializationResource:
-    """The handlers."""
+    """The handlers of ``/initialization`` and ``/system/anchor``."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         anchor = "/system/anchor"
         return [
             row("POST", "/initialization", self.initialise, "Become a security server", "INIT_CONFIG",

@@ -25,7 +25,7 @@ LANGUAGE_COOKIE = "language"
 
 
 class Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an operator should look at."""
+    """The states that an administrator's pages poll for a warning."""
 
     current_time: str
     global_conf_valid: bool
@@ -46,13 +46,13 @@ class LanguageView(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The handlers."""
+    """The handlers of ``/notifications/alerts`` and ``/language``."""
 
     context: AdminContext
     backups: BackupResource
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         return [
             row("GET", "/notifications/alerts", self.alerts, "What an operator should look at", answer=Alerts),
             row("PUT", "/notifications/alerts/reset", self.reset, "Forget that a backup or restore is running",

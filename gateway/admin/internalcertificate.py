@@ -28,12 +28,12 @@ class InternalSubjectName(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class InternalCertificate:
-    """The handlers."""
+    """The handlers of ``/system/certificate``, the certificate that information systems see."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         tls = "/system/certificate"
         return [
             row("GET", tls, self.certificate, "The internal TLS certificate", "VIEW_INTERNAL_TLS_CERT",

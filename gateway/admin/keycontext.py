@@ -114,7 +114,7 @@ def member_of(encoded: str | None) -> ClientId | None:
 
 
 def encoded(client: ClientId) -> str:
-    """A client's encoded identifier."""
+    """A client's identifier as the admin API spells it, with colons."""
     return client.path().replace("/", ":")
 
 

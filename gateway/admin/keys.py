@@ -29,7 +29,7 @@ _ASK = ("GENERATE_AUTH_CERT_REQ", "GENERATE_SIGN_CERT_REQ")
 
 
 class DeleteQuery(msgspec.Struct, frozen=True):
-    """Whether warnings were read."""
+    """Whether the caller has read the warnings and deletes in spite of them."""
 
     ignore_warnings: bool = False
 
@@ -41,7 +41,7 @@ class FormatQuery(msgspec.Struct, frozen=True):
 
 
 def operations(context: KeyAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows of ``/keys``: path, right, input, answer."""
     api = _KeyHandlers(context)
     one, csr = "/keys/{id}", "/keys/{id}/csrs/{csr_id}"
     return (

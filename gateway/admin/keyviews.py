@@ -174,7 +174,7 @@ def ocsp_word(certificate: KeyCertificate, context: KeyAdminContext, now: dateti
 
 
 def token_actions(token: Token, call: Call) -> list[str]:
-    """What the caller may do with a token now."""
+    """The actions on a token that its state and the caller's rights allow now."""
     return _allowed(
         actions.token_actions(token),
         call,
@@ -190,7 +190,7 @@ def token_actions(token: Token, call: Call) -> list[str]:
 
 
 def key_actions(token: Token, key: Key, call: Call) -> list[str]:
-    """What the caller may do with a key now."""
+    """The actions on a key that its state and the caller's rights allow now."""
     delete = {"AUTH": "DELETE_AUTH_KEY", "SIGN": "DELETE_SIGN_KEY", "UNKNOWN": "DELETE_KEY"}
     return _allowed(
         actions.key_actions(token, key),
@@ -205,14 +205,14 @@ def key_actions(token: Token, key: Key, call: Call) -> list[str]:
 
 
 def csr_actions(token: Token, request: SigningRequest, call: Call) -> list[str]:
-    """What the caller may do with a signing request now."""
+    """The actions on a signing request that its token and the caller's rights allow now."""
     return _allowed(
         actions.request_actions(token), call, {_A.DELETE: (f"DELETE_{_KINDS[request.usage]}_CERT",)}
     )
 
 
 def certificate_actions(certificate: KeyCertificate, call: Call) -> list[str]:
-    """What the caller may do with a certificate now."""
+    """The actions on a certificate that its state and the caller's rights allow now."""
     kind = _KINDS[certificate.usage]
     return _allowed(
         actions.certificate_actions(certificate),

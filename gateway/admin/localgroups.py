@@ -47,7 +47,7 @@ class LocalGroupAdd(msgspec.Struct, frozen=True):
 
 
 class LocalGroupDescription(msgspec.Struct, frozen=True):
-    """What a group is for."""
+    """The description that a local group shall have."""
 
     description: Phrase
 
@@ -60,12 +60,12 @@ class LocalGroupMemberIds(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LocalGroups:
-    """The handlers."""
+    """The handlers of ``/clients/{id}/local-groups`` and ``/local-groups``."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         of_client, one = "/clients/{id}/local-groups", "/local-groups/{group_id}"
         return [
             row("GET", of_client, self.every, "Local groups of a client", "VIEW_CLIENT_LOCAL_GROUPS",

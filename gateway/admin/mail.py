@@ -27,7 +27,7 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[
 
 
 class MailNotificationStatus(msgspec.Struct, frozen=True):
-    """What is sent, and to whom."""
+    """The notices that go out by mail, to whom, and whether mail is set up."""
 
     enabled_notifications: list[str]
     configuration_present: bool
@@ -49,12 +49,12 @@ class TestMailResponse(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """The handlers."""
+    """The handlers of ``/mail``: status and test mail."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         return [
             row("GET", "/mail/mail-notification-status", self.status, "Which notices go out by mail", "DIAGNOSTICS",
                 answer=MailNotificationStatus),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What reading the settings again led to: what is in force now, and what waits for the next start."""
+    """The outcome of reading the settings again: the changes in force now, and those that wait for the next start."""
 
     taken: tuple[Change, ...]
     waiting: tuple[Change, ...]
@@ -72,12 +72,12 @@ class RunningGateway(Protocol):
 
     @property
     def configuration_client(self) -> ConfigurationClient:
-        """What keeps the global configuration up to date."""
+        """The client that keeps the global configuration up to date."""
         ...
 
     @property
     def timestamper(self) -> Timestamper:
-        """What timestamps the message log."""
+        """The timestamper of the message log."""
         ...
 
     @property
@@ -87,7 +87,7 @@ class RunningGateway(Protocol):
 
     @property
     def records(self) -> RecordStore:
-        """Operational monitoring records."""
+        """The store of operational monitoring records."""
         ...
 
     def now(self) -> datetime:
@@ -148,7 +148,7 @@ class Process(Protocol):
         ...
 
     def anchor(self) -> bytes | None:
-        """The anchor in use."""
+        """The configuration anchor in use (XML), or None before there is one."""
         ...
 
     async def initialise(self, server: ServerId, pin: str | None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MemberName(msgspec.Struct, frozen=True):
-    """A member's name."""
+    """The name of a member in the global configuration."""
 
     member_name: str
 
@@ -32,19 +32,19 @@ class Instance(msgspec.Struct, frozen=True):
 
 
 class CurrentInstanceQuery(msgspec.Struct, frozen=True):
-    """Only this instance's."""
+    """Whether only the classes of this instance are listed."""
 
     current_instance: bool = False
 
 
 class CurrentServerQuery(msgspec.Struct, frozen=True):
-    """Only this server."""
+    """Whether only this security server is listed."""
 
     current_server: bool = False
 
 
 class MemberNameQuery(msgspec.Struct, frozen=True):
-    """Whose name."""
+    """The member whose name is looked up, by class and code."""
 
     member_class: Text
     member_code: Text
@@ -52,12 +52,12 @@ class MemberNameQuery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RegistryResource:
-    """The handlers."""
+    """The handlers that answer from the global configuration: classes, names, servers, authorities, instances."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         return [
             row("GET", "/member-classes", self.classes, "Member classes", "VIEW_MEMBER_CLASSES",
                 query=CurrentInstanceQuery, answer=list[str]),

@@ -58,7 +58,7 @@ class AccessRights(msgspec.Struct, frozen=True):
 
 
 class CandidateQuery(msgspec.Struct, frozen=True):
-    """Whom to look for."""
+    """The conditions of a search for subjects that could be granted a right; an unset one matches all."""
 
     member_name_group_description: str | None = None
     service_client_type: Kind | None = None
@@ -70,12 +70,12 @@ class CandidateQuery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RightResource:
-    """The handlers."""
+    """The handlers of ``service-clients`` and ``access-rights``, below clients, services and endpoints."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         at_client = "/clients/{id}/service-clients"
         opened = at_client + "/{sc_id}/access-rights"
         service, endpoint = "/services/{id}/service-clients", "/endpoints/{id}/service-clients"

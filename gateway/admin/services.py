@@ -39,14 +39,14 @@ class EndpointView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EndpointUpdate(msgspec.Struct, frozen=True):
-    """What an endpoint becomes."""
+    """The method and path that an endpoint shall have."""
 
     method: Method
     path: Text
 
 
 class GatewayServiceView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A service."""
+    """A service with its endpoints, as the API shows it; ``timeout`` is in seconds."""
 
     id: str
     full_service_code: str
@@ -82,7 +82,7 @@ class ServiceDescriptionAdd(msgspec.Struct, frozen=True):
 
 
 class ServiceDescriptionUpdate(msgspec.Struct, frozen=True):
-    """What a description becomes."""
+    """The address and codes that a service description shall have."""
 
     url: Url
     type: str
@@ -92,13 +92,13 @@ class ServiceDescriptionUpdate(msgspec.Struct, frozen=True):
 
 
 class DisabledNotice(msgspec.Struct, frozen=True):
-    """What callers are told while services are off."""
+    """The text that callers are answered with while services are off."""
 
     disabled_notice: Text | None = None
 
 
 class ServiceUpdate(msgspec.Struct, frozen=True):
-    """What a service becomes; ``*_all`` is for every service of its description."""
+    """The address, timeout (seconds) and TLS that a service shall have; ``*_all`` is for every service of its description."""
 
     url: Url
     timeout: Annotated[int, msgspec.Meta(ge=0, le=1000)]
@@ -111,13 +111,13 @@ class ServiceUpdate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ServiceResource:
-    """The handlers."""
+    """The handlers of ``/service-descriptions``, ``/services`` and ``/endpoints``."""
 
     context: AdminContext
     register: DescriptionRegister
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         of_client, one = "/clients/{id}/service-descriptions", "/service-descriptions/{id}"
         service, endpoint = "/services/{id}", "/endpoints/{id}"
         edit = ("EDIT_WSDL", "EDIT_OPENAPI3", "EDIT_REST")

@@ -49,7 +49,7 @@ class SettingValue(msgspec.Struct, frozen=True):
 
 
 class SettingsReloaded(msgspec.Struct, frozen=True):
-    """What reading the settings again led to, a line each."""
+    """The changes that reading the settings again brought, a line each: in force now, and at the next start."""
 
     taken: list[str]
     needs_restart: list[str]
@@ -57,12 +57,12 @@ class SettingsReloaded(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SettingResource:
-    """The handlers."""
+    """The handlers of ``/settings``: see, change, go back, read again."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         return [
             row("GET", "/settings", self.all, "Every setting", VIEW, answer=list[SettingView]),
             row("GET", "/settings/{name}", self.one, "One setting", VIEW, answer=SettingView),

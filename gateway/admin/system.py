@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NodeType(msgspec.Struct, frozen=True):
-    """How this server runs."""
+    """The role of this server in a cluster, in X-Road's words."""
 
     node_type: str
 
@@ -42,12 +42,12 @@ class VersionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The handlers."""
+    """The handlers of ``/system``: timestamping services, node type and version."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         tsa = "/system/timestamping-services"
         return [
             row("GET", tsa, self.timestamping, "Timestamping authorities in use", "VIEW_TSPS",

@@ -20,13 +20,13 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class NameBody(msgspec.Struct, frozen=True):
-    """A friendly name."""
+    """The friendly name that a token or key shall have."""
 
     name: Name
 
 
 class LoginBody(msgspec.Struct, frozen=True):
-    """A PIN."""
+    """The PIN that logs a token in."""
 
     password: Annotated[str, msgspec.Meta(max_length=255)] | None = None
 
@@ -39,13 +39,13 @@ class PinBody(msgspec.Struct, frozen=True):
 
 
 class LabelBody(msgspec.Struct, frozen=True):
-    """A key's label."""
+    """The label that a new key shall have."""
 
     label: Annotated[str, msgspec.Meta(max_length=255)] | None = None
 
 
 class CsrGenerate(msgspec.Struct, frozen=True):
-    """What a signing request shall say, and to whom it goes."""
+    """The fields of a signing request: usage, CA, format, subject, and whether it is ordered by ACME at once."""
 
     key_usage_type: Name
     ca_name: Name
@@ -70,7 +70,7 @@ class KeyWithCsrId(msgspec.Struct, frozen=True):
 
 
 def operations(context: KeyAdminContext) -> Sequence[Operation]:
-    """The rows."""
+    """The rows of ``/tokens``: path, right, input, answer."""
     api = _TokenHandlers(context)
     one, login = "/tokens/{id}", "ACTIVATE_DEACTIVATE_TOKEN"
     return (

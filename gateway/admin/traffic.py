@@ -35,7 +35,7 @@ class IntervalsQuery(msgspec.Struct, frozen=True):
 
 
 class OperationalDataInterval(msgspec.Struct, frozen=True):
-    """One span of time."""
+    """The exchanges of one interval: its start, and how many succeeded and failed."""
 
     interval_start_time: str
     success_count: int
@@ -44,12 +44,12 @@ class OperationalDataInterval(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The handlers."""
+    """The handler of ``/diagnostics/operational-monitoring``, exchanges over time."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of this handler: path, right, input, answer."""
         return [
             row("GET", "/diagnostics/operational-monitoring", self.intervals, "Exchanges over time", "DIAGNOSTICS",
                 query=IntervalsQuery, answer=list[OperationalDataInterval]),

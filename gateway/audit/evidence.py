@@ -36,7 +36,7 @@ class EvidenceUnit:
 
     @property
     def key(self) -> str:
-        """What tells it from every other unit, and from itself once the file was changed."""
+        """The unit's key: other units have another one, and so has this unit once its file was changed."""
         return f"{self.path}\n{self.start}-{self.end}\n{self.stamp}"
 
     @property

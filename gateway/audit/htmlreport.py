@@ -150,7 +150,7 @@ _TEXTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What a report says of its making: language, when, version, zone of local times, and the configuration's folder."""
+    """The circumstances of a report: language, when, version, zone of local times, and the configuration's folder."""
 
     language: str
     made_at: datetime
@@ -162,7 +162,7 @@ class ReportContext:
 def render_report(
     judgements: Iterable[Judgement], trust: TrustedConfiguration, context: ReportContext
 ) -> str:
-    """The report as HTML."""
+    """Render the judgements as one HTML page, which needs no other file."""
     texts, found = _TEXTS[context.language], list(judgements)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gateway.audit"), autoescape=True, undefined=jinja2.StrictUndefined

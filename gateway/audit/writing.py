@@ -93,7 +93,7 @@ class SqliteReport:
         return Counter(dict(rows.fetchall()))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the report's database file."""
         self._database.conn.close()
 
 
@@ -112,7 +112,7 @@ class CsvReport:
         self._writer.writerow(COLUMNS)
 
     def add(self, judgements: Iterable[Judgement]) -> None:
-        """Write rows."""
+        """Write a row for each judgement, in the order of `COLUMNS`."""
         for judgement in judgements:
             row = judgement.row()
             self._writer.writerow([_cell(str(row[name])) for name in COLUMNS])

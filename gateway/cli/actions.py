@@ -192,7 +192,7 @@ def _file_body(operation: Operation, file: Path) -> tuple[bytes, str]:
 def api(
     method: str, path: str, body: str | None, pairs: tuple[str, ...], media_type: str, **given: Any
 ) -> None:
-    """Any operation."""
+    """Call any operation of the admin API by method and path, and print its answer."""
     raw: bytes | None = None
     if body is not None:
         raw = Path(body[1:]).read_bytes() if body.startswith("@") else body.encode()

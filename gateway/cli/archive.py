@@ -101,7 +101,7 @@ def verify(
 def open_sealed(
     data: Path, pin_file: Path | None, settings_file: Path | None, out: Path, files: tuple[Path, ...]
 ) -> None:
-    """Open sealed archives."""
+    """Open sealed archives into a folder, and name the messages that were erased from each."""
     keys = opened_keys(data, settings_file, pin_file)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in counted(files, _("opening archives")):

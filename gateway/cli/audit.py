@@ -85,7 +85,7 @@ def verify(
     as_json: bool,
     summary: bool,
 ) -> None:
-    """Verify in bulk."""
+    """Verify containers in bulk, and report on each."""
     from gateway.audit.evidence import find_units
     from gateway.audit.running import judge_all
     from gateway.audit.writing import CsvReport, SqliteReport, render_metadata
@@ -153,7 +153,7 @@ def report_html(
 @click.pass_context
 @report_errors
 def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *, as_json: bool) -> None:
-    """Compare two sides."""
+    """Compare the evidence of two sides, and print where they disagree."""
     from gateway.audit.reconciling import reconcile as compare
 
     found = compare(a, b, work)

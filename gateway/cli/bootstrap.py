@@ -50,7 +50,7 @@ PIN_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 @dataclass(frozen=True, slots=True)
 class CertificateSubject:
-    """What stands in certificates beside identifiers."""
+    """The subject's fields in certificates beside the identifiers."""
 
     name: str
     address: str

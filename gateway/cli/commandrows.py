@@ -22,12 +22,12 @@ class ApiCommand:
 
     @property
     def group(self) -> str:
-        """The first word."""
+        """The first word of the command, as ``client``."""
         return self.command.split()[0]
 
     @property
     def name(self) -> str:
-        """The second word."""
+        """The second word of the command, as ``list``."""
         return self.command.split()[1]
 
 

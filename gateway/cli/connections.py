@@ -58,7 +58,7 @@ def make(data: Path, pin_file: Path | None, settings_file: Path | None, address:
 @JSON
 @report_errors
 def show(data: Path, as_json: bool) -> None:
-    """The certificate in use."""
+    """Print the internal TLS certificate in use."""
     tell(_shown(kept_chain(DataFolder(data).tls)[0]), as_json=as_json)
 
 

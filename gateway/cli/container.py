@@ -28,7 +28,7 @@ _MARKS = {StepOutcome.VALID: "ok", StepOutcome.INVALID: "FAILED", StepOutcome.WA
 
 @click.group()
 def container() -> None:
-    """Signed containers: verify them."""
+    """Verify signed containers (ASiC-E), without a running gateway."""
 
 
 @container.command()

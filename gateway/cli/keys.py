@@ -59,7 +59,7 @@ def open_store(data: Path) -> ServerConfStore:
 
 
 def open_safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeySafe:
-    """What seals a data folder's own keys: the secret in the settings, else the software token, for which the PIN is asked."""
+    """The safe of a data folder's own keys: opened by the secret in the settings, else by the software token, for which the PIN is asked."""
     from certs.tokens.port import SOFTWARE_TOKEN_ID
     from gateway.settings import config
     from serving.cli.safecommands import open_folder_safe
@@ -129,7 +129,7 @@ def _settings(data: Path, store: ServerConfStore) -> GatewaySettings:
 
 @click.group()
 def token() -> None:
-    """Tokens, which hold keys."""
+    """Tokens that hold keys: list them, log in and out, change PINs."""
 
 
 @token.command("list")
@@ -214,7 +214,7 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None, tok
 
 @click.group()
 def key() -> None:
-    """Keys."""
+    """Make and list keys on tokens."""
 
 
 @key.command()

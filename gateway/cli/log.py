@@ -121,7 +121,7 @@ def find(
     as_json: bool,
     **search: Any,
 ) -> None:
-    """Find records."""
+    """Find records of the message log, and print or export them."""
     from gateway.cli.foundrecords import export_record, show_record
     from gateway.messagelog.finding import RecordSearch, find_records
     from gateway.messagelog.reading import LogReader
@@ -154,7 +154,7 @@ def find(
 @DATA
 @report_errors
 def erasures(data: Path) -> None:
-    """Every order."""
+    """Print every erasure that was ordered, and whether it is done."""
     from gateway.messagelog.rows import to_moment
     from gateway.messagelog.steps import DATABASE
     from gateway.settings.datafolder import DataFolder

@@ -172,7 +172,7 @@ def _say(wrong: int | None, found: Findings | None) -> None:
 @SETTINGS
 @report_errors
 def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
-    """Tell the log's key."""
+    """Print the verifier key of the transparency log."""
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.files import TransparencyFiles
     from gateway.transparency.following import FOLDER
@@ -188,7 +188,7 @@ def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
 @SETTINGS
 @report_errors
 def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
-    """Tell the witness's key."""
+    """Print the verifier key of this server's witness."""
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.following import FOLDER, witness_name
     from schemas.transparency.notes import COSIGNATURE_ED25519
@@ -207,7 +207,7 @@ def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @report_errors
 def proof(data: Path, number: int, out: Path) -> None:
-    """Write an inclusion proof."""
+    """Write the inclusion proof of a record to a file."""
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.files import TransparencyFiles
     from gateway.transparency.following import FOLDER
@@ -234,7 +234,7 @@ def proof(data: Path, number: int, out: Path) -> None:
 def declare(
     data: Path, pin_file: Path | None, settings_file: Path | None, reason: str, witnessed: int
 ) -> None:
-    """Declare a restored log."""
+    """Declare that the log was restored, and begin its transparency log anew."""
     from gateway.messagelog.committed import CommittedReader
     from gateway.messagelog.reading import LogReader
     from gateway.messagelog.steps import DATABASE

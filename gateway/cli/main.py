@@ -139,7 +139,7 @@ def apply(
     as_json: bool,
     file: Path,
 ) -> None:
-    """One file."""
+    """Put the configuration of one file into force, or say what it would change."""
     if exporting:
         return _export(data, file)
     from gateway.cli.certificatework import FolderWork

@@ -41,12 +41,12 @@ class Field:
 
     @property
     def name(self) -> str:
-        """The field's own name."""
+        """The field's own name, the last of its path."""
         return self.path[-1]
 
 
 def parameters(operation: Operation) -> list[click.Parameter]:
-    """What the operation's command takes."""
+    """The arguments and options of an operation's command, made from its path, query and body."""
     found: list[click.Parameter] = [click.Argument([name]) for name in _NAME.findall(operation.path)]
     if isinstance(operation.body, (Bytes, MultipartForm)):
         found.append(click.Argument(["file"], type=click.Path(path_type=Path, exists=True, dir_okay=False)))

@@ -33,7 +33,7 @@ NAME = click.argument("name")
 
 @click.group(help="See and change settings.")
 def settings() -> None:
-    """See and change settings."""
+    """The commands that see and change settings."""
 
 
 @settings.command("list", help="Every setting.")
@@ -42,7 +42,7 @@ def settings() -> None:
 @JSON
 @report_errors
 def list_settings(data: Path, settings_file: Path | None, as_json: bool) -> None:
-    """Every setting."""
+    """Print every setting with its value and where it comes from."""
     from gateway.settings.config import TABLE
 
     with _live(data, settings_file) as live:
@@ -62,7 +62,7 @@ def list_settings(data: Path, settings_file: Path | None, as_json: bool) -> None
 @NAME
 @report_errors
 def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> None:
-    """One setting."""
+    """Print one setting with its meaning, bounds, default and source."""
     from gateway.settings.config import TABLE
 
     TABLE.row(name)
@@ -89,7 +89,7 @@ def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> Non
 @report_errors
 @audited("SETTING_CHANGE")
 def set_setting(data: Path, settings_file: Path | None, as_json: bool, name: str, value: str) -> None:
-    """Change a setting."""
+    """Change a setting, at once or for the next start."""
     with _live(data, settings_file) as live:
         _say(name, live.set(name, value), as_json)
 
@@ -102,7 +102,7 @@ def set_setting(data: Path, settings_file: Path | None, as_json: bool, name: str
 @report_errors
 @audited("SETTING_CHANGE")
 def unset(data: Path, settings_file: Path | None, as_json: bool, name: str) -> None:
-    """Go back."""
+    """Go back to the value of the settings file or the default."""
     with _live(data, settings_file) as live:
         _say(name, live.unset(name), as_json)
 
@@ -112,7 +112,7 @@ def unset(data: Path, settings_file: Path | None, as_json: bool, name: str) -> N
     help="The table of settings of the documentation.",
 )
 def table() -> None:
-    """The documentation's table."""
+    """Print the documentation's table of settings, in Markdown."""
     from gateway.settings.config import TABLE
 
     click.echo(TABLE.render_markdown(language_of(os.environ)), nl=False)

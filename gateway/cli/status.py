@@ -37,7 +37,7 @@ def status(data: Path, settings_file: Path | None, as_json: bool) -> None:
 
 
 def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
-    """What can be known of a data folder's gateway from this machine."""
+    """The state of a data folder's gateway as far as this machine can see it: running, health, problems, addresses."""
     from gateway.server.addresses import find_health, listen_addresses, settings_of
     from gateway.server.process import admin_settings
     from gateway.server.running import NotRunning, told_running

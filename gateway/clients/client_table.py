@@ -41,7 +41,7 @@ class ClientTable:
         return tuple(sorted((_client(row) for row in found), key=lambda c: c.id))
 
     def find(self, client: ClientId) -> ClientRecord | None:
-        """The client, or None."""
+        """The client's record, or None when it is not registered here."""
         found = self._rows(
             "SELECT client_id, connection, name, rename_status, added_at, seen_registered FROM client "
             "WHERE client_id = ?",
@@ -157,7 +157,7 @@ class Requests:
         return tuple(r for r in every if kind is None or r.kind is kind)
 
     def kinds_of(self, subject: str) -> frozenset[RequestKind]:
-        """What is under way for one client (its path) or certificate."""
+        """The kinds of management requests under way for one client (its path) or certificate."""
         return frozenset(r.kind for r in self.all() if r.subject == subject)
 
     def add(

@@ -127,7 +127,7 @@ class DescriptionTable:
         return tuple(sorted((_service(row) for row in found), key=lambda s: (s.id.client, s.full_code)))
 
     def find_service(self, service: ServiceId) -> ServiceRecord | None:
-        """The service, or None."""
+        """The service's record, or None when there is none."""
         found = self._rows(
             _SERVICE + " WHERE client_id = ? AND service_code = ? AND service_version = ?", _key(service)
         )

@@ -28,7 +28,7 @@ class ConnectionType(enum.StrEnum):
 
 
 class ServiceType(enum.StrEnum):
-    """What describes a service."""
+    """The kind of description a service has; it decides the message protocol."""
 
     REST = "REST"
     OPENAPI3 = "OPENAPI3"

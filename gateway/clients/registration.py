@@ -75,7 +75,7 @@ class DescriptionSource:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """What an administrator sets of a service; each ``*_all`` copies its value to every service of the description."""
+    """The values an administrator sets of a service; each ``*_all`` copies its value to every service of the description."""
 
     url: str
     timeout_s: float
@@ -99,14 +99,14 @@ class DescriptionRegister:
     async def read_new(
         self, client: ClientId, source: DescriptionSource, service_code: str | None
     ) -> Reading:
-        """What `add` will take, when it is the description that can be added."""
+        """Fetch and parse a new description for `add`. Refused for an unknown client, a bad code or an unreadable document."""
         self._store.view.clients.get(client)
         if source.type is not ServiceType.WSDL:
             check_code(_needed(service_code))
         return await self._read(client, source)
 
     async def read_changed(self, number: int, source: DescriptionSource, new_code: str | None) -> Reading:
-        """What `update` will take."""
+        """Fetch and parse a description for `update`. Refused for another kind of description, a bad code or an unreadable document."""
         record = self._store.view.descriptions.get(number)
         if record.type is not source.type:
             raise Refused(
@@ -118,7 +118,7 @@ class DescriptionRegister:
         return await self._read(record.client, source)
 
     async def read_again(self, number: int) -> Reading:
-        """What `refresh` will take."""
+        """Fetch and parse the description again for `refresh`, from where it came the last time."""
         return await self.read_changed(number, self._source_of(number), None)
 
     def _source_of(self, number: int) -> DescriptionSource:

@@ -27,7 +27,7 @@ _ENDED_BY_ENABLING = (RequestKind.CLIENT_ENABLE, RequestKind.CLIENT_DISABLE)
 
 @dataclass(slots=True)
 class Settled:
-    """What to change: requests that are over, those that took effect and stay, and clients with another state."""
+    """The changes to make: requests that are over, those that took effect and stay, and clients with another state."""
 
     over: list[PendingRequest] = field(default_factory=list)
     effective: list[PendingRequest] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the configuration says of this server: its entry, names, and the registered certificates it has (hashes)."""
+    """This server as the global configuration has it: its entry, names, and the hashes of its registered certificates."""
 
     server: SecurityServer | None
     name_of: Callable[[ClientId], str | None]
@@ -56,7 +56,7 @@ class Seen:
 
 
 def decide_settled(pending: Sequence[PendingRequest], clients: Iterable[ClientRecord], seen: Seen) -> Settled:
-    """What the configuration settles."""
+    """Decide from the global configuration which pending requests are over, and which clients have another state by it."""
     settled = Settled()
     by_path = {client.id.path(): client for client in clients}
     for request in pending:

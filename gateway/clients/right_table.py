@@ -169,7 +169,7 @@ class RightTable:
 
 
 class LocalGroupTable:
-    """Local groups of clients."""
+    """The local groups of clients and their members."""
 
     def __init__(self, rows: Run) -> None:
         self._rows = rows

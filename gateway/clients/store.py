@@ -51,7 +51,7 @@ class ServerConfStore:
         return self._database
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database of the server configuration."""
         self._database.close()
 
     def initialise(
@@ -85,7 +85,7 @@ class ServerConfStore:
         return bytes(self._server_row()[1])
 
     def server_id(self) -> ServerId:
-        """The server's identifier."""
+        """The identifier of this security server, once it is initialised."""
         return ServerId(*str(self._server_row()[0]).split("/"))
 
     def generation(self) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class CertificateWork(Protocol):
-    """What only keys can do."""
+    """The work on missing certificates that needs keys: requests are made first, files and orders last."""
 
     def prepare(self, missing: Sequence[Missing]) -> tuple[SigningRequest, ...]:
         """Requests, not kept yet, with their keys on their tokens. Raises before anything is changed."""
@@ -42,7 +42,7 @@ class CertificateWork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApplyContext:
-    """What certificates are judged by, and who can make them; without ``work`` a file may want none that is missing."""
+    """The configuration that certificates are judged by, and who can make them; without ``work`` a file may ask for none that is missing."""
 
     configuration: TrustedConfiguration | None = None
     work: CertificateWork | None = None

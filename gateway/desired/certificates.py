@@ -66,7 +66,7 @@ class DesiredCertificate:
         return f"{self.usage.value} {self.member.path()}" if self.member else self.usage.value
 
     def line(self) -> str:
-        """What asking for it changes, in words."""
+        """The change that asking for the certificate makes, as a line of the report."""
         how = "by ACME" if self.by_acme else f"request in {self.file}"
         kind = f" {self.kind}" if self.kind else ""
         return f"certificate {self.label} from {self.ca} on token {self.token}{kind}, {how}"

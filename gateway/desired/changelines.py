@@ -22,7 +22,7 @@ class ConfigurationState:
 
 
 def state_of(store: ServerConfStore) -> ConfigurationState:
-    """What is there now."""
+    """The state of the configuration database now, as lines that can be compared."""
     settings = store.database.query("SELECT name, value FROM setting")
     lines = {f"setting {name} set to {value}" for name, value in settings}
     if not store.is_initialised():
@@ -40,7 +40,7 @@ def state_of(store: ServerConfStore) -> ConfigurationState:
 
 
 def difference(before: ConfigurationState, after: ConfigurationState) -> list[str]:
-    """What changed, a line each, ``+`` added and ``-`` removed."""
+    """The changes from one state to another, a line each, ``+`` added and ``-`` removed."""
     changes = [f"- {line}" for line in sorted(before.lines - after.lines)]
     changes += [f"+ {line}" for line in sorted(after.lines - before.lines)]
     if before.conf is not None and after.conf is not None:

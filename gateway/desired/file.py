@@ -127,7 +127,7 @@ class _DesiredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 @dataclass(frozen=True, slots=True)
 class DesiredConfiguration:
-    """What a file asks for, with the documents it names, by digest."""
+    """The configuration that a file describes, with the documents it names, by digest."""
 
     conf: ServerConf
     documents: dict[str, Document]
@@ -297,7 +297,7 @@ def compare_timestamping(
 
 
 def compare(now: ServerConf, desired: ServerConf) -> list[str]:
-    """What applying ``desired`` would change, a line each, ``+`` added, ``-`` removed; empty when nothing would."""
+    """The changes that applying ``desired`` would make, a line each, ``+`` added, ``-`` removed; empty when there are none."""
     lines: list[str] = []
     for title, old, new in (
         ("client", {_say_client(c) for c in now.clients}, {_say_client(c) for c in desired.clients}),

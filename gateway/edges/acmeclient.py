@@ -44,7 +44,7 @@ class Account:
 
 
 class ChallengeBoard:
-    """What HTTP-01 challenges are answered with, while orders run."""
+    """The answers to HTTP-01 challenges (RFC 8555 8.3) while orders run."""
 
     def __init__(self) -> None:
         self._answers: dict[str, str] = {}
@@ -59,7 +59,7 @@ class ChallengeBoard:
             del self._answers[token]
 
     def app(self) -> web.Application:
-        """What listens on port 80: nothing but ``GET /.well-known/acme-challenge/{token}``."""
+        """The application for port 80: it serves ``GET /.well-known/acme-challenge/{token}`` and nothing else (RFC 8555 8.3)."""
 
         async def answer(request: web.Request) -> web.Response:
             found = self._answers.get(request.match_info["token"])

@@ -104,7 +104,7 @@ def _server(ca: ApprovedCa) -> AcmeServer:
 
 @dataclass(frozen=True, slots=True)
 class Renewing:
-    """What the renewal loop works with. ``register`` sends an authentication certificate's registration."""
+    """The ports of the renewal loop. ``register`` sends an authentication certificate's registration."""
 
     operations: KeyOperations
     store: KeyConfStore

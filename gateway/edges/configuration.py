@@ -405,7 +405,7 @@ def file_name_of(part: DirectoryPart) -> str:
 
 
 def metadata(part: DirectoryPart, directory: Directory) -> bytes:
-    """What is stored beside a part."""
+    """The JSON document that is stored beside a part (``*.metadata``), with the part's directory's expiry and version."""
     values: dict[str, str] = {"contentIdentifier": part.content_id}
     if part.instance:
         values["instanceIdentifier"] = part.instance

@@ -45,7 +45,7 @@ log = logging.getLogger("gateway.consumers")
 
 
 class ConsumerListener:
-    """Serves consumer systems."""
+    """The listener for consumer systems: messages, and downloads of containers and the verification configuration."""
 
     def __init__(
         self,

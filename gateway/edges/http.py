@@ -43,7 +43,7 @@ class ErrorRenderer(Protocol):
 
 
 class DataPlaneServer:
-    """What the connections of one listener, or of several, have in common."""
+    """The handler, bounds and clock that the connections of one listener, or of several, share."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DataPlaneServer:
         self._empty.set()
 
     def handle(self, request: RawRequest) -> Awaitable[None]:
-        """Answer a request."""
+        """Hand a request to the handler, which answers on its connection."""
         return self._handler(request)
 
     def render_error(self, status: int, text: str) -> Answer:
@@ -74,7 +74,7 @@ class DataPlaneServer:
         self.room.take_bounds(bounds)
 
     def left(self, connection: ServerConnection) -> None:
-        """A connection is gone."""
+        """Take a closed connection out of the count; when it was the last, whoever waits for the end goes on."""
         self.room.leave(connection)
         if not len(self.room):
             self._empty.set()

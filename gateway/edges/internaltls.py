@@ -56,7 +56,7 @@ class InternalTls:
 
     @property
     def current(self) -> TlsCredentials:
-        """The pair to show."""
+        """The key and certificates that connections with information systems show now."""
         return self._kept.current
 
     def settle(self) -> bool:

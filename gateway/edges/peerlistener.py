@@ -30,7 +30,7 @@ IDLE_S = 60.0
 
 
 class PeerListener:
-    """Serves security servers."""
+    """The listener for messages of other security servers, over mutual TLS."""
 
     def __init__(self, context: ExchangeContext, spelling: Spelling) -> None:
         self._context = context

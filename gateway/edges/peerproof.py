@@ -24,7 +24,7 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True)
 class PeerProof:
-    """What `gateway.edges.peers.PeerClient` asks each time a connection is about to carry a message."""
+    """The proof that `gateway.edges.peers.PeerClient` asks for each time a connection is about to carry a message."""
 
     configuration: Callable[[], TrustedConfiguration | None]
     revocation: PeerRevocation

@@ -35,7 +35,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What came back instead of a list: a fault's code and text."""
+    """The fault that came back instead of a list: its code and its text."""
 
     code: str
     detail: str

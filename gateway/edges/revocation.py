@@ -351,7 +351,7 @@ def read_responses(content_type: str, body: bytes) -> tuple[bytes, ...]:
 
 
 def responder_app(revocation: OwnRevocation, routes: Sequence[web.RouteDef] = ()) -> web.Application:
-    """What listens on 5577: this server's own OCSP responses by certificate hash, after the ``routes`` of others."""
+    """The application for port 5577: this server's own OCSP responses by certificate hash, after the ``routes`` of others."""
 
     async def give(request: web.Request) -> web.Response:
         if request.method == "HEAD":

@@ -46,7 +46,7 @@ class Condition:
     failing: Callable[[], Sequence[LoopFailure]]
 
     async def problems(self, now: datetime) -> list[str]:
-        """What stands in the way of an exchange right now, each with what to do."""
+        """The problems that stop exchanges right now, each with its remedy."""
         return [*await self._closed_tokens(), *self._missing_proofs(now)]
 
     async def _closed_tokens(self) -> list[str]:
@@ -82,15 +82,15 @@ class Condition:
         return [*found, *(f"{loop}; report the log" for loop in self.failing() if loop.needed)]
 
     def warnings(self) -> list[str]:
-        """What is wrong without standing in the way of an exchange: loops that fail and are not needed for one."""
+        """The problems that do not stop exchanges: loops that fail and are not needed for one."""
         return [f"{loop}; report the log" for loop in self.failing() if not loop.needed]
 
     async def diagnosis(self, now: datetime) -> Diagnosis:
-        """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
+        """Diagnose keys, certificates, OCSP, timestamps and clocks: when traffic will stop, and the remedies."""
         return await diagnose_now(self.sources(), now)
 
     def sources(self) -> Sources:
-        """What a diagnosis rests on."""
+        """The sources of a diagnosis: stores, tokens, configuration, responses in hand, timestamper, loops."""
         return Sources(
             self.keyconf,
             self.tokens,

@@ -41,7 +41,7 @@ def certificate_facts(
     responses: Responses,
     now: datetime,
 ) -> tuple[CertificateFacts, ...]:
-    """What is known of every active certificate."""
+    """The facts about every active certificate: its token, issuer, OCSP response and terms."""
     tokens = {key.id: key.token_id for key in keys}
     return tuple(
         _facts(own, tokens.get(own.key_id, ""), configuration, responses, now)
@@ -135,7 +135,7 @@ class TokenFailures(Protocol):
     """Knows what keeps tokens from being used."""
 
     async def failure(self, token_id: str) -> str | None:
-        """What does; None when nothing does."""
+        """The reason why a token cannot be used, as a sentence; None when it can."""
         ...
 
 
@@ -159,7 +159,7 @@ async def diagnose_now(sources: Sources, now: datetime) -> Diagnosis:
 
 
 async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
-    """What is known at this moment."""
+    """Gather the facts of this moment from the sources."""
     configuration = sources.configuration()
     stamping = sources.timestamping()
     failures = {t.id: await sources.tokens.failure(t.id) for t in sources.keyconf.tokens()}

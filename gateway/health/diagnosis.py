@@ -27,7 +27,7 @@ CLOCK_STOP_S = 60.0
 
 
 class Severity(enum.StrEnum):
-    """How bad it is."""
+    """The severity of a finding: traffic stopped, will stop, or nothing of the kind."""
 
     STOPPED = "stopped"
     WILL_STOP = "will-stop"
@@ -94,18 +94,18 @@ class Finding:
 
     @property
     def texts(self) -> tuple[Text, Text]:
-        """What is wrong, and what to do."""
+        """The texts of the problem and of the remedy, for any language."""
         return finding_texts(self.code, {"subject": self.subject, **self.values})
 
     def say(self, language: str) -> tuple[str, str]:
-        """What is wrong, and what to do, in a language."""
+        """The problem and the remedy in one language."""
         what, action = self.texts
         return what.into(language), action.into(language)
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found, worst first. ``stops_at`` is the first moment at which some exchange stops, if nothing is done."""
+    """The findings, worst first. ``stops_at`` is the first moment at which some exchange stops, if nothing is done."""
 
     at: datetime
     findings: tuple[Finding, ...]

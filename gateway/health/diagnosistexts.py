@@ -94,7 +94,7 @@ DIRECTIONS = {"ahead": N_("ahead"), "behind": N_("behind")}
 
 
 def finding_texts(code: str, values: Mapping[str, object]) -> tuple[Text, Text]:
-    """What is wrong, and what to do; ``values`` are those of the finding, its subject among them."""
+    """The texts of problem and remedy of a finding; ``values`` are those of the finding, its subject among them."""
     known = dict(values)
     if "certificate" in values:
         known["ocsp"] = Text(OCSP.message, values)

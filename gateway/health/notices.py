@@ -37,7 +37,7 @@ class OperatorNotice:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredNotice:
-    """What was told of a finding, and when."""
+    """The last notice that was delivered of a finding: its severity, when, and the finding then."""
 
     severity: Severity
     at: datetime

@@ -20,7 +20,7 @@ FORMAT = "sacbe-preflight/1"
 
 
 class Targets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What must be there; a file of the governing body may set others."""
+    """The least that a machine must have; a file of the governing body may set other values."""
 
     # Processor cores.
     cores: int = 2
@@ -34,7 +34,7 @@ class Targets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 @dataclass(frozen=True, slots=True)
 class PreflightFacts:
-    """What was found. Mappings go from what was tried to what was in the way, empty when nothing was."""
+    """The facts about a machine. Mappings go from what was tried to its failure, empty when it went well."""
 
     cores: int
     memory_mib: int

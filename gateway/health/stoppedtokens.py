@@ -33,14 +33,14 @@ else:
 
 
 class StoppedTokens:
-    """What keeps each token from being used by the next start."""
+    """The reasons why tokens could not be used by the next start, looked at while no gateway runs."""
 
     def __init__(self, tokens: Tokens, keys: KeySettings) -> None:
         self._tokens = tokens
         self._keys = keys
 
     async def failure(self, token_id: str) -> str | None:
-        """What keeps a token from being used; None when the gateway's start is all that is missing."""
+        """The reason why a token cannot be used; None when the gateway's start is all that is missing."""
         found = next((t for t in self._keys.all_tokens() if t.id == token_id), None)
         if found is None or not found.module:
             return await self._tokens.failure(token_id)
@@ -51,7 +51,7 @@ class StoppedTokens:
 
 
 def look_at(token: TokenSettings, timeout_s: float = PROBE_TIMEOUT_S) -> str | None:
-    """What a token's module says is wrong with it, or what is wrong with the module; None when the token is there."""
+    """The failure of a token or of its module, found by a process of its own; None when the token is there."""
     try:
         done = subprocess.run(  # noqa: S603  this Python, and the operator's own module
             [sys.executable, "-c", _LOOK, token.module, token.label, token.serial],

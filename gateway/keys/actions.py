@@ -19,7 +19,7 @@ Actions = frozenset[PossibleAction]
 
 
 def token_actions(token: Token) -> Actions:
-    """What can be done with a token."""
+    """The actions that a token's state allows."""
     found = {PossibleAction.EDIT_FRIENDLY_NAME}
     if token.logged_in:
         found |= {PossibleAction.GENERATE_KEY, PossibleAction.LOGOUT, PossibleAction.TOKEN_CHANGE_PIN}
@@ -32,7 +32,7 @@ def token_actions(token: Token) -> Actions:
 
 
 def key_actions(token: Token, key: Key) -> Actions:
-    """What can be done with a key."""
+    """The actions that the states of a key and its token allow."""
     found = {PossibleAction.EDIT_FRIENDLY_NAME}
     if token.logged_in and not token.read_only:
         found.add(PossibleAction.DELETE)
@@ -45,13 +45,13 @@ def key_actions(token: Token, key: Key) -> Actions:
 
 
 def request_actions(token: Token) -> Actions:
-    """What can be done with a signing request."""
+    """The actions that a signing request allows: deletion, whatever its token's state."""
     del token
     return frozenset((PossibleAction.DELETE,))
 
 
 def certificate_actions(certificate: KeyCertificate) -> Actions:
-    """What can be done with a certificate. One found on a token can be imported, if it is for signing (as in X-Road)."""
+    """The actions that a certificate's state allows. One found on a token can be imported, if it is for signing (as in X-Road)."""
     if not certificate.saved:
         signing = certificate.usage is KeyUsage.SIGNING
         return frozenset((PossibleAction.IMPORT_FROM_TOKEN,)) if signing else frozenset()

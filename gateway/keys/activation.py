@@ -31,7 +31,7 @@ def activation_loop(operations: KeyOperations, tell: Callable[[str, str, str], N
 
 
 async def activate_waiting(operations: KeyOperations, tell: Callable[[str, str, str], None]) -> None:
-    """One round."""
+    """Activate the certificates that wait for it, once; ``tell`` is given kind, subject and detail of each outcome that is new."""
     for certificate, failure in await operations.activate_waiting():
         subject = parse_certificate(certificate.der).subject.rfc4514_string()
         if failure is None:

@@ -27,7 +27,7 @@ _KINDS: Mapping[KeyUsage | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class KeyContext:
-    """What operations ask of the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
+    """The ports of key operations to the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
 
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -42,7 +42,7 @@ class KeyContext:
 
 
 class Orders(Protocol):
-    """Orders certificates from CAs."""
+    """The port that orders certificates from CAs (RFC 8555)."""
 
     async def order(
         self, ca: ApprovedCa, usage: KeyUsage, member: ClientId | None, request_der: bytes

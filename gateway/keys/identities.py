@@ -194,7 +194,7 @@ class OwnIdentities:
         return self._authentication().own.responses(now)
 
     def tls_credentials(self) -> TlsCredentials:
-        """What TLS shows. Raises `NotProved` when there is no usable authentication certificate."""
+        """The key and certificates that TLS shows to peers. Raises `NotProved` when there is no usable authentication certificate."""
         held = self._authentication()
         # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
         # X-Road wants an OCSP response for every certificate that came.
@@ -202,7 +202,7 @@ class OwnIdentities:
         return TlsCredentials(private_key, held.path[:-1])
 
     def tls_key(self) -> tuple[KeyId, bytes] | None:
-        """What the TLS credentials were made from, to see whether they changed."""
+        """The key id and certificate that the TLS credentials are made of, to see whether they changed; None without them."""
         return None if self._auth is None else (self._auth.key_id, der_of(self._auth.path[0]))
 
     def _authentication(self) -> _Held:

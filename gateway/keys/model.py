@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class KeyUsage(enum.StrEnum):
-    """What a key is for; `name` is the admin API's spelling."""
+    """The usage of a key: signing or authentication; `name` is the admin API's spelling."""
 
     SIGNING = "sign"
     AUTHENTICATION = "auth"
@@ -40,7 +40,7 @@ class CertificateStatus(enum.StrEnum):
 
 
 class CertificateEvent(enum.StrEnum):
-    """What can happen to an authentication certificate."""
+    """The events that move an authentication certificate from one status to another."""
 
     REGISTRATION_SENT = "its registration was sent to the central server"
     REGISTRATION_REFUSED = "the central server refused its registration"
@@ -68,7 +68,7 @@ def move(status: CertificateStatus, event: CertificateEvent) -> CertificateStatu
 
 
 class PossibleAction(enum.StrEnum):
-    """What can be done with a token, key, request or certificate now."""
+    """The actions on a token, key, request or certificate, in the admin API's spelling."""
 
     DELETE = "DELETE"
     ACTIVATE = "ACTIVATE"
@@ -152,7 +152,7 @@ class Key:
 
     @property
     def algorithm(self) -> str:
-        """``RSA`` or ``EC``."""
+        """The algorithm of the key: ``RSA`` or ``EC``."""
         return "EC" if self.kind.startswith("ec") else "RSA"
 
 

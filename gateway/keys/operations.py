@@ -224,7 +224,7 @@ class KeyOperations:
         return await self._requesting.sign(self._request(key, request_id), key)
 
     async def delete_request(self, key_id: str, request_id: str) -> None:
-        """Drop a kept request."""
+        """Delete a kept signing request of a key. Raises `Refused` when either is unknown."""
         _, key = await self.key(key_id)
         self._store.remove_request(self._request(key, request_id).id)
 
@@ -473,7 +473,7 @@ def observe(
 
 
 def usage_of(certificate: x509.Certificate) -> KeyUsage:
-    """What a certificate is for. Raises `Refused` when it is for both or neither."""
+    """The usage that a certificate's keyUsage says. Raises `Refused` when it is for both or neither."""
     usage = usage_by_extension(certificate)
     if usage is None:
         raise Refused(

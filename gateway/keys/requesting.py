@@ -159,7 +159,7 @@ class Requesting:
         return csr.Requester(holder, server, name or holder.member_code, address, country="")
 
     def values_of(self, certificate: x509.Certificate, ca: ApprovedCa, usage: KeyUsage) -> dict[str, str]:
-        """What the operator chose in the request that a certificate came of, for another one. Raises `Refused`."""
+        """The operator's values in the request that a certificate came of, for the next request. Raises `Refused`."""
         return _subject_values(certificate, self._profile(ca), usage)
 
 

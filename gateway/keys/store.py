@@ -165,12 +165,12 @@ class KeyConfStore:
         )
 
     def add_request(self, request: SigningRequest) -> None:
-        """Keep a signing request."""
+        """Keep a signing request of a key."""
         with self._database.transaction() as connection:
             insert_request(connection, request)
 
     def remove_request(self, request_id: str) -> None:
-        """Forget a signing request."""
+        """Remove a signing request; nothing happens when there is none."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM signing_request WHERE request_id = ?", (request_id,))
 

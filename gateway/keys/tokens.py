@@ -54,7 +54,7 @@ class Tokens:
         return await self._filled(found)
 
     async def failure(self, token_id: str) -> str | None:
-        """What keeps a token from being used; None when nothing does."""
+        """The reason why a token cannot be used, as a sentence; None when it can."""
         device = self._devices.get(token_id)
         if device is None:
             return f"the token {token_id} is known from before, but no module or folder is set up for it now"
@@ -109,7 +109,7 @@ class Tokens:
         return await self._device_of(key_id).sign(key_id, digest, algorithm)
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
-        """What TLS signs with: the key itself, or what asks its token for each signature. Raises `TokenFailed`."""
+        """The key that TLS signs with: itself, or a stand-in that asks its token for each signature. Raises `TokenFailed`."""
         return self._device_of(key_id).tls_private_key(key_id, public_key)
 
     async def close(self) -> None:
@@ -169,7 +169,7 @@ def _with_stored(key: Key, stored: Sequence[Certificate]) -> Key:
 
 
 def usage_by_extension(certificate: Certificate) -> KeyUsage | None:
-    """What a certificate is for; None when it is for both or neither, and so for nothing here."""
+    """The usage that a certificate's keyUsage says (RFC 5280 4.2.1.3); None when it is for both or neither, and so for nothing here."""
     signing = chains.is_signing_certificate(certificate)
     if signing == chains.is_authentication_certificate(certificate):
         return None

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class SigningIdentities(Protocol):
-    """Who can sign here."""
+    """The port to the signing identities of this server's members."""
 
     def signing(self, member: ClientId, now: datetime) -> tuple[SigningIdentity, Sequence[bytes]]:
         """The member's signing identity with good OCSP responses."""
@@ -114,7 +114,7 @@ class ManagementSender:
         return SentRequest(parse_response(answer, request.service), message_id)
 
     async def fetch_status(self, sent: SentRequest) -> RequestStatus:
-        """What has become of a request. Raises `Fault`, or `BadMessage` when the central server does not say."""
+        """The state of a request at the central server. Raises `Fault`, or `BadMessage` when the central server does not say."""
         url, certificate = _registration(self._private())
         status, answer = await self.channel.get_pinned(
             f"{url.rstrip('/')}/requests/{sent.request_id}/{sent.message_id}", certificate

@@ -44,7 +44,7 @@ class Health:
         self._services: dict[ServiceId, _Seen] = {}
 
     def add(self, record: Record) -> None:
-        """Take one record in."""
+        """Count one operational record of the provider side; others, and services beyond the bound, are passed over."""
         service = _service(record)
         if record.get("securityServerType") != PRODUCER or service is None:
             return

@@ -22,7 +22,7 @@ class Memory:
 
     @property
     def percent(self) -> float:
-        """What is held, of what may be had."""
+        """The memory held, in percent of the most that may be had."""
         return round(100 * self.held / self.most, 1)
 
     @property

@@ -101,7 +101,7 @@ class RecordStore:
         self._waiting.append(record)
 
     def write(self) -> None:
-        """Write what waits. Blocks."""
+        """Write the waiting records, a transaction each `BATCH` of them. Blocks; a crash loses what was not written yet."""
         at = int(self._now().timestamp())
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
-    """What a policy looks at: ``headers`` by lower-case name, ``target`` path and query, ``body`` None if none came."""
+    """The request as a policy sees it: ``headers`` by lower-case name, ``target`` path and query, ``body`` None if none came."""
 
     client: str
     subsystem: str
@@ -125,7 +125,7 @@ def describes(policy: Policy, subsystem: str, service_code: str) -> bool:
 
 
 def told_of(policy: Policy, asked: PolicyInput) -> dict[str, str]:
-    """What a request says of itself: the headers that the policy names and its subject fields, nothing forbidden."""
+    """The request's claims about itself: the headers that the policy names and its subject fields, nothing forbidden."""
     vocabulary = policy.vocabulary
     names = dict.fromkeys(
         (

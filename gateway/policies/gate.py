@@ -51,7 +51,7 @@ BODY_LIMIT_BYTES = 8 * 1024 * 1024
 
 
 class Excess(enum.StrEnum):
-    """What happens to an answer with fields that are not granted."""
+    """The treatment of an answer with fields that are not granted: refused whole, or stripped of them."""
 
     REFUSE = "refuse"
     STRIP = "strip"
@@ -88,7 +88,7 @@ class BoundPolicies:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRefusalRecord:
-    """What is noted of a refused request, or of an answer that was refused or stripped.
+    """The note of a refused request, or of an answer that was refused or stripped.
 
     ``told`` is what the request said of itself in the headers that the policy names, and in its ``subject_fields``.
     """
@@ -106,14 +106,14 @@ class PolicyRefusalRecord:
 
 
 class Ledger(Protocol):
-    """What must outlive the process: how often an account asked on a day, and what was refused."""
+    """The port to the records that outlive the process: how often an account asked on a day, and the refusals."""
 
     async def take(self, account: str, day: date) -> int:
         """Count one more request of an account; how many it is that day."""
         ...
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
-        """Keep a refusal."""
+        """Keep one refusal, for whoever reads the refusals later."""
         ...
 
 
@@ -125,12 +125,12 @@ class MemoryLedger:
         self._counts: dict[tuple[str, date], int] = {}
 
     async def take(self, account: str, day: date) -> int:
-        """Count one more."""
+        """Count one more request of an account; how many it is that day."""
         self._counts[account, day] = self._counts.get((account, day), 0) + 1
         return self._counts[account, day]
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
-        """Keep it."""
+        """Keep one refusal in memory."""
         self.refusals.append(refusal)
 
 

@@ -31,7 +31,7 @@ class PolicyLedger:
         return await asyncio.to_thread(self._take, account, day.isoformat())
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
-        """Keep a refusal."""
+        """Keep one refusal; it is on disk when this returns."""
         await asyncio.to_thread(self._note, refusal)
 
     def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, PolicyRefusalRecord]]:

@@ -115,12 +115,12 @@ TLOG = "/tlog"
 
 
 def utc_now() -> datetime:
-    """This machine's clock."""
+    """The time of this machine's clock, aware, in UTC."""
     return datetime.now(UTC)
 
 
 class Gateway:
-    """One running gateway."""
+    """One running gateway: everything that serves messages, built and started in order."""
 
     def __init__(
         self,
@@ -412,7 +412,7 @@ class Gateway:
 
     @property
     def identities(self) -> OwnIdentities:
-        """This server's identities."""
+        """The signing and authentication identities in use."""
         return self._identities
 
     @property
@@ -427,12 +427,12 @@ class Gateway:
 
     @property
     def configuration_client(self) -> ConfigurationClient:
-        """What keeps the global configuration up to date."""
+        """The client that keeps the global configuration up to date."""
         return self._configuration
 
     @property
     def timestamper(self) -> Timestamper:
-        """What timestamps the message log."""
+        """The timestamper of the message log."""
         return self._timestamper
 
     @property
@@ -442,7 +442,7 @@ class Gateway:
 
     @property
     def records(self) -> RecordStore:
-        """Operational monitoring records."""
+        """The store of operational monitoring records."""
         return self._records
 
     def now(self) -> datetime:
@@ -450,7 +450,7 @@ class Gateway:
         return utc_now()
 
     def ocsp_status(self, certificate: x509.Certificate, now: datetime) -> ocsp.OcspStatus:
-        """What the OCSP response in hand says of a certificate. Raises `NotProved` when there is none that holds."""
+        """The status in the OCSP response at hand for a certificate. Raises `NotProved` when there is none that holds."""
         configuration = self._current()
         if configuration is None:
             raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
@@ -656,18 +656,18 @@ class Gateway:
         return render_verificationconf(configuration)
 
     async def diagnosis(self) -> Diagnosis:
-        """What is wrong with keys, certificates, OCSP, timestamps and clocks, when traffic will stop, what to do."""
+        """Diagnose keys, certificates, OCSP, timestamps and clocks: when traffic will stop, and the remedies."""
         return await self._condition.diagnosis(utc_now())
 
     def _wanted_authorities(self) -> list[tuple[str, str]]:
         return [(t.name, t.url) for t in self._store.view.timestamping.all()]
 
     async def problems(self) -> list[str]:
-        """What stands in the way of an exchange right now, each with what to do."""
+        """The problems that stop exchanges right now, each with its remedy."""
         return await self._condition.problems(utc_now())
 
     def warnings(self) -> list[str]:
-        """What is wrong without standing in the way of an exchange."""
+        """The problems that do not stop exchanges."""
         return self._condition.warnings()
 
 

@@ -44,7 +44,7 @@ def health_app(
     warnings: Callable[[], Sequence[str]] = tuple,
     add_metrics: Callable[[web.Application], None] = lambda _: None,
 ) -> web.Application:
-    """What tells whether messages can be exchanged now, and what will stop them; and figures for Prometheus."""
+    """The application of the health address: whether messages can be exchanged, what will stop them, and figures for Prometheus."""
 
     async def give_health(_request: web.Request) -> web.Response:
         found = list(await problems())

@@ -47,7 +47,7 @@ class GatewayMetrics:
         )
 
     def add(self, record: Record) -> None:
-        """Count an exchange."""
+        """Count one exchange by side and outcome, with its seconds and its peer."""
         is_provider = record.get("securityServerType") == PRODUCER
         side = "provider" if is_provider else "consumer"
         outcome = "ok" if record["succeeded"] else str(record.get("faultCode", "unknown"))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def configuration_client(
     settings: GatewaySettings, folder: DataFolder, anchor: bytes, session: aiohttp.ClientSession, now: Clock
 ) -> ConfigurationClient:
-    """What keeps the global configuration up to date."""
+    """The client that keeps the global configuration up to date, as the settings say."""
     return ConfigurationClient(
         anchor,
         folder.globalconf,
@@ -67,7 +67,7 @@ def own_revocation(
     current: Current,
     now: Clock,
 ) -> OwnRevocation:
-    """What keeps OCSP responses for this server's certificates."""
+    """The keeper of OCSP responses for this server's certificates, as the settings say."""
     trust = settings.trust
     return OwnRevocation(
         folder.root / "ocsp",
@@ -92,7 +92,7 @@ def message_log(settings: GatewaySettings, folder: DataFolder) -> MessageLog:
 async def log_secret(
     settings: GatewaySettings, tokens: Tokens, environ: Mapping[str, str]
 ) -> KeySecret | None:
-    """What opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
+    """The secret that opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
     if settings.log.secret.is_set:
         return KeySecret.of_operator(settings.log.secret.read(environ))
     try:
@@ -109,12 +109,12 @@ def timestamper(
     now: Clock,
     wanted: Callable[[], Sequence[tuple[str, str]]],
 ) -> Timestamper:
-    """What timestamps the message log."""
+    """The timestamper of the message log; ``wanted`` gives name and URL of each service in use."""
     return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=wanted)
 
 
 def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:
-    """What archives the message log and removes what is old."""
+    """The archiver of the message log, which removes what is older than the settings say."""
     return Retention(log, folder.log, now, retention_settings(settings))
 
 
@@ -128,7 +128,7 @@ def transparency(
     stamper: Timestamper,
     now: Clock,
 ) -> TransparencyFollowing:
-    """What keeps the message log as a transparency log, and with the timestamper guards traffic."""
+    """The keeper of the message log as a transparency log; with the timestamper it guards traffic."""
     following = TransparencyFollowing(
         log, folder.log, server, safe, session, stamper.stamp_digest, now, following_settings(settings)
     )
@@ -148,7 +148,7 @@ def witness(
     safe: KeySafe,
     now: Clock,
 ) -> Witness:
-    """What cosigns the transparency logs of others."""
+    """The witness that cosigns the transparency logs of others."""
     follows = settings.transparency.follows
     return Witness(folder.log / FOLDER, lambda: witness_name(server()), follows, safe, now)
 
@@ -163,7 +163,7 @@ def peer_client(
     check: Callable[[Sequence[bytes], PeerExpected], Awaitable[None]],
     tls: Callable[[], ssl.SSLContext],
 ) -> PeerClient:
-    """What sends messages to security servers."""
+    """The client that sends messages to other security servers."""
     return PeerClient(check, tls, port=settings.listen.peer_port, times=peer_times(settings))
 
 

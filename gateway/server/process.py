@@ -197,7 +197,7 @@ class GatewayProcess:
         return None if client is None else client.current
 
     def anchor(self) -> bytes | None:
-        """The anchor in use."""
+        """The configuration anchor in use (XML), from the store or, before initialisation, from its file; None without either."""
         if self.store.is_initialised():
             return self.store.anchor()
         return self._anchor_file.read_bytes() if self._anchor_file.exists() else None

@@ -38,7 +38,7 @@ class NotRunning(LookupError):
 
 @dataclass(eq=False)
 class ApiRefused(ValueError):
-    """What the admin API answered instead of doing it."""
+    """The admin API's refusal of a command: HTTP status, code and details."""
 
     status: int
     code: str
@@ -74,7 +74,7 @@ def note_running(
 
 
 def note_stopped(folder: Path) -> None:
-    """Forget it again."""
+    """Remove the note that a process runs on the folder."""
     (folder / FILE).unlink(missing_ok=True)
 
 
@@ -144,7 +144,7 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
 
 
 def told_running(data: Path) -> dict[str, Any]:
-    """What the process that runs on a data folder wrote of itself. Raises `NotRunning`."""
+    """The note of the process that runs on a data folder: its id and addresses. Raises `NotRunning`."""
     try:
         told: dict[str, Any] = json.loads((data / FILE).read_bytes())
         os.kill(int(told["pid"]), 0)

@@ -237,7 +237,7 @@ class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
 
 class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Operational monitoring records."""
+    """The settings of operational monitoring records."""
 
     keep_days: int = 7
     write_s: float = 5.0
@@ -257,7 +257,7 @@ class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Connections with information systems."""
+    """The settings of connections with information systems."""
 
     # Names and addresses in the internal TLS certificate when this gateway makes one, comma-separated: what systems connect to.
     tls_address: str = "sacbe-internal"

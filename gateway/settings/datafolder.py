@@ -29,17 +29,17 @@ class DataFolder:
 
     @property
     def serverconf(self) -> Path:
-        """The server configuration."""
+        """The path of the server configuration's database."""
         return self.root / "serverconf.sqlite"
 
     @property
     def token(self) -> Path:
-        """The software token."""
+        """The folder of the software token."""
         return self.root / "token"
 
     @property
     def globalconf(self) -> Path:
-        """The stored global configuration."""
+        """The folder of the stored global configuration."""
         return self.root / "globalconf"
 
     @property
@@ -49,7 +49,7 @@ class DataFolder:
 
     @property
     def log(self) -> Path:
-        """The message log."""
+        """The folder of the message log."""
         return self.root / "log"
 
     @property

@@ -43,11 +43,11 @@ class LiveSettings:
         return load(self.file, self._environ, self.kept())
 
     def revision(self) -> tuple[tuple[str, str], ...]:
-        """What is kept, to see whether it changed."""
+        """The stored names and values, to see whether they changed."""
         return tuple((n, v) for n, v in self._database.query("SELECT name, value FROM setting ORDER BY name"))
 
     def kept(self) -> dict[str, object]:
-        """What was set, by name."""
+        """The values that were set by command or API, by the setting's name."""
         return parse_kept(self.revision())
 
     def source(self, name: str) -> str:

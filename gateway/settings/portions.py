@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def configuration_settings(settings: GatewaySettings) -> ConfigurationSettings:
-    """Of the configuration client."""
+    """The configuration client's part of the settings."""
     trust = settings.trust
     return ConfigurationSettings(
         trust.configuration_poll_s, trust.configuration_conditional_poll_s, trust.federations
@@ -28,7 +28,7 @@ def configuration_settings(settings: GatewaySettings) -> ConfigurationSettings:
 
 
 def timestamp_settings(settings: GatewaySettings) -> TimestampSettings:
-    """Of the timestamper."""
+    """The timestamper's part of the settings."""
     log = settings.log
     return TimestampSettings(
         log.timestamp_interval_s,
@@ -84,7 +84,7 @@ def following_settings(settings: GatewaySettings) -> FollowingSettings:
 
 
 def store_settings(settings: GatewaySettings) -> StoreSettings:
-    """Of the operational records."""
+    """The operational records' part of the settings."""
     monitoring = settings.monitoring
     return StoreSettings(monitoring.keep_days, monitoring.write_s, monitoring.buffer_length)
 
@@ -101,5 +101,5 @@ def peer_times(settings: GatewaySettings) -> PeerTimes:
 
 
 def bounds(settings: GatewaySettings) -> Bounds:
-    """Of the listeners."""
+    """The listeners' part of the settings: connections, and seconds an idle one is kept."""
     return Bounds(settings.limits.connections, settings.limits.keepalive_s)

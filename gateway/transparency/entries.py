@@ -31,7 +31,7 @@ _SIDES = (Side.CONSUMER, Side.PROVIDER)
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What an entry commits to: number, side and time (ms since 1970) of a record, its digest and that of its signature value."""
+    """The values an entry commits to: number, side and time (ms since 1970) of a record, its digest and that of its signature value."""
 
     salt: bytes
     number: int

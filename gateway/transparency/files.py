@@ -174,7 +174,7 @@ class TransparencyFiles:
                 shutil.rmtree(self.folder / f"{name.path}.p", ignore_errors=True)
 
     def served(self, path: str) -> bytes | None:
-        """What is given to whoever asks for a path: the checkpoint, and the tiles that a checkpoint covers.
+        """The file for a path as others may read it: the checkpoint, or a tile that a checkpoint covers; None when there is none.
 
         Raises `BadMessage` for another path.
         """

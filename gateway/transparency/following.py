@@ -175,7 +175,7 @@ class TransparencyFollowing:
         return []
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
-        """What a listener serves of the log, read-only: its checkpoint and tiles."""
+        """The read-only routes that a listener serves of the log: its checkpoint and tiles (C2SP tlog-tiles)."""
 
         async def give(request: web.Request) -> web.Response:
             path = request.path.removeprefix(f"{prefix}/")

@@ -46,7 +46,7 @@ class ShownContainer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found of a log: its head and beginning, first and last time, and differences, the first one first."""
+    """The findings about a log: its head and beginning, first and last time, and differences, the first one first."""
 
     checkpoint: Checkpoint | None
     beginning: Beginning | None
@@ -60,7 +60,7 @@ class Findings:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was found."""
+        """Whether the log agrees with its records: no difference was found."""
         return not self.differences
 
 

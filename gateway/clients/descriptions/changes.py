@@ -47,7 +47,7 @@ class EndpointChanges:
 def compare_services(
     client: ClientId, description_id: int, there: Sequence[ServiceRecord], described: ParsedDescription
 ) -> ServiceChanges:
-    """What a WSDL's reading changes. A service that stays keeps its URL, timeout and checks; its title is the new one.
+    """The changes that a WSDL's reading brings. A service that stays keeps its URL, timeout and checks; its title is the new one.
 
     Spec: UG-SS 6.2.
     """
@@ -72,7 +72,7 @@ def compare_services(
 def compare_endpoints(
     code: str, there: Iterable[EndpointRecord], described: ParsedDescription
 ) -> EndpointChanges:
-    """What an OpenAPI's reading changes; hand-made endpoints stay, and are adopted when the description has them."""
+    """The changes that an OpenAPI's reading brings; hand-made endpoints stay, and are adopted when the description has them."""
     records = [e for e in there if not e.endpoint.is_base]
     wanted = {Endpoint(code, method, path) for method, path in described.operations}
     known = {e.endpoint for e in records}
@@ -113,7 +113,7 @@ def endpoint_warnings(changes: EndpointChanges) -> list[Caution]:
 
 
 def finding_warnings(code: str, described: ParsedDescription) -> list[Caution]:
-    """What the reader found doubtful, as a warning."""
+    """The doubts of the reader about a description as one warning with ``code``; none when it has no doubt."""
     return _warnings((code, list(described.warnings)))
 
 

@@ -59,7 +59,7 @@ class DescribedService:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDescription:
-    """What was read: the services of a WSDL, or the one service (without a code) and operations of an OpenAPI."""
+    """A description as read: the services of a WSDL, or the one service (without a code) and operations of an OpenAPI."""
 
     services: tuple[DescribedService, ...]
     operations: tuple[tuple[str, str], ...] = ()

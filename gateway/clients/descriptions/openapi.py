@@ -46,7 +46,7 @@ _TEXTS = (("openapi",), ("swagger",), ("info", "title"), ("info", "version"), ("
 
 
 def parse_openapi(content: bytes, url: str = "") -> ParsedDescription:
-    """What an OpenAPI document describes; relative server addresses are resolved against ``url``.
+    """The service and operations of an OpenAPI document; relative server addresses are resolved against ``url``.
 
     Refused: ``openapi_parsing_error``; ``unsupported_openapi_version``. What the specification's own schema finds wrong
     is a warning.
@@ -138,7 +138,7 @@ def check_references(document: dict[str, Any]) -> None:
 
 
 def resolve(document: dict[str, Any], reference: str) -> Any:
-    """What a reference into the document points at. Refused (``openapi_parsing_error``) when nothing is there."""
+    """The value that a reference into the document (RFC 6901) points at. Refused (``openapi_parsing_error``) when nothing is there."""
     value: Any = document
     for step in reference.removeprefix("#").split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")

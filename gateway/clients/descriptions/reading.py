@@ -35,7 +35,7 @@ SMALL_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """What reading one description may take: seconds on the clock, and bytes of address space."""
+    """The bounds of reading one description: seconds on the clock, and bytes of address space."""
 
     seconds: float = 60.0
     memory_bytes: int = 2 * 1024 * 1024 * 1024
@@ -58,7 +58,7 @@ class _Told(msgspec.Struct):
 
 
 def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
-    """What a WSDL or an OpenAPI document says. Raises `Refused`."""
+    """Parse a WSDL or an OpenAPI document, by ``kind``. Raises `Refused`."""
     return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content, url)
 
 
@@ -75,7 +75,7 @@ class DescriptionReader:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
-        """What a document says. Raises `Refused`, also when reading it takes too long or too much."""
+        """Parse a document in a child process. Raises `Refused`, also when reading it takes too long or too much."""
         async with self._places:
             return await read_description(kind, content, url, self._limits)
 
@@ -83,7 +83,7 @@ class DescriptionReader:
 async def read_description(
     kind: ServiceType, content: bytes, url: str, limits: ReadingLimits = DEFAULT_LIMITS
 ) -> ParsedDescription:
-    """What a document says, read by a child that is gone when this returns, raises or is cancelled."""
+    """Parse a document in a child process that is gone when this returns, raises or is cancelled. Raises `Refused`."""
     child = await asyncio.create_subprocess_exec(
         *_command(kind, url, limits),
         stdin=asyncio.subprocess.PIPE,
@@ -106,7 +106,7 @@ async def read_description(
 def read_for_command(
     kind: ServiceType, content: bytes, url: str = "", limits: ReadingLimits = DEFAULT_LIMITS
 ) -> ParsedDescription:
-    """What a document says, for a command that waits for it: a large one is read by a child, a small one costs little.
+    """Parse a document for a command that waits for it: a large one in a child process, a small one here.
 
     Raises `Refused`.
     """

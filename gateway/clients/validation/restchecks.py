@@ -25,7 +25,7 @@ _MASK = "(value)"
 
 @dataclass
 class RestChecks:
-    """What requests and answers of one REST service must look like."""
+    """The checks of requests and answers of one REST service against its OpenAPI document."""
 
     document: dict[str, Any]
     _validators: dict[int, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class RestChecks:
     def check_request(
         self, method: str, target: str, content_type: str | None, body: bytes
     ) -> tuple[str, ...]:
-        """What is wrong with a request; empty when nothing is. ``target`` is the path and query after the service code."""
+        """The faults of a request, each a sentence; empty when there are none. ``target`` is the path and query after the service code."""
         try:
             parsed = parse_service_target(target)
         except BadMessage as fault:
@@ -60,7 +60,7 @@ class RestChecks:
     def check_response(
         self, method: str, target: str, status: int, content_type: str | None, body: bytes
     ) -> tuple[str, ...]:
-        """What is wrong with an answer; empty when nothing is."""
+        """The faults of an answer to ``method`` and ``target``, each a sentence; empty when there are none."""
         try:
             found = self._operation(method, parse_service_target(target))
         except BadMessage:

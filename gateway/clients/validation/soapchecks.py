@@ -52,18 +52,18 @@ _NAMES_ONLY = frozenset(
 
 @dataclass(frozen=True)
 class SoapChecks:
-    """What requests and answers of one SOAP service must look like."""
+    """The checks of requests and answers of one SOAP service against the schema in its WSDL."""
 
     request: str
     response: str | None
     schema: etree.XMLSchema
 
     def check_request(self, envelope: bytes) -> tuple[str, ...]:
-        """What is wrong with a request's body; empty when nothing is."""
+        """The faults of a request's body, each a sentence; empty when there are none."""
         return self._check(envelope, self.request)
 
     def check_response(self, envelope: bytes) -> tuple[str, ...]:
-        """What is wrong with an answer's body; empty when nothing is."""
+        """The faults of an answer's body, each a sentence; empty when there are none."""
         return () if self.response is None else self._check(envelope, self.response)
 
     def _check(self, envelope: bytes, expected: str) -> tuple[str, ...]:
