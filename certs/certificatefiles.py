@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_private_key, pkcs7
 
-from certs.certificates import UNREADABLE, der_of, parse_certificate
+from certs.certificates import UNREADABLE, der_of, name_text, parse_certificate
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _from_pkcs7(der: bytes) -> x509.Certificate:
         raise _refused("the file is PKCS#7 without a certificate")
     leaves = _issuing_none(certificates)
     if len(leaves) != 1:
-        names = "; ".join(c.subject.rfc4514_string()[:80] for c in (leaves or certificates)[:5])
+        names = "; ".join(name_text(c.subject)[:80] for c in (leaves or certificates)[:5])
         raise _refused(
             f"the file holds several certificates, none of which is the last of a chain ({names}); give one"
         )

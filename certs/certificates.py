@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from schemas.faults import Kind, NotProved
 
@@ -27,6 +29,19 @@ UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 _LONGEST_SERIAL_BITS = 512
+# Attributes that the library would write as numbers, by their names in X.520 and RFC 4519; the shape of a number stays readable.
+_ATTRIBUTES = {
+    NameOID.SERIAL_NUMBER: "serialNumber",
+    NameOID.BUSINESS_CATEGORY: "businessCategory",
+    NameOID.ORGANIZATION_IDENTIFIER: "organizationIdentifier",
+    NameOID.GIVEN_NAME: "givenName",
+    NameOID.SURNAME: "surname",
+    NameOID.TITLE: "title",
+    NameOID.EMAIL_ADDRESS: "emailAddress",
+    NameOID.POSTAL_CODE: "postalCode",
+}
+_ATTRIBUTE = re.compile(r"(?:^|(?<=[,+]))\s*([A-Za-z]+)\s*(?==)")
+_OIDS = {name.upper(): oid for oid, name in _ATTRIBUTES.items()}
 
 
 @lru_cache(maxsize=8192)
@@ -53,3 +68,17 @@ def parse_certificate(data: bytes) -> x509.Certificate:
 def der_of(certificate: x509.Certificate) -> bytes:
     """A certificate's DER bytes, encoded once for each object."""
     return certificate.public_bytes(Encoding.DER)
+
+
+def name_text(name: x509.Name) -> str:
+    """A distinguished name for people (RFC 4514), attributes by name: ``serialNumber=...``, never ``2.5.4.5=...``."""
+    return name.rfc4514_string(_ATTRIBUTES)
+
+
+def parse_name(text: str) -> x509.Name:
+    """The distinguished name that a person wrote (RFC 4514); attributes by name in any case, or by number.
+
+    Raises `ValueError` for an unknown attribute or another shape.
+    """
+    written = {m[1]: oid for m in _ATTRIBUTE.finditer(text) if (oid := _OIDS.get(m[1].upper()))}
+    return x509.Name.from_rfc4514_string(text, written)

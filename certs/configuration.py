@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from certs import profiles
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf import parts as optional_parts
 from schemas.globalconf.directory import (
@@ -334,7 +334,7 @@ class TrustedConfiguration:
         if not entries:
             raise NotProved(
                 Kind.CANNOT_CREATE_CERT_PATH,
-                f"no approved CA of instance {instance} has the name {certificate.issuer.rfc4514_string()!r}",
+                f"no approved CA of instance {instance} has the name {name_text(certificate.issuer)!r}",
             )
         return entries[0][0].profile
 

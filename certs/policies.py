@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from schemas.faults import Fault, Kind, NotProved
 from schemas.policy import Signature, SignedDocument
 
@@ -60,7 +60,7 @@ def verify_policy(signed: SignedDocument, authorities: Collection[bytes], needed
         except NotProved as fault:
             raise Fault(
                 Kind.INVALID_SIGNATURE_VALUE,
-                f"a signature of {certificate.subject.rfc4514_string()} does not hold: {fault.detail}",
+                f"a signature of {name_text(certificate.subject)} does not hold: {fault.detail}",
             ) from fault
         signers.add(_key_digest(certificate))  # 3
     if len(signers) < needed:

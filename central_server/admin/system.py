@@ -24,7 +24,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import members, servers, sources
 from central_server.store.loading import provider, set_provider
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
-from certs.certificates import parse_certificate
+from certs.certificates import parse_certificate, parse_name
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import suspicious_characters
 from serving.api.certificateview import CertificateDetails, certificate_details
@@ -352,7 +352,7 @@ class _Services:
 
     async def make_csr(self, call: Call) -> Download:
         try:
-            name = x509.Name.from_rfc4514_string(call.body_as(RequestSubjectName).name)
+            name = parse_name(call.body_as(RequestSubjectName).name)
         except ValueError as err:
             raise Problem(400, "invalid_distinguished_name", [str(err)]) from err
         request = x509.load_der_x509_csr(await self._context.node.keys.tls_request(name))

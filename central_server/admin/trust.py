@@ -20,7 +20,7 @@ from central_server.admin.values import (
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import trust
 from central_server.store.loading import number_parameter
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
 from schemas.faults import Fault
 from serving.api.certificateview import CertificateDetails, certificate_details, common_name
@@ -197,7 +197,7 @@ class _Cas:
             trust.CaSettings(""), CaSettingsBody(**{name: text_part(call, name) for name in _SETTINGS})
         )
         subject = parse_certificate(certificate).subject
-        name = common_name(subject) or subject.rfc4514_string()
+        name = common_name(subject) or name_text(subject)
         with self._context.change(call) as records:
             return _ca_view(trust.add_ca(records, name, certificate, settings))
 
@@ -313,7 +313,7 @@ class _Tsas:
     async def add(self, call: Call) -> TsaView:
         certificate = certificate_of(certificate_file(call.parts["certificate"]))
         subject = parse_certificate(certificate).subject
-        name = common_name(subject) or subject.rfc4514_string()
+        name = common_name(subject) or name_text(subject)
         with self._context.change(call) as records:
             added = trust.add_tsa(records, name, url_part(call, "url"), cost_part(call), certificate)
         return self._view(added)

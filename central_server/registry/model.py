@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
 from schemas.faults import BadMessage, Fault
 from schemas.globalconf.shared import (
@@ -271,7 +271,7 @@ def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
 def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
     ocsp = _responders(ca.ocsp, read)
     top = read(ca.certificate)
-    name = ca.name or parse_certificate(top).subject.rfc4514_string()
+    name = ca.name or name_text(parse_certificate(top).subject)
     profile = (
         ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profile_named(ca.profile).name}{JAVA_SUFFIX}"
     )

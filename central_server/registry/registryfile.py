@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from central_server.registry.model import OWNERS_GROUP
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from serving.config.tomltext import toml_lines
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _server(server: RegisteredServer, names: _Names) -> dict[str, object]:
 
 
 def _ca(ca: ApprovedCa, names: _Names) -> dict[str, object]:
-    own = parse_certificate(ca.top.certificate).subject.rfc4514_string()
+    own = name_text(parse_certificate(ca.top.certificate).subject)
     acme = ca.acme_server
     return {
         "name": None if ca.name == own else ca.name,

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from certs import der
-from certs.certificates import UNREADABLE, der_of
+from certs.certificates import UNREADABLE, der_of, name_text
 from certs.verify.nameconstraints import check_name_constraints
 from schemas.faults import Kind, NotProved
 
@@ -191,7 +191,7 @@ class _Search:
             raise self.refusal or NotProved(
                 Kind.CANNOT_CREATE_CERT_PATH,
                 f"no path leads from {_name(leaf)} to an approved CA of instance {instance}: nobody named "
-                f"{leaf.issuer.rfc4514_string()!r} is there that issued it",
+                f"{name_text(leaf.issuer)!r} is there that issued it",
             )
         return found
 
@@ -358,4 +358,4 @@ def _invalid(certificate: x509.Certificate, reason: str) -> NotProved:
 
 
 def _name(certificate: x509.Certificate) -> str:
-    return repr(certificate.subject.rfc4514_string())
+    return repr(name_text(certificate.subject))

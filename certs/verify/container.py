@@ -20,6 +20,7 @@ import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from certs.certificates import name_text
 from certs.verify import signature as verifying
 from certs.verify import timestamp as timestamps
 from schemas import hashchain, rest, xades
@@ -194,13 +195,13 @@ def _verify(
 
     stamp = _check_timestamp(container, document, configuration)
     verdict.timestamp = stamp.at
-    passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {stamp.authority.subject.rfc4514_string()}")
+    passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {name_text(stamp.authority.subject)}")
 
     moment = at or stamp.at
     proved = verifying.verify_document(document, signer, configuration, moment, verifying.FOREIGN_EVIDENCE)
     stray = _check_coverage(container, document)
     verdict.signer = proved.member
-    by = f"by {proved.member.path()} ({proved.certificate.subject.rfc4514_string()})"
+    by = f"by {proved.member.path()} ({name_text(proved.certificate.subject)})"
     passed(5, f"{by}; {stray}" if stray else by, StepOutcome.WARNING if stray else StepOutcome.VALID)
     passed(6, f"good, says the OCSP response produced {proved.ocsp.produced_at:%Y-%m-%d %H:%M:%S} UTC")
     passed(7, _bodies(container, document))

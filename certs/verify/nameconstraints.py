@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from certs.certificates import name_text
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
@@ -157,12 +158,12 @@ def _folded(value: str | bytes) -> object:
 
 
 def _shown(value: object) -> str:
-    return repr(value.rfc4514_string() if isinstance(value, x509.Name) else str(value))[:200]
+    return repr(name_text(value) if isinstance(value, x509.Name) else str(value))[:200]
 
 
 def _refused(certificate: x509.Certificate, issuer: x509.Certificate, reason: str) -> NotProved:
     return NotProved(
         Kind.CERT_VALIDATION,
-        f"{certificate.subject.rfc4514_string()!r} is outside of the name constraints of "
-        f"{issuer.subject.rfc4514_string()!r}: {reason}",
+        f"{name_text(certificate.subject)!r} is outside of the name constraints of "
+        f"{name_text(issuer.subject)!r}: {reason}",
     )

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.certificates import UNREADABLE, der_of
+from certs.certificates import UNREADABLE, der_of, name_text
 from certs.verify.chain import check_valid_at
 from schemas.faults import Kind, NotProved
 
@@ -143,7 +143,7 @@ def check_response(
     if proved.says is not ocsp.OCSPCertStatus.GOOD:  # 5
         raise NotProved(
             Kind.CERT_VALIDATION,
-            f"the certificate {certificate.subject.rfc4514_string()!r} is {proved.says.name.lower()}, "
+            f"the certificate {name_text(certificate.subject)!r} is {proved.says.name.lower()}, "
             "says its OCSP responder",
         )
     return status
@@ -229,8 +229,7 @@ def _responder(
         raise _incorrect("the signature of the OCSP response does not hold")
     if not _is_authorised(signed, issuer, configuration.configured_responders_for(issuer)):
         raise _incorrect(
-            f"{signed.subject.rfc4514_string()!r} may not answer for certificates of "
-            f"{issuer.subject.rfc4514_string()!r}"
+            f"{name_text(signed.subject)!r} may not answer for certificates of {name_text(issuer.subject)!r}"
         )
     return signed
 

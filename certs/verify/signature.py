@@ -26,7 +26,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.verify import chain as chains
 from certs.verify import ocsp
 from schemas import hashchain, xades
@@ -337,7 +337,7 @@ def _ocsp_status(
             last = fault
     raise last or NotProved(
         Kind.CERT_VALIDATION,
-        f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()!r}",
+        f"no OCSP response came for the certificate {name_text(certificate.subject)!r}",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
 from gateway.keys.model import KeyUsage
 from gateway.refusals import GatewayCode
@@ -203,8 +203,8 @@ class _Authorities:
         certificate = parse_certificate(info.certificate)
         return AuthorityView(
             name=ca.name if top else _common_name(info),
-            subject_distinguished_name=certificate.subject.rfc4514_string(),
-            issuer_distinguished_name=certificate.issuer.rfc4514_string(),
+            subject_distinguished_name=name_text(certificate.subject),
+            issuer_distinguished_name=name_text(certificate.issuer),
             ocsp_response=self._ocsp(info, now, top=top),
             not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
             top_ca=top,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import orjson
 
+from certs.certificates import name_text
 from gateway.admin.context import AdminContext, instant, row
 from gateway.admin.values import CodeWithMetadata
 from gateway.health.diagnosing import as_json
@@ -169,7 +170,7 @@ class Diagnostics:
     async def responders(self, _call: Call) -> list[CaOcspDiagnostics]:
         return [
             CaOcspDiagnostics(
-                certificate.subject.rfc4514_string(),
+                name_text(certificate.subject),
                 [self._responder(o.url, (o.cost_type or CostType.UNDEFINED).value) for o in info.ocsp],
             )
             for _, info, certificate in self.context.configuration().own.ca_infos

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from certs.certificates import name_text
 from gateway.cli.keys import DATA, PIN, SETTINGS, open_safe, open_store
 from gateway.cli.localaudit import audited
 from gateway.clients.model import ConnectionType
@@ -207,7 +208,7 @@ def _shown(certificate: x509.Certificate) -> dict[str, str]:
     from cryptography.hazmat.primitives import hashes
 
     return {
-        "subject": certificate.subject.rfc4514_string(),
+        "subject": name_text(certificate.subject),
         "until": certificate.not_valid_after_utc.date().isoformat(),
         "sha256": certificate.fingerprint(hashes.SHA256()).hex().upper(),
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from certs.certificates import name_text
 from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
@@ -322,7 +323,7 @@ def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...
         async with opened(data, lambda: read_pin(pin_file)) as (operations, _tokens):
             for content in given:
                 imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
-                subject = parse_certificate(imported.der).subject.rfc4514_string()
+                subject = name_text(parse_certificate(imported.der).subject)
                 told = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
                 line = _("{usage} certificate imported: {subject}", usage=imported.usage, subject=subject)
                 click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
@@ -350,7 +351,7 @@ def list_certificates(data: Path, as_json: bool) -> None:
                 "status": own.status.value,
                 "active": own.active,
                 "until": f"{parsed.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
-                "subject": parsed.subject.rfc4514_string(),
+                "subject": name_text(parsed.subject),
             }
             for own, parsed in found
         ],

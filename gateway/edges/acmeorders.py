@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
 from gateway.keys.context import Orders
 from gateway.keys.model import CertificateStatus, KeyCertificate, KeyUsage
@@ -129,7 +129,7 @@ async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:
     """Renew what is due now, and take into use what was renewed before; the new certificates."""
     made: list[KeyCertificate] = []
     for certificate in renewing.store.certificates():
-        subject = parse_certificate(certificate.der).subject.rfc4514_string()
+        subject = name_text(parse_certificate(certificate.der).subject)
         member = "" if certificate.member is None else certificate.member.path()
         try:
             if _awaits_activation(certificate, renewing.store):

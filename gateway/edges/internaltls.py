@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certs.certificatefiles import read_certificate
-from certs.certificates import der_of
+from certs.certificates import der_of, parse_name
 from certs.csr import general_name
 from certs.edges.tokenfiles import write_whole
 from certs.tls import TlsCredentials
@@ -76,7 +76,7 @@ class InternalTls:
         """A signing request (DER) for the key. Refused (``invalid_distinguished_name``) when the name is none."""
         key = cast("OwnKey", self.current.private_key)
         try:
-            subject = x509.Name.from_rfc4514_string(distinguished_name)
+            subject = parse_name(distinguished_name)
         except ValueError as err:
             raise Refused(
                 GatewayCode.INVALID_DISTINGUISHED_NAME,

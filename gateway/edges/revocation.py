@@ -23,7 +23,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from certs.certificates import der_of
+from certs.certificates import der_of, name_text
 from certs.edges.fetch import fetch_ocsp
 from certs.edges.tokenfiles import write_whole
 from certs.verify import ocsp
@@ -146,7 +146,7 @@ class OwnRevocation:
         if der is None:
             raise NotProved(
                 Kind.CERT_VALIDATION,
-                f"no OCSP response for {certificate.subject.rfc4514_string()!r} is in hand yet"
+                f"no OCSP response for {name_text(certificate.subject)!r} is in hand yet"
                 + (f"; last failure: {self.last_failure}" if self.last_failure else ""),
             )
         until = self._checked.get((der, configuration.generation))

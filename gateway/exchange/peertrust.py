@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.verify import chain as chains
 from certs.verify import ocsp
 from schemas.faults import Fault, Kind, NotProved
@@ -128,7 +128,7 @@ def _good_until(
 ) -> datetime:
     last: Fault = NotProved(
         Kind.CERT_VALIDATION,
-        f"no OCSP response came for the certificate {certificate.subject.rfc4514_string()}",
+        f"no OCSP response came for the certificate {name_text(certificate.subject)}",
     )
     for der in responses:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cryptography import x509 as _x509
 from cryptography.x509 import ocsp as _ocsp
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.verify import chain as chains
 from certs.verify import ocsp
 from gateway.edges.revocation import authority_urls
@@ -74,8 +74,8 @@ def _facts(
             unusable = fault.detail
     return CertificateFacts(
         purpose,
-        certificate.subject.rfc4514_string(),
-        certificate.issuer.rfc4514_string(),
+        name_text(certificate.subject),
+        name_text(certificate.issuer),
         str(certificate.serial_number),
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
@@ -95,7 +95,7 @@ def _response(
 ) -> OcspFacts:
     der, failure = responses(certificate)
     urls = tuple(i.url for i in configuration.ocsp_infos(issuer)) + tuple(authority_urls(certificate))
-    subject = certificate.subject.rfc4514_string()
+    subject = name_text(certificate.subject)
     if der is None:
         return OcspFacts(subject, urls=urls, fetch_failure=failure)
     try:
@@ -105,14 +105,14 @@ def _response(
     except (ValueError, StopIteration) as err:
         return OcspFacts(subject, urls=urls, refusal=f"the stored response cannot be read: {err}")
     name = response.responder_name
-    responder = name.rfc4514_string() if name else (response.responder_key_hash or b"").hex()
+    responder = name_text(name) if name else (response.responder_key_hash or b"").hex()
     try:
         # Judged when it was fresh: whether it is fresh now shows in how long it is good.
         status = ocsp.check_response(der, certificate, issuer, configuration, this_update)
     except Fault as fault:
         return OcspFacts(subject, responder, urls, this_update, next_update, None, fault.detail, failure)
     until = ocsp.good_until(status, configuration)
-    responder = status.responder.subject.rfc4514_string()
+    responder = name_text(status.responder.subject)
     ahead = (this_update - now).total_seconds()
     refusal = None
     if ahead > 60:

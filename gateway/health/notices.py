@@ -86,6 +86,9 @@ _EVENTS = {
     "request-refused": N_("The central server refused a request about {subject}: {detail}"),
 }
 
+# Events that went well: logged as information, so that warnings keep their meaning.
+GOOD_NEWS = frozenset({"certificate-renewed", "certificate-activated", "certificate-registered"})
+
 
 def _notice(finding: Finding, at: datetime) -> OperatorNotice:
     said = in_every_language(N_("{what} {action}", what=finding.texts[0], action=finding.texts[1]))

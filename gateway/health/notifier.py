@@ -21,7 +21,14 @@ import aiohttp
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
-from gateway.health.notices import DeliveredNotice, OperatorNotice, decide_notices, event_notice
+from gateway.health.notices import (
+    GOOD_NEWS,
+    RESOLVED,
+    DeliveredNotice,
+    OperatorNotice,
+    decide_notices,
+    event_notice,
+)
 from serving.language import N_, SOURCE_LANGUAGE, Text, mail_languages
 from serving.mail import deliver
 from serving.process.loops import Loop
@@ -117,7 +124,8 @@ class Notifier:
         await asyncio.to_thread(self._deliver, message)
 
     def _queue(self, notice: OperatorNotice) -> None:
-        log.warning(
+        log.log(
+            logging.INFO if notice.severity == RESOLVED or notice.code in GOOD_NEWS else logging.WARNING,
             "notice",
             extra={"event": "notice", "code": notice.code, "text": notice.said[SOURCE_LANGUAGE]},
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from schemas.faults import Fault
 from serving.process.loops import Loop
 
@@ -33,7 +33,7 @@ def activation_loop(operations: KeyOperations, tell: Callable[[str, str, str], N
 async def activate_waiting(operations: KeyOperations, tell: Callable[[str, str, str], None]) -> None:
     """Activate the certificates that wait for it, once; ``tell`` is given kind, subject and detail of each outcome that is new."""
     for certificate, failure in await operations.activate_waiting():
-        subject = parse_certificate(certificate.der).subject.rfc4514_string()
+        subject = name_text(parse_certificate(certificate.der).subject)
         if failure is None:
             tell("certificate-activated", subject, certificate.hash)
             continue

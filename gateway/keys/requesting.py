@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from certs import csr
+from certs.certificates import name_text
 from certs.profiles import profile_named
 from certs.tokens import remote as delegated
 from gateway.keys.model import Key, KeyUsage, SigningRequest
@@ -75,7 +76,7 @@ class Requesting:
             )
         entries = configuration.approved_ca_entries(certificate.issuer, configuration.instance)
         if not entries:
-            name = certificate.issuer.rfc4514_string()
+            name = name_text(certificate.issuer)
             raise Refused(
                 GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name}", name
             )

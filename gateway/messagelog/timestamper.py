@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from certs.certificates import name_text
 from certs.verify import timestamp as timestamps
 from gateway.messagelog.authorities import RoundSize, ask_authorities, choose_authorities
 from gateway.messagelog.store import MessageLog, Stamp
@@ -289,4 +290,4 @@ class Timestamper:
 
 
 def _authority(proved: timestamps.Timestamp) -> str:
-    return proved.authority.subject.rfc4514_string()
+    return name_text(proved.authority.subject)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 from certs.edges.configurationfiles import render_verificationconf
 from certs.edges.profilefiles import load_profiles
 from certs.signing import MessageSigner
@@ -487,7 +487,7 @@ class Gateway:
                 extra={"event": "certificate_status", "hash": certificate.hash, "status": status},
             )
             if status == CertificateStatus.REGISTERED.value:
-                subject = parse_certificate(certificate.der).subject.rfc4514_string()
+                subject = name_text(parse_certificate(certificate.der).subject)
                 owner = self._serverconf.server_id.owner.path()
                 self.notifier.tell("certificate-registered", subject, certificate.hash, owner)
                 self._activation_pace.changed()

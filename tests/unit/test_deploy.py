@@ -7,7 +7,10 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -16,6 +19,9 @@ from central_server.config import load as load_central
 from gateway.settings.config import load as load_gateway
 from tests.paths import PROJECT
 from tests.programs import need
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEPLOY = PROJECT / "deploy"
 SCRIPTS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -91,10 +97,52 @@ def test_the_image_copies_what_the_wheel_holds_and_serves_as_nobody_special() ->
     wheel = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     for package in wheel["build"]["targets"]["wheel"]["packages"]:
         assert f"COPY {package} {package}\n" in text
+    assert (
+        "docker.io/library/debian:" in text
+    )  # the system the packages are for: its Python, its security updates
     assert "--require-hashes" in text
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
     (command,) = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
     assert entry_point(json.loads(command)) == "gateway"
+
+
+def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
+    text = (DEPLOY / "oci" / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
+        *sources, place = line.split()
+        for source in (PROJECT / name for name in sources):
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / place, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                target = tmp_path / place if len(sources) == 1 else tmp_path / place / source.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as held:
+        names = set(held.namelist())
+    assert "serving/locale/es/LC_MESSAGES/sacbe.mo" in names
+    assert {f"{package}/__init__.py" for package in ("gateway", "central_server", "social_security")} <= names
+
+
+def test_every_port_that_the_compose_file_publishes_is_listened_on_outside_of_its_container() -> None:
+    made = yaml.safe_load((DEPLOY / "oci" / "compose.yaml").read_text(encoding="utf-8"))
+    for name, load, prefix in (
+        ("central", load_central, "SACBE_CENTRAL"),
+        ("gateway", load_gateway, "SACBE_GATEWAY"),
+    ):
+        service = made["services"][name]
+        assert any(port.endswith(":4000") for port in service["ports"])
+        settings = load(None, service["environment"])
+        assert settings.admin.host == "0.0.0.0", f"{prefix}_ADMIN_HOST"
 
 
 def test_the_manifests_are_put_together_and_every_server_is_probed() -> None:
