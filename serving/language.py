@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parent / "locale"
 PAGE_LANGUAGE = "es"
 
 
-class Said(Protocol):
+class Translatable(Protocol):
     """Something that can be said in any language."""
 
     def into(self, language: str) -> str:
@@ -62,7 +62,7 @@ class Translated:
         return found if found is not None else next(iter(self.languages.values()), "")
 
 
-def in_every_language(text: Said) -> dict[str, str]:
+def in_every_language(text: Translatable) -> dict[str, str]:
     """A text in each language there is, by language: for programs, and for what is told later."""
     return {language: text.into(language) for language in languages()}
 
@@ -151,12 +151,12 @@ def _quality(parameter: str) -> float:
 def _filled(text: str, values: Mapping[str, object], language: str) -> str:
     if not values:
         return text
-    return text.format_map({name: _said(value, language) for name, value in values.items()})
+    return text.format_map({name: _in_language(value, language) for name, value in values.items()})
 
 
-def _said(value: object, language: str) -> object:
+def _in_language(value: object, language: str) -> object:
     if isinstance(value, tuple):
-        return "; ".join(str(_said(part, language)) for part in value)
+        return "; ".join(str(_in_language(part, language)) for part in value)
     return value.into(language) if isinstance(value, (Text, Translated)) else value
 
 

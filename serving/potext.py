@@ -38,8 +38,8 @@ def parse_po(text: str) -> tuple[Translation, ...]:
             continue
         if "msgid" not in fields:
             raise ValueError(f"line {start}: expected an entry with msgid; came {block[0]!r}")
-        said = tuple(value for name, value in fields.items() if name.startswith("msgstr"))
-        found.append(Translation(fields["msgid"], said, fields.get("msgid_plural"), comments))
+        translations = tuple(value for name, value in fields.items() if name.startswith("msgstr"))
+        found.append(Translation(fields["msgid"], translations, fields.get("msgid_plural"), comments))
     return tuple(found)
 
 
@@ -53,10 +53,10 @@ def render_mo(entries: tuple[Translation, ...]) -> bytes:
     pairs = sorted(_pair(entry) for entry in entries if all(entry.translations))
     ids, texts = (b"", b"")
     places: list[tuple[int, int, int, int]] = []
-    for name, said in pairs:
-        places.append((len(name), len(ids), len(said), len(texts)))
+    for name, text in pairs:
+        places.append((len(name), len(ids), len(text), len(texts)))
         ids += name + b"\0"
-        texts += said + b"\0"
+        texts += text + b"\0"
     names_at = 28
     texts_at = names_at + 8 * len(pairs)
     ids_from = texts_at + 8 * len(pairs)
@@ -106,8 +106,8 @@ def _entry_lines(entry: Translation) -> list[str]:
     if entry.plural is None:
         return [*lines, *_quoted("msgstr", entry.translations[0])]
     lines += _quoted("msgid_plural", entry.plural)
-    for number, said in enumerate(entry.translations):
-        lines += _quoted(f"msgstr[{number}]", said)
+    for number, translation in enumerate(entry.translations):
+        lines += _quoted(f"msgstr[{number}]", translation)
     return lines
 
 

@@ -106,11 +106,13 @@ class _Catalogue:
         self._context = context
 
     async def search(self, call: Call) -> PagedServices:
-        asked = call.query_as(CatalogueSearch)
-        query = CatalogueQuery(asked.q, asked.member, asked.data_set, asked.purpose, asked.unreachable)
+        filters = call.query_as(CatalogueSearch)
+        query = CatalogueQuery(
+            filters.q, filters.member, filters.data_set, filters.purpose, filters.unreachable
+        )
         found, paging = page_of(
             search_services(self._context.read(), query),
-            asked,
+            filters,
             {
                 "service_id": lambda e: e.service.components,
                 "title": lambda e: (e.described.title.lower(), e.number),
@@ -137,25 +139,25 @@ class _Catalogue:
 
     async def description(self, call: Call) -> Download:
         service = number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND)
-        wanted = number_of(call, "number", RegistryCode.SERVICE_NOT_FOUND)
+        number = number_of(call, "number", RegistryCode.SERVICE_NOT_FOUND)
         for version in versions_of(self._context.read(), service):
-            if version.number == wanted:
+            if version.number == number:
                 # Never as HTML or XML: it is a stranger's file.
-                return Download(version.raw, "application/octet-stream", f"service-{service}-{wanted}")
-        raise refuse(RegistryCode.SERVICE_NOT_FOUND, service, wanted)
+                return Download(version.raw, "application/octet-stream", f"service-{service}-{number}")
+        raise refuse(RegistryCode.SERVICE_NOT_FOUND, service, number)
 
 
 def _view(entry: CatalogueEntry) -> ServiceView:
-    said = entry.described
+    description = entry.described
     return ServiceView(
         id=entry.number,
         service_id=entry.service.encoded(),
         member_name=entry.member_name,
         type=entry.type,
-        title=said.title,
-        summary=said.summary,
-        data_sets=list(said.data_sets),
-        purposes=list(said.purposes),
+        title=description.title,
+        summary=description.summary,
+        data_sets=list(description.data_sets),
+        purposes=list(description.purposes),
         versions=entry.versions,
         first_seen=entry.first_seen,
         last_seen=entry.last_seen,

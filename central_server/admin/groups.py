@@ -126,17 +126,17 @@ class _Groups:
         return [_view(g) for g in groups.list_groups(self._context.read())]
 
     async def add(self, call: Call) -> GroupView:
-        asked = call.body_as(CodeAndDescription)
+        body = call.body_as(CodeAndDescription)
         with self._context.change(call) as records:
-            return _view(groups.add_group(records, asked.code, asked.description))
+            return _view(groups.add_group(records, body.code, body.description))
 
     async def one(self, call: Call) -> GroupView:
         return _view(groups.need_group(self._context.read(), call.path["group_code"]))
 
     async def describe(self, call: Call) -> GroupView:
-        asked = call.body_as(NewDescription)
+        body = call.body_as(NewDescription)
         with self._context.change(call) as records:
-            return _view(groups.describe_group(records, call.path["group_code"], asked.description))
+            return _view(groups.describe_group(records, call.path["group_code"], body.description))
 
     async def delete(self, call: Call) -> None:
         with self._context.change(call) as records:
@@ -152,16 +152,16 @@ class _Groups:
         )
 
     async def search(self, call: Call) -> PagedGroupMembers:
-        asked = call.body_as(MembersFilter)
+        body = call.body_as(MembersFilter)
         names = names_of_members(self._context.read())
 
         def name(found: KeptGroupMember) -> str:
             return names[found.client.id.member]
 
-        wanted = [m for m in self._members(call) if _is_wanted(m, asked, name(m))]
+        matching = [m for m in self._members(call) if _is_wanted(m, body, name(m))]
         found, paging = page_of(
-            wanted,
-            asked.paging_sorting,
+            matching,
+            body.paging_sorting,
             {
                 "id": lambda m: m.number,
                 "name": lambda m: (name(m).lower(), m.number),
@@ -180,14 +180,14 @@ class _Groups:
         )
 
     async def add_members(self, call: Call) -> GroupMemberIds:
-        asked, code = call.body_as(GroupMemberIds), call.path["group_code"]
+        body, code = call.body_as(GroupMemberIds), call.path["group_code"]
         if code == OWNERS_GROUP:
             raise refuse(RegistryCode.CANNOT_ADD_MEMBER_TO_OWNERS_GROUP)
         with self._context.change(call) as records:
-            for encoded in asked.items:
+            for encoded in body.items:
                 if not groups.add_group_member(records, code, client_of(encoded)):
                     raise refuse(RegistryCode.GLOBAL_GROUP_MEMBER_EXISTS, encoded)
-        return asked
+        return body
 
     async def remove(self, call: Call) -> None:
         code, client = call.path["group_code"], client_of(call.path["client_id"])
@@ -208,13 +208,13 @@ def _view(group: KeptGroup) -> GroupView:
     return GroupView(group.code, group.description, group.created_at, group.updated_at, group.member_count)
 
 
-def _is_wanted(found: KeptGroupMember, asked: MembersFilter, name: str) -> bool:
+def _is_wanted(found: KeptGroupMember, query: MembersFilter, name: str) -> bool:
     client = found.client.id
     return (
-        matches(asked.query, name, *client.components)
-        and asked.member_class in (None, client.member_class)
-        and asked.instance in (None, client.instance)
-        and (not asked.codes or client.member_code in asked.codes)
-        and (not asked.subsystems or client.subsystem_code in asked.subsystems)
-        and (not asked.types or client.object_type in asked.types)
+        matches(query.query, name, *client.components)
+        and query.member_class in (None, client.member_class)
+        and query.instance in (None, client.instance)
+        and (not query.codes or client.member_code in query.codes)
+        and (not query.subsystems or client.subsystem_code in query.subsystems)
+        and (not query.types or client.object_type in query.types)
     )

@@ -185,16 +185,16 @@ class _Members:
         return [CodeAndDescription(*found) for found in members.list_member_classes(self._context.read())]
 
     async def add_class(self, call: Call) -> CodeAndDescription:
-        asked = call.body_as(CodeAndDescription)
+        body = call.body_as(CodeAndDescription)
         with self._context.change(call) as records:
-            members.add_member_class(records, asked.code, asked.description)
-        return asked
+            members.add_member_class(records, body.code, body.description)
+        return body
 
     async def edit_class(self, call: Call) -> CodeAndDescription:
-        asked, code = call.body_as(NewDescription), call.path["code"]
+        body, code = call.body_as(NewDescription), call.path["code"]
         with self._context.change(call) as records:
-            members.describe_member_class(records, code, asked.description)
-        return CodeAndDescription(code, asked.description)
+            members.describe_member_class(records, code, body.description)
+        return CodeAndDescription(code, body.description)
 
     async def delete_class(self, call: Call) -> None:
         with self._context.change(call) as records:
@@ -203,10 +203,10 @@ class _Members:
     # Members
 
     async def add(self, call: Call) -> ClientView:
-        asked = call.body_as(MemberAdd)
+        body = call.body_as(MemberAdd)
         with self._context.change(call) as records:
-            member = ClientId(records.instance, asked.member_id.member_class, asked.member_id.member_code)
-            made = members.add_member(records, member, asked.member_name or member.member_code)
+            member = ClientId(records.instance, body.member_id.member_class, body.member_id.member_code)
+            made = members.add_member(records, member, body.member_name or member.member_code)
         return client_view(made.id, made.name)
 
     async def one(self, call: Call) -> ClientView:
@@ -256,13 +256,16 @@ class _Members:
     # Subsystems
 
     async def add_subsystem(self, call: Call) -> ClientView:
-        asked = call.body_as(SubsystemAdd)
-        wanted = asked.subsystem_id
+        body = call.body_as(SubsystemAdd)
+        subsystem_id = body.subsystem_id
         with self._context.change(call) as records:
             subsystem = ClientId(
-                records.instance, wanted.member_class, wanted.member_code, wanted.subsystem_code
+                records.instance,
+                subsystem_id.member_class,
+                subsystem_id.member_code,
+                subsystem_id.subsystem_code,
             )
-            made = members.add_subsystem(records, subsystem, asked.subsystem_name)
+            made = members.add_subsystem(records, subsystem, body.subsystem_name)
             owner = members.need_client(records, subsystem.member)
         return client_view(made.id, made.name, owner.name)
 
@@ -288,25 +291,25 @@ class _Members:
             found = servers.need_server(records, server)
             if servers.find_server_client(records, found, client) is None:
                 raise refuse(code, client.encoded(), server.encoded())
-            asked = NewRequest(RequestType.CLIENT_DELETION, RequestOrigin.CENTER, server, client)
-            add_request(records, asked)
+            request = NewRequest(RequestType.CLIENT_DELETION, RequestOrigin.CENTER, server, client)
+            add_request(records, request)
 
     # Search
 
     async def search(self, call: Call) -> PagedClients:
         query, records = call.query_as(ClientsQuery), self._context.read()
         names = members.names_of_members(records)
-        wanted = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
+        matching = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))
             there = {c.id for c in servers.clients_of(records, server)} | {server.id.owner}
-            wanted = [c for c in wanted if c.id in there]
+            matching = [c for c in matching if c.id in there]
         if query.excluding_group is not None:
             group = groups.need_group(records, query.excluding_group)
             joined = {m.client.id for m in groups.group_members(records, group)}
-            wanted = [c for c in wanted if c.id not in joined]
+            matching = [c for c in matching if c.id not in joined]
         found, paging = page_of(
-            wanted,
+            matching,
             query,
             {
                 "id": lambda c: c.number,

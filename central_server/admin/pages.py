@@ -61,11 +61,11 @@ async def _requests(asking: ConsoleRequest, _request: web.Request) -> dict[str, 
     found, more = [], False
     for state in OPEN:
         query = {"status": state.value, "limit": str(MOST_REQUESTS)}
-        told = await asking.tell("get_management_requests", query=query)
-        if told.why is not None:
-            return {"requests": told, "more": False}
-        found += told.value.items
-        more = more or told.value.paging_metadata.total_items > len(told.value.items)
+        answer = await asking.tell("get_management_requests", query=query)
+        if answer.why is not None:
+            return {"requests": answer, "more": False}
+        found += answer.value.items
+        more = more or answer.value.paging_metadata.total_items > len(answer.value.items)
     shown = [
         await asking.do(f"get_{_ONE}", {"management_request_id": str(r.id)})
         for r in sorted(found, key=lambda r: r.id)
@@ -94,10 +94,10 @@ async def _members(asking: ConsoleRequest, request: web.Request) -> dict[str, An
 
 async def _catalogue(asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
     names = ("q", "member", "data_set", "purpose")
-    asked = {n: request.query.get(n, "").strip()[:200] for n in names}
-    query = {"limit": str(MOST), **{n: v for n, v in asked.items() if v}}
+    filters = {n: request.query.get(n, "").strip()[:200] for n in names}
+    query = {"limit": str(MOST), **{n: v for n, v in filters.items() if v}}
     return {
-        "asked": asked,
+        "filters": filters,
         "found": await asking.tell("get_service_catalogue", query=query),
         "unreachable": await asking.tell("get_service_catalogue_unreachable"),
     }

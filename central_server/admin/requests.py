@@ -162,18 +162,18 @@ class _Requests:
         names = names_of_members(records)
 
         def owner(found: KeptRequest) -> str:
-            return names.get(found.asked.server.owner, "")
+            return names.get(found.content.server.owner, "")
 
-        wanted = [r for r in kept.list_requests(records) if _is_wanted(r, query, owner(r))]
+        matching = [r for r in kept.list_requests(records) if _is_wanted(r, query, owner(r))]
         found, paging = page_of(
-            wanted,
+            matching,
             query,
             {
                 "id": lambda r: r.number,
                 "created_at": lambda r: (r.created_at, r.number),
-                "type": lambda r: (r.asked.type.value, r.number),
+                "type": lambda r: (r.content.type.value, r.number),
                 "security_server_owner": lambda r: (owner(r).lower(), r.number),
-                "security_server_id": lambda r: (r.asked.server.encoded(), r.number),
+                "security_server_id": lambda r: (r.content.server.encoded(), r.number),
                 "status": lambda r: (r.state.value, r.number),
             },
             "id",
@@ -181,19 +181,19 @@ class _Requests:
         return PagedRequests([RequestListItem(**self._item(r, names)) for r in found], paging)  # type: ignore[arg-type]
 
     async def add(self, call: Call) -> ApiAnswer:
-        wanted = self._wanted(call)
+        new_request = self._new_request(call)
         with self._context.change(call) as records:
-            made = rules.add_request(records, wanted, self._context.policy())
+            made = rules.add_request(records, new_request, self._context.policy())
         status = 202 if made.state in kept.OPEN else 201
         return ApiAnswer(self._view(made), status)
 
     async def one(self, call: Call) -> RequestDetails:
         records = self._context.read()
         found = kept.need_request(records, _number(call))
-        certificate = found.asked.certificate
+        certificate = found.content.certificate
         return RequestDetails(
             **self._item(found, names_of_members(records)),  # type: ignore[arg-type]
-            comments=found.asked.comments,
+            comments=found.content.comments,
             first_approval=found.first_approval,
             certificate_details=None if certificate is None else certificate_details(certificate),
         )
@@ -209,29 +209,29 @@ class _Requests:
             return self._view(rules.approve_request(records, _number(call), self._context.policy()))
 
     def _check_decides(self, call: Call, found: KeptRequest, verb: str) -> None:
-        name = _DECIDED.get(found.asked.type)
+        name = _DECIDED.get(found.content.type)
         if name is not None:
             call.check_may(f"{verb}_{name}")
 
-    def _wanted(self, call: Call) -> NewRequest:
-        asked = call.body_as(RequestBody)
+    def _new_request(self, call: Call) -> NewRequest:
+        body = call.body_as(RequestBody)
         try:
-            kind, origin = RequestType(asked.type), RequestOrigin(asked.origin)
+            kind, origin = RequestType(body.type), RequestOrigin(body.origin)
         except ValueError:
-            raise refuse(RegistryCode.MANAGEMENT_REQUEST_UNKNOWN_TYPE, asked.type, asked.origin) from None
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_UNKNOWN_TYPE, body.type, body.origin) from None
         call.check_may(f"ADD_{kind.value}")
         if (origin is RequestOrigin.SECURITY_SERVER) is not call.may("IMPERSONATE_SECURITY_SERVER"):
             raise Problem(403, "forbidden", ["origin SECURITY_SERVER is for the management services alone"])
-        certificate = self._certificate(call, kind, asked.authentication_certificate)
+        certificate = self._certificate(call, kind, body.authentication_certificate)
         return NewRequest(
             kind,
             origin,
-            server_of(asked.security_server_id),
-            None if asked.client_id is None else client_of(asked.client_id),
-            asked.server_address,
+            server_of(body.security_server_id),
+            None if body.client_id is None else client_of(body.client_id),
+            body.server_address,
             certificate,
-            asked.subsystem_name,
-            asked.message or asked.comments,
+            body.subsystem_name,
+            body.message or body.comments,
         )
 
     def _certificate(self, call: Call, kind: RequestType, encoded: str | None) -> bytes | None:
@@ -248,37 +248,37 @@ class _Requests:
         return der
 
     def _view(self, found: KeptRequest) -> RequestView:
-        asked = found.asked
+        request = found.content
         names = names_of_members(self._context.read())
         return RequestView(
             id=found.number,
-            type=asked.type.value,
-            origin=asked.origin.value,
-            security_server_id=asked.server.encoded(),
+            type=request.type.value,
+            origin=request.origin.value,
+            security_server_id=request.server.encoded(),
             status=found.state.value,
             created_at=found.created_at,
             updated_at=found.updated_at,
-            security_server_owner=names.get(asked.server.owner),
-            client_id=None if asked.client is None else asked.client.encoded(),
-            server_address=asked.address,
-            subsystem_name=asked.subsystem_name,
+            security_server_owner=names.get(request.server.owner),
+            client_id=None if request.client is None else request.client.encoded(),
+            server_address=request.address,
+            subsystem_name=request.subsystem_name,
         )
 
     def _item(self, found: KeptRequest, names: dict[ClientId, str]) -> dict[str, object]:
-        asked, client = found.asked, found.asked.client
-        subsystem_name = asked.subsystem_name
+        request, client = found.content, found.content.client
+        subsystem_name = request.subsystem_name
         if subsystem_name is None and client is not None and not client.is_member:
             there = find_client(self._context.read(), client)
             subsystem_name = None if there is None else there.name
         return {
             "id": found.number,
-            "type": asked.type.value,
-            "origin": asked.origin.value,
-            "security_server_id": server_id_view(asked.server),
+            "type": request.type.value,
+            "origin": request.origin.value,
+            "security_server_id": server_id_view(request.server),
             "status": found.state.value,
             "created_at": found.created_at,
-            "security_server_owner": names.get(asked.server.owner),
-            "address": asked.address,
+            "security_server_owner": names.get(request.server.owner),
+            "address": request.address,
             "client_id": None if client is None else client_id_view(client),
             "client_owner_name": None if client is None else names.get(client.member),
             "client_subsystem_name": subsystem_name,
@@ -290,20 +290,20 @@ def _number(call: Call) -> int:
 
 
 def _is_wanted(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
-    asked = found.asked
+    request = found.content
     types = None if query.types is None else query.types.split(",")
     server = query.serverId or query.server_id
     texts = (
         str(found.number),
         owner,
-        asked.server.encoded(),
-        asked.type.value,
-        None if asked.client is None else asked.client.encoded(),
+        request.server.encoded(),
+        request.type.value,
+        None if request.client is None else request.client.encoded(),
     )
     return (
         matches(query.query or query.q, *texts)
-        and query.origin in (None, asked.origin.value)
-        and (types is None or asked.type.value in types)
+        and query.origin in (None, request.origin.value)
+        and (types is None or request.type.value in types)
         and (query.status is None or query.status.replace("_", " ") == found.state.value)
-        and server in (None, asked.server.encoded())
+        and server in (None, request.server.encoded())
     )

@@ -82,9 +82,9 @@ class _Servers:
     async def all(self, call: Call) -> PagedServers:
         query = call.query_as(Paging)
         everything = servers.list_servers(self._context.read())
-        wanted = [s for s in everything if matches(query.q, s.owner_name, *s.id.components, s.address)]
+        matching = [s for s in everything if matches(query.q, s.owner_name, *s.id.components, s.address)]
         found, paging = page_of(
-            wanted,
+            matching,
             query,
             {
                 "owner_name": lambda s: (s.owner_name.lower(), s.number),
@@ -143,13 +143,13 @@ class _Servers:
             server = servers.need_server(records, server_id)
             for certificate in servers.certificates_of(records, server):
                 if certificate.number == number:
-                    asked = NewRequest(
+                    request = NewRequest(
                         RequestType.AUTH_CERT_DELETION,
                         RequestOrigin.CENTER,
                         server_id,
                         certificate=certificate.der,
                     )
-                    add_request(records, asked)
+                    add_request(records, request)
                     return
             raise refuse(RegistryCode.SS_AUTH_CERTIFICATE_NOT_FOUND, number)
 

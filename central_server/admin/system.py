@@ -207,16 +207,16 @@ class _System:
         self._context = context
 
     async def initialise(self, call: Call) -> None:
-        asked = call.body_as(InitialCentralServer)
-        if suspicious_characters(asked.instance_identifier):
+        body = call.body_as(InitialCentralServer)
+        if suspicious_characters(body.instance_identifier):
             raise Problem(400, "init_invalid_params", ["instance_identifier"])
-        if not asked.software_token_pin.isascii() or not asked.software_token_pin.isprintable():
+        if not body.software_token_pin.isascii() or not body.software_token_pin.isprintable():
             raise Problem(400, "token_invalid_characters")
         try:
             await self._context.node.initialise(
-                asked.instance_identifier,
-                asked.central_server_address,
-                asked.software_token_pin,
+                body.instance_identifier,
+                body.central_server_address,
+                body.software_token_pin,
                 actor_of(call),
                 call.now,
             )
@@ -321,8 +321,8 @@ class _Services:
             if servers.servers_used_by(records, chosen):
                 raise refuse(RegistryCode.SUBSYSTEM_ALREADY_REGISTERED_TO_SECURITY_SERVER, chosen.encoded())
             servers.need_server(records, server_id)
-            asked = NewRequest(RequestType.CLIENT_REGISTRATION, RequestOrigin.CENTER, server_id, chosen)
-            made = add_request(records, asked)
+            request = NewRequest(RequestType.CLIENT_REGISTRATION, RequestOrigin.CENTER, server_id, chosen)
+            made = add_request(records, request)
             if made.state is not RequestState.APPROVED:
                 approve_request(records, made.number, MANUAL)
         return await self.one(call)
@@ -382,13 +382,13 @@ class _Ours:
         return ContactView(member.encoded(), found.mail, found.webhook)
 
     async def set_contact(self, call: Call) -> ContactView:
-        asked, member = call.body_as(ContactBody), member_of(call.path["member_id"])
-        secret = secrets.token_urlsafe(24) if asked.webhook else None
-        webhook = check_url(asked.webhook) if asked.webhook else None
+        body, member = call.body_as(ContactBody), member_of(call.path["member_id"])
+        secret = secrets.token_urlsafe(24) if body.webhook else None
+        webhook = check_url(body.webhook) if body.webhook else None
         with self._context.change(call) as records:
             members.need_client(records, member)
-            notices.keep_contact(records, notices.Contact(member, asked.mail, webhook, secret))
-        return ContactView(member.encoded(), asked.mail, webhook, secret)
+            notices.keep_contact(records, notices.Contact(member, body.mail, webhook, secret))
+        return ContactView(member.encoded(), body.mail, webhook, secret)
 
     async def audit(self, _call: Call) -> Download:
         log = AuditLog(self._context.node.store.database)

@@ -90,9 +90,9 @@ class _SigningKeyHandlers:
         self._context = context
 
     async def add(self, call: Call) -> SigningKeyView:
-        asked = call.body_as(SigningKeyAdd)
+        body = call.body_as(SigningKeyAdd)
         made = await self._context.node.keys.make_signing_key(
-            source_of(call), asked.key_label, actor_of(call), call.now, str(asked.token_id)
+            source_of(call), body.key_label, actor_of(call), call.now, str(body.token_id)
         )
         return _key_view(made, open_=True)
 

@@ -370,25 +370,25 @@ def _optional_certificate(call: Call) -> bytes | None:
     return None if part is None or not part.content else certificate_of(certificate_file(part))
 
 
-def _settings(old: trust.CaSettings, asked: CaSettingsBody) -> trust.CaSettings:
+def _settings(old: trust.CaSettings, body: CaSettingsBody) -> trust.CaSettings:
     settings = old
-    if asked.certificate_profile_info is not None:
-        settings = replace(settings, profile=_profile(asked.certificate_profile_info))
-    if asked.tls_auth is not None:
-        settings = replace(settings, tls_auth=str(asked.tls_auth).lower() == "true")
-    if asked.default_csr_format is not None:
-        if asked.default_csr_format not in ("PEM", "DER"):
+    if body.certificate_profile_info is not None:
+        settings = replace(settings, profile=_profile(body.certificate_profile_info))
+    if body.tls_auth is not None:
+        settings = replace(settings, tls_auth=str(body.tls_auth).lower() == "true")
+    if body.default_csr_format is not None:
+        if body.default_csr_format not in ("PEM", "DER"):
             raise Problem(400, "validation_failure", validation_errors={"defaultCsrFormat": ["Pattern"]})
-        settings = replace(settings, csr_format=asked.default_csr_format)
-    if asked.acme_server_directory_url is not None:
-        url = asked.acme_server_directory_url
+        settings = replace(settings, csr_format=body.default_csr_format)
+    if body.acme_server_directory_url is not None:
+        url = body.acme_server_directory_url
         settings = replace(settings, acme_url=check_url(url) if url else None)
-    if asked.acme_server_ip_address is not None:
-        settings = replace(settings, acme_ip=_addresses(asked.acme_server_ip_address))
-    if asked.authentication_certificate_profile_id is not None:
-        settings = replace(settings, acme_auth_profile=asked.authentication_certificate_profile_id or None)
-    if asked.signing_certificate_profile_id is not None:
-        settings = replace(settings, acme_sign_profile=asked.signing_certificate_profile_id or None)
+    if body.acme_server_ip_address is not None:
+        settings = replace(settings, acme_ip=_addresses(body.acme_server_ip_address))
+    if body.authentication_certificate_profile_id is not None:
+        settings = replace(settings, acme_auth_profile=body.authentication_certificate_profile_id or None)
+    if body.signing_certificate_profile_id is not None:
+        settings = replace(settings, acme_sign_profile=body.signing_certificate_profile_id or None)
     return settings
 
 

@@ -266,5 +266,5 @@ def matches(query: str | None, *texts: str | None) -> bool:
     """Whether a free text is found in one of some texts, whatever its case."""
     if not query:
         return True
-    wanted = query.lower()
-    return any(wanted in text.lower() for text in texts if text)
+    term = query.lower()
+    return any(term in text.lower() for text in texts if text)

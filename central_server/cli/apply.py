@@ -46,26 +46,26 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @report_errors
 def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json: bool, file: Path) -> None:
-    wanted = parse_registry(
+    desired = parse_registry(
         file.read_text(encoding="utf-8"), lambda name: read_certificate_der((file.parent / name).read_bytes())
     )
     store = open_store(data, load(settings, os.environ))
     try:
-        found = apply_registry(store, wanted, prune=prune, dry_run=dry_run)
+        found = apply_registry(store, desired, prune=prune, dry_run=dry_run)
     finally:
         store.close()
     _tell(found, dry_run=dry_run, as_json=as_json)
 
 
-def apply_registry(store: CentralStore, wanted: Registry, *, prune: bool, dry_run: bool) -> Plan:
+def apply_registry(store: CentralStore, desired: Registry, *, prune: bool, dry_run: bool) -> Plan:
     """Make the registry what is wanted, with its anchors, in one transaction; what that changes."""
-    found = _plan(store.read(), wanted, prune=prune)
+    found = _plan(store.read(), desired, prune=prune)
     if not found.changes or dry_run:
         return found
     with store.change(OPERATOR, utc_now()) as records:
         # Looked at again within the transaction: a request may have been approved meanwhile.
-        found = _plan(records, wanted, prune=prune)
-        moved = node_address(records) not in (None, wanted.address)
+        found = _plan(records, desired, prune=prune)
+        moved = node_address(records) not in (None, desired.address)
         import_registry(records, found.registry)
         remake_anchors(records, missing=True)
         if moved:
@@ -73,18 +73,18 @@ def apply_registry(store: CentralStore, wanted: Registry, *, prune: bool, dry_ru
     return found
 
 
-def _plan(records: Records, wanted: Registry, *, prune: bool) -> Plan:
+def _plan(records: Records, desired: Registry, *, prune: bool) -> Plan:
     known = records.parameter("instance")
-    if known is not None and known != wanted.instance:
+    if known is not None and known != desired.instance:
         raise ValueError(
             _(
                 "this central server is of instance {known}; the file is of {instance}",
                 known=known,
-                instance=wanted.instance,
+                instance=desired.instance,
             )
         )
-    current = None if known is None else present_registry(records, wanted.management_service)
-    return plan(current, wanted, _registered(records, known), prune=prune)
+    current = None if known is None else present_registry(records, desired.management_service)
+    return plan(current, desired, _registered(records, known), prune=prune)
 
 
 def _registered(records: Records, instance: str | None) -> Registered:
@@ -96,8 +96,8 @@ def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         import json
 
-        told = {"changes": found.changes, "stays": found.stays, "applied": applied}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        outcome = {"changes": found.changes, "stays": found.stays, "applied": applied}
+        click.echo(json.dumps(outcome, ensure_ascii=False))
         return
     for line in found.changes:
         click.echo(line)

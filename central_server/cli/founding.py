@@ -163,20 +163,20 @@ async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: st
 def _register(
     data: Path, settings: CentralSettings, who: Founder, preset: Preset, trust: Path | None
 ) -> None:
-    said = {} if trust is None else tomllib.loads(trust.read_text(encoding="utf-8"))
+    trust_values = {} if trust is None else tomllib.loads(trust.read_text(encoding="utf-8"))
     folder = Path() if trust is None else trust.parent
-    values = _registry_values(who, preset, said)
-    wanted = read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
+    values = _registry_values(who, preset, trust_values)
+    desired = read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
     store = open_store(data, settings)
     try:
-        done = apply_registry(store, wanted, prune=False, dry_run=False)
+        done = apply_registry(store, desired, prune=False, dry_run=False)
     finally:
         store.close()
     for line in done.changes:
         click.echo(line)
 
 
-def _registry_values(who: Founder, preset: Preset, said: Mapping[str, Any]) -> dict[str, Any]:
+def _registry_values(who: Founder, preset: Preset, trust_values: Mapping[str, Any]) -> dict[str, Any]:
     """A registry file's values: the founder's, then what the trust file says."""
     start, owner = preset.registry, f"{who.instance}/{who.owner}"
     member_class = who.owner.partition("/")[0]
@@ -191,7 +191,7 @@ def _registry_values(who: Founder, preset: Preset, said: Mapping[str, Any]) -> d
         "member_class": [{"code": member_class, "description": described}],
         "member": [{"id": owner, "name": who.name, "subsystems": [who.subsystem]}],
     }
-    for name, value in said.items():
+    for name, value in trust_values.items():
         values[name] = [*values.get(name, []), *value] if isinstance(value, list) else value
     values["ca"] = [{"profile": start.profile, **ca} for ca in values.get("ca", [])]
     return values

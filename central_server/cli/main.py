@@ -197,8 +197,8 @@ def serve(
 @SETTINGS
 @report_errors
 def witness(data: Path, pin_file: Path | None, settings: Path | None) -> None:
-    told = load(settings, os.environ)
-    safe = open_folder_safe(data, told.seal, lambda: read_pin(pin_file))
-    name = witness_name(open_store(data, told).read().instance)
+    loaded = load(settings, os.environ)
+    safe = open_folder_safe(data, loaded.seal, lambda: read_pin(pin_file))
+    name = witness_name(open_store(data, loaded).read().instance)
     found = Witness(data / WITNESS, lambda: name, (), safe, utc_now)
     click.echo(found.signer().verifier(COSIGNATURE_ED25519).render())

@@ -47,14 +47,14 @@ def member() -> None: ...
 @click.argument("identifier")
 @report_errors
 def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], identifier: str) -> None:
-    wanted = _member(identifier)
+    member_id = _member(identifier)
     with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
-        if find_client(records, wanted) is None:
-            add_member(records, wanted, name)
+        if find_client(records, member_id) is None:
+            add_member(records, member_id, name)
         for code in subsystems:
-            if find_client(records, wanted.subsystem(code)) is None:
-                add_subsystem(records, wanted.subsystem(code), None)
-    click.echo(_("{path} is in the registry", path=wanted.path()))
+            if find_client(records, member_id.subsystem(code)) is None:
+                add_subsystem(records, member_id.subsystem(code), None)
+    click.echo(_("{path} is in the registry", path=member_id.path()))
 
 
 @member.command("list", help="Members and subsystems.")
@@ -98,8 +98,8 @@ def approve(
     if bool(numbers) == bool(whose):
         raise ValueError(_("give numbers or --member"))
     with _store(data, settings) as store:
-        wanted = numbers or _next_of(store, _member(str(whose)), wait_s)
-        for number in wanted:
+        chosen = numbers or _next_of(store, _member(str(whose)), wait_s)
+        for number in chosen:
             with store.change(_actor(), utc_now()) as records:
                 done = approve_request(records, number, policy)
             click.echo(_line(done))
@@ -122,7 +122,9 @@ def _next_of(store: CentralStore, whose: ClientId, wait_s: float) -> tuple[int, 
     deadline = time.monotonic() + wait_s
     while True:
         found = tuple(
-            r.number for r in kept_requests(store.read()) if r.state in OPEN and r.asked.server.owner == whose
+            r.number
+            for r in kept_requests(store.read())
+            if r.state in OPEN and r.content.server.owner == whose
         )
         if found:
             return found
@@ -132,7 +134,7 @@ def _next_of(store: CentralStore, whose: ClientId, wait_s: float) -> tuple[int, 
 
 
 def _view(found: KeptRequest) -> dict[str, object]:
-    about = found.asked
+    about = found.content
     return {
         "number": found.number,
         "type": about.type.value,
@@ -145,7 +147,7 @@ def _view(found: KeptRequest) -> dict[str, object]:
 
 
 def _line(found: KeptRequest) -> str:
-    about = found.asked
+    about = found.content
     what = about.client.path() if about.client else about.server.path()
     return f"{found.number}  {about.type.value}  {what}  {found.state.value}"
 

@@ -91,14 +91,14 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
 def noted(data: Path, settings: CentralSettings) -> Iterator[None]:
     """Say in the folder where this process listens, as long as it does."""
     addresses = listen_addresses(settings)
-    told = {
+    note = {
         "pid": os.getpid(),
         "health": next(
             (f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), None
         ),
         "addresses": {a.purpose: a.url for a in addresses if a.port},
     }
-    write_whole(data / RUNNING, json.dumps(told).encode())
+    write_whole(data / RUNNING, json.dumps(note).encode())
     try:
         yield
     finally:

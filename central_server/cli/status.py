@@ -39,19 +39,19 @@ def settings_of(data: Path, given: Path | None) -> CentralSettings:
 
 def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     """The state of a folder's node, as far as this machine can know it."""
-    told = _told(data)
+    note = _running_note(data)
     addresses = listen_addresses(settings_of(data, settings_file))
     web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")
-    state = _ask(str((told or {}).get("health") or web))
-    shown = (told or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}
+    state = _ask(str((note or {}).get("health") or web))
+    shown = (note or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}
     found = {
-        "running": told is not None or state is not None,
-        "pid": (told or {}).get("pid"),
+        "running": note is not None or state is not None,
+        "pid": (note or {}).get("pid"),
         "addresses": shown,
     }
     if state is None:
         nothing = _("nobody answers")
-        return {**found, "status": "down", "problems": [f"{nothing}: {(told or {}).get('health') or web}"]}
+        return {**found, "status": "down", "problems": [f"{nothing}: {(note or {}).get('health') or web}"]}
     problem = state.get("problem")
     told_rows = state.get("rows_at_fault", 0)
     return {
@@ -62,16 +62,16 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     }
 
 
-def _told(data: Path) -> dict[str, Any] | None:
+def _running_note(data: Path) -> dict[str, Any] | None:
     """What a running node wrote; None when there is none, or its process is gone."""
     try:
-        told = dict(json.loads((data / RUNNING).read_text(encoding="utf-8")))
-        os.kill(int(told["pid"]), 0)
+        note = dict(json.loads((data / RUNNING).read_text(encoding="utf-8")))
+        os.kill(int(note["pid"]), 0)
     except PermissionError:  # it runs, as somebody else
-        return told
+        return note
     except (OSError, ValueError, KeyError):
         return None
-    return told
+    return note
 
 
 def _ask(url: str) -> dict[str, Any] | None:

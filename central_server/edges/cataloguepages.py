@@ -47,14 +47,14 @@ def catalogue_app(store: CentralStore) -> web.Application:
 
 def _page(store: CentralStore, frame: Frame) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def give(request: web.Request) -> web.StreamResponse:
-        asked = {name: request.query.get(name, "").strip()[:200] for name in _FIELDS}
+        search = {name: request.query.get(name, "").strip()[:200] for name in _FIELDS}
         records = store.read()
-        words, member, data_set, purpose = (asked[name] or None for name in _FIELDS)
+        words, member, data_set, purpose = (search[name] or None for name in _FIELDS)
         found = search_services(records, CatalogueQuery(words, member, data_set, purpose))
         return frame.render(
             request,
             "catalogue.html",
-            asked=asked,
+            search=search,
             found=found[:MOST_SHOWN],
             count=len(found),
             most=MOST_SHOWN,

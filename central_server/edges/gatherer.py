@@ -64,7 +64,7 @@ class Gatherer:
             lambda: self.settings.interval_s,
             first_s=min(_FIRST_WAIT_S, self.settings.interval_s),
             event="catalogue",
-            said="gathering failed",
+            failure_text="gathering failed",
         )
 
     async def _gather(self) -> None:
@@ -157,10 +157,10 @@ async def _soap_services(client: CatalogueGatewayClient, provider: ClientId) -> 
     _, raw = await client.post(ServiceId(provider, metadata.LIST_METHODS), body)
     found = []
     for service in metadata.parse_services_body(raw):
-        wanted = metadata.render_get_wsdl_body(service.service_code, service.service_version)
+        query = metadata.render_get_wsdl_body(service.service_code, service.service_version)
         attachments: list[bytes] = []
         try:
-            attachments, _ = await client.post(ServiceId(provider, metadata.GET_WSDL), wanted)
+            attachments, _ = await client.post(ServiceId(provider, metadata.GET_WSDL), query)
         except PeerFault as fault:
             _without(service, fault)
         kept = FoundService(service, "WSDL")

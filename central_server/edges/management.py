@@ -66,7 +66,7 @@ class RequestKeeper(Protocol):
         """The configuration that requests are judged by. Raises `Refused` while there is none."""
         ...
 
-    def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
+    def keep(self, message: ManagementMessage, request: NewRequest, actor: Actor, now: datetime) -> int:
         """Keep a proved request; its number, 0 for a dry run. Raises `Refused`."""
         ...
 
@@ -90,12 +90,12 @@ class StoreKeeper:
             self._trusted = (generation, trusted_configuration(load_registry(self.store.read())))
         return self._trusted[1]
 
-    def keep(self, message: ManagementMessage, wanted: NewRequest, actor: Actor, now: datetime) -> int:
+    def keep(self, message: ManagementMessage, request: NewRequest, actor: Actor, now: datetime) -> int:
         """Keep a proved request that has not been handled before; 0 for a dry run, which leaves nothing."""
         try:
             with self.store.change(actor, now) as records:
                 remember_message(records, message.header.client.path(), message.header.message_id)
-                number = rules.add_request(records, wanted, self.policy()).number
+                number = rules.add_request(records, request, self.policy()).number
                 if message.request.dry_run:
                     raise _DryRun
         except _DryRun:
@@ -105,10 +105,12 @@ class StoreKeeper:
     def find(self, number: int, message_id: str) -> RequestStatus:
         """Where a request stands; one whose message has another id is not found."""
         found = need_request(self.store.read(), number)
-        known = found.asked.message_id or ""
+        known = found.content.message_id or ""
         if not known or not hmac.compare_digest(known.encode(), message_id.encode()):
             raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
-        return RequestStatus(found.number, found.asked.type.value, found.state.value, found.asked.comments)
+        return RequestStatus(
+            found.number, found.content.type.value, found.state.value, found.content.comments
+        )
 
 
 @dataclass(slots=True)
@@ -190,19 +192,19 @@ class ManagementEdge:
             )
         parts = parse_parts(content_type, body)
         message = parse_request(parts.soap)
-        asked = message.request
-        if registration is not (asked.service is ManagementServiceCode.AUTH_CERT_REG):
-            raise BadMessage(Kind.INVALID_REQUEST, f"{asked.service.value} is not taken at this address")
+        request = message.request
+        if registration is not (request.service is ManagementServiceCode.AUTH_CERT_REG):
+            raise BadMessage(Kind.INVALID_REQUEST, f"{request.service.value} is not taken at this address")
         now = self.clock()
-        wanted = verify_request(parts, message, self.keeper.trusted(), now)
+        new_request = verify_request(parts, message, self.keeper.trusted(), now)
         vouched = (
             self.pinned is not None and not registration
         )  # the management security server has proved the sender
-        signed = bool(parts.signatures) and _speaks_for(asked) == asked.server.owner
+        signed = bool(parts.signatures) and _speaks_for(request) == request.server.owner
         actor = Actor(
-            f"{'' if vouched or signed else 'unproved '}security server {asked.server.path()}", address
+            f"{'' if vouched or signed else 'unproved '}security server {request.server.path()}", address
         )
-        number = self.keeper.keep(message, wanted, actor, now)
+        number = self.keeper.keep(message, new_request, actor, now)
         return render_response(parts.soap, number)
 
     def _refused(self, address: str, code: str, detail: str) -> None:

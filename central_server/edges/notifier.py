@@ -92,9 +92,9 @@ class RequestNotifier:
         message = EmailMessage()
         message["From"] = self._settings.sender
         message["To"] = notice.contact.mail
-        said = render_mail(notice.body)
-        message["Subject"] = said.subject
-        message.set_content(said.text)
+        mail = render_mail(notice.body)
+        message["Subject"] = mail.subject
+        message.set_content(mail.text)
         deliver(self._settings, self._environ, message)
 
 

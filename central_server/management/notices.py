@@ -73,25 +73,25 @@ def keep_contact(records: Records, contact: Contact) -> None:
 
 def queue_notices(records: Records, request: KeptRequest) -> None:
     """Put what became of a security server's request into the outbox of its owner and of the client's member."""
-    asked = request.asked
-    if asked.origin is not RequestOrigin.SECURITY_SERVER:
+    new_request = request.content
+    if new_request.origin is not RequestOrigin.SECURITY_SERVER:
         return
     body = json.dumps(
         {
             "request_id": request.number,
-            "type": asked.type.value,
+            "type": new_request.type.value,
             "status": request.state.value,
-            "security_server_id": asked.server.encoded(),
-            "client_id": None if asked.client is None else asked.client.encoded(),
-            "comments": request.asked.comments,
+            "security_server_id": new_request.server.encoded(),
+            "client_id": None if new_request.client is None else new_request.client.encoded(),
+            "comments": request.content.comments,
             "at": records.at,
         },
         ensure_ascii=False,
     )
-    told = {asked.server.owner}
-    if asked.client is not None:
-        told.add(asked.client.member)
-    for member in sorted(told):
+    notified = {new_request.server.owner}
+    if new_request.client is not None:
+        notified.add(new_request.client.member)
+    for member in sorted(notified):
         contact = find_contact(records, member)
         if contact is None:
             continue

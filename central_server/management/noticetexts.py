@@ -41,20 +41,20 @@ class MailText:
 
 def render_mail(body: str) -> MailText:
     """The mail for a notice's body, as `central_server.management.notices.queue_notices` writes it."""
-    said: dict[str, Any] = json.loads(body)
-    number = said["request_id"]
-    values = {"number": number, "state": _STATES[RequestState(said["status"])]}
+    fields: dict[str, Any] = json.loads(body)
+    number = fields["request_id"]
+    values = {"number": number, "state": _STATES[RequestState(fields["status"])]}
     first = N_(
         "Management request {number} ({kind}) {state} on {at}.",
         **values,
-        kind=_TYPES[RequestType(said["type"])],
-        at=f"{said['at'][:16].replace('T', ' ')} UTC",
+        kind=_TYPES[RequestType(fields["type"])],
+        at=f"{fields['at'][:16].replace('T', ' ')} UTC",
     )
-    facts = [N_("Server: {value}", value=said["security_server_id"])]
-    if said["client_id"]:
-        facts.append(N_("Client: {value}", value=said["client_id"]))
-    if said["comments"]:
-        facts.append(N_("Reason: {value}", value=said["comments"]))
+    facts = [N_("Server: {value}", value=fields["security_server_id"])]
+    if fields["client_id"]:
+        facts.append(N_("Client: {value}", value=fields["client_id"]))
+    if fields["comments"]:
+        facts.append(N_("Reason: {value}", value=fields["comments"]))
     order = mail_languages()
     subject = " / ".join(N_("request {number} {state}", **values).into(language) for language in order)
     parts = ("\n".join([first.into(lang), "", *(fact.into(lang) for fact in facts)]) for lang in order)

@@ -69,18 +69,18 @@ class ApprovalPolicy:
 MANUAL = ApprovalPolicy()
 
 
-def add_request(records: Records, asked: NewRequest, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
+def add_request(records: Records, request: NewRequest, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
     """Take a request: it waits, is approved automatically, or takes effect at once. Raises `Refused`."""
-    waiting = _WAITING.get(asked.type)
+    waiting = _WAITING.get(request.type)
     if waiting is None:
-        asked = _IMMEDIATE[asked.type](records, asked)
-        return _added(records, kept.add_request(records, asked, RequestState.APPROVED))
+        request = _IMMEDIATE[request.type](records, request)
+        return _added(records, kept.add_request(records, request, RequestState.APPROVED))
     check, effect = waiting
-    found = check(records, asked)
+    found = check(records, request)
     if found is None:
-        made = kept.add_request(records, asked, RequestState.WAITING)
+        made = kept.add_request(records, request, RequestState.WAITING)
     else:
-        made = kept.add_request(records, asked, found.state, found.number)
+        made = kept.add_request(records, request, found.state, found.number)
         _move(records, made, Event.COMPLEMENT)
         made = kept.need_request(records, made.number)
     made = _added(records, made)
@@ -93,7 +93,7 @@ def add_request(records: Records, asked: NewRequest, policy: ApprovalPolicy = MA
 def approve_request(records: Records, number: int, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
     """Approve a waiting request, or approve it for the first time where two must. Raises `Refused`."""
     found = kept.need_request(records, number)
-    waiting = _WAITING.get(found.asked.type)
+    waiting = _WAITING.get(found.content.type)
     if waiting is None or found.state not in OPEN:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_STATE_FOR_APPROVAL, number)
     if policy.four_eyes:
@@ -110,18 +110,18 @@ def approve_request(records: Records, number: int, policy: ApprovalPolicy = MANU
 def end_request(records: Records, number: int, comments: str | None = None) -> KeptRequest:
     """Decline what a security server asked, or revoke what the centre asked and nobody complemented. Raises `Refused`."""
     found = kept.need_request(records, number)
-    if found.asked.type not in _WAITING:
+    if found.content.type not in _WAITING:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_SUPPORTED, number)
     if found.state not in OPEN:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_STATE, number)
     if comments:
         kept.set_comments(records, number, comments)
-    alone = found.state is RequestState.WAITING and found.asked.origin is RequestOrigin.CENTER
+    alone = found.state is RequestState.WAITING and found.content.origin is RequestOrigin.CENTER
     return _finish(records, found, Event.REVOKE if alone else Event.DECLINE)
 
 
 def _added(records: Records, made: KeptRequest) -> KeptRequest:
-    about = made.asked
+    about = made.content
     lines = {
         "client": None if about.client is None else about.client.encoded(),
         "address": about.address,
@@ -161,18 +161,18 @@ def _finish(records: Records, request: KeptRequest, event: Event) -> KeptRequest
 
 
 def _is_automatic(records: Records, made: KeptRequest, policy: ApprovalPolicy) -> bool:
-    asked = made.asked
-    if asked.origin is not RequestOrigin.SECURITY_SERVER:
+    request = made.content
+    if request.origin is not RequestOrigin.SECURITY_SERVER:
         return False
     both = made.state is RequestState.SUBMITTED_FOR_APPROVAL
-    match asked.type:
+    match request.type:
         case RequestType.AUTH_CERT_REGISTRATION:
-            ready = members.find_client(records, asked.server.owner) is not None
+            ready = members.find_client(records, request.server.owner) is not None
             return ready and (both or policy.auto_auth_cert_registration)
         case RequestType.CLIENT_REGISTRATION:
             ready = (
-                servers.find_server(records, asked.server) is not None
-                and members.find_client(records, _client(asked).member) is not None
+                servers.find_server(records, request.server) is not None
+                and members.find_client(records, _client(request).member) is not None
             )
             return ready and (both or policy.auto_client_registration)
         case RequestType.OWNER_CHANGE:
@@ -181,52 +181,55 @@ def _is_automatic(records: Records, made: KeptRequest, policy: ApprovalPolicy) -
             return False
 
 
-def _client(asked: NewRequest) -> ClientId:
-    if asked.client is None:
+def _client(request: NewRequest) -> ClientId:
+    if request.client is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_MISSING_FIELD, "client_id")
-    return asked.client
+    return request.client
 
 
 # Authentication certificate registration
 
 
-def _check_auth_cert(records: Records, asked: NewRequest) -> KeptRequest | None:
-    if not asked.certificate:
+def _check_auth_cert(records: Records, request: NewRequest) -> KeptRequest | None:
+    if not request.certificate:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
-    if asked.origin is RequestOrigin.CENTER and members.find_client(records, asked.server.owner) is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_OWNER_NOT_FOUND, asked.server.owner.encoded())
-    if asked.address and not is_host(asked.address):
+    if request.origin is RequestOrigin.CENTER and members.find_client(records, request.server.owner) is None:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_OWNER_NOT_FOUND, request.server.owner.encoded())
+    if request.address and not is_host(request.address):
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SERVER_ADDRESS)
-    if servers.server_of_certificate(records, asked.certificate) is not None:
+    if servers.server_of_certificate(records, request.certificate) is not None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_SECURITY_SERVER_EXISTS)
-    found = kept.requests_with_certificate(records, asked.certificate)
+    found = kept.requests_with_certificate(records, request.certificate)
     if not found:
         return None
     first = found[0]
-    if len(found) > 1 or first.asked.origin is asked.origin or first.asked.server != asked.server:
+    if len(found) > 1 or first.content.origin is request.origin or first.content.server != request.server:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, first.number)
     return first
 
 
 def _register_auth_cert(records: Records, request: KeptRequest) -> None:
-    asked = request.asked
-    if asked.certificate is None or servers.server_of_certificate(records, asked.certificate) is not None:
+    new_request = request.content
+    if (
+        new_request.certificate is None
+        or servers.server_of_certificate(records, new_request.certificate) is not None
+    ):
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_SECURITY_SERVER_EXISTS)
-    _find_or_create_member(records, asked.server.owner)
-    server = servers.find_server(records, asked.server)
-    address = asked.address or _address_of_pair(records, request)
+    _find_or_create_member(records, new_request.server.owner)
+    server = servers.find_server(records, new_request.server)
+    address = new_request.address or _address_of_pair(records, request)
     if server is None:
-        server = servers.add_server(records, asked.server, address or "")
+        server = servers.add_server(records, new_request.server, address or "")
     elif address and address != server.address:
-        server = servers.set_address(records, asked.server, address)
-    servers.add_certificate(records, server, asked.certificate)
-    servers.join_owners(records, asked.server.owner)
+        server = servers.set_address(records, new_request.server, address)
+    servers.add_certificate(records, server, new_request.certificate)
+    servers.join_owners(records, new_request.server.owner)
 
 
 def _address_of_pair(records: Records, request: KeptRequest) -> str | None:
     if request.complements is None:
         return None
-    return kept.need_request(records, request.complements).asked.address
+    return kept.need_request(records, request.complements).content.address
 
 
 def _find_or_create_member(records: Records, member: ClientId) -> None:
@@ -237,80 +240,80 @@ def _find_or_create_member(records: Records, member: ClientId) -> None:
 # Client registration
 
 
-def _check_client(records: Records, asked: NewRequest) -> KeptRequest | None:
-    client = _client(asked)
-    if client == asked.server.owner:
+def _check_client(records: Records, request: NewRequest) -> KeptRequest | None:
+    client = _client(request)
+    if client == request.server.owner:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_CANNOT_REGISTER_OWNER)
-    server = servers.find_server(records, asked.server)
-    if asked.origin is RequestOrigin.CENTER:
+    server = servers.find_server(records, request.server)
+    if request.origin is RequestOrigin.CENTER:
         if server is None:
-            raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
+            raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.server.encoded())
         if members.find_client(records, client.member) is None:
             raise refuse(RegistryCode.MANAGEMENT_REQUEST_MEMBER_NOT_FOUND, client.encoded())
     if server is not None and servers.find_server_client(records, server, client) is not None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_ALREADY_REGISTERED)
     found = [
         r
-        for r in kept.requests_of_server(records, asked.server, RequestType.CLIENT_REGISTRATION, OPEN)
-        if r.asked.client == client
+        for r in kept.requests_of_server(records, request.server, RequestType.CLIENT_REGISTRATION, OPEN)
+        if r.content.client == client
     ]
     if not found:
         return None
-    if len(found) > 1 or found[0].asked.origin is asked.origin:
+    if len(found) > 1 or found[0].content.origin is request.origin:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, found[0].number)
     return found[0]
 
 
 def _register_client(records: Records, request: KeptRequest) -> None:
-    asked, client = request.asked, _client(request.asked)
-    server = servers.find_server(records, asked.server)
+    new_request, client = request.content, _client(request.content)
+    server = servers.find_server(records, new_request.server)
     if server is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, new_request.server.encoded())
     _find_or_create_member(records, client.member)
     found = members.find_client(records, client)
     if found is None:
-        members.add_subsystem(records, client, asked.subsystem_name)
-    elif client.subsystem_code and asked.subsystem_name and asked.subsystem_name != found.name:
-        members.rename_client(records, client, asked.subsystem_name)
+        members.add_subsystem(records, client, new_request.subsystem_name)
+    elif client.subsystem_code and new_request.subsystem_name and new_request.subsystem_name != found.name:
+        members.rename_client(records, client, new_request.subsystem_name)
     servers.add_server_client(records, server, client)
 
 
 # Change of owner
 
 
-def _check_owner_change(records: Records, asked: NewRequest) -> KeptRequest | None:
-    client = _client(asked)
-    pending = kept.requests_of_server(records, asked.server, RequestType.OWNER_CHANGE, OPEN)
+def _check_owner_change(records: Records, request: NewRequest) -> KeptRequest | None:
+    client = _client(request)
+    pending = kept.requests_of_server(records, request.server, RequestType.OWNER_CHANGE, OPEN)
     if pending:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_EXISTS, pending[0].number)
     if not client.is_member:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_MEMBER, client.encoded())
-    server = servers.find_server(records, asked.server)
+    server = servers.find_server(records, request.server)
     if server is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
-    if client == asked.server.owner:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.server.encoded())
+    if client == request.server.owner:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_ALREADY_OWNER, client.encoded())
     if servers.find_server_client(records, server, client) is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_CLIENT, client.encoded())
-    if servers.find_server(records, client.server(asked.server.server_code)) is not None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, asked.server.server_code)
+    if servers.find_server(records, client.server(request.server.server_code)) is not None:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, request.server.server_code)
     return None
 
 
 def _change_owner(records: Records, request: KeptRequest) -> None:
     _check_owner_still(records, request)
-    servers.change_owner(records, request.asked.server, _client(request.asked))
+    servers.change_owner(records, request.content.server, _client(request.content))
 
 
 def _check_owner_still(records: Records, request: KeptRequest) -> None:
-    server = servers.find_server(records, request.asked.server)
+    server = servers.find_server(records, request.content.server)
     if server is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.asked.server.encoded())
-    client = _client(request.asked)
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.content.server.encoded())
+    client = _client(request.content)
     if servers.find_server_client(records, server, client) is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_OWNER_MUST_BE_CLIENT, client.encoded())
-    if servers.find_server(records, client.server(request.asked.server.server_code)) is not None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, request.asked.server.server_code)
+    if servers.find_server(records, client.server(request.content.server.server_code)) is not None:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_CODE_EXISTS, request.content.server.server_code)
 
 
 _WAITING: dict[
@@ -326,115 +329,122 @@ _WAITING: dict[
 # What takes effect at once; each gives the request as it is to be kept
 
 
-def _delete_auth_cert(records: Records, asked: NewRequest) -> NewRequest:
-    if not asked.certificate:
+def _delete_auth_cert(records: Records, request: NewRequest) -> NewRequest:
+    if not request.certificate:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
-    owner = servers.server_of_certificate(records, asked.certificate)
+    owner = servers.server_of_certificate(records, request.certificate)
     if owner is not None:
-        if owner != asked.server:
-            raise refuse(RegistryCode.SECURITY_SERVER_NOT_FOUND, asked.server.encoded())
-        server = servers.need_server(records, asked.server)
+        if owner != request.server:
+            raise refuse(RegistryCode.SECURITY_SERVER_NOT_FOUND, request.server.encoded())
+        server = servers.need_server(records, request.server)
         for certificate in servers.certificates_of(records, server):
-            if certificate.der == asked.certificate:
+            if certificate.der == request.certificate:
                 servers.remove_certificate(records, server, certificate)
-        return asked
-    for pending in kept.requests_with_certificate(records, asked.certificate):
-        if pending.asked.server == asked.server and pending.state is RequestState.WAITING:
+        return request
+    for pending in kept.requests_with_certificate(records, request.certificate):
+        if pending.content.server == request.server and pending.state is RequestState.WAITING:
             _finish(records, pending, Event.REVOKE)
-            return asked
+            return request
     raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_AUTH_CERTIFICATE)
 
 
-def _delete_client(records: Records, asked: NewRequest) -> NewRequest:
-    client = _client(asked)
-    server = servers.find_server(records, asked.server)
+def _delete_client(records: Records, request: NewRequest) -> NewRequest:
+    client = _client(request)
+    server = servers.find_server(records, request.server)
     if server is not None and servers.find_server_client(records, server, client) is not None:
         servers.remove_server_client(records, server, client)
-        return asked
+        return request
     everything = kept.requests_of_server(
-        records, asked.server, RequestType.CLIENT_REGISTRATION, (RequestState.WAITING, RequestState.DECLINED)
+        records,
+        request.server,
+        RequestType.CLIENT_REGISTRATION,
+        (RequestState.WAITING, RequestState.DECLINED),
     )
-    found = [r for r in everything if r.asked.client == client]
+    found = [r for r in everything if r.content.client == client]
     waiting = [r for r in found if r.state is RequestState.WAITING]
     if waiting:
         _finish(records, waiting[0], Event.REVOKE)
     elif not found:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_REGISTRATION_NOT_FOUND, client.encoded())
-    return asked
+    return request
 
 
-def _server_of(records: Records, asked: NewRequest) -> servers.KeptServer:
-    server = servers.find_server(records, asked.server)
+def _server_of(records: Records, request: NewRequest) -> servers.KeptServer:
+    server = servers.find_server(records, request.server)
     if server is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, asked.server.encoded())
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.server.encoded())
     return server
 
 
-def _server_with_client(records: Records, asked: NewRequest) -> servers.KeptServer:
-    server, client = servers.find_server(records, asked.server), _client(asked)
+def _server_with_client(records: Records, request: NewRequest) -> servers.KeptServer:
+    server, client = servers.find_server(records, request.server), _client(request)
     if server is None or servers.find_server_client(records, server, client) is None:
         raise refuse(
-            RegistryCode.MANAGEMENT_REQUEST_SERVER_CLIENT_NOT_FOUND, asked.server.encoded(), client.encoded()
+            RegistryCode.MANAGEMENT_REQUEST_SERVER_CLIENT_NOT_FOUND,
+            request.server.encoded(),
+            client.encoded(),
         )
     return server
 
 
-def _disable_client(records: Records, asked: NewRequest) -> NewRequest:
-    server, client = _server_with_client(records, asked), _client(asked)
+def _disable_client(records: Records, request: NewRequest) -> NewRequest:
+    server, client = _server_with_client(records, request), _client(request)
     if client == provider(records):
         raise refuse(RegistryCode.MR_FORBIDDEN_DISABLE_MANAGEMENT_SERVICE_CLIENT, client.encoded())
     servers.enable_server_client(records, server, client, enabled=False)
-    return asked
+    return request
 
 
-def _enable_client(records: Records, asked: NewRequest) -> NewRequest:
-    servers.enable_server_client(records, _server_with_client(records, asked), _client(asked), enabled=True)
-    return asked
+def _enable_client(records: Records, request: NewRequest) -> NewRequest:
+    servers.enable_server_client(
+        records, _server_with_client(records, request), _client(request), enabled=True
+    )
+    return request
 
 
-def _rename_client(records: Records, asked: NewRequest) -> NewRequest:
-    client = _client(asked)
+def _rename_client(records: Records, request: NewRequest) -> NewRequest:
+    client = _client(request)
     if client.is_member:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_ONLY_SUBSYSTEM_RENAME_ALLOWED)
-    if not (asked.subsystem_name or "").strip():
+    if not (request.subsystem_name or "").strip():
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SUBSYSTEM_NAME)
-    _server_with_client(records, asked)
+    _server_with_client(records, request)
     old = members.need_client(records, client).name
-    members.rename_client(records, client, asked.subsystem_name)
-    return asked if old is None else replace(asked, comments=asked.comments or f"The name was '{old}'.")
+    members.rename_client(records, client, request.subsystem_name)
+    return request if old is None else replace(request, comments=request.comments or f"The name was '{old}'.")
 
 
-def _change_address(records: Records, asked: NewRequest) -> NewRequest:
-    if not is_host(asked.address or ""):
+def _change_address(records: Records, request: NewRequest) -> NewRequest:
+    if not is_host(request.address or ""):
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_INVALID_SERVER_ADDRESS)
-    old = _server_of(records, asked).address
-    servers.set_address(records, asked.server, asked.address or "")
-    return replace(asked, comments=asked.comments or f"The address was '{old}'.")
+    old = _server_of(records, request).address
+    servers.set_address(records, request.server, request.address or "")
+    return replace(request, comments=request.comments or f"The address was '{old}'.")
 
 
-def _enable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
-    server, chosen = _server_of(records, asked), provider(records)
+def _enable_maintenance(records: Records, request: NewRequest) -> NewRequest:
+    server, chosen = _server_of(records, request), provider(records)
     if chosen is not None and (
-        chosen == asked.server.owner or servers.find_server_client(records, server, chosen) is not None
+        chosen == request.server.owner or servers.find_server_client(records, server, chosen) is not None
     ):
         raise refuse(
             RegistryCode.MR_FORBIDDEN_ENABLE_MAINTENANCE_MODE_FOR_MANAGEMENT_SERVICE,
             chosen.encoded(),
-            asked.server.encoded(),
+            request.server.encoded(),
         )
     if server.maintenance is not None:
         raise refuse(
-            RegistryCode.MANAGEMENT_REQUEST_SERVER_ALREADY_IN_MAINTENANCE_MODE, asked.server.encoded()
+            RegistryCode.MANAGEMENT_REQUEST_SERVER_ALREADY_IN_MAINTENANCE_MODE, request.server.encoded()
         )
-    servers.set_maintenance(records, asked.server, asked.comments or "")
-    return asked
+    servers.set_maintenance(records, request.server, request.comments or "")
+    return request
 
 
-def _disable_maintenance(records: Records, asked: NewRequest) -> NewRequest:
-    if _server_of(records, asked).maintenance is None:
-        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_IN_MAINTENANCE_MODE, asked.server.encoded())
-    servers.set_maintenance(records, asked.server, None)
-    return asked
+def _disable_maintenance(records: Records, request: NewRequest) -> NewRequest:
+    if _server_of(records, request).maintenance is None:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_IN_MAINTENANCE_MODE, request.server.encoded())
+    servers.set_maintenance(records, request.server, None)
+    return request
 
 
 _IMMEDIATE: dict[RequestType, Callable[[Records, NewRequest], NewRequest]] = {

@@ -165,9 +165,9 @@ class CentralNode:
 
     def _renewed_after(self) -> timedelta:
         """As set, but at the latest when half of a directory's lifetime is over."""
-        wanted = self._publishing.regenerate_s
-        lifetime = wanted * 2 if self._cached is None else self._cached.generated.expire_interval_s
-        return timedelta(seconds=min(wanted, lifetime / 2))
+        interval_s = self._publishing.regenerate_s
+        lifetime = interval_s * 2 if self._cached is None else self._cached.generated.expire_interval_s
+        return timedelta(seconds=min(interval_s, lifetime / 2))
 
     async def _publish(self, generation: int, now: datetime) -> None:
         records = self.store.read()

@@ -75,10 +75,10 @@ def _describe_wsdl(service: ServiceId, raw: bytes) -> DescriptionSummary:
     for operation in root.iter(f"{_WSDL}operation"):
         name = operation.get("name") or ""
         documentation = operation.findall(f"{_WSDL}documentation")
-        said = " ".join(str(text) for d in documentation for text in d.itertext())
-        texts += [name, said]
-        if name == service.service_code and said.strip():
-            title = f"{name}: {said.strip()[:160]}"
+        sentence = " ".join(str(text) for d in documentation for text in d.itertext())
+        texts += [name, sentence]
+        if name == service.service_code and sentence.strip():
+            title = f"{name}: {sentence.strip()[:160]}"
     return DescriptionSummary(title, " ".join(" ".join(texts).split())[:1000], words=_words(service, texts))
 
 

@@ -40,50 +40,50 @@ class Plan:
     stays: tuple[str, ...]
 
 
-def plan(current: Registry | None, wanted: Registry, registered: Registered, *, prune: bool) -> Plan:
+def plan(current: Registry | None, desired: Registry, registered: Registered, *, prune: bool) -> Plan:
     """The plan of applying ``wanted`` to ``current`` (None: nothing is there). Pure."""
     if current is None:
-        return Plan(wanted, tuple(f"+ {line}" for line in lines_of(wanted)), ())
-    merged = _merge(current, wanted, registered, prune=prune)
-    old, asked, new = (set(lines_of(r)) for r in (current, wanted, merged))
+        return Plan(desired, tuple(f"+ {line}" for line in lines_of(desired)), ())
+    merged = _merge(current, desired, registered, prune=prune)
+    old, desired_lines, new = (set(lines_of(r)) for r in (current, desired, merged))
     changes = [f"- {line}" for line in sorted(old - new)] + [f"+ {line}" for line in sorted(new - old)]
-    return Plan(merged, tuple(changes), tuple(sorted(new - asked)))
+    return Plan(merged, tuple(changes), tuple(sorted(new - desired_lines)))
 
 
 # Joining
 
 
-def _merge(current: Registry, wanted: Registry, registered: Registered, *, prune: bool) -> Registry:
-    members = _merge_members(current, wanted, registered, prune=prune)
-    said, used = {c.code for c in wanted.member_classes}, {m.id.member_class for m in members}
-    classes = [c for c in current.member_classes if c.code not in said and (not prune or c.code in used)]
-    servers = _merge_servers(current, wanted, registered, prune=prune)
+def _merge(current: Registry, desired: Registry, registered: Registered, *, prune: bool) -> Registry:
+    members = _merge_members(current, desired, registered, prune=prune)
+    declared, used = {c.code for c in desired.member_classes}, {m.id.member_class for m in members}
+    classes = [c for c in current.member_classes if c.code not in declared and (not prune or c.code in used)]
+    servers = _merge_servers(current, desired, registered, prune=prune)
     return replace(
-        wanted,
-        member_classes=(*wanted.member_classes, *classes),
+        desired,
+        member_classes=(*desired.member_classes, *classes),
         members=members,
         servers=servers,
-        groups=_merge_groups(current, wanted, servers, prune=prune),
-        cas=wanted.cas if prune else _merge_cas(current, wanted),
-        tsas=(*wanted.tsas, *_kept_tsas(current, wanted, prune=prune)),
+        groups=_merge_groups(current, desired, servers, prune=prune),
+        cas=desired.cas if prune else _merge_cas(current, desired),
+        tsas=(*desired.tsas, *_kept_tsas(current, desired, prune=prune)),
     )
 
 
 def _merge_members(
-    current: Registry, wanted: Registry, registered: Registered, *, prune: bool
+    current: Registry, desired: Registry, registered: Registered, *, prune: bool
 ) -> tuple[Member, ...]:
     there = {m.id: m for m in current.members}
-    found = {m.id: m for m in wanted.members}
+    found = {m.id: m for m in desired.members}
     for member_id, old in there.items():
         new = found.get(member_id)
         codes = {} if new is None else {s.code: s for s in new.subsystems}
         # A subsystem that the file lists without a name keeps the one it has.
         for subsystem in old.subsystems:
-            said = codes.get(subsystem.code)
-            if said is None:
+            declared = codes.get(subsystem.code)
+            if declared is None:
                 if not prune or member_id.subsystem(subsystem.code) in registered.clients:
                     codes[subsystem.code] = subsystem
-            elif said.name is None:
+            elif declared.name is None:
                 codes[subsystem.code] = subsystem
         if new is not None or not prune or codes or member_id in registered.clients:
             found[member_id] = replace(new or old, subsystems=tuple(codes.values()))
@@ -91,10 +91,10 @@ def _merge_members(
 
 
 def _merge_servers(
-    current: Registry, wanted: Registry, registered: Registered, *, prune: bool
+    current: Registry, desired: Registry, registered: Registered, *, prune: bool
 ) -> tuple[RegisteredServer, ...]:
-    found = {s.id: s for s in wanted.servers}
-    moved = {d for s in wanted.servers for d in s.auth_certificates}
+    found = {s.id: s for s in desired.servers}
+    moved = {d for s in desired.servers for d in s.auth_certificates}
     for old in current.servers:
         new = found.get(old.id)
         if new is None and prune and old.id not in registered.servers:
@@ -103,25 +103,25 @@ def _merge_servers(
         kept = [d for d in old.auth_certificates if d not in moved]
         certificates = [d for d in kept if not prune or d in registered.certificates]
         clients = [c for c in old.clients if not prune or (old.id, c) in registered.server_clients]
-        said = new or replace(old, auth_certificates=(), clients=())
+        entry = new or replace(old, auth_certificates=(), clients=())
         found[old.id] = replace(
-            said,
-            auth_certificates=tuple(dict.fromkeys((*said.auth_certificates, *certificates))),
-            clients=tuple(dict.fromkeys((*said.clients, *clients))),
+            entry,
+            auth_certificates=tuple(dict.fromkeys((*entry.auth_certificates, *certificates))),
+            clients=tuple(dict.fromkeys((*entry.clients, *clients))),
             # A file without a word on maintenance does not end it.
-            maintenance=said.maintenance if said.maintenance is not None else old.maintenance,
+            maintenance=entry.maintenance if entry.maintenance is not None else old.maintenance,
         )
     return tuple(found.values())
 
 
 def _merge_groups(
-    current: Registry, wanted: Registry, servers: tuple[RegisteredServer, ...], *, prune: bool
+    current: Registry, desired: Registry, servers: tuple[RegisteredServer, ...], *, prune: bool
 ) -> tuple[GlobalGroup, ...]:
-    found = {g.id.group_code: g for g in wanted.groups}
+    found = {g.id.group_code: g for g in desired.groups}
     for old in current.groups:
         new = found.get(old.id.group_code)
         if old.id.group_code == OWNERS_GROUP:
-            found[OWNERS_GROUP] = replace(old, id=GlobalGroupId(wanted.instance, OWNERS_GROUP))
+            found[OWNERS_GROUP] = replace(old, id=GlobalGroupId(desired.instance, OWNERS_GROUP))
         elif not prune:
             found[old.id.group_code] = replace(new or old, members=old.members | (new or old).members)
     owners = frozenset(s.id.owner for s in servers if s.auth_certificates)
@@ -129,9 +129,9 @@ def _merge_groups(
     return tuple(found.values())
 
 
-def _merge_cas(current: Registry, wanted: Registry) -> tuple[ApprovedCa, ...]:
+def _merge_cas(current: Registry, desired: Registry) -> tuple[ApprovedCa, ...]:
     there = {ca.top.certificate: ca for ca in current.cas}
-    found = [_merge_ca(there.pop(ca.top.certificate, None), ca) for ca in wanted.cas]
+    found = [_merge_ca(there.pop(ca.top.certificate, None), ca) for ca in desired.cas]
     return (*found, *there.values())
 
 
@@ -151,14 +151,14 @@ def _merge_ca(old: ApprovedCa | None, new: ApprovedCa) -> ApprovedCa:
 
 
 def _merge_info(old: CaInfo | None, new: CaInfo) -> CaInfo:
-    said = {o.url for o in new.ocsp}
-    kept = () if old is None else tuple(o for o in old.ocsp if o.url not in said)
+    urls = {o.url for o in new.ocsp}
+    kept = () if old is None else tuple(o for o in old.ocsp if o.url not in urls)
     return replace(new, ocsp=(*new.ocsp, *kept))
 
 
-def _kept_tsas(current: Registry, wanted: Registry, *, prune: bool) -> Iterator[ApprovedTsa]:
+def _kept_tsas(current: Registry, desired: Registry, *, prune: bool) -> Iterator[ApprovedTsa]:
     """Authorities the file does not speak of: neither their certificate nor their address is in it."""
-    certificates, urls = {t.certificate for t in wanted.tsas}, {t.url for t in wanted.tsas}
+    certificates, urls = {t.certificate for t in desired.tsas}, {t.url for t in desired.tsas}
     for tsa in current.tsas:
         if not prune and tsa.certificate not in certificates and tsa.url not in urls:
             yield tsa

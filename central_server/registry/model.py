@@ -360,18 +360,18 @@ def _unsuitable(registry: Registry) -> Iterable[str]:
         codes.append(("group", group.id.group_code))
         names.append((f"group {group.id.group_code!r}: the description", group.description))
     for what, code in codes:
-        yield from _said(check_code, code, f"{what} {code!r}")
+        yield from _faults(check_code, code, f"{what} {code!r}")
     for what, name in names:
-        yield from _said(check_name, name, what)
+        yield from _faults(check_name, name, what)
     for what, host in hosts:
-        yield from _said(check_host, host, what)
+        yield from _faults(check_host, host, what)
     for url in (*(o.url for ca in registry.cas for o in ca.top.ocsp), *(t.url for t in registry.tsas)):
-        yield from _said(check_text, url, f"the address {url!r}")
+        yield from _faults(check_text, url, f"the address {url!r}")
     for name in (*(ca.name for ca in registry.cas), *(t.name for t in registry.tsas)):
-        yield from _said(partial(check_name, longest=1024), name, f"the trust service {name!r}")
+        yield from _faults(partial(check_name, longest=1024), name, f"the trust service {name!r}")
 
 
-def _said(check: Callable[[str, str], str], text: str, what: str) -> Iterable[str]:
+def _faults(check: Callable[[str, str], str], text: str, what: str) -> Iterable[str]:
     try:
         check(text, what)
     except BadMessage as fault:

@@ -95,7 +95,7 @@ def _ca(ca: ApprovedCa, names: _Names) -> dict[str, object]:
         "ocsp": _responders(ca.top, names),
         "acme": None
         if acme is None
-        else _said(
+        else _present(
             url=acme.directory_url,
             ip=acme.ip_address,
             auth_profile=acme.authentication_profile_id,
@@ -106,7 +106,7 @@ def _ca(ca: ApprovedCa, names: _Names) -> dict[str, object]:
 
 def _responders(info: CaInfo, names: _Names) -> list[dict[str, object]]:
     return [
-        _said(
+        _present(
             url=o.url,
             certificate=None if o.certificate is None else names.of(o.certificate),
             cost_type=o.cost_type,
@@ -115,5 +115,5 @@ def _responders(info: CaInfo, names: _Names) -> list[dict[str, object]]:
     ]
 
 
-def _said(**fields: object) -> dict[str, object]:
+def _present(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}

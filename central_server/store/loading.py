@@ -228,39 +228,39 @@ def canonical(registry: Registry) -> Registry:
     )
 
 
-def import_registry(records: Records, wanted: Registry) -> None:
+def import_registry(records: Records, desired: Registry) -> None:
     """Make the tables what a checked registry says."""
     known = records.parameter("instance")
-    if known is not None and known != wanted.instance:
-        raise ValueError(f"this central server is of instance {known}; the file is of {wanted.instance}")
-    records.set_parameter("instance", wanted.instance)
+    if known is not None and known != desired.instance:
+        raise ValueError(f"this central server is of instance {known}; the file is of {desired.instance}")
+    records.set_parameter("instance", desired.instance)
     for name in DEFAULTS:
-        records.set_parameter(name, str(getattr(wanted, name)))
-    if sources.node_address(records) != wanted.address:
-        sources.set_node_address(records, wanted.address)
-    _import_classes(records, wanted)
-    _import_clients(records, wanted)
+        records.set_parameter(name, str(getattr(desired, name)))
+    if sources.node_address(records) != desired.address:
+        sources.set_node_address(records, desired.address)
+    _import_classes(records, desired)
+    _import_clients(records, desired)
     groups.add_owners_group(records)
-    _import_servers(records, wanted)
-    _import_groups(records, wanted)
-    if provider(records) != wanted.management_service:
-        set_provider(records, wanted.management_service)
-    _remove_clients(records, wanted)
-    _import_trust(records, wanted)
+    _import_servers(records, desired)
+    _import_groups(records, desired)
+    if provider(records) != desired.management_service:
+        set_provider(records, desired.management_service)
+    _remove_clients(records, desired)
+    _import_trust(records, desired)
 
 
-def _import_classes(records: Records, wanted: Registry) -> None:
+def _import_classes(records: Records, desired: Registry) -> None:
     current = dict(members.list_member_classes(records))
-    for found in wanted.member_classes:
+    for found in desired.member_classes:
         if found.code not in current:
             members.add_member_class(records, found.code, found.description)
         elif current[found.code] != found.description:
             members.describe_member_class(records, found.code, found.description)
 
 
-def _import_clients(records: Records, wanted: Registry) -> None:
+def _import_clients(records: Records, desired: Registry) -> None:
     current = {c.id: c.name for c in members.list_clients(records)}
-    for client, name in _names(wanted).items():
+    for client, name in _names(desired).items():
         if client not in current:
             if client.is_member:
                 members.add_member(records, client, name or client.member_code)
@@ -270,32 +270,32 @@ def _import_clients(records: Records, wanted: Registry) -> None:
             members.rename_client(records, client, name)
 
 
-def _names(wanted: Registry) -> dict[ClientId, str | None]:
+def _names(desired: Registry) -> dict[ClientId, str | None]:
     found: dict[ClientId, str | None] = {}
-    for member in wanted.members:
+    for member in desired.members:
         found[member.id] = member.name
         for subsystem in member.subsystems:
             found[member.id.subsystem(subsystem.code)] = subsystem.name
     return found
 
 
-def _remove_clients(records: Records, wanted: Registry) -> None:
-    kept = _names(wanted)
+def _remove_clients(records: Records, desired: Registry) -> None:
+    kept = _names(desired)
     for client in reversed(members.list_clients(records)):
         if client.id not in kept:
             if client.id.is_member:
                 members.delete_member_rows(records, client.id)
             else:
                 members.delete_subsystem(records, client.id)
-    codes = {c.code for c in wanted.member_classes}
+    codes = {c.code for c in desired.member_classes}
     for code, _ in members.list_member_classes(records):
         if code not in codes:
             members.delete_member_class(records, code)
 
 
-def _import_servers(records: Records, wanted: Registry) -> None:
-    current = {s.id: s for s in _load_servers(records, wanted.instance)}
-    goal = {s.id: s for s in canonical(wanted).servers}
+def _import_servers(records: Records, desired: Registry) -> None:
+    current = {s.id: s for s in _load_servers(records, desired.instance)}
+    goal = {s.id: s for s in canonical(desired).servers}
     for server_id in current:
         if server_id not in goal:
             servers.delete_server(records, server_id)
@@ -313,7 +313,7 @@ def _import_servers(records: Records, wanted: Registry) -> None:
             else servers.need_server(records, server_id)
         )
         _import_server(records, kept, old or RegisteredServer(server_id, server.address, (), ()), server)
-    _drop_disabled(records, _names(wanted))
+    _drop_disabled(records, _names(desired))
 
 
 def _import_server(
@@ -352,8 +352,8 @@ def _drop_disabled(records: Records, staying: Mapping[ClientId, str | None]) -> 
                 servers.remove_server_client(records, kept, client.id)
 
 
-def _import_groups(records: Records, wanted: Registry) -> None:
-    goal = {g.id.group_code: g for g in wanted.groups}
+def _import_groups(records: Records, desired: Registry) -> None:
+    goal = {g.id.group_code: g for g in desired.groups}
     for kept in groups.list_groups(records):
         if kept.code not in goal:
             groups.delete_group(records, kept.code)
@@ -370,21 +370,21 @@ def _import_groups(records: Records, wanted: Registry) -> None:
             groups.remove_group_member(records, code, client)
 
 
-def _import_trust(records: Records, wanted: Registry) -> None:
+def _import_trust(records: Records, desired: Registry) -> None:
     current = {ca.number: _load_ca(records, ca) for ca in trust.list_cas(records)}
     for number, ca in current.items():
-        if ca not in wanted.cas:
+        if ca not in desired.cas:
             trust.delete_ca(records, number)
-    for ca in wanted.cas:
+    for ca in desired.cas:
         if ca not in current.values():
             _add_ca(records, ca)
     tsas = {
         t.number: ApprovedTsa(t.name, t.url, t.certificate, t.cost_type) for t in trust.list_tsas(records)
     }
     for number, tsa in tsas.items():
-        if tsa not in wanted.tsas:
+        if tsa not in desired.tsas:
             trust.delete_tsa(records, number)
-    for tsa in wanted.tsas:
+    for tsa in desired.tsas:
         if tsa not in tsas.values():
             trust.add_tsa(records, tsa.name, tsa.url, tsa.cost_type, tsa.certificate)
 

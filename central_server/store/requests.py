@@ -72,7 +72,7 @@ class KeptRequest:
     """A request as kept; ``complements`` is the number of the other half of a pair."""
 
     number: int
-    asked: NewRequest
+    content: NewRequest
     state: RequestState
     complements: int | None
     made_by: str
@@ -89,7 +89,7 @@ _SELECT = (
 
 def _kept(r: tuple[Any, ...]) -> KeptRequest:
     client = None if r[4] is None else ClientId(*str(r[4]).split("/"))
-    asked = NewRequest(
+    request = NewRequest(
         RequestType(str(r[1])),
         RequestOrigin(str(r[2])),
         ServerId(*str(r[3]).split("/")),
@@ -102,7 +102,7 @@ def _kept(r: tuple[Any, ...]) -> KeptRequest:
     )
     return KeptRequest(
         int(str(r[0])),
-        asked,
+        request,
         RequestState(str(r[10])),
         None if r[11] is None else int(str(r[11])),
         str(r[12]),
@@ -117,21 +117,21 @@ def _text(value: object) -> str | None:
 
 
 def add_request(
-    records: Records, asked: NewRequest, state: RequestState, complements: int | None = None
+    records: Records, request: NewRequest, state: RequestState, complements: int | None = None
 ) -> KeptRequest:
     """Keep a new request in a state; ``complements`` is the number of the request it completes."""
     number = records.insert(
         "management_request",
-        type=asked.type,
-        origin=asked.origin,
+        type=request.type,
+        origin=request.origin,
         status=state,
-        server=asked.server.path(),
-        client=None if asked.client is None else asked.client.path(),
-        address=asked.address,
-        certificate=asked.certificate,
-        subsystem_name=asked.subsystem_name,
-        comments=asked.comments,
-        message_id=asked.message_id,
+        server=request.server.path(),
+        client=None if request.client is None else request.client.path(),
+        address=request.address,
+        certificate=request.certificate,
+        subsystem_name=request.subsystem_name,
+        comments=request.comments,
+        message_id=request.message_id,
         complements=complements,
         made_by=records.actor.name,
         created_at=records.at,
@@ -158,32 +158,34 @@ def registered_by_request(records: Records) -> Registered:
     approved = [r for r in list_requests(records) if r.state is RequestState.APPROVED]
     servers, clients, pairs = set(), set(), set()
     for request in approved:
-        asked = request.asked
-        if asked.type in (
+        new_request = request.content
+        if new_request.type in (
             RequestType.AUTH_CERT_REGISTRATION,
             RequestType.CLIENT_REGISTRATION,
             RequestType.OWNER_CHANGE,
         ):
-            servers.add(asked.server)
-            clients.add(asked.server.owner)
-        if asked.client is not None and asked.type in (
+            servers.add(new_request.server)
+            clients.add(new_request.server.owner)
+        if new_request.client is not None and new_request.type in (
             RequestType.CLIENT_REGISTRATION,
             RequestType.OWNER_CHANGE,
         ):
-            clients |= {asked.client, asked.client.member}
-            pairs.add((asked.server, asked.client))
-        if asked.client is not None and asked.type is RequestType.OWNER_CHANGE:
+            clients |= {new_request.client, new_request.client.member}
+            pairs.add((new_request.server, new_request.client))
+        if new_request.client is not None and new_request.type is RequestType.OWNER_CHANGE:
             # The server goes on under its new owner, with what it had.
             new = replace(
-                asked.server, member_class=asked.client.member_class, member_code=asked.client.member_code
+                new_request.server,
+                member_class=new_request.client.member_class,
+                member_code=new_request.client.member_code,
             )
             servers.add(new)
-            pairs |= {(new, client) for server, client in pairs if server == asked.server}
-            pairs.add((new, asked.server.owner))
+            pairs |= {(new, client) for server, client in pairs if server == new_request.server}
+            pairs.add((new, new_request.server.owner))
     certificates = {
-        r.asked.certificate
+        r.content.certificate
         for r in approved
-        if r.asked.type is RequestType.AUTH_CERT_REGISTRATION and r.asked.certificate is not None
+        if r.content.type is RequestType.AUTH_CERT_REGISTRATION and r.content.certificate is not None
     }
     return Registered(frozenset(clients), frozenset(servers), frozenset(certificates), frozenset(pairs))
 
@@ -192,13 +194,13 @@ def requests_of_server(
     records: Records, server: ServerId, kind: RequestType, states: Iterable[RequestState]
 ) -> list[KeptRequest]:
     """A server's requests of a kind in some states."""
-    wanted = tuple(states)
-    marks = ", ".join("?" * len(wanted))
+    chosen = tuple(states)
+    marks = ", ".join("?" * len(chosen))
     rows = records.rows(
         f"{_SELECT} WHERE server = ? AND type = ? AND status IN ({marks}) ORDER BY id",
         server.path(),
         kind,
-        *wanted,
+        *chosen,
     )
     return [_kept(r) for r in rows]
 

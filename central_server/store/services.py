@@ -106,14 +106,14 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
             path,
         )
         return
-    said = _shown(describe(found.service, found.type, found.raw, found.title, found.words))
+    summary = _shown(describe(found.service, found.type, found.raw, found.title, found.words))
     values = {
         "type": found.type,
-        "title": said.title,
-        "summary": said.summary,
-        "data_sets": json.dumps(said.data_sets, ensure_ascii=False),
-        "purposes": json.dumps(said.purposes, ensure_ascii=False),
-        "words": said.words.lower(),
+        "title": summary.title,
+        "summary": summary.summary,
+        "data_sets": json.dumps(summary.data_sets, ensure_ascii=False),
+        "purposes": json.dumps(summary.purposes, ensure_ascii=False),
+        "words": summary.words.lower(),
         "last_seen": records.at,
     }
     if row is None:
@@ -133,14 +133,14 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
         _record_version(records, number, path, found)
 
 
-def _shown(said: DescriptionSummary) -> DescriptionSummary:
+def _shown(summary: DescriptionSummary) -> DescriptionSummary:
     """A stranger's texts as they can be kept and shown."""
     return DescriptionSummary(
-        without_unsuitable(said.title),
-        without_unsuitable(said.summary),
-        tuple(without_unsuitable(d) for d in said.data_sets),
-        tuple(without_unsuitable(p) for p in said.purposes),
-        without_unsuitable(said.words),
+        without_unsuitable(summary.title),
+        without_unsuitable(summary.summary),
+        tuple(without_unsuitable(d) for d in summary.data_sets),
+        tuple(without_unsuitable(p) for p in summary.purposes),
+        without_unsuitable(summary.words),
     )
 
 
@@ -189,12 +189,12 @@ def search_services(records: Records, query: CatalogueQuery) -> list[CatalogueEn
     for row in records.rows(f"{_SELECT} ORDER BY s.service"):
         client = ClientId(*row[2].split("/"))
         service = _service_of(client, row[1])
-        said = DescriptionSummary(
+        summary = DescriptionSummary(
             row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8]
         )
         name = names.get(client.member, client.member_code)
         entry = CatalogueEntry(
-            int(row[0]), service, name, row[3], said, int(row[9]), row[10], row[11], row[12], row[13]
+            int(row[0]), service, name, row[3], summary, int(row[9]), row[10], row[11], row[12], row[13]
         )
         if _meets(entry, query):
             entries.append(entry)
@@ -207,20 +207,20 @@ def _service_of(client: ClientId, path: str) -> ServiceId:
 
 
 def _meets(entry: CatalogueEntry, query: CatalogueQuery) -> bool:
-    said = entry.described
-    text = f"{said.words} {said.title} {entry.member_name} {entry.service.path()}".lower()
+    summary = entry.described
+    text = f"{summary.words} {summary.title} {entry.member_name} {entry.service.path()}".lower()
     missing = entry.unreachable_since is not None or entry.gone_since is not None
     return (
         all(word in text for word in (query.words or "").lower().split())
         and _in(query.member, (entry.member_name, entry.service.client.path()))
-        and _in(query.data_set, said.data_sets)
-        and _in(query.purpose, said.purposes)
+        and _in(query.data_set, summary.data_sets)
+        and _in(query.purpose, summary.purposes)
         and query.unreachable in (None, missing)
     )
 
 
-def _in(wanted: str | None, texts: Iterable[str]) -> bool:
-    return wanted is None or any(wanted.lower() in text.lower() for text in texts)
+def _in(term: str | None, texts: Iterable[str]) -> bool:
+    return term is None or any(term.lower() in text.lower() for text in texts)
 
 
 def versions_of(records: Records, number: int) -> list[KeptVersion]:

@@ -108,7 +108,7 @@ class ConfigurationClient:
             retry_s=self._next_delay,
             pace=self._pace,
             event="conf_failed",
-            said="configuration not fetched",
+            failure_text="configuration not fetched",
             needed=True,
         )
         self._subscribers: list[Callable[[TrustedConfiguration], None]] = []

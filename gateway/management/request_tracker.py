@@ -137,7 +137,7 @@ class Following:
             lambda: self.ask_s,
             first_s=self.ask_s,
             event="management_request",
-            said="requests not settled",
+            failure_text="requests not settled",
         )
 
     async def ask(self) -> None:

@@ -85,7 +85,7 @@ class Retention:
             self._interval,
             pace=self._pace,
             event="archive_failed",
-            said="the message log could not be archived",
+            failure_text="the message log could not be archived",
         )
 
     def reconfigure(self, settings: RetentionSettings) -> None:

@@ -108,7 +108,7 @@ class Timestamper:
             first_s=self._settings.first_s,
             pace=self._pace,
             event="timestamp_failed",
-            said="timestamping failed",
+            failure_text="timestamping failed",
             needed=True,
         )
         message_log.guard(self.check)

@@ -97,7 +97,7 @@ class TransparencyFollowing:
             self._interval,
             pace=self._pace,
             event="transparency_failed",
-            said="the transparency log could not be kept",
+            failure_text="the transparency log could not be kept",
         )
 
     def reconfigure(self, settings: FollowingSettings) -> None:

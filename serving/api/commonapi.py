@@ -97,12 +97,12 @@ class _ApiKeys:
         )  # fmt: skip
 
     async def make(self, call: Call) -> ApiKeyView:
-        asked = self._check_roles(call, call.body_as(list))
+        body = self._check_roles(call, call.body_as(list))
         days = call.query_as(NewApiKeyQuery).expires_in_days
         days = self._days if days is None else days
         expires = call.now + timedelta(days=days) if days else None
         made, key = self._logins.make_api_key(
-            asked, call.principal.name, scope=call.principal.scope, expires_at=expires
+            body, call.principal.name, scope=call.principal.scope, expires_at=expires
         )
         call.note(api_key=made.id, roles=sorted(made.roles))
         return _view(made, key)
@@ -115,9 +115,9 @@ class _ApiKeys:
 
     async def update(self, call: Call) -> ApiKeyView:
         found = self._find(call)
-        asked = self._check_roles(call, call.body_as(list))
-        call.note(api_key=found.id, roles=sorted(asked), roles_before=sorted(found.roles))
-        self._logins.set_api_key_roles(found.id, asked)
+        body = self._check_roles(call, call.body_as(list))
+        call.note(api_key=found.id, roles=sorted(body), roles_before=sorted(found.roles))
+        self._logins.set_api_key_roles(found.id, body)
         return _view(self._find(call))
 
     async def revoke(self, call: Call) -> None:
@@ -134,15 +134,15 @@ class _ApiKeys:
             raise not_found("api_key_not_found", text)
         return found
 
-    def _check_roles(self, call: Call, asked: Iterable[str]) -> set[str]:
-        wanted = set(asked)
-        check_roles_known(wanted, self._roles.permissions)
-        if not wanted:
+    def _check_roles(self, call: Call, names: Iterable[str]) -> set[str]:
+        roles = set(names)
+        check_roles_known(roles, self._roles.permissions)
+        if not roles:
             check_roles_known([""], self._roles.permissions)
-        refused = sorted(r for r in wanted if not self._roles.may_give(call.principal.roles, r))
+        refused = sorted(r for r in roles if not self._roles.may_give(call.principal.roles, r))
         if refused:
             raise forbidden("forbidden", "you have not the role " + ", ".join(refused))
-        return wanted
+        return roles
 
 
 def _view(key: ApiKey, secret: str | None = None) -> ApiKeyView:

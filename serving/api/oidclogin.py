@@ -168,8 +168,8 @@ class OidcLogin:
         if not hmac.compare_digest(_digest(request.cookies.get(COOKIE, "")), waiting.browser):
             raise LoginRefused("the answer came in another browser than the login was begun in")
         if "error" in query:
-            said = f"{query['error']} {query.get('error_description', '')}".strip()
-            raise LoginRefused(f"the provider refused: {said[:300]}")
+            reason = f"{query['error']} {query.get('error_description', '')}".strip()
+            raise LoginRefused(f"the provider refused: {reason[:300]}")
         return waiting
 
     async def _check_issuer(self, shown: str | None) -> None:

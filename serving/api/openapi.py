@@ -144,20 +144,20 @@ def _operation(o: Operation, known: dict[str, Any], components: dict[str, Any]) 
 
 def _description(o: Operation) -> str:
     """Who may do it and what is recorded of it, from the row."""
-    said = [f"{o.summary}."]
+    sentences = [f"{o.summary}."]
     if o.public:
-        said.append("No login is needed.")
+        sentences.append("No login is needed.")
     elif o.permissions:
-        said.append(f"Needs the permission {' or '.join(o.permissions)}.")
+        sentences.append(f"Needs the permission {' or '.join(o.permissions)}.")
     else:
-        said.append("Any login may.")
+        sentences.append("Any login may.")
     if o.event is not None:
-        said.append(
+        sentences.append(
             f"It changes something: the audit log records it as {o.event}, refused and failed attempts too."
         )
     if o.event is not None and not o.scoped:
-        said.append("A login that is narrowed to some clients may not.")
-    return " ".join(said)
+        sentences.append("A login that is narrowed to some clients may not.")
+    return " ".join(sentences)
 
 
 def _meaning(name: str) -> dict[str, str]:

@@ -84,10 +84,10 @@ def explain(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    told = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, KeyError) and " " not in told:
-        return _("{told!r} is missing in the data", told=told)
-    return told or type(error).__name__
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, KeyError) and " " not in text:
+        return _("{told!r} is missing in the data", told=text)
+    return text or type(error).__name__
 
 
 def _explain_import(error: ImportError) -> str:
@@ -106,12 +106,12 @@ def _explain_file(error: OSError) -> str:
     name = error.filename
     if name is None or error.strerror is None:
         return str(error)
-    told = f"{name}: {error.strerror}"
+    text = f"{name}: {error.strerror}"
     if isinstance(error, PermissionError):
-        return _("{told}; run the command as the user who owns the data folder", told=told)
+        return _("{told}; run the command as the user who owns the data folder", told=text)
     if isinstance(error, (IsADirectoryError, NotADirectoryError)):
-        return _("{told}; a file was expected: take away what is there, or restore a backup", told=told)
-    return told
+        return _("{told}; a file was expected: take away what is there, or restore a backup", told=text)
+    return text
 
 
 class Program(click.Group):

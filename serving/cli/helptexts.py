@@ -36,7 +36,7 @@ def speaking(arguments: Sequence[str]) -> Iterator[None]:
     """Speak the language that a command line, or else the environment, asks for; afterwards the environment is as before."""
     names = (VARIABLES[0], "LANGUAGE")
     before = {name: os.environ.get(name) for name in names}
-    speak(_asked(arguments) or language_of(os.environ))
+    speak(_option_value(arguments) or language_of(os.environ))
     try:
         yield
     finally:
@@ -57,7 +57,7 @@ def say_help(program: click.Command) -> None:
 
 def _say_help(command: click.Command, *, outermost: bool) -> None:
     if command.help:
-        command.help = _said(command, command.help)
+        command.help = _translated(command, command.help)
     say_options(command.params)
     if not any(OPTION in parameter.opts for parameter in command.params):
         command.params.append(language_option(hidden=not outermost))
@@ -70,7 +70,7 @@ def say_options(parameters: Sequence[click.Parameter]) -> None:
     """Put the help of options into the language of this process."""
     for parameter in parameters:
         if isinstance(parameter, click.Option) and parameter.help:
-            parameter.help = _said(parameter, parameter.help)
+            parameter.help = _translated(parameter, parameter.help)
 
 
 def language_option(*, hidden: bool = True) -> click.Option:
@@ -84,11 +84,11 @@ def language_option(*, hidden: bool = True) -> click.Option:
     )
 
 
-def _said(owner: click.Command | click.Option, text: str) -> str:
+def _translated(owner: click.Command | click.Option, text: str) -> str:
     return _(whole_lines(_ENGLISH.setdefault(owner, text)))
 
 
-def _asked(arguments: Sequence[str]) -> str | None:
+def _option_value(arguments: Sequence[str]) -> str | None:
     for number, word in enumerate(arguments):
         if word == "--":
             return None

@@ -132,12 +132,12 @@ def _files(data: Path) -> dict[str, Any]:
     for path in sorted(data.rglob("*")):
         inside = path.relative_to(data)
         folder = next((p for p in inside.parts[:-1] if p in _COUNTED), None)
-        told = path.lstat()
+        status = path.lstat()
         if folder is not None:
             sizes = counted.setdefault(folder, [0, 0])
-            sizes[0], sizes[1] = sizes[0] + 1, sizes[1] + told.st_size
+            sizes[0], sizes[1] = sizes[0] + 1, sizes[1] + status.st_size
         elif len(found) < MOST_FILES and path.suffix != ".password":
-            found[str(inside)] = {"mode": stat.filemode(told.st_mode), "bytes": told.st_size}
+            found[str(inside)] = {"mode": stat.filemode(status.st_mode), "bytes": status.st_size}
     return {
         "disk": {"total": usage.total, "free": usage.free},
         "owner": data.stat().st_uid,

@@ -98,8 +98,8 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
         name: str,
     ) -> None:
         known = roles.of_people()
-        wanted = known if ALL in names else frozenset(names)
-        if wrong := sorted(wanted - known):
+        chosen = known if ALL in names else frozenset(names)
+        if wrong := sorted(chosen - known):
             there = ", ".join(sorted(known))
             raise ValueError(
                 _("unknown roles: {join}; there are {there}, and all", join=", ".join(wrong), there=there)
@@ -110,7 +110,7 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
             else read_secret_file(password_file)
         )
         logins = where.logins(data, settings)
-        logins.save_user(name, password, wanted, scope)
+        logins.save_user(name, password, chosen, scope)
         logins.close()
         click.echo(_("user {name} saved", name=name))
 

@@ -68,8 +68,8 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         check_url(self.public_url, "admin.oidc.public_url")
         if "openid" not in self.scope.split():
             raise OperatorError("admin.oidc.scope must hold openid, or the provider gives no identity")
-        asked = {role for roles in self.roles.values() for role in roles}
-        if unknown := sorted(asked - {*known, ALL}):
+        named = {role for roles in self.roles.values() for role in roles}
+        if unknown := sorted(named - {*known, ALL}):
             raise OperatorError(
                 f"admin.oidc.roles names unknown roles: {', '.join(unknown)}; there are {', '.join(sorted(known))}, {ALL}"
             )

@@ -148,8 +148,8 @@ class SettingTable:
             row = self.rows[name]
             values = self.expected(name).replace("|", "/")
             default = shown(self.defaults[name])
-            said = N_(row.help).into(language)
-            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {said} |")
+            text = N_(row.help).into(language)
+            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {text} |")
         return "\n".join(lines) + "\n"
 
 
@@ -164,8 +164,8 @@ def shown(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return ",".join(shown(v) for v in value)
     if isinstance(value, msgspec.Struct):
-        told = {f: v for f, v in msgspec.structs.asdict(value).items() if v}
-        return ", ".join(f"{f} {shown(v)}" for f, v in told.items())
+        fields = {f: v for f, v in msgspec.structs.asdict(value).items() if v}
+        return ", ".join(f"{f} {shown(v)}" for f, v in fields.items())
     return str(value)
 
 

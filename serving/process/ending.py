@@ -15,22 +15,22 @@ class Ending:
     """Waits until the process is told to end, by a signal or by itself."""
 
     def __init__(self) -> None:
-        self._told = asyncio.Event()
+        self._requested = asyncio.Event()
         self.starts_anew = False
 
     def restart(self) -> None:
         """End, and start anew afterwards."""
         self.starts_anew = True
-        self._told.set()
+        self._requested.set()
 
     async def wait(self) -> None:
         """Until SIGINT, SIGTERM or `restart`; systemd's watchdog hears meanwhile that the event loop turns."""
         for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, self._told.set)
+            asyncio.get_running_loop().add_signal_handler(name, self._requested.set)
         loops, interval = Loops(), watchdog_interval_s(os.environ)
         if interval is not None:
             loops.start([Loop("watchdog", _beat, lambda: interval)])
-        await self._told.wait()
+        await self._requested.wait()
         await loops.stop()
 
 

@@ -366,8 +366,8 @@ class BoundedRunner(web.AppRunner):
 
     def options(self) -> dict[str, Any]:
         """The options for aiohttp's protocol handler: bounds on heads, lines and idle time."""
-        told = dict(self._app._handler_args or {})
-        return {"access_log": None, "keepalive_timeout": self._bounds.head_s, **told}
+        arguments = dict(self._app._handler_args or {})
+        return {"access_log": None, "keepalive_timeout": self._bounds.head_s, **arguments}
 
     async def _make_server(self) -> web.Server:
         self._app._set_loop(asyncio.get_running_loop())
@@ -434,20 +434,20 @@ async def add_address(
         sockets = await _bind(host, port)
     except OSError as err:
         await runner.cleanup()
-        raise OSError(err.errno, _said(err, host, port, setting)) from err
+        raise OSError(err.errno, _sentence(err, host, port, setting)) from err
     acceptor = _Acceptor(sockets, server, runner.options(), runner._bounds, context)
     await _Site(runner, acceptor).start()
 
 
-def _said(err: OSError, host: str, port: int, setting: str) -> str:
-    told = f"cannot listen at {host or 'every address'}, port {port}"
-    told += f" ({setting})" if setting else ""
-    told += f": {err.strerror or err}"
+def _sentence(err: OSError, host: str, port: int, setting: str) -> str:
+    text = f"cannot listen at {host or 'every address'}, port {port}"
+    text += f" ({setting})" if setting else ""
+    text += f": {err.strerror or err}"
     if err.errno == errno.EADDRINUSE:
-        return f"{told}; another process listens there: stop it, or choose another port"
+        return f"{text}; another process listens there: stop it, or choose another port"
     if err.errno in (errno.EACCES, errno.EPERM):
-        return f"{told}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose another port"
-    return told
+        return f"{text}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose another port"
+    return text
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:

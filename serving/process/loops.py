@@ -66,7 +66,7 @@ class Loop:
     pace: Pace = field(default_factory=Pace)
     # The log's words for a failed round.
     event: str = "loop_failed"
-    said: str = "a round of a background loop failed"
+    failure_text: str = "a round of a background loop failed"
     # Exchanges stop sooner or later without it.
     needed: bool = False
     # A failure is told by its type alone, for its text may hold a person's data.
@@ -141,11 +141,11 @@ class Loop:
         self.last_error, self._is_unexpected = reason, unexpected
         fields = {"event": self.event, "loop": self.name, "reason": reason, "failures": self.failures}
         if not unexpected:
-            log.warning(self.said, extra=fields)
+            log.warning(self.failure_text, extra=fields)
             return
         # The first of a row with its traceback, the others in a line.
-        told = error if self.failures == 1 and not self.discreet else None
-        log.error(self.said, extra=fields, exc_info=told)
+        reported = error if self.failures == 1 and not self.discreet else None
+        log.error(self.failure_text, extra=fields, exc_info=reported)
 
     def _reason(self, error: BaseException) -> str:
         name = type(error).__name__

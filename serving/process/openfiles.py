@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import resource
 
-WANTED = 65_536
+TARGET = 65_536
 
 
-def raise_limit(wanted: int = WANTED) -> int:
+def raise_limit(target: int = TARGET) -> int:
     """Raise this process's own limit as far as it may go, at most to ``wanted``; what it is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    most = target if hard == resource.RLIM_INFINITY else min(target, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         return most

@@ -23,8 +23,8 @@ def say_ready(
     log: logging.Logger, addresses: Sequence[ListenAddress], environ: Mapping[str, str], more: str = ""
 ) -> None:
     """One line with every address that is listened on."""
-    told = {a.purpose: a.url for a in addresses if a.port}
-    log.info("ready: %s%s", describe(addresses), more, extra={"event": "ready", "addresses": told})
+    urls = {a.purpose: a.url for a in addresses if a.port}
+    log.info("ready: %s%s", describe(addresses), more, extra={"event": "ready", "addresses": urls})
     notify_supervisor("READY=1", environ)
 
 

@@ -189,11 +189,11 @@ def _entry(name: str, path: Path, database: bool) -> Entry:
 
 def _pack(manifest: Manifest, sources: dict[str, Path], signer: Ed25519PrivateKey | None) -> bytes:
     out = io.BytesIO()
-    told = msgspec.json.encode(manifest)
+    encoded = msgspec.json.encode(manifest)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        _add(archive, MANIFEST, told)
+        _add(archive, MANIFEST, encoded)
         if signer is not None:
-            _add(archive, SIGNATURE, signer.sign(_SIGNED_PREFIX + told))
+            _add(archive, SIGNATURE, signer.sign(_SIGNED_PREFIX + encoded))
         for entry in manifest.entries:
             data = sources[entry.name].read_bytes()
             if hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -276,10 +276,10 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     first = next(members, None)
     if first is None or first.name != MANIFEST:
         raise OperatorError(f"the backup does not begin with {MANIFEST}")
-    told = _read(packed, first, LARGEST_MANIFEST)
-    manifest = _parse_manifest(told, content)  # 2
+    encoded = _read(packed, first, LARGEST_MANIFEST)
+    manifest = _parse_manifest(encoded, content)  # 2
     if opener.passphrase is None or opener.signer is not None:
-        _check_signature(told, manifest, packed, next(members, None), opener)  # 3
+        _check_signature(encoded, manifest, packed, next(members, None), opener)  # 3
     elif manifest.signer:
         next(members, None)
     files: dict[str, bytes] = {}
@@ -298,15 +298,15 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     return manifest, files
 
 
-def _parse_manifest(told: bytes, content: Content) -> Manifest:
+def _parse_manifest(encoded: bytes, content: Content) -> Manifest:
     try:
-        known: dict[str, Any] = json.loads(told)
+        known: dict[str, Any] = json.loads(encoded)
         if known.get("format") != FORMAT or known.get("version") != VERSION:
             raise OperatorError(
                 f"this is {known.get('format')!r} version {known.get('version')!r}; "
                 f"{FORMAT!r} version {VERSION} is understood here"
             )
-        manifest = msgspec.json.decode(told, type=Manifest)
+        manifest = msgspec.json.decode(encoded, type=Manifest)
     except (ValueError, AttributeError) as err:
         if isinstance(err, OperatorError):
             raise
@@ -335,7 +335,11 @@ def _is_allowed(name: str, content: Content) -> bool:
 
 
 def _check_signature(
-    told: bytes, manifest: Manifest, packed: tarfile.TarFile, member: tarfile.TarInfo | None, opener: Opener
+    encoded: bytes,
+    manifest: Manifest,
+    packed: tarfile.TarFile,
+    member: tarfile.TarInfo | None,
+    opener: Opener,
 ) -> None:
     if opener.signer is None:
         raise OperatorError(
@@ -347,7 +351,7 @@ def _check_signature(
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(manifest.signer))
         if fingerprint(key) != opener.signer:
             raise OperatorError(f"the backup is signed by {fingerprint(key)}; {opener.signer} was expected")
-        key.verify(_read(packed, member, 64), _SIGNED_PREFIX + told)
+        key.verify(_read(packed, member, 64), _SIGNED_PREFIX + encoded)
     except (ValueError, InvalidSignature) as err:
         if isinstance(err, OperatorError):
             raise

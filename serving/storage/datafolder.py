@@ -94,27 +94,27 @@ def finish_exchange(folder: Path) -> None:
     if not journal.exists():
         return
     try:
-        told = json.loads(journal.read_bytes())
-        fresh, aside = (folder / str(told[name]) for name in ("fresh", "aside"))
-        told["keep"] = [str(name) for name in told["keep"]]
+        plan = json.loads(journal.read_bytes())
+        fresh, aside = (folder / str(plan[name]) for name in ("fresh", "aside"))
+        plan["keep"] = [str(name) for name in plan["keep"]]
     except (ValueError, LookupError, TypeError, RecursionError) as err:
         raise ValueError(
             f"{journal}, the journal of a restore, is damaged ({err}); see which of the folders in {folder} is whole, "
             "put its content in place, and remove the journal"
         ) from err
-    if "leaving" not in told:
+    if "leaving" not in plan:
         coming = {p.name for p in fresh.iterdir()} if fresh.exists() else set()
-        told["coming"] = sorted(coming)
-        told["leaving"] = sorted(p.name for p in folder.iterdir() if _leaves(p.name, told, coming))
+        plan["coming"] = sorted(coming)
+        plan["leaving"] = sorted(p.name for p in folder.iterdir() if _leaves(p.name, plan, coming))
         # On disk now: which entries leave and which come. A crash from here on repeats moves that were not made.
-        _write_journal(folder, told)
-    if told["leaving"]:
+        _write_journal(folder, plan)
+    if plan["leaving"]:
         aside.mkdir(mode=0o700, exist_ok=True)
-    for name in told["leaving"]:
+    for name in plan["leaving"]:
         if not (aside / name).exists():
             (folder / name).rename(aside / name)
     sync_folder(folder)
-    for name in told["coming"]:
+    for name in plan["coming"]:
         if (fresh / name).exists():
             (fresh / name).rename(folder / name)
     if fresh.exists():
@@ -124,11 +124,11 @@ def finish_exchange(folder: Path) -> None:
     sync_folder(folder)
 
 
-def _leaves(name: str, told: dict[str, list[str]], coming: set[str]) -> bool:
-    if name in (LOCK, JOURNAL, told["fresh"], told["aside"]) or name.startswith(ASIDE):
+def _leaves(name: str, plan: dict[str, list[str]], coming: set[str]) -> bool:
+    if name in (LOCK, JOURNAL, plan["fresh"], plan["aside"]) or name.startswith(ASIDE):
         return False
-    return name in coming or name not in told["keep"]
+    return name in coming or name not in plan["keep"]
 
 
-def _write_journal(folder: Path, told: dict[str, str | list[str]]) -> None:
-    write_whole(folder / JOURNAL, json.dumps(told).encode())
+def _write_journal(folder: Path, plan: dict[str, str | list[str]]) -> None:
+    write_whole(folder / JOURNAL, json.dumps(plan).encode())

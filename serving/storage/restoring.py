@@ -47,8 +47,8 @@ def stage_restore(
     manifest, files = open_backup(data, content, opener)
     folder = folder.absolute()
     fresh = lay_out_backup(folder, manifest, files)
-    told = {**asdict(note), "made_at": manifest.made_at, "software": manifest.software}
-    (fresh / NOTE).write_text(json.dumps(told), encoding="utf-8")
+    values = {**asdict(note), "made_at": manifest.made_at, "software": manifest.software}
+    (fresh / NOTE).write_text(json.dumps(values), encoding="utf-8")
     aside = folder / f"{ASIDE}{now:%Y%m%d-%H%M%S}"
     announce_exchange(folder, fresh, aside, content.keep)
     return manifest
@@ -60,9 +60,9 @@ def record_restore(folder: Path, audit: AuditLog) -> None:
     if not path.exists():
         return
     try:
-        told = json.loads(path.read_bytes())
-        detail = {name: told[name] for name in ("file", "made_at", "software", "head_before")}
-        who, address = told["who"], told["address"]
+        values = json.loads(path.read_bytes())
+        detail = {name: values[name] for name in ("file", "made_at", "software", "head_before")}
+        who, address = values["who"], values["address"]
     except (ValueError, LookupError, TypeError, RecursionError) as err:
         raise ValueError(
             f"{path}, the note of a restore, is damaged ({err}); remove it: the restore is done"

@@ -19,7 +19,7 @@ from serving.api.operations import MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
-from serving.language import N_, SOURCE_LANGUAGE, Said, Text
+from serving.language import N_, SOURCE_LANGUAGE, Translatable, Text
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
@@ -66,7 +66,7 @@ class ConsoleRequest:
     principal: Principal
     language: str = SOURCE_LANGUAGE
 
-    def say(self, text: str | Said) -> str:
+    def say(self, text: str | Translatable) -> str:
         """A text in the visitor's language."""
         return (Text(text) if isinstance(text, str) else text).into(self.language)
 
@@ -195,8 +195,8 @@ class Console:
             try:
                 return await handler(request, session, principal)
             except Problem as problem:
-                said = PageProblem(problem.status, words_of(problem))
-                return self._frame.problem(request, said, self._person(session))
+                page_problem = PageProblem(problem.status, words_of(problem))
+                return self._frame.problem(request, page_problem, self._person(session))
             except PageProblem as problem:
                 return self._frame.problem(request, problem, self._person(session))
 
@@ -250,8 +250,8 @@ class Console:
 def words_of(problem: Problem) -> Text:
     """A problem of the API in words; its code and details stay as the API says them."""
     detail = " ".join(p for p in (problem.code or "", *problem.metadata) if p)
-    said = _WORDS.get(problem.status, N_("That did not work"))
-    return N_("{what}: {detail}.", what=said, detail=detail) if detail else N_("{what}.", what=said)
+    text = _WORDS.get(problem.status, N_("That did not work"))
+    return N_("{what}: {detail}.", what=text, detail=detail) if detail else N_("{what}.", what=text)
 
 
 _WORDS = {

@@ -138,8 +138,8 @@ def read_values(fields: tuple[FormField, ...], form: Mapping[str, str]) -> Any:
         if field.name == BODY:
             return value
         place = body
-        *around, last = field.name.split(".")
-        for name in around:
+        *outer, last = field.name.split(".")
+        for name in outer:
             place = place.setdefault(name, {})
         place[last] = value
     return [] if fields and fields[0].name == BODY else body

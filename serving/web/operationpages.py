@@ -59,15 +59,15 @@ class OperationPages:
         console.add_form(app, "/operacion/{name}", "console/operation.html", self._show, self._do)
 
     async def _index(self, asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
-        wanted = request.query.get("q", "").strip()[:LONGEST_QUERY]
+        term = request.query.get("q", "").strip()[:LONGEST_QUERY]
         say = asking.say
         groups: dict[str, list[Operation]] = {}
         for operation in self._operations.values():
             text = f"{operation.id} {operation.path} {operation.summary} {say(operation.summary)}".lower()
-            if _may(asking.principal, operation) and all(w in text for w in wanted.lower().split()):
+            if _may(asking.principal, operation) and all(w in text for w in term.lower().split()):
                 groups.setdefault(operation.tag, []).append(operation)
         titled = [(TAG_TEXTS.get(tag, tag), found) for tag, found in groups.items()]
-        return {"q": wanted, "groups": sorted(titled, key=lambda g: say(g[0]).lower())}
+        return {"q": term, "groups": sorted(titled, key=lambda g: say(g[0]).lower())}
 
     def _operation(self, asking: ConsoleRequest, request: web.Request) -> Operation:
         found = self._operations.get(request.match_info["name"])

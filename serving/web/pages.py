@@ -25,7 +25,7 @@ from serving.language import N_, SOURCE_LANGUAGE, Text, language_name, languages
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from serving.language import Said
+    from serving.language import Translatable
 
 log = logging.getLogger("pages")
 
@@ -67,7 +67,7 @@ _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
 class PageProblem(Exception):
     """A message to the person at a page, in both languages, with the HTTP status that says the same to a machine."""
 
-    def __init__(self, status: int, text: Said) -> None:
+    def __init__(self, status: int, text: Translatable) -> None:
         super().__init__(text.into(SOURCE_LANGUAGE))
         self.status = status
         self.text = text
@@ -78,14 +78,14 @@ class NavigationLink:
     """One entry of the navigation or of the footer."""
 
     href: str
-    text: Said
+    text: Translatable
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts that all pages of one server share. ``root`` is where they begin, without a slash at the end."""
 
-    name: Said
+    name: Translatable
     templates: Path
     root: str = ""
     zone: str = "America/Mexico_City"
@@ -121,8 +121,8 @@ class Frame:
 
     def language(self, request: web.Request) -> str:
         """The language of the answer to a request."""
-        asked = request.query.get("lang")
-        chosen = asked if asked in languages() else request.cookies.get(LANGUAGE_COOKIE)
+        requested = request.query.get("lang")
+        chosen = requested if requested in languages() else request.cookies.get(LANGUAGE_COOKIE)
         return negotiate(chosen, request.headers.get("Accept-Language", ""))
 
     def render(
@@ -137,7 +137,7 @@ class Frame:
         """The page of a template, in the reader's language."""
         language = self.language(request)
 
-        def say(text: str | Said, **values: object) -> str:
+        def say(text: str | Translatable, **values: object) -> str:
             return (Text(text, values) if isinstance(text, str) else text).into(language)
 
         text = self._environment.get_template(template).render(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.domain.pseudonyms import Pid
     from social_security.wire.gatewayclient import GatewayClient
 
@@ -161,7 +161,7 @@ async def ask(
         return Heard(0, dict(error.to_json()))
 
 
-def explain(heard: Heard) -> Said:
+def explain(heard: Heard) -> Translatable:
     """Why something was not done; never the text of a fault that may name what was asked."""
     body = heard.body
     if isinstance(body.get("mensaje"), str):
@@ -176,7 +176,7 @@ def explain(heard: Heard) -> Said:
     return N_("The other side did not answer ({fault}). Try again later.", fault=fault)
 
 
-def _refusal(body: dict[str, Any]) -> Said:
+def _refusal(body: dict[str, Any]) -> Translatable:
     """A formal refusal: code, reasons, and where and until when to appeal. Systems here write both languages in one text."""
     both = str(body["motivacion"]).split(" / ")
     reasons = Translated({"es": both[0], "en": both[-1]} if len(both) == 2 else {"es": body["motivacion"]})

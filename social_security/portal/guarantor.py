@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.portal.asking import Supervising
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.settings import PortalSettings
@@ -170,7 +170,7 @@ def _local(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)[:40]
 
 
-def _range(request: web.Request, today: date) -> tuple[date, date, Said | None]:
+def _range(request: web.Request, today: date) -> tuple[date, date, Translatable | None]:
     first, last = today - timedelta(days=DEFAULT_DAYS), today
     try:
         if request.query.get("desde"):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
 
 PAGE_ROWS = 25
@@ -139,7 +139,7 @@ class PersonPages:
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Said | None = None,
+        wrong: Translatable | None = None,
         typed: Mapping[str, list[str]] | None = None,
     ) -> web.Response:
         """``/derechos/nueva``: the form, again with what was typed when something in it was wrong."""
@@ -194,7 +194,7 @@ class PersonPages:
         request: web.Request,
         visitor: Visitor,
         filed: Filed,
-        wrong: Said | None = None,
+        wrong: Translatable | None = None,
         *,
         status: int = 200,
         typed: str = "",
@@ -299,13 +299,15 @@ class PersonPages:
             N_("No folio could be taken. Nothing was filed; try again."),
         )
 
-    def _read_form(self, form: Mapping[str, list[str]]) -> tuple[dict[str, Any], list[str], Said | None]:
+    def _read_form(
+        self, form: Mapping[str, list[str]]
+    ) -> tuple[dict[str, Any], list[str], Translatable | None]:
         right, text = _first(form, "derecho"), _first(form, "descripcion").strip()
         known = {m.path for m in pack.members().values() if m.member_class == "GOB" and m.code[:2] != "00"}
         members = [m for m in dict.fromkeys(form.get("instituto", [])) if m in known]
         data = [d for d in form.get("datos", []) if d in words.DATA]
         purposes = [p for p in form.get("propositos", []) if p in words.OPPOSABLE]
-        wrong: Said | None = None
+        wrong: Translatable | None = None
         if right not in words.RIGHTS:
             wrong = N_("Choose which right you exercise.")
         elif not members:

@@ -11,7 +11,7 @@ from social_security.domain.indicators import INDICATORS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.language import Said
+    from serving.language import Translatable
 
 RIGHTS: Final[dict[str, Text]] = {
     "ACCESO": N_("Access: see my data"),
@@ -152,7 +152,7 @@ _TABLES: Final = {
 }
 
 
-def named(kind: str, code: str) -> Said:
+def named(kind: str, code: str) -> Translatable:
     """The words of a code."""
     return _TABLES[kind].get(code, as_it_is(code))
 
@@ -162,7 +162,7 @@ def relevant_terms(state: str) -> tuple[str, ...]:
     return _RUNNING.get(state, ())
 
 
-def error(code: str) -> Said:
+def error(code: str) -> Translatable:
     """A row of the error table in words."""
     found = pack.errors().get(code)
     if found is None:
@@ -170,13 +170,13 @@ def error(code: str) -> Said:
     return Translated({"es": f"{code}: {found.es}", "en": f"{code}: {found.en}"})
 
 
-def purpose(code: str) -> Said:
+def purpose(code: str) -> Translatable:
     """The words of a purpose's code in each language; the code itself when it is unknown."""
     found = pack.purposes().get(code)
     return as_it_is(code) if found is None else Translated({"es": found.es, "en": found.en})
 
 
-def action(text: str) -> Said:
+def action(text: str) -> Translatable:
     """An access row's action: the service's title when it is a service of ours, which the row names in Spanish."""
     for operation in pack.operations().values():
         if operation.es == text:
@@ -200,7 +200,7 @@ def cause(numeral: str) -> str:
     return str(pack.codes()["arco_causes"].get(numeral, numeral))
 
 
-def indicator_words(code: str) -> Said:
+def indicator_words(code: str) -> Translatable:
     """The words of what an indicator counts, in each language; the code itself when it is unknown."""
     es = next((i.es for i in INDICATORS if i.id == code), code)
     return Translated({"es": es, "en": INDICATORS_EN.get(code, es)})
@@ -211,7 +211,7 @@ def indicator_target(code: str) -> str:
     return next((i.target for i in INDICATORS if i.id == code), "")
 
 
-def indicator_value(row: Mapping[str, Any]) -> Said:
+def indicator_value(row: Mapping[str, Any]) -> Translatable:
     """The value of an ``Indicador`` with its unit: a ratio as a percentage, with what it is of where that is told."""
     value, unit = float(row["valor"]), str(row["unidad"])
     if unit == "razón":

@@ -125,9 +125,9 @@ class Provider:
                 raise ProviderFailed(f"the provider takes no client secret, only {', '.join(methods)[:200]}")
         status, body = await self._request("POST", metadata.token_endpoint, form, headers)
         if status == 400:
-            raise LoginRefused(f"the provider refused the code: {_said(body)}")
+            raise LoginRefused(f"the provider refused the code: {_error_of(body)}")
         if status != 200:
-            raise ProviderFailed(f"{metadata.token_endpoint} answered HTTP {status}: {_said(body)}")
+            raise ProviderFailed(f"{metadata.token_endpoint} answered HTTP {status}: {_error_of(body)}")
         try:
             return decode_json(body, _TokenAnswer).id_token
         except msgspec.DecodeError as err:
@@ -188,7 +188,7 @@ class Provider:
             raise ProviderFailed(f"{url} was not reached: {err or type(err).__name__}") from err
 
 
-def _said(body: bytes) -> Any:
+def _error_of(body: bytes) -> Any:
     try:
         found = decode_json(body, _Error)
     except msgspec.DecodeError:

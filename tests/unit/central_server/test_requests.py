@@ -192,7 +192,7 @@ def test_automatic_approval_needs_its_setting_and_a_known_member(records: Record
 def test_a_declined_request_changes_nothing_and_can_be_asked_again(records: Records) -> None:
     made = add_request(records, client_ask())
     assert end_request(records, made.number, "falta el oficio").state is RequestState.DECLINED
-    assert need_request(records, made.number).asked.comments == "falta el oficio"
+    assert need_request(records, made.number).content.comments == "falta el oficio"
     with pytest.raises(Refused, match="invalid_state_for_approval"):
         approve_request(records, made.number)
     with pytest.raises(Refused, match="management_request_invalid_state"):
@@ -206,7 +206,7 @@ def test_what_the_centre_asked_alone_is_revoked_and_a_deletion_revokes_what_wait
         RequestState.REVOKED
     )
     made = add_request(records, client_ask())
-    add_request(records, ask(RequestType.CLIENT_DELETION, client=made.asked.client))
+    add_request(records, ask(RequestType.CLIENT_DELETION, client=made.content.client))
     assert need_request(records, made.number).state is RequestState.REVOKED
     certificate = add_request(records, ask(RequestType.AUTH_CERT_REGISTRATION, certificate=b"w"))
     add_request(records, ask(RequestType.AUTH_CERT_DELETION, certificate=b"w"))
@@ -245,10 +245,10 @@ def test_a_disabled_client_is_not_published_and_an_enabled_one_is(records: Recor
 
 def test_address_name_and_maintenance_change_at_once_and_comments_keep_the_old(records: Records) -> None:
     made = add_request(records, ask(RequestType.ADDRESS_CHANGE, address="new.mx"))
-    assert made.asked.comments == "The address was 'ss1.mx'."
+    assert made.content.comments == "The address was 'ss1.mx'."
     add_request(records, ask(RequestType.CLIENT_RENAME, client=AFIL, subsystem_name="Uno"))
     made = add_request(records, ask(RequestType.CLIENT_RENAME, client=AFIL, subsystem_name="Dos"))
-    assert made.asked.comments == "The name was 'Uno'."
+    assert made.content.comments == "The name was 'Uno'."
     add_request(records, ask(RequestType.MAINTENANCE_ENABLE, comments="hasta las 5"))
     assert servers.need_server(records, SERVER).maintenance == "hasta las 5"
     with pytest.raises(Refused, match="already_in_maintenance_mode"):
