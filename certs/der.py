@@ -36,7 +36,7 @@ def load_value(data: bytes, spec: type[T], what: str) -> T:
     return value
 
 
-def said(err: Exception) -> str:
+def reason_of(err: Exception) -> str:
     """The library's reason in one short line."""
     return (str(err) or type(err).__name__).splitlines()[0][:200]
 

@@ -132,8 +132,8 @@ class SystemConnection:
 
     def _flow(self, act: Callable[[], T]) -> T:
         """Feed what came, act, and pass on what that made, alerts included."""
-        while came := self._incoming.read(_CHUNK):
-            self._connection.bio_write(came)
+        while data := self._incoming.read(_CHUNK):
+            self._connection.bio_write(data)
             self._unread = True
         try:
             return act()

@@ -111,7 +111,7 @@ def _sequence_head(size: int) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _around(size: int, method_uri: str) -> tuple[bytes, bytes]:
+def _template(size: int, method_uri: str) -> tuple[bytes, bytes]:
     """What stands before and after a digest of that many bytes in the DER of an input."""
     after = _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00"
     blank = _der(0x04, bytes(size))
@@ -119,11 +119,11 @@ def _around(size: int, method_uri: str) -> tuple[bytes, bytes]:
 
 
 def _input_der(digest: bytes, method_uri: str) -> bytes:
-    before, after = _around(len(digest), method_uri)
+    before, after = _template(len(digest), method_uri)
     return before + digest + after
 
 
-_BEFORE_SHA512, _AFTER_SHA512 = _around(64, SHA512_URI)
+_BEFORE_SHA512, _AFTER_SHA512 = _template(64, SHA512_URI)
 
 # Building
 
@@ -290,20 +290,20 @@ def verify(
     Raises `NotProved`: ``malformed_hash_chain``, ``invalid_hash_chain_ref``, ``invalid_reference``,
     ``invalid_hash_chain`` or ``hashchain_unused_inputs``; callers add the step ``malformed_signature``.
     """
-    said = parse_result(result)
-    if algorithm_uri is not None and said.algorithm_uri != algorithm_uri:
+    results = parse_result(result)
+    if algorithm_uri is not None and results.algorithm_uri != algorithm_uri:
         raise NotProved(
             Kind.INVALID_HASH_CHAIN,
-            f"the hash chain result uses {said.algorithm_uri}; {algorithm_uri} was expected",
+            f"the hash chain result uses {results.algorithm_uri}; {algorithm_uri} was expected",
         )
-    if said.chain_uri != chain_uri:
+    if results.chain_uri != chain_uri:
         raise NotProved(
             Kind.INVALID_REFERENCE,
-            f"the hash chain result points to {said.chain_uri!r}; {chain_uri!r} was expected",
+            f"the hash chain result points to {results.chain_uri!r}; {chain_uri!r} was expected",
         )
     walk = _Walk(chain_uri, chain, inputs, resolve, algorithm_uri, transform)
-    digest = walk.evaluate(chain_uri, said.step_id, said.algorithm_uri)
-    if digest != said.digest:
+    digest = walk.evaluate(chain_uri, results.step_id, results.algorithm_uri)
+    if digest != results.digest:
         raise NotProved(Kind.INVALID_HASH_CHAIN, "the hash chain does not lead to the digest of its result")
     unused = [uri for uri in inputs if uri not in walk.used]
     if unused:

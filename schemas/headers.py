@@ -80,8 +80,8 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
     decided: dict[str, str] = {}
     contradicted: str | None = None
     for name, value in headers:
-        said = _said_of(name)
-        if said is None:
+        details = _known_header(name)
+        if details is None:
             raise BadMessage(
                 kind, f"{name[:_SHOWN]!r} is no header name; letters, digits and hyphens make one"
             )
@@ -89,7 +89,7 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
             raise BadMessage(
                 kind, f"the header {name[:_SHOWN]} holds control characters, or white space at its ends"
             )
-        lower, decides, twin = said
+        lower, decides, twin = details
         if decides:
             if lower.startswith(KEPT) and not _is_text(value):
                 raise BadMessage(
@@ -107,7 +107,7 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _said_of(name: str) -> tuple[str, bool, str | None] | None:
+def _known_header(name: str) -> tuple[str, bool, str | None] | None:
     """Of a name: in lower case, whether it decides, and what it can be mistaken for; None when it is no name."""
     if not is_name(name):
         return None

@@ -417,11 +417,11 @@ def check_parts(parts: RequestParts, service: ManagementServiceCode) -> None:
         expected = (0, 0)
     else:
         expected = (2, 3) if service is ManagementServiceCode.AUTH_CERT_REG else (1, 2)
-    came = (len(parts.signatures), len(parts.attachments))
-    if came != expected:
+    counts = (len(parts.signatures), len(parts.attachments))
+    if counts != expected:
         raise _bad(
             f"{service.value} has {expected[0]} signatures and {expected[1]} certificates and OCSP responses; "
-            f"{came[0]} and {came[1]} came"
+            f"{counts[0]} and {counts[1]} came"
         )
 
 

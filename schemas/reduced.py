@@ -67,8 +67,8 @@ def _represented_party(value: str | None) -> str:
     if not value:
         return ""
     party_class, _, code = value.rpartition("/")
-    said = f"<repr:partyClass>{escape(party_class)}</repr:partyClass>" if party_class else ""
+    party = f"<repr:partyClass>{escape(party_class)}</repr:partyClass>" if party_class else ""
     return (
-        f'<repr:representedParty xmlns:repr="{REPRESENTATION_NS}">{said}'
+        f'<repr:representedParty xmlns:repr="{REPRESENTATION_NS}">{party}'
         f"<repr:partyCode>{escape(code)}</repr:partyCode></repr:representedParty>"
     )

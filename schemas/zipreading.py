@@ -232,11 +232,11 @@ def _read_end(source: IO[bytes], size: int) -> tuple[int, int, int, bytes]:
         raise _broken("its comment is not plain text")
     end = size - len(tail) + places[0]
     if (found := _read_end64(source, end)) is not None:
-        said, (count, length, start, end) = (here, count, length, start), found
+        declared, (count, length, start, end) = (here, count, length, start), found
         if any(
             a not in (b, most)
             for a, b, most in zip(
-                said, (count, count, length, start), (_SHORT, _SHORT, _LONG, _LONG), strict=True
+                declared, (count, count, length, start), (_SHORT, _SHORT, _LONG, _LONG), strict=True
             )
         ):
             raise _broken("its two ends contradict each other")
@@ -393,11 +393,11 @@ def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> i
     more = _extra(named[n:], entry.name, "<" + "Q" * wide if wide else "") if len(named) == n + x else []
     size = more.pop(0) if size == _LONG and more else size
     packed = more.pop(0) if packed == _LONG and more else packed
-    said, true = (crc, packed, size), (entry.crc, entry.packed_bytes, entry.size_bytes)
-    later = bool(flags & _FOLLOWS) and said == (0, 0, 0)
+    declared, true = (crc, packed, size), (entry.crc, entry.packed_bytes, entry.size_bytes)
+    later = bool(flags & _FOLLOWS) and declared == (0, 0, 0)
     heads = (sign, flags, method, (date, time), named[:n])
     if heads != (_LOCAL_SIGN, found.flags, entry.method, found.moment, found.raw_name) or not (
-        later or said == true
+        later or declared == true
     ):
         raise _broken(f"the header of {shown(entry.name)} in it says otherwise than its directory")
     data_at: int = place + _LOCAL.size + n + x

@@ -174,9 +174,9 @@ def _verify(
     document = xades.parse_signature_document(container.signature)
     if container.timestamp is None and not document.timestamps:
         raise BadMessage(Kind.ASIC_TIMESTAMP_NOT_FOUND, "the container has no timestamp")
-    said = "".join(f"; {remark}" for remark in container.remarks)
-    looks = StepOutcome.WARNING if said else StepOutcome.VALID
-    passed(1, f"complete, with {len(container.attachments)} bodies{said}", looks)
+    remarks = "".join(f"; {remark}" for remark in container.remarks)
+    looks = StepOutcome.WARNING if remarks else StepOutcome.VALID
+    passed(1, f"complete, with {len(container.attachments)} bodies{remarks}", looks)
 
     withheld = verdict.withheld = container.withheld
     if withheld is None:
@@ -184,8 +184,8 @@ def _verify(
         passed(2, f"{verdict.message_id}, to be signed by {signer.path()}")
     else:
         signer, verdict.message_id = withheld.signer, withheld.message_id
-        said = f"{verdict.message_id}, said to be signed by {signer.path()}; withheld: {withheld.says()}"
-        passed(2, said, StepOutcome.WARNING)
+        line = f"{verdict.message_id}, said to be signed by {signer.path()}; withheld: {withheld.says()}"
+        passed(2, line, StepOutcome.WARNING)
 
     if not any(document.reference(u) for u in (xades.MESSAGE_URI, xades.HASH_CHAIN_RESULT_URI)):
         raise NotProved(
@@ -290,8 +290,8 @@ def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str
             result, chain, {"/message.xml": None, **digests}, resolve=resolve, algorithm_uri=None
         )
     _check_one_message(container)
-    said = f"{len(digests)} are what was signed"
-    return said + (f"; not included: {', '.join(missing)}" if missing else "")
+    counted = f"{len(digests)} are what was signed"
+    return counted + (f"; not included: {', '.join(missing)}" if missing else "")
 
 
 def _check_one_message(container: asic.Container) -> None:

@@ -166,10 +166,10 @@ def _prove(
 def check_nonce(der: bytes, nonce: bytes) -> None:
     """Refuse an answer to another question than the one with this nonce. Raises `NotProved`."""
     try:
-        came = _load(der).extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
+        received = _load(der).extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
     except (x509.ExtensionNotFound, *UNREADABLE) as err:
         raise _incorrect("the OCSP response carries no nonce, though one was sent") from err
-    if came != nonce:
+    if received != nonce:
         raise _incorrect("the OCSP response carries another nonce than was sent: it answers another question")
 
 

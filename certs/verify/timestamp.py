@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.algorithms import DigestAlgorithm
 from certs.certificates import der_of
-from certs.der import UNREADABLE, load_value, said
+from certs.der import UNREADABLE, load_value, reason_of
 from schemas.faults import Kind, NotProved
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def check_reply(
             raise ValueError("something follows the token")
         token: bytes = read["time_stamp_token"].dump() if status in _GRANTED else b""
     except UNREADABLE as err:
-        raise _failed(f"the timestamping authority's reply cannot be read: {said(err)}") from err
+        raise _failed(f"the timestamping authority's reply cannot be read: {reason_of(err)}") from err
     if not token:
         raise _failed(f"the timestamping authority refused with status {str(status)[:40]}")
     stamp = check_token(token, digest, authorities, algorithm, policy)
@@ -311,13 +311,13 @@ def _check_attributes(token: _Token) -> None:
         content_type = token.signer.signed[_CONTENT_TYPE].dotted
         digest = token.signer.signed[_MESSAGE_DIGEST].native
     except UNREADABLE as err:
-        raise _unverified(f"the timestamp's signed attributes cannot be read: {said(err)}") from err
+        raise _unverified(f"the timestamp's signed attributes cannot be read: {reason_of(err)}") from err
     if content_type != _TST_INFO or digest != token.signer.digest_algorithm.digest(token.content):
         raise _unverified("the timestamp's signed attributes are of another content")
 
 
 def _unreadable(err: Exception) -> NotProved:
-    return NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {said(err)}")
+    return NotProved(Kind.MALFORMED_SIGNATURE, f"the timestamp token cannot be read: {reason_of(err)}")
 
 
 def _failed(detail: str) -> NotProved:

@@ -77,12 +77,12 @@ class Container:
     remarks: tuple[str, ...] = field(default=(), compare=False)
 
     def signed_parts(self) -> tuple[tuple[str, bytes], ...]:
-        """URI and SHA-512 of what the signature must be over, the message first; of what is withheld, the digest that is said."""
-        said = {} if self.withheld is None else self.withheld.digests()
+        """URI and SHA-512 of what the signature must be over, the message first; of what is withheld, the digest that is declared."""
+        declared = {} if self.withheld is None else self.withheld.digests()
         digests = {
             MESSAGE_URI: digest_of(self.message),
             **{f"/{n}": d for n, d in self.attachments.items()},
-            **said,
+            **declared,
         }
         return tuple(sorted(digests.items(), key=lambda part: _number(part[0])))
 

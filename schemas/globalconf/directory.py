@@ -208,9 +208,9 @@ def _needed(headers: Headers, name: str) -> str:
 
 def _check_encoding(headers: Headers) -> None:
     for name, expected in (("content-type", OCTETS), ("content-transfer-encoding", "base64")):
-        came = _needed(headers, name)
-        if came != expected:
-            raise _malformed(f"a part of the directory has {name} {came!r}; {expected} was expected")
+        value = _needed(headers, name)
+        if value != expected:
+            raise _malformed(f"a part of the directory has {name} {value!r}; {expected} was expected")
 
 
 def _part(headers: Headers, content: bytes) -> DirectoryPart:

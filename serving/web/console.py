@@ -19,7 +19,7 @@ from serving.api.operations import MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
-from serving.language import N_, SOURCE_LANGUAGE, Translatable, Text
+from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
