@@ -1,9 +1,10 @@
 """How fast evidence is verified: containers per second on one core and on more, memory, and what the transparency log costs.
 
-    python -m benchmarks.audit --count 4000 --jobs 1 2
+    python -m benchmarks.audit --count 8000 --jobs 1 2
 
-Messages with bodies, each signed by itself, timestamped in batches of 256: what a log in use archives. Times are wall
-and processor time; on a machine that does other work only the latter says anything.
+Requests and answers of three members with bodies, each signed by itself, a batch of 256 stamped each minute, OCSP responses
+renewed every twenty: what a log in use archives, a file each. Times are wall and processor time, the start of the processes
+with them; on a machine that does other work only the latter says anything.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.edges.configurationfiles import render_verificationconf
+from certs.tokens.soft import KeyKind
 from certs.transparency import NoteSigner
 from gateway.audit.evidence import find_units
 from gateway.audit.judging import VALID
@@ -39,18 +44,27 @@ from schemas.transparency.notes import ED25519
 from tests import worlds
 from tests.logs import entry, open_log
 
+if TYPE_CHECKING:
+    from schemas.identifiers import ClientId
+    from schemas.message import Message
+
 BATCH = 256
+OCSP_BATCHES = 20
+BODY = b"x" * 200
 
 
-def write_containers(folder: Path, count: int) -> None:
+def write_containers(folder: Path, count: int, first: worlds.World) -> None:
     """Distinct containers, one a file."""
-    world = worlds.world()
+    responses: dict[ClientId, bytes] = {}
     for start in range(0, count, BATCH):
-        messages = [
-            world.request(message_id=f"m{n}", body=b"x" * 200)
-            for n in range(start, min(count, start + BATCH))
+        batch = start // BATCH
+        world = replace(first, now=first.now + timedelta(minutes=batch))
+        if batch % OCSP_BATCHES == 0:
+            responses = {who: world.ocsp(i.certificate) for who, i in world.identities.items()}
+        messages = [_message(world, n) for n in range(start, min(count, start + BATCH))]
+        signatures = [
+            world.sign(message, ocsp_response=responses[world.signer_of(message)])[0] for message in messages
         ]
-        signatures = [world.sign(message)[0] for message in messages]
         built = hashchain.build(
             [[(SIGNATURES_URI, digest_of(s.signature))] for s in signatures],
             result_uri=hashchain.TIMESTAMP_CHAIN_URI,
@@ -68,8 +82,15 @@ def write_containers(folder: Path, count: int) -> None:
                 withheld=None,
             )
             out = io.BytesIO()
-            asic.write_container(out, made, worlds.NOW, [("attachment1", [b"x" * 200])])
+            asic.write_container(out, made, world.now, [("attachment1", [BODY])])
             (folder / f"{start + place}.asice").write_bytes(out.getvalue())
+
+
+def _message(world: worlds.World, number: int) -> Message:
+    """A request of one of two clients, or the provider's answer to the one before."""
+    client = worlds.CONSUMER if number % 4 < 2 else worlds.STRANGER
+    request = world.request(message_id=f"m{number // 2}", body=BODY, client=client)
+    return world.response(request, body=BODY) if number % 2 else request
 
 
 def verify(folder: Path, configuration: Path, jobs: int) -> None:
@@ -119,15 +140,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--count", type=int, default=8_000)
+    parser.add_argument("--keys", choices=[k.value for k in KeyKind], default=KeyKind.EC_P256.value)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder, configuration = Path(temporary) / "containers", Path(temporary) / "configuration"
         folder.mkdir()
-        with zipfile.ZipFile(io.BytesIO(render_verificationconf(worlds.world().configuration))) as archive:
+        world = worlds.world(KeyKind(told.keys))
+        with zipfile.ZipFile(io.BytesIO(render_verificationconf(world.configuration))) as archive:
             archive.extractall(configuration)
-        write_containers(folder, told.count)
+        write_containers(folder, told.count, world)
         for jobs in told.jobs:
             verify(folder, configuration, jobs)
         asyncio.run(measure_log(Path(temporary) / "log", told.count))

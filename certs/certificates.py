@@ -65,6 +65,12 @@ def parse_certificate(data: bytes) -> x509.Certificate:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, f"a certificate cannot be read: {err}") from err
 
 
+@lru_cache(maxsize=1024)
+def subject_of(certificate: x509.Certificate) -> str:
+    """A certificate's subject for people, as `name_text` writes it; made once for each certificate."""
+    return name_text(certificate.subject)
+
+
 def der_of(certificate: x509.Certificate) -> bytes:
     """A certificate's DER bytes, encoded once for each object."""
     return certificate.public_bytes(Encoding.DER)

@@ -221,7 +221,9 @@ _SIBLING = b"<h:HashValue><DigestValue>"
 _SHA512_BYTES = 64
 
 
-def is_as_built(result: bytes, chain: bytes, parts: Sequence[Part]) -> bool:
+def is_as_built(
+    result: bytes, chain: bytes, parts: Sequence[Part], result_uri: str = SIGNATURE_CHAIN_URI
+) -> bool:
     """Whether both documents are, byte for byte, what `build` writes over ``parts`` and siblings named in the chain.
 
     Then the chain leads from exactly these parts to the result: it is made anew from them and compared whole, so how the
@@ -246,7 +248,7 @@ def is_as_built(result: bytes, chain: bytes, parts: Sequence[Part]) -> bool:
     digest = parts[0][1] if len(parts) == 1 else _sha512_step([d for _, d in parts])
     for is_right, sibling in upwards:
         digest = _sha512_step((digest, sibling) if is_right else (sibling, digest))
-    return _render_result(digest, SIGNATURE_CHAIN_URI, SHA512_URI) == result
+    return _render_result(digest, result_uri, SHA512_URI) == result
 
 
 # Verifying

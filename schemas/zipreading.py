@@ -18,7 +18,8 @@ import struct
 import tempfile
 import unicodedata
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, cast
 
 from schemas.faults import BadMessage, Kind
@@ -92,7 +93,7 @@ class Zip:
             checksum = zlib.crc32(chunk, checksum)
             yield chunk
         if size != entry.size_bytes or checksum != entry.crc:
-            raise _broken(f"{shown(name)} in it does not have the size or the checksum that it says")
+            raise _untrue(name)
 
     def read(self, name: str, largest_bytes: int) -> bytes:
         """A whole file. Raises `BadMessage` when it is larger than ``largest_bytes``."""
@@ -100,6 +101,13 @@ class Zip:
             raise _broken(
                 f"{shown(name)} in it has {self.entries[name].size_bytes} bytes; at most {largest_bytes} are read"
             )
+        entry = self.entries[name]
+        if entry.method == STORED and entry.size_bytes <= _CHUNK:
+            self._source.seek(entry.data_at)
+            content = self._source.read(entry.size_bytes)
+            if len(content) != entry.size_bytes or zlib.crc32(content) != entry.crc:
+                raise _untrue(name)
+            return content
         return b"".join(self.chunks(name))
 
     def open(self, name: str) -> IO[bytes]:
@@ -178,11 +186,23 @@ class _Listed:
     """An entry as the directory has it; ``raw_name`` in bytes."""
 
     raw_name: bytes
-    is_folder: bool
+    name: str
     flags: int
+    method: int
     moment: tuple[int, int]
+    crc: int
+    packed_bytes: int
+    size_bytes: int
     offset: int
-    entry: ZipEntry
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
+
+    def entry(self, data_at: int) -> ZipEntry:
+        """The entry, whose data is there."""
+        moment = _moment(*self.moment)
+        return ZipEntry(self.name, self.method, self.crc, self.packed_bytes, self.size_bytes, data_at, moment)
 
 
 def open_zip(source: IO[bytes], *, most_entries: int = _MOST_ENTRIES) -> Zip:
@@ -206,7 +226,7 @@ def open_zip(source: IO[bytes], *, most_entries: int = _MOST_ENTRIES) -> Zip:
         data_at = _check_local(source, found, place, after)
         place = after
         if not found.is_folder:
-            entries[found.entry.name] = replace(found.entry, data_at=data_at)
+            entries[found.name] = found.entry(data_at)
     if place != start:
         raise _broken("something lies before its directory")
     unpacked = sum(e.size_bytes for e in entries.values())
@@ -219,11 +239,12 @@ def _read_end(source: IO[bytes], size: int) -> tuple[int, int, int, bytes]:
     """Where the directory starts and ends, how many entries it has, and the comment."""
     source.seek(max(0, size - _END.size - _LONGEST_COMMENT))
     tail = source.read()
-    places = [
-        n
-        for n in range(len(tail) - _END.size + 1)
-        if tail.startswith(_END_SIGN, n) and _END.unpack_from(tail, n)[-1] == len(tail) - n - _END.size
-    ]
+    places: list[int] = []
+    place = tail.find(_END_SIGN)
+    while 0 <= place <= len(tail) - _END.size:
+        if _END.unpack_from(tail, place)[-1] == len(tail) - place - _END.size:
+            places.append(place)
+        place = tail.find(_END_SIGN, place + 1)
     if len(places) != 1:
         raise _broken("a directory at its very end was expected, and one only")
     _, disk, first_disk, here, count, length, start, _ = _END.unpack_from(tail, places[0])
@@ -304,9 +325,7 @@ def _read_listed(raw: bytes, place: int) -> tuple[_Listed, int]:
     packed = more.pop(0) if packed == _LONG else packed
     offset = more.pop(0) if offset == _LONG else offset
     _check_kind(name, attributes, made_by, flags, method, size, packed)
-    moment = _moment(date, time)
-    entry = ZipEntry(name, method, crc, packed, size, 0, moment)
-    return _Listed(raw_name, name.endswith("/"), flags, (date, time), offset, entry), end
+    return _Listed(raw_name, name, flags, method, (date, time), crc, packed, size, offset), end
 
 
 def _check_kind(
@@ -332,6 +351,8 @@ def _check_kind(
 
 def _extra(raw: bytes, name: str, wide: str) -> list[int]:
     """The 64-bit numbers, exactly those in the format ``wide``, of an entry's extra field; nothing strange is in it."""
+    if not raw and not wide:
+        return []
     found: dict[int, bytes] = {}
     place = 0
     while place + 4 <= len(raw):
@@ -346,6 +367,8 @@ def _extra(raw: bytes, name: str, wide: str) -> list[int]:
     return list(struct.unpack(wide, content)) if wide else []
 
 
+# The same dozen names stand in every container.
+@lru_cache(maxsize=256)
 def _name(raw: bytes, flags: int) -> str:
     """An entry's name, which must be plain on every system."""
     try:
@@ -362,26 +385,28 @@ def _name(raw: bytes, flags: int) -> str:
 def _check_names(listed: Sequence[_Listed]) -> None:
     seen: set[str] = set()
     folders: set[str] = set()
+    files: set[str] = set()
     for found in listed:
-        name = unicodedata.normalize("NFC", found.entry.name).removesuffix("/")
+        whole = unicodedata.normalize("NFC", found.name)
+        name = whole.removesuffix("/")
         if name in seen:
-            raise _broken(
-                f"it has {shown(found.entry.name)} twice, or two names that many systems hold for one"
-            )
+            raise _broken(f"it has {shown(found.name)} twice, or two names that many systems hold for one")
         seen.add(name)
-        above = name.split("/")[:-1]
-        folders.update("/".join(above[: n + 1]) for n in range(len(above)))
-    files = {unicodedata.normalize("NFC", f.entry.name) for f in listed if not f.is_folder}
+        if name == whole:
+            files.add(name)
+        place = name.find("/")
+        while place >= 0:
+            folders.add(name[:place])
+            place = name.find("/", place + 1)
     if both := files & folders:
         raise _broken(f"{shown(min(both))} in it is a file and a folder")
 
 
 def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> int:
     """Where the data of an entry begins whose local header is at ``place``, and which ends at ``after``."""
-    entry = found.entry
     if found.offset != place:
         raise _broken(
-            f"{shown(entry.name)} in it lies at {found.offset}; {place} was expected, for nothing may lie between"
+            f"{shown(found.name)} in it lies at {found.offset}; {place} was expected, for nothing may lie between"
         )
     source.seek(place)
     raw = source.read(_LOCAL.size)
@@ -390,26 +415,26 @@ def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> i
     sign, _, flags, method, time, date, crc, packed, size, n, x = _LOCAL.unpack(raw)
     named = source.read(n + x)
     wide = (size == _LONG) + (packed == _LONG)
-    more = _extra(named[n:], entry.name, "<" + "Q" * wide if wide else "") if len(named) == n + x else []
+    more = _extra(named[n:], found.name, "<" + "Q" * wide if wide else "") if len(named) == n + x else []
     size = more.pop(0) if size == _LONG and more else size
     packed = more.pop(0) if packed == _LONG and more else packed
-    declared, true = (crc, packed, size), (entry.crc, entry.packed_bytes, entry.size_bytes)
+    declared, true = (crc, packed, size), (found.crc, found.packed_bytes, found.size_bytes)
     later = bool(flags & _FOLLOWS) and declared == (0, 0, 0)
     heads = (sign, flags, method, (date, time), named[:n])
-    if heads != (_LOCAL_SIGN, found.flags, entry.method, found.moment, found.raw_name) or not (
+    if heads != (_LOCAL_SIGN, found.flags, found.method, found.moment, found.raw_name) or not (
         later or declared == true
     ):
-        raise _broken(f"the header of {shown(entry.name)} in it says otherwise than its directory")
+        raise _broken(f"the header of {shown(found.name)} in it says otherwise than its directory")
     data_at: int = place + _LOCAL.size + n + x
-    left = after - data_at - entry.packed_bytes
+    left = after - data_at - found.packed_bytes
     if flags & _FOLLOWS:
-        left -= _check_descriptor(source, entry, data_at + entry.packed_bytes, left)
+        left -= _check_descriptor(source, found, data_at + found.packed_bytes, left)
     if left:
-        raise _broken(f"{shown(entry.name)} in it does not end where the next one begins")
+        raise _broken(f"{shown(found.name)} in it does not end where the next one begins")
     return data_at
 
 
-def _check_descriptor(source: IO[bytes], entry: ZipEntry, place: int, size: int) -> int:
+def _check_descriptor(source: IO[bytes], entry: _Listed, place: int, size: int) -> int:
     """The size of the sizes that follow an entry's data."""
     form = {16: "<4s3L", 24: "<4sL2Q"}.get(size)
     if form is None:
@@ -428,6 +453,10 @@ def _check_descriptor(source: IO[bytes], entry: ZipEntry, place: int, size: int)
 
 def _moment(date: int, time: int) -> tuple[int, int, int, int, int, int]:
     return (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2)
+
+
+def _untrue(name: str) -> BadMessage:
+    return _broken(f"{shown(name)} in it does not have the size or the checksum that it says")
 
 
 def _broken(detail: str) -> BadMessage:

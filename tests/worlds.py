@@ -124,10 +124,12 @@ class World:
         """The member that signs a message."""
         return (message.service.client if message.is_response else message.client).member
 
-    def sign(self, *messages: Message, identity: SigningIdentity | None = None) -> list[MessageSignature]:
+    def sign(
+        self, *messages: Message, identity: SigningIdentity | None = None, ocsp_response: bytes | None = None
+    ) -> list[MessageSignature]:
         """Signatures over messages of one member; several come under one signature."""
         who = identity or self.identities[self.signer_of(messages[0])]
-        responses = (self.ocsp(who.certificate),)
+        responses = (ocsp_response or self.ocsp(who.certificate),)
 
         async def sign_all() -> list[MessageSignature]:
             signer = MessageSigner(GatheringSigner(self.token))

@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from certs.certificates import name_text
+from certs.certificates import subject_of
 from certs.verify import signature as verifying
 from certs.verify import timestamp as timestamps
 from schemas import hashchain, rest, xades
@@ -75,6 +75,8 @@ class Verdict:
     message_id: str | None = None
     timestamp: datetime | None = None
     withheld: Withheld | None = None
+    # As it stands in the container; empty when it could not be read, or is withheld.
+    message: bytes = b""
 
     @property
     def is_valid(self) -> bool:
@@ -178,7 +180,8 @@ def _verify(
     looks = StepOutcome.WARNING if remarks else StepOutcome.VALID
     passed(1, f"complete, with {len(container.attachments)} bodies{remarks}", looks)
 
-    withheld = verdict.withheld = container.withheld
+    withheld, verdict.message = container.withheld, container.message
+    verdict.withheld = withheld
     if withheld is None:
         signer, verdict.message_id = expected_signer(container.message)
         passed(2, f"{verdict.message_id}, to be signed by {signer.path()}")
@@ -195,16 +198,17 @@ def _verify(
 
     stamp = _check_timestamp(container, document, configuration)
     verdict.timestamp = stamp.at
-    passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {name_text(stamp.authority.subject)}")
+    passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {subject_of(stamp.authority)}")
 
     moment = at or stamp.at
     proved = verifying.verify_document(document, signer, configuration, moment, verifying.FOREIGN_EVIDENCE)
-    stray = _check_coverage(container, document)
+    is_whole = _is_as_built(container, document)
+    stray = "" if is_whole else _check_coverage(container, document)
     verdict.signer = proved.member
-    by = f"by {proved.member.path()} ({name_text(proved.certificate.subject)})"
+    by = f"by {proved.member.path()} ({subject_of(proved.certificate)})"
     passed(5, f"{by}; {stray}" if stray else by, StepOutcome.WARNING if stray else StepOutcome.VALID)
     passed(6, f"good, says the OCSP response produced {proved.ocsp.produced_at:%Y-%m-%d %H:%M:%S} UTC")
-    passed(7, _bodies(container, document))
+    passed(7, _whole_bodies(container) if is_whole else _bodies(container, document))
 
 
 def expected_signer(message: bytes) -> tuple[ClientId, str]:
@@ -228,6 +232,23 @@ def _soap_signer(message: bytes) -> tuple[ClientId, str]:
         raise BadMessage(Kind.INVALID_SOAP, "the SOAP message's service is no service identifier")
     is_response = str(body[0].tag).endswith("Response")
     return (provider.client if is_response else parse_client_element(client)).member, message_id
+
+
+def _is_as_built(container: asic.Container, document: xades.SignatureDocument) -> bool:
+    """Whether the signature is over a hash chain that is, byte for byte, what is built over all that is in the container.
+
+    Then steps 5 and 7 ask the same of it. False says nothing. Raises `NotProved` when the signature is over another result.
+    """
+    result, chain = container.sig_hash_chain_result, container.sig_hash_chain
+    by_chain = document.reference(xades.HASH_CHAIN_RESULT_URI)
+    if by_chain is None or result is None or chain is None or container.withheld is not None:
+        return False
+    parts = container.signed_parts()
+    named = [xades.MESSAGE_URI, *(f"/attachment{n}" for n in range(1, len(parts)))]
+    if document.reference(xades.MESSAGE_URI) is not None or [uri for uri, _ in parts] != named:
+        return False
+    verifying.check_octets(by_chain, result)
+    return hashchain.is_as_built(result, chain, parts)
 
 
 def _check_coverage(container: asic.Container, document: xades.SignatureDocument) -> str:
@@ -262,6 +283,12 @@ def _check_coverage(container: asic.Container, document: xades.SignatureDocument
         resolve=resolve,
     )
     return ""
+
+
+def _whole_bodies(container: asic.Container) -> str:
+    """Step 7 where the chain was found to be over all there is."""
+    _check_one_message(container)
+    return f"{len(container.attachments)} are what was signed"
 
 
 def _bodies(container: asic.Container, document: xades.SignatureDocument) -> str:
@@ -322,17 +349,25 @@ def _check_timestamp(
     else:
         if container.ts_hash_chain_result is None or container.ts_hash_chain is None:
             raise BadMessage(Kind.ASIC_HASH_CHAIN_RESULT_NOT_FOUND, "the batch timestamp has no hash chain")
-        with step(Step.MALFORMED_SIGNATURE):
-            hashchain.verify(
-                container.ts_hash_chain_result,
-                container.ts_hash_chain,
-                {SIGNATURES_URI: None},
-                chain_uri=hashchain.TIMESTAMP_CHAIN_URI,
-                resolve=lambda uri: container.signature if uri == SIGNATURES_URI else None,
-                algorithm_uri=None,
-            )
+        _check_batch(container.ts_hash_chain_result, container.ts_hash_chain, container.signature)
         token, content = container.timestamp, container.ts_hash_chain_result
     algorithm = timestamps.imprint_algorithm_of(token)
     return timestamps.check_token(
         token, algorithm.digest(content), configuration.tsa_certificates(), algorithm, _OLD_STAMPS
     )
+
+
+def _check_batch(result: bytes, chain: bytes, signature: bytes) -> None:
+    """The batch's hash chain leads from this signature document to the result that was stamped."""
+    parts = [(SIGNATURES_URI, digest_of(signature))]
+    if hashchain.is_as_built(result, chain, parts, hashchain.TIMESTAMP_CHAIN_URI):
+        return
+    with step(Step.MALFORMED_SIGNATURE):
+        hashchain.verify(
+            result,
+            chain,
+            {SIGNATURES_URI: None},
+            chain_uri=hashchain.TIMESTAMP_CHAIN_URI,
+            resolve=lambda uri: signature if uri == SIGNATURES_URI else None,
+            algorithm_uri=None,
+        )

@@ -11,7 +11,7 @@ Spec: RFC 6960; X-Road 7.8's OcspVerifier.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
@@ -171,6 +171,16 @@ def check_nonce(der: bytes, nonce: bytes) -> None:
         raise _incorrect("the OCSP response carries no nonce, though one was sent") from err
     if received != nonce:
         raise _incorrect("the OCSP response carries another nonce than was sent: it answers another question")
+
+
+def good_since(status: OcspStatus, policy: OcspPolicy) -> datetime:
+    """From when on a good answer counts."""
+    since = datetime.min.replace(tzinfo=UTC)
+    if policy.skew_s is not None:
+        since = status.this_update - timedelta(seconds=policy.skew_s)
+    if policy.check_responder_validity:
+        since = max(since, status.responder.not_valid_before_utc)
+    return since
 
 
 def good_until(status: OcspStatus, configuration: Responders) -> datetime:

@@ -78,7 +78,7 @@ class VerifiedSigner:
 
 @dataclass(frozen=True, slots=True)
 class _ProvedSigner:
-    """What a certificate with its OCSP responses proved at ``since``, and proves until ``until``."""
+    """What a certificate with its OCSP responses proves from ``since`` until before ``until``, at every moment between."""
 
     member: ClientId
     certificate: x509.Certificate
@@ -159,10 +159,10 @@ def verify_document(
     member = configuration.member_of_signing_certificate(certificate, instance)  # 3
     _check_member(member, expected_member)
     check_signature_value(document, certificate)  # 4
-    status, until = _check_path(document, certificate, instance, configuration, at, policy)  # 5
+    status, since, until = _check_path(document, certificate, instance, configuration, at, policy)  # 5
     if len(_signers) >= _REMEMBERED_SIGNERS:
         _signers.clear()
-    _signers[key] = _ProvedSigner(member, certificate, status, at, until)
+    _signers[key] = _ProvedSigner(member, certificate, status, since, until)
     return VerifiedSigner(member, certificate, status, document.signing_time, until)
 
 
@@ -186,7 +186,7 @@ def check_coverage(
         raise _malformed("the signature references both the message and a hash chain result")
     if hash_chain_result is None or hash_chain is None:
         raise _malformed("the signature is over a hash chain result, but the hash chain did not come")
-    _check_octets(by_chain, hash_chain_result)
+    check_octets(by_chain, hash_chain_result)
     if resolve is None and hashchain.is_as_built(hash_chain_result, hash_chain, parts):
         return
     inputs: dict[str, bytes | None] = dict(parts)
@@ -229,7 +229,8 @@ def _check_direct(
             )
 
 
-def _check_octets(reference: xades.Reference, content: bytes) -> None:
+def check_octets(reference: xades.Reference, content: bytes) -> None:
+    """A reference without transforms and with a strong digest is over exactly this content. Raises `NotProved`."""
     algorithm = DigestAlgorithm.from_uri(reference.digest_uri)
     if reference.transforms or algorithm not in _STRONG:
         raise _malformed(f"the reference to {reference.uri} has transforms or a weak digest")
@@ -287,7 +288,7 @@ def _check_path(
     configuration: TrustedConfiguration,
     at: datetime,
     policy: VerifyingPolicy,
-) -> tuple[ocsp.OcspStatus, datetime]:
+) -> tuple[ocsp.OcspStatus, datetime, datetime]:
     if not document.ocsp_responses:
         raise _malformed("the signature brings no OCSP response")
     with step(Step.INVALID_CERT_PATH):
@@ -304,11 +305,25 @@ def _check_path(
             _ocsp_status(document.ocsp_responses, c, issuer, configuration, at, policy)
             for c, issuer in itertools.pairwise(path)
         ]
+    ocsp_policy = _ocsp_policy(configuration, policy)
+    since = max(
+        *(ocsp.good_since(s, ocsp_policy) for s in statuses),
+        *(c.not_valid_before_utc for c in path),
+    )
     until = min(
         *(ocsp.good_until(s, configuration) for s in statuses),
         *(c.not_valid_after_utc for c in path),
     )
-    return statuses[0], until
+    return statuses[0], since, until
+
+
+def _ocsp_policy(configuration: TrustedConfiguration, policy: VerifyingPolicy) -> ocsp.OcspPolicy:
+    strict = ocsp.policy_of(configuration)
+    if not policy.allow_old_ocsp:
+        return strict
+    return ocsp.OcspPolicy(
+        strict.freshness_s, strict.verify_next_update, skew_s=None, check_responder_validity=False
+    )
 
 
 def _ocsp_status(
@@ -319,14 +334,7 @@ def _ocsp_status(
     at: datetime,
     policy: VerifyingPolicy,
 ) -> ocsp.OcspStatus:
-    ocsp_policy = ocsp.policy_of(configuration)
-    if policy.allow_old_ocsp:
-        ocsp_policy = ocsp.OcspPolicy(
-            ocsp_policy.freshness_s,
-            ocsp_policy.verify_next_update,
-            skew_s=None,
-            check_responder_validity=False,
-        )
+    ocsp_policy = _ocsp_policy(configuration, policy)
     last: Fault | None = None
     for der in responses:
         if not ocsp.is_about(der, certificate, issuer):

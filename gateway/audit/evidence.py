@@ -1,7 +1,7 @@
 """Units of evidence: where signed containers lie, cut into pieces of work that another process can open by itself.
 
-A unit is a file that is a container or a bundle of them, or a run of containers within an archive. Units are found one after
-another, so a million containers stand nowhere in memory.
+A unit is a file that is a container or a small bundle of them, or a run of containers within an archive. Units are found one
+after another, so a million containers stand nowhere in memory; small files are opened by whoever judges them and by nobody before.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from schemas.zipreading import Zip
 
 TOGETHER = 100
+# Files up to here are one unit, whatever is in them.
+SMALL = 1024 * 1024
 _SUFFIXES = (".asice", ".zip", ".sealed")
 _CONTAINER = ".asice"
 _CHUNK = 1024 * 1024
@@ -41,7 +43,7 @@ class EvidenceUnit:
 
     @property
     def count(self) -> int:
-        """How many containers it has; one, as far as is known, of a file."""
+        """How many containers it has; one, as far as is known, of a whole file."""
         return max(1, self.end - self.start)
 
 
@@ -58,6 +60,9 @@ def find_units(paths: Iterable[Path]) -> Iterator[EvidenceUnit]:
 def _units_of(path: Path) -> Iterator[EvidenceUnit]:
     about = path.stat()
     stamp = f"{about.st_size}-{about.st_mtime_ns}"
+    if about.st_size <= SMALL:
+        yield EvidenceUnit(str(path), stamp=stamp)
+        return
     with path.open("rb") as source:
         count = len(contained(source))
     if not count:

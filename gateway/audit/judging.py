@@ -5,7 +5,9 @@ What a message says is shown of containers that hold it whole; the verdict is `c
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import hashlib
+import io
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -13,17 +15,18 @@ from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.profilefiles import load_profiles
 from certs.verify.container import Verdict, verify_container
-from gateway.audit.evidence import containers_in, digest_of_file
+from gateway.audit.evidence import contained, containers_in, digest_of_file
 from schemas import rest, soap
-from schemas.asic.container import read_container, record_number
+from schemas.asic.container import record_number
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.audit.evidence import EvidenceUnit
 
+_IN_MEMORY = 4 * 1024 * 1024
 VALID, PROVED, INVALID, UNCHECKED = "valid", "proved", "invalid", "unchecked"
 
 
@@ -50,9 +53,10 @@ class Judgement:
 
     def row(self) -> dict[str, object]:
         """The row by column, without its steps."""
-        found = asdict(self)
-        del found["steps"]
-        return found
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS = tuple(column.name for column in fields(Judgement) if column.name != "steps")
 
 
 def load_trust(folder: Path) -> TrustedConfiguration:
@@ -70,22 +74,26 @@ def begin_process(folder: str) -> None:
     _trust = load_trust(Path(folder))
 
 
-def judge_in_process(unit: EvidenceUnit) -> list[Judgement]:
-    """The judgements on a unit, with the configuration of `begin_process`."""
+def judge_in_process(units: Sequence[EvidenceUnit]) -> list[list[Judgement]]:
+    """The judgements on each of some units, with the configuration of `begin_process`."""
     if _trust is None:
         raise RuntimeError("begin_process comes first")
-    return list(judge_unit(unit, _trust))
+    return [list(judge_unit(unit, _trust)) for unit in units]
 
 
 def judge_unit(unit: EvidenceUnit, trust: TrustedConfiguration) -> Iterator[Judgement]:
     """A judgement on each container of a unit; on a file that cannot be read one that says so."""
     try:
-        with Path(unit.path).open("rb") as source:
-            if not unit.end:
-                yield judge(source, unit.path, "", trust)
-                return
+        with io.FileIO(unit.path) as raw:
+            source, digest = _taken(raw) if not unit.end else (raw, "")
+            if digest:
+                verdict = verify_container(source, trust)
+                # What is a container needs not be looked at twice; what is none may be a bundle of them.
+                if verdict.is_proved or not contained(source):
+                    yield _judgement(unit.path, "", digest, verdict)
+                    return
             archive = open_zip(source)
-            for name in containers_in(archive)[unit.start : unit.end]:
+            for name in containers_in(archive)[unit.start : unit.end or None]:
                 with archive.open(name) as container:
                     yield judge(container, unit.path, name, trust)
     except (Fault, OSError, MemoryError) as err:
@@ -95,9 +103,12 @@ def judge_unit(unit: EvidenceUnit, trust: TrustedConfiguration) -> Iterator[Judg
 
 def judge(source: IO[bytes], file: str, name: str, trust: TrustedConfiguration) -> Judgement:
     """The judgement on one container."""
-    digest = digest_of_file(source)
-    verdict = verify_container(source, trust)
-    said = _said(source) if verdict.is_valid else {}
+    source, digest = _taken(source)
+    return _judgement(file, name, digest, verify_container(source, trust))
+
+
+def _judgement(file: str, name: str, digest: str, verdict: Verdict) -> Judgement:
+    said = _said(verdict.message) if verdict.is_valid else {}
     return Judgement(
         file=file,
         container=name,
@@ -107,7 +118,7 @@ def judge(source: IO[bytes], file: str, name: str, trust: TrustedConfiguration) 
         signer="" if verdict.signer is None else verdict.signer.path(),
         message_id=verdict.message_id or "",
         timestamp=_time(verdict),
-        record=record_number(name or Path(file).name) or 0,
+        record=record_number((name or file).rpartition("/")[2]) or 0,
         steps=tuple((s.number, s.title, str(s.outcome), s.detail) for s in verdict.steps),
         **said,  # type: ignore[arg-type]  # columns of the message
     )
@@ -117,11 +128,18 @@ def _time(verdict: Verdict) -> str:
     return "" if verdict.timestamp is None else f"{verdict.timestamp:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _said(source: IO[bytes]) -> dict[str, object]:
-    """Who, what and how, by the message itself, which was proved."""
+def _taken(source: IO[bytes]) -> tuple[IO[bytes], str]:
+    """What a stream has, in memory where that is little, to go back in; and its SHA-256 in hex."""
     source.seek(0)
+    content = source.read(_IN_MEMORY + 1)
+    if len(content) > _IN_MEMORY:
+        return source, digest_of_file(source)
+    return io.BytesIO(content), hashlib.sha256(content).hexdigest()
+
+
+def _said(message: bytes) -> dict[str, object]:
+    """Who, what and how, by the message itself, which was proved."""
     try:
-        message = read_container(source).message
         if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
             said = soap.parse_message(message)
             found = _columns("soap", said.client.path(), said.service.path(), "POST", None)

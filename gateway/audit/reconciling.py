@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from gateway.audit.evidence import containers_in, find_units
+from gateway.audit.evidence import contained, find_units
 from gateway.messagelog.committed import signature_digest
 from schemas import rest, soap, xades
 from schemas.asic.container import Container, read_container
@@ -112,11 +112,12 @@ def _take(database: sqlite3.Connection, side: str, path: Path, unread: list[str]
 def _containers(paths: Iterable[Path]) -> Iterator[tuple[str, Container | Fault]]:
     for unit in find_units(paths):
         with Path(unit.path).open("rb") as source:
-            if not unit.end:
+            contained_here = contained(source)
+            if not contained_here:
                 yield unit.path, _read(source)
                 continue
             archive = open_zip(source)
-            for name in containers_in(archive)[unit.start : unit.end]:
+            for name in contained_here[unit.start : unit.end or None]:
                 with archive.open(name) as container:
                     yield f"{unit.path}: {name}", _read(container)
 

@@ -1,4 +1,4 @@
-"""Verification on every core: units go to processes a few at a time, judgements come back as they are ready.
+"""Verification on every core: units go to processes some at a time, judgements come back as they are ready.
 
 What is on its way is bounded, so memory is the same for ten containers and for a million. A unit is whole or not done at
 all; whoever writes it down with its key can leave it out after a kill.
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from gateway.audit.evidence import EvidenceUnit
     from gateway.audit.judging import Judgement
 
-_ON_THE_WAY = 4
+# Containers that go to a process at once, and how often so many may wait for each: sending costs as much for one as for many.
+_AT_ONCE = 64
+_ON_THE_WAY = 3
 
 
 def judge_all(
@@ -44,13 +46,23 @@ def judge_all(
 def _drawn(
     pool: ProcessPoolExecutor, units: Iterator[EvidenceUnit], most: int
 ) -> Iterator[tuple[EvidenceUnit, list[Judgement]]]:
-    waiting: dict[Future[list[Judgement]], EvidenceUnit] = {}
+    waiting: dict[Future[list[list[Judgement]]], list[EvidenceUnit]] = {}
     is_over = False
     while waiting or not is_over:
         while len(waiting) < most and not is_over:
-            unit = next(units, None)
-            is_over = unit is None
-            if unit is not None:
-                waiting[pool.submit(judge_in_process, unit)] = unit
+            some = _next(units)
+            is_over = not some
+            if some:
+                waiting[pool.submit(judge_in_process, some)] = some
         for future in wait(waiting, return_when=FIRST_COMPLETED).done if waiting else ():
-            yield waiting.pop(future), future.result()
+            yield from zip(waiting.pop(future), future.result(), strict=True)
+
+
+def _next(units: Iterator[EvidenceUnit]) -> list[EvidenceUnit]:
+    """The next units, together about as many containers as go to a process at once; none at the end."""
+    some: list[EvidenceUnit] = []
+    count = 0
+    while count < _AT_ONCE and (unit := next(units, None)) is not None:
+        some.append(unit)
+        count += unit.count
+    return some

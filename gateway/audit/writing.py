@@ -1,6 +1,6 @@
 """Where judgements go: a SQLite file that Datasette opens with ready questions, CSV, JSON lines, and a count of each verdict.
 
-The SQLite file is also what a run that was killed goes on from: a unit and its judgements are one transaction.
+The SQLite file is also what a run that was killed goes on from: a unit and its judgements are in one transaction, with others.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import IO, TYPE_CHECKING
 
 import sqlite_utils
 
-from gateway.audit.judging import Judgement
+from gateway.audit.judging import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from gateway.audit.evidence import EvidenceUnit
+    from gateway.audit.judging import Judgement
 
-COLUMNS = tuple(name for name in Judgement.__dataclass_fields__ if name != "steps")
+# Judgements in a transaction: so many at the most are made again after a kill.
+_TOGETHER = 100
 QUERIES = {
     "not_valid": (
         "Containers that are not valid",
@@ -43,11 +45,15 @@ QUERIES = {
 }
 
 
+_INSERT = f"INSERT INTO judgement (unit, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"  # noqa: S608  ours
+
+
 class SqliteReport:
     """A report in a SQLite file, made if it is not there."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite_utils.Database(path)
+        self._uncommitted = 0
         self._database.conn.execute("PRAGMA journal_mode = WAL")
         kinds = {name: int if name in ("record", "status") else str for name in COLUMNS}
         self._database.table("judgement").create(
@@ -71,21 +77,25 @@ class SqliteReport:
                 yield unit
 
     def add(self, unit: EvidenceUnit, judgements: Iterable[Judgement]) -> None:
-        """Put in a unit with its judgements, all or nothing; what was there of it before a kill or a change goes."""
+        """Put in a unit with its judgements, all or nothing; on the disk some units later, or when the report is closed."""
         connection = self._database.conn
-        marks = ", ".join("?" * (len(COLUMNS) + 1))
-        with connection:
+        try:
             for judgement in judgements:
                 row = judgement.row()
-                cursor = connection.execute(
-                    f"INSERT INTO judgement (unit, {', '.join(COLUMNS)}) VALUES ({marks})",  # noqa: S608  names of ours
-                    [unit.key, *(row[name] for name in COLUMNS)],
-                )
+                cursor = connection.execute(_INSERT, [unit.key, *(row[name] for name in COLUMNS)])
                 connection.executemany(
                     "INSERT INTO step VALUES (?, ?, ?, ?, ?)",
                     [(cursor.lastrowid, *s) for s in judgement.steps],
                 )
+                self._uncommitted += 1
             connection.execute("INSERT OR REPLACE INTO unit (key) VALUES (?)", [unit.key])
+        except BaseException:
+            connection.rollback()
+            raise
+        if self._uncommitted >= _TOGETHER:
+            # On disk: whole units, each with its key. A crash before leaves none of these; they are judged again.
+            connection.commit()
+            self._uncommitted = 0
 
     def verdicts(self) -> Counter[str]:
         """How many of each verdict."""
@@ -93,7 +103,8 @@ class SqliteReport:
         return Counter(dict(rows.fetchall()))
 
     def close(self) -> None:
-        """Close the report's database file."""
+        """Commit what was put in, and close the file."""
+        self._database.conn.commit()
         self._database.conn.close()
 
 

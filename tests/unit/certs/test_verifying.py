@@ -11,6 +11,7 @@ import pytest
 from certs.configuration import TrustedConfiguration
 from certs.signing import MessageSignature
 from certs.verify.signature import (
+    FOREIGN_EVIDENCE,
     TRAFFIC,
     VerifyingPolicy,
     check_coverage,
@@ -293,3 +294,29 @@ def test_what_a_certificate_proved_once_counts_only_for_its_time_and_its_documen
     without = replace(document, ocsp_responses=())
     with pytest.raises(NotProved, match="no OCSP response"):
         verify_document(without, CONSUMER, world.configuration, worlds.NOW)
+
+
+@pytest.mark.parametrize("policy", [TRAFFIC, FOREIGN_EVIDENCE], ids=["traffic", "evidence"])
+def test_what_was_proved_before_changes_no_verdict_at_any_other_time(policy: VerifyingPolicy) -> None:
+    world = worlds.world()
+
+    def fresh() -> xades.SignatureDocument:
+        """A document of which nothing is known yet: its OCSP response is another one."""
+        signature = world.sign(world.request())[0]
+        return xades.parse_signature_document(signature.signature)
+
+    def is_good(document: xades.SignatureDocument, after_s: int) -> bool:
+        at = worlds.NOW + timedelta(seconds=after_s)
+        try:
+            verify_document(document, CONSUMER, world.configuration, at, policy)
+        except Fault:
+            return False
+        return True
+
+    times = [-400 * 86400, -3600, -61, -60, -1, 0, 1, 3599, 3600, 3601, 400 * 86400]
+    alone_at = {after: is_good(fresh(), after) for after in times}
+    assert set(alone_at.values()) == {True, False}
+    for first in times:
+        known = fresh()
+        is_good(known, first)
+        assert {after: is_good(known, after) for after in times} == alone_at

@@ -110,23 +110,31 @@ def test_a_run_that_was_killed_goes_on_and_no_container_is_there_twice(
 ) -> None:
     folder, report = tmp_path / "many", tmp_path / "r.sqlite"
     folder.mkdir()
-    for number in range(60):
+    for number in range(250):
         (folder / f"{number}.asice").write_bytes(worlds.containers()["batch"])
     command = [sys.executable, "-m", "gateway", "audit", "verify", "--configuration", str(configuration)]
     command += ["--report", str(report), "--jobs", "1", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
-    process.stdout.read(1)  # the first lines: some units are in the report
+    for _ in range(150):
+        process.stdout.readline()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
+    with sqlite3.connect(report) as database:
+        before = database.execute("SELECT count(*) FROM unit").fetchone()[0]
+        assert before >= 100, "what was printed long ago is on the disk"
+        assert database.execute("SELECT count(*) FROM judgement").fetchone()[0] == before
     result = run(
         "verify", "--configuration", configuration, "--report", report, "--summary", "--jobs", 1, folder
     )
     assert result.exit_code == 0, result.output
-    assert "60 valid" in result.output
+    assert "250 valid" in result.output
     with sqlite3.connect(report) as database:
-        assert database.execute("SELECT count(DISTINCT file), count(*) FROM judgement").fetchone() == (60, 60)
+        assert database.execute("SELECT count(DISTINCT file), count(*) FROM judgement").fetchone() == (
+            250,
+            250,
+        )
 
 
 def test_a_file_that_changed_is_judged_again(configuration: Path, tmp_path: Path) -> None:
