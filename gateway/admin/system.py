@@ -80,7 +80,7 @@ class System:
     async def delete_timestamping(self, call: Call) -> None:
         asked = call.body_as(TimestampingServiceView)
         with self.context.change() as tables:
-            tables.timestamping.remove(asked.name, asked.url)
+            tables.timestamping.remove(asked.name, asked.url, call.now)
 
     async def timestamp_order(self, _call: Call) -> str:
         return self.context.process.settings.log.timestamp_order.name

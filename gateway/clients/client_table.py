@@ -193,17 +193,24 @@ class Requests:
 
 
 class TimestampingServices:
-    """The timestamping authorities this server uses, in the order they were added."""
+    """The timestamping authorities this server uses, in the order they were added.
+
+    Before any was added every approved one is used. Once the last is removed none is, until one is added or `set_all` is said.
+    """
 
     def __init__(self, rows: Run) -> None:
         self._rows = rows
 
     def all(self) -> tuple[TimestampingService, ...]:
-        """Those in use; none means all that the global configuration approves."""
+        """Those that were chosen; none means all that the global configuration approves, unless `are_removed`."""
         found = self._rows(
             "SELECT name, url, cost_type FROM timestamping_service ORDER BY added_at, name, url", ()
         )
         return tuple(TimestampingService(*row) for row in found)
+
+    def are_removed(self) -> bool:
+        """Whether an operator took the last one away, so that none is used."""
+        return bool(list(self._rows("SELECT since FROM no_timestamping", ())))
 
     def add(self, service: TimestampingService, now: datetime) -> None:
         """Use one more. Refused (``timestamping_service_already_configured``) when it is used."""
@@ -216,22 +223,29 @@ class TimestampingServices:
             "INSERT INTO timestamping_service (name, url, cost_type, added_at) VALUES (?, ?, ?, ?)",
             (service.name, service.url, service.cost_type, seconds(now)),
         )
+        self._rows("DELETE FROM no_timestamping", ())
 
     def set_all(self, services: Sequence[TimestampingService], now: datetime) -> None:
-        """Use exactly these; those in use already keep their place."""
+        """Use exactly these, or with none every approved one; those in use already keep their place."""
         wanted = {(s.name, s.url) for s in services}
         for used in self.all():
             if (used.name, used.url) not in wanted:
-                self.remove(used.name, used.url)
+                self._delete(used.name, used.url)
+        self._rows("DELETE FROM no_timestamping", ())
         there = {(s.name, s.url) for s in self.all()}
         for service in services:
             if (service.name, service.url) not in there:
                 self.add(service, now)
 
-    def remove(self, name: str, url: str) -> None:
-        """Use one no longer. Refused (``timestamping_service_not_found``) when it was not used."""
+    def remove(self, name: str, url: str, now: datetime) -> None:
+        """Use one no longer; after the last none is used. Refused (``timestamping_service_not_found``) when it was not used."""
         if (name, url) not in {(s.name, s.url) for s in self.all()}:
             raise Refused(GatewayCode.TIMESTAMPING_SERVICE_NOT_FOUND, f"{name} at {url} is not in use")
+        self._delete(name, url)
+        if not self.all():
+            self._rows("INSERT INTO no_timestamping (since) VALUES (?)", (seconds(now),))
+
+    def _delete(self, name: str, url: str) -> None:
         self._rows("DELETE FROM timestamping_service WHERE name = ? AND url = ?", (name, url))
 
 

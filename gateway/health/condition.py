@@ -115,4 +115,5 @@ class Condition:
             timedelta(seconds=stamper.acceptable_failure_s),
             offset,
             source,
+            stamper.has_none,
         )

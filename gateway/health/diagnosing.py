@@ -122,13 +122,14 @@ def _response(
 
 @dataclass(frozen=True, slots=True)
 class Timestamping:
-    """How timestamping goes: since when it fails, and how far this clock is from the authority's."""
+    """How timestamping goes: since when it fails, how far this clock is from the authority's, whether there is none to ask."""
 
     failing_since: datetime | None = None
     failure: str = ""
     acceptable: timedelta = timedelta(0)
     clock_offset_s: float | None = None
     clock_source: str = ""
+    has_none: bool = False
 
 
 class TokenFailures(Protocol):
@@ -174,6 +175,7 @@ async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
         timestamps_failing_since=stamping.failing_since,
         timestamps_failure=stamping.failure,
         timestamps_acceptable=stamping.acceptable,
+        has_no_authority=stamping.has_none,
         clock_offset_s=stamping.clock_offset_s,
         clock_source=stamping.clock_source,
         loops=tuple((f.name, str(f), f.needed) for f in sources.loops()),

@@ -76,6 +76,7 @@ class DiagnosisFacts:
     timestamps_failing_since: datetime | None = None
     timestamps_failure: str = ""
     timestamps_acceptable: timedelta = timedelta(0)
+    has_no_authority: bool = False
     clock_offset_s: float | None = None
     clock_source: str = ""
     # Background loops that fail: name, why, and whether exchanges stop sooner or later without it.
@@ -177,6 +178,11 @@ def _clock(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
 
 def _timestamps(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     since = facts.timestamps_failing_since
+    if facts.has_no_authority:
+        # The first message that waits for a timestamp starts the clock.
+        latest = (since or now) + facts.timestamps_acceptable if facts.timestamps_acceptable else None
+        said = "-" if latest is None else _t(latest)
+        yield Finding("timestamps-nobody", Severity.WILL_STOP, "", latest, {"until": said})
     if since is None:
         return
     values = {"since": _t(since), "reason": facts.timestamps_failure}

@@ -40,6 +40,12 @@ TEXTS: Mapping[str, tuple[Text, Text]] = {
         N_("No timestamp could be had since {since}; traffic stops on {until}. Last failure: {reason}"),
         N_("Check the network to the timestamping authority, or add another at the central server."),
     ),
+    "timestamps-nobody": (
+        N_(
+            "This server has no timestamping authority to ask, so no message gets a timestamp; traffic stops on {until} at the earliest"
+        ),
+        N_("Choose an approved authority (POST /system/timestamping-services, gateway timestamping add)."),
+    ),
     "no-certificate": (
         N_("There is no active certificate for {subject}"),
         N_(

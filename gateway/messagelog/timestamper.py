@@ -78,7 +78,7 @@ class Timestamper:
         now: Callable[[], datetime],
         settings: TimestampSettings | None = None,
         *,
-        wanted: Callable[[], Sequence[tuple[str, str]]] = tuple,
+        wanted: Callable[[], Sequence[tuple[str, str]] | None] = tuple,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = message_log
@@ -177,10 +177,16 @@ class Timestamper:
         """The authorities that would be asked now, best first, each with how it answered last."""
         return tuple((a, self._states.get(a.url)) for a in self._authorities())
 
+    @property
+    def has_none(self) -> bool:
+        """Whether there is a configuration, and no authority to ask: none approved is among those chosen, or all were removed."""
+        return self._configuration() is not None and not self._authorities()
+
     def _authorities(self) -> tuple[ApprovedTsa, ...]:
-        configuration = self._configuration()
-        approved = () if configuration is None else configuration.approved_tsas
-        return choose_authorities(approved, self._wanted(), self._settings.order)
+        configuration, wanted = self._configuration(), self._wanted()
+        if configuration is None or wanted is None:
+            return ()
+        return choose_authorities(configuration.approved_tsas, wanted, self._settings.order)
 
     def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
         self._states[authority.url] = AuthorityState(self._now(), failure)

@@ -202,6 +202,13 @@ SETTINGS = """
     )
 """
 
+# One row once an operator took the last timestamping authority away: then none is used, where otherwise all approved are.
+TIMESTAMPING_STEP = """
+    CREATE TABLE no_timestamping (
+        since INTEGER PRIMARY KEY
+    )
+"""
+
 STEPS = (
     FIRST,
     DESCRIPTIONS,
@@ -212,4 +219,5 @@ STEPS = (
     SETTINGS,
     PRECHECK_STEP,
     ACTIVATION_STEP,
+    TIMESTAMPING_STEP,
 )

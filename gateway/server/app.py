@@ -659,7 +659,9 @@ class Gateway:
         """Diagnose keys, certificates, OCSP, timestamps and clocks: when traffic will stop, and the remedies."""
         return await self._condition.diagnosis(utc_now())
 
-    def _wanted_authorities(self) -> list[tuple[str, str]]:
+    def _wanted_authorities(self) -> list[tuple[str, str]] | None:
+        if self._store.view.timestamping.are_removed():
+            return None
         return [(t.name, t.url) for t in self._store.view.timestamping.all()]
 
     async def problems(self) -> list[str]:

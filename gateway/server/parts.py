@@ -107,7 +107,7 @@ def timestamper(
     session: aiohttp.ClientSession,
     current: Current,
     now: Clock,
-    wanted: Callable[[], Sequence[tuple[str, str]]],
+    wanted: Callable[[], Sequence[tuple[str, str]] | None],
 ) -> Timestamper:
     """The timestamper of the message log; ``wanted`` gives name and URL of each service in use."""
     return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=wanted)
