@@ -46,6 +46,18 @@ async def test_what_waits_together_is_written_in_order_and_chained(tmp_path: Pat
     await log.close()
 
 
+async def test_after_a_large_batch_the_next_gathers_and_closing_leaves_none_behind(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for burst in range(3):
+        ids = await asyncio.gather(*(log.append(entry(f"m{burst}-{n}")) for n in range(40)))
+        assert list(ids) == list(range(40 * burst + 1, 40 * burst + 41))
+    late = asyncio.gather(*(log.append(entry(f"late{n}")) for n in range(5)))
+    await asyncio.sleep(0)
+    await log.close()
+    assert await late == list(range(121, 126))
+    assert len(rows(tmp_path)) == 125
+
+
 async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     for number in range(3):
