@@ -33,6 +33,7 @@ from gateway.edges.peerlistener import PeerListener
 from gateway.edges.peerproof import PeerProof
 from gateway.edges.revocation import PeerRevocation, responder_app
 from gateway.edges.services import ServiceCaller
+from gateway.edges.traceexport import TraceExporter
 from gateway.exchange.peertrust import PeerProver
 from gateway.exchange.ports import ExchangeContext, Several
 from gateway.health.condition import Condition
@@ -58,6 +59,7 @@ from gateway.metaservices.policy_statistics import PolicyTelling
 from gateway.monitoring.environment import machine_metrics, version_metric
 from gateway.monitoring.health import Health
 from gateway.monitoring.records import build_record
+from gateway.monitoring.traces import build_spans
 from gateway.policies.gate import PolicyGate
 from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
@@ -197,6 +199,7 @@ class Gateway:
                 self._transparency.loop,
                 Loop("message log", self._try_log, self._log_interval, needed=True),
                 self._records.loop,
+                self._traces.loop,
                 Loop("serverconf", self._look_at_serverconf, lambda: WATCH_S, retry_s=_soon, needed=True),
                 self._following.loop(),
                 self.notifier.loop(self.diagnosis),
@@ -237,6 +240,9 @@ class Gateway:
         )
         self._witness = parts.witness(settings, folder, self._server_id, self._safe, utc_now)
         self._records = parts.record_store(settings, folder, utc_now)
+        self._traces = TraceExporter(
+            lambda: self._settings.monitoring.trace_url, self._serverconf.server_id.path()
+        )
         self._health = Health()
 
     def _build_exchange(self) -> None:
@@ -541,6 +547,8 @@ class Gateway:
         self._records.add(built)
         self._health.add(built)
         self._told_metrics.add(built)
+        if self._traces.is_on:
+            self._traces.add(build_spans(record, built))
 
     def _surroundings(self) -> KeyContext:
         return KeyContext(

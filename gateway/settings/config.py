@@ -245,6 +245,8 @@ class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     buffer_length: int = 20_000
     # The central monitoring client is told version, operating system and certificates of this server, and no more.
     limit_remote_metrics: bool = False
+    # Where an OpenTelemetry collector takes traces by OTLP over HTTP (extra ``trace``); empty: nowhere.
+    trace_url: str = ""
     # Networks that may read /metrics at the health address, comma-separated; this machine always may.
     metrics_from: str = ""
 

@@ -105,6 +105,7 @@ ROWS = (
     Row("monitoring.buffer_length", live=True, low=1, high=10000000, help="How many may wait to be written."),
     Row("monitoring.limit_remote_metrics", live=True, help="Whether the central monitoring client is told version, operating system and certificates only."),
     Row("monitoring.metrics_from", live=True, help="Networks that may read /metrics, beside this machine."),
+    Row("monitoring.trace_url", live=True, help="OpenTelemetry collector that gets traces, such as http://collector:4318/v1/traces; empty: none."),
     Row("systems.tls_address", live=True, help="Names and addresses, comma-separated, in the internal TLS certificate when it is made here."),
     Row("systems.tls_passphrase", help="Where the passphrase is that seals the internal TLS key."),
     Row("descriptions.allowed_hosts", live=True, help="Hosts that descriptions are read from; empty: any."),

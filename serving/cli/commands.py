@@ -33,6 +33,7 @@ EXTRAS = {
     "psycopg_pool": "postgres",
     "acme": "acme",
     "josepy": "acme",
+    "opentelemetry": "trace",
 }
 
 

@@ -25,6 +25,7 @@ from benchmarks.federation import free_base
 from central_server.cli.main import main as central_command
 from gateway.clients.store import ServerConfStore
 from schemas.management import ManagementServiceCode
+from tests.collector import TraceCollector
 from tests.integration.calling import until
 from tests.integration.test_joining import steps
 from tests.paths import PROJECT
@@ -50,12 +51,14 @@ class Machines:
     def __init__(self, folder: Path) -> None:
         base = free_base()
         self.folder = folder
+        self.collector = TraceCollector()
         self.ca, self.central, self.gateway = (f"{base}.{n}" for n in (2, 1, 10))
         # Machines of their own need none of this: here all of them share one, each with an address.
         self.environ = {
             **os.environ,
             **{f"SACBE_GATEWAY_LISTEN_{n}_HOST": self.gateway for n in ("CONSUMER", "PEER", "HEALTH")},
             "SACBE_CENTRAL_LISTEN_HOST": self.central,
+            "SACBE_GATEWAY_MONITORING_TRACE_URL": self.collector.url,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(PROJECT),
             "SACBE_LANG": "en",
@@ -101,10 +104,11 @@ class Machines:
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
     made = Machines(tmp_path)
-    try:
-        yield made
-    finally:
-        made.stop()
+    with made.collector:
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 def answers(url: str) -> Callable[[], bool]:
@@ -143,6 +147,22 @@ def test_an_instance_is_founded_by_the_commands_of_the_page(machines: Machines) 
     check_internal_certificate(machines)
     check_again(machines, commands)
     check_watching(machines)
+    check_traces(machines.collector)
+
+
+def check_traces(collector: TraceCollector) -> None:
+    """The request over the road is one trace: both sides of the exchange, and the call of each."""
+
+    def sides() -> list[set[str]]:
+        traces: dict[bytes, set[str]] = {}
+        for span in list(collector.spans):
+            side = span.name if span.name.endswith(" call") else span.name.partition(" ")[0]
+            traces.setdefault(span.trace_id, set()).add(side)
+        return list(traces.values())
+
+    whole = {"consumer", "consumer call", "provider", "provider call"}
+    until(sides, lambda found: whole in found, within_s=60)
+    assert collector.instances == {"MX/GOB/00-ONIESS/SS1"}
 
 
 def check_management(machines: Machines) -> None:
