@@ -3,7 +3,8 @@
 Statements come in the common dialect and are put into PostgreSQL's: ``?`` becomes ``%s``, BLOB becomes BYTEA, a number
 the database gives becomes an identity column. Transactions are serializable, so that two nodes changing the same thing
 at once cannot both win; the loser is told with `DatabaseConflict` and may try again. A connection the server has
-closed is opened again at the next question; a transaction that was under way is lost as a whole and says so.
+closed is opened again at the next question; a transaction that was under way is lost as a whole and says so. A server that
+cannot be reached is an OSError, and is found again by itself.
 """
 
 from __future__ import annotations
@@ -11,22 +12,30 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psycopg
+import psycopg.conninfo
 import psycopg.sql
 from psycopg import IsolationLevel
 
 from serving.databaseversions import check_version
+from serving.errors import OperatorError
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from serving.storage.transactions import Rows, Transaction
 
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 5
+RECONNECT_S = 0.5
+# A connection that was idle for longer is tried before a transaction is begun on it.
+IDLE_S = 1.0
+OLDEST_VERSION = 13
 # Any number serves, as long as every node takes the same one.
 _STEPS_LOCK = 0x5ACBE
 _PLACE = re.compile(r"'(?:[^']|'')*'|\?|%")
@@ -76,15 +85,42 @@ class _Transaction:
 class PostgresDatabase:
     """One PostgreSQL database: a connection behind a lock, opened again when the server has closed it.
 
-    With ``schema`` its tables stand in that schema alone, so that two sets of steps can share a database.
+    With ``schema`` its tables stand in that schema alone, so that two sets of steps can share a database. ``isolation`` is
+    that of its transactions; ``session`` are parameters of the server for this connection, such as ``lock_timeout``.
+    What the server or the way to it refuses is raised as OSError that names the database and the remedy.
     """
 
-    def __init__(self, address: str, steps: Sequence[str], schema: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        steps: Sequence[str],
+        schema: str = "",
+        *,
+        isolation: IsolationLevel = IsolationLevel.SERIALIZABLE,
+        session: Mapping[str, str] | None = None,
+    ) -> None:
         self._address = address
         self._schema = schema
+        self._isolation = isolation
+        self._session = dict(session or {})
+        self._name = shown_address(address)
         self._lock = threading.RLock()
+        self._is_changing = False
+        # A server that did not answer is not asked again for a moment: whoever waits for this lock would wait for it too.
+        self._refused: tuple[float, OSError] | None = None
+        self._used = time.monotonic()
         self._connection = self._connect()
-        self._apply_steps(steps)
+        try:
+            with self._telling():
+                self._apply_steps(steps)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """Which database it is, for people: host and database, never a password."""
+        return self._name
 
     def close(self) -> None:
         """Close the connection to the server."""
@@ -92,8 +128,12 @@ class PostgresDatabase:
             self._connection.close()
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a question."""
-        with self._lock:
+        """The rows of a question. Raises OSError while the database cannot be reached."""
+        with self._lock, self._telling():
+            if self._is_changing:  # what a transaction under way has written is seen; it cannot be begun anew here
+                return self._read(sql, parameters)
+            if self._connection.closed:
+                self._connection = self._connect()
             try:
                 return self._read(sql, parameters)
             except psycopg.OperationalError:
@@ -103,31 +143,77 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A serializable transaction, committed at the end and rolled back on any exception.
+        """A transaction, committed at the end and rolled back on any exception; within another one, a part of it.
 
-        Raises `DatabaseConflict` when another node's change came first.
+        Raises `DatabaseConflict` when another node's change came first, OSError when the database was lost: then it is not
+        known whether a commit that was on its way took effect.
         """
-        with self._lock:
-            if self._connection.closed or self._connection.broken:
-                self._connection = self._connect()
+        with self._lock, self._telling():
+            if self._is_changing:
+                with self._connection.transaction():
+                    yield _Transaction(self._connection)
+                return
+            self._begin()
+            self._is_changing = True
             try:
                 with self._connection.transaction():
                     yield _Transaction(self._connection)
-            except psycopg.errors.SerializationFailure as err:
-                raise DatabaseConflict(f"the change was overtaken by another node's: {err}") from err
+            finally:
+                self._is_changing = False
+
+    def _begin(self) -> None:
+        """A connection that works: one that was idle while the server went away is opened again."""
+        now = time.monotonic()
+        if now - self._used > IDLE_S and not self._connection.closed:
+            try:
+                self._connection.execute("")
+            except psycopg.OperationalError:
+                self._connection.close()
+        if self._connection.closed:
+            self._connection = self._connect()
+        self._used = now
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Name the database and the remedy in what PostgreSQL raises."""
+        try:
+            yield
+        except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as err:
+            raise DatabaseConflict(f"the change was overtaken by another node's: {err}") from err
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as err:
+            raise _unusable(self._name, err) from err
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(translate_statement(sql), parameters).fetchall()
+        cursor = self._connection.execute(translate_statement(sql), parameters)
+        return [] if cursor.description is None else cursor.fetchall()
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        connection = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
-        if self._schema:
-            name = psycopg.sql.Identifier(self._schema)
-            # Two nodes that start together may both find none; the loser of that race finds it the second time.
-            with contextlib.suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateSchema):
-                connection.execute(psycopg.sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
-            connection.execute(psycopg.sql.SQL("SET search_path TO {}").format(name))
-        connection.isolation_level = IsolationLevel.SERIALIZABLE
+        if self._refused is not None and time.monotonic() - self._refused[0] < RECONNECT_S:
+            raise self._refused[1]
+        try:
+            connection = self._opened()
+        except psycopg.Error as err:
+            told = _unusable(self._name, err)
+            self._refused = (time.monotonic(), told)
+            raise told from err
+        self._refused = None
+        return connection
+
+    def _opened(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = psycopg.connect(self._address, **_connection_settings(self._address))
+        try:
+            if self._schema:
+                name = psycopg.sql.Identifier(self._schema)
+                # Two nodes that start together may both find none; the loser of that race finds it the second time.
+                with contextlib.suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateSchema):
+                    connection.execute(psycopg.sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+                connection.execute(psycopg.sql.SQL("SET search_path TO {}").format(name))
+            for parameter, value in self._session.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (parameter, value))
+            connection.isolation_level = self._isolation
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _apply_steps(self, steps: Sequence[str]) -> None:
@@ -139,9 +225,95 @@ class PostgresDatabase:
                 self._connection.execute("CREATE TABLE IF NOT EXISTS step (number BIGINT PRIMARY KEY)")
                 row = self._connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 done = 0 if row is None else int(row[0])
-                check_version(done, steps, "the shared database")
+                check_version(done, steps, f"the database {self._name}")
                 for number, sql in enumerate(steps[done:], done + 1):
                     self._connection.execute(translate_step(sql))
                     self._connection.execute("INSERT INTO step (number) VALUES (%s)", (number,))
         finally:
-            self._connection.isolation_level = IsolationLevel.SERIALIZABLE
+            if not self._connection.closed:
+                self._connection.isolation_level = self._isolation
+
+
+def check_durable(database: PostgresDatabase) -> None:
+    """Refuse a server on which a commit may be lost, or that is no writable PostgreSQL 13 or later. Raises `OperatorError`."""
+    found = dict(
+        database.query(
+            "SELECT name, setting FROM pg_settings WHERE name IN "
+            "('fsync', 'synchronous_commit', 'full_page_writes', 'server_encoding', 'server_version_num')"
+        )
+    )
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        if found[name] == "off":
+            raise OperatorError(
+                f"the database {database.name} has {name} = off: what it says is on the disk may be lost, and with it "
+                f"evidence; expected {name} = on (ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf())"
+            )
+    if found["server_encoding"] != "UTF8":
+        raise OperatorError(
+            f"the database {database.name} is of encoding {found['server_encoding']}; expected UTF8 "
+            "(createdb --encoding=UTF8 --template=template0)"
+        )
+    if int(found["server_version_num"]) < OLDEST_VERSION * 10_000:
+        raise OperatorError(
+            f"the database {database.name} is of PostgreSQL {int(found['server_version_num']) // 10_000}; "
+            f"expected {OLDEST_VERSION} or later"
+        )
+
+
+def shown_address(address: str) -> str:
+    """Hosts, port and database of an address, without user and password. Raises `OperatorError` for what is no address."""
+    parts = _parts(address)
+    host, port = parts.get("host", ""), parts.get("port", "")
+    return f"{parts.get('dbname', '')} at {host or 'this machine'}{f':{port}' if port else ''}"
+
+
+def with_password(address: str, password: str) -> str:
+    """An address with a password that is kept elsewhere."""
+    return f"{address}{'&' if '?' in address else '?'}password={quote(password, safe='')}"
+
+
+def _parts(address: str) -> dict[str, Any]:
+    try:
+        return psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.ProgrammingError as err:
+        raise OperatorError(
+            f"the database's address cannot be read ({' '.join(str(err).split())}); expected "
+            "postgresql://user@host:5432/database"
+        ) from err
+
+
+def _connection_settings(address: str) -> dict[str, Any]:
+    """What a connection is opened with, unless the address says otherwise.
+
+    A server that went silent is given up within seconds; of several hosts the one that takes changes is found.
+    """
+    wanted = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "target_session_attrs": "read-write",
+        "application_name": "sacbe",
+    }
+    given = _parts(address)
+    return {"autocommit": True, **{k: v for k, v in wanted.items() if k not in given}}
+
+
+def _unusable(name: str, err: psycopg.Error) -> ConnectionError:
+    reason = " ".join(str(err).split())
+    return ConnectionError(f"the database {name} cannot be used: {reason}; {_remedy(err, reason.lower())}")
+
+
+def _remedy(err: psycopg.Error, reason: str) -> str:
+    if "read-only" in reason or "read only" in reason:
+        return "it takes no changes: name the primary server in the address, or promote the standby"
+    if "password" in reason or "authentication" in reason or "role " in reason:
+        return "the address must name a user that may log in, and the password be that user's"
+    if "does not exist" in reason:
+        return "create it (createdb), or mend the address"
+    if "timeout" in reason or err.sqlstate == "55P03":
+        return "another node holds it, or the server is too slow: see what it is doing (pg_stat_activity)"
+    if err.sqlstate == "53100":
+        return "free space on the server's disk"
+    return "see that the server runs and can be reached from here; this goes on by itself once it does"
