@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.soft import SoftToken
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
+from gateway.messagelog.places import FolderBodies
 from gateway.messagelog.record import LogEntry, Side
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog, Stamp
@@ -40,6 +41,12 @@ def open_keys(folder: Path, secret: KeySecret = SECRET) -> LogKeys:
 def open_log(folder: Path, settings: LogSettings | None = None) -> MessageLog:
     """The log in a folder, its keys open."""
     return MessageLog.open(folder, open_keys(folder), settings=settings)
+
+
+def body_files(log: MessageLog) -> list[Path]:
+    """The files of the bodies in a log in a folder."""
+    assert isinstance(log.bodies, FolderBodies)
+    return list(log.bodies.folder.iterdir())
 
 
 def open_gateway_log(data: Path, pin: str) -> MessageLog:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from certs.transparency import NoteSigner
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.keys import LogKeys
+from gateway.messagelog.places import FolderPlace
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import chain_value, record_digest
 from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
@@ -55,8 +56,8 @@ class Books:
 
     def reader(self) -> CommittedReader:
         keys = LogKeys(self.folder.with_name(f"{self.folder.name}-keys"))
-        connection = sqlite3.connect(self.folder / DATABASE, check_same_thread=False, isolation_level=None)
-        return CommittedReader(LogReader(connection, self.folder / "bodies", keys))
+        place = FolderPlace(self.folder)
+        return CommittedReader(LogReader(place.open(), place.bodies, keys))
 
     def builder(self) -> LogBuilder:
         return LogBuilder(self.files, self.reader(), KEY, ORIGIN, lambda: NOW)

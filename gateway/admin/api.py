@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from serving.api.authentication import Clock
     from serving.api.operations import Operation
     from serving.config.adminsettings import AdminSettings
+    from serving.login.sessions import SessionKeeping
     from serving.login.users import Logins
 
 
@@ -108,7 +109,12 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
 
 
 def make_api(
-    process: Process, settings: AdminSettings, logins: Logins, clock: Clock, environ: Mapping[str, str]
+    process: Process,
+    settings: AdminSettings,
+    logins: Logins,
+    clock: Clock,
+    environ: Mapping[str, str],
+    sessions: SessionKeeping | None = None,
 ) -> AdminApi:
     """The API, ready to listen."""
 
@@ -126,4 +132,4 @@ def make_api(
     backups = _backup_resource(process)
     rows = operations(process, backups)
     served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed, add_pages)
-    return AdminApi(settings, logins, gateway_roles(), served, clock, environ)
+    return AdminApi(settings, logins, gateway_roles(), served, clock, environ, sessions)

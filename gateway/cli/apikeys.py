@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,7 +109,9 @@ def revoke(data: Path, number: int) -> None:
 
 
 def _logins(data: Path) -> Logins:
-    return Logins(data / "admin.sqlite")
+    from gateway.settings.datafolder import find_folder
+
+    return Logins(find_folder(data, os.environ).logins)
 
 
 def _found(logins: Logins, number: int) -> ApiKey:

@@ -26,8 +26,8 @@ from gateway.keys.model import KeyUsage
 from gateway.keys.pins import check_pin
 from gateway.keys.requesting import render_request
 from gateway.settings.config import GatewaySettings, load
-from gateway.settings.datafolder import DataFolder
-from gateway.settings.livesettings import FILE
+from gateway.settings.datafolder import DataFolder, find_folder
+from gateway.settings.nodesettings import FILE
 from gateway.settings.portions import configuration_settings
 from schemas.globalconf.anchor import parse_anchor
 from serving.cli.safecommands import open_folder_safe
@@ -92,7 +92,7 @@ def found_server(
                 instance2=server.instance,
             )
         )
-    store = ServerConfStore(data / "serverconf.sqlite")
+    store = ServerConfStore(find_folder(data, os.environ).serverconf)
     try:
         there = store.server_id() if store.is_initialised() else None
         if there not in (None, server):

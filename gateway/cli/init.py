@@ -201,9 +201,10 @@ def _pin(data: Path, file: Path | None) -> str:
 def _administrator(data: Path, name: str, file: Path | None) -> list[str]:
     from gateway.admin.roles import gateway_roles
     from gateway.cli.bootstrap import make_pin, write_secret
+    from gateway.settings.datafolder import find_folder
     from serving.login.users import Logins
 
-    logins = Logins(data / "admin.sqlite")
+    logins = Logins(find_folder(data, os.environ).logins)
     try:
         if logins.user(name) is not None:
             return []

@@ -54,9 +54,10 @@ def open_store(data: Path) -> ServerConfStore:
     """The server configuration of a data folder."""
     from certs.edges.profilefiles import load_profiles
     from gateway.clients.store import ServerConfStore
+    from gateway.settings.datafolder import find_folder
 
     load_profiles(data)
-    return ServerConfStore(data / "serverconf.sqlite")
+    return ServerConfStore(find_folder(data, os.environ).serverconf)
 
 
 def open_safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeySafe:

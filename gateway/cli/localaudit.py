@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import getpass
+import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from gateway.desired.changelines import ConfigurationState
 
@@ -49,14 +50,16 @@ def audited(event: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def record(data: Path, event: str, outcome: str, changes: Sequence[str] = ()) -> None:
     """Append what somebody did at this machine."""
-    from serving.login.users import LOGIN_STEPS
+    from gateway.settings.datafolder import find_folder
+    from serving.login.users import LOGIN_STEPS, SCHEMA
     from serving.storage.audit import AuditEntry, AuditLog
     from serving.storage.database import open_database
 
     words = " ".join(["gateway", *sys.argv[1:3]])
-    path = data / "admin.sqlite"
-    database = open_database(path, LOGIN_STEPS)
-    path.chmod(0o600)
+    where = find_folder(data, os.environ).logins
+    database = open_database(where, LOGIN_STEPS, SCHEMA)
+    if isinstance(where, Path):
+        where.chmod(0o600)
     try:
         who = f"local:{getpass.getuser()}"
         entry = AuditEntry(datetime.now(UTC), who, "command", event, outcome, words, changes=tuple(changes))
@@ -68,8 +71,9 @@ def record(data: Path, event: str, outcome: str, changes: Sequence[str] = ()) ->
 def _state(data: Path) -> ConfigurationState:
     from gateway.clients.store import ServerConfStore
     from gateway.desired.changelines import state_of
+    from gateway.settings.datafolder import find_folder
 
-    store = ServerConfStore(data / "serverconf.sqlite")
+    store = ServerConfStore(find_folder(data, os.environ).serverconf)
     try:
         return state_of(store)
     finally:

@@ -126,26 +126,24 @@ def find(
     from gateway.messagelog.finding import RecordSearch, find_records
     from gateway.messagelog.reading import LogReader
     from gateway.messagelog.record import Side
-    from gateway.messagelog.steps import DATABASE
-    from gateway.settings.datafolder import DataFolder
-    from serving.storage.database import connect
+    from gateway.settings.datafolder import find_folder
 
     if is_proved and export is None:
         raise ValueError(_("--checkpoint goes with --export"))
     since, until, side = _moment(search.pop("since")), _moment(search.pop("until")), search.pop("side")
     sought = RecordSearch(since=since, until=until, side=None if side is None else Side(side), **search)
-    folder = DataFolder(data).log
-    keys = opened_keys(data, settings_file, pin_file)
-    reader, count = LogReader(connect(folder / DATABASE), folder / "bodies", keys), 0
+    folder = find_folder(data, os.environ)
+    keys, place, count = opened_keys(data, settings_file, pin_file), folder.message_log, 0
+    reader = LogReader(place.open(), place.bodies, keys)
     for record_found in find_records(reader, sought):
         count += 1
         written = None
         if export is not None:
             written = export_record(
-                reader, record_found, export, folder / "transparency" if is_proved else None
+                reader, record_found, export, folder.log / "transparency" if is_proved else None
             )
         show_record(record_found, written, as_json=as_json)
-    reader.connection.close()
+    reader.database.close()
     if not as_json:
         click.echo(_("{count} records", count=count))
 
@@ -156,21 +154,19 @@ def find(
 def erasures(data: Path) -> None:
     """Print every erasure that was ordered, and whether it is done."""
     from gateway.messagelog.rows import to_moment
-    from gateway.messagelog.steps import DATABASE
-    from gateway.settings.datafolder import DataFolder
-    from serving.storage.database import connect
+    from gateway.settings.datafolder import find_folder
 
-    connection = connect(DataFolder(data).log / DATABASE)
-    for number, reference, authority, by, at_ms, is_done, count in connection.execute(
+    database = find_folder(data, os.environ).message_log.open()
+    for number, reference, authority, by, at_ms, is_done, count in database.query(
         "SELECT erasure.id, reference, authority, ordered_by, at_ms, is_done, count(record_id) FROM erasure "
         "LEFT JOIN erased ON erased.erasure_id = erasure.id GROUP BY erasure.id ORDER BY erasure.id"
-    ).fetchall():
+    ):
         state = _("done") if is_done else _("not finished")
         click.echo(
             f"{number}  {to_moment(at_ms):%Y-%m-%dT%H:%M:%SZ}  {reference}  {authority}  {by}  "
             + _("{count} records, {state}", count=count, state=state)
         )
-    connection.close()
+    database.close()
 
 
 @message_log.command(
@@ -216,9 +212,9 @@ def new_keys(data: Path, pin_file: Path | None, settings_file: Path | None) -> N
 @contextmanager
 def _eraser(data: Path, keys: LogKeys) -> Iterator[Eraser]:
     from gateway.messagelog.erasure import Eraser
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import find_folder
 
-    eraser = Eraser(DataFolder(data).log, keys)
+    eraser = Eraser(find_folder(data, os.environ).message_log, keys)
     try:
         yield eraser
     finally:
@@ -229,10 +225,10 @@ def opened_keys(data: Path, settings_file: Path | None, pin_file: Path | None) -
     """The keys of a gateway's message log, opened as its settings say. Raises `Fault`."""
     from gateway.messagelog.keys import KeySecret, LogKeys
     from gateway.settings import config
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import find_folder
 
     source = config.load(settings_file, os.environ).log.secret
-    keys = LogKeys(DataFolder(data).log_keys)
+    keys = LogKeys(find_folder(data, os.environ).message_log_keys)
     if not keys.exist:
         raise LookupError(_("{data} has no keys of a message log", data=data))
     secret = (

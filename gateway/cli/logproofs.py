@@ -68,17 +68,14 @@ def verify(
 
     from gateway.messagelog.committed import CommittedReader
     from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.steps import DATABASE
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import DataFolder, find_folder
     from gateway.transparency.files import TransparencyFiles
     from gateway.transparency.following import FOLDER
     from gateway.transparency.verification import verify_message_log
     from schemas.transparency.notes import parse_note
-    from serving.storage.database import connect
 
-    folder = DataFolder(data).log
-    keys = opened_keys(data, settings_file, pin_file)
-    reader = LogReader(connect(folder / DATABASE), folder / "bodies", keys)
+    folder, place = DataFolder(data).log, find_folder(data, os.environ).message_log
+    reader = LogReader(place.open(), place.bodies, opened_keys(data, settings_file, pin_file))
     wrong = asyncio.run(reader.verify_chain())
     files, findings = TransparencyFiles(folder / FOLDER), None
     if files.folder.exists() or kept["checkpoints"]:
@@ -90,7 +87,7 @@ def verify(
             mirror=next(map(TransparencyFiles, kept["tiles"]), None),
             containers=_containers(kept["archives"]),
         )
-    reader.connection.close()
+    reader.database.close()
     if as_json:
         click.echo(orjson.dumps(_as_json(wrong, findings)))
     else:
@@ -237,21 +234,17 @@ def declare(
     """Declare that the log was restored, and begin its transparency log anew."""
     from gateway.messagelog.committed import CommittedReader
     from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.steps import DATABASE
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import DataFolder, find_folder
     from gateway.transparency.builder import declare_restored
     from gateway.transparency.files import TransparencyFiles
     from gateway.transparency.following import FOLDER
-    from serving.storage.database import connect
     from serving.storage.datafolder import claim
 
-    folder = DataFolder(data).log
+    folder, place = DataFolder(data).log, find_folder(data, os.environ).message_log
     with claim(data):
-        reader = LogReader(
-            connect(folder / DATABASE), folder / "bodies", opened_keys(data, settings_file, pin_file)
-        )
+        reader = LogReader(place.open(), place.bodies, opened_keys(data, settings_file, pin_file))
         first = CommittedReader(reader).last_number() + 1
-        reader.connection.close()
+        reader.database.close()
         changes = [f"+ transparency log begun anew from record {first}: {reason}"]
         # Written first: a crash in between leaves an audited declaration that is made again.
         record(data, "MESSAGE_LOG_DECLARE", "done", changes)
@@ -317,9 +310,9 @@ def _private_key(data: Path, settings_file: Path | None, pin_file: Path | None) 
 
 def _server(data: Path) -> ServerId:
     from gateway.clients.store import ServerConfStore
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import find_folder
 
-    store = ServerConfStore(DataFolder(data).serverconf)
+    store = ServerConfStore(find_folder(data, os.environ).serverconf)
     try:
         return store.load().server_id
     finally:

@@ -64,11 +64,17 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     Raises `OperatorError`, `OperatorError`.
     """
     from gateway.migrations.serverconf import STEPS
+    from gateway.server.addresses import settings_of
+    from gateway.server.nodes import check_found
     from gateway.settings import config, livesettings
+    from gateway.settings.datafolder import find_folder
     from serving.databaseversions import check_version
 
     file = livesettings.settings_file(data, settings_file)
-    path = data / "serverconf.sqlite"
+    check_found(data, config.load(file, os.environ).node, os.environ)
+    path = find_folder(data, os.environ).serverconf
+    if isinstance(path, str):
+        return settings_of(data, file)
     if not path.exists():
         return config.load(file, os.environ)
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
@@ -89,7 +95,7 @@ def run_gateway(
     from certs.tokens.port import SOFTWARE_TOKEN_ID
     from gateway.server.process import GatewayProcess, log
     from gateway.settings import livesettings
-    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.datafolder import find_folder
     from serving.process import telemetry
     from serving.process.openfiles import raise_limit
     from serving.process.supervised import say_ready, say_stopped, say_stopping
@@ -109,7 +115,7 @@ def run_gateway(
     # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
     pin = None if software.own_process or software.pin.is_set else read_pin(data, pin_file)
     gateway = GatewayProcess(
-        DataFolder(data),
+        find_folder(data, os.environ),
         settings,
         pin,
         environ=os.environ,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.messagelog.sealing import KEY_BYTES
+from gateway.messagelog.sealing import KEY_BYTES, StreamSealer
 from gateway.messagelog.spool import read_sealed, write_sealed
 
 if TYPE_CHECKING:
@@ -80,6 +80,27 @@ def make_files(bodies: Sequence[KeptBody], folder: Path, made: list[Path]) -> No
         else:
             chunks = read_sealed(body.spool.path, body.spool.key)
             write_sealed(target, _first(chunks, body.kept_bytes), body.file_key)
+
+
+def sealed_pieces(body: KeptBody, size_bytes: int) -> Iterator[bytes]:
+    """What the file of a body would hold, in pieces of at most so many bytes. Raises OSError, ValueError, `Fault`."""
+    if body.spool.path is None:
+        raise ValueError("the spool of a body is gone before the body was logged")
+    if body.kept_bytes is None:
+        with body.spool.path.open("rb") as file:
+            while piece := file.read(size_bytes):
+                yield piece
+        return
+    sealer, piece = StreamSealer(body.file_key), b""
+    for chunk in _first(read_sealed(body.spool.path, body.spool.key), body.kept_bytes):
+        for sealed in sealer.feed(chunk):
+            piece += sealed
+            while len(piece) >= size_bytes:
+                yield piece[:size_bytes]
+                piece = piece[size_bytes:]
+    piece += sealer.finish()
+    for start in range(0, len(piece), size_bytes):
+        yield piece[start : start + size_bytes]
 
 
 def _first(chunks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:

@@ -12,26 +12,26 @@ It works beside a `MessageLog`, on a connection of its own, also while a gateway
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.messagelog import rows
 from gateway.messagelog.keytree import as_ranges
+from gateway.messagelog.places import place_of
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import Links, record_digest
-from gateway.messagelog.steps import DATABASE
 from schemas.faults import Fault, Kind
-from serving.storage.database import connect
+from serving.storage.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from gateway.messagelog.keys import LogKeys
+    from gateway.messagelog.places import Bodies, LogPlace
     from gateway.messagelog.record import ErasureOrder
+    from serving.storage.database import AnyDatabase
 
 _TOGETHER = 500
 
@@ -68,13 +68,14 @@ class Selection:
 class Eraser:
     """Carries out orders on one log, whose keys are open."""
 
-    def __init__(self, folder: Path, keys: LogKeys) -> None:
+    def __init__(self, where: Path | LogPlace, keys: LogKeys) -> None:
         self._keys = keys
-        self._bodies = folder / "bodies"
-        self._connection = connect(folder / DATABASE)
-        self._connection.execute("PRAGMA secure_delete = ON")
-        self._reader = LogReader(self._connection, self._bodies, keys)
-        if self._connection.execute("SELECT 1 FROM sealed").fetchone() is None:
+        place = place_of(where)
+        self._bodies = place.bodies
+        self._database = place.open()
+        self._reader = LogReader(self._database, self._bodies, keys)
+        if not self._database.query("SELECT 1 FROM sealed"):
+            self._database.close()
             raise Fault(
                 Kind.LOGGING_FAILED,
                 "this log still holds records in clear, of which no key can be destroyed; start the gateway once, which seals them",
@@ -82,24 +83,25 @@ class Eraser:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._connection.close()
+        self._database.close()
+        self._bodies.close()
 
     def find(self, selection: Selection) -> list[int]:
         """The records that would be erased: those selected whose content is still there, or in archives only."""
         clause, values = selection.clause()
-        found = self._connection.execute(
+        found = self._database.query(
             f"SELECT record.id FROM record LEFT JOIN erased ON erased.record_id = record.id WHERE {clause} "  # noqa: S608  clauses of ours, values bound
             "AND erased.record_id IS NULL ORDER BY record.id",
             values,
-        ).fetchall()
+        )
         return sorted({*(int(r[0]) for r in found), *self._removed(selection)})
 
     def _removed(self, selection: Selection) -> list[int]:
         """Records named by number that are in archives only: their keys are still here."""
-        last = rows.last_chain(self._connection, "removed")
+        last = rows.last_chain(self._database.query, "removed")
         if last is None:
             return []
-        known = {int(r[0]) for r in self._connection.execute("SELECT record_id FROM erased").fetchall()}
+        known = {int(r[0]) for r in self._database.query("SELECT record_id FROM erased")}
         return [n for n in selection.records if 0 < n <= last[0] and n not in known]
 
     def erase(self, record_ids: Sequence[int], order: ErasureOrder) -> int:
@@ -107,76 +109,62 @@ class Eraser:
         if not record_ids:
             raise Fault(Kind.LOGGING_FAILED, "the order is over no record whose content is there")
         digests = {n: self._digest(n) for n in record_ids}
-        with _transaction(self._connection):
-            cursor = self._connection.execute(
-                "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 0)",
+        with self._database.transaction() as transaction:
+            (number,) = transaction.execute(
+                "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 0) RETURNING id",
                 (order.reference, order.authority, order.ordered_by, rows.to_milliseconds(order.at)),
-            )
-            self._connection.executemany(
+            ).fetchone()
+            transaction.executemany(
                 "INSERT INTO erased (record_id, erasure_id, record_digest) VALUES (?, ?, ?)",
-                [(n, cursor.lastrowid, digests[n]) for n in record_ids],
+                [(n, number, digests[n]) for n in record_ids],
             )
-        finish_erasures(self._connection, self._bodies, self._keys)
-        return int(cursor.lastrowid or 0)
+        finish_erasures(self._database, self._bodies, self._keys)
+        return int(number)
 
     def _digest(self, record_id: int) -> bytes | None:
         """What the chain needs of a record that it links by its content; None for one that it links by digests."""
-        row = self._connection.execute(
+        found = self._database.query(
             f"SELECT {rows.DIGESTED} FROM record WHERE id = ? AND links = ?",  # noqa: S608  names of ours
-            (record_id, Links.MESSAGE),
-        ).fetchone()
-        if row is None:
+            (record_id, Links.MESSAGE.value),
+        )
+        if not found:
             return None
         record = self._reader.record(record_id)
-        fields = list(row)
+        fields = list(found[0])
         fields[rows.MESSAGE_PLACE] = self._reader.open_message(record)
         return record_digest([*fields, *(a.digest for a in record.attachments)])
 
 
-def finish_erasures(connection: sqlite3.Connection, bodies: Path, keys: LogKeys) -> int:
+def finish_erasures(database: AnyDatabase, bodies: Bodies, keys: LogKeys) -> int:
     """Carry out every order that is written down and not done; how many. Doing it twice does no harm."""
-    orders = connection.execute("SELECT id FROM erasure WHERE is_done = 0").fetchall()
+    orders = database.query("SELECT id FROM erasure WHERE is_done = 0")
     for (erasure_id,) in orders:
-        ids = [
-            int(r[0])
-            for r in connection.execute("SELECT record_id FROM erased WHERE erasure_id = ?", (erasure_id,))
-        ]
+        found = database.query("SELECT record_id FROM erased WHERE erasure_id = ?", (erasure_id,))
+        ids = [int(r[0]) for r in found]
         keys.destroy(as_ranges(ids))  # from here on the content is gone, in every copy
-        files = [
+        names = [
             name
             for start in range(0, len(ids), _TOGETHER)
-            for name in _empty(connection, ids[start : start + _TOGETHER])
+            for name in _empty(database, ids[start : start + _TOGETHER])
         ]
-        with _transaction(connection):
-            connection.execute("UPDATE erasure SET is_done = 1 WHERE id = ?", (erasure_id,))
-        for name in files:
-            (bodies / name).unlink(missing_ok=True)
-    if orders:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with database.transaction() as transaction:
+            transaction.execute("UPDATE erasure SET is_done = 1 WHERE id = ?", (erasure_id,))
+        bodies.remove(names)
+    if orders and isinstance(database, Database):
+        database.query("PRAGMA wal_checkpoint(PASSIVE)")
     return len(orders)
 
 
-def _empty(connection: sqlite3.Connection, ids: Sequence[int]) -> list[str]:
+def _empty(database: AnyDatabase, ids: Sequence[int]) -> list[str]:
     marks = ", ".join("?" * len(ids))
-    with _transaction(connection):
-        names = connection.execute(
+    with database.transaction() as transaction:
+        names = transaction.execute(
             f"SELECT file_name FROM attachment WHERE record_id IN ({marks}) AND file_name IS NOT NULL",  # noqa: S608  marks
-            ids,
+            list(ids),
         ).fetchall()
-        connection.execute(f"UPDATE record SET message = x'' WHERE id IN ({marks})", ids)  # noqa: S608  marks
-        connection.execute(
+        transaction.execute(f"UPDATE record SET message = ? WHERE id IN ({marks})", [b"", *ids])  # noqa: S608  marks
+        transaction.execute(
             f"UPDATE attachment SET content = NULL, file_name = NULL, file_key = NULL WHERE record_id IN ({marks})",  # noqa: S608  marks
-            ids,
+            list(ids),
         )
     return [str(n) for (n,) in names]
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""The keys of a message log: in one sealed file beside the log, never inside it.
+"""The keys of a message log: in one sealed file beside the log, never inside it (`gateway.messagelog.keyplaces`).
 
 ``keys.json`` holds the `KeyTree`s, sealed (AES-256-GCM) by a secret of the software token or, where ``log.secret`` is set, by
 that secret through argon2id. It is written whole or not at all. A copy of the log's database and bodies without this file is
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 from dataclasses import dataclass, replace
@@ -26,7 +24,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from certs.edges.tokenfiles import write_whole
+from gateway.messagelog.keyplaces import keys_of
 from gateway.messagelog.keytree import Destroyed, KeyTree, new_tree, parse_trees, render_trees
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES
 from schemas.faults import Fault, Kind
@@ -35,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-KEY_FILE = "keys.json"
+    from gateway.messagelog.keyplaces import KeyPlace
+
 TOKEN_PURPOSE = "message log"  # noqa: S105  a name
 _LABEL = b"message log keys 1"
 _MEMORY_KIB = 32 * 1024
@@ -77,21 +76,20 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LogKeys:
     """The keys of one log. Closed until `open`."""
 
-    def __init__(self, folder: Path, *, period: timedelta = timedelta(days=30)) -> None:
-        self._folder = folder
-        self._path = folder / KEY_FILE
+    def __init__(self, where: Path | KeyPlace, *, period: timedelta = timedelta(days=30)) -> None:
+        self._place = keys_of(where)
         self._period = period
         self._lock = threading.RLock()
         self._sealed_by = ""
         self._salt = b""
         self._key: bytes | None = None
         self._trees: tuple[KeyTree, ...] = ()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: object = None
 
     @property
     def exist(self) -> bool:
         """Whether there is a key file."""
-        return self._path.exists()
+        return self._place.mark() is not None
 
     @property
     def is_open(self) -> bool:
@@ -100,20 +98,20 @@ class LogKeys:
 
     def open(self, secret: KeySecret, *, may_make: bool) -> None:
         """Open the key file; make one if there is none and ``may_make``. Raises `Fault`, and then nothing is open."""
-        with self._lock, self._locked():
+        with self._lock, self._place.locked():
             if not self.exist:
                 if not may_make:
                     raise Fault(
                         Kind.LOGGING_FAILED,
-                        f"{self._path} is missing, and the message log holds records sealed by it; bring it back, or put the "
+                        f"{self._place} is missing, and the message log holds records sealed by it; bring it back, or put the "
                         "log's folder aside to begin a new one. Nothing is logged or sent until then",
                     )
                 self._make(secret)
-            stored = _read(self._path)
+            stored = _read(self._place)
             if stored.sealed_by != secret.by:
                 raise Fault(
                     Kind.LOGGING_FAILED,
-                    f"the message log's keys in {self._path} are sealed by {_named(stored.sealed_by)}, and "
+                    f"the message log's keys in {self._place} are sealed by {_named(stored.sealed_by)}, and "
                     f"{_named(secret.by)} was given; set or unset log.secret, or change what seals them: gateway log rekey",
                 )
             key = secret.key(base64.b64decode(stored.salt))
@@ -133,6 +131,7 @@ class LogKeys:
         """Forget every key that is in memory."""
         with self._lock:
             self._key, self._trees, self._seen = None, (), None
+            self._place.close()
 
     def record_key(self, record_id: int) -> bytes:
         """The key of a record. Raises `Destroyed`, or `Fault` while the keys are closed."""
@@ -204,46 +203,41 @@ class LogKeys:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[KeyTree]]:
-        with self._locked():
+        with self._place.locked():
             self._refresh()
             trees = list(self._trees)
             yield trees
             self._write(trees)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
     def _refresh(self) -> None:
         """Take the file again if another process wrote it. Raises `Fault` when it is gone or opens no more."""
         self.check_open()
         try:
-            found = self._path.stat()
+            found = self._place.mark()
         except OSError as err:
             raise Fault(
-                Kind.LOGGING_FAILED, f"the message log's keys are gone: {err}; nothing is logged or sent"
+                Kind.LOGGING_FAILED,
+                f"the message log's keys cannot be reached: {err}; nothing is logged or sent",
             ) from err
-        if (found.st_ino, found.st_mtime_ns, found.st_size) != self._seen:
-            self._take(_read(self._path), self._key or b"")
+        if found is None:
+            raise Fault(
+                Kind.LOGGING_FAILED,
+                f"the message log's keys are gone: {self._place} is missing; nothing is logged or sent",
+            )
+        if found != self._seen:
+            self._take(_read(self._place), self._key or b"")
 
     def _is_current(self) -> bool:
         """Whether the file is the one that was read."""
         try:
-            found = self._path.stat()
+            return self._place.is_near and self._place.mark() == self._seen
         except OSError:
             return False
-        return (found.st_ino, found.st_mtime_ns, found.st_size) == self._seen
 
     def _take(self, stored: _KeyFile, key: bytes) -> None:
-        found = self._path.stat()
-        self._trees = parse_trees(_unsealed(stored, key, self._path))
-        self._seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        found = self._place.mark()
+        self._trees = parse_trees(_unsealed(stored, key, self._place))
+        self._seen = found
 
     def _make(self, secret: KeySecret) -> None:
         self._salt, self._sealed_by = secrets.token_bytes(16), secret.by
@@ -255,7 +249,7 @@ class LogKeys:
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + AESGCM(self._key).encrypt(nonce, render_trees(trees), _LABEL)
         stored = _KeyFile(1, self._sealed_by, _text(self._salt), _text(sealed))
-        write_whole(self._path, msgspec.json.encode(stored))
+        self._place.write(msgspec.json.encode(stored))
         self._take(stored, self._key)
 
 
@@ -264,28 +258,28 @@ def _ends(trees: Sequence[KeyTree]) -> list[int]:
     return [after.first for after in trees[1:]] + [1 << 62 for _ in trees[-1:]]
 
 
-def _read(path: Path) -> _KeyFile:
+def _read(place: KeyPlace) -> _KeyFile:
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
+        stored = msgspec.json.decode(place.read(), type=_KeyFile)
     except (OSError, ValueError, RecursionError) as err:  # `msgspec.DecodeError` is a ValueError
         raise Fault(
             Kind.LOGGING_FAILED,
-            f"the message log's keys in {path} cannot be read: {err}; restore the file from a backup: without it "
+            f"the message log's keys in {place} cannot be read: {err}; restore the file from a backup: without it "
             "nothing that the log holds can be read",
         ) from err
     if stored.version != 1:
-        raise Fault(Kind.LOGGING_FAILED, f"{path} is of version {stored.version}; version 1 was expected")
+        raise Fault(Kind.LOGGING_FAILED, f"{place} is of version {stored.version}; version 1 was expected")
     return stored
 
 
-def _unsealed(stored: _KeyFile, key: bytes, path: Path) -> bytes:
+def _unsealed(stored: _KeyFile, key: bytes, place: KeyPlace) -> bytes:
     try:
         sealed = base64.b64decode(stored.trees)
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _LABEL)
     except (InvalidTag, ValueError):
         raise Fault(
             Kind.LOGGING_FAILED,
-            f"the message log's keys in {path} do not open: {_named(stored.sealed_by)} is another than the one they were "
+            f"the message log's keys in {place} do not open: {_named(stored.sealed_by)} is another than the one they were "
             "sealed with, or the file was altered. Nothing is logged or sent until they do",
         ) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,20 +19,19 @@ from gateway.messagelog.record import (
     sealed_label,
 )
 from gateway.messagelog.sealing import open_sealed
-from gateway.messagelog.spool import read_sealed
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from schemas.zipwriting import Redrawn
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from gateway.messagelog.keys import LogKeys
+    from gateway.messagelog.places import Bodies
     from gateway.messagelog.record import LoggedAttachment, LogRecord
     from schemas.identifiers import ClientId
+    from serving.storage.database import AnyDatabase
 
 _TOGETHER = 100
 
@@ -41,16 +39,14 @@ _TOGETHER = 100
 class LogReader:
     """Reads over one connection, from any thread."""
 
-    def __init__(self, connection: sqlite3.Connection, bodies: Path, keys: LogKeys) -> None:
-        self.connection = connection
-        self.lock = threading.Lock()
+    def __init__(self, database: AnyDatabase, bodies: Bodies, keys: LogKeys) -> None:
+        self.database = database
         self._bodies = bodies
         self._keys = keys
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """The rows of a question."""
-        with self.lock:
-            return self.connection.execute(sql, parameters).fetchall()
+        return self.database.query(sql, parameters)
 
     async def find(
         self, owner: ClientId, message_id: str, *, is_response: bool | None = None
@@ -142,7 +138,7 @@ class LogReader:
         if attachment.file_name is None or attachment.file_key is None:
             return ()
         key = open_sealed(self._key(record), attachment.file_key, sealed_label(record.id, f"key of {what}"))
-        return Redrawn(partial(read_sealed, self._bodies / attachment.file_name, key))
+        return Redrawn(partial(self._bodies.chunks, attachment.file_name, key))
 
     def _key(self, record: LogRecord) -> bytes:
         if record.erasure is not None:
@@ -168,8 +164,7 @@ class LogReader:
 
     def _verify_chain(self) -> int | None:
         self._keys.check_open()
-        with self.lock:
-            before, chain = rows.last_chain(self.connection, "removed") or (0, FIRST_CHAIN_VALUE)
+        before, chain = rows.last_chain(self.query, "removed") or (0, FIRST_CHAIN_VALUE)
         expected, number = before + 1, before
         while some := self.query(
             f"SELECT record.id, {rows.DIGESTED}, chain, erased.record_digest FROM record "  # noqa: S608  names of ours

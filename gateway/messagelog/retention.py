@@ -14,7 +14,6 @@ import asyncio
 import itertools
 import logging
 import os
-import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
@@ -24,13 +23,11 @@ from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Groupi
 from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
-from gateway.messagelog.steps import DATABASE
 from gateway.messagelog.transfer import TransferSettings, transfer_archives
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
 from serving.process.loops import Loop
 from serving.process.pace import Pace
-from serving.storage.database import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.record import LogRecord
     from gateway.messagelog.store import MessageLog
+    from serving.storage.database import AnyDatabase
 
 log = logging.getLogger("gateway.archiver")
 
@@ -75,7 +73,6 @@ class Retention:
         self._now = now
         self._settings = settings or RetentionSettings()
         self._pace = Pace()
-        self._database = folder / DATABASE
         self.folder = folder / "archive"
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._waits_for_keys = False
@@ -116,62 +113,58 @@ class Retention:
         return await asyncio.to_thread(self._archive)
 
     def _archive(self) -> list[Path]:
-        connection = connect(self._database)
+        database = self._log.place.open()
         made: list[Path] = []
         try:
-            self._finish_interrupted(connection)
-            while pending := self._pending(connection):
+            self._finish_interrupted(database)
+            while pending := self._pending(database):
                 for group, ids in itertools.groupby(pending, key=lambda p: p[0]):
-                    made += self._archive_group(connection, group, [record_id for _, record_id in ids])
+                    made += self._archive_group(database, group, [record_id for _, record_id in ids])
         except OSError as err:
             raise Fault(Kind.LOGGING_FAILED, f"an archive cannot be written: {err}") from err
         finally:
-            connection.close()
+            database.close()
         return made
 
-    def _finish_interrupted(self, connection: sqlite3.Connection) -> None:
+    def _finish_interrupted(self, database: AnyDatabase) -> None:
         for path in self.folder.glob(f".*{_TEMPORARY}"):
             name = path.name[1:].removesuffix(_TEMPORARY)
-            known = connection.execute(
-                "SELECT 1 FROM archive WHERE file_name = ?", (name.removesuffix(SUFFIX),)
-            ).fetchone()
-            if known is None:
+            known = database.query("SELECT 1 FROM archive WHERE file_name = ?", (name.removesuffix(SUFFIX),))
+            if not known:
                 path.unlink()
             else:
                 path.replace(self.folder / name)
         sync_folder(self.folder)
 
-    def _pending(self, connection: sqlite3.Connection) -> list[tuple[str, int]]:
-        rows = connection.execute(
+    def _pending(self, database: AnyDatabase) -> list[tuple[str, int]]:
+        rows = database.query(
             "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id "
             "LEFT JOIN archived ON archived.record_id = record.id WHERE archived.record_id IS NULL "
             "ORDER BY record.id LIMIT ?",
             (LARGEST_ROUND,),
-        ).fetchall()
+        )
         return sorted(
             (self._settings.grouping.name_for(ClientId(*row[1].split("/"))), row[0]) for row in rows
         )
 
-    def _archive_group(
-        self, connection: sqlite3.Connection, group: str, record_ids: Sequence[int]
-    ) -> list[Path]:
+    def _archive_group(self, database: AnyDatabase, group: str, record_ids: Sequence[int]) -> list[Path]:
         made: list[Path] = []
         left = list(record_ids)
         while left:
-            path, archived = self._write_archive(connection, group, left)
+            path, archived = self._write_archive(database, group, left)
             made.append(path)
             left = left[archived:]
         return made
 
     def _write_archive(
-        self, connection: sqlite3.Connection, group: str, record_ids: Sequence[int]
+        self, database: AnyDatabase, group: str, record_ids: Sequence[int]
     ) -> tuple[Path, int]:
         """One archive of as many records as it takes; its file and how many they were."""
         writing = self.folder / f".{os.getpid()}.writing{_TEMPORARY}"
         try:
             with writing.open("wb") as file:
                 os.fchmod(file.fileno(), 0o600)
-                link, archived = self._fill(file, _last_archive(connection, group), group, record_ids)
+                link, archived = self._fill(file, _last_archive(database, group), group, record_ids)
                 file.flush()
                 os.fsync(file.fileno())
             target = self.folder / (link.file_name + (SUFFIX if self._settings.seal else ""))
@@ -184,7 +177,7 @@ class Retention:
             writing.unlink(missing_ok=True)
             raise
         self._mark(
-            connection, group, link, record_ids[:archived]
+            database, group, link, record_ids[:archived]
         )  # a crash here: the next round gives it its name
         temporary.replace(target)
         sync_folder(self.folder)
@@ -218,23 +211,16 @@ class Retention:
             lambda out, bare: write_record(out, record, reader, digests_only=bare),
         )
 
-    def _mark(
-        self, connection: sqlite3.Connection, group: str, link: ArchiveLink, record_ids: Sequence[int]
-    ) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            cursor = connection.execute(
-                "INSERT INTO archive (group_name, digest, file_name, at_ms) VALUES (?, ?, ?, ?)",
+    def _mark(self, database: AnyDatabase, group: str, link: ArchiveLink, record_ids: Sequence[int]) -> None:
+        with database.transaction() as transaction:
+            (number,) = transaction.execute(
+                "INSERT INTO archive (group_name, digest, file_name, at_ms) VALUES (?, ?, ?, ?) RETURNING id",
                 (group, link.digest, link.file_name, int(self._now().timestamp() * 1000)),
-            )
-            connection.executemany(
+            ).fetchone()
+            transaction.executemany(
                 "INSERT INTO archived (record_id, archive_id) VALUES (?, ?)",
-                [(record_id, cursor.lastrowid) for record_id in record_ids],
+                [(record_id, number) for record_id in record_ids],
             )
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
 
     # Removing
 
@@ -244,52 +230,45 @@ class Retention:
 
     def _remove_old(self) -> int:
         before_ms = int((self._now() - timedelta(days=self._settings.keep_days)).timestamp() * 1000)
-        connection = connect(self._database)
+        database = self._log.place.open()
         count = 0
         try:
-            while removed := self._remove_some(connection, before_ms):
+            while removed := self._remove_some(database, before_ms):
                 count += removed
             if count:
-                connection.execute(
+                database.query(
                     "DELETE FROM stamp WHERE NOT EXISTS (SELECT 1 FROM stamped WHERE stamped.stamp_id = stamp.id)"
                 )
         finally:
-            connection.close()
+            database.close()
         if count:
             log.info("old records removed", extra={"event": "removed", "records": count})
         return count
 
-    def _remove_some(self, connection: sqlite3.Connection, before_ms: int) -> int:
-        rows = connection.execute(
+    def _remove_some(self, database: AnyDatabase, before_ms: int) -> int:
+        rows = database.query(
             "SELECT record.id, record.chain, record.at_ms < ? AND archived.record_id IS NOT NULL, record.at_ms FROM record "
             "LEFT JOIN archived ON archived.record_id = record.id ORDER BY record.id LIMIT ?",
             (before_ms, REMOVED_TOGETHER),
-        ).fetchall()
+        )
         old = list(itertools.takewhile(lambda row: row[2], rows))
         if not old:
             return 0
         last, chain, _, at_ms = old[-1]
-        files = connection.execute(
+        files = database.query(
             "SELECT file_name FROM attachment WHERE record_id <= ? AND file_name IS NOT NULL", (last,)
-        ).fetchall()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        )
+        with database.transaction() as transaction:
             for table in ("attachment", "archived", "stamped"):
-                connection.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))  # noqa: S608  names of ours
-            connection.execute("DELETE FROM record WHERE id <= ?", (last,))
-            connection.execute("DELETE FROM removed")
-            connection.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))
-            connection.execute(
+                transaction.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))  # noqa: S608  names of ours
+            transaction.execute("DELETE FROM record WHERE id <= ?", (last,))
+            transaction.execute("DELETE FROM removed")
+            transaction.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))
+            transaction.execute(
                 "INSERT INTO emptied (id, at_ms, is_destroyed) VALUES (?, ?, 0)", (last, at_ms)
             )
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute(
-            "COMMIT"
-        )  # a crash after this leaves body files nobody names, removed at the next start
-        for (name,) in files:
-            (self._log.bodies / name).unlink(missing_ok=True)
+        # Committed; a crash from here on leaves bodies that nobody names, removed at the next start.
+        self._log.bodies.remove([str(name) for (name,) in files])
         return len(old)
 
     # The end of archives
@@ -307,35 +286,33 @@ class Retention:
             return 0
         now = self._now()
         before_ms = to_milliseconds(now - timedelta(days=days))
-        connection = connect(self._database)
+        database = self._log.place.open()
         try:
-            (last,) = connection.execute(
+            ((last,),) = database.query(
                 "SELECT coalesce(max(id), 0) FROM emptied WHERE at_ms < ? AND is_destroyed = 0", (before_ms,)
-            ).fetchone()
+            )
             if last:
-                self._log.keys.destroy(
-                    [(0, last)]
-                )  # a crash here: the next round does it again, to no effect
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE emptied SET is_destroyed = 1 WHERE id <= ?", (last,))
-                connection.execute(
-                    "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 1)",
-                    (
-                        f"records to {last}",
-                        f"log.destroy_keys_days {days}",
-                        "retention",
-                        to_milliseconds(now),
-                    ),
-                )
-                connection.execute("COMMIT")
+                # A crash after this: the next round does it again, to no effect.
+                self._log.keys.destroy([(0, last)])
+                with database.transaction() as transaction:
+                    transaction.execute("UPDATE emptied SET is_destroyed = 1 WHERE id <= ?", (last,))
+                    transaction.execute(
+                        "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 1)",
+                        (
+                            f"records to {last}",
+                            f"log.destroy_keys_days {days}",
+                            "retention",
+                            to_milliseconds(now),
+                        ),
+                    )
                 log.info("keys destroyed", extra={"event": "keys_destroyed", "last_record": last})
         finally:
-            connection.close()
+            database.close()
         return int(last)
 
 
-def _last_archive(connection: sqlite3.Connection, group: str) -> ArchiveLink:
-    row = connection.execute(
+def _last_archive(database: AnyDatabase, group: str) -> ArchiveLink:
+    found = database.query(
         "SELECT digest, file_name FROM archive WHERE group_name = ? ORDER BY id DESC LIMIT 1", (group,)
-    ).fetchone()
-    return FIRST if row is None else ArchiveLink(*row)
+    )
+    return ArchiveLink(*found[0]) if found else FIRST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.messagelog.record import (
     ErasureOrder,
@@ -17,8 +17,9 @@ from gateway.messagelog.record import (
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from serving.storage.transactions import Transaction
 
 # The columns a record's digest in the chain is over, in its order; `MESSAGE_PLACE` is where the message stands, or its digest.
 DIGESTED = (
@@ -49,7 +50,7 @@ _ROWS_TOGETHER = 50
 Field = bytes | str | int | None
 
 
-def insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+def insert_rows(connection: Transaction, statement: str, rows: Sequence[Sequence[object]]) -> None:
     """Insert rows, many in one statement."""
     for start in range(0, len(rows), _ROWS_TOGETHER):
         some = rows[start : start + _ROWS_TOGETHER]
@@ -59,10 +60,10 @@ def insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[S
         )
 
 
-def last_chain(connection: sqlite3.Connection, table: str) -> tuple[int, bytes] | None:
+def last_chain(query: Callable[[str], Sequence[Sequence[Any]]], table: str) -> tuple[int, bytes] | None:
     """Number and chain value of the last row of a table that has both."""
-    row = connection.execute(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  a name of ours
-    return None if row is None else (int(row[0]), bytes(row[1]))
+    found = query(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1")  # noqa: S608  a name of ours
+    return (int(found[0][0]), bytes(found[0][1])) if found else None
 
 
 def digested_row(entry: LogEntry, message: bytes) -> list[Field]:

@@ -1,12 +1,12 @@
-"""The message log on SQLite: append-only, sealed, one writer, group commit. Its shape is decision 0024.
+"""The message log: append-only, sealed, one writer a process, group commit. Its shape is decision 0024.
 
 Whoever appends waits for the disk. What waits is built into a batch on the event loop (`gateway.messagelog.building`), written in one
 transaction by a thread (`gateway.messagelog.writing`), and only then is everyone in it answered; what comes meanwhile is the
 next batch. A commit that fails is answered with `Fault` to everyone in it, nothing of it is in the log, and its numbers are
 given anew. What waits is bounded; beyond that a message is refused at once.
 
-On disk: ``messages.sqlite``, and ``bodies/`` for bodies too large for a row. Messages and bodies are sealed under a key of the record
-(`gateway.messagelog.keys`); while the keys are closed nothing is taken, and nothing is ever written in clear instead. A log that
+Where it stands, a folder or a database that several nodes write (`write_shared`), is its place's affair
+(`gateway.messagelog.places`). Messages and bodies are sealed under a key of the record (`gateway.messagelog.keys`); while the keys are closed nothing is taken, and nothing is ever written in clear instead. A log that
 an earlier version wrote in clear is sealed when its keys open.
 """
 
@@ -18,7 +18,7 @@ import logging
 import sqlite3
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,12 +27,11 @@ from gateway.messagelog.body_store import plan_bodies
 from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.building import ChainEnd, build_batch
 from gateway.messagelog.erasure import finish_erasures
+from gateway.messagelog.places import place_of
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import LogEntry, LogRecord, Side, Unstamped
-from gateway.messagelog.steps import DATABASE, STEPS
-from gateway.messagelog.writing import LogWriter, read_end, write_batch
+from gateway.messagelog.writing import LogWriter, chain_end
 from schemas.faults import Fault, Kind
-from serving.storage.database import apply_steps, check_whole, connect, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.building import Batch
     from gateway.messagelog.keys import KeySecret, LogKeys
+    from gateway.messagelog.places import LogPlace
     from schemas.identifiers import ClientId
 
 __all__ = ["LogEntry", "LogSettings", "MessageLog", "Side"]
@@ -76,12 +76,10 @@ class _Waiting(msgspec.Struct):
 class MessageLog:
     """The log of one security server. Open it once a process; appends come from the event loop."""
 
-    def __init__(self, folder: Path, keys: LogKeys, settings: LogSettings | None = None) -> None:
+    def __init__(self, place: LogPlace, keys: LogKeys, settings: LogSettings | None = None) -> None:
         self._settings = settings or LogSettings()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / DATABASE
-        self.bodies = folder / "bodies"
-        self.bodies.mkdir(mode=0o700, exist_ok=True)
+        self.place = place
+        self.bodies = place.bodies
         self.keys = keys
         self._is_begun = False
         self._why_closed = "its keys open once the software token is logged in (or with log.secret)"
@@ -93,19 +91,17 @@ class MessageLog:
         self._idle: asyncio.Future[None] | None = None
         self._end = ChainEnd()
         self._gate: Callable[[datetime], None] | None = None
-        connection = connect(self._path)
-        with naming(self._path):
-            apply_steps(connection, STEPS)
-            check_whole(connection, STEPS)
-        self.reader = LogReader(connection, self.bodies, keys)
+        self.reader = LogReader(place.open(), self.bodies, keys)
         self._writer: LogWriter | None = None
         if keys.is_open:
             self.begin()
 
     @classmethod
-    def open(cls, folder: Path, keys: LogKeys, *, settings: LogSettings | None = None) -> MessageLog:
-        """The log in a folder, made if it is not there. With closed keys it takes nothing until `unlock`."""
-        return cls(folder, keys, settings)
+    def open(
+        cls, where: Path | LogPlace, keys: LogKeys, *, settings: LogSettings | None = None
+    ) -> MessageLog:
+        """The log in a folder or another place, made if it is not there. With closed keys it takes nothing until `unlock`."""
+        return cls(place_of(where), keys, settings)
 
     @property
     def waiting(self) -> int:
@@ -132,12 +128,11 @@ class MessageLog:
         newest = self.reader.newest_sealed()
         if newest is not None:
             self.reader.open_message(newest)
-        migration.seal_clear_records(self._path, self.bodies, self.keys)
+        self.place.prepare(self.keys)
         self._finish_erasures()
-        self._remove_unnamed_bodies()
-        with self.reader.lock:
-            self._end = read_end(self.reader.connection)
-        self._writer = LogWriter(self._path)
+        self.bodies.remove_unnamed(self.reader.database)
+        self._end = chain_end(self.reader.query)
+        self._writer = LogWriter(self.place.open_writer)
         self._is_begun = True
 
     def reconfigure(self, queue_length: int, bodies: BodyRules) -> None:
@@ -194,8 +189,8 @@ class MessageLog:
             await self._idle
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.stop)
-        with self.reader.lock:
-            self.reader.connection.close()
+        self.reader.database.close()
+        self.bodies.close()
         self.keys.close()
 
     # A batch: built here, written by the thread, answered here. One at a time.
@@ -218,6 +213,9 @@ class MessageLog:
                 self._idle.set_result(None)
             return
         self._last_length = len(batch)
+        if self.place.is_shared:
+            self._write_shared(loop, batch)
+            return
         number, moments = self._end.number + 1, [w.entry.at for w in batch]
         keys = self.keys.known_keys(number, moments)
         if keys is not None:
@@ -226,7 +224,7 @@ class MessageLog:
         # Keys that must be made, or read again: that takes a lock and the disk.
         self._put(
             loop,
-            lambda _connection: self.keys.new_keys(number, moments),
+            lambda _writer: self.keys.new_keys(number, moments),
             lambda made: self._write(loop, batch, made),
         )
 
@@ -253,9 +251,22 @@ class MessageLog:
             return
         self._put(
             loop,
-            lambda connection: write_batch(connection, built, self.bodies),
+            lambda writer: writer.write(built),
             lambda outcome: self._written(loop, batch, built, outcome),
         )
+
+    def _write_shared(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting]) -> None:
+        """Have a batch numbered, built and written by the thread: only there is it known which number is next."""
+        entries, rules = [w.entry for w in batch], self._settings.bodies
+
+        def told(outcome: object) -> None:
+            if isinstance(outcome, int):
+                self._answer(batch, outcome)
+            else:
+                self._refuse(batch, outcome if isinstance(outcome, Exception) else TypeError(str(outcome)))
+            self._begin_soon(loop)
+
+        self._put(loop, lambda writer: writer.write(entries, self.keys, rules), told)
 
     def _written(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], built: Batch, outcome: object
@@ -263,16 +274,20 @@ class MessageLog:
         if isinstance(outcome, Exception):
             self._refuse(batch, outcome)
             # The numbers of this batch were not used; what is on the disk says which is next.
-            self._put(loop, read_end, lambda end: self._go_on_after(loop, end))
+            self._put(loop, lambda writer: writer.read_end(), lambda end: self._go_on_after(loop, end))
             return
         first = self._end.number + 1
         self._end = built.end
+        self._answer(batch, first)
+        self._begin_soon(loop)
+
+    def _answer(self, batch: list[_Waiting], first: int) -> None:
+        """Tell everyone of a batch that is in the log, the first of them under this number."""
         self._length -= len(batch)
         for number, waiting in enumerate(batch, first):
             waiting.is_answered = True
             if not waiting.done.done():
                 waiting.done.set_result(number)
-        self._begin_soon(loop)
 
     def _go_on_after(self, loop: asyncio.AbstractEventLoop, end: object) -> None:
         if isinstance(end, ChainEnd):
@@ -283,7 +298,8 @@ class MessageLog:
         """Tell everyone of a batch that it is not in the log."""
         reason = err.detail if isinstance(err, Fault) else str(err)
         log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
-        text = f"the message log cannot be written ({reason}); nothing was sent. Free space or mend the disk"
+        remedy = "It goes on by itself once it can" if self.place.is_shared else "Free space or mend the disk"
+        text = f"the message log cannot be written ({reason}); nothing was sent. {remedy}"
         self._length -= len(batch)
         for waiting in batch:
             waiting.is_answered = True
@@ -293,7 +309,7 @@ class MessageLog:
     def _put(
         self,
         loop: asyncio.AbstractEventLoop,
-        work: Callable[[sqlite3.Connection], object],
+        work: Callable[[Any], object],
         tell: Callable[[object], None],
     ) -> None:
         if self._writer is None:  # pragma: no cover  nothing is taken before `begin`
@@ -301,19 +317,11 @@ class MessageLog:
         self._writer.put(work, loop, tell)
 
     def _finish_erasures(self) -> None:
-        connection = connect(self._path)
-        connection.execute("PRAGMA secure_delete = ON")
+        database = self.place.open()
         try:
-            finish_erasures(connection, self.bodies, self.keys)
+            finish_erasures(database, self.bodies, self.keys)
         finally:
-            connection.close()
-
-    def _remove_unnamed_bodies(self) -> None:
-        found = self.reader.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
-        named = {row[0] for row in found}
-        for path in self.bodies.iterdir():
-            if path.name not in named:
-                path.unlink()
+            database.close()
 
     # Reading, and timestamps: see `gateway.messagelog.reading`
 
@@ -341,22 +349,18 @@ class MessageLog:
 
     def _keep_stamp(self, stamp: Stamp) -> None:
         try:
-            with self.reader.lock:
-                self.reader.connection.execute("BEGIN IMMEDIATE")
-                try:
-                    cursor = self.reader.connection.execute(
-                        "INSERT INTO stamp (token, result, at_ms, authority) VALUES (?, ?, ?, ?)",
-                        (stamp.token, stamp.result, rows.to_milliseconds(stamp.at), stamp.authority),
-                    )
-                    self.reader.connection.executemany(
-                        "INSERT INTO stamped (record_id, stamp_id, chain, signature) VALUES (?, ?, ?, ?)",
-                        [(r, cursor.lastrowid, chain, signature) for r, chain, signature in stamp.records],
-                    )
-                except BaseException:
-                    self.reader.connection.execute("ROLLBACK")
-                    raise
-                self.reader.connection.execute("COMMIT")
-        except sqlite3.Error as err:
+            with self.reader.database.transaction() as transaction:
+                (number,) = transaction.execute(
+                    "INSERT INTO stamp (token, result, at_ms, authority) VALUES (?, ?, ?, ?) RETURNING id",
+                    (stamp.token, stamp.result, rows.to_milliseconds(stamp.at), stamp.authority),
+                ).fetchone()
+                # Of two nodes that stamped a record at the same time the first one's timestamp stays.
+                transaction.executemany(
+                    "INSERT INTO stamped (record_id, stamp_id, chain, signature) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (record_id) DO NOTHING",
+                    [(r, number, chain, signature) for r, chain, signature in stamp.records],
+                )
+        except (sqlite3.Error, OSError) as err:
             raise Fault(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 
 

@@ -216,6 +216,16 @@ class Timestamper:
             self._waiting_since = began if self._came >= began else None
             return len(records)
 
+    async def look(self) -> None:
+        """See whether another node timestamps what is logged; traffic is held to that as to this node's own rounds."""
+        began = self._monotonic()
+        oldest = await asyncio.to_thread(self._log.reader.oldest_untimestamped)
+        late = oldest is not None and (self._now() - oldest).total_seconds() > 2 * self._interval()
+        self._failing_since = oldest if late else None
+        self._last_failure = "another node is to timestamp and does not" if late else ""
+        self._succeeded, self._was_full = began, False
+        self._waiting_since = began if self._came >= began else None
+
     async def force(self, ids: Sequence[int]) -> None:
         """Stamp given records now, those among them that have no timestamp yet."""
         async with self._round:

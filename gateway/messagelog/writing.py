@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
@@ -21,7 +21,7 @@ from serving.storage.database import connect
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gateway.messagelog.building import Batch
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], object]
+    work: Callable[[Any], object]
     loop: asyncio.AbstractEventLoop
     tell: Callable[[object], None]
 
 
 class LogWriter:
-    """The thread. Jobs are done in the order in which they came."""
+    """The thread, with a connection that ``opened`` gives it. Jobs are done in the order in which they came."""
 
-    def __init__(self, database: Path) -> None:
-        self._database = database
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="message log", daemon=True)
         self._thread.start()
 
     def put(
         self,
-        work: Callable[[sqlite3.Connection], object],
+        work: Callable[[Any], object],
         loop: asyncio.AbstractEventLoop,
         tell: Callable[[object], None],
     ) -> None:
@@ -58,17 +58,37 @@ class LogWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        connection = connect(self._database)
-        connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        writer = self._opened()
         while (job := self._jobs.get()) is not None:
             outcome: object
             try:
-                outcome = job.work(connection)
+                outcome = job.work(writer)
             except Exception as err:  # whoever waits is told, and the next job is done
                 outcome = err
             with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
                 job.loop.call_soon_threadsafe(job.tell, outcome)
-        connection.close()
+        writer.close()
+
+
+class FolderWriter:
+    """Writes batches to a log in a folder; for the thread."""
+
+    def __init__(self, database: Path, bodies: Path) -> None:
+        self._connection = connect(database)
+        self._connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        self._bodies = bodies
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch, all of it or nothing. Raises whatever stopped it."""
+        write_batch(self._connection, batch, self._bodies)
+
+    def read_end(self) -> ChainEnd:
+        """The end of the chain as it is on the disk."""
+        return read_end(self._connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 def write_batch(connection: sqlite3.Connection, batch: Batch, bodies: Path) -> None:
@@ -94,5 +114,10 @@ def write_batch(connection: sqlite3.Connection, batch: Batch, bodies: Path) -> N
 
 def read_end(connection: sqlite3.Connection) -> ChainEnd:
     """The end of the chain as it is on the disk; a log whose records were all removed goes on after them."""
-    found = rows.last_chain(connection, "record") or rows.last_chain(connection, "removed")
+    return chain_end(lambda sql: connection.execute(sql).fetchall())
+
+
+def chain_end(query: Callable[[str], Sequence[Sequence[Any]]]) -> ChainEnd:
+    """The same out of whatever answers questions."""
+    found = rows.last_chain(query, "record") or rows.last_chain(query, "removed")
     return ChainEnd() if found is None else ChainEnd(*found)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from serving.process.loops import Loop
 from serving.process.pace import Pace
-from serving.storage.database import Database
+from serving.storage.database import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,8 @@ STEPS = (
     """,
 )
 BATCH = 500
+# Where the records stand in a database that nodes share.
+SCHEMA = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ class RecordStore:
     """The records of one server."""
 
     def __init__(
-        self, path: Path, now: Callable[[], datetime], settings: StoreSettings | None = None
+        self, where: Path | str, now: Callable[[], datetime], settings: StoreSettings | None = None
     ) -> None:
-        self._database = Database(path, STEPS)
+        self._database = open_database(where, STEPS, SCHEMA)
         self._now = now
         self._settings = settings or StoreSettings()
         self._pace = Pace()
@@ -146,14 +148,15 @@ class RecordStore:
     def count(self, begin_ms: int, spans: int, span_ms: int, wanted: RecordFilter) -> list[Counted]:
         """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
         # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
-        where = "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?"
+        came = "CAST(json_extract(fields, '$.requestInTs') AS BIGINT)"
+        where = f"at >= ? AND {came} BETWEEN ? AND ?"
         parameters: list[int | str] = [begin_ms // 1000, begin_ms, begin_ms + spans * span_ms - 1]
         for condition, values in _conditions(wanted):
             where += f" AND {condition}"
             parameters += values
         rows = self._database.query(
-            "SELECT (json_extract(fields, '$.requestInTs') - ?) / ? AS span, "  # noqa: S608  parts of ours
-            "SUM(CASE WHEN json_extract(fields, '$.succeeded') THEN 1 ELSE 0 END), COUNT(*) "
+            f"SELECT ({came} - ?) / ? AS span, "  # noqa: S608  parts of ours
+            "SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END), COUNT(*) "
             f"FROM record WHERE {where} GROUP BY span",
             [begin_ms, span_ms, *parameters],
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.policies.gate import PolicyRefusalRecord
 from schemas.identifiers import ClientId, ServiceId
+from serving.storage.conflicts import tried_again
 
 if TYPE_CHECKING:
     from datetime import date
@@ -28,11 +29,11 @@ class PolicyLedger:
 
     async def take(self, account: str, day: date) -> int:
         """Count one more request of an account; how many it is that day."""
-        return await asyncio.to_thread(self._take, account, day.isoformat())
+        return await asyncio.to_thread(tried_again, lambda: self._take(account, day.isoformat()))
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
         """Keep one refusal; it is on disk when this returns."""
-        await asyncio.to_thread(self._note, refusal)
+        await asyncio.to_thread(tried_again, lambda: self._note(refusal))
 
     def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, PolicyRefusalRecord]]:
         """Refusals at a member's services with a number above ``after``, oldest first."""

@@ -7,14 +7,13 @@ settings say it only for one that is not running.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.server.running import NotRunning, told_running
 from serving.process.addresses import ListenAddress
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gateway.settings.config import GatewaySettings
     from serving.config.adminsettings import AdminSettings
 
@@ -87,12 +86,14 @@ def settings_of(data: Path, given: Path | None) -> GatewaySettings:
     """The settings a gateway on this folder runs by, also where none was made yet."""
     from gateway.clients.store import ServerConfStore
     from gateway.settings.config import load
+    from gateway.settings.datafolder import find_folder
     from gateway.settings.livesettings import LiveSettings, settings_file
 
     found = settings_file(data, given)
-    if not (data / "serverconf.sqlite").exists():
+    where = find_folder(data, os.environ).serverconf
+    if isinstance(where, Path) and not where.exists():
         return load(found, os.environ)
-    store = ServerConfStore(data / "serverconf.sqlite")
+    store = ServerConfStore(where)
     try:
         return LiveSettings(store.database, found, os.environ).load()
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import itertools
 import logging
 import secrets
@@ -81,6 +82,7 @@ from schemas.faults import Fault, Kind, NotProved
 from schemas.management import ManagementRequest, ManagementServiceCode
 from schemas.monitoring import Metric
 from serving.process.devices import build_devices, build_signers, signer_loops
+from serving.process.leases import EveryLease, done_once
 from serving.process.loops import Loop, Loops, growing_retry_s
 from serving.process.pace import Pace
 
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
     from schemas.identifiers import ServerId
+    from serving.process.leases import Leases
     from serving.process.loops import LoopFailure
     from serving.storage.keysafe import KeySafe
 
@@ -133,7 +136,9 @@ class Gateway:
         *,
         environ: Mapping[str, str] | None = None,
         signer_arguments: Sequence[str] = (),
+        leases: Leases | None = None,
     ) -> None:
+        self._leases = leases or EveryLease()
         self._settings = settings
         self._safe = safe
         load_profiles(folder.root)
@@ -194,19 +199,26 @@ class Gateway:
             [
                 self._configuration.loop,
                 self._revocation.loop,
-                self._timestamper.loop,
-                self._retention.loop,
-                self._transparency.loop,
                 Loop("message log", self._try_log, self._log_interval, needed=True),
                 self._records.loop,
                 self._traces.loop,
                 Loop("serverconf", self._look_at_serverconf, lambda: WATCH_S, retry_s=_soon, needed=True),
-                self._following.loop(),
-                self.notifier.loop(self.diagnosis),
-                self._renewal_loop(),
-                activation_loop(self.keys, self.notifier.tell, self._activation_pace),
+                *self._loops_done_once(),
             ]
         )
+
+    def _loops_done_once(self) -> list[Loop]:
+        """The work that one of several nodes does for all of them."""
+        once = functools.partial(done_once, leases=self._leases)
+        return [
+            once(self._timestamper.loop, otherwise=self._timestamper.look),
+            once(self._retention.loop),
+            once(self._transparency.loop),
+            once(self._following.loop()),
+            once(self.notifier.loop(self.diagnosis), otherwise=self.notifier.send_waiting),
+            once(self._renewal_loop()),
+            once(activation_loop(self.keys, self.notifier.tell, self._activation_pace)),
+        ]
 
     def _build_proofs(self) -> None:
         """What proves this server and others: configuration, OCSP responses, identities; and where evidence is kept."""
@@ -599,7 +611,7 @@ class Gateway:
     async def _look_at_serverconf(self) -> None:
         """Take what a command changed in the server configuration."""
         self._choose_certificates()  # one may have expired, or be known to peers by now
-        generation = self._store.generation()
+        generation = await asyncio.to_thread(self._store.generation)
         if generation == self._seen:
             return
         self._serverconf = self._store.load()

@@ -83,9 +83,9 @@ def own_revocation(
 
 def message_log(settings: GatewaySettings, folder: DataFolder) -> MessageLog:
     """The message log, its keys still closed."""
-    keys = LogKeys(folder.log_keys, period=timedelta(days=settings.log.key_days))
+    keys = LogKeys(folder.message_log_keys, period=timedelta(days=settings.log.key_days))
     return MessageLog.open(
-        folder.log, keys, settings=LogSettings(settings.log.queue_length, bodies=body_rules(settings))
+        folder.message_log, keys, settings=LogSettings(settings.log.queue_length, bodies=body_rules(settings))
     )
 
 
@@ -155,7 +155,7 @@ def witness(
 
 def record_store(settings: GatewaySettings, folder: DataFolder, now: Clock) -> RecordStore:
     """Where operational records are kept."""
-    return RecordStore(folder.log / "opmonitoring.sqlite", now, store_settings(settings))
+    return RecordStore(folder.records, now, store_settings(settings))
 
 
 def peer_client(

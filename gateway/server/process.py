@@ -6,6 +6,7 @@ the gateway begins in the same process. Read `GatewayProcess.start` for the orde
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -24,6 +25,7 @@ from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.server.addresses import health_address, listen_addresses
 from gateway.server.app import WATCH_S, Gateway, utc_now
+from gateway.server.nodes import open_nodes
 from gateway.server.running import note_running, note_stopped
 from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
@@ -79,19 +81,22 @@ class GatewayProcess:
         self.safe = KeySafe(settings.seal.seals(self._environ))
         self._signer_arguments = signer_arguments
         folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.nodes = open_nodes(folder, settings.node)
         self.store = ServerConfStore(folder.serverconf)
+        self.nodes.check(self.store)
         self.live = LiveSettings(self.store.database, settings_file, self._environ)
         self.gateway: Gateway | None = None
         self.loops = Loops()
         self._seen_settings = self.live.revision()
         self._foundation: ConfigurationClient | None = None
-        self.logins = Logins(folder.root / "admin.sqlite")
+        self.logins = Logins(folder.logins)
         # Ends this process in order and starts it anew; None: it cannot.
         self.start_anew = restart
         record_restore(folder.root, AuditLog(self.logins.database))
         self._admin = admin_settings(settings)
         clock = Clock(utc_now, time.monotonic)
-        self.api = make_api(self, self._admin, self.logins, clock, self._environ)
+        sessions = self.nodes.sessions(self._admin.session_idle_s)
+        self.api = make_api(self, self._admin, self.logins, clock, self._environ, sessions)
 
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
@@ -103,7 +108,7 @@ class GatewayProcess:
             raise
 
     async def _start(self) -> None:
-        self.loops.start([Loop("settings", self._look_at_settings, lambda: WATCH_S)])
+        self.loops.start([Loop("settings", self._look_at_settings, lambda: WATCH_S), *self.nodes.loops()])
         if self.store.is_initialised():
             await self._begin()
         elif self._anchor_file.exists():
@@ -134,6 +139,7 @@ class GatewayProcess:
         if self.gateway is not None:
             await self.gateway.stop()
         await self._session.close()
+        await asyncio.to_thread(self.nodes.close)
         self.logins.close()
         self.store.close()
 
@@ -180,7 +186,7 @@ class GatewayProcess:
 
     async def _look_at_settings(self) -> None:
         """Take what a command set, within the time that watching the server configuration takes too."""
-        revision = self.live.revision()
+        revision = await asyncio.to_thread(self.live.revision)
         if revision == self._seen_settings:
             return
         try:
@@ -226,6 +232,7 @@ class GatewayProcess:
         if anchor is None:
             raise LookupError("there is no anchor")
         self.store.initialise(server, anchor, owner_added_at=utc_now())
+        self.nodes.check(self.store)
         # On disk now: a server without a token. A crash here leaves one that takes its PIN with the next initialisation.
         await self._begin(make_token_with=pin)
         self._anchor_file.unlink(missing_ok=True)
@@ -284,6 +291,7 @@ class GatewayProcess:
             self.safe,
             environ=self._environ,
             signer_arguments=self._signer_arguments,
+            leases=self.nodes.leases,
         )
         await gateway.start()
         gateway.configuration_client.when_refused(self._audit_refused)

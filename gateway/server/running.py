@@ -122,10 +122,11 @@ class AdminClient:
 def local_client(data: Path) -> Iterator[AdminClient]:
     """A client of the gateway that runs on a data folder. Raises `NotRunning`."""
     from gateway.admin.roles import gateway_roles
+    from gateway.settings.datafolder import find_folder
     from serving.login.users import Logins
 
     told = told_running(data)
-    logins = Logins(data / "admin.sqlite")
+    logins = Logins(find_folder(data, os.environ).logins)
     expires = datetime.now(UTC) + KEY_LIVES
     roles = gateway_roles()
     made, key = logins.make_api_key(roles.permissions, f"local:{getpass.getuser()}", expires_at=expires)

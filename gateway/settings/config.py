@@ -16,6 +16,7 @@ from gateway.clients.descriptions.described import MAX_BYTES
 from gateway.clients.descriptions.fetchpolicy import DENIED, FetchPolicy
 from gateway.keys.model import KeyUsage
 from gateway.messagelog.archive import Grouping
+from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, NodeSettings
 from gateway.settings.settingrows import ROWS
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
@@ -29,8 +30,6 @@ from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ENVIRONMENT_PREFIX = "SACBE_GATEWAY"
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -304,6 +303,7 @@ def _listed(text: str) -> tuple[str, ...]:
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a gateway is told from outside its database."""
 
+    node: NodeSettings = NodeSettings()
     listen: ListenSettings = ListenSettings()
     limits: Limits = Limits()
     trust: Trust = Trust()

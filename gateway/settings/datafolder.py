@@ -1,19 +1,32 @@
-"""Where a gateway keeps what is its own, and what of it belongs into a backup."""
+"""Where a gateway keeps what is its own, and what of it belongs into a backup.
+
+`find_folder` is how every command and the server find out whether a data folder's gateway keeps its state in a database that
+several nodes share: the setting ``node.database`` stands in the folder's own ``settings.toml`` or in the environment.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.messagelog.keyplaces import FolderKeys
+from gateway.messagelog.places import FolderPlace
+from gateway.settings.nodesettings import read_node
 from serving.storage.backup import Content
 from serving.storage.backupkey import CLEAR, PUBLIC, SEALED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from gateway.messagelog.keyplaces import KeyPlace
+    from gateway.messagelog.places import LogPlace
+
+SERVERCONF = "serverconf.sqlite"
+LOGINS = "admin.sqlite"
 BACKUP_CONTENT = Content(
     kind="gateway",
-    databases=("serverconf.sqlite", "admin.sqlite"),
+    databases=(SERVERCONF, LOGINS),
     files=("settings.toml", "gateway.toml", SEALED, PUBLIC),
     folders=("token", "globalconf", "profiles", "tls"),
     keep=("log", "logkeys", "backups"),
@@ -21,16 +34,51 @@ BACKUP_CONTENT = Content(
 )
 
 
+def find_folder(data: Path, environ: Mapping[str, str]) -> DataFolder:
+    """A data folder, with the database that its own settings or the environment name. Raises `OperatorError`."""
+    return DataFolder(data, read_node(data, environ).address(environ))
+
+
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """The names within a gateway's data folder."""
+    """The names within a gateway's data folder, and of what is in the database that its nodes share, if they do."""
 
     root: Path
+    # postgresql://..., with its password; empty: SQLite in the folder.
+    database: str = field(default="", repr=False)
 
     @property
-    def serverconf(self) -> Path:
-        """The path of the server configuration's database."""
-        return self.root / "serverconf.sqlite"
+    def serverconf(self) -> Path | str:
+        """The path of the server configuration's database, or the address of the shared one."""
+        return self.database or self.root / SERVERCONF
+
+    @property
+    def logins(self) -> Path | str:
+        """Users, API keys and the audit log."""
+        return self.database or self.root / LOGINS
+
+    @property
+    def records(self) -> Path | str:
+        """Operational monitoring records."""
+        return self.database or self.log / "opmonitoring.sqlite"
+
+    @property
+    def message_log(self) -> LogPlace:
+        """Where the message log stands."""
+        if self.database:
+            from gateway.messagelog.shared import SharedPlace
+
+            return SharedPlace(self.database)
+        return FolderPlace(self.log)
+
+    @property
+    def message_log_keys(self) -> KeyPlace:
+        """Where the sealed keys of the message log stand."""
+        if self.database:
+            from gateway.messagelog.shared import DatabaseKeys
+
+            return DatabaseKeys(self.database)
+        return FolderKeys(self.log_keys)
 
     @property
     def token(self) -> Path:

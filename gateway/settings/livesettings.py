@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.settings.config import ENVIRONMENT_PREFIX, TABLE, GatewaySettings, load
+from gateway.settings.config import TABLE, GatewaySettings, load
+from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, FILE
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from serving.config.settingtable import Change
     from serving.storage.database import AnyDatabase
-
-FILE = "settings.toml"
 
 
 def settings_file(data: Path, given: Path | None) -> Path | None:
@@ -61,6 +60,11 @@ class LiveSettings:
 
     def set(self, name: str, text: str) -> tuple[Change, ...]:
         """Keep a value for a setting; what is different now. Raises `OperatorError`, and nothing has changed."""
+        if name.startswith("node."):
+            raise OperatorError(
+                f"{name} says where settings are kept and cannot be kept there: set it in {FILE} of the data folder, "
+                f"or as {variable_of(name)}, and restart"
+            )
         value = orjson.loads(orjson.dumps(TABLE.parse(name, text), default=str))
         return self._keep({**self.kept(), name: value}, name)
 

@@ -13,6 +13,9 @@ PORT = 65_535
 GIB = 1024**3
 
 ROWS = (
+    Row("node.name", help="This node's name, where several share a database; empty: the machine's."),
+    Row("node.database", help="Database that several nodes share, postgresql://user@host/database; empty: SQLite in the data folder."),
+    Row("node.password", help="The password of that database's user."),
     Row("listen.consumer_host", help="Address where consumer systems connect."),
     Row("listen.http_port", low=1, high=PORT, help="HTTP port for systems."),
     Row("listen.https_port", low=1, high=PORT, help="HTTPS port for systems."),

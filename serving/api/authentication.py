@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.config.adminsettings import AdminSettings
+    from serving.login.sessions import SessionKeeping
     from serving.login.users import Logins, Roles, User
     from serving.storage.audit import AuditLog
 
@@ -47,13 +48,19 @@ class Authentication:
     """Turns a request into a `Principal`, or refuses it."""
 
     def __init__(
-        self, settings: AdminSettings, logins: Logins, roles: Roles, audit: AuditLog, clock: Clock
+        self,
+        settings: AdminSettings,
+        logins: Logins,
+        roles: Roles,
+        audit: AuditLog,
+        clock: Clock,
+        sessions: SessionKeeping | None = None,
     ) -> None:
         self._logins = logins
         self._roles = roles
         self._audit = audit
         self._clock = clock
-        self._sessions = Sessions(settings.session_idle_s)
+        self._sessions: SessionKeeping = sessions or Sessions(settings.session_idle_s)
         self._lock = LoginLock(settings.login_attempts, settings.login_lock_s)
         self._api_addresses = AddressList.parse(settings.api_addresses)
         self._key_addresses = AddressList.parse(settings.key_management_addresses)

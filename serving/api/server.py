@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from serving.config.adminsettings import AdminSettings
+    from serving.login.sessions import SessionKeeping
     from serving.login.users import Logins, Roles
 
     Reader = Callable[[], Awaitable[None]]
@@ -98,12 +99,13 @@ class AdminApi:
         served: Served,
         clock: Clock,
         environ: Mapping[str, str] = MappingProxyType({}),
+        sessions: SessionKeeping | None = None,
     ) -> None:
         self._settings = settings
         self._served = served
         self._clock = clock
         self.audit = AuditLog(logins.database)
-        self.authentication = Authentication(settings, logins, roles, self.audit, clock)
+        self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions)
         common = commonapi.operations(logins, roles, settings.api_key_days)
         self.operations = [*served.operations, *common, self._document_operation()]
         self.document = build_document(served.title, served.version, self.operations)

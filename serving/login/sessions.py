@@ -11,7 +11,7 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from serving.login.users import User
@@ -40,6 +40,26 @@ class Session:
             value is not None and hmac.compare_digest(value.encode(), self.csrf.encode())
             for value in (header, cookie)
         )
+
+
+class SessionKeeping(Protocol):
+    """Where sessions are: in this process, or where several share them."""
+
+    def begin(self, user: User, now_s: float) -> tuple[str, Session]:
+        """A new session and the value of its cookie."""
+        ...
+
+    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
+        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
+        ...
+
+    def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
+        """The live session of a cookie, or None."""
+        ...
+
+    def end(self, token: str) -> None:
+        """Forget a session by its token; one that is unknown is no error."""
+        ...
 
 
 class Sessions:

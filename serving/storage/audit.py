@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from serving.errors import OperatorError
-from serving.storage.conflicts import DatabaseConflict
+from serving.storage.conflicts import tried_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,6 @@ AUDIT_STEP = """
 FIRST = "0" * 64
 # So many refusals from one address are written one by one in a minute; the rest are counted into the next one.
 REFUSALS_A_MINUTE = 60
-# How often an entry is tried anew when other nodes write at the same time.
-APPEND_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +87,12 @@ class AuditLog:
         Where nodes share the log, one that was overtaken takes the next number.
         """
         text = entry.text()
-        for tries_left in reversed(range(APPEND_TRIES)):
-            try:
-                with self._database.transaction() as sql:
-                    number, digest = append_text(sql, text)
-                break
-            except DatabaseConflict:
-                if not tries_left:
-                    raise
+
+        def write() -> tuple[int, str]:
+            with self._database.transaction() as sql:
+                return append_text(sql, text)
+
+        number, digest = tried_again(write)
         log.info(
             "%s %s by %s",
             entry.event,

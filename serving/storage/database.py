@@ -6,7 +6,7 @@ and is refused; a process that has it open already goes on, so two versions can 
 
 Statements are written once, in the dialect both engines run: ``?`` for parameters; types TEXT, BIGINT, INTEGER, BLOB and
 REAL; ``INTEGER PRIMARY KEY`` for a number the database gives (read back with ``RETURNING``); ``ON CONFLICT``; 0 and 1 for
-truth, and ``CASE WHEN`` where a comparison becomes a number; no ``rowid``, no ``INSERT OR``. SQLite here is WAL with every
+truth, and ``CASE WHEN`` where a comparison becomes a number; ``json_extract(column, '$.name')`` in a ``CAST``; no ``rowid``, no ``INSERT OR``. SQLite here is WAL with every
 commit on the disk.
 """
 

@@ -38,6 +38,7 @@ IDLE_S = 1.0
 OLDEST_VERSION = 13
 # Any number serves, as long as every node takes the same one.
 _STEPS_LOCK = 0x5ACBE
+_JSON = re.compile(r"json_extract\((\w+), '\$\.(\w+)'\)")
 _PLACE = re.compile(r"'(?:[^']|'')*'|\?|%")
 _TYPES = (
     (
@@ -54,6 +55,8 @@ _TYPES = (
 @lru_cache(maxsize=1024)
 def translate_statement(sql: str) -> str:
     """A statement of the common dialect in PostgreSQL's, parameters as ``%s``."""
+
+    sql = _JSON.sub(r"(\1::jsonb ->> '\2')", sql)
 
     def replaced(match: re.Match[str]) -> str:
         found = match.group()
@@ -130,7 +133,9 @@ class PostgresDatabase:
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a question. Raises OSError while the database cannot be reached."""
         with self._lock, self._telling():
-            if self._is_changing:  # what a transaction under way has written is seen; it cannot be begun anew here
+            if (
+                self._is_changing
+            ):  # what a transaction under way has written is seen; it cannot be begun anew here
                 return self._read(sql, parameters)
             if self._connection.closed:
                 self._connection = self._connect()

@@ -19,7 +19,7 @@ from schemas.asic import container as asic
 from schemas.asic.withheld import Reason
 from schemas.faults import Fault, Kind
 from tests import worlds
-from tests.logs import append_message, append_signed, open_log, soap_messages, stamp_alone
+from tests.logs import append_message, append_signed, body_files, open_log, soap_messages, stamp_alone
 from tests.worlds import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def test_a_rest_message_without_its_body_is_kept_by_its_headers_and_proved
     assert (kept.client, kept.service.client, kept.service_path, kept.query) == (CONSUMER, PROVIDER, "", None)
     assert all(name.lower().startswith("x-road-") for name, _ in kept.headers)
     assert container.attachments == {}
-    assert list(log.bodies.iterdir()) == []
+    assert body_files(log) == []
     assert verdict.is_proved
     assert not verdict.is_valid
     assert verdict.withheld is not None

@@ -21,10 +21,20 @@ from gateway.messagelog.keys import LogKeys
 from gateway.messagelog.record import ErasureOrder, LogRecord
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.sealedarchive import open_archive, verify_sealed_archive
-from gateway.messagelog.store import DATABASE, MessageLog
+from gateway.messagelog.steps import DATABASE
+from gateway.messagelog.store import MessageLog
 from schemas.faults import Fault
 from tests import worlds
-from tests.logs import SECRET, append_message, append_signed, open_keys, open_log, soap_messages, stamp_alone
+from tests.logs import (
+    SECRET,
+    append_message,
+    append_signed,
+    body_files,
+    open_keys,
+    open_log,
+    soap_messages,
+    stamp_alone,
+)
 from tests.worlds import CONSUMER, NOW
 
 if TYPE_CHECKING:
@@ -67,7 +77,7 @@ async def test_content_is_gone_from_copies_too_and_the_rest_still_proves(tmp_pat
     with pytest.raises(Fault, match="erased by order ARCO-2026-17"):
         log.reader.open_message(record)
     assert await log.verify_chain() is None
-    assert list(log.bodies.iterdir()) == []
+    assert body_files(log) == []
     assert [verdict_of(log, n).is_valid for n in (1, 3)] == [True, True]
     verdict = verdict_of(log, 2)
     assert verdict.is_proved
@@ -140,7 +150,7 @@ async def test_an_order_that_was_interrupted_is_completed_at_the_next_start(
     with sqlite3.connect(folder / DATABASE) as reader:
         assert reader.execute("SELECT is_done FROM erasure").fetchall() == [(1,)]
         assert reader.execute("SELECT length(message) FROM record ORDER BY id").fetchone() == (0,)
-    assert len(list(log.bodies.iterdir())) == 1
+    assert len(body_files(log)) == 1
     assert await log.verify_chain() is None
     assert verdict_of(log, 2).is_valid
     assert verdict_of(log, 1).is_proved

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gateway.metaservices.evidence_statistics import SERVICE_CODE, EvidenceTelli
 from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
+from serving.storage.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,22 +40,20 @@ def call(target: str, client: ClientId = OWNER) -> ServiceCall:
 
 @pytest.fixture
 def telling(tmp_path: Path) -> EvidenceTelling:
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
-    connection.executescript(
+    tables = (
         "CREATE TABLE record (id INTEGER PRIMARY KEY, at_ms INTEGER); CREATE TABLE stamped (record_id, stamp_id);"
-        "CREATE TABLE stamp (id INTEGER PRIMARY KEY, at_ms INTEGER);"
+        "CREATE TABLE stamp (id INTEGER PRIMARY KEY, at_ms INTEGER)"
     )
+    database = Database(tmp_path / "log.sqlite", (tables,))
     hour = timedelta(hours=1)
     written = [NOW - 200 * hour, NOW - 100 * hour, NOW - 50 * hour, NOW - hour, NOW - 2000 * hour]
     stamps = {1: 1 * hour, 2: 9 * hour, 5: hour}  # in time; late; of another month
     for number, at in enumerate(written, 1):
-        connection.execute("INSERT INTO record VALUES (?, ?)", (number, to_milliseconds(at)))
+        database.query("INSERT INTO record VALUES (?, ?)", (number, to_milliseconds(at)))
         if number in stamps:
-            connection.execute(
-                "INSERT INTO stamp VALUES (?, ?)", (number, to_milliseconds(at + stamps[number]))
-            )
-            connection.execute("INSERT INTO stamped VALUES (?, ?)", (number, number))
-    return EvidenceTelling(LogReader(connection, tmp_path, None), lambda: NOW)  # type: ignore[arg-type]
+            database.query("INSERT INTO stamp VALUES (?, ?)", (number, to_milliseconds(at + stamps[number])))
+            database.query("INSERT INTO stamped VALUES (?, ?)", (number, number))
+    return EvidenceTelling(LogReader(database, None, None), lambda: NOW)  # type: ignore[arg-type]
 
 
 async def test_late_and_missing_timestamps_count_and_young_messages_do_not_yet(

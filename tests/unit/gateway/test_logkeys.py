@@ -14,11 +14,11 @@ from gateway.messagelog.keytree import Destroyed
 from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value, record_digest
 from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
 from gateway.messagelog.spool import SpoolFolder
-from gateway.messagelog.steps import STEPS
-from gateway.messagelog.store import DATABASE, MessageLog
+from gateway.messagelog.steps import DATABASE, STEPS
+from gateway.messagelog.store import MessageLog
 from schemas.faults import Fault
 from serving.storage.database import apply_steps, connect
-from tests.logs import NOW, OWNER, SECRET, entry, open_keys, open_log
+from tests.logs import NOW, OWNER, SECRET, body_files, entry, open_keys, open_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,7 +216,7 @@ async def test_sealing_that_was_interrupted_goes_on_at_the_next_start(tmp_path: 
     for name in ("m1", "m200", "m450"):
         (found,) = await log.find(OWNER, name)
         assert log.reader.open_message(found) == RAW
-    assert len(list(log.bodies.iterdir())) == 1
+    assert len(body_files(log)) == 1
     await log.close()
 
 

@@ -13,11 +13,12 @@ import pytest
 from certs.verify.container import verify_container
 from gateway.messagelog.archive import Grouping, verify_archive
 from gateway.messagelog.retention import Retention, RetentionSettings
-from gateway.messagelog.store import DATABASE, MessageLog
+from gateway.messagelog.steps import DATABASE
+from gateway.messagelog.store import MessageLog
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from tests import worlds
-from tests.logs import append_signed, open_log, stamp_alone
+from tests.logs import append_signed, body_files, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW
 
 
@@ -94,7 +95,7 @@ async def test_only_old_archived_records_are_removed_and_the_log_stays_whole(
     await keeper.archive()
     assert await keeper.remove_old() == 2
     assert [r.id for r in await message_log.by_ids(ids)] == [3]
-    assert len(list(message_log.bodies.iterdir())) == 1
+    assert len(body_files(message_log)) == 1
     assert await message_log.verify_chain() is None
 
 

@@ -1,0 +1,96 @@
+"""Where the sealed key file of a message log is kept: beside the log, or in a schema of a database that nodes share."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from certs.edges.tokenfiles import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY_FILE = "keys.json"
+
+
+class KeyPlace(Protocol):
+    """A place for one file of keys, which several processes may change."""
+
+    # Whether `mark` may be asked from the event loop.
+    is_near: bool
+
+    def __str__(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    def mark(self) -> object:
+        """Another value whenever the file is another one; None when there is none. Raises OSError."""
+        ...
+
+    def read(self) -> bytes:
+        """The file. Raises OSError."""
+        ...
+
+    def write(self, content: bytes) -> None:
+        """Put another file in its place, on the disk when this returns. Only within `locked`."""
+        ...
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """No other process changes the file meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held open; it is opened again when it is asked for."""
+        ...
+
+
+class FolderKeys:
+    """The file in a folder."""
+
+    is_near = True
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / KEY_FILE
+
+    def __str__(self) -> str:
+        """Its path."""
+        return str(self._path)
+
+    def mark(self) -> tuple[int, int, int] | None:
+        """Inode, time and size."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def read(self) -> bytes:
+        """The file."""
+        return self._path.read_bytes()
+
+    def write(self, content: bytes) -> None:
+        """Written whole or not at all."""
+        write_whole(self._path, content)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Under a lock of the file beside it."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def keys_of(where: Path | KeyPlace) -> KeyPlace:
+    """The place that is meant: a folder stands for a file in it."""
+    return FolderKeys(where) if isinstance(where, Path) else where

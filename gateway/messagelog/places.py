@@ -1,0 +1,122 @@
+"""Where a message log stands: its tables, and the bodies that are too large for a row.
+
+A `FolderPlace` is a folder with SQLite in it: one process writes. Where several nodes write one log it stands in a database that
+they share (`gateway.messagelog.shared`). The rest of the package reads and changes a log through the two ports here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway.messagelog.migration import seal_clear_records
+from gateway.messagelog.spool import read_sealed
+from gateway.messagelog.steps import DATABASE, STEPS
+from gateway.messagelog.writing import FolderWriter
+from serving.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.messagelog.keys import LogKeys
+    from serving.storage.database import AnyDatabase
+
+
+class Bodies(Protocol):
+    """The bodies of a log that are in no row of its tables, each by its name and sealed by a key of its own."""
+
+    def chunks(self, name: str, key: bytes) -> Iterable[bytes]:
+        """A body, a clear chunk at a time. Raises `Fault`, OSError."""
+        ...
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Let go of bodies; one that is not there is no error."""
+        ...
+
+    def remove_unnamed(self, database: AnyDatabase) -> None:
+        """Let go of the bodies that no record of ``database`` names: a crash left them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held open; it is opened again when it is asked for."""
+        ...
+
+
+class LogPlace(Protocol):
+    """A place for one log."""
+
+    # Whether other processes write the same log at the same time.
+    is_shared: bool
+
+    @property
+    def bodies(self) -> Bodies:
+        """The bodies that are in no row."""
+        ...
+
+    def open(self) -> AnyDatabase:
+        """The tables, over a connection of its own. Raises what says why they cannot be opened."""
+        ...
+
+    def prepare(self, keys: LogKeys) -> None:
+        """Seal what an earlier version wrote in clear; the keys are open."""
+        ...
+
+    def open_writer(self) -> Any:
+        """For the thread that writes: a `FolderWriter`, or a `SharedWriter` where the place is shared."""
+        ...
+
+
+class FolderBodies:
+    """Bodies as files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def chunks(self, name: str, key: bytes) -> Iterable[bytes]:
+        """A body, a clear chunk at a time."""
+        return read_sealed(self.folder / name, key)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Let go of files."""
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def remove_unnamed(self, database: AnyDatabase) -> None:
+        """Let go of the files that no record names."""
+        found = database.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
+        named = {str(name) for (name,) in found}
+        self.remove([path.name for path in self.folder.iterdir() if path.name not in named])
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class FolderPlace:
+    """A log in a folder: ``messages.sqlite`` and ``bodies/``."""
+
+    is_shared = False
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = folder / DATABASE
+        self.bodies = FolderBodies(folder / "bodies")
+        self.bodies.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def open(self) -> AnyDatabase:
+        """The database; what is deleted in it is overwritten."""
+        database = Database(self.path, STEPS)
+        database.query("PRAGMA secure_delete = ON")
+        return database
+
+    def open_writer(self) -> FolderWriter:
+        """For the thread that writes."""
+        return FolderWriter(self.path, self.bodies.folder)
+
+    def prepare(self, keys: LogKeys) -> None:
+        """Seal what an earlier version wrote in clear."""
+        seal_clear_records(self.path, self.bodies.folder, keys)
+
+
+def place_of(where: Path | LogPlace) -> LogPlace:
+    """The place that is meant: a folder stands for a log in it."""
+    return FolderPlace(where) if isinstance(where, Path) else where

@@ -1,0 +1,126 @@
+"""This process among the equal nodes of one gateway, or alone.
+
+A data folder remembers in ``node.json`` which installation and which server it is of, so that it cannot be pointed at another
+server's database by mistake.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from certs.edges.tokenfiles import write_whole
+from gateway.settings.datafolder import SERVERCONF, find_folder
+from serving.errors import OperatorError
+from serving.login.sessions import Sessions
+from serving.process.leases import EveryLease
+from serving.process.loops import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gateway.clients.store import ServerConfStore
+    from gateway.settings.datafolder import DataFolder
+    from gateway.settings.nodesettings import NodeSettings
+    from serving.login.sessions import SessionKeeping
+    from serving.process.leases import Leases
+    from serving.storage.nodes import SharedNodes
+
+FILE = "node.json"
+
+
+class _Remembered(msgspec.Struct, frozen=True):
+    code: str = ""
+    server: str = ""
+
+
+class Nodes:
+    """What a process has in common with others of its gateway: nothing while ``shared`` is None."""
+
+    def __init__(self, folder: DataFolder, shared: SharedNodes | None, code: str = "") -> None:
+        self._folder = folder
+        self._code = code
+        self.shared = shared
+
+    @property
+    def leases(self) -> Leases:
+        """Whose turn a piece of background work is."""
+        return EveryLease() if self.shared is None else self.shared
+
+    def sessions(self, idle_s: float) -> SessionKeeping:
+        """Who is logged in at the admin API."""
+        return Sessions(idle_s) if self.shared is None else self.shared.sessions(idle_s)
+
+    def check(self, store: ServerConfStore) -> None:
+        """Refuse the database of another server, or an empty one beside a gateway that is in the folder. Raises `OperatorError`."""
+        if self.shared is None:
+            return
+        from serving.storage.nodes import check_same
+
+        file = self._folder.root / FILE
+        kept = msgspec.json.decode(file.read_bytes(), type=_Remembered) if file.exists() else _Remembered()
+        here = kept.server or server_in(self._folder.root)
+        there = store.server_id().path() if store.is_initialised() else ""
+        if here and not there:
+            raise OperatorError(
+                f"{self._folder.root} holds the server {here}, and the database of node.database holds none yet: copy it there with "
+                "gateway storage move, or name the right database. Nothing was changed"
+            )
+        check_same(kept.code, here, self._code, there)
+        if there and (kept.code, kept.server) != (self._code, there):
+            write_whole(file, msgspec.json.encode(_Remembered(self._code, there)))
+
+    def loops(self) -> list[Loop]:
+        """What keeps the leases that are held."""
+        if self.shared is None:
+            return []
+        from serving.storage.nodes import RENEWAL_S
+
+        return [Loop("nodes", self.shared.renew, lambda: RENEWAL_S, retry_s=lambda _failures: 1.0)]
+
+    def close(self) -> None:
+        """Give back what is held. A database that is lost takes it back by itself."""
+        if self.shared is not None:
+            try:
+                self.shared.close()
+            except OSError:
+                self.shared = None
+
+
+def open_nodes(folder: DataFolder, settings: NodeSettings) -> Nodes:
+    """Be a node of the database that the folder names, if it names one. Raises `OperatorError`, OSError."""
+    if not folder.database:
+        return Nodes(folder, None)
+    from serving.storage.nodes import SharedNodes
+
+    shared = SharedNodes(folder.database, settings.node_name, version("sacbe"))
+    try:
+        return Nodes(folder, shared, shared.begin())
+    except BaseException:
+        shared.close()
+        raise
+
+
+def check_found(data: Path, settings: NodeSettings, environ: Mapping[str, str]) -> None:
+    """Refuse a database that only the file given to this process names: commands of the folder would look elsewhere."""
+    if find_folder(data, environ).database != settings.address(environ):
+        raise OperatorError(
+            f"node.database stands in a settings file that commands of {data} do not read; set it in {data / 'settings.toml'} or as "
+            "SACBE_GATEWAY_NODE_DATABASE, where every command finds it"
+        )
+
+
+def server_in(data: Path) -> str:
+    """The server whose configuration is in the folder's own SQLite, or nothing."""
+    path = data / SERVERCONF
+    if not path.exists():
+        return ""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = database.execute("SELECT server_id FROM server").fetchone() if "server" in tables else None
+    return str(found[0]) if found else ""

@@ -1,0 +1,44 @@
+"""Background work that only one of several equal processes is to do: whoever holds its lease.
+
+A process that runs alone holds every lease (`EveryLease`). Where several share a database the leases stand there
+(`serving.storage.nodes`): a holder that dies loses them when their time is over, and another process goes on with the work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from serving.process.loops import Loop
+
+
+class Leases(Protocol):
+    """Who may do what."""
+
+    async def take(self, name: str) -> bool:
+        """Hold the lease of this name, or go on holding it; False while another process holds it. Raises OSError."""
+        ...
+
+
+class EveryLease:
+    """The leases of a process that runs alone."""
+
+    async def take(self, name: str) -> bool:
+        """Always held."""
+        return bool(name)
+
+
+def done_once(loop: Loop, leases: Leases, otherwise: Callable[[], Awaitable[object]] | None = None) -> Loop:
+    """The loop, its rounds done only by the process that holds the lease of its name; the others do ``otherwise``."""
+    work = loop.work
+
+    async def round_of_holder() -> None:
+        if await leases.take(loop.name):
+            await work()
+        elif otherwise is not None:
+            await otherwise()
+
+    loop.work = round_of_holder
+    return loop

@@ -1,0 +1,267 @@
+"""What equal nodes share besides their tables: who they are, whose turn a piece of work is, who is logged in.
+
+A lease has a holder, an end and a fencing number that grows with every change of holder. Its holder puts the end off again and
+again; one that was killed does not, and after `LEASE_S` another node takes over. All times are the database's clock, so nodes
+whose clocks differ agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+import orjson
+from psycopg import IsolationLevel
+
+from serving.errors import OperatorError
+from serving.login.sessions import Session
+from serving.login.users import User
+from serving.storage.postgres import PostgresDatabase, check_durable
+
+if TYPE_CHECKING:
+    from serving.storage.transactions import Transaction
+
+SCHEMA = "nodes"
+LEASE_S = 10
+# How often a holder puts the end of its leases off.
+RENEWAL_S = 2.5
+NODE_STEPS = (
+    """
+    CREATE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql VOLATILE
+        AS 'SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)';
+    CREATE TABLE installation (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        code TEXT NOT NULL
+    );
+    CREATE TABLE node (
+        process TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        begun_ms INTEGER NOT NULL,
+        seen_ms INTEGER NOT NULL
+    );
+    CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        process TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        fencing INTEGER NOT NULL
+    );
+    CREATE TABLE session (
+        token TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        stamp TEXT NOT NULL,
+        csrf TEXT NOT NULL,
+        vouched TEXT,
+        used_ms INTEGER NOT NULL,
+        ends_ms INTEGER
+    );
+    """,
+)
+# A node that was not seen for so long is forgotten.
+_FORGOTTEN_S = 86_400
+
+
+class SeenNode(msgspec.Struct, frozen=True):
+    """A process that shares the database: its node's name, its version, how long it runs and was not seen, its leases."""
+
+    process: str
+    name: str
+    version: str
+    runs_s: float
+    unseen_s: float
+    leases: tuple[str, ...]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was seen within the life of a lease."""
+        return self.unseen_s < LEASE_S
+
+
+class SharedNodes:
+    """One process among those that share a database."""
+
+    def __init__(self, address: str, name: str, version: str) -> None:
+        self._database = PostgresDatabase(
+            address, NODE_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED
+        )
+        # Each start is another holder: what a killed process held is not this one's.
+        self.process = f"{name}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._name = name
+        self._version = version
+        self._held: set[str] = set()
+
+    def begin(self) -> str:
+        """Be known as a node of a durable database; the code of the installation. Raises `OperatorError`, OSError."""
+        check_durable(self._database)
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO installation (id, code) VALUES (1, ?) ON CONFLICT (id) DO NOTHING",
+                (secrets.token_hex(16),),
+            )
+            transaction.execute(
+                "DELETE FROM node WHERE seen_ms < now_ms() - ?",
+                (_FORGOTTEN_S * 1000,),
+            )
+            self._note_seen(transaction)
+        ((code,),) = self._database.query("SELECT code FROM installation")
+        return str(code)
+
+    def close(self) -> None:
+        """Give every lease back and be known no more."""
+        try:
+            with self._database.transaction() as transaction:
+                transaction.execute("UPDATE lease SET until_ms = 0 WHERE process = ?", (self.process,))
+                transaction.execute("DELETE FROM node WHERE process = ?", (self.process,))
+        finally:
+            self._database.close()
+
+    async def take(self, name: str) -> bool:
+        """Hold a lease, or go on holding it; False while another process holds it. Raises OSError."""
+        return await asyncio.to_thread(self._take, name)
+
+    def _take(self, name: str) -> bool:
+        with self._database.transaction() as transaction:
+            found = transaction.execute(
+                "INSERT INTO lease (name, process, until_ms, fencing) VALUES (?, ?, now_ms() + ?, 1) "
+                "ON CONFLICT (name) DO UPDATE SET process = excluded.process, until_ms = excluded.until_ms, "
+                "fencing = lease.fencing + CASE WHEN lease.process = excluded.process THEN 0 ELSE 1 END "
+                "WHERE lease.process = excluded.process OR lease.until_ms < now_ms() RETURNING fencing",
+                (name, self.process, LEASE_S * 1000),
+            ).fetchall()
+        (self._held.add if found else self._held.discard)(name)
+        return bool(found)
+
+    async def renew(self) -> None:
+        """Put the end of every lease that is held off, and be seen. One that another node took meanwhile is let go. Raises OSError."""
+        await asyncio.to_thread(self._renew)
+
+    def _renew(self) -> None:
+        with self._database.transaction() as transaction:
+            self._note_seen(transaction)
+            kept = transaction.execute(
+                "UPDATE lease SET until_ms = now_ms() + ? WHERE process = ? RETURNING name",
+                (LEASE_S * 1000, self.process),
+            ).fetchall()
+        self._held = {str(name) for (name,) in kept}
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The leases that this process held when it last asked."""
+        return frozenset(self._held)
+
+    def _note_seen(self, transaction: Transaction) -> None:
+        transaction.execute(
+            "INSERT INTO node (process, name, version, begun_ms, seen_ms) VALUES (?, ?, ?, now_ms(), now_ms()) "
+            "ON CONFLICT (process) DO UPDATE SET seen_ms = excluded.seen_ms",
+            (self.process, self._name, self._version),
+        )
+
+    def seen(self) -> list[SeenNode]:
+        """Every process that was seen within a day, by name."""
+        leases: dict[str, list[str]] = {}
+        for name, process in self._database.query(
+            "SELECT name, process FROM lease WHERE until_ms >= now_ms() ORDER BY name"
+        ):
+            leases.setdefault(process, []).append(name)
+        rows = self._database.query(
+            "SELECT process, name, version, now_ms() - begun_ms, now_ms() - seen_ms FROM node ORDER BY name, process"
+        )
+        return [
+            SeenNode(process, name, version, runs / 1000, unseen / 1000, tuple(leases.get(process, ())))
+            for process, name, version, runs, unseen in rows
+        ]
+
+    def sessions(self, idle_s: float) -> SharedSessions:
+        """The sessions of all nodes."""
+        return SharedSessions(self._database, idle_s)
+
+
+class SharedSessions:
+    """Browser sessions that every node knows. Times are the database's, so those that are passed in are not used."""
+
+    def __init__(self, database: PostgresDatabase, idle_s: float) -> None:
+        self._database = database
+        self._idle_ms = int(idle_s * 1000)
+
+    def begin(self, user: User, now_s: float) -> tuple[str, Session]:
+        """A new session and the value of its cookie."""
+        return self._keep(Session(user.name, user.stamp, secrets.token_hex(16), now_s), None)
+
+    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
+        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
+        session = Session(user.name, user.stamp, secrets.token_hex(16), now_s, user, now_s + life_s)
+        return self._keep(session, int(life_s * 1000))
+
+    def _keep(self, session: Session, life_ms: int | None) -> tuple[str, Session]:
+        token = secrets.token_hex(32)
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "DELETE FROM session WHERE used_ms < now_ms() - ? OR ends_ms < now_ms()",
+                (self._idle_ms,),
+            )
+            transaction.execute(
+                "INSERT INTO session (token, name, stamp, csrf, vouched, used_ms, ends_ms) "
+                "VALUES (?, ?, ?, ?, ?, now_ms(), now_ms() + CAST(? AS BIGINT))",  # a life of NULL has no end
+                (
+                    _digest(token),
+                    session.name,
+                    session.stamp,
+                    session.csrf,
+                    _user_text(session.vouched),
+                    life_ms,
+                ),
+            )
+        return token, session
+
+    def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
+        """The live session of a cookie, or None."""
+        found = self._database.query(
+            "SELECT name, stamp, csrf, vouched, now_ms() - used_ms FROM session WHERE token = ? "
+            "AND used_ms >= now_ms() - ? AND (ends_ms IS NULL OR ends_ms > now_ms())",
+            (_digest(token), self._idle_ms),
+        )
+        if not found:
+            return None
+        name, stamp, csrf, vouched, idle_ms = found[0]
+        if prolong and idle_ms >= 1000:  # at most a change a second
+            with self._database.transaction() as transaction:
+                transaction.execute(
+                    "UPDATE session SET used_ms = now_ms() WHERE token = ?",
+                    (_digest(token),),
+                )
+        return Session(name, stamp, csrf, now_s, _user(vouched))
+
+    def end(self, token: str) -> None:
+        """Forget a session by its token, at every node; one that is unknown is no error."""
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
+
+
+def check_same(kept_code: str, kept_server: str, code: str, server: str) -> None:
+    """Refuse a database that is another server's than the one a node was of. Raises `OperatorError`."""
+    if kept_server and server and kept_server != server and kept_code != code:
+        raise OperatorError(
+            f"this data folder is of the server {kept_server}, and the database is of {server}: nodes of one database are one "
+            "server; name the right database in node.database, or begin in another data folder. Nothing was changed"
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _user_text(user: User | None) -> str | None:
+    if user is None:
+        return None
+    return orjson.dumps([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
+
+
+def _user(text: str | None) -> User | None:
+    if text is None:
+        return None
+    name, roles, scope, stamp = orjson.loads(text)
+    return User(name, frozenset(roles), frozenset(scope), stamp)
