@@ -1,0 +1,182 @@
+"""Copying databases of ours from SQLite to PostgreSQL and back, row by row, resumably, and proving that both hold the same.
+
+The tables are described by the SQLite side. A table whose key is whole numbers is continued after the last row that is there; any
+other is small, and copied anew in one transaction. What was copied is compared by a digest over every row of both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from serving.errors import OperatorError
+from serving.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
+
+TOGETHER = 500
+_STEP = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class MovedTable:
+    """A table: its columns, the columns of its key in their order, and whether those are whole numbers."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    is_numbered: bool
+
+    @property
+    def select(self) -> str:
+        """The beginning of a question for its rows."""
+        return f"SELECT {', '.join(self.columns)} FROM {self.name}"  # noqa: S608  names of our own tables
+
+    @property
+    def order(self) -> str:
+        """The columns its rows are ordered by."""
+        return ", ".join(self.key or self.columns)
+
+    @property
+    def insert(self) -> str:
+        """The statement for one row."""
+        marks = ", ".join("?" * len(self.columns))
+        return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({marks})"  # noqa: S608  names of our own tables
+
+
+def tables_in(database: Database) -> list[MovedTable]:
+    """The tables of a SQLite database, those that others refer to first."""
+    names = [
+        str(name)
+        for (name,) in database.query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+        if name != _STEP and not str(name).startswith("sqlite_")
+    ]
+    referred = {
+        name: {str(row[2]) for row in database.query(f"PRAGMA foreign_key_list({name})")} - {name}
+        for name in names
+    }
+    ordered: list[str] = []
+    while left := [name for name in names if name not in ordered]:
+        free = [name for name in left if not referred[name] & set(left)]
+        if not free:
+            raise OperatorError(f"the tables {', '.join(left)} refer to each other in a circle")
+        ordered += free
+    return [_table(database, name) for name in ordered]
+
+
+def _table(database: Database, name: str) -> MovedTable:
+    found = database.query(f"PRAGMA table_info({name})")
+    keyed = sorted((int(row[5]), str(row[1]), str(row[2]).upper()) for row in found if row[5])
+    return MovedTable(
+        name,
+        tuple(str(row[1]) for row in found),
+        tuple(column for _, column, _ in keyed),
+        bool(keyed) and all(kind in ("INTEGER", "BIGINT") for _, _, kind in keyed),
+    )
+
+
+def copy_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[MovedTable]) -> Iterator[str]:
+    """Copy what the target does not have yet; a line for each table. May be stopped and begun again anywhere."""
+    small = [table for table in tables if not table.is_numbered]
+    if small:
+        with target.transaction() as transaction:
+            for table in reversed(small):
+                transaction.execute(f"DELETE FROM {table.name}")  # noqa: S608  names of our own tables
+    for table in tables:
+        count = _continue(source, target, table) if table.is_numbered else _copy_anew(source, target, table)
+        yield f"{table.name}: {count}"
+    if not isinstance(target, Database):
+        _set_sequences(target, tables)
+
+
+def _copy_anew(source: AnyDatabase, target: AnyDatabase, table: MovedTable) -> int:
+    rows = source.query(f"{table.select} ORDER BY {table.order}")
+    with target.transaction() as transaction:
+        _insert(transaction, table, rows)
+    return len(rows)
+
+
+def _continue(source: AnyDatabase, target: AnyDatabase, table: MovedTable) -> int:
+    keys = ", ".join(table.key)
+    last = target.query(
+        f"SELECT {keys} FROM {table.name} ORDER BY {', '.join(f'{k} DESC' for k in table.key)} LIMIT 1"  # noqa: S608  names of our own
+    )
+    after, count = (list(last[0]) if last else None), 0
+    marks = ", ".join("?" * len(table.key))
+    while True:
+        where = f" WHERE ({keys}) > ({marks})" if after is not None else ""
+        rows = source.query(f"{table.select}{where} ORDER BY {table.order} LIMIT {TOGETHER}", after or [])
+        if not rows:
+            return count
+        with target.transaction() as transaction:
+            _insert(transaction, table, rows)
+        after, count = [rows[-1][table.columns.index(k)] for k in table.key], count + len(rows)
+
+
+def _insert(transaction: Transaction, table: MovedTable, rows: Sequence[tuple[Any, ...]]) -> None:
+    transaction.executemany(table.insert, rows)
+
+
+def _set_sequences(target: AnyDatabase, tables: Sequence[MovedTable]) -> None:
+    """Let the numbers that PostgreSQL gives go on after those that were copied."""
+    for table in tables:
+        for (column,) in target.query(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() "
+            "AND table_name = ? AND is_identity = 'YES'",
+            (table.name,),
+        ):
+            target.query(
+                f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column}'), greatest(max({column}), 1), "  # noqa: S608
+                f"max({column}) IS NOT NULL) FROM {table.name}"
+            )
+
+
+def compare_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[MovedTable]) -> None:
+    """Prove that both sides hold the same rows. Raises `OperatorError` naming the first table that differs."""
+    for table in tables:
+        here, there = (_digest(side, table) for side in (source, target))
+        if here != there:
+            raise OperatorError(
+                f"the copy of the table {table.name} is not what was copied: {here[0]} rows here, {there[0]} there, "
+                f"digests {here[1]:064x} and {there[1]:064x}; nothing was switched over: empty the target and begin again"
+            )
+
+
+def _digest(side: AnyDatabase, table: MovedTable) -> tuple[int, int]:
+    """How many rows there are, and the sum of their digests: the same in whatever order a side gives them."""
+    count = total = 0
+    for row in _all_rows(side.query, table):
+        count += 1
+        total += int.from_bytes(hashlib.sha256(b"".join(map(_canonical, row))).digest(), "big")
+    return count, total % (1 << 256)
+
+
+def _all_rows(
+    query: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]], table: MovedTable
+) -> Iterator[tuple[Any, ...]]:
+    if not table.is_numbered:
+        yield from query(table.select, ())
+        return
+    keys, marks = ", ".join(table.key), ", ".join("?" * len(table.key))
+    where, after = "", list[Any]()
+    while rows := query(f"{table.select}{where} ORDER BY {table.order} LIMIT {TOGETHER}", after):
+        yield from rows
+        where, after = f" WHERE ({keys}) > ({marks})", [rows[-1][table.columns.index(k)] for k in table.key]
+
+
+def _canonical(value: object) -> bytes:
+    """A value with its type and length; a whole number is one in whatever type a side keeps it."""
+    if value is None:
+        return b"n"
+    if isinstance(value, (bytes, memoryview)):
+        return b"b%d:%b" % (len(value), bytes(value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).encode()
+    kind = b"s" if isinstance(value, str) else b"#"
+    return b"%b%d:%b" % (kind, len(text), text)
