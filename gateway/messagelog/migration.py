@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.messagelog.keys import LogKeys
-    from gateway.messagelog.reading import LogReader
+    from serving.storage.database import AnyDatabase
 
 log = logging.getLogger("gateway.messagelog")
 
 _TOGETHER = 200
 
 
-def has_sealed(reader: LogReader) -> bool:
+def has_sealed(database: AnyDatabase) -> bool:
     """Whether something rests on the keys: sealed records, or what became of them."""
-    (row,) = reader.query(
+    (row,) = database.query(
         "SELECT EXISTS (SELECT 1 FROM record WHERE form = 1) OR (EXISTS (SELECT 1 FROM sealed) "
         "AND (EXISTS (SELECT 1 FROM archive) OR EXISTS (SELECT 1 FROM removed)))"
     )

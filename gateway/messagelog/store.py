@@ -116,7 +116,7 @@ class MessageLog:
     def unlock(self, secret: KeySecret) -> None:
         """Open the keys and begin. Raises `Fault` when they are missing, or not those of this log: then nothing begins."""
         try:
-            self.keys.open(secret, may_make=not migration.has_sealed(self.reader))
+            self.keys.open(secret, may_make=not migration.has_sealed(self.reader.database))
             self.begin()
         except Fault as err:
             self._why_closed = err.detail

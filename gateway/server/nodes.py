@@ -40,7 +40,7 @@ class _Remembered(msgspec.Struct, frozen=True):
 
 
 class Nodes:
-    """What a process has in common with others of its gateway: nothing while ``shared`` is None."""
+    """Leases and sessions of a process: shared with the other nodes of its gateway, or its own while ``shared`` is None."""
 
     def __init__(self, folder: DataFolder, shared: SharedNodes | None, code: str = "") -> None:
         self._folder = folder
@@ -49,12 +49,16 @@ class Nodes:
 
     @property
     def leases(self) -> Leases:
-        """Whose turn a piece of background work is."""
+        """The leases that say whose turn a piece of background work is."""
         return EveryLease() if self.shared is None else self.shared
 
     def sessions(self, idle_s: float) -> SessionKeeping:
-        """Who is logged in at the admin API."""
-        return Sessions(idle_s) if self.shared is None else self.shared.sessions(idle_s)
+        """The browser sessions of the admin API, at every node or in this process alone."""
+        if self.shared is None:
+            return Sessions(idle_s)
+        from serving.login.sharedsessions import SharedSessions
+
+        return SharedSessions(self.shared.database, idle_s)
 
     def check(self, store: ServerConfStore) -> None:
         """Refuse the database of another server, or an empty one beside a gateway that is in the folder. Raises `OperatorError`."""
@@ -76,7 +80,7 @@ class Nodes:
             write_whole(file, msgspec.json.encode(_Remembered(self._code, there)))
 
     def loops(self) -> list[Loop]:
-        """What keeps the leases that are held."""
+        """The loop that puts the end of held leases off; none for a process that runs alone."""
         if self.shared is None:
             return []
         from serving.storage.nodes import RENEWAL_S
@@ -84,7 +88,7 @@ class Nodes:
         return [Loop("nodes", self.shared.renew, lambda: RENEWAL_S, retry_s=lambda _failures: 1.0)]
 
     def close(self) -> None:
-        """Give back what is held. A database that is lost takes it back by itself."""
+        """Give back every lease that is held; with a database that is lost they end by themselves."""
         if self.shared is not None:
             try:
                 self.shared.close()

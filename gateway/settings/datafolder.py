@@ -59,12 +59,12 @@ class DataFolder:
 
     @property
     def records(self) -> Path | str:
-        """Operational monitoring records."""
+        """The path of the monitoring records' database, or the address of the shared one."""
         return self.database or self.log / "opmonitoring.sqlite"
 
     @property
     def message_log(self) -> LogPlace:
-        """Where the message log stands."""
+        """The place of the message log: the folder, or the shared database."""
         if self.database:
             from gateway.messagelog.shared import SharedPlace
 
@@ -73,7 +73,7 @@ class DataFolder:
 
     @property
     def message_log_keys(self) -> KeyPlace:
-        """Where the sealed keys of the message log stand."""
+        """The place of the message log's sealed keys: the folder, or the shared database."""
         if self.database:
             from gateway.messagelog.shared import DatabaseKeys
 

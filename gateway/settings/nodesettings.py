@@ -35,7 +35,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def node_name(self) -> str:
-        """What this node is called among the others."""
+        """The name of this node among the others."""
         return self.name or socket.gethostname()
 
     def address(self, environ: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Leases(Protocol):
-    """Who may do what."""
+    """Asked before a piece of work that one process alone is to do."""
 
     async def take(self, name: str) -> bool:
         """Hold the lease of this name, or go on holding it; False while another process holds it. Raises OSError."""
@@ -26,7 +26,7 @@ class EveryLease:
     """The leases of a process that runs alone."""
 
     async def take(self, name: str) -> bool:
-        """Always held."""
+        """True: there is nobody else."""
         return bool(name)
 
 

@@ -18,7 +18,7 @@ class DatabaseConflict(RuntimeError):
 
 
 def tried_again(work: Callable[[], T]) -> T:
-    """What ``work`` gives once it is not overtaken by another node. Raises `DatabaseConflict` when it always is."""
+    """Do ``work`` until it is not overtaken by another node; its value. Raises `DatabaseConflict` when it always is."""
     for _ in range(TRIES - 1):
         try:
             return work()

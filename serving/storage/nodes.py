@@ -1,4 +1,4 @@
-"""What equal nodes share besides their tables: who they are, whose turn a piece of work is, who is logged in.
+"""Equal nodes over one database: who they are, and whose turn a piece of work is. Sessions: `serving.login.sharedsessions`.
 
 A lease has a holder, an end and a fencing number that grows with every change of holder. Its holder puts the end off again and
 again; one that was killed does not, and after `LEASE_S` another node takes over. All times are the database's clock, so nodes
@@ -8,18 +8,14 @@ whose clocks differ agree.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 from psycopg import IsolationLevel
 
 from serving.errors import OperatorError
-from serving.login.sessions import Session
-from serving.login.users import User
 from serving.storage.postgres import PostgresDatabase, check_durable
 
 if TYPE_CHECKING:
@@ -175,70 +171,10 @@ class SharedNodes:
             for process, name, version, runs, unseen in rows
         ]
 
-    def sessions(self, idle_s: float) -> SharedSessions:
-        """The sessions of all nodes."""
-        return SharedSessions(self._database, idle_s)
-
-
-class SharedSessions:
-    """Browser sessions that every node knows. Times are the database's, so those that are passed in are not used."""
-
-    def __init__(self, database: PostgresDatabase, idle_s: float) -> None:
-        self._database = database
-        self._idle_ms = int(idle_s * 1000)
-
-    def begin(self, user: User, now_s: float) -> tuple[str, Session]:
-        """A new session and the value of its cookie."""
-        return self._keep(Session(user.name, user.stamp, secrets.token_hex(16), now_s), None)
-
-    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
-        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
-        session = Session(user.name, user.stamp, secrets.token_hex(16), now_s, user, now_s + life_s)
-        return self._keep(session, int(life_s * 1000))
-
-    def _keep(self, session: Session, life_ms: int | None) -> tuple[str, Session]:
-        token = secrets.token_hex(32)
-        with self._database.transaction() as transaction:
-            transaction.execute(
-                "DELETE FROM session WHERE used_ms < now_ms() - ? OR ends_ms < now_ms()",
-                (self._idle_ms,),
-            )
-            transaction.execute(
-                "INSERT INTO session (token, name, stamp, csrf, vouched, used_ms, ends_ms) "
-                "VALUES (?, ?, ?, ?, ?, now_ms(), now_ms() + CAST(? AS BIGINT))",  # a life of NULL has no end
-                (
-                    _digest(token),
-                    session.name,
-                    session.stamp,
-                    session.csrf,
-                    _user_text(session.vouched),
-                    life_ms,
-                ),
-            )
-        return token, session
-
-    def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
-        """The live session of a cookie, or None."""
-        found = self._database.query(
-            "SELECT name, stamp, csrf, vouched, now_ms() - used_ms FROM session WHERE token = ? "
-            "AND used_ms >= now_ms() - ? AND (ends_ms IS NULL OR ends_ms > now_ms())",
-            (_digest(token), self._idle_ms),
-        )
-        if not found:
-            return None
-        name, stamp, csrf, vouched, idle_ms = found[0]
-        if prolong and idle_ms >= 1000:  # at most a change a second
-            with self._database.transaction() as transaction:
-                transaction.execute(
-                    "UPDATE session SET used_ms = now_ms() WHERE token = ?",
-                    (_digest(token),),
-                )
-        return Session(name, stamp, csrf, now_s, _user(vouched))
-
-    def end(self, token: str) -> None:
-        """Forget a session by its token, at every node; one that is unknown is no error."""
-        with self._database.transaction() as transaction:
-            transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
+    @property
+    def database(self) -> PostgresDatabase:
+        """The database, for what else its nodes share there."""
+        return self._database
 
 
 def check_same(kept_code: str, kept_server: str, code: str, server: str) -> None:
@@ -248,20 +184,3 @@ def check_same(kept_code: str, kept_server: str, code: str, server: str) -> None
             f"this data folder is of the server {kept_server}, and the database is of {server}: nodes of one database are one "
             "server; name the right database in node.database, or begin in another data folder. Nothing was changed"
         )
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _user_text(user: User | None) -> str | None:
-    if user is None:
-        return None
-    return orjson.dumps([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
-
-
-def _user(text: str | None) -> User | None:
-    if text is None:
-        return None
-    name, roles, scope, stamp = orjson.loads(text)
-    return User(name, frozenset(roles), frozenset(scope), stamp)

@@ -114,7 +114,7 @@ class PostgresDatabase:
         self._used = time.monotonic()
         self._connection = self._connect()
         try:
-            with self._telling():
+            with self._naming_failures():
                 self._apply_steps(steps)
         except BaseException:
             self._connection.close()
@@ -132,7 +132,7 @@ class PostgresDatabase:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a question. Raises OSError while the database cannot be reached."""
-        with self._lock, self._telling():
+        with self._lock, self._naming_failures():
             if (
                 self._is_changing
             ):  # what a transaction under way has written is seen; it cannot be begun anew here
@@ -153,7 +153,7 @@ class PostgresDatabase:
         Raises `DatabaseConflict` when another node's change came first, OSError when the database was lost: then it is not
         known whether a commit that was on its way took effect.
         """
-        with self._lock, self._telling():
+        with self._lock, self._naming_failures():
             if self._is_changing:
                 with self._connection.transaction():
                     yield _Transaction(self._connection)
@@ -179,7 +179,7 @@ class PostgresDatabase:
         self._used = now
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _naming_failures(self) -> Iterator[None]:
         """Name the database and the remedy in what PostgreSQL raises."""
         try:
             yield
@@ -198,9 +198,9 @@ class PostgresDatabase:
         try:
             connection = self._opened()
         except psycopg.Error as err:
-            told = _unusable(self._name, err)
-            self._refused = (time.monotonic(), told)
-            raise told from err
+            failure = _unusable(self._name, err)
+            self._refused = (time.monotonic(), failure)
+            raise failure from err
         self._refused = None
         return connection
 
@@ -292,7 +292,7 @@ def _connection_settings(address: str) -> dict[str, Any]:
 
     A server that went silent is given up within seconds; of several hosts the one that takes changes is found.
     """
-    wanted = {
+    defaults = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -302,7 +302,7 @@ def _connection_settings(address: str) -> dict[str, Any]:
         "application_name": "sacbe",
     }
     given = _parts(address)
-    return {"autocommit": True, **{k: v for k, v in wanted.items() if k not in given}}
+    return {"autocommit": True, **{k: v for k, v in defaults.items() if k not in given}}
 
 
 def _unusable(name: str, err: psycopg.Error) -> ConnectionError:

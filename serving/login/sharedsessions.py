@@ -1,0 +1,93 @@
+"""Browser sessions in the database that several nodes share: a login at one of them is one at every other."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+import orjson
+
+from serving.login.sessions import Session
+from serving.login.users import User
+
+if TYPE_CHECKING:
+    from serving.storage.database import AnyDatabase
+
+
+class SharedSessions:
+    """Browser sessions that every node knows. Times are the database's, so those that are passed in are not used."""
+
+    def __init__(self, database: AnyDatabase, idle_s: float) -> None:
+        self._database = database
+        self._idle_ms = int(idle_s * 1000)
+
+    def begin(self, user: User, now_s: float) -> tuple[str, Session]:
+        """A new session and the value of its cookie."""
+        return self._keep(Session(user.name, user.stamp, secrets.token_hex(16), now_s), None)
+
+    def begin_vouched(self, user: User, now_s: float, life_s: float) -> tuple[str, Session]:
+        """The same for somebody whom another server vouches for; it ends after ``life_s`` whatever happens."""
+        session = Session(user.name, user.stamp, secrets.token_hex(16), now_s, user, now_s + life_s)
+        return self._keep(session, int(life_s * 1000))
+
+    def _keep(self, session: Session, life_ms: int | None) -> tuple[str, Session]:
+        token = secrets.token_hex(32)
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "DELETE FROM session WHERE used_ms < now_ms() - ? OR ends_ms < now_ms()",
+                (self._idle_ms,),
+            )
+            transaction.execute(
+                "INSERT INTO session (token, name, stamp, csrf, vouched, used_ms, ends_ms) "
+                "VALUES (?, ?, ?, ?, ?, now_ms(), now_ms() + CAST(? AS BIGINT))",  # a life of NULL has no end
+                (
+                    _digest(token),
+                    session.name,
+                    session.stamp,
+                    session.csrf,
+                    _user_text(session.vouched),
+                    life_ms,
+                ),
+            )
+        return token, session
+
+    def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
+        """The live session of a cookie, or None."""
+        found = self._database.query(
+            "SELECT name, stamp, csrf, vouched, now_ms() - used_ms FROM session WHERE token = ? "
+            "AND used_ms >= now_ms() - ? AND (ends_ms IS NULL OR ends_ms > now_ms())",
+            (_digest(token), self._idle_ms),
+        )
+        if not found:
+            return None
+        name, stamp, csrf, vouched, idle_ms = found[0]
+        if prolong and idle_ms >= 1000:  # at most a change a second
+            with self._database.transaction() as transaction:
+                transaction.execute(
+                    "UPDATE session SET used_ms = now_ms() WHERE token = ?",
+                    (_digest(token),),
+                )
+        return Session(name, stamp, csrf, now_s, _user(vouched))
+
+    def end(self, token: str) -> None:
+        """Forget a session by its token, at every node; one that is unknown is no error."""
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _user_text(user: User | None) -> str | None:
+    if user is None:
+        return None
+    return orjson.dumps([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
+
+
+def _user(text: str | None) -> User | None:
+    if text is None:
+        return None
+    name, roles, scope, stamp = orjson.loads(text)
+    return User(name, frozenset(roles), frozenset(scope), stamp)
