@@ -6,12 +6,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gateway.admin import authorities, certificates, keys, tokens
+from gateway.admin.accessview import AccessResource
 from gateway.admin.address_and_maintenance import AddressAndMaintenance
 from gateway.admin.backups import Backups
 from gateway.admin.clientcertificates import ClientCertificates
 from gateway.admin.clientrequests import ClientRequests
 from gateway.admin.clients import ClientResource
 from gateway.admin.connections import Connections
+from gateway.admin.console.site import add_pages
 from gateway.admin.context import AdminContext
 from gateway.admin.diagnostics import Diagnostics
 from gateway.admin.initialization import InitializationResource
@@ -21,7 +23,6 @@ from gateway.admin.keycontext import KeyAdminContext
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
 from gateway.admin.orders import GatewayOrders
-from gateway.admin.pages import add_pages
 from gateway.admin.registry import RegistryResource
 from gateway.admin.rights import RightResource
 from gateway.admin.roles import gateway_roles
@@ -96,6 +97,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *LocalGroups(context).rows(),
         *ServiceResource(context, register).rows(),
         *RightResource(context).rows(),
+        *AccessResource(context).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_context)),
         *RegistryResource(context).rows(),
         *Diagnostics(context).rows(),

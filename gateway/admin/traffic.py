@@ -12,15 +12,20 @@ import msgspec
 from gateway.admin.context import AdminContext, client_id, instant, row
 from gateway.admin.values import EncodedId
 from gateway.monitoring.store import RecordFilter
+from gateway.monitoring.summary import group_exchanges
 from schemas.identifiers import ServiceId
 from serving.api.problems import bad_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from gateway.monitoring.summary import Exchanged
     from serving.api.operations import Call, Operation
 
 MOST_SPANS = 5000
+# So many records are read for a summary, so that it takes as long with ten million as with ten thousand.
+MOST_EXCHANGES = 10_000
+MOST_GROUPS = 100
 
 
 class IntervalsQuery(msgspec.Struct, frozen=True):
@@ -42,6 +47,30 @@ class OperationalDataInterval(msgspec.Struct, frozen=True):
     failure_count: int
 
 
+class ExchangeGroupView(msgspec.Struct, frozen=True):
+    """Exchanges that have something in common (``name``), how many failed, and percentiles of how long they took."""
+
+    name: str
+    count: int
+    failed: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class TrafficSummary(msgspec.Struct, frozen=True):
+    """Exchanges of a time in groups; ``is_cut`` says that there were more than ``count``, of which the newest are here."""
+
+    count: int
+    is_cut: bool
+    by_service: list[ExchangeGroupView]
+    by_peer: list[ExchangeGroupView]
+    # By fault code; empty is without a fault.
+    by_outcome: list[ExchangeGroupView]
+    # By interval, whose beginning is the name.
+    over_time: list[ExchangeGroupView]
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """The handler of ``/diagnostics/operational-monitoring``, exchanges over time."""
@@ -53,6 +82,8 @@ class Traffic:
         return [
             row("GET", "/diagnostics/operational-monitoring", self.intervals, "Exchanges over time", "DIAGNOSTICS",
                 query=IntervalsQuery, answer=list[OperationalDataInterval]),
+            row("GET", "/diagnostics/traffic-summary", self.summary, "Exchanges by service, peer and outcome",
+                "DIAGNOSTICS", query=IntervalsQuery, answer=TrafficSummary),
         ]  # fmt: skip
 
     async def intervals(self, call: Call) -> list[OperationalDataInterval]:
@@ -66,11 +97,7 @@ class Traffic:
                 "invalid_interval",
                 f"records_to must follow records_from by at most {MOST_SPANS} intervals; {spans} were asked for",
             )
-        wanted = RecordFilter(
-            asked.security_server_type,
-            client_id(asked.member_id) if asked.member_id else None,
-            _service(asked.service_id) if asked.service_id else None,
-        )
+        wanted = _filter(asked)
         found = await asyncio.to_thread(self.context.gateway.records.count, begin_ms, spans, span_ms, wanted)
         return [
             OperationalDataInterval(
@@ -78,6 +105,40 @@ class Traffic:
             )
             for c in found
         ]
+
+    async def summary(self, call: Call) -> TrafficSummary:
+        asked = call.query_as(IntervalsQuery)
+        begin, end = _milliseconds(asked.records_from), _milliseconds(asked.records_to)
+        records, wanted = self.context.gateway.records, _filter(asked)
+        found = await asyncio.to_thread(records.newest, begin, end, wanted, MOST_EXCHANGES)
+        span_ms = asked.interval * 60_000
+
+        def groups(name: Callable[[Exchanged], str], most: int = MOST_GROUPS) -> list[ExchangeGroupView]:
+            return [
+                ExchangeGroupView(g.name, g.count, g.failed, g.p50_ms, g.p95_ms, g.p99_ms)
+                for g in group_exchanges(found, name, most)
+            ]
+
+        def interval(exchange: Exchanged) -> str:
+            at = exchange.begin_ms // span_ms * span_ms
+            return instant(datetime.fromtimestamp(at / 1000, UTC))
+
+        return TrafficSummary(
+            len(found),
+            len(found) == MOST_EXCHANGES,
+            groups(lambda e: e.service),
+            groups(lambda e: e.peer),
+            groups(lambda e: e.fault),
+            sorted(groups(interval, MOST_SPANS), key=lambda g: g.name),
+        )
+
+
+def _filter(asked: IntervalsQuery) -> RecordFilter:
+    return RecordFilter(
+        asked.security_server_type,
+        client_id(asked.member_id) if asked.member_id else None,
+        _service(asked.service_id) if asked.service_id else None,
+    )
 
 
 def _milliseconds(at: datetime) -> int:

@@ -188,7 +188,7 @@ async def _called(
 def _local_target(local: LocalService) -> Target:
     @contextlib.asynccontextmanager
     async def call(asked: ServiceCall) -> AsyncIterator[ServiceAnswer]:
-        # Said here, so that what the gateway itself refuses is not told as the failure of a system.
+        # Translatable here, so that what the gateway itself refuses is not told as the failure of a system.
         with origin(Origin.SERVER_PROXY):
             answered = await local.answer(asked)
         yield ServiceAnswer(answered.status, answered.reason, answered.headers, _one(answered.body))

@@ -14,6 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.monitoring.summary import Exchanged
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.database import open_database
@@ -164,6 +165,28 @@ class RecordStore:
         counts = [found.get(span, (0, 0)) for span in range(spans)]
         return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
 
+    def newest(self, begin_ms: int, end_ms: int, wanted: RecordFilter, limit: int) -> list[Exchanged]:
+        """The newest exchanges whose request came in then, at most ``limit``, in no order. Blocks."""
+        where, parameters = (
+            "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?",
+            [
+                begin_ms // 1000,
+                begin_ms,
+                end_ms,
+            ],
+        )
+        values: list[int | str] = [*parameters]
+        for condition, more in _conditions(wanted):
+            where += f" AND {condition}"
+            values += more
+        rows = self._database.query(
+            f"SELECT client, provider, fields FROM record WHERE {where} ORDER BY at DESC LIMIT ?",  # noqa: S608  parts of ours
+            [*values, limit],
+        )
+        return [
+            _exchanged(str(client), str(provider), json.loads(fields)) for client, provider, fields in rows
+        ]
+
     def reconfigure(self, settings: StoreSettings) -> None:
         """Go on with other times and sizes."""
         self._settings = settings
@@ -181,6 +204,16 @@ class RecordStore:
         """Write what waits and close."""
         self.write()
         self._database.close()
+
+
+def _exchanged(client: str, provider: str, fields: dict[str, Value]) -> Exchanged:
+    begin, end = int(fields.get("requestInTs") or 0), int(fields.get("responseOutTs") or 0)
+    service = ".".join(str(fields[n]) for n in ("serviceCode", "serviceVersion") if fields.get(n))
+    is_consumer = fields.get("securityServerType") == "Client"
+    name = f"{provider}/{service}".replace("/", ":") if provider or service else ""
+    peer = (provider if is_consumer else client).replace("/", ":")
+    fault = str(fields.get("faultCode") or "")
+    return Exchanged(begin, float(max(end - begin, 0)), name, peer, fault, bool(fields.get("succeeded")))
 
 
 def _conditions(wanted: RecordFilter) -> Iterator[tuple[str, list[int | str]]]:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.certificates import parse_certificate
+from certs.certificates import name_text, parse_certificate
 
 _USAGES = (
     ("digital_signature", "DIGITAL_SIGNATURE"),
@@ -54,7 +54,7 @@ def certificate_details(data: bytes) -> CertificateDetails:
     return CertificateDetails(
         hash=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest().upper(),
         issuer_common_name=common_name(certificate.issuer),
-        issuer_distinguished_name=certificate.issuer.rfc4514_string(),
+        issuer_distinguished_name=name_text(certificate.issuer),
         key_usages=_key_usages(certificate),
         not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
         not_before=certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -63,7 +63,7 @@ def certificate_details(data: bytes) -> CertificateDetails:
         signature_algorithm=_signature_algorithm(certificate),
         subject_alternative_names=_alternative_names(certificate),
         subject_common_name=common_name(certificate.subject),
-        subject_distinguished_name=certificate.subject.rfc4514_string(),
+        subject_distinguished_name=name_text(certificate.subject),
         version=certificate.version.value + 1,
         public_key_algorithm=_key_algorithm(key),
         rsa_public_key_exponent=key.public_numbers().e if isinstance(key, rsa.RSAPublicKey) else None,

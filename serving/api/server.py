@@ -120,6 +120,7 @@ class AdminApi:
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
+        self._by_id = {o.id: o for o in self.operations}
         self._patterns = [
             (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(f"/api/v1{o.path}"))), o.method)
             for o in self.operations
@@ -174,11 +175,20 @@ class AdminApi:
         """Whether an identity provider lets people in."""
         return self._oidc is not None
 
+    @property
+    def version(self) -> str:
+        """The version of this software."""
+        return self._served.version
+
+    def operation(self, name: str) -> Operation | None:
+        """The row with that id."""
+        return self._by_id.get(name)
+
     async def run(
         self, name: str, request: web.Request, principal: Principal, given: OperationInput
     ) -> object:
         """The answer of the row with that id to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
-        operation = next((o for o in self.operations if o.id == name), None)
+        operation = self.operation(name)
         if operation is None:
             raise Problem(404)
         call = Call(principal, dict(given.path), self._clock.now(), request[REQUEST_ID], address_of(request))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -19,8 +19,11 @@ from serving.api.operations import MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
-from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable
+from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable, as_it_is
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
+from serving.web.blocks import Listing, PageView
+from serving.web.codewords import word_of
+from serving.web.listing import arranged, render_csv
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
 if TYPE_CHECKING:
@@ -29,16 +32,18 @@ if TYPE_CHECKING:
     from serving.api.operations import Principal
     from serving.api.server import AdminApi
     from serving.login.sessions import Session
-    from serving.web.pages import NavigationLink, Site
+    from serving.web.blocks import PageNote
+    from serving.web.pages import NavigationLink, ServerHead, Site
 
     Form = Mapping[str, str]
+    View = Callable[["ConsoleRequest", web.Request], Awaitable[PageView]]
     Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
     Act = Callable[["ConsoleRequest", Form], Awaitable[None]]
     FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
 ROOT = "/consola"
 DOOR = f"{ROOT}/entrar"
-FORM_BYTES = 16 * 1024
+FORM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,19 @@ class ConsoleOutcome:
 
     value: Any = None
     why: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleHead:
+    """The part of every page that says which server this is and what is wrong with it now, worst first."""
+
+    server: ServerHead | None = None
+    alerts: Sequence[PageNote] = ()
+
+
+async def no_head(_asking: ConsoleRequest) -> ConsoleHead:
+    """The head of a server that says nothing of itself."""
+    return ConsoleHead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +108,17 @@ class ConsoleRequest:
 class Console:
     """The pages of one server's operators."""
 
-    def __init__(self, api: AdminApi, site: Site, links: Sequence[NavigationLink]) -> None:
+    def __init__(
+        self,
+        api: AdminApi,
+        site: Site,
+        links: Sequence[NavigationLink],
+        head: Callable[[ConsoleRequest], Awaitable[ConsoleHead]] = no_head,
+    ) -> None:
         self._api = api
-        self._frame = Frame(site)
+        self._frame = Frame(replace(site, names={**site.names, "word_of": word_of}))
         self._links = links
+        self._head = head
 
     def add_to(self, app: web.Application) -> None:
         """Serve the door, the way out, and the style sheet."""
@@ -107,9 +132,53 @@ class Console:
 
         async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
             values = await gather(self._asking(request, principal), request)
-            return self._frame.render(request, template, person=self._person(session), **values)
+            person = await self._person(request, session, principal)
+            return self._frame.render(request, template, person=person, **values)
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
+
+    def add_view(self, app: web.Application, path: str, view: View) -> None:
+        """Serve a page made of blocks below the root; ``?csv=NAME`` gives its list of that name as a file."""
+
+        async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
+            asking = self._asking(request, principal)
+            made = await view(asking, request)
+            file = request.query.get("csv")
+            for block in made.blocks:
+                if file and isinstance(block, Listing) and block.name == file:
+                    return _csv_answer(block, request, asking.language)
+            blocks = [
+                arranged(b, request.query, asking.language, _prefix(made, b)) if isinstance(b, Listing) else b
+                for b in made.blocks
+            ]
+            person = await self._person(request, session, principal)
+            return self._frame.render(
+                request,
+                "console/view.html",
+                person=person,
+                view=replace(made, blocks=blocks),
+                receipt=self._receipt(request),
+            )
+
+        app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
+
+    def _receipt(self, request: web.Request) -> str | None:
+        """What was done just before, as the operation's summary says it."""
+        done = self._api.operation(request.query.get("hecho", ""))
+        return None if done is None else done.summary
+
+    def add_answer(
+        self,
+        app: web.Application,
+        path: str,
+        give: Callable[[ConsoleRequest, web.Request], Awaitable[web.Response]],
+    ) -> None:
+        """Serve what is no page below the root, such as a file."""
+
+        async def answer(request: web.Request, _session: Session, principal: Principal) -> web.Response:
+            return await give(self._asking(request, principal), request)
+
+        app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(answer)))
 
     def add_file(self, app: web.Application, path: str, name: str) -> None:
         """Serve a row's file below the root."""
@@ -140,9 +209,8 @@ class Console:
             if isinstance(answer, web.Response):
                 return answer
             status = 200 if answer.get("problem") is None else answer["problem"].status
-            return self._frame.render(
-                request, template, person=self._person(session), status=status, **answer
-            )
+            person = await self._person(request, session, principal)
+            return self._frame.render(request, template, person=person, status=status, **answer)
 
         app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
 
@@ -195,15 +263,22 @@ class Console:
             try:
                 return await handler(request, session, principal)
             except Problem as problem:
-                page_problem = PageProblem(problem.status, words_of(problem))
-                return self._frame.problem(request, page_problem, self._person(session))
+                refusal = PageProblem(problem.status, words_of(problem))
+                return self._frame.problem(request, refusal, await self._person(request, session, principal))
             except PageProblem as problem:
-                return self._frame.problem(request, problem, self._person(session))
+                person = await self._person(request, session, principal)
+                return self._frame.problem(request, problem, person)
+            except web.HTTPNotFound:
+                refusal = PageProblem(404, N_("There is no such page here."))
+                return self._frame.problem(request, refusal, await self._person(request, session, principal))
 
         return handle
 
-    def _person(self, session: Session) -> LoggedInUser:
-        return LoggedInUser(session.name, session.csrf, self._links)
+    async def _person(self, request: web.Request, session: Session, principal: Principal) -> LoggedInUser:
+        head = await self._head(self._asking(request, principal))
+        links = [n for n in self._links if not n.permissions or principal.permissions & set(n.permissions)]
+        roles = [word_of(r) or as_it_is(r) for r in sorted(principal.roles)]
+        return LoggedInUser(session.name, session.csrf, links, roles, head.server, head.alerts)
 
     async def _door(self, request: web.Request) -> web.Response:
         if self._api.authentication.visitor(request) is not None:
@@ -264,6 +339,18 @@ _WORDS = {
 }
 
 
+def _prefix(view: PageView, listing: Listing) -> str:
+    """The first list of a page has plain names in addresses; the others are told apart by theirs."""
+    first = next((b for b in view.blocks if isinstance(b, Listing) and b.name), None)
+    return "" if first is None or first.name == listing.name else f"{listing.name}."
+
+
+def _csv_answer(listing: Listing, request: web.Request, language: str) -> web.Response:
+    headers = {"Content-Disposition": f'attachment; filename="{listing.name}.csv"'}
+    body = render_csv(listing, request.query, language)
+    return web.Response(text=body, content_type="text/csv", charset="utf-8", headers=headers)
+
+
 def _check_same_site(request: web.Request) -> None:
     # TLS may end in another process, so the scheme here says nothing; host and port are what must be ours.
     check_same_site(request, f"https://{request.host}", f"http://{request.host}")
@@ -279,7 +366,7 @@ async def _read_form(request: web.Request, upload_bytes: int) -> FormInput:
         if request.content_type != "application/x-www-form-urlencoded":
             raise PageProblem(415, N_("A form of this page was expected."))
         raw = (await read_bytes(request, FORM_BYTES)).decode("utf-8")
-        found = parse_qs(raw, keep_blank_values=True, max_num_fields=50)
+        found = parse_qs(raw, keep_blank_values=True, max_num_fields=1000)
     except Problem as problem:
         raise PageProblem(problem.status, words_of(problem)) from problem
     except ValueError as err:

@@ -1,7 +1,7 @@
 """Forms made from the types of an operation's body and query, and read back into what the operation takes. Pure.
 
 A form's fields have flat names, ``client.member_code``; a list of texts is written a line each, what has no form of its own (lists of
-objects, mappings) as JSON. An empty field means "not said": it is left out, so that the operation's own rules judge it.
+objects, mappings) as JSON, or as fields of its own: ``items.0.id``, ``subject_field_values.CN``. An empty field means "not said": it is left out, so that the operation's own rules judge it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The name of a body that is not an object.
 BODY: Final = "body"
+# How deep a name of a field may go.
+DEEPEST: Final = 8
 SECRETS: Final = frozenset(
     {"password", "passphrase", "pin", "new_pin", "old_pin", "software_token_pin", "secret"}
 )
@@ -132,9 +134,11 @@ def read_values(fields: tuple[FormField, ...], form: Mapping[str, str]) -> Any:
     body: dict[str, Any] = {}
     for field in fields:
         text = form.get(field.name, "")
-        if not text.strip() or field.kind is FieldKind.FILE:
+        if field.kind is FieldKind.FILE:
             continue
-        value = _value(field, text)
+        value = _value(field, text) if text.strip() else _nested(field, form)
+        if value is None:
+            continue
         if field.name == BODY:
             return value
         place = body
@@ -143,6 +147,33 @@ def read_values(fields: tuple[FormField, ...], form: Mapping[str, str]) -> Any:
             place = place.setdefault(name, {})
         place[last] = value
     return [] if fields and fields[0].name == BODY else body
+
+
+def _nested(field: FormField, form: Mapping[str, str]) -> Any:
+    """A mapping or a list of objects that came as fields of their own; None where there are none. Empty ones are not said."""
+    prefix = f"{field.name}."
+    if field.kind is not FieldKind.JSON:
+        return None
+    tree: dict[str, Any] = {}
+    for name, text in form.items():
+        if not name.startswith(prefix) or not text.strip():
+            continue
+        *steps, last = name.removeprefix(prefix).split(".")[:DEEPEST]
+        place = tree
+        for step in steps:
+            inner = place.setdefault(step, {})
+            place = inner if isinstance(inner, dict) else {}
+        place[last] = text
+    return _numbered(tree) if tree else None
+
+
+def _numbered(tree: Any) -> Any:
+    """A mapping whose keys are all numbers is a list in their order."""
+    if not isinstance(tree, dict):
+        return tree
+    if all(k.isascii() and k.isdigit() and len(k) < 7 for k in tree):
+        return [_numbered(tree[k]) for k in sorted(tree, key=int)]
+    return {k: _numbered(v) for k, v in tree.items()}
 
 
 def _value(field: FormField, text: str) -> Any:

@@ -1,8 +1,10 @@
 """A page for every operation of an admin API: what it does, who may, a form made from its types, and its answer.
 
 What a person may not do is not listed; the API refuses it all the same. A page needs no script. What changes something says so before
-it is done, and the audit log has it as if a program had called. ``/operaciones`` lists them, ``/operacion/ID`` is one; a link may fill
-in fields by its query, ``?id=MX:GOB:15-ISSEMYM:AFIL``.
+it is done, and the audit log has it as if a program had called. ``/operaciones`` lists them, ``/operacion/ID`` is one, ``/descarga/ID``
+gives its file; a link may fill in fields by its query, ``?id=MX:GOB:15-ISSEMYM:AFIL``, say which of them are settled (``fijos``) and where
+its visitor came from (``vuelta``): then the page asks for nothing else, says what will happen, and leads back. An operation that answers
+with warnings is asked about once more, with the warnings in words.
 """
 
 from __future__ import annotations
@@ -17,46 +19,76 @@ import msgspec
 from aiohttp import web
 
 from serving.api.examples import example_of
+from serving.api.fieldlabels import FIELD_LABELS
 from serving.api.fieldtexts import FIELD_TEXTS, TAG_TEXTS
 from serving.api.operations import ApiAnswer, Bytes, Download, MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
+from serving.language import as_it_is
+from serving.web.acting import BACK, FIXED, back_of, may
+from serving.web.codewords import caution_text
+from serving.web.console import words_of
 from serving.web.forms import BODY, FieldKind, FormField, fields_of, read_values
+from serving.web.pages import redirect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.api.operations import Operation, Principal
+    from serving.api.operations import Operation
+    from serving.language import Translatable
     from serving.web.console import Console, ConsoleRequest, FormInput
 
 LONGEST_QUERY = 200
 # Written by programs alone: a page has its own way to say in which language it is, and to end a session.
 LEFT_OUT = frozenset({"put_language_code", "post_language_code"})
+IGNORE = "ignore_warnings"
+# Their answer holds what is shown this once, so no page takes its place.
+SHOWN_ONCE = frozenset({"post_api_keys", "put_members_member_id_contact"})
 
 
 @dataclass(frozen=True, slots=True)
 class ShownField:
-    """A field with the text it holds and what is wrong with it; ``code`` is the rule that it broke."""
+    """A field with the text it holds and what is wrong with it; ``code`` names the rules that it broke."""
 
     field: FormField
     text: str = ""
     code: str = ""
+    name_given: Translatable | None = None
 
     @property
     def help(self) -> Any:
         """The explanation of its term, or None."""
-        return FIELD_TEXTS.get(self.field.term)
+        return None if self.name_given is not None else FIELD_TEXTS.get(self.field.term)
+
+    @property
+    def label(self) -> Translatable:
+        """Its name for people."""
+        return self.name_given or FIELD_LABELS.get(self.field.term) or as_it_is(self.field.term)
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules it broke, by name."""
+        return [rule for rule in self.code.split(", ") if rule]
+
+    @property
+    def name(self) -> str:
+        """Its name in the form."""
+        return self.field.name
 
 
 class OperationPages:
-    """The pages of all operations of one API."""
+    """The pages of all operations of one API. ``consequences`` say what an operation brings about, by its id."""
 
-    def __init__(self, operations: list[Operation]) -> None:
+    def __init__(
+        self, operations: list[Operation], consequences: Mapping[str, Translatable] | None = None
+    ) -> None:
         self._operations = {o.id: o for o in operations if o.id not in LEFT_OUT and not o.public}
+        self._consequences = consequences or {}
 
     def add_to(self, console: Console, app: web.Application) -> None:
         """Serve them below the console's root."""
         console.add_page(app, "/operaciones", "console/operations.html", self._index)
         console.add_form(app, "/operacion/{name}", "console/operation.html", self._show, self._do)
+        console.add_answer(app, "/descarga/{name}", self._give)
 
     async def _index(self, asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
         term = request.query.get("q", "").strip()[:LONGEST_QUERY]
@@ -64,14 +96,14 @@ class OperationPages:
         groups: dict[str, list[Operation]] = {}
         for operation in self._operations.values():
             text = f"{operation.id} {operation.path} {operation.summary} {say(operation.summary)}".lower()
-            if _may(asking.principal, operation) and all(w in text for w in term.lower().split()):
+            if may(asking.principal, operation) and all(w in text for w in term.lower().split()):
                 groups.setdefault(operation.tag, []).append(operation)
         titled = [(TAG_TEXTS.get(tag, tag), found) for tag, found in groups.items()]
         return {"q": term, "groups": sorted(titled, key=lambda g: say(g[0]).lower())}
 
     def _operation(self, asking: ConsoleRequest, request: web.Request) -> Operation:
         found = self._operations.get(request.match_info["name"])
-        if found is None or not _may(asking.principal, found):
+        if found is None or not may(asking.principal, found):
             raise web.HTTPNotFound
         return found
 
@@ -80,20 +112,52 @@ class OperationPages:
         given = {n: request.query[n][:4096] for n in request.query}
         return self._values(operation, given)
 
+    async def _give(self, asking: ConsoleRequest, request: web.Request) -> web.Response:
+        """The file that an operation answers which changes nothing."""
+        operation = self._operation(asking, request)
+        if operation.method != "GET":
+            raise web.HTTPNotFound
+        given = OperationInput(
+            {n: request.query.get(n, "") for n in path_names(operation)},
+            {f.name: request.query.get(f.name, "") for f in fields_of(operation.query)},
+        )
+        answer = await asking.api.run(operation.id, request, asking.principal, given)
+        if not isinstance(answer, Download):
+            raise web.HTTPNotFound
+        return _file(operation, answer)
+
     def _values(self, operation: Operation, given: Mapping[str, str], **more: Any) -> dict[str, Any]:
         broken: Mapping[str, str] = more.pop("broken", {})
+        back = back_of(given.get(BACK, ""))
         fields = [
-            ShownField(f, given.get(f.name, ""), broken.get(f.name, "")) for f in _all_fields(operation)
+            ShownField(f, given.get(f.name, ""), broken.get(f.name, ""))
+            for f in all_fields(operation)
+            if f.term != IGNORE
         ]
+        # With a way back, the page that leads here has said what it is about; that is shown and not asked again.
+        names = {f.name for f in fields if f.text and not f.code} if back and FIXED in given else set()
+        names &= set(given.get(FIXED, "").split(","))
+        shown = [f for f in fields if f.name not in names]
+        nested = [(n, v) for n, v in given.items() if _is_nested(operation, n)]
         return {
             "operation": operation,
-            "groups": [(g, [f for f in fields if f.field.group == g]) for g in _groups(fields)],
+            "groups": [(g, [f for f in shown if f.field.group == g]) for g in _groups(shown)],
             "has_file": any(f.field.kind is FieldKind.FILE for f in fields),
+            "facts": [(f.field.term, f.text) for f in fields if f.name in names]
+            + [(n.rpartition(".")[2], v) for n, v in nested],
+            "fixed": [*((f.name, f.text) for f in fields if f.name in names), *nested]
+            + ([(FIXED, given[FIXED])] if names else []),
             "example": _example(operation),
             "curl": _curl(operation),
+            "consequence": self._consequences.get(operation.id),
+            "back": back,
+            "broken": [f for f in fields if f.code],
             "answer": None,
             "done": False,
             "problem": None,
+            "cautions": [],
+            "why": None,
+            "label_of": FIELD_LABELS.get,
             **more,
         }
 
@@ -102,6 +166,7 @@ class OperationPages:
     ) -> dict[str, Any] | web.Response:
         operation = self._operation(asking, request)
         shown = {n: v for n, v in form.fields.items() if n != "csrf"}
+        back = back_of(shown.get(BACK, ""))
         try:
             answer = await asking.api.run(operation.id, request, asking.principal, _input(operation, form))
         except Problem as problem:
@@ -109,42 +174,65 @@ class OperationPages:
                 operation,
                 _without_secrets(operation, shown),
                 problem=problem,
+                cautions=[caution_text(c.code, tuple(c.metadata)) for c in problem.warnings],
+                why=refusal_text(problem),
                 broken=_broken(operation, problem),
             )
         body = answer.body if isinstance(answer, ApiAnswer) else answer
         if isinstance(body, Download):
-            name = quote(body.file_name or operation.id)
-            return web.Response(
-                body=body.content,
-                headers={
-                    "Content-Type": body.media_type,
-                    "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-                },
-            )
+            return _file(operation, body)
+        if back and operation.event and operation.id not in SHOWN_ONCE:
+            return redirect(f"{back}{'&' if '?' in back else '?'}hecho={operation.id}")
         built = msgspec.to_builtins(body) if body is not None else None
-        return self._values(operation, {} if operation.event else shown, answer=_table(built), done=True)
+        kept = {n: v for n, v in shown.items() if n == BACK} if operation.event else shown
+        return self._values(operation, kept, answer=_table(built), done=True)
 
 
-def _may(principal: Principal, operation: Operation) -> bool:
-    return not operation.permissions or any(p in principal.permissions for p in operation.permissions)
+def _file(operation: Operation, file: Download) -> web.Response:
+    name = quote(file.file_name or operation.id)
+    return web.Response(
+        body=file.content,
+        headers={
+            "Content-Type": file.media_type,
+            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        },
+    )
 
 
-def _path_names(operation: Operation) -> list[str]:
+def refusal_text(problem: Problem) -> Translatable | None:
+    """Why it was not done, in words; details stay as the API says them."""
+    if problem.warnings or problem.validation_errors:
+        return None
+    return words_of(problem)
+
+
+def _is_nested(operation: Operation, name: str) -> bool:
+    """Whether a name is one of a mapping's or list's own fields."""
+    return any(f.kind is FieldKind.JSON and name.startswith(f"{f.name}.") for f in all_fields(operation))
+
+
+def path_names(operation: Operation) -> list[str]:
+    """The names in an operation's path, in order."""
     return re.findall(r"{(\w+)}", operation.path)
 
 
-def _all_fields(operation: Operation) -> list[FormField]:
-    path = [FormField(name, FieldKind.TEXT, required=True) for name in _path_names(operation)]
+def all_fields(operation: Operation) -> list[FormField]:
+    """Every field of an operation's form: path, query and body."""
+    path = [FormField(name, FieldKind.TEXT, required=True) for name in path_names(operation)]
     return [*path, *fields_of(operation.query), *(_body_fields(operation))]
 
 
 def _body_fields(operation: Operation) -> tuple[FormField, ...]:
     """The body's fields; one that is called as a name in the path stands below ``body.``, so that each can be told."""
-    taken = {*_path_names(operation), *(f.name for f in fields_of(operation.query))}
+    taken = {*path_names(operation), *(f.name for f in fields_of(operation.query))}
     return tuple(
         FormField(f"{BODY}.{f.name}", f.kind, f.required, f.choices, f.longest) if f.name in taken else f
         for f in fields_of(operation.body)
     )
+
+
+def _body_names(operation: Operation) -> set[str]:
+    return {f.name for f in fields_of(operation.body)}
 
 
 def _groups(fields: list[ShownField]) -> list[str]:
@@ -152,7 +240,7 @@ def _groups(fields: list[ShownField]) -> list[str]:
 
 
 def _input(operation: Operation, form: FormInput) -> OperationInput:
-    path = {name: form.fields.get(name, "").strip() for name in _path_names(operation)}
+    path = {name: form.fields.get(name, "").strip() for name in path_names(operation)}
     if any(not value for value in path.values()):
         empty = {name: ["NotNull"] for name, value in path.items() if not value}
         raise Problem(400, "validation_failure", validation_errors=empty)
@@ -164,6 +252,8 @@ def _input(operation: Operation, form: FormInput) -> OperationInput:
         files = {n: p for n, p in form.files.items() if n in operation.body.files}
         return OperationInput(path, query, parts={**texts, **files})
     body = read_values(_body_fields(operation), form.fields)
+    if isinstance(body, dict) and form.fields.get(IGNORE) == "true" and IGNORE in _body_names(operation):
+        body[IGNORE] = True
     if isinstance(body, dict) and isinstance(body.get(BODY), dict):
         body = {**body, **body.pop(BODY)}
     return OperationInput(path, query, body)
@@ -174,14 +264,14 @@ def _broken(operation: Operation, problem: Problem) -> dict[str, str]:
     found: dict[str, str] = {}
     for where, rules in (problem.validation_errors or {}).items():
         tail = re.sub(r"([A-Z])", lambda m: f"_{m[1].lower()}", where).split("[")[0]
-        for field in _all_fields(operation):
+        for field in all_fields(operation):
             if tail == field.name or tail.endswith(f".{field.name.removeprefix(f'{BODY}.')}"):
                 found[field.name] = ", ".join(rules)
     return found
 
 
 def _without_secrets(operation: Operation, shown: Mapping[str, str]) -> dict[str, str]:
-    hidden = {f.name for f in _all_fields(operation) if f.kind is FieldKind.HIDDEN}
+    hidden = {f.name for f in all_fields(operation) if f.kind is FieldKind.HIDDEN}
     return {n: v for n, v in shown.items() if n not in hidden}
 
 

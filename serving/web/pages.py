@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from serving.language import N_, SOURCE_LANGUAGE, Text, language_name, languages, negotiate
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from serving.language import Translatable
+    from serving.web.blocks import PageNote
 
 log = logging.getLogger("pages")
 
@@ -46,7 +48,23 @@ PAGE_HEADERS = {
     "Cache-Control": "no-store",
 }
 LANGUAGE_COOKIE = "idioma"
-LANGUAGE_AGE_S = 365 * 24 * 3600
+ZONE_COOKIE = "zona"
+COOKIE_AGE_S = 365 * 24 * 3600
+# The zones a reader may choose: the server's own comes first, then these.
+ZONES = (
+    "UTC",
+    "America/Mexico_City",
+    "America/Cancun",
+    "America/Chihuahua",
+    "America/Ciudad_Juarez",
+    "America/Hermosillo",
+    "America/Mazatlan",
+    "America/Tijuana",
+    "America/Bogota",
+    "America/Sao_Paulo",
+    "Europe/Madrid",
+    "Europe/Tallinn",
+)
 _MONTHS = (
     N_("January"),
     N_("February"),
@@ -75,10 +93,11 @@ class PageProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NavigationLink:
-    """One entry of the navigation or of the footer."""
+    """One entry of the navigation or of the footer; with permissions, only for who has one of them."""
 
     href: str
     text: Translatable
+    permissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +115,25 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerHead:
+    """Which server this is, as every page of its operators says: its identifier, its owner's name, its version, its address."""
+
+    id: str
+    name: str = ""
+    version: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedInUser:
-    """Who is logged in, as the layout shows it, with the value that her forms carry."""
+    """Who is logged in, as the layout shows it, with the value that her forms carry; and what she is told on every page."""
 
     name: str
     csrf: str
     links: Sequence[NavigationLink] = ()
+    roles: Sequence[Translatable] = ()
+    server: ServerHead | None = None
+    alerts: Sequence[PageNote] = ()
 
 
 class Frame:
@@ -109,7 +141,6 @@ class Frame:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._zone = ZoneInfo(site.zone)
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader([site.templates, HERE]),
             autoescape=True,
@@ -125,6 +156,11 @@ class Frame:
         chosen = requested if requested in languages() else request.cookies.get(LANGUAGE_COOKIE)
         return negotiate(chosen, request.headers.get("Accept-Language", ""))
 
+    def zone(self, request: web.Request) -> str:
+        """The name of the zone that times are shown in."""
+        chosen = request.query.get(ZONE_COOKIE) or request.cookies.get(ZONE_COOKIE)
+        return chosen if chosen in ZONES else self.site.zone
+
     def render(
         self,
         request: web.Request,
@@ -135,7 +171,7 @@ class Frame:
         **values: Any,
     ) -> web.Response:
         """The page of a template, in the reader's language."""
-        language = self.language(request)
+        language, zone = self.language(request), self.zone(request)
 
         def say(text: str | Translatable, **values: object) -> str:
             return (Text(text, values) if isinstance(text, str) else text).into(language)
@@ -148,7 +184,10 @@ class Frame:
             path=request.path,
             person=person,
             day=lambda value: _day(value, language),
-            moment=lambda value: self._moment(value, language),
+            moment=lambda value: _moment(value, language, zone),
+            zone=zone,
+            zones=dict.fromkeys((self.site.zone, *ZONES)),
+            kept=[(n, v) for n, v in request.query.items() if n not in (ZONE_COOKIE, "lang", "hecho")],
             **values,
         )
         return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
@@ -169,16 +208,20 @@ class Frame:
             answer.headers.setdefault(name, value)
         if self.site.secure:
             answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        if request.query.get("lang") in languages():
-            answer.set_cookie(
-                LANGUAGE_COOKIE,
-                request.query["lang"],
-                path=self.site.root or "/",
-                max_age=LANGUAGE_AGE_S,
-                secure=self.site.secure,
-                httponly=True,
-                samesite="Lax",
-            )
+        for query, cookie, allowed in (
+            ("lang", LANGUAGE_COOKIE, languages()),
+            (ZONE_COOKIE, ZONE_COOKIE, ZONES),
+        ):
+            if request.query.get(query) in allowed:
+                answer.set_cookie(
+                    cookie,
+                    request.query[query],
+                    path=self.site.root or "/",
+                    max_age=COOKIE_AGE_S,
+                    secure=self.site.secure,
+                    httponly=True,
+                    samesite="Lax",
+                )
         return answer
 
     async def _answered(
@@ -215,9 +258,18 @@ class Frame:
         for name, kind in _STATIC.items():
             router.add_get(f"{self.site.root}/estatico/{name}", _file(HERE / name, kind))
 
-    def _moment(self, value: str | datetime, language: str) -> str:
-        at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(self._zone)
-        return f"{_day(at.date(), language)}, {at:%H:%M}"
+
+def _moment(value: str | datetime, language: str, zone: str) -> Markup:
+    """A time in the reader's zone, UTC behind it; a text that is no time stays as it is."""
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return Markup("{}").format(value)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    there, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(UTC)
+    return Markup(
+        '<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC">{}, {:%H:%M}</time>'
+    ).format(utc, utc, _day(there.date(), language), there)
 
 
 def redirect(place: str) -> web.Response:

@@ -1,0 +1,117 @@
+"""Access rights as a whole: every right of a provider in one list, and whether a client may make a call, with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.admin.context import AdminContext, client_id, instant, row
+from gateway.admin.rights import RightResource
+from gateway.admin.values import EncodedId, Text
+from gateway.exchange.access import check_access, check_enabled, find_service
+from schemas.faults import Fault
+from schemas.identifiers import ServiceId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.api.operations import Call, Operation
+
+
+class GrantedRight(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One right: who, to which endpoint of which service, since when. ``method`` * and ``path`` ** are the whole service."""
+
+    subject_id: str
+    subject_name: str | None = None
+    subject_type: str | None = None
+    local_group_code: str | None = None
+    service_code: str
+    endpoint_id: str
+    method: str
+    path: str
+    rights_given_at: str
+
+
+class AccessQuery(msgspec.Struct, frozen=True):
+    """A call to be judged: who, which service (with its version, if it has one), and for REST its method and path."""
+
+    consumer_id: EncodedId
+    service_code: Text
+    method: Text | None = None
+    path: Text | None = None
+
+
+class AccessAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a call would be let through, and the fault that it would get otherwise."""
+
+    allowed: bool
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessResource:
+    """The handlers."""
+
+    context: AdminContext
+
+    def rows(self) -> Sequence[Operation]:
+        """Their rows."""
+        client, may = "/clients/{id}", "VIEW_CLIENT_ACL_SUBJECTS"
+        return [
+            row("GET", f"{client}/access-rights", self.granted, "Every access right to a client's services", may,
+                answer=list[GrantedRight]),
+            row("GET", f"{client}/access-check", self.check, "Whether a client may make a call", may,
+                query=AccessQuery, answer=AccessAnswer),
+        ]  # fmt: skip
+
+    async def granted(self, call: Call) -> list[GrantedRight]:
+        provider, rights = self.context.client(call).id, RightResource(self.context)
+        found = []
+        known = {}
+        for right in self.context.view.rights.all(provider):
+            if right.subject not in known:
+                known[right.subject] = rights.view(provider, right.subject)
+            subject, endpoint = known[right.subject], right.endpoint.endpoint
+            found.append(
+                GrantedRight(
+                    subject_id=subject.id,
+                    subject_name=subject.name,
+                    subject_type=subject.service_client_type,
+                    local_group_code=subject.local_group_code,
+                    service_code=endpoint.service_code,
+                    endpoint_id=str(right.endpoint.id),
+                    method=endpoint.method,
+                    path=endpoint.path,
+                    rights_given_at=instant(right.granted_at),
+                )
+            )
+        return found
+
+    async def check(self, call: Call) -> AccessAnswer:
+        asked = call.query_as(AccessQuery)
+        provider = self.context.client(call).id
+        serverconf = await asyncio.to_thread(self.context.process.store.load)
+        plain, _, version = asked.service_code.partition(".")
+        candidates = (
+            ServiceId(provider, asked.service_code, None),
+            ServiceId(provider, plain, version or None),
+        )
+        wanted = next((s for s in candidates if serverconf.service(s) is not None), candidates[0])
+        try:
+            service = find_service(serverconf, wanted, over_rest=asked.method is not None)
+            check_access(
+                serverconf,
+                self.context.configuration(),
+                client_id(asked.consumer_id),
+                service,
+                method=asked.method,
+                path=asked.path or ("/" if asked.method else None),
+            )
+            check_enabled(service)
+        except Fault as fault:
+            return AccessAnswer(False, fault.code, fault.detail)
+        return AccessAnswer(True)

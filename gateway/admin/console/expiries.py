@@ -1,0 +1,96 @@
+"""The certificates of a gateway by the day they end: one picture, and the same as a list."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from serving.language import N_
+from serving.web.blocks import Column, Heading, Listing, PageLink, Picture, code, day, phrase, several, text
+from serving.web.codewords import word, word_of
+from serving.web.console import ROOT
+from serving.web.drawings import EndingMark, draw_endings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from serving.language import Text
+    from serving.web.blocks import Block, Cell, Tone
+    from serving.web.console import ConsoleRequest
+
+SOON = timedelta(days=30)
+MOST_DRAWN = 20
+
+
+def certificates_of(tokens: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Every certificate with its token and key, the first to end first."""
+    found = [(token, key, c) for token in tokens for key in token.keys for c in key.certificates]
+    return iter(sorted(found, key=lambda f: str(f[2].certificate_details.not_after)))
+
+
+def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
+    """How long a certificate still holds, in words, and how urgent that is."""
+    left = datetime.fromisoformat(not_after) - now
+    if left <= timedelta():
+        return N_("expired"), "bad"
+    if left < SOON:
+        return N_("{days} days left", days=left.days), "bad"
+    return N_("{days} days left", days=left.days), "caution" if left < 2 * SOON else "good"
+
+
+def ending_blocks(asking: ConsoleRequest, tokens: Sequence[Any], now: datetime) -> list[Block | None]:
+    """The picture and the list of what ends when."""
+    found = list(certificates_of(tokens))
+    rows, endings = [], []
+    for _token, _key, certificate in found:
+        details = certificate.certificate_details
+        left, tone = left_of(details.not_after, now)
+        use = word_of(_key.usage)
+        name = f"{certificate.owner_id}: {asking.say(use) if use else details.issuer_common_name}"
+        endings.append(
+            EndingMark(
+                name,
+                datetime.fromisoformat(details.not_after),
+                tone,
+                f"{details.not_after[:10]}, {asking.say(left)}",
+            )
+        )
+        rows.append(_row(certificate, _key, left, tone))
+    picture = None
+    if endings:
+        title = asking.say(N_("When each certificate ends"))
+        picture = Picture(
+            draw_endings(endings[:MOST_DRAWN], now, title, asking.say(N_("today"))),
+            N_("The first to end is on top; the list below has the same days."),
+        )
+    columns = (
+        Column(N_("Ends on"), "fin"),
+        Column(N_("Left"), ""),
+        Column(N_("Use"), "uso"),
+        Column(N_("Of"), "de"),
+        Column(N_("State"), "estado"),
+        Column(N_("By OCSP"), "ocsp"),
+    )
+    empty = N_(
+        "No certificates yet: make a key with a signing request, have it certified, and import the certificate."
+    )
+    link = PageLink(N_("Keys and certificates"), f"{ROOT}/llaves")
+    return [
+        Heading(N_("Certificates"), None, (link,)),
+        picture,
+        Listing(N_("Certificates by the day they end"), columns, tuple(rows), empty, "certificados"),
+    ]
+
+
+def _row(certificate: Any, key: Any, left: Text, tone: Tone) -> tuple[Cell, ...]:
+    details = certificate.certificate_details
+    return (
+        day(details.not_after),
+        phrase(left, tone),
+        word(key.usage),
+        several(code(certificate.owner_id), text(details.subject_distinguished_name)),
+        several(
+            word(certificate.status), None if certificate.active else phrase(N_("not in use"), "caution")
+        ),
+        word(certificate.ocsp_status),
+    )

@@ -1,0 +1,245 @@
+"""Keys and certificates: tokens with their PIN, keys, signing requests by a CA's profile, certificates from import to their end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.admin.console.expiries import ending_blocks, left_of
+from serving.language import N_, as_it_is
+from serving.web.acting import act, act_cell, download, form_of
+from serving.web.blocks import (
+    Column,
+    FactSheet,
+    Heading,
+    Listing,
+    PageLink,
+    PageNote,
+    PageView,
+    QueryField,
+    QueryForm,
+    code,
+    day,
+    link,
+    phrase,
+    several,
+    text,
+)
+from serving.web.codewords import word
+from serving.web.console import ROOT
+from serving.web.forms import FieldKind, FormField
+from serving.web.operationpages import ShownField
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+    from serving.web.blocks import Block, Cell
+    from serving.web.console import ConsoleRequest
+
+HERE = f"{ROOT}/llaves"
+TRAIL = (PageLink(N_("Keys and certificates"), HERE),)
+CERTIFICATE_ACTS = (
+    ("ACTIVATE", "put_token_certificates_hash_activate", N_("Use it")),
+    ("DISABLE", "put_token_certificates_hash_disable", N_("Use it no longer")),
+    ("REGISTER", "put_token_certificates_hash_register", N_("Register it")),
+    ("UNREGISTER", "put_token_certificates_hash_unregister", N_("Have its registration deleted")),
+    ("IMPORT_FROM_TOKEN", "post_token_certificates_hash_import", N_("Import it from the token")),
+    ("DELETE", "delete_token_certificates_hash", N_("Delete it")),
+)
+
+
+async def keys(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Tokens with their keys, and what may be done with each."""
+    tokens = await asking.do("get_tokens")
+    blocks: list[Block | None] = []
+    for token in tokens:
+        blocks += _token_blocks(asking, token)
+    blocks += ending_blocks(asking, tokens, datetime.now(UTC))
+    links = (
+        PageLink(N_("New key with a signing request"), f"{HERE}/solicitud", main=True),
+        act(asking, "post_token_certificates", N_("Import a certificate"), back=HERE),
+    )
+    return PageView(N_("Keys and certificates"), blocks, links)
+
+
+def _token_blocks(asking: ConsoleRequest, token: Any) -> list[Block | None]:
+    named = {"id": token.id}
+    may = set(token.possible_actions)
+    links = (
+        act(asking, "put_tokens_id_login", N_("Enter the PIN"), named, main=True) if "LOGIN" in may else None,
+        act(asking, "put_tokens_id_logout", N_("Forget the PIN"), named) if "LOGOUT" in may else None,
+        act(asking, "put_tokens_id_pin", N_("Change the PIN"), named) if "TOKEN_CHANGE_PIN" in may else None,
+        act(asking, "patch_tokens_id", N_("Rename"), named, given={"name": token.name})
+        if "EDIT_FRIENDLY_NAME" in may
+        else None,
+        act(asking, "post_tokens_id_keys", N_("New key without a request"), named)
+        if "GENERATE_KEY" in may
+        else None,
+    )
+    state = phrase(N_("open"), "good") if token.logged_in else phrase(N_("waits for its PIN"), "bad")
+    facts = FactSheet(
+        (
+            (N_("State"), several(state, word(token.status) if token.status != "OK" else None)),
+            (N_("Where"), word(token.type)),
+            (N_("Identifier"), code(token.id)),
+        )
+    )
+    columns = (
+        Column(N_("Key")),
+        Column(N_("Use")),
+        Column(N_("Algorithm")),
+        Column(N_("Signing requests")),
+        Column(N_("Certificates")),
+        Column(N_("What can be done")),
+    )
+    rows = tuple(_key_row(asking, token, key) for key in token.keys)
+    empty = N_("No key yet: make one with its signing request.")
+    return [
+        Heading(N_("Token {name}", name=token.name), None, links),
+        facts,
+        Listing(N_("Keys of this token"), columns, rows, empty),
+    ]
+
+
+def _key_row(asking: ConsoleRequest, token: Any, key: Any) -> tuple[Cell, ...]:
+    named = {"id": key.id}
+    may = set(key.possible_actions)
+    request = f"{HERE}/solicitud?token={token.id}&clave={key.id}"
+    uses = "" if key.usage is None else f"&uso={key.usage}"
+    asks = may & {"GENERATE_AUTH_CSR", "GENERATE_SIGN_CSR"}
+    return (
+        several(text(key.label or key.name), code(key.id)),
+        word(key.usage),
+        text(key.key_algorithm),
+        several(*(_csr_cell(asking, key, csr) for csr in key.certificate_signing_requests)),
+        several(*(_certificate_cell(asking, c) for c in key.certificates)),
+        several(
+            link(N_("New signing request"), request + uses) if asks else None,
+            act_cell(asking, "patch_keys_id", N_("Rename"), named, {"name": key.name})
+            if "EDIT_FRIENDLY_NAME" in may
+            else None,
+            act_cell(asking, "delete_keys_id", N_("Delete"), named) if "DELETE" in may else None,
+        ),
+    )
+
+
+def _csr_cell(asking: ConsoleRequest, key: Any, csr: Any) -> Cell:
+    named = {"id": key.id, "csr_id": csr.id}
+    files = [
+        download(asking, "get_keys_id_csrs_csr_id", label, {**named, "csr_format": kind})
+        for kind, label in (("PEM", N_("download as text")), ("DER", N_("download as binary")))
+    ]
+    return several(
+        code(csr.owner_id),
+        *(link(f.text, f.href) for f in files if f is not None),
+        act_cell(asking, "delete_keys_id_csrs_csr_id", N_("delete"), named)
+        if "DELETE" in csr.possible_actions
+        else None,
+    )
+
+
+def _certificate_cell(asking: ConsoleRequest, certificate: Any) -> Cell:
+    details = certificate.certificate_details
+    left, tone = left_of(details.not_after, datetime.now(UTC))
+    return several(
+        text(details.subject_distinguished_name),
+        word(certificate.status),
+        phrase(N_("in use"), "good") if certificate.active else phrase(N_("not in use"), "caution"),
+        day(details.not_after),
+        phrase(left, tone),
+        phrase(N_("could not be renewed: {why}", why=certificate.renewal_error), "bad")
+        if certificate.renewal_error
+        else None,
+        *(
+            act_cell(asking, operation, label, {"hash": details.hash})
+            for action, operation, label in CERTIFICATE_ACTS
+            if action in certificate.possible_actions
+        ),
+    )
+
+
+# A signing request
+
+
+async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """A signing request in two steps: for what and by whom, then the fields that the CA's profile wants."""
+    query = request.query
+    use, ca, member = query.get("uso", ""), query.get("ca", ""), query.get("miembro", "")
+    token, key = query.get("token", "0"), query.get("clave", "")
+    title, step = N_("Signing request"), N_("Step {step} of 2", step=2 if use and ca else 1)
+    if use not in ("SIGNING", "AUTHENTICATION") or not ca:
+        return PageView(title, [await _first_step(asking, use, member, token, key)], trail=TRAIL, lead=step)
+    asked_for = {"key_usage_type": use, **({"member_id": member} if use == "SIGNING" and member else {})}
+    fields = await asking.do(
+        "get_certificate_authorities_ca_name_csr_subject_fields", {"ca_name": ca}, asked_for
+    )
+    facts = FactSheet(
+        (
+            (N_("Use"), word(use)),
+            (N_("Certificate authority"), text(ca)),
+            *(((N_("Member"), code(member)),) if use == "SIGNING" else ()),
+        )
+    )
+    form = _second_step(asking, fields, asked_for | {"ca_name": ca}, token, key)
+    return PageView(
+        title, [facts, form or PageNote(N_("Your account may not do that"), "bad")], trail=TRAIL, lead=step
+    )
+
+
+async def _first_step(asking: ConsoleRequest, use: str, member: str, token: str, key: str) -> QueryForm:
+    authorities = await asking.do("get_certificate_authorities")
+    owners = await asking.tell("get_clients", query={"internal_search": "true", "show_members": "true"})
+    members = dict.fromkeys(":".join(c.id.split(":")[:3]) for c in owners.value or ())
+    uses = tuple((u, w.text) for u in ("SIGNING", "AUTHENTICATION") for w in (word(u),))
+    return QueryForm(
+        (
+            QueryField("uso", N_("What is the key for?"), use or "SIGNING", uses),
+            QueryField(
+                "ca",
+                N_("Certificate authority"),
+                "",
+                tuple((a.name, as_it_is(a.name)) for a in authorities if a.top_ca),
+            ),
+            QueryField(
+                "miembro",
+                N_("Whose messages does it sign?"),
+                member,
+                tuple((m, as_it_is(m)) for m in members),
+                N_("Counts only for a key that signs messages."),
+            ),
+        ),
+        N_("Go on"),
+        f"{HERE}/solicitud",
+        tuple((n, v) for n, v in (("token", token), ("clave", key)) if v),
+    )
+
+
+def _second_step(
+    asking: ConsoleRequest, fields: Sequence[Any], settled: dict[str, str], token: str, key: str
+) -> Block | None:
+    prefix = "" if key else "csr_generate_request."
+    fixed = {f"{prefix}{n}": v for n, v in settled.items()} | {"id": key or token}
+    shown = []
+    for found in fields:
+        name = f"{prefix}subject_field_values.{found.id}"
+        if found.read_only:
+            fixed[name] = found.default_value or ""
+            continue
+        label = found.label or asking.say(N_("Field {name}", name=found.label_key or found.id))
+        field = FormField(name, FieldKind.TEXT, found.required, longest=255)
+        shown.append(
+            ShownField(field, found.default_value or "", name_given=as_it_is(f"{label} ({found.id})"))
+        )
+    choices = FormField(f"{prefix}csr_format", FieldKind.CHOICE, True, ("PEM", "DER"))
+    shown.append(ShownField(choices, "PEM"))
+    if key:
+        return form_of(
+            asking, "post_keys_id_csrs", N_("Make the request and download it"), shown, fixed, HERE
+        )
+    label_field = FormField("key_label", FieldKind.TEXT, False, longest=255)
+    shown.insert(0, ShownField(label_field))
+    return form_of(
+        asking, "post_tokens_id_keys_with_csrs", N_("Make the key and its request"), shown, fixed, HERE
+    )

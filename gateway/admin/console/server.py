@@ -1,0 +1,266 @@
+"""This server itself: address, anchor, authorities it uses, TLS for systems; its settings, backups and keys of programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serving.language import N_, Translated
+from serving.web.acting import act, act_cell, download
+from serving.web.blocks import (
+    Column,
+    FactSheet,
+    Heading,
+    Listing,
+    PageNote,
+    PageView,
+    code,
+    day,
+    link,
+    moment,
+    phrase,
+    several,
+    text,
+)
+from serving.web.codewords import word
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.web.blocks import Block, Cell
+    from serving.web.console import ConsoleRequest
+
+ACTS_COLUMN = Column(N_("What can be done"))
+
+
+async def server(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Everything that is set once and looked at again later."""
+    blocks: list[Block | None] = [
+        *await _identity(asking),
+        *await _anchor(asking),
+        *await _timestamping(asking),
+        *await _authorities(asking),
+        *await _internal_tls(asking),
+    ]
+    return PageView(N_("This server"), blocks)
+
+
+async def _identity(asking: ConsoleRequest) -> list[Block | None]:
+    found = await asking.tell("get_security_servers", query={"current_server": "true"})
+    node = await asking.tell("get_system_node_type")
+    address = await asking.tell("get_system_server_address")
+    maintenance = await asking.tell("get_system_maintenance_mode")
+    this = found.value[0] if found.value else None
+    change = None if address.value is None else address.value.requested_change
+    mode = maintenance.value
+    pairs = (
+        (N_("Identifier"), code(this.id if this else "")),
+        (N_("Address"), code(this.server_address if this else "")),
+        *(((N_("Address asked for"), code(change.address)),) if change else ()),
+        *(((N_("Kind of node"), word(node.value.node_type)),) if node.value is not None else ()),
+        *(((N_("Maintenance"), several(word(mode.status), text(mode.message))),) if mode is not None else ()),
+    )
+    links = (
+        act(asking, "put_system_server_address", N_("Change the address")),
+        act(asking, "put_system_maintenance_mode_enable", N_("Begin maintenance")),
+        act(asking, "put_system_maintenance_mode_disable", N_("End maintenance")),
+    )
+    return [Heading(N_("Identity"), None, links), FactSheet(pairs)]
+
+
+async def _anchor(asking: ConsoleRequest) -> list[Block | None]:
+    found = await asking.tell("get_system_anchor")
+    if found.value is None:
+        return []
+    links = (
+        download(asking, "get_system_anchor_download", N_("Download")),
+        act(asking, "put_system_anchor", N_("Replace")),
+    )
+    pairs = ((N_("Digest"), code(found.value.hash)), (N_("Made on"), moment(found.value.created_at)))
+    return [Heading(N_("Configuration anchor"), None, links), FactSheet(pairs)]
+
+
+async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
+    used = await asking.tell("get_system_timestamping_services")
+    if used.value is None:
+        return []
+    approved = await asking.tell("get_timestamping_services")
+    here = {(t.name, t.url) for t in used.value}
+    columns = (
+        Column(N_("Authority")),
+        Column(N_("Address")),
+        Column(N_("Cost")),
+        Column(N_("State")),
+        ACTS_COLUMN,
+    )
+
+    def row(authority: Any) -> tuple[Cell, ...]:
+        is_used = (authority.name, authority.url) in here
+        name = "post_system_timestamping_services_delete" if is_used else "post_system_timestamping_services"
+        settled = {"name": authority.name, "url": authority.url, "cost_type": authority.cost_type or ""}
+        label = N_("Use it no longer") if is_used else N_("Use it")
+        state = phrase(N_("in use"), "good") if is_used else phrase(N_("approved, not in use"))
+        done = act_cell(asking, name, label, {n: str(v) for n, v in settled.items() if v})
+        return text(authority.name), code(authority.url), word(authority.cost_type), state, done or text("")
+
+    known = {(t.name, t.url): t for t in (*used.value, *(approved.value or ()))}
+    empty = N_("The configuration approves no timestamping authority.")
+    rows = tuple(row(t) for t in known.values())
+    return [
+        Heading(N_("Timestamping"), N_("Without an authority in use, messages are not taken for long.")),
+        Listing(N_("Timestamping authorities"), columns, rows, empty),
+    ]
+
+
+async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
+    found = await asking.tell("get_certificate_authorities", query={"include_intermediate_cas": "true"})
+    if found.value is None:
+        return []
+    columns = (
+        Column(N_("Authority")),
+        Column(N_("By OCSP")),
+        Column(N_("Ends on")),
+        Column(N_("Responders")),
+        Column(N_("Orders by ACME")),
+    )
+    rows = tuple(
+        (
+            several(text(a.name), text(a.subject_distinguished_name)),
+            word(a.ocsp_response) if a.ocsp_response != "NOT_AVAILABLE" else phrase(N_("not asked")),
+            day(a.not_after),
+            several(*(code(r.url) for r in a.ocsp_responders or ())),
+            phrase(N_("yes")) if a.acme_capable else phrase(N_("no")),
+        )
+        for a in found.value
+    )
+    empty = N_("The configuration approves no certificate authority.")
+    return [
+        Heading(N_("Certificate authorities")),
+        Listing(N_("Certificate authorities that the configuration approves"), columns, rows, empty),
+    ]
+
+
+async def _internal_tls(asking: ConsoleRequest) -> list[Block | None]:
+    found = await asking.tell("get_system_certificate")
+    links = (
+        act(asking, "post_system_certificate", N_("New key and certificate")),
+        act(asking, "post_system_certificate_csr", N_("Signing request")),
+        act(asking, "post_system_certificate_import", N_("Import a certificate")),
+        download(asking, "get_system_certificate_export", N_("Download")),
+    )
+    heading = Heading(
+        N_("TLS for systems"), N_("The certificate that this server shows to its own systems."), links
+    )
+    if found.value is None:
+        return [heading, PageNote(found.why or N_("There is none."))]
+    details = found.value
+    pairs = (
+        (N_("Of"), text(details.subject_distinguished_name)),
+        (N_("By"), text(details.issuer_distinguished_name)),
+        (N_("Ends on"), day(details.not_after)),
+        (N_("Digest"), code(details.hash)),
+    )
+    return [heading, FactSheet(pairs)]
+
+
+async def settings(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Every setting with its meaning, value and default, and what waits for the next start."""
+    found = await asking.do("get_settings")
+    columns = (
+        Column(N_("Setting"), "nombre"),
+        Column(N_("Meaning"), "sentido"),
+        Column(N_("Value"), "valor"),
+        Column(N_("Default"), "defecto"),
+        Column(N_("Where from"), "origen"),
+        Column(N_("A change holds"), "vigor"),
+        ACTS_COLUMN,
+    )
+    rows = tuple(_setting(asking, s) for s in found)
+    waiting = [s.name for s in found if s.needs_restart]
+    note = None
+    if waiting:
+        names = ", ".join(waiting)
+        note = PageNote(N_("These wait for the next start of the server: {names}.", names=names), "caution")
+    links = (act(asking, "post_settings_reload", N_("Read file and environment again")),)
+    listing = Listing(N_("Settings"), columns, rows, N_("There are none."), "ajustes", per_page=60)
+    return PageView(N_("Settings"), [note, listing], links)
+
+
+def _setting(asking: ConsoleRequest, found: Any) -> tuple[Cell, ...]:
+    named = {"name": found.name}
+    changed = found.value != found.default
+    return (
+        code(found.name),
+        phrase(Translated({"es": found.es, "en": found.en})),
+        several(code(found.value), phrase(N_("changed"), "note") if changed else None),
+        code(found.default),
+        word(found.source),
+        phrase(N_("at once")) if found.live else phrase(N_("from the next start on"), "caution"),
+        several(
+            act_cell(asking, "put_settings_name", N_("Change"), named, {"value": found.value}),
+            act_cell(asking, "delete_settings_name", N_("Back to the default"), named) if changed else None,
+        ),
+    )
+
+
+async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Backups on this server: make, download, upload, restore, delete."""
+    found = await asking.do("get_backups")
+    columns = (Column(N_("Backup"), "archivo"), Column(N_("Made on"), "fecha"), ACTS_COLUMN)
+    rows = []
+    for backup in found:
+        named = {"filename": backup.filename}
+        file = download(asking, "get_backups_filename_download", N_("Download"), named)
+        rows.append(
+            (
+                code(backup.filename),
+                moment(backup.created_at),
+                several(
+                    None if file is None else link(file.text, file.href),
+                    act_cell(asking, "put_backups_filename_restore", N_("Restore"), named),
+                    act_cell(asking, "delete_backups_filename", N_("Delete"), named),
+                ),
+            )
+        )
+    encrypted = await asking.tell("get_diagnostics_backup_encryption_status")
+    note = None
+    if encrypted.value is not None and not encrypted.value.backup_encryption_status:
+        note = PageNote(N_("No recipient is set, so backups are not made: set backup.recipients."), "caution")
+    links = (
+        act(asking, "post_backups", N_("Make a backup"), main=True),
+        act(asking, "post_backups_upload", N_("Upload a backup")),
+    )
+    empty = N_("No backups on this server. Make one, download it, and keep it elsewhere.")
+    return PageView(
+        N_("Backups"),
+        [note, Listing(N_("Backups on this server"), columns, tuple(rows), empty, "respaldos")],
+        links,
+    )
+
+
+async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Keys of programs that use the admin API."""
+    found = await asking.do("get_api_keys")
+    columns = (Column(N_("Key"), "clave"), Column(N_("Roles")), Column(N_("Ends on"), "fin"), ACTS_COLUMN)
+    rows = tuple(
+        (
+            code(k.id),
+            several(*(word(r) for r in k.roles)),
+            moment(k.expires_at) if k.expires_at else phrase(N_("never"), "caution"),
+            several(
+                act_cell(
+                    asking,
+                    "put_api_keys_id",
+                    N_("Other roles"),
+                    {"id": str(k.id)},
+                    {"body": "\n".join(k.roles)},
+                ),
+                act_cell(asking, "delete_api_keys_id", N_("Revoke"), {"id": str(k.id)}),
+            ),
+        )
+        for k in found
+    )
+    links = (act(asking, "post_api_keys", N_("Make a key"), main=True),)
+    empty = N_("No program has a key.")
+    return PageView(
+        N_("Keys of programs"), [Listing(N_("Keys of programs"), columns, rows, empty, "claves")], links
+    )

@@ -1,0 +1,193 @@
+"""A service description with its services, and one service with its endpoints and who may call it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from gateway.admin.console.clients import TRAIL, client_page
+from serving.language import N_, as_it_is
+from serving.web.acting import act, act_cell
+from serving.web.blocks import (
+    Column,
+    FactSheet,
+    Heading,
+    Listing,
+    PageLink,
+    PageNote,
+    PageView,
+    code,
+    link,
+    moment,
+    number,
+    phrase,
+    several,
+    text,
+)
+from serving.web.codewords import word
+from serving.web.console import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+    from serving.web.blocks import Block
+    from serving.web.console import ConsoleRequest
+
+LONGEST_ID = 1000
+
+
+def _trail(client: str) -> tuple[PageLink, ...]:
+    return (*TRAIL, PageLink(as_it_is(client), client_page(client)))
+
+
+async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """A description: where it comes from, its services, and what may be done with it."""
+    named = {"id": request.query.get("id", "")[:20]}
+    found = await asking.do("get_service_descriptions_id", named)
+    settled = {**named, "type": found.type}
+    code_now = found.services[0].service_code if found.services and found.type != "WSDL" else ""
+    links = (
+        act(asking, "put_service_descriptions_id_refresh", N_("Read it again"), named, main=True),
+        act(asking, "patch_service_descriptions_id", N_("Another address"),
+            {**settled, **({"rest_service_code": code_now} if code_now else {})}, given={"url": found.url}),
+        act(asking, "put_service_descriptions_id_disable", N_("Switch off"), named) if not found.disabled else None,
+        act(asking, "put_service_descriptions_id_enable", N_("Switch on"), named) if found.disabled else None,
+        act(asking, "delete_service_descriptions_id", N_("Delete"), named, back=client_page(found.client_id)),
+    )  # fmt: skip
+    facts = FactSheet(
+        (
+            (N_("Kind"), word(found.type)),
+            (N_("Address"), code(found.url)),
+            (
+                N_("State"),
+                several(phrase(N_("off"), "caution"), text(found.disabled_notice))
+                if found.disabled
+                else phrase(N_("on"), "good"),
+            ),
+            (N_("Read on"), moment(found.refreshed_at)),
+        )
+    )
+    columns = (
+        Column(N_("Service"), "servicio"),
+        Column(N_("Address"), "direccion"),
+        Column(N_("Timeout"), right=True),
+        Column(N_("Endpoints"), right=True),
+    )
+    rows = tuple(
+        (
+            link(
+                s.title or s.full_service_code,
+                f"{ROOT}/servicio?{urlencode({'id': s.id})}",
+                s.full_service_code,
+            ),
+            code(s.url),
+            number(s.timeout, "s"),
+            number(len(s.endpoints)),
+        )
+        for s in found.services
+    )
+    listing = Listing(N_("Its services"), columns, rows, N_("It describes no service."), "servicios")
+    note = PageNote(N_("Reading it again first shows what would be added and what would be removed."))
+    return PageView(
+        N_("Service description"), [facts, listing, note], links, _trail(found.client_id), code=found.url
+    )
+
+
+async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """A service: where it is, its endpoints, who may call all of it and who a part."""
+    identifier = request.query.get("id", "")[:LONGEST_ID]
+    found = await asking.do("get_services_id", {"id": identifier})
+    client = ":".join(found.id.split(":")[:4])
+    given = {
+        "url": found.url,
+        "timeout": str(found.timeout),
+        "ssl_auth": "true" if found.ssl_auth else "false",
+    }
+    facts = FactSheet(
+        (
+            (N_("Address"), code(found.url)),
+            (N_("Timeout"), number(found.timeout, "s")),
+            (
+                N_("The system's certificate"),
+                phrase(N_("is checked")) if found.ssl_auth else phrase(N_("is not checked"), "caution"),
+            ),
+        )
+    )
+    may_call = await asking.tell("get_services_id_service_clients", {"id": found.id})
+    links = (
+        act(asking, "patch_services_id", N_("Address and timeout"), {"id": found.id}, given=given, main=True),
+        act(asking, "post_services_id_endpoints", N_("Add an endpoint"),
+            {"id": found.id, "service_code": found.service_code}),
+        PageLink(N_("Who may call what"), f"{ROOT}/derechos?{urlencode({'cliente': client, 'servicio': found.service_code})}"),
+    )  # fmt: skip
+    blocks: list[Block | None] = [
+        facts,
+        *_endpoints(asking, found.endpoints),
+        *_callers(asking, found.id, may_call),
+    ]
+    title = as_it_is(found.title or found.full_service_code)
+    return PageView(title, blocks, links, _trail(client), code=found.id)
+
+
+def _endpoints(asking: ConsoleRequest, endpoints: Sequence[Any]) -> list[Block | None]:
+    rows = tuple(
+        (
+            code(f"{e.method} {e.path}"),
+            phrase(N_("from the description")) if e.generated else phrase(N_("made by hand")),
+            several(
+                act_cell(asking, "post_endpoints_id_service_clients", N_("Grant"), {"id": str(e.id)}),
+                act_cell(asking, "patch_endpoints_id", N_("Change"), {"id": str(e.id)},
+                         {"method": e.method, "path": e.path}) if not e.generated else None,
+                act_cell(asking, "delete_endpoints_id", N_("Delete"), {"id": str(e.id)}) if not e.generated else None,
+            ),
+        )
+        for e in endpoints
+    )  # fmt: skip
+    columns = (
+        Column(N_("Endpoint"), "punto"),
+        Column(N_("Origin"), "origen"),
+        Column(N_("What can be done")),
+    )
+    empty = N_("No endpoints: rights are to the whole service.")
+    return [
+        Heading(N_("Endpoints")),
+        Listing(N_("Endpoints of this service"), columns, rows, empty, "puntos"),
+    ]
+
+
+def _callers(asking: ConsoleRequest, identifier: str, may_call: Any) -> list[Block | None]:
+    grant = act(asking, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier})
+    heading = Heading(N_("Who may call the whole service"), None, (grant,))
+    if may_call.value is None:
+        return [heading, PageNote(may_call.why)]
+    rows = tuple(
+        (
+            code(r.local_group_code or r.id),
+            text(r.name),
+            word(r.service_client_type),
+            moment(r.rights_given_at),
+            act_cell(
+                asking,
+                "post_services_id_service_clients_delete",
+                N_("Revoke"),
+                {
+                    "id": identifier,
+                    "items.0.id": r.id,
+                    "items.0.service_client_type": r.service_client_type or "",
+                },
+            )
+            or text(""),
+        )
+        for r in may_call.value
+    )
+    columns = (
+        Column(N_("Who"), "quien"),
+        Column(N_("Name"), "nombre"),
+        Column(N_("Kind"), "tipo"),
+        Column(N_("Since"), "desde"),
+        Column(N_("What can be done")),
+    )
+    empty = N_("Nobody may call the whole service.")
+    return [heading, Listing(N_("Rights to the whole service"), columns, rows, empty, "derechos")]

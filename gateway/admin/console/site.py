@@ -1,0 +1,97 @@
+"""The gateway's console put together: its menu, the head of every page, and which function makes which page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.admin.console import clients, keys, rights, server, services, start, watching, wizard
+from gateway.admin.console.consequences import CONSEQUENCES
+from serving.language import N_
+from serving.web.blocks import PageLink, PageNote
+from serving.web.console import ROOT, Console, ConsoleHead
+from serving.web.operationpages import OperationPages
+from serving.web.pages import HERE, NavigationLink, ServerHead, Site
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.api.server import AdminApi
+    from serving.web.console import ConsoleRequest
+
+LINKS: Final = (
+    NavigationLink(f"{ROOT}/", N_("Start")),
+    NavigationLink(f"{ROOT}/clientes", N_("Clients"), ("VIEW_CLIENTS",)),
+    NavigationLink(f"{ROOT}/llaves", N_("Keys and certificates"), ("VIEW_KEYS",)),
+    NavigationLink(f"{ROOT}/trafico", N_("Traffic"), ("DIAGNOSTICS",)),
+    NavigationLink(f"{ROOT}/diagnostico", N_("Diagnosis"), ("DIAGNOSTICS",)),
+    NavigationLink(f"{ROOT}/servidor", N_("This server"), ("VIEW_SYS_PARAMS", "VIEW_ANCHOR", "VIEW_TSPS")),
+    NavigationLink(f"{ROOT}/ajustes", N_("Settings"), ("VIEW_SYS_PARAMS",)),
+    NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
+    NavigationLink(f"{ROOT}/programas", N_("Keys of programs"), ("VIEW_API_KEYS",)),
+    NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
+)
+SITE: Final = Site(N_("Gateway"), HERE, root=ROOT)
+
+
+def add_pages(api: AdminApi, app: web.Application) -> None:
+    """Serve them beside the API."""
+    console = Console(api, SITE, LINKS, _head)
+    console.add_to(app)
+    for path, view in (
+        ("/", start.start),
+        ("/asistente", wizard.wizard),
+        ("/clientes", clients.clients),
+        ("/cliente", clients.client),
+        ("/cliente/nuevo", clients.new_client),
+        ("/grupo", clients.local_group),
+        ("/descripcion", services.description),
+        ("/servicio", services.service),
+        ("/derechos", rights.matrix),
+        ("/llaves", keys.keys),
+        ("/llaves/solicitud", keys.request),
+        ("/trafico", watching.traffic),
+        ("/diagnostico", watching.diagnosis),
+        ("/servidor", server.server),
+        ("/ajustes", server.settings),
+        ("/respaldos", server.backups),
+        ("/programas", server.programs),
+    ):
+        console.add_view(app, path, view)
+    OperationPages(api.operations, CONSEQUENCES).add_to(console, app)
+    console.add_rest(app)
+
+
+async def _head(asking: ConsoleRequest) -> ConsoleHead:
+    this = await asking.tell("get_security_servers", query={"current_server": "true"})
+    alerts = await asking.tell("get_notifications_alerts")
+    version = asking.api.version
+    if not this.value:
+        wizard_link = PageLink(N_("Set it up"), f"{ROOT}/asistente")
+        note = PageNote(N_("This server is not set up yet."), "caution", (wizard_link,))
+        return ConsoleHead(ServerHead("—", version=version), (note,))
+    found = this.value[0]
+    name = await asking.tell("get_clients_id", {"id": ":".join(found.id.split(":")[:3])})
+    owner = name.value.member_name or "" if name.value is not None else ""
+    return ConsoleHead(
+        ServerHead(found.id, owner, version, found.server_address or ""),
+        [] if alerts.value is None else _alerts(alerts.value),
+    )
+
+
+def _alerts(found: object) -> list[PageNote]:
+    keys_link = PageLink(N_("Keys and certificates"), f"{ROOT}/llaves")
+    said = []
+    if not getattr(found, "global_conf_valid", True):
+        remedy = PageLink(N_("Diagnosis"), f"{ROOT}/diagnostico")
+        text = N_("There is no valid global configuration: messages do not flow.")
+        said.append(PageNote(text, "bad", (remedy,)))
+    if not getattr(found, "soft_token_pin_entered", True):
+        said.append(
+            PageNote(N_("The token waits for its PIN: messages are not signed."), "bad", (keys_link,))
+        )
+    if not getattr(found, "certificate_renewal_job_success", True):
+        said.append(PageNote(N_("A certificate could not be renewed."), "bad", (keys_link,)))
+    since = getattr(found, "backup_restore_running_since", None)
+    if since:
+        said.append(PageNote(N_("A backup or a restore is running since {since}.", since=since), "caution"))
+    return said

@@ -1,0 +1,89 @@
+"""The first page: whether messages flow and until when, what to do about it, and when each certificate ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gateway.admin.console.expiries import ending_blocks
+from serving.language import N_, Translated
+from serving.web.blocks import Heading, PageLink, PageNote, PageView
+from serving.web.console import ROOT
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.admin.diagnostics import FindingView
+    from serving.language import Translatable
+    from serving.web.blocks import Block, Tone
+    from serving.web.console import ConsoleRequest
+
+INITIALIZED = "INITIALIZED"
+SOON = timedelta(days=30)
+
+
+async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """How the server stands, the answer first."""
+    status = await asking.do("get_initialization_status")
+    blocks: list[Block | None] = []
+    if not status.is_server_owner_initialized or status.software_token_init_status != INITIALIZED:
+        link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
+        blocks.append(
+            PageNote(N_("This server has no identity yet; nothing can be exchanged."), "caution", (link,))
+        )
+    else:
+        blocks += await finding_blocks(asking)
+    tokens = await asking.tell("get_tokens")
+    if tokens.value is not None:
+        blocks += ending_blocks(asking, tokens.value, datetime.now(UTC))
+    elif status.is_server_owner_initialized:
+        blocks.append(PageNote(tokens.why or N_("Nothing is known of the keys."), "note"))
+    return PageView(N_("Start"), blocks)
+
+
+async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
+    """What is wrong, worst first, each with its remedy; above it whether and until when messages flow."""
+    found = await asking.tell("get_diagnostics_findings")
+    if found.value is None:
+        return [PageNote(found.why or N_("Nothing is known."), "note")]
+    diagnosis = found.value
+    blocks: list[Block | None] = [_answer(diagnosis)]
+    for finding in diagnosis.findings:
+        what, remedy = said_of(finding)
+        tone: Tone = "note" if finding.severity == "notice" else "bad"
+        blocks.append(Heading(_as_phrase(finding.subject or finding.code)))
+        blocks.append(PageNote(N_("{what} What to do: {do}", what=what, do=remedy), tone))
+    return blocks
+
+
+def _answer(diagnosis: Any) -> PageNote:
+    if diagnosis.stops_at is None:
+        tone_found = any(f.severity != "notice" for f in diagnosis.findings)
+        if tone_found:
+            return PageNote(N_("Something needs attention; what to do is said below."), "caution")
+        return PageNote(N_("Nothing was found wrong: messages flow."), "good")
+    at = datetime.fromisoformat(diagnosis.stops_at)
+    now = datetime.fromisoformat(diagnosis.at)
+    if at <= now:
+        return PageNote(N_("Messages do not flow. What to do is said below."), "bad")
+    days = (at - now).days
+    tone: Tone = "bad" if at - now < SOON else "caution"
+    text = N_(
+        "Messages flow. If nothing is done, they stop in {days} days, on {at}.",
+        days=days,
+        at=f"{at:%Y-%m-%d %H:%M} UTC",
+    )
+    return PageNote(text, tone)
+
+
+def said_of(finding: FindingView) -> tuple[Translated, Translated]:
+    """A finding's texts, what is wrong and what to do, in every language the API gives them in."""
+    texts = {"es": finding.es, "en": finding.en}
+    return (
+        Translated({language: text.what for language, text in texts.items()}),
+        Translated({language: text.do for language, text in texts.items()}),
+    )
+
+
+def _as_phrase(name: str) -> Translatable:
+    return Translated({"en": name})

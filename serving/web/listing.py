@@ -1,0 +1,135 @@
+"""Lists as a person uses them: searched, sorted, paged by the address, and taken away as CSV. Pure.
+
+``?q=`` searches, ``?orden=name`` sorts (``-name`` backwards), ``?pagina=2`` pages, ``?csv=list`` gives the file; a list's own name stands
+before each where a page has several. A list that the server pages itself has a total; it is only sorted and paged by the server.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.web.blocks import Cell, Listing
+
+LONGEST_SEARCH = 200
+# A spreadsheet would run what begins with one of these.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """Where a list stands: what is searched for, how it is sorted, which rows of how many are shown, and the addresses around it."""
+
+    q: str
+    order: str
+    first: int
+    last: int
+    count: int
+    kept: tuple[tuple[str, str], ...]
+    # Column name -> address that sorts by it, and the way it is sorted now (ascending, descending, none).
+    orders: Mapping[str, tuple[str, str]]
+    before: str = ""
+    after: str = ""
+    csv: str = ""
+    names: tuple[str, str] = ("q", "pagina")
+
+
+@dataclass(frozen=True, slots=True)
+class PagedQuery:
+    """The part of an address that concerns one list."""
+
+    q: str
+    order: str
+    page: int
+
+    @property
+    def column(self) -> str:
+        """The name of the column it is sorted by."""
+        return self.order.removeprefix("-")
+
+    @property
+    def backwards(self) -> bool:
+        """Whether the last comes first."""
+        return self.order.startswith("-")
+
+
+def read_list_query(query: Mapping[str, str], prefix: str = "") -> PagedQuery:
+    """The state of a list in an address; whatever is no number of a page is the first."""
+    page = query.get(f"{prefix}pagina", "")
+    number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
+    return PagedQuery(
+        query.get(f"{prefix}q", "").strip()[:LONGEST_SEARCH],
+        query.get(f"{prefix}orden", "")[:64],
+        max(number, 1),
+    )
+
+
+def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> Listing:
+    """The rows to show of a list, with its state. ``prefix`` tells it from another list of the same page."""
+    asked_for = read_list_query(query, prefix)
+    rows = listing.rows if listing.total is not None else _chosen(listing, asked_for, language)
+    count = len(rows) if listing.total is None else listing.total
+    pages = max(-(-count // listing.per_page), 1)
+    page = min(asked_for.page, pages)
+    start = (page - 1) * listing.per_page
+    shown = rows[start : start + listing.per_page] if listing.total is None else rows
+
+    def address(**changed: str) -> str:
+        names = {**query, **{f"{prefix}{n}": v for n, v in changed.items()}}
+        return "?" + urlencode({n: v for n, v in names.items() if v and n not in ("hecho", "csv", "lang")})
+
+    orders = {}
+    for column in listing.columns:
+        if column.name:
+            current = asked_for.column == column.name
+            now = ("descending" if asked_for.backwards else "ascending") if current else "none"
+            following = f"-{column.name}" if now == "ascending" else column.name
+            orders[column.name] = (address(orden=following, pagina=""), now)
+    mine = {f"{prefix}q", f"{prefix}pagina", "hecho", "csv", "lang"}
+    state = ListState(
+        asked_for.q, asked_for.order, start + 1 if shown else 0, start + len(shown), count,
+        tuple((n, v) for n, v in query.items() if n not in mine and v),
+        orders,
+        address(pagina=str(page - 1)) if page > 1 else "",
+        address(pagina=str(page + 1)) if page < pages else "",
+        f"{address()}&csv={listing.name}" if address() != "?" else f"?csv={listing.name}",
+        (f"{prefix}q", f"{prefix}pagina"),
+    )  # fmt: skip
+    return replace(listing, rows=tuple(shown), state=state)
+
+
+def _chosen(listing: Listing, asked_for: PagedQuery, language: str) -> tuple[tuple[Cell, ...], ...]:
+    words = asked_for.q.lower().split()
+    rows = [
+        row
+        for row in listing.rows
+        if not words or all(any(word in cell.plain(language).lower() for cell in row) for word in words)
+    ]
+    at = next((i for i, c in enumerate(listing.columns) if c.name and c.name == asked_for.column), None)
+    if at is not None:
+        rows.sort(
+            key=lambda r: (r[at].order or r[at].plain(language).lower(), r[at].plain(language)),
+            reverse=asked_for.backwards,
+        )
+    return tuple(rows)
+
+
+def render_csv(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> str:
+    """Every row that is found as CSV (RFC 4180); a cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    asked_for = read_list_query(query, prefix)
+    rows = listing.rows if listing.total is not None else _chosen(listing, asked_for, language)
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([_harmless(c.title.into(language)) for c in listing.columns])
+    writer.writerows([_harmless(cell.plain(language)) for cell in row] for row in rows)
+    return file.getvalue()
+
+
+def _harmless(value: str) -> str:
+    return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
