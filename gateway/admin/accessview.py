@@ -54,12 +54,12 @@ class AccessAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class AccessResource:
-    """The handlers."""
+    """The handlers of ``access-rights`` as a whole and of ``access-check``, below a client."""
 
     context: AdminContext
 
     def rows(self) -> Sequence[Operation]:
-        """Their rows."""
+        """The rows of these handlers: path, right, input, answer."""
         client, may = "/clients/{id}", "VIEW_CLIENT_ACL_SUBJECTS"
         return [
             row("GET", f"{client}/access-rights", self.granted, "Every access right to a client's services", may,

@@ -117,7 +117,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class FactSheet:
-    """Names and their values."""
+    """Facts: names, each with its value."""
 
     kind: ClassVar[str] = "facts"
     pairs: tuple[tuple[Translatable, Cell], ...]

@@ -61,7 +61,7 @@ class ShownField:
 
     @property
     def label(self) -> Translatable:
-        """Its name for people."""
+        """The name of the field, for people."""
         return self.name_given or FIELD_LABELS.get(self.field.term) or as_it_is(self.field.term)
 
     @property
@@ -71,7 +71,7 @@ class ShownField:
 
     @property
     def name(self) -> str:
-        """Its name in the form."""
+        """The name under which the form sends it."""
         return self.field.name
 
 

@@ -85,7 +85,7 @@ async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_p
             operator = Operator(Remote(session))  # type: ignore[arg-type]
             await operator.log_in("ana", "secret")
             assert "MX:GOB:15-ISSEMYM:SS1" in operator.page.text
-            assert "Qué hacer:" in operator.page.text
+            assert "Qué hacer" in operator.page.text
             await operator.get("/consola/clientes")
             named = next(
                 link for link in operator.page.links if "consola/cliente?" in link and "AFIL" in link

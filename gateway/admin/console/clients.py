@@ -48,7 +48,7 @@ def client_page(client: str) -> str:
 
 def name_of(client: Any) -> str:
     """A client's names: the member's, and the subsystem's."""
-    return " · ".join(n for n in (client.member_name, client.subsystem_name) if n)
+    return " · ".join(dict.fromkeys(n for n in (client.member_name, client.subsystem_name) if n))
 
 
 async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:

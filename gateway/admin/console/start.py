@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.admin.console.expiries import ending_blocks
 from serving.language import N_, Translated
-from serving.web.blocks import Heading, PageLink, PageNote, PageView
+from serving.web.blocks import Column, Listing, PageLink, PageNote, PageView, code, moment, phrase, several
 from serving.web.console import ROOT
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.admin.diagnostics import FindingView
-    from serving.language import Translatable
-    from serving.web.blocks import Block, Tone
+    from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
 
 INITIALIZED = "INITIALIZED"
@@ -42,18 +41,35 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 
 async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
-    """What is wrong, worst first, each with its remedy; above it whether and until when messages flow."""
+    """Findings, worst first, each with its remedy; above it whether and until when messages flow."""
     found = await asking.tell("get_diagnostics_findings")
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."), "note")]
     diagnosis = found.value
     blocks: list[Block | None] = [_answer(diagnosis)]
-    for finding in diagnosis.findings:
-        what, remedy = said_of(finding)
-        tone: Tone = "note" if finding.severity == "notice" else "bad"
-        blocks.append(Heading(_as_phrase(finding.subject or finding.code)))
-        blocks.append(PageNote(N_("{what} What to do: {do}", what=what, do=remedy), tone))
+    rows = tuple(_finding(f) for f in diagnosis.findings)
+    columns = (
+        Column(N_("What it concerns")),
+        Column(N_("What is wrong")),
+        Column(N_("What to do")),
+        Column(N_("Messages stop on")),
+    )
+    if rows:
+        blocks.append(
+            Listing(N_("What was found, worst first"), columns, rows, N_("Nothing was found wrong."))
+        )
     return blocks
+
+
+def _finding(finding: FindingView) -> tuple[Cell, ...]:
+    what, remedy = said_of(finding)
+    mark = phrase(N_("notice"), "note") if finding.severity == "notice" else phrase(N_("wrong"), "bad")
+    return (
+        several(mark, code(finding.subject or finding.code)),
+        phrase(what),
+        phrase(remedy),
+        moment(finding.stops_at),
+    )
 
 
 def _answer(diagnosis: Any) -> PageNote:
@@ -83,7 +99,3 @@ def said_of(finding: FindingView) -> tuple[Translated, Translated]:
         Translated({language: text.what for language, text in texts.items()}),
         Translated({language: text.do for language, text in texts.items()}),
     )
-
-
-def _as_phrase(name: str) -> Translatable:
-    return Translated({"en": name})

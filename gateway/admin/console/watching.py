@@ -48,7 +48,7 @@ SIDES: Final = (("", N_("both")), ("Client", N_("as consumer")), ("Producer", N_
 
 
 async def diagnosis(asking: ConsoleRequest, _request: web.Request) -> PageView:
-    """What is wrong, how each part that others provide answers, and tests of connections."""
+    """Findings, how each part that others provide answers, and tests of connections."""
     blocks: list[Block | None] = [
         *await finding_blocks(asking),
         await _configuration(asking),
