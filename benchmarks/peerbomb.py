@@ -21,11 +21,12 @@ from certs.algorithms import SignatureAlgorithm, der_to_raw
 from certs.dev.authority import DevPki
 from certs.dev.responder import ocsp_reply
 from certs.edges.tokenfiles import TokenFolder
-from certs.signing import signer_facts
 from certs.tls import TlsCredentials, peer_client_context
+from certs.tokens.port import SigningIdentity
 from certs.tokens.soft import SoftToken
 from certs.verify import ocsp
 from schemas import hashchain, rest, xades
+from schemas.identifiers import ClientId
 from schemas.message import digest_of
 from schemas.transport import ProxyMessageWriter
 
@@ -78,10 +79,11 @@ class Peer:
         key = self._token.find_key(self._sign.public_key())
         assert key is not None
         algorithm = SignatureAlgorithm.for_key(self._sign.public_key())
+        member = ClientId(*CLIENT.split("/")).member
+        identity = SigningIdentity(member, key, self._sign, (), algorithm)
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        facts = signer_facts(self._sign)
         draft = xades.build_to_be_signed(
-            xades.HASH_CHAIN_RESULT_URI, digest_of(content), facts, moment, algorithm.uri
+            xades.HASH_CHAIN_RESULT_URI, digest_of(content), identity.facts, moment, algorithm.uri
         )
         value = self._token.sign_now(key, algorithm.digest.digest(draft.signed_info), algorithm)
         return draft.finish(der_to_raw(value, 256), (self._ocsp(self._sign),), ())

@@ -43,7 +43,7 @@ def _check_components(kind: str, components: Iterable[str | None]) -> None:
             )
 
 
-class ClientId(msgspec.Struct, frozen=True):
+class ClientId(msgspec.Struct, frozen=True, gc=False):
     """A member (no subsystem code) or one of its subsystems; both can be clients of a security server."""
 
     instance: str
@@ -109,7 +109,7 @@ def _member(instance: str, member_class: str, member_code: str) -> ClientId:
     return ClientId(instance, member_class, member_code)
 
 
-class ServiceId(msgspec.Struct, frozen=True):
+class ServiceId(msgspec.Struct, frozen=True, gc=False):
     """A service of a client, with the version that only SOAP has."""
 
     client: ClientId

@@ -167,7 +167,7 @@ def check_code(text: str, what: str) -> str:
 def check_kept(values: Iterable[object]) -> None:
     """Refuse (`BadMessage`) to keep a row with a text that can be kept nowhere; lines and length are its table's affair."""
     for value in values:
-        if isinstance(value, str):
+        if isinstance(value, str) and unsuitable_characters(value, lines=True):
             check_text(value, f"the text {value[:60]!r}", longest=None, lines=True)
 
 

@@ -126,7 +126,7 @@ def make_api(
         def after() -> Sequence[str]:
             found = difference(before, state_of(process.store))
             if found and process.gateway is not None:
-                process.gateway.reload()
+                process.gateway.reload(process.store.load())
             return found
 
         return after

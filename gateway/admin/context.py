@@ -6,6 +6,7 @@ is initialised. Changes go through `change`, which the running gateway takes at 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,11 @@ class AdminContext:
         self.server_id()
         with self.process.store.change() as tables:
             yield tables
-        self.gateway.reload()
+        self.gateway.reload(self.process.store.load())
+
+    async def take(self) -> None:
+        """Let the running gateway take what was changed, having read it in a thread."""
+        self.gateway.reload(await asyncio.to_thread(self.process.store.load))
 
     def server_id(self) -> ServerId:
         """This server's identifier. Refused while it has none."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from certs.verify.ocsp import OcspStatus
+    from gateway.clients.model import ServerConf
     from gateway.clients.store import ServerConfStore
     from gateway.edges.acmeorders import AcmeOrders
     from gateway.edges.configuration import ConfigurationClient
@@ -98,8 +99,8 @@ class RunningGateway(Protocol):
         """The status in the OCSP response at hand. Raises `NotProved` when there is none that holds."""
         ...
 
-    def reload(self) -> None:
-        """Take the server's configuration as it is on the disk now."""
+    def reload(self, conf: ServerConf | None = None) -> None:
+        """Take the server's configuration as it is on the disk now; ``conf`` where the caller has just read it."""
         ...
 
     async def refresh_proofs(self) -> None:

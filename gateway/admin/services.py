@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -159,7 +160,9 @@ class ServiceResource:
 
     async def every(self, call: Call) -> list[ServiceDescription]:
         client = self.context.client(call)
-        return [self.view(d) for d in self.context.view.descriptions.all(client.id)]
+        return await asyncio.to_thread(
+            lambda: [self.view(d) for d in self.context.view.descriptions.all(client.id)]
+        )
 
     async def read_new(self, call: Call) -> None:
         client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
@@ -186,10 +189,10 @@ class ServiceResource:
             ignore_warnings=asked.ignore_warnings,
             reading=cast("Reading", call.prepared),
         )
-        return self._taken(made)
+        return await self._taken(made)
 
     async def one(self, call: Call) -> ServiceDescription:
-        return self.view(self._description(call))
+        return await self._read(call)
 
     async def update(self, call: Call) -> ServiceDescription:
         found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
@@ -202,11 +205,12 @@ class ServiceResource:
             ignore_warnings=asked.ignore_warnings,
             reading=cast("Reading", call.prepared),
         )
-        return self._taken(changed)
+        return await self._taken(changed)
 
     async def delete(self, call: Call) -> None:
-        self.register.remove(self._description(call).id)
-        self.context.gateway.reload()
+        # In threads, as all that reads or writes a whole description: it may have thousands of services.
+        await asyncio.to_thread(self.register.remove, self._description(call).id)
+        await self.context.take()
 
     async def disable(self, call: Call) -> None:
         notice = call.body_as(DisabledNotice).disabled_notice
@@ -222,10 +226,10 @@ class ServiceResource:
         reading = cast("Reading", call.prepared)
         found = self._description(call)
         changed = await self.register.refresh(found.id, call.now, ignore_warnings=ignore, reading=reading)
-        return self._taken(changed)
+        return await self._taken(changed)
 
     async def services(self, call: Call) -> list[GatewayServiceView]:
-        return self.view(self._description(call)).services
+        return (await self._read(call)).services
 
     # Services and endpoints
 
@@ -283,13 +287,17 @@ class ServiceResource:
 
     # Parts of the above
 
-    def _taken(self, record: DescriptionRecord) -> ServiceDescription:
-        self.context.gateway.reload()
-        return self.view(record)
+    async def _read(self, call: Call) -> ServiceDescription:
+        number, descriptions = self._description(call).id, self.context.view.descriptions
+        return await asyncio.to_thread(lambda: self.view(descriptions.get(number)))
+
+    async def _taken(self, record: DescriptionRecord) -> ServiceDescription:
+        await self.context.take()
+        return await asyncio.to_thread(self.view, record)
 
     def _description(self, call: Call) -> DescriptionRecord:
         number = number_of(call.path["id"], "service_description_not_found")
-        found = self.context.view.descriptions.get(number)
+        found = self.context.view.descriptions.get_alone(number)
         self.context.check_client(call, found.client)
         return found
 

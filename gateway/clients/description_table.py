@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import ServiceType, Validation
 from gateway.clients.records import DescriptionRecord, Document, ServiceRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, instant, next_id, seconds
+from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, next_id, seconds
 from schemas.identifiers import ServiceId
 from schemas.names import check_code
 from serving.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from gateway.rows import Run
@@ -27,10 +28,18 @@ if TYPE_CHECKING:
 _DESCRIPTION = (
     "SELECT id, client_id, type, url, disabled, notice, refreshed_at, media_type, digest FROM description"
 )
-_SERVICE = (
-    "SELECT client_id, service_code, service_version, description_id, title, url, timeout_s, ssl_auth, validation "
-    "FROM described_service"
+_SERVICE_COLUMNS = (
+    "client_id",
+    "service_code",
+    "service_version",
+    "description_id",
+    "title",
+    "url",
+    "timeout_s",
+    "ssl_auth",
+    "validation",
 )
+_SERVICE = f"SELECT {', '.join(_SERVICE_COLUMNS)} FROM described_service"  # noqa: S608  names of ours
 
 
 class DescriptionTable:
@@ -50,14 +59,19 @@ class DescriptionTable:
 
     def get(self, number: int) -> DescriptionRecord:
         """One description. Refused (``service_description_not_found``) when there is none."""
+        found = self.get_alone(number)
+        rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
+        services = sorted((_service(row) for row in rows), key=lambda s: s.full_code)
+        return replace(found, services=tuple(services))
+
+    def get_alone(self, number: int) -> DescriptionRecord:
+        """As `get`, without the services, of which there may be thousands."""
         found = self._rows(_DESCRIPTION + " WHERE id = ?", (number,))
         if not found:
             raise Refused(
                 GatewayCode.SERVICE_DESCRIPTION_NOT_FOUND, f"there is no service description {number}"
             )
-        rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
-        services = sorted((_service(row) for row in rows), key=lambda s: s.full_code)
-        return replace(_description(found[0]), services=tuple(services))
+        return _description(found[0])
 
     def add(
         self,
@@ -76,7 +90,7 @@ class DescriptionTable:
             "VALUES (?, ?, ?, ?, ?, ?, ?, '', '')",
             (number, client.path(), kind.value, url, int(disabled), notice, seconds(now)),
         )
-        return self.get(number)
+        return self.get_alone(number)
 
     def set_url(self, number: int, url: str) -> None:
         """Where the description comes from."""
@@ -84,7 +98,7 @@ class DescriptionTable:
 
     def set_disabled(self, number: int, *, disabled: bool, notice: str) -> None:
         """Switch the description's services off, with a notice for callers, or on."""
-        self.get(number)
+        self.get_alone(number)
         self._rows(
             "UPDATE description SET disabled = ?, notice = ? WHERE id = ?", (int(disabled), notice, number)
         )
@@ -113,9 +127,7 @@ class DescriptionTable:
 
     def remove(self, number: int) -> None:
         """Delete a description with its services, and with the endpoints and rights that no other service shares."""
-        record = self.get(number)
-        for service in record.services:
-            self.remove_service(service.id)
+        self.remove_services([s.id for s in self.get(number).services])
         self._rows("DELETE FROM description WHERE id = ?", (number,))
 
     # Services
@@ -142,22 +154,18 @@ class DescriptionTable:
 
     def add_service(self, service: ServiceRecord) -> None:
         """Add a service below its description. Refused (``service_already_exists``) when its client has it."""
-        there = self.find_service(service.id)
-        if there is not None:
-            raise Refused(
-                GatewayCode.SERVICE_ALREADY_EXISTS,
-                f"service {service.id.path()} is described already, at {there.url}",
-                service.full_code,
-                there.url,
-            )
-        for part in (service.id.service_code, service.id.service_version):
-            if part is not None:
-                check_code(part, f"service: the code or version {part!r}")
-        self._rows(
-            "INSERT INTO described_service (client_id, service_code, service_version, description_id, title, url, "
-            "timeout_s, ssl_auth, validation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*_key(service.id), service.description_id, *_settings(service)),
-        )
+        _check_new(service, self.find_service(service.id))
+        row = (*_key(service.id), service.description_id, *_settings(service))
+        insert_all(self._rows, "described_service", _SERVICE_COLUMNS, [row])
+
+    def add_services(self, services: Sequence[ServiceRecord]) -> None:
+        """Add many services at once. Refused (``service_already_exists``) when a client has one of them."""
+        clients = dict.fromkeys(s.id.client for s in services)
+        there = {s.id: s for client in clients for s in self.services(client)}
+        for service in services:
+            _check_new(service, there.get(service.id))
+        rows = [(*_key(s.id), s.description_id, *_settings(s)) for s in services]
+        insert_all(self._rows, "described_service", _SERVICE_COLUMNS, rows)
 
     def update_service(self, service: ServiceRecord) -> None:
         """Change title, URL, timeout, TLS verification and message validation to those of the record."""
@@ -185,17 +193,36 @@ class DescriptionTable:
             (code, *_key(service)),
         )
 
-    def remove_service(self, service: ServiceId) -> None:
-        """Delete a service; its endpoints and their rights go too unless another version shares the code."""
-        self._rows(
-            "DELETE FROM described_service WHERE client_id = ? AND service_code = ? AND service_version = ?",
-            _key(service),
+    def remove_services(self, services: Sequence[ServiceId]) -> None:
+        """Delete services; their endpoints and rights go too unless another version shares the code."""
+        for begin in range(0, len(services), ROWS_TOGETHER):
+            keys = [part for s in services[begin : begin + ROWS_TOGETHER] for part in _key(s)]
+            marks = ", ".join(["(?, ?, ?)"] * (len(keys) // 3))
+            self._rows(
+                f"DELETE FROM described_service WHERE (client_id, service_code, service_version) IN (VALUES {marks})",  # noqa: S608  marks alone
+                keys,
+            )
+            codes = [part for s in services[begin : begin + ROWS_TOGETHER] for part in _key(s)[:2]]
+            marks = ", ".join(["(?, ?)"] * (len(codes) // 2))
+            self._rows(
+                f"DELETE FROM endpoint WHERE (client_id, service_code) IN (VALUES {marks}) AND NOT EXISTS ("  # noqa: S608  marks alone
+                "SELECT 1 FROM described_service s WHERE s.client_id = endpoint.client_id "
+                "AND s.service_code = endpoint.service_code)",
+                codes,
+            )
+
+
+def _check_new(service: ServiceRecord, there: ServiceRecord | None) -> None:
+    if there is not None:
+        raise Refused(
+            GatewayCode.SERVICE_ALREADY_EXISTS,
+            f"service {service.id.path()} is described already, at {there.url}",
+            service.full_code,
+            there.url,
         )
-        client, code, _ = _key(service)
-        if not self._rows(
-            "SELECT 1 FROM described_service WHERE client_id = ? AND service_code = ?", (client, code)
-        ):
-            self._rows("DELETE FROM endpoint WHERE client_id = ? AND service_code = ?", (client, code))
+    for part in (service.id.service_code, service.id.service_version):
+        if part is not None:
+            check_code(part, f"service: the code or version {part!r}")
 
 
 def _key(service: ServiceId) -> tuple[str, str, str]:

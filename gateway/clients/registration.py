@@ -7,6 +7,7 @@ that decides again, so an act that raced with another is refused rather than hal
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ class DescriptionRegister:
 
     async def read_changed(self, number: int, source: DescriptionSource, new_code: str | None) -> Reading:
         """Fetch and parse a description for `update`. Refused for another kind of description, a bad code or an unreadable document."""
-        record = self._store.view.descriptions.get(number)
+        record = self._store.view.descriptions.get_alone(number)
         if record.type is not source.type:
             raise Refused(
                 GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE,
@@ -122,7 +123,7 @@ class DescriptionRegister:
         return await self.read_changed(number, self._source_of(number), None)
 
     def _source_of(self, number: int) -> DescriptionSource:
-        record = self._store.view.descriptions.get(number)
+        record = self._store.view.descriptions.get_alone(number)
         if record.url.startswith(UPLOADED):
             raise Refused(
                 GatewayCode.ACTION_NOT_POSSIBLE,
@@ -130,7 +131,7 @@ class DescriptionRegister:
             )
         return DescriptionSource(record.type, record.url)
 
-    # Changing, in one transaction each
+    # Changing, in one transaction each; in a thread, since a description may have thousands of services
 
     async def add(
         self,
@@ -146,8 +147,19 @@ class DescriptionRegister:
 
         ``reading`` is what `read_new` gave; without it the document is read first.
         """
-        document, described = reading or await self.read_new(client, source, service_code)
-        self._judge(source.type, described, [], ignore_warnings=ignore_warnings)
+        reading = reading or await self.read_new(client, source, service_code)
+        self._judge(source.type, reading[1], [], ignore_warnings=ignore_warnings)
+        return await asyncio.to_thread(self._add, client, source, service_code, now, reading)
+
+    def _add(
+        self,
+        client: ClientId,
+        source: DescriptionSource,
+        service_code: str | None,
+        now: datetime,
+        reading: Reading,
+    ) -> DescriptionRecord:
+        document, described = reading
         with self._store.change() as tables:
             others = tables.descriptions.all(client)
             check_url_free(source.url, others, code=_taken(source.type))
@@ -159,12 +171,13 @@ class DescriptionRegister:
                 identifier = ServiceId(client, service_code or "")
                 services = (new_service(identifier, record.id, only.url, only.title),)
             _check_services(tables, record, services)
-            for service in services:
-                tables.descriptions.add_service(service)
-                code = service.id.service_code
-                tables.endpoints.ensure(client, Endpoint(code), generated=True)
-                for method, path in described.operations:
-                    tables.endpoints.ensure(client, Endpoint(code, method, path), generated=True)
+            tables.descriptions.add_services(services)
+            endpoints = [
+                Endpoint(service.id.service_code, method, path)
+                for service in services
+                for method, path in (("*", "**"), *described.operations)
+            ]
+            tables.endpoints.ensure_all(client, endpoints, generated=True)
             if document is not None:
                 tables.descriptions.set_document(record.id, document, now)
             return tables.descriptions.get(record.id)
@@ -187,7 +200,23 @@ class DescriptionRegister:
         reading: Reading | None = None,
     ) -> DescriptionRecord:
         """Read the description from ``source`` from now on; a service code may change with it, and keeps its rights."""
-        document, described = reading or await self.read_changed(number, source, new_code)
+        reading = reading or await self.read_changed(number, source, new_code)
+
+        def judge(found: list[Caution]) -> None:
+            self._judge(source.type, reading[1], found, ignore_warnings=ignore_warnings)
+
+        return await asyncio.to_thread(self._update, number, source, new_code, now, reading, judge)
+
+    def _update(
+        self,
+        number: int,
+        source: DescriptionSource,
+        new_code: str | None,
+        now: datetime,
+        reading: Reading,
+        judge: Callable[[list[Caution]], None],
+    ) -> DescriptionRecord:
+        document, described = reading
         with self._store.change() as tables:
             record = tables.descriptions.get(number)
             others = [d for d in tables.descriptions.all(record.client) if d.id != number]
@@ -197,7 +226,7 @@ class DescriptionRegister:
             else:
                 warnings = _update_rest(tables, record, described, new_code)
             # Raised inside the transaction: the changes above are undone, and what was found is shown.
-            self._judge(source.type, described, warnings, ignore_warnings=ignore_warnings)
+            judge(warnings)
             tables.descriptions.set_url(number, source.url)
             tables.descriptions.set_refreshed(number, now)
             if document is not None:
@@ -223,7 +252,7 @@ class DescriptionRegister:
             )
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
-            if tables.descriptions.get(record.description_id).type is not ServiceType.WSDL:
+            if tables.descriptions.get_alone(record.description_id).type is not ServiceType.WSDL:
                 check_base_url(settings.url)
             if settings.validation not in (None, Validation.OFF):
                 _check_possible(tables, record)
@@ -248,7 +277,7 @@ class DescriptionRegister:
         check_endpoint(method, path)
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
-            if tables.descriptions.get(record.description_id).type is ServiceType.WSDL:
+            if tables.descriptions.get_alone(record.description_id).type is ServiceType.WSDL:
                 raise Refused(GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE, "a SOAP service has no endpoints")
             endpoint = Endpoint(service.service_code, method, path)
             return tables.endpoints.add(service.client, endpoint, generated=False)
@@ -315,7 +344,7 @@ def check_endpoint(method: str, path: str) -> None:
 
 def _check_possible(tables: Tables, record: ServiceRecord) -> None:
     """Refuse (``validation_not_possible``) to check messages of a service whose description does not allow it."""
-    described = service_of(tables.descriptions.get(record.description_id), record)
+    described = service_of(tables.descriptions.get_alone(record.description_id), record)
     checks = build_checks(described, tables.descriptions.document_of(record.id))
     if isinstance(checks, CannotCheck):
         raise Refused(GatewayCode.VALIDATION_NOT_POSSIBLE, checks.reason, checks.reason)
@@ -324,14 +353,15 @@ def _check_possible(tables: Tables, record: ServiceRecord) -> None:
 def _update_wsdl(tables: Tables, record: DescriptionRecord, described: ParsedDescription) -> list[Caution]:
     changes = compare_services(record.client, record.id, record.services, described)
     _check_services(tables, record, changes.added)
-    for service in changes.removed:
-        tables.descriptions.remove_service(service.id)
+    tables.descriptions.remove_services([s.id for s in changes.removed])
+    tables.descriptions.add_services(changes.added)
+    there = set(record.services)
+    added = {s.id for s in changes.added}
     for service in changes.after:
-        if service in changes.added:
-            tables.descriptions.add_service(service)
-        else:
+        if service.id not in added and service not in there:
             tables.descriptions.update_service(service)
-        tables.endpoints.ensure(record.client, Endpoint(service.id.service_code), generated=True)
+    endpoints = [Endpoint(s.id.service_code) for s in changes.after]
+    tables.endpoints.ensure_all(record.client, endpoints, generated=True)
     return service_warnings(changes)
 
 

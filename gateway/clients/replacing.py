@@ -69,7 +69,7 @@ def _replace_services(
         for service in record.services:
             kept = wished.get(service.id)
             if kept is None or kept.type is not record.type:
-                tables.descriptions.remove_service(service.id)
+                tables.descriptions.remove_services([service.id])
     groups: dict[_Key, list[Service]] = {}
     for wish in wanted.services:
         groups.setdefault(_key_of(wish), []).append(wish)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import Endpoint
 from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, instant, matching, next_id, seconds
+from gateway.rows import client_of, insert_all, instant, matching, next_id, next_ids, seconds
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
 from serving.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from gateway.clients.model import Subject
@@ -85,6 +86,18 @@ class Endpoints:
     def ensure(self, client: ClientId, endpoint: Endpoint, *, generated: bool) -> EndpointRecord:
         """The endpoint, added when it was not there."""
         return self.find(client, endpoint) or self.add(client, endpoint, generated=generated)
+
+    def ensure_all(self, client: ClientId, endpoints: Sequence[Endpoint], *, generated: bool) -> None:
+        """Add the endpoints that are not there, at once."""
+        there = {record.endpoint for record in self.all(client)}
+        missing = [e for e in dict.fromkeys(endpoints) if e not in there]
+        numbers = next_ids(self._rows, "endpoint", len(missing))
+        rows = [
+            (number, client.path(), e.service_code, e.method, e.path, int(generated))
+            for number, e in zip(numbers, missing, strict=True)
+        ]
+        columns = ("id", "client_id", "service_code", "method", "path", "generated")
+        insert_all(self._rows, "endpoint", columns, rows)
 
     def update(self, number: int, method: str, path: str) -> EndpointRecord:
         """Change a hand-made endpoint; its rights stay. Refused (``illegal_generated_endpoint_update``) otherwise."""

@@ -44,6 +44,7 @@ class ServerConfStore:
 
     def __init__(self, where: str | Path) -> None:
         self._database: AnyDatabase = CheckedDatabase(open_database(where, STEPS))
+        self._loaded: ServerConf | None = None
 
     @property
     def database(self) -> AnyDatabase:
@@ -123,8 +124,15 @@ class ServerConfStore:
             )
 
     def load(self) -> ServerConf:
-        """One snapshot of everything an exchange needs."""
-        return build_snapshot(self.view, self.server_id(), self.generation())
+        """One snapshot of everything an exchange needs; the one made last while nothing has changed.
+
+        May be called from another thread. The generation is read first: what is changed meanwhile is read again next time.
+        """
+        server_id, generation = self.server_id(), self.generation()
+        loaded = self._loaded
+        if loaded is None or (loaded.server_id, loaded.generation) != (server_id, generation):
+            loaded = self._loaded = build_snapshot(self.view, server_id, generation)
+        return loaded
 
     def replace(
         self,

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from certs.configuration import TrustedConfiguration
+    from gateway.clients.model import ServerConf
     from gateway.edges.configuration import ConfigurationClient
     from gateway.edges.http import Listening
     from gateway.edges.internaltls import InternalTls
@@ -476,9 +477,9 @@ class Gateway:
         response = self._revocation.response(own, issuer, now)
         return ocsp.check_response(response, own, issuer, configuration, now)
 
-    def reload(self) -> None:
-        """Take the server configuration as it is on the disk now."""
-        self._serverconf = self._store.load()
+    def reload(self, conf: ServerConf | None = None) -> None:
+        """Take the server configuration as it is on the disk now; ``conf`` where the caller has just read it."""
+        self._serverconf = conf or self._store.load()
         self._tls.take_internal()
         self._policies.swap(PolicyStore(self._store.database).snapshot())
         self._rebuild()
@@ -614,7 +615,9 @@ class Gateway:
         generation = await asyncio.to_thread(self._store.generation)
         if generation == self._seen:
             return
-        self._serverconf = self._store.load()
+        if generation != self._serverconf.generation:
+            # In a thread: another process may have described thousands of services.
+            self._serverconf = await asyncio.to_thread(self._store.load)
         self._policies.swap(PolicyStore(self._store.database).snapshot())
         await give_seal(self._tokens, self._safe)  # somebody may have logged in
         self._tls.take_internal()

@@ -252,12 +252,14 @@ def check_whole(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
 
 
 class Database:
-    """One SQLite database: a connection behind a lock."""
+    """One SQLite database: a connection behind a lock, and another to read by while a thread is in a transaction."""
 
     def __init__(self, path: Path, steps: Sequence[str]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._path = path
+        self._reading = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
         self._connection = connect(path)
         try:
             with naming(path):
@@ -269,13 +271,22 @@ class Database:
 
     def close(self) -> None:
         """Close the connection to the database file."""
-        with self._lock:
+        with self._lock, self._reading:
             self._connection.close()
+            if self._reader is not None:
+                self._reader.close()
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a question."""
-        with self._lock, naming(self._path):
-            return self._connection.execute(sql, parameters).fetchall()
+        """The rows of a question; as committed last, without waiting, while another thread is in a transaction."""
+        with naming(self._path):
+            if self._lock.acquire(blocking=False):
+                try:
+                    return self._connection.execute(sql, parameters).fetchall()
+                finally:
+                    self._lock.release()
+            with self._reading:
+                self._reader = self._reader or connect(self._path)
+                return self._reader.execute(sql, parameters).fetchall()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:

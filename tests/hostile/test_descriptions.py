@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import threading
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -16,7 +17,14 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.services import ServiceResource
-from gateway.clients.descriptions.described import MAX_OPERATIONS, check_base_url, check_code, check_url
+from gateway.clients.descriptions.described import (
+    MAX_OPERATIONS,
+    DescribedService,
+    ParsedDescription,
+    check_base_url,
+    check_code,
+    check_url,
+)
 from gateway.clients.descriptions.openapi import load_document, parse_openapi, read_openapi
 from gateway.clients.descriptions.reading import DescriptionReader, ReadingLimits, read_description
 from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl
@@ -667,3 +675,48 @@ async def test_a_description_of_a_thousand_services_is_shown_in_one_pass(tmp_pat
         time.process_time() - began < 2
     )  # some 20 ms on an idle machine; it read every table for every service: 10 s
     store.close()
+
+
+async def test_a_description_of_thousands_is_added_and_removed_in_few_statements_away_from_the_loop(
+    tmp_path: Path,
+) -> None:
+    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    store.initialise(OWNER.server("SS1"), b"anchor", owner_added_at=NOW)
+    with store.change() as tables:
+        tables.clients.add(OWNER.subsystem("S"), ConnectionType.HTTP, NOW)
+    described = ParsedDescription(tuple(DescribedService(f"op{n}", "v1", "http://h/") for n in range(4_900)))
+    source = DescriptionSource(ServiceType.WSDL, "http://h/bomb.wsdl")
+    register = DescriptionRegister(store, fetch=None)  # type: ignore[arg-type]
+    statements: list[str] = []
+    threads: set[int] = set()
+
+    def note(sql: str) -> None:
+        if not statements or statements[-1] != sql:  # said again for each row a foreign key looks after
+            statements.append(sql)
+        threads.add(threading.get_ident())
+
+    store.database._inner._connection.set_trace_callback(note)  # type: ignore[attr-defined]
+    adding = register.add(OWNER.subsystem("S"), source, None, NOW, reading=(None, described))
+    made = await adding
+    assert len(made.services) == 4_900
+    assert len(statements) < 60
+    assert threading.get_ident() not in threads
+    statements.clear()
+    register.remove(made.id)
+    assert len(statements) < 60
+    loaded = store.load()
+    assert (loaded.services, loaded.endpoints) == ((), ())
+    store.close()
+
+
+def test_what_nobody_changed_is_not_read_again(tmp_path: Path) -> None:
+    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    store.initialise(OWNER.server("SS1"), b"anchor", owner_added_at=NOW)
+    first = store.load()
+    assert store.load() is first
+    other = ServerConfStore(tmp_path / "serverconf.sqlite")
+    with other.change() as tables:
+        tables.clients.add(OWNER.subsystem("S"), ConnectionType.HTTP, NOW)
+    assert store.load().client(OWNER.subsystem("S")) is not None
+    for opened in (store, other):
+        opened.close()

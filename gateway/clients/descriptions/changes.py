@@ -129,14 +129,14 @@ def check_conflicts(
     By code and version for a WSDL (``service_already_exists``), by code alone otherwise (``whole_code``,
     ``service_code_already_exists``); case does not tell two codes apart.
     """
+    there: dict[str, ServiceRecord] = {}
+    for other in others:
+        there.setdefault((other.id.service_code if whole_code else other.full_code).lower(), other)
     found: list[str] = []
     for service in services:
-        for other in others:
-            same_full = other.full_code.lower() == service.full_code.lower()
-            same_code = other.id.service_code.lower() == service.id.service_code.lower()
-            if same_full or (whole_code and same_code):
-                found += [service.full_code, other.url]
-                break
+        same = there.get((service.id.service_code if whole_code else service.full_code).lower())
+        if same is not None:
+            found += [service.full_code, same.url]
     if found:
         code = GatewayCode.SERVICE_CODE_ALREADY_EXISTS if whole_code else GatewayCode.SERVICE_ALREADY_EXISTS
         raise Refused(code, f"another description of this client has the service {found[0]} already", *found)

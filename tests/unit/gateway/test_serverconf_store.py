@@ -199,9 +199,9 @@ def test_versions_of_a_service_share_endpoints_until_the_last_goes(store: Server
             ServiceId(PROVIDER, "echo", "v2"), number, "", first.url, 60.0, True, Validation.OFF
         )
         tables.descriptions.add_service(second)
-        tables.descriptions.remove_service(first.id)
+        tables.descriptions.remove_services([first.id])
         assert len(tables.endpoints.all()) == 1
-        tables.descriptions.remove_service(second.id)
+        tables.descriptions.remove_services([second.id])
         assert tables.endpoints.all() == ()
 
 

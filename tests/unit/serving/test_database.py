@@ -60,6 +60,27 @@ def test_what_is_written_is_read_back_in_its_types(opened: Callable[[], AnyDatab
     assert (row[0], row[1], bytes(row[2]), row[3], row[4]) == (number, "100 % ¿qué?", b"\x00\xff", 0.5, 1)
 
 
+def test_a_thread_in_a_transaction_keeps_no_reader_of_a_file_waiting(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "test.sqlite", STEPS)
+    insert(database, "before")
+    changing, read = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with database.transaction() as transaction:
+            transaction.execute("UPDATE member SET name = 'after'")
+            changing.set()
+            read.wait(30)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert changing.wait(30)
+    assert database.query("SELECT name FROM member") == [("before",)]
+    read.set()
+    thread.join()
+    assert database.query("SELECT name FROM member") == [("after",)]
+    database.close()
+
+
 def test_numbers_given_by_the_database_differ(opened: Callable[[], AnyDatabase]) -> None:
     database = opened()
     assert insert(database, "a") != insert(database, "b")
