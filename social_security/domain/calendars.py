@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE_DAY = timedelta(days=1)
+# Where the registry and ONIESS count their days, and where in the country a day begins first.
+_NATIONAL = ZoneInfo("America/Mexico_City")
+_EASTERNMOST = ZoneInfo("America/Cancun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,16 @@ class Calendar:
             day += ONE_DAY
             left -= self.is_working(day)
         return day
+
+
+def national_day(at: datetime) -> date:
+    """The date of an instant where the registry is: never the date in UTC, which is tomorrow's every evening."""
+    return at.astimezone(_NATIONAL).date()
+
+
+def latest_day(at: datetime) -> date:
+    """The latest date that it is anywhere in the country: what happened on a later one is in the future for everybody."""
+    return at.astimezone(_EASTERNMOST).date()
 
 
 def load_calendar(member_code: str, file: Path | None = None) -> Calendar:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 ONE_DAY = timedelta(days=1)
+# The most days that a period, or a whole history, has in the service description: a hundred years.
+MOST_DAYS = 36600
 AT_END = "AL_FINAL"
 PER_CERTIFICATE = "POR_CONSTANCIA"
 BY_DAYS = "DIAS"
@@ -232,11 +234,16 @@ def check_history(value: Mapping[str, Any]) -> list[Period]:
 
 
 def check_period(period: Period) -> None:
-    """Refuse a period that nobody can have worked. Raises `DomainError` SS-406."""
+    """Refuse a period that nobody can have worked, or that no message carries. Raises `DomainError` SS-406."""
     if period.until < period.since:
         raise _mismatch(
             f"el periodo termina el {period.until}, antes de empezar el {period.since}",
             f"the period ends on {period.until}, before it begins on {period.since}",
+        )
+    if period.calendar_days > MOST_DAYS:
+        raise _mismatch(
+            f"un periodo tiene a lo más {MOST_DAYS} días; del {period.since} al {period.until} van {period.calendar_days}",
+            f"a period has at most {MOST_DAYS} days; from {period.since} to {period.until} there are {period.calendar_days}",
         )
     if not 0 <= period.reinstated <= period.discounted <= period.calendar_days:
         raise _mismatch(

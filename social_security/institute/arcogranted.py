@@ -121,6 +121,9 @@ def _rectify(
             "neither the request nor the event says which datum is corrected (periodo, nombre or correo)",
             field="periodo",
         )
+    if wanted["periodo"] is not None:
+        # Before anything is written: its copies in open cases could not be replaced.
+        services.check_blocked(request.pid, "historia", "periodo")
     if wanted["nombre"] is not None and not services.retirees.is_listed(request.pid):
         raise _missing(services, asked, "El nombre no consta aquí", "The name is not held here")
     done: list[str] = []

@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError
-from social_security.domain.history import check_period
+from social_security.domain.history import MOST_DAYS, check_period
 from social_security.institute.stores.periods import Certified
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def correct_period(
         better = _missing(services, asked, pid, wanted)
     _check_dates(services, better)
     _check_overlap(services, pid, wrong, better, wanted)
+    _check_whole(services, pid, better)
     if wrong is None:
         services.periods.add(better)
     elif _same(wrong, better):
@@ -106,7 +107,15 @@ def _missing(
 
 def _check_dates(services: InstituteServices, period: Certified) -> None:
     today = services.today()
+    died = services.vital.died(period.pid)
     for name, day in (("desde", period.since), ("hasta", period.until)):
+        if day is not None and died is not None and day > died:
+            raise DomainError(
+                "SS-103",
+                f"{name} {day} es posterior al fallecimiento, del {died}",
+                f"{name} {day} is after the death, of {died}",
+                field=f"periodo.{name}",
+            )
         if day is not None and day > today:
             raise DomainError(
                 "SS-103",
@@ -148,6 +157,20 @@ def _check_overlap(
                 f"it overlaps {other.period_id}; motivoTraslape says why",
                 field="periodo.motivoTraslape",
             )
+
+
+def _check_whole(services: InstituteServices, pid: Pid, better: Certified) -> None:
+    """A history that no message could carry any more would be lost to the person (SS-406)."""
+    today = services.today()
+    every = [better, *(p for p in services.periods.served(pid) if p.period_id != better.period_id)]
+    days = sum(c.days for c in (p.counted(services.member, today) for p in every) if c is not None)
+    if days > MOST_DAYS:
+        raise DomainError(
+            "SS-406",
+            f"la historia tendría {days} días; a lo más son {MOST_DAYS}",
+            f"the history would have {days} days; at most it has {MOST_DAYS}",
+            field="periodo",
+        )
 
 
 def _common(one: Certified, other: Certified, today: date) -> int:

@@ -84,12 +84,14 @@ async def apply(services: InstituteServices, asked: DomainRequest) -> DomainAnsw
 async def _level(services: InstituteServices, asked: DomainRequest, pid: str) -> int:
     why = Why("PUR-IDENT", asked.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
     heard = await services.gateway.ask(
-        "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel"]}, why
+        "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel", "estadoVital"]}, why
     )
     if not heard.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
     if heard.body.get("resultado") != "COINCIDE":
         raise DomainError("SS-300", field="pid")
+    if heard.body.get("estadoVital") == "FALLECIDA":
+        raise DomainError("SS-302", field="pid")
     return int(str(heard.body["nivel"])[3:])
 
 

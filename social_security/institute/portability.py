@@ -21,13 +21,16 @@ from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
     check_delivered,
     check_due,
+    check_living,
     check_negativa,
     check_parties,
     due_on,
     held_by,
+    in_force,
     last_total,
     lock_notice,
     senders_of_round,
+    still_holds,
     take_lock,
 )
 from social_security.institute.stores.cases import Case, Logged
@@ -108,7 +111,7 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
     if event["hashAnterior"] != case.last_hash or event["secuencia"] != len(chain) + 1:
         raise DomainError("SS-401", field="hashAnterior")
     check_parties(event, case)
-    check_due(event, case.deadline)
+    check_due(services, event, case)
     after = _after(services, asked, case, chain, event)
     _check_content(services, asked, case, chain, event)
     if services.member == case.responsible and machines.holds_lock(after.state) > machines.holds_lock(
@@ -159,8 +162,10 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
     if convention is None or event["beneficio"] not in convention.benefits:
         benefit = event["beneficio"] if convention is not None else ""
         raise no_convention(services, asked, members, benefit)
+    if services.member == event["responsable"]:
+        check_living(services, subject.pid, event["beneficio"])
     for other in services.cases.cases_of(subject.pid):
-        if machines.holds_lock(other.state) and other.benefit == event["beneficio"]:
+        if other.benefit == event["beneficio"] and await still_holds(services, other):
             raise held_by(other.case)
     if services.member == event["responsable"]:
         await take_lock(services, asked, subject.pid, event["beneficio"])
@@ -175,7 +180,7 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
         event["convenio"],
         event["beneficio"],
         "PRESENTADA",
-        due_on(event["responsable"], asked.today),
+        due_on(services, event["responsable"], asked.today),
         0,
         eventchain.START,
     )
@@ -198,6 +203,7 @@ def _after(
             raise DomainError(
                 "SS-400", "sólo el autor invalida su evento", "only the author takes an event back"
             )
+        _check_undone(chain, undone)
         to = str(undone.event["estadoPrevio"])
     elif name == "AGREGAR_PARTICIPANTE":
         counterparties = tuple(event["contraparte"])
@@ -226,17 +232,38 @@ def _after(
         case.convention,
         case.benefit,
         to,
-        _deadline_after(case, to, asked),
+        _deadline_after(services, case, to, asked),
         case.sequence,
         case.last_hash,
     )
 
 
-def _deadline_after(case: Case, to: str, asked: DomainRequest) -> date | None:
+def _deadline_after(services: InstituteServices, case: Case, to: str, asked: DomainRequest) -> date | None:
     """The last day of a case; a decided one that a rectification opens again begins a new term, so that it does not lapse at once."""
     if case.state == "RESUELTA" and to == "HISTORIA_RECIBIDA":
-        return due_on(case.responsible, asked.today)
+        return due_on(services, case.responsible, asked.today)
     return case.deadline
+
+
+def _check_undone(chain: list[Logged], undone: Logged) -> None:
+    """Refuse to take back an event twice, or one on which others' events stand since: those stay true (SS-400)."""
+    if undone not in in_force(chain) or undone.event["evento"] == "INVALIDAR":
+        raise DomainError(
+            "SS-400", "ese evento ya no está vigente", "that event is no longer in force", field="anula"
+        )
+    later = [e for e in in_force(chain) if e.event["secuencia"] > undone.event["secuencia"]]
+    moved = [
+        e
+        for e in later
+        if e.event["estadoNuevo"] != e.event["estadoPrevio"] and e.event["evento"] != "INVALIDAR"
+    ]
+    if moved:
+        raise DomainError(
+            "SS-400",
+            f"después de él el caso avanzó con {moved[-1].event['evento']}; se invalida primero",
+            f"the case has gone on since by {moved[-1].event['evento']}; that one is taken back first",
+            field="anula",
+        )
 
 
 def _check_author(
@@ -253,6 +280,15 @@ def _check_author(
     }[author]
     if not allowed:
         raise services.not_participant(asked)
+    if (
+        author is machines.Author.PERSON
+        and role == "TITULAR"
+        and services.vital.died(case.pid) is not None
+        and services.member == case.responsible
+    ):
+        raise DomainError(
+            "SS-302", "por ella actúa su representante", "her representative acts for her", field="X-OSS-Rol"
+        )
     if author is machines.Author.CLOCK and (case.deadline is None or asked.today <= case.deadline):
         raise DomainError("SS-404", "el plazo no ha vencido", "the deadline has not passed")
 
@@ -307,7 +343,7 @@ def _check_total_stands(services: InstituteServices, case: Case, chain: list[Log
 def all_periods(services: InstituteServices, case: Case, chain: list[Logged]) -> list[Period]:
     """Own periods as they are certified now, and those delivered last by each counterparty."""
     delivered: dict[str, list[Period]] = {}
-    for logged in chain:
+    for logged in in_force(chain):
         for history in logged.event.get("historia", ()):
             delivered[history["instituto"]] = check_history(history)
     delivered.pop(services.member, None)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from social_security.domain.calendars import Calendar
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
     from social_security.institute.stores.cases import Case, Logged
     from social_security.wire.service import DomainRequest
@@ -31,19 +33,35 @@ if TYPE_CHECKING:
 REGISTRY: Final = "MX/GOB/00-RNSS"
 # Working days from the application to the decision (IND-04), by the calendar of the responsible institute.
 TERM_DAYS: Final = 60
+# What is owed to those whom a person leaves behind.
+SURVIVORS: Final = frozenset(("VIUDEZ", "ORFANDAD", "ASCENDENCIA", "GASTOS_FUNERARIOS", "DEVOLUCION_CUOTAS"))
 # The event that begins a round in which every counterparty acts once.
 _ROUNDS: Final = {"ENTREGAR_HISTORIA": "SOLICITAR_HISTORIA", "CONFIRMAR_TRANSFERENCIA": "CONFORMAR"}
 
 
-def due_on(responsible: str, presented: date) -> date:
-    """The last day of a case, by the calendar of its responsible institute."""
-    return load_calendar(responsible.rpartition("/")[2]).add(presented, TERM_DAYS)
+def due_on(services: InstituteServices, responsible: str, presented: date) -> date:
+    """The last day of a case, by the calendar of its responsible institute; its own where this is that institute."""
+    return calendar_of(services, responsible).add(presented, TERM_DAYS)
 
 
-def check_due(event: dict[str, Any], deadline: date | None) -> None:
-    """Refuse a date that the sender computed otherwise: terms are the law's calendar's, nobody sends them (SS-404)."""
-    sent = event.get("fechaLimite")
-    if sent is not None and (deadline is None or sent != deadline.isoformat()):
+def calendar_of(services: InstituteServices, member: str) -> Calendar:
+    """The calendar that a member counts by: this institute's own, or what is published of another's."""
+    if member == services.member:
+        return services.calendar
+    return load_calendar(member.rpartition("/")[2])
+
+
+def check_due(services: InstituteServices, event: dict[str, Any], case: Case) -> None:
+    """Refuse a date that the sender computed otherwise: terms are the law's calendar's, nobody sends them (SS-404).
+
+    The responsible institute's count is the one that holds. Another participant may have heard of the case days later, so
+    that by its own count the term still runs; a day after that count can be nobody's.
+    """
+    sent, deadline = event.get("fechaLimite"), case.deadline
+    if sent is None:
+        return
+    is_earlier = services.member != case.responsible and deadline is not None and sent <= deadline.isoformat()
+    if deadline is None or (sent != deadline.isoformat() and not is_earlier):
         raise DomainError(
             "SS-404",
             f"el plazo lo da el calendario: {deadline or 'ninguno'}; llegó {sent}",
@@ -108,7 +126,7 @@ def check_negativa(services: InstituteServices, asked: DomainRequest, event: dic
             f"the authority for {sender} is {authorities[0]}, not {negativa['autoridad']}",
             field="negativa.autoridad",
         )
-    last = load_calendar(sender).add(asked.today, APPEAL_DAYS).isoformat()
+    last = calendar_of(services, asked.context.member).add(asked.today, APPEAL_DAYS).isoformat()
     # Elsewhere the event may arrive days after it was made; its author's own system holds it to the day.
     if asked.context.member == services.member and negativa["limiteImpugnacion"] != last:
         raise DomainError(
@@ -121,11 +139,8 @@ def check_negativa(services: InstituteServices, asked: DomainRequest, event: dic
 
 def senders_of_round(chain: Sequence[Logged], name: str) -> set[str]:
     """Who has caused an event in the round that runs: since its beginning, without what was taken back."""
-    undone = {e.event.get("anula") for e in chain if e.event["evento"] == "INVALIDAR"}
     done: set[str] = set()
-    for logged in chain:
-        if logged.event["secuencia"] in undone:
-            continue
+    for logged in in_force(chain):
         if logged.event["evento"] == _ROUNDS[name]:
             done.clear()
         elif logged.event["evento"] == name:
@@ -133,9 +148,15 @@ def senders_of_round(chain: Sequence[Logged], name: str) -> set[str]:
     return done
 
 
+def in_force(chain: Sequence[Logged]) -> list[Logged]:
+    """The events of a case without those that their authors have taken back: nothing of these counts any more."""
+    undone = {e.event.get("anula") for e in chain if e.event["evento"] == "INVALIDAR"}
+    return [e for e in chain if e.event["secuencia"] not in undone]
+
+
 def last_total(chain: Sequence[Logged]) -> dict[str, Any] | None:
     """The totals that the case goes by; None when a history has changed since, or there were none."""
-    for logged in reversed(chain):
+    for logged in reversed(in_force(chain)):
         if logged.event["evento"] in ("ACLARAR", "ENTREGAR_HISTORIA"):
             return None
         if logged.event["evento"] == "TOTALIZAR":
@@ -149,7 +170,7 @@ def check_delivered(services: InstituteServices, case: Case, chain: Sequence[Log
     delivered = next(
         (
             h
-            for e in reversed(chain)
+            for e in reversed(in_force(chain))
             for h in e.event.get("historia", ())
             if h["instituto"] == services.member and e.sender == services.member
         ),
@@ -164,6 +185,37 @@ def check_delivered(services: InstituteServices, case: Case, chain: Sequence[Log
             f"{services.member} certifica otra cosa que lo entregado; envíe ACLARAR",
             f"{services.member} certifies something else than what it delivered; send ACLARAR",
         )
+
+
+def check_living(services: InstituteServices, pid: Pid, benefit: str) -> None:
+    """Refuse a benefit that only a living person has, once her death is on file here (SS-302)."""
+    died = services.vital.died(pid)
+    if died is not None and benefit not in SURVIVORS:
+        allowed = ", ".join(sorted(SURVIVORS))
+        raise DomainError(
+            "SS-302",
+            f"consta su fallecimiento el {died}; quedan {allowed}",
+            f"her death on {died} is on file; what is left: {allowed}",
+            field="beneficio",
+        )
+
+
+async def still_holds(services: InstituteServices, case: Case) -> bool:
+    """Whether a case holds its benefit. Of another's case the copy here may be behind: its responsible institute is asked.
+
+    One that has ended there ends here too; when nobody answers, the copy counts.
+    """
+    if not machines.holds_lock(case.state):
+        return False
+    if case.responsible == services.member:
+        return True
+    why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Estado del caso que retiene el beneficio")
+    heard = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
+    state = heard.body.get("estado") if heard.is_done else None
+    if state in machines.CLOSED:
+        services.cases.end_copy(case.case, str(state))
+        return False
+    return state is None or machines.holds_lock(str(state))
 
 
 async def take_lock(services: InstituteServices, asked: DomainRequest, pid: str, benefit: str) -> None:

@@ -8,8 +8,6 @@ Spec: the domain reference 3.5, F17, F18; S07, S15.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from aiohttp import web
 
 from social_security.domain.faults import DomainError
 from social_security.domain.indicators import SMALL_CELL, Count
+from social_security.domain.opendata import render_csv
 from social_security.institute.counting import count_month
 from social_security.institute.refusedattempts import take_refusals
 
@@ -131,9 +130,7 @@ def open_data(query: Mapping[str, str], body: dict[str, Any], rows: str) -> web.
         return web.json_response(body)
     if wanted != "csv":
         raise DomainError("SS-100", "formato es json o csv", "formato is json or csv", field="formato")
-    out = io.StringIO()
     table = body[rows]
-    writer = csv.DictWriter(out, list(dict.fromkeys(k for row in table for k in row)), lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return web.Response(text=out.getvalue(), content_type="text/csv", charset="utf-8")
+    columns = list(dict.fromkeys(k for row in table for k in row))
+    text = render_csv([columns, *([row.get(c) for c in columns] for row in table)])
+    return web.Response(text=text, content_type="text/csv", charset="utf-8")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from social_security.domain.calendars import latest_day
 from social_security.domain.faults import DomainError
 from social_security.institute.stores.vital import Applied
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -59,7 +60,7 @@ def apply_event(services: InstituteServices, asked: DomainRequest) -> DomainAnsw
 def _bury(services: InstituteServices, asked: DomainRequest, event: Applied) -> dict[str, object]:
     if event.state_before == "":
         raise DomainError("SS-300")
-    if event.day > asked.today.isoformat():
+    if event.day > latest_day(asked.now).isoformat():
         raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
     for other in services.vital.standing(event.pid):
         if other.day != event.day:

@@ -70,7 +70,7 @@ def escalate(
                 "reglas": list(found.rules),
             }
             if measure is Measure.PLAN:
-                body["plazo"] = calendar.add(now.date(), PLAN_DAYS).isoformat()
+                body["plazo"] = calendar.add(calendar.local_day(now), PLAN_DAYS).isoformat()
             case = f"NEG-00-{now.year}-{number:08d}"
             order = None
             if measure is Measure.SUSPENSION:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from social_security.domain.calendars import national_day
 from social_security.domain.pseudonyms import Pid, Rid
 from social_security.wire.outbox import Outbox, OutboxItem
 
@@ -204,7 +205,7 @@ def reconcile(connection: Transaction, rid: Rid, at: datetime, because: str | No
         if wanted is not None and origin == wanted.told_id:
             knowing.add((member, pid))
             continue
-        body = {"tipo": ANNULMENT, "fechaEvento": at.date().isoformat(), "anula": event_id}
+        body = {"tipo": ANNULMENT, "fechaEvento": national_day(at).isoformat(), "anula": event_id}
         notice = _notice(connection, because or _id("anula", event_id), member, pid, body, at)
         Outbox.put(connection, [notice])
         connection.execute(

@@ -3,7 +3,8 @@
 Everything that leads to the absorbed record moves: its CURP indexes, the pseudonyms institutes know her by, their links,
 the vital events reported of her, her cases, her evidence; the level is the higher of the two. What moved is written down
 by key, so that unmerging gives back exactly that, and what has come since under the absorbed pseudonyms. Pseudonyms never
-change: an institute that stored one keeps it.
+change: an institute that stored one keeps it. A record that has been absorbed is nobody's until it is given back: it is
+neither merged again nor separated from below a merge that came after it.
 
 A decision is an officer's signature over `statement`, verified with the key that the registry holds of her.
 
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from social_security.domain.calendars import national_day
 from social_security.domain.eventchain import canonical
 from social_security.domain.pseudonyms import Rid
 from social_security.registry.events import (
@@ -95,6 +97,9 @@ def merge_records(
     """Make two records one; the number of the merge. What leads to ``other`` leads to ``rid`` from now on."""
     if rid == other:
         raise ValueError("these are one record already")
+    for record in (rid, other):
+        _check_not_absorbed(connection, record)
+    _check_keeps_curp(connection, rid, other)
     links = [links_of(connection, r) for r in (rid, other)]
     moved: dict[str, Any] = {"levels": [_level(connection, rid), _level(connection, other)]}
     for table, columns in _KEYS.items():
@@ -107,7 +112,7 @@ def merge_records(
     for idx, _current in moved["curp_index"]:
         connection.execute("UPDATE curp_index SET is_current = 0 WHERE idx = ?", (idx,))
     connection.execute("UPDATE person SET level = ? WHERE rid = ?", (max(moved["levels"]), rid))
-    _settle_reviews(connection, rid, other, officer, signature)
+    moved["reviews"] = _settle_reviews(connection, rid, other, officer, signature)
     ((number,),) = connection.execute(
         "INSERT INTO merged (rid, other, decided_by, signature, at, moved) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
         (rid, other, officer, signature, at.isoformat(), json.dumps(moved)),
@@ -123,8 +128,9 @@ def merge_records(
 def unmerge_records(
     connection: Transaction, number: int, officer: str, signature: str, at: datetime
 ) -> Merge:
-    """Make the records of a merge two again. Raises ValueError when it was undone before or never was."""
+    """Make the records of a merge two again. Raises ValueError when it was undone before, never was, or another came on top."""
     merge = find_merge(connection, number)
+    _check_not_absorbed(connection, merge.rid)
     back = merge.moved
     for table, columns in _KEYS.items():
         for row in back[table]:
@@ -137,10 +143,12 @@ def unmerge_records(
     for idx, current in back["curp_index"]:
         connection.execute("UPDATE curp_index SET is_current = ? WHERE idx = ?", (current, idx))
     _give_back_since(connection, merge)
-    levels = back["levels"]
-    if _level(connection, merge.rid) == max(levels):
-        connection.execute("UPDATE person SET level = ? WHERE rid = ?", (levels[0], merge.rid))
-    connection.execute("UPDATE person SET level = ? WHERE rid = ?", (levels[1], merge.other))
+    _give_back_levels(connection, merge)
+    for third in back.get("reviews", ()):
+        connection.execute(
+            "UPDATE review SET decided_by = NULL, signature = NULL WHERE (rid = ? AND other = ?) OR (rid = ? AND other = ?)",
+            (merge.other, bytes.fromhex(third), bytes.fromhex(third), merge.other),
+        )
     connection.execute(
         "UPDATE merged SET undone_by = ?, undone_signature = ?, undone_at = ? WHERE id = ?",
         (officer, signature, at.isoformat(), number),
@@ -162,6 +170,59 @@ def find_merge(connection: Transaction, number: int) -> Merge:
     return Merge(number, Rid(bytes(rid)), Rid(bytes(other)), json.loads(moved))
 
 
+def settle_distinct(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> None:
+    """Decide that two records under review are two persons': both are conclusive again. Raises ValueError without a review."""
+    done = connection.execute(
+        "UPDATE review SET decided_by = ?, signature = ? WHERE decided_by IS NULL "
+        "AND ((rid = ? AND other = ?) OR (rid = ? AND other = ?))",
+        (officer, signature, rid, other, other, rid),
+    )
+    if done.rowcount == 0:
+        raise ValueError("these records are not under review")
+
+
+def _check_not_absorbed(connection: Transaction, record: Rid) -> None:
+    """Refuse a record that a standing merge has made part of another."""
+    rows = connection.execute(
+        "SELECT id FROM merged WHERE other = ? AND undone_at IS NULL", (record,)
+    ).fetchall()
+    if rows:
+        raise ValueError(f"merge {rows[0][0]} made this record part of another; undo that one first")
+
+
+def _check_keeps_curp(connection: Transaction, rid: Rid, other: Rid) -> None:
+    """Refuse to let a record without CURP stay when the other has one: its reference would end, and she with it."""
+    has = [
+        bool(
+            connection.execute(
+                "SELECT 1 FROM person WHERE rid = ? AND curp_cipher IS NOT NULL", (record,)
+            ).fetchall()
+        )
+        for record in (rid, other)
+    ]
+    if has == [False, True]:
+        raise ValueError("the record that stays has no CURP and the other has: name them the other way round")
+
+
+def _give_back_levels(connection: Transaction, merge: Merge) -> None:
+    """Both levels as they would be without this merge: of the one that stayed, those absorbed since still count."""
+    own, others = merge.moved["levels"]
+    reached = max(own, others)
+    left = own
+    for number, text in connection.execute(
+        "SELECT id, moved FROM merged WHERE rid = ? AND id > ? AND undone_at IS NULL ORDER BY id",
+        (merge.rid, merge.id),
+    ).fetchall():
+        moved = json.loads(text)
+        if moved["levels"][0] == reached:
+            moved["levels"][0] = left
+            connection.execute("UPDATE merged SET moved = ? WHERE id = ?", (json.dumps(moved), number))
+        reached, left = max(reached, moved["levels"][1]), max(left, moved["levels"][1])
+    if _level(connection, merge.rid) == reached:
+        connection.execute("UPDATE person SET level = ? WHERE rid = ?", (left, merge.rid))
+    connection.execute("UPDATE person SET level = ? WHERE rid = ?", (others, merge.other))
+
+
 def _give_back_since(connection: Transaction, merge: Merge) -> None:
     """What came after the merge under the absorbed record's pseudonyms is the absorbed person's."""
     theirs = {(m, p) for m, p in merge.moved["pseudonym"]}
@@ -178,7 +239,8 @@ def _give_back_since(connection: Transaction, merge: Merge) -> None:
         )
 
 
-def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> None:
+def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> list[str]:
+    """Close the review of the two, and ask of the one that stays what was asked of the other; of which third records."""
     connection.execute(
         "UPDATE review SET decided_by = ?, signature = ? WHERE (rid = ? AND other = ?) OR (rid = ? AND other = ?)",
         (officer, signature, rid, other, other, rid),
@@ -186,16 +248,22 @@ def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str,
     rows = connection.execute(
         "SELECT rid, other FROM review WHERE decided_by IS NULL AND (rid = ? OR other = ?)", (other, other)
     ).fetchall()
-    for one, two in rows:
-        third = bytes(two) if bytes(one) == other else bytes(one)
+    thirds = [bytes(two) if bytes(one) == other else bytes(one) for one, two in rows]
+    for third in thirds:
         connection.execute(
             "INSERT INTO review (rid, other) VALUES (?, ?) ON CONFLICT (rid, other) DO NOTHING", (rid, third)
         )
+    # The same question, now asked of the record that stays: it is not asked twice, or the third would never be found again.
+    connection.execute(
+        "UPDATE review SET decided_by = ?, signature = ? WHERE decided_by IS NULL AND (rid = ? OR other = ?)",
+        (officer, signature, other, other),
+    )
+    return [third.hex() for third in thirds]
 
 
 def _tell(connection: Transaction, rid: Rid, links: list[Any], kind: str, at: datetime) -> None:
     event = str(uuid.uuid4())
-    body = {"tipo": kind, "fechaEvento": at.date().isoformat()}
+    body = {"tipo": kind, "fechaEvento": national_day(at).isoformat()}
     add_report(connection, EventReport("", event, rid, "", {"idEvento": event, **body}, event), at)
     tell_all(connection, links, event, body, at)
 

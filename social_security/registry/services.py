@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
     from social_security.wire.gatewayclient import GatewayClient
+    from social_security.wire.publication import PublicationCopy
 
 CLOSED = ENDED
 # Working days for which an open case holds a benefit when nobody registers it again.
@@ -67,6 +68,8 @@ class RegistryServices:
         gateway: GatewayClient,
     ) -> None:
         self.member = member
+        # What ONIESS publishes, where this system goes by it.
+        self.publication: PublicationCopy | None = None
         self.zone = ZoneInfo(calendar.zone)
         self._calendar = calendar
         self.policy = policy
@@ -78,12 +81,18 @@ class RegistryServices:
         self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
 
+    def count_by(self, calendar: Calendar) -> None:
+        """Count days by another version of the calendar from now on."""
+        self._calendar = calendar
+
     def now(self) -> datetime:
         """The time of this system's clock, aware, in UTC."""
         return self._clock()
 
     def admit(self, asked: DomainRequest) -> None:
-        """Refuse an unregistered privacy notice (SS-204)."""
+        """Refuse an unregistered privacy notice (SS-204), a suspended member, and what lists that are over would decide (SS-901)."""
+        if self.publication is not None:
+            self.publication.check(asked.context.purpose)
         check_notice(self.store.database, asked.context)
         check_membership(self.store, asked)
 

@@ -34,6 +34,7 @@ from social_security.registry.merging import (
     check_officer_key,
     find_merge,
     merge_records,
+    settle_distinct,
     statement,
     unmerge_records,
 )
@@ -334,8 +335,14 @@ class RegistryStore:
         """Note that two records may be one person's; until an officer decides, her match is not conclusive."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO review (rid, other) VALUES (?, ?) ON CONFLICT (rid, other) DO NOTHING",
-                (rid, other),
+                "UPDATE review SET decided_by = NULL, signature = NULL WHERE rid = ? AND other = ?",
+                (other, rid),
+            )
+            connection.execute(
+                "INSERT INTO review (rid, other) SELECT ?, ? WHERE NOT EXISTS "
+                "(SELECT 1 FROM review WHERE rid = ? AND other = ?) "
+                "ON CONFLICT (rid, other) DO UPDATE SET decided_by = NULL, signature = NULL",
+                (rid, other, other, rid),
             )
 
     def is_under_review(self, rid: Rid) -> bool:
@@ -359,6 +366,11 @@ class RegistryStore:
         """Make two records one, by an officer's decision whose signature the caller has verified; the merge's number."""
         with self._database.transaction() as connection:
             return merge_records(connection, rid, other, officer, signature, at or datetime.now(UTC))
+
+    def distinct(self, rid: Rid, other: Rid, officer: str, signature: str) -> None:
+        """Decide that two records under review are two persons', by a decision whose signature the caller has verified."""
+        with self._database.transaction() as connection:
+            settle_distinct(connection, rid, other, officer, signature)
 
     def unmerge(self, number: int, officer: str, signature: str, at: datetime) -> None:
         """Make the records of a merge two again, by an officer's decision whose signature the caller has verified."""

@@ -17,6 +17,7 @@ import uuid
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from social_security.domain.calendars import latest_day, national_day
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Rid, pair_pid
 from social_security.registry.events import (
@@ -82,7 +83,7 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
                 )
             return _answer(known)
         _check_sender(connection, sender, person, body)
-        _check_content(store, person.rid, body, asked.today)
+        _check_content(store, person.rid, body, latest_day(asked.now))
         report = EventReport(
             sender,
             body["idEvento"],
@@ -259,7 +260,7 @@ async def deliver(
     pid, rid = body.pop("pid", None), body.pop("rid", None)
     if pid is None:
         # A notice queued before notices carried the institute's own PID.
-        pid = store.pid_of(Rid(bytes.fromhex(rid)), notice.member, now.date())
+        pid = store.pid_of(Rid(bytes.fromhex(rid)), notice.member, national_day(now))
     person = store.find_by_pid(notice.member, pid)
     if jwk is None or person is None:
         return False

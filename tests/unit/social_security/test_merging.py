@@ -184,3 +184,68 @@ def test_records_merged_and_parted_again_and_again_in_one_instant_tell_each_time
         books.store.unmerge(number, "of-2", "11", books.now)
         books.deliver()
         assert not books.is_dead_at(ISSEMYM, books.pid(stays, ISSEMYM))
+
+
+def three(books: Books) -> tuple[Rid, Rid, Rid]:
+    """Three records of one person: the first holds what the second did, the third what both did."""
+    one = books.person(CURPS["ana"], ISSEMYM, level=1)
+    two_ = books.person(CURPS["maria-ines"], IPE, level=3)
+    return one, two_, books.person(CURPS["jose-teodoro"], SONORA, level=2)
+
+
+def test_a_record_that_is_part_of_another_is_neither_merged_again_nor_separated_from_below(
+    books: Books,
+) -> None:
+    one, two_, third = three(books)
+    first = books.store.merge(one, two_, "of-1", "00", books.now)
+    second = books.store.merge(third, one, "of-1", "00", books.now)
+    for pair in ((two_, third), (third, two_), (one, third)):
+        with pytest.raises(ValueError, match="undo that one first"):
+            books.store.merge(*pair, "of-1", "00", books.now)
+    with pytest.raises(ValueError, match=f"merge {second}"):
+        books.store.unmerge(first, "of-1", "00", books.now)
+    books.store.unmerge(second, "of-1", "00", books.now)
+    books.store.unmerge(first, "of-1", "00", books.now)
+    assert [books.store.linked(r) for r in (one, two_, third)] == [[ISSEMYM], [IPE], [SONORA]]
+    assert [level(books, r) for r in (one, two_, third)] == [1, 3, 2]
+
+
+def test_levels_are_given_back_in_whatever_order_merges_into_one_record_are_undone(books: Books) -> None:
+    one, two_, third = three(books)
+    numbers = [books.store.merge(one, r, "of-1", "00", books.now) for r in (two_, third)]
+    books.store.unmerge(numbers[0], "of-1", "00", books.now)
+    assert [level(books, r) for r in (one, two_)] == [2, 3]
+    books.store.unmerge(numbers[1], "of-1", "00", books.now)
+    assert [level(books, r) for r in (one, third)] == [1, 2]
+
+
+def test_a_third_record_under_review_with_an_absorbed_one_is_found_again_once_it_is_decided(
+    books: Books,
+) -> None:
+    one, two_, third = three(books)
+    books.store.note_review(two_, third)
+    number = books.store.merge(one, two_, "of-1", "00", books.now)
+    assert books.store.are_under_review(one, third)
+    books.store.distinct(one, third, "of-1", "00")
+    assert [books.store.is_under_review(r) for r in (one, third)] == [False, False]
+    books.store.unmerge(number, "of-1", "00", books.now)
+    assert books.store.are_under_review(third, two_)
+
+
+def test_homonyms_that_are_two_persons_are_found_again_and_may_be_asked_about_anew(books: Books) -> None:
+    one, two_, _ = three(books)
+    books.store.note_review(one, two_)
+    with pytest.raises(ValueError, match="not under review"):
+        books.store.distinct(one, one, "of-1", "00")
+    books.store.distinct(two_, one, "of-1", "00")
+    assert not books.store.is_under_review(one)
+    books.store.note_review(two_, one)
+    assert books.store.are_under_review(one, two_)
+
+
+def test_a_record_without_curp_does_not_stay_when_the_other_has_one(books: Books) -> None:
+    without = books.store.enrol(None, 1, TODAY)
+    with_one = books.person(CURPS["ana"], ISSEMYM)
+    with pytest.raises(ValueError, match="the other way round"):
+        books.store.merge(without, with_one, "of-1", "00", books.now)
+    books.store.merge(with_one, without, "of-1", "00", books.now)
