@@ -497,6 +497,7 @@ class Country:
         if subsystem in ("ALTA", "GOBIERNO"):
             callers.append(f"{member_path(ONIESS)}/ALTA")
         if subsystem == "GOBIERNO":
+            callers.append(f"{member_path(REGISTRY)}/IDENT")
             callers += [f"{member_path(c)}/SUPERV" for c in self.codes if is_guarantor(c)]
         return callers
 

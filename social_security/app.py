@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -30,6 +30,7 @@ from social_security.registry.store import RegistryStore
 from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.metrics import add_metrics
 from social_security.wire.platform import open_platform
+from social_security.wire.publication import PublicationCopy
 from social_security.wire.service import SystemOperations
 from social_security.wire.soapservice import add_soap
 
@@ -38,12 +39,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from social_security.config import SystemSettings
+    from social_security.domain.calendars import Calendar
 
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
 # A member's own calendar document (`social_security.domain.calendars`), where its state publishes other days.
 CALENDAR = "calendar.json"
 TICK_S = 1.0
+# As which subsystem a system reads what ONIESS publishes; an institute as the one that reads conventions too.
+_READS_AS = {REGISTRY: "IDENT", ONIESS: "ALTA"}
 # What runs beside a system's services.
 LOOPS = web.AppKey("loops", Loops)
 
@@ -64,28 +68,34 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
     if not settings.fixture_keys:
         check_not_published(keys)
     member = members()[REGISTRY]
+    store = RegistryStore(folder / "registry.sqlite", keys)
+    copy = PublicationCopy(folder, store.database, clock_of(settings))
     system = RegistryServices(
         member.path,
-        RegistryStore(folder / "registry.sqlite", keys),
+        store,
         keys,
         clock_of(settings),
         load_calendar(REGISTRY, folder / CALENDAR),
         settings.policy,
         gateway,
     )
+    system.publication = copy
+    fetching = _fetching(copy, gateway, settings, folder, system)
     services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
     add_dci(app, system)
     add_soap(app, services)
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop())
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), fetching)
 
 
 def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """An institute's services, its daily routine, and the sending of its notices."""
+    database = open_database(folder / "institute.sqlite", STEPS)
+    copy = PublicationCopy(folder, database, clock_of(settings))
     member = members()[settings.member]
     system = InstituteServices(
         member.path,
-        open_database(folder / "institute.sqlite", STEPS),
+        database,
         load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
         clock_of(settings),
         load_calendar(settings.member, folder / CALENDAR),
@@ -93,6 +103,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
         gateway,
         OwnActs(open_platform(settings.platform)),
     )
+    system.publication = copy
 
     async def routine() -> None:
         system.tick()
@@ -105,16 +116,19 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     add_soap(app, services)
     daily = Loop("routine", routine, lambda: TICK_S, discreet=True)
     lapsing = Loop("overdue", overdue, lambda: TICK_S, event="overdue_failed", discreet=True)
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), daily, lapsing)
+    fetching = _fetching(copy, gateway, settings, folder, system)
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), daily, lapsing, fetching)
 
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """ONIESS's services and public readings."""
+    database = open_database(folder / "oniess.sqlite", ONIESS_STEPS)
+    copy = PublicationCopy(folder, database, clock_of(settings))
     member = members()[ONIESS]
     authorities, servers = folder / "authorities.pem", folder / "server-authorities.pem"
     system = OniessServices(
         member.path,
-        OniessStore(open_database(folder / "oniess.sqlite", ONIESS_STEPS)),
+        OniessStore(database),
         clock_of(settings),
         load_calendar(ONIESS, folder / CALENDAR),
         ZoneInfo(member.zone),
@@ -136,7 +150,34 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient)
         discreet=True,
     )
     app = SystemOperations(system, system.acts(), system.readings()).app()
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), collecting)
+    fetching = _fetching(copy, gateway, settings, folder, system)
+    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), collecting, fetching)
+
+
+class _CountsDays(Protocol):
+    """A system that counts terms by a calendar, which ONIESS may publish anew while it runs."""
+
+    def count_by(self, calendar: Calendar) -> None:
+        """Count days by another version of the calendar from now on."""
+        ...
+
+
+def _fetching(
+    copy: PublicationCopy,
+    gateway: GatewayClient,
+    settings: SystemSettings,
+    folder: Path,
+    system: _CountsDays,
+) -> Loop:
+    """The loop that takes what ONIESS publishes; a new calendar counts from then on."""
+
+    async def fetch() -> None:
+        if await copy.refresh(gateway, _READS_AS.get(settings.member, "PORT")):
+            system.count_by(load_calendar(settings.member, folder / CALENDAR))
+
+    return Loop(
+        "publication", fetch, lambda: settings.publication_s, event="publication_failed", discreet=True
+    )
 
 
 def _beside(app: web.Application, gateway: GatewayClient, metrics_from: str, *loops: Loop) -> web.Application:

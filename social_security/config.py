@@ -36,6 +36,8 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     platform: str = ""
     # How often ONIESS reads what members publish, and takes measures, in seconds.
     collect_s: float = 3600.0
+    # How often what ONIESS publishes (members, calendars, benefits, conventions, notices) is fetched, in seconds.
+    publication_s: float = 3600.0
     log_level: str = "info"
     # Networks that may read /metrics, comma-separated; this machine always may.
     metrics_from: str = ""

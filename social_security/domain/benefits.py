@@ -8,7 +8,6 @@ Spec: the domain reference 4.9 (CPSV), 5.2 (Beneficio), F09.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +53,6 @@ class Benefit:
     provisional: bool
 
 
-@functools.cache
 def benefits() -> tuple[Benefit, ...]:
     """Every benefit of the catalogue."""
     return tuple(

@@ -1,7 +1,8 @@
 """The domain pack as this package reads it: code lists, services, members, errors, schemas.
 
 The pack itself is data in ``schemas/domains/social_security``; this module opens it once and hands out checked values.
-Nothing here decides anything.
+Nothing here decides anything. What ONIESS publishes signed (`social_security.domain.published`) stands for the package's own
+lists once it has been verified; a process is one member's, so there is one such publication a process.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import functools
 import json
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PACK: Final = resources.files("schemas.domains") / "social_security"
 
@@ -22,9 +26,28 @@ def read_text(name: str) -> str:
     return (_PACK / name).read_text(encoding="utf-8")
 
 
-@functools.cache
+_PUBLISHED: Final[dict[str, dict[str, Any]]] = {}
+
+
+def use_published(documents: Mapping[str, dict[str, Any]]) -> None:
+    """Let these documents, by name as ``members.json``, stand for the package's own; none of an earlier call stays."""
+    _PUBLISHED.clear()
+    _PUBLISHED.update(documents)
+    members.cache_clear()
+
+
 def document(name: str) -> dict[str, Any]:
-    """A JSON document of the pack, read once; nobody may change it."""
+    """A JSON document: as ONIESS published it, or the pack's own, read once; nobody may change it."""
+    return _PUBLISHED[name] if name in _PUBLISHED else _document(name)
+
+
+def published(name: str) -> dict[str, Any] | None:
+    """A document that ONIESS published; None where the system goes by the pack."""
+    return _PUBLISHED.get(name)
+
+
+@functools.cache
+def _document(name: str) -> dict[str, Any]:
     value = json.loads(read_text(name))
     if not isinstance(value, dict):
         raise TypeError(f"{name} of the domain pack is not a JSON object")

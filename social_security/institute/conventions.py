@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from social_security.domain import pack
 from social_security.domain.history import Rules, parse_rules
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Conventions:
         self._known: list[Convention] = []
 
     async def read(self) -> list[Convention]:
-        """The conventions as ONIESS publishes them."""
+        """The conventions of ONIESS's signed publication; without one, those that it gives out when it is asked."""
+        published = pack.published("conventions.json")
+        if published is not None:
+            self._known = [parse_convention(c) for c in published["conventions"]]
+            return self._known
         heard = await self._gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
         if heard.is_done:
             self._known = [parse_convention(c) for c in heard.body.get("convenios", ())]

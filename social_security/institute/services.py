@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
     from social_security.domain.calendars import Calendar
     from social_security.keys import InstituteKeys
+    from social_security.wire.publication import PublicationCopy
 
 # The person's own rights, and what a law commands, cannot be opposed.
 _NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
@@ -90,6 +91,8 @@ class InstituteServices:
         acting: InstituteActs,
     ) -> None:
         self.member = member
+        # What ONIESS publishes, where this system goes by it.
+        self.publication: PublicationCopy | None = None
         self.code = member.rpartition("/")[2]
         self.calendar = calendar
         self.zone = ZoneInfo(calendar.zone)
@@ -115,6 +118,10 @@ class InstituteServices:
         self._keys = keys
         self._clock = clock
 
+    def count_by(self, calendar: Calendar) -> None:
+        """Count days by another version of the calendar from now on."""
+        self.calendar = calendar
+
     def now(self) -> datetime:
         """The time of this system's clock, aware, in UTC."""
         return self._clock()
@@ -124,7 +131,9 @@ class InstituteServices:
         return self.now().astimezone(self.zone).date()
 
     def admit(self, asked: DomainRequest) -> None:
-        """Refuse an unregistered privacy notice (SS-204)."""
+        """Refuse an unregistered privacy notice (SS-204), and what lists that are over would decide (SS-901)."""
+        if self.publication is not None:
+            self.publication.check(asked.context.purpose)
         check_notice(self.database, asked.context)
 
     def subject(self, asked: DomainRequest) -> PersonSubject:

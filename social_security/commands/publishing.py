@@ -1,0 +1,192 @@
+"""ONIESS's publication: the key it is signed with, publishing a version, showing one, and trusting its key at a system."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from serving.config.secret import SecretSource
+from serving.language import _
+from serving.storage.database import open_database
+from social_security.domain import pack
+from social_security.domain.notices import all_notices
+from social_security.domain.published import (
+    PARTS,
+    build_payload,
+    key_id,
+    read_public_key,
+    sign_payload,
+    verify_published,
+)
+from social_security.oniess.store import OniessStore
+from social_security.oniess.tables import STEPS
+from social_security.wire.publication import COPY_FILE, KEY_FILE
+
+if TYPE_CHECKING:
+    from social_security.domain.published import Published
+
+NAME = "publicacion"
+_DATA = click.option(
+    "--data", required=True, type=click.Path(path_type=Path, exists=True), help="folder of the system"
+)
+_SECRET = click.option(
+    "--secret-file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="file with the key's passphrase",
+)
+
+
+@click.group()
+def publication() -> None:
+    """Members, calendars, benefits, conventions and privacy notices as ONIESS's signed publication."""
+
+
+@publication.command("key")
+@_SECRET
+@click.argument("out", type=click.Path(path_type=Path))
+def make_key(secret_file: Path, out: Path) -> None:
+    """Make the key that publications are signed with: OUT, sealed by the passphrase, and OUT.pub, which every system trusts."""
+    key, secret = Ed25519PrivateKey.generate(), SecretSource(file=str(secret_file)).read({})
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(secret.encode()))
+    try:
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as err:
+        raise click.ClickException(_("{out} is there already; a key is made once", out=out)) from err
+    with os.fdopen(handle, "wb") as opened:
+        opened.write(sealed)
+    public = out.with_name(out.name + ".pub")
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    click.echo(_("{public}, to be read aloud: {digest}", public=public, digest=key_id(key.public_key())))
+
+
+@publication.command("publish")
+@_DATA
+@click.option("--key", required=True, type=click.Path(path_type=Path, exists=True), help="the sealed key")
+@_SECRET
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=30, show_default=True, help="for how long it holds"
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    help="NAME=FILE, as calendars=calendars.json; what is not named stays as it was",
+)
+def publish(data: Path, key: Path, secret_file: Path, days: int, parts: tuple[str, ...]) -> None:
+    """Sign and publish the next version at ONIESS. Systems take it with their next look."""
+    database = open_database(data / "oniess.sqlite", STEPS)
+    try:
+        private = load_pem_private_key(
+            key.read_bytes(), SecretSource(file=str(secret_file)).read({}).encode()
+        )
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ValueError(_("{key} is no key made by `publication key`", key=key))
+        store = OniessStore(database)
+        before = _published(store, private)
+        now = datetime.now(UTC).replace(microsecond=0)
+        version = 1 if before is None else before.version + 1
+        payload = build_payload(version, now, now + timedelta(days=days), _parts(store, before, parts))
+        store.publish(NAME, sign_payload(payload, private))
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    finally:
+        database.close()
+    click.echo(
+        _("version {version}, until {until}", version=version, until=(now + timedelta(days=days)).isoformat())
+    )
+
+
+@publication.command("show")
+@_DATA
+def show(data: Path) -> None:
+    """Show the publication that a system goes by, or that ONIESS publishes: version, end, digest, how many of each part."""
+    try:
+        if (data / "oniess.sqlite").exists():
+            database = open_database(data / "oniess.sqlite", STEPS)
+            raw = OniessStore(database).published(NAME)
+            database.close()
+        else:
+            raw = (data / COPY_FILE).read_bytes() if (data / COPY_FILE).exists() else None
+        if raw is None:
+            raise ValueError(_("there is none: this system goes by the lists of its package"))
+        envelope = json.loads(raw)
+        key = data / KEY_FILE
+        if not key.exists():
+            raise ValueError(_("no key of ONIESS is trusted here: `publication trust` takes it"))
+        found = verify_published(envelope, read_public_key(key.read_bytes()))
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    click.echo(_("version {version}, until {until}", version=found.version, until=found.until.isoformat()))
+    for name in PARTS:
+        click.echo(f"{name:12} {_size(found.parts[name])}")
+    click.echo(f"sha256       {found.sha256}")
+
+
+@publication.command("trust")
+@_DATA
+@click.option("--digest", required=True, help="the key's SHA-256 as ONIESS read it aloud")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def trust(data: Path, digest: str, file: Path) -> None:
+    """Trust ONIESS's key at this system (ONIESS's own too): from its next start it goes by what is published with it."""
+    try:
+        pem = file.read_bytes()
+        found = key_id(read_public_key(pem))
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
+    if found != digest.strip().lower():
+        raise click.ClickException(
+            _("the file's digest is {key_digest}, not the one that was read aloud", key_digest=found)
+        )
+    (data / KEY_FILE).write_bytes(pem)
+
+
+def _published(store: OniessStore, key: Ed25519PrivateKey) -> Published | None:
+    raw = store.published(NAME)
+    return None if raw is None else verify_published(json.loads(raw), key.public_key())
+
+
+def _parts(store: OniessStore, before: Published | None, named: tuple[str, ...]) -> dict[str, Any]:
+    """Every part: from the file that is named for it, else as published before, else the package's; conventions are ONIESS's."""
+    made: dict[str, Any] = {
+        **{name: pack.document(f"{name}.json") for name in ("members", "calendars", "benefits")},
+        "notices": {
+            "notices": [
+                {"member": code, "uri": uri, "sha256": digest}
+                for code, (uri, digest) in zip(pack.members(), all_notices(), strict=True)
+            ]
+        },
+        **({} if before is None else before.parts),
+        "conventions": {"conventions": store.conventions()},
+    }
+    for text in named:
+        name, equals, file = text.partition("=")
+        if not equals or name not in PARTS or name == "conventions":
+            raise ValueError(
+                _(
+                    "--part is NAME=FILE with a NAME of {names}, not {text}",
+                    names=", ".join(PARTS),
+                    text=text[:60],
+                )
+            )
+        made[name] = json.loads(Path(file).read_bytes())
+    return made
+
+
+def _size(part: Any) -> int:
+    """How many entries a part has."""
+    lists = [value for value in part.values() if isinstance(value, list)]
+    return max((len(value) for value in lists), default=0)

@@ -1,0 +1,232 @@
+"""ONIESS's signed publication: taken whole or refused with the reason, never going back, used until its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from serving.storage.database import open_database
+from social_security.__main__ import main
+from social_security.domain import pack
+from social_security.domain.calendars import load_calendar
+from social_security.domain.faults import DomainError
+from social_security.domain.notices import notice_of
+from social_security.domain.published import build_payload, key_id, sign_payload, verify_published
+from social_security.institute.stores.steps import STEPS
+from social_security.wire.publication import COPY_FILE, KEY_FILE, PublicationCopy
+from tests.directroad import INSTITUTES, DirectCountry, DirectRoad
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(autouse=True)
+def own_lists() -> Iterator[None]:
+    """What a test published counts for no other."""
+    yield
+    pack.use_published({})
+
+
+def parts(**changed: Any) -> dict[str, Any]:
+    named = {n: pack.document(f"{n}.json") for n in ("members", "calendars", "benefits")}
+    notice = {"member": "15-ISSEMYM", "uri": "https://issemym.example/aviso/v4", "sha256": "ab" * 32}
+    return {**named, "conventions": {"conventions": []}, "notices": {"notices": [notice]}, **changed}
+
+
+def envelope(
+    version: int = 1, key: Ed25519PrivateKey = KEY, days: int = 30, **changed: Any
+) -> dict[str, Any]:
+    payload = build_payload(version, NOW, NOW + timedelta(days=days), parts(**changed))
+    return dict(json.loads(sign_payload(payload, key)))
+
+
+def pem(key: Ed25519PrivateKey = KEY) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+class System:
+    """A system's folder that trusts a key, and its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, NOW
+        (folder / KEY_FILE).write_bytes(pem())
+        self.database = open_database(folder / "institute.sqlite", STEPS)
+
+    def copy(self) -> PublicationCopy:
+        """As the system has it after a start."""
+        return PublicationCopy(self.folder, self.database, lambda: self.now)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    made = System(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_a_state_s_holiday_a_member_and_a_notice_count_as_soon_as_they_are_taken(system: System) -> None:
+    calendars = {
+        **pack.document("calendars.json"),
+        "version": "2026.3",
+        "entities": {"15": {"holidays": ["03-02"]}},
+    }
+    newcomer = {"code": "23-ISSQROO", "class": "GOB", "name": "ISSQROO", "zone": "America/Cancun"}
+    members = {"members": [*pack.document("members.json")["members"], newcomer]}
+    before = load_calendar("15-ISSEMYM")
+    assert system.copy().take(envelope(calendars=calendars, members=members))
+    after = load_calendar("15-ISSEMYM")
+    assert (before.is_working(date(2026, 3, 2)), after.is_working(date(2026, 3, 2))) == (True, False)
+    assert after.name == "MX-15-ISSEMYM:2026.3"
+    assert pack.members()["23-ISSQROO"].zone == "America/Cancun"
+    assert notice_of("15-ISSEMYM") == ("https://issemym.example/aviso/v4", "ab" * 32)
+    assert system.database.query("SELECT sha256 FROM notice WHERE uri = ?", (notice_of("15-ISSEMYM")[0],))
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (lambda: envelope(key=OTHER), "not signed with the key"),
+        (lambda: envelope(3), "never goes back"),
+        (lambda: envelope(4, days=31), "other content"),
+        (lambda: {**envelope(5), "payload": envelope(6)["payload"]}, "not signed"),
+        (lambda: {**envelope(5), "payloadType": "text/plain"}, "payloadType"),
+        (lambda: {"payload": "!"}, "no signed publication"),
+        (lambda: {}, "no signed publication"),
+        (lambda: {**envelope(5), "signatures": []}, "not signed"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_says_why_and_changes_nothing(system: System, sent: Any, why: str) -> None:
+    copy = system.copy()
+    copy.take(envelope(4))
+    kept = (system.folder / COPY_FILE).read_bytes()
+    with pytest.raises(ValueError, match=why):
+        copy.take(sent())
+    assert (system.folder / COPY_FILE).read_bytes() == kept
+    assert copy.current is not None
+    assert copy.current.version == 4
+    assert not copy.take(envelope(4)), "the same again is the same"
+
+
+def test_every_flipped_byte_of_a_publication_is_refused(system: System) -> None:
+    copy, whole = system.copy(), envelope()
+    text = whole["payload"]
+    for place in range(0, len(text), 997):
+        flipped = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+        with pytest.raises(ValueError, match=r"."):
+            copy.take({**whole, "payload": flipped})
+    assert copy.current is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"members": {"members": []}}, "registry and ONIESS"),
+        ({"members": {"members": [{"code": "15-X", "class": "GOB", "name": " ", "zone": "UTC"}]}}, "no class"),
+        ({"members": {}}, "not of its form"),
+        ({"calendars": {"members": {"99-NADIE": {}}}}, "no member"),
+        ({"calendars": {"federal_holidays": ["02-30"]}}, "day is out of range"),
+        ({"calendars": {"federal_recurring": [{"day": "10-01", "first": 2024, "every": 0}]}}, "number of years"),
+        ({"notices": {"notices": [{"member": "15-ISSEMYM", "uri": "http://x", "sha256": "00" * 32}]}}, "https"),
+        ({"conventions": {"conventions": [{"id": "C", "rules": {"rounding": "?"}}]}}, "overlap"),
+        ({"benefits": {"benefits": [{"clave": "", "instituto": "x"}]}}, "benefit"),
+    ],
+)  # fmt: skip
+def test_oniess_cannot_sign_what_no_system_could_use(changed: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        envelope(**changed)
+
+
+def test_a_copy_serves_across_a_start_until_its_end_and_her_own_rights_after_it(system: System) -> None:
+    system.copy().take(envelope(7, days=2))
+    system.now += timedelta(days=2)
+    again = system.copy()
+    again.check("PUR-HIST")
+    system.now += timedelta(seconds=1)
+    with pytest.raises(DomainError) as refused:
+        again.check("PUR-HIST")
+    assert (refused.value.code, "2026-03-04T15:00:00" in refused.value.es) == ("SS-901", True)
+    again.check("PUR-ARCO")
+    with pytest.raises(ValueError, match="ended on"):
+        again.take(envelope(8, days=1))
+    with pytest.raises(ValueError, match="never goes back"):
+        again.take(envelope(6, days=60))
+    assert again.take(envelope(8, days=60))
+    again.check("PUR-HIST")
+
+
+def test_one_that_is_issued_tomorrow_waits(system: System) -> None:
+    system.now -= timedelta(hours=1)
+    with pytest.raises(ValueError, match="to come"):
+        system.copy().take(envelope())
+
+
+def test_without_a_trusted_key_a_system_goes_by_its_package(system: System) -> None:
+    (system.folder / KEY_FILE).unlink()
+    copy = system.copy()
+    with pytest.raises(ValueError, match="no key of ONIESS"):
+        copy.take(envelope())
+    copy.check("PUR-HIST")
+
+
+async def test_an_institute_fetches_what_oniess_publishes_and_refuses_what_is_not_oniess_s(
+    tmp_path: Path, system: System
+) -> None:
+    (tmp_path / "country").mkdir()
+    country = DirectCountry(tmp_path / "country")
+    gateway = DirectRoad(pack.members()[INSTITUTES[0]].path, country)
+    store = country.systems["00-ONIESS"].system.store  # type: ignore[attr-defined]  ONIESS's own
+    copy = system.copy()
+    store.publish("publicacion", json.dumps(envelope(2)).encode())
+    assert await copy.refresh(gateway, "PORT")
+    assert not await copy.refresh(gateway, "PORT")
+    for stranger in (envelope(3, key=OTHER), envelope(1)):
+        store.publish("publicacion", json.dumps(stranger).encode())
+        assert not await copy.refresh(gateway, "PORT")
+    assert copy.current is not None
+    assert copy.current.version == 2
+    country.close()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["publication", *arguments])
+
+
+def test_oniess_publishes_by_command_and_shows_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("una frase de paso bien larga", encoding="utf-8")
+    (tmp_path / "secret").chmod(0o600)
+    data, key, secret = str(tmp_path / "oniess"), str(tmp_path / "oniess.key"), str(tmp_path / "secret")
+    made = CliRunner().invoke(
+        main, ["init", "--data", data, "--member", "00-ONIESS", "--secret-file", secret]
+    )
+    assert made.exit_code == 0, made.output
+    digest = run("key", "--secret-file", secret, key).output.split()[-1]
+    assert run("key", "--secret-file", secret, key).exit_code == 1, "a key is made once"
+    assert run("trust", "--data", data, "--digest", "00", f"{key}.pub").exit_code == 1
+    assert run("trust", "--data", data, "--digest", digest.upper(), f"{key}.pub").exit_code == 0
+    assert run("show", "--data", data).exit_code == 1
+    for version in (1, 2):
+        done = run("publish", "--data", data, "--key", key, "--secret-file", secret, "--days", "10")
+        assert done.output.startswith(("version", "versión")), done.output
+        assert f" {version}," in done.output
+    wrong = tmp_path / "members.json"
+    wrong.write_text('{"members": []}', encoding="utf-8")
+    refused = run(
+        "publish", "--data", data, "--key", key, "--secret-file", secret, "--part", f"members={wrong}"
+    )
+    assert (refused.exit_code, "ONIESS" in refused.output) == (1, True)
+    shown = run("show", "--data", data).output
+    assert f"members      {len(pack.members())}" in shown
+    assert " 2," in shown
+
+
+def test_the_key_s_digest_is_of_the_key_and_an_envelope_names_it() -> None:
+    assert envelope()["signatures"][0]["keyid"] == key_id(KEY.public_key())
+    assert verify_published(envelope(9), KEY.public_key()).version == 9
