@@ -24,6 +24,7 @@ import click
 from serving.language import _
 from serving.storage.database import open_database
 from social_security.domain import pack
+from social_security.domain.calendars import national_day
 from social_security.domain.curp import check_digit, normalise, parse_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
@@ -190,7 +191,7 @@ class Import:
     @property
     def today(self) -> date:
         """The date of the run."""
-        return self.now.date()
+        return national_day(self.now)
 
     def affiliation(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the affiliation table. Raises `InputError`."""

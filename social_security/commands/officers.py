@@ -21,6 +21,7 @@ from serving.language import _
 from serving.storage.database import open_database
 from social_security import config
 from social_security.domain import pack
+from social_security.domain.calendars import national_day
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
@@ -33,7 +34,6 @@ from social_security.institute.stores.steps import STEPS as INSTITUTE_STEPS
 from social_security.keys import load_registry_keys
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
-from social_security.registry.merging import verify_decision
 from social_security.registry.store import CurpTaken, Evidence, Person, RegistryStore
 from social_security.registry.vital import decide_case, note_event
 
@@ -61,16 +61,16 @@ def correct_curp(data: Path, *, review: bool) -> None:
     """Correct a CURP: the former and the new one on standard input, a line each. Institutes are told; PIDs stay."""
     now = datetime.now(UTC)
     old, new = _two_curps(now)
-    corrected = _curp(new, now)
-    with _registry(data) as store:
-        person = _known(store, old, now)
-        if _curp(old, now).value == corrected.value:
+    corrected = read_curp(new, now)
+    with registry_of(data) as store:
+        person = known_by_curp(store, old, now)
+        if read_curp(old, now).value == corrected.value:
             raise click.ClickException(_("the former and the new CURP are the same; nothing was written"))
         _give(store, person.rid, corrected, review=review)
         body = {
             "idEvento": str(uuid.uuid4()),
             "tipo": "CORRECCION_CURP",
-            "fechaEvento": now.date().isoformat(),
+            "fechaEvento": national_day(now).isoformat(),
         }
         note_event(store, person.rid, body, None, now)
         click.echo(_("corrected; {count} members are told", count=len(store.linked(person.rid))))
@@ -88,18 +88,18 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
         member
     )  # before anything is written: a person whom no member knows could never be found again
     text = sys.stdin.readline().strip()
-    curp = _curp(text, now) if text else None
-    with _registry(data) as store:
+    curp = read_curp(text, now) if text else None
+    with registry_of(data) as store:
         try:
-            rid = store.enrol(curp, level, now.date())
+            rid = store.enrol(curp, level, national_day(now))
         except CurpTaken as taken:
             if not review:
                 raise _offer_review(
                     _("enrolled already: the member finds her by buscarBeneficiario")
                 ) from taken
-            rid = store.enrol(None, level, now.date())
+            rid = store.enrol(None, level, national_day(now))
             store.note_review(rid, taken.holder)
-        click.echo(store.link(rid, path, now.date()))
+        click.echo(store.link(rid, path, national_day(now)))
 
 
 @officer.command("give-curp")
@@ -111,9 +111,9 @@ def give_curp(data: Path, member: str, pid: str, *, review: bool) -> None:
     """Enter the CURP that a person without one has been issued; from standard input."""
     now = datetime.now(UTC)
     path = member_path(member)
-    curp = _curp(sys.stdin.readline().strip(), now)
-    with _registry(data) as store:
-        _give(store, _known_by_pid(store, path, pid).rid, curp, review=review)
+    curp = read_curp(sys.stdin.readline().strip(), now)
+    with registry_of(data) as store:
+        _give(store, known_by_pid(store, path, pid).rid, curp, review=review)
 
 
 @officer.command("raise-level")
@@ -135,10 +135,12 @@ def raise_level(
         raise click.ClickException(
             _("--evidence and --issuer say what was seen and who issued it; none is empty")
         )
-    with _registry(data) as store:
-        person = _known_by_pid(store, path, pid)
+    with registry_of(data) as store:
+        person = known_by_pid(store, path, pid)
         try:
-            store.raise_level(person.rid, level, Evidence(evidence, issuer, sha256), datetime.now(UTC).date())
+            store.raise_level(
+                person.rid, level, Evidence(evidence, issuer, sha256), national_day(datetime.now(UTC))
+            )
         except ValueError as err:
             raise click.ClickException(str(err)) from err
 
@@ -160,7 +162,7 @@ def add_recipient(data: Path, digest: str, file: Path) -> None:
                 key_digest=key_digest(key),
             )
         )
-    with _registry(data) as store:
+    with registry_of(data) as store:
         store.add_recipient(member, json.dumps(key))
     click.echo(_("tokens for {member} are sealed with this key from now on", member=member))
 
@@ -181,95 +183,14 @@ def import_persons_command(
 ) -> None:
     """Enrol an institute's persons from its CSV (expediente,curp,nivel); those known already keep their record."""
     path = member_path(member)
-    with _registry(data) as store:
+    with registry_of(data) as store:
         try:
-            done = import_persons(store, path, file, out, report, datetime.now(UTC).date(), dry_run=dry_run)
+            done = import_persons(
+                store, path, file, out, report, national_day(datetime.now(UTC)), dry_run=dry_run
+            )
         except ValueError as err:
             raise click.ClickException(str(err)) from err
     click.echo(done)
-
-
-@officer.command("review")
-@_DATA
-def review(data: Path) -> None:
-    """Note that two CURPs (standard input, a line each) may be one person's."""
-    now = datetime.now(UTC)
-    one, other = _two_curps(now)
-    with _registry(data) as store:
-        first, second = _known(store, one, now), _known(store, other, now)
-        if first.rid == second.rid:
-            raise click.ClickException(_("both CURPs lead to one person already; there is nothing to review"))
-        store.note_review(first.rid, second.rid)
-
-
-@officer.command("add-officer")
-@_DATA
-@click.option("--officer", "name", required=True, help="local id of the officer")
-@click.argument("key", type=click.Path(path_type=Path, exists=True))
-def add_officer(data: Path, name: str, key: Path) -> None:
-    """Enter the public key (PEM, Ed25519 or ECDSA) with which an officer signs that records are merged or unmerged."""
-    store = open_registry(data)
-    with _told():
-        store.add_officer(name, key.read_text(encoding="ascii"))
-    store.close()
-
-
-@officer.command("decision")
-@_DATA
-@click.option("--officer", "name", required=True, help="local id of the officer who decides")
-@click.option("--merge", "number", type=int, help="the merge that is to be undone, by its number")
-def decision(data: Path, name: str, number: int | None) -> None:
-    """Print what the officer signs: to merge the two CURPs on standard input (the one that stays first), or to undo a merge."""
-    store, now = open_registry(data), datetime.now(UTC)
-    with _told():
-        if number is None:
-            one, other = _two_curps(now)
-            signed = store.decision(
-                "FUSION", name, _known(store, one, now).rid, _known(store, other, now).rid
-            )
-        else:
-            merge = store.merge_of(number)
-            signed = store.decision("SEPARACION", name, merge.rid, merge.other)
-    click.echo(signed.decode(), nl=False)
-    store.close()
-
-
-@officer.command("merge")
-@_DATA
-@click.option("--officer", "name", required=True, help="local id of the officer who decides")
-@click.option("--signature", required=True, help="her signature over what `officer decision` prints, in hex")
-def merge(data: Path, name: str, signature: str) -> None:
-    """Make two records under review one; the CURP that stays first, on standard input. Prints the merge's number."""
-    store, now = open_registry(data), datetime.now(UTC)
-    one, other = _two_curps(now)
-    stays, goes = _known(store, one, now), _known(store, other, now)
-    if not store.are_under_review(stays.rid, goes.rid):
-        raise click.ClickException(_("these records are not under review; note that first"))
-    with _told():
-        _verify(store, name, signature, store.decision("FUSION", name, stays.rid, goes.rid))
-        number = store.merge(stays.rid, goes.rid, name, signature, now)
-    click.echo(
-        _("merge {number}; {count} members are told", number=number, count=len(store.linked(stays.rid)))
-    )
-    store.close()
-
-
-@officer.command("unmerge")
-@_DATA
-@click.option("--officer", "name", required=True, help="local id of the officer who decides")
-@click.option(
-    "--signature", required=True, help="her signature over what `officer decision --merge` prints, in hex"
-)
-@click.option("--merge", "number", type=int, required=True, help="the merge, by its number")
-def unmerge(data: Path, name: str, signature: str, number: int) -> None:
-    """Make the two records of a merge two again; institutes are told."""
-    store, now = open_registry(data), datetime.now(UTC)
-    with _told():
-        undone = store.merge_of(number)
-        _verify(store, name, signature, store.decision("SEPARACION", name, undone.rid, undone.other))
-        store.unmerge(number, name, signature, now)
-    click.echo(_("merge {number} is undone", number=number))
-    store.close()
 
 
 @officer.command("end-link")
@@ -280,8 +201,10 @@ def unmerge(data: Path, name: str, signature: str, number: int) -> None:
 def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
     """An institute no longer holds a person: it is told nothing of her from now on, and reports nothing."""
     store, now = open_registry(data), datetime.now(UTC)
-    with _told():
-        store.end_link(pack.members()[member].path, parse_pid(pid), (until or now).date())
+    with told():
+        store.end_link(
+            member_path(member), parse_pid(pid), national_day(now) if until is None else until.date()
+        )
     store.close()
 
 
@@ -293,12 +216,12 @@ def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
 def link(data: Path, member: str, pid: str, *, history: bool) -> None:
     """An institute has affiliated a person that it had looked up: from now on it is told of what happens to her."""
     store, now = open_registry(data), datetime.now(UTC)
-    with _told():
-        path = pack.members()[member].path
+    with told():
+        path = member_path(member)
         person = store.find_by_pid(path, parse_pid(pid))
         if person is None:
             raise LookupError(_("{member} knows no such person", member=member))
-        store.link(person.rid, path, now.date(), has_history=history)
+        store.link(person.rid, path, national_day(now), has_history=history)
     store.close()
 
 
@@ -323,7 +246,7 @@ def vital_cases(data: Path) -> None:
 def vital_decide(data: Path, case: str, name: str, stands: tuple[str, str] | None) -> None:
     """Decide a case about contradictory vital events; institutes are told what changes for them."""
     store, now = open_registry(data), datetime.now(UTC)
-    with _told():
+    with told():
         decide_case(store, case, stands, name, now)
     store.close()
 
@@ -396,7 +319,8 @@ def open_registry(data: Path) -> RegistryStore:
 
 
 @contextlib.contextmanager
-def _registry(data: Path) -> Iterator[RegistryStore]:
+def registry_of(data: Path) -> Iterator[RegistryStore]:
+    """The registry's books, closed again whatever happens."""
     store = open_registry(data)
     try:
         yield store
@@ -412,9 +336,10 @@ def member_path(code: str) -> str:
     return found.path
 
 
-def _curp(text: str, now: datetime) -> Curp:
+def read_curp(text: str, now: datetime) -> Curp:
+    """A CURP as an officer typed it; a wrong one is said without a traceback."""
     try:
-        return parse_curp(text, now.date())
+        return parse_curp(text, national_day(now))
     except DomainError as err:
         raise click.ClickException(str(err)) from err
 
@@ -443,7 +368,8 @@ def _offer_review(whose: str) -> click.ClickException:
     )
 
 
-def _known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
+def known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
+    """The person whom a member knows by a PID; one whom it does not is said without a traceback."""
     try:
         person = store.find_by_pid(member, parse_pid(text))
     except DomainError as err:
@@ -454,21 +380,12 @@ def _known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """What a person typed wrongly, said without a traceback."""
     try:
         yield
     except (ValueError, LookupError, DomainError) as err:
         raise click.ClickException(str(err)) from err
-
-
-def _verify(store: RegistryStore, name: str, signature: str, signed: bytes) -> None:
-    key = store.officer_key(name)
-    if key is None:
-        raise ValueError(
-            _("the registry holds no key of officer {name}; enter it with add-officer", name=name)
-        )
-    verify_decision(key, signature, signed)
 
 
 def _secret(data: Path) -> str:
@@ -488,8 +405,9 @@ def _two_curps(now: datetime) -> tuple[str, str]:
     return lines[0], lines[1]
 
 
-def _known(store: RegistryStore, text: str, now: datetime) -> Person:
-    person = store.find_by_curp(_curp(text, now))
+def known_by_curp(store: RegistryStore, text: str, now: datetime) -> Person:
+    """The person of a CURP; one whom nobody knows is said without a traceback."""
+    person = store.find_by_curp(read_curp(text, now))
     if person is None:
         raise click.ClickException(_("the registry knows no such person"))
     return person

@@ -14,6 +14,7 @@ import click
 
 from serving.language import _
 from social_security.commands.officers import open_registry
+from social_security.domain.calendars import national_day
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.importing import QualityReport, parse_day, read_rows, suggest_curp
@@ -43,7 +44,7 @@ def curp_states(data: Path, report: Path, file: Path, *, dry_run: bool) -> None:
     store = open_registry(data)
     try:
         problems = QualityReport(report)
-        rows = list(_parse(file, problems, now.date()))
+        rows = list(_parse(file, problems, national_day(now)))
         problems.close()
         done = FeedOutcome() if dry_run else store.take_curp_states(rows, now)
         _note_accesses(store, done, now)

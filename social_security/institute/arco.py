@@ -35,6 +35,7 @@ FROM_RECEPTION = {"INCOMPETENCIA": 3, "TRAMITE_ESPECIFICO": 5}
 # How far a sender's clock may be from this one.
 SKEW = timedelta(minutes=10)
 RESOLUTION, RESOLUTION_EXTENSION = 40, 20
+BY_SILENCE = "CONFIRMAR_POR_SILENCIO"
 _WAITING = ("RECIBIDA", "EN_TRAMITE", "AMPLIADA")
 _PERSON = frozenset(("TITULAR", "REPRESENTANTE"))
 _BY_PERSON = frozenset(("RECURRIDA",))
@@ -218,7 +219,10 @@ async def see_request(services: InstituteServices, asked: DomainRequest) -> Doma
     request = _known(services, asked)
     body = show(services, request)
     body["solicitud"] = {name: request.request[name] for name in _SAID if name in request.request}
-    if "ejecutada" in request.dates and request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS"):
+    is_hers = asked.context.member == request.member and asked.context.role != "COMITE_TRANSPARENCIA"
+    is_access = request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS")
+    # The package is the person's: a guarantor and a committee see how the request stands, not what was delivered.
+    if is_access and is_hers and "ejecutada" in request.dates:
         body["paquete"] = await build_package(services, request, asked.today)
         return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
     return DomainAnswer(body, categories=("arco",))
@@ -234,7 +238,11 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
     is_longer = to == request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"
     _check_may(services, asked, request, to)
     _check_term(services, request, to, day)
-    if not is_longer:
+    # The guarantor's silence confirmed the answer; its decision, when it comes after all, is what holds.
+    is_late = to == request.state == "RESUELTA_RR" and request.outcome == BY_SILENCE
+    if is_late and body.get("sentido") != "PRORROGA":
+        request = replace(request, dates={**request.dates, "resueltaTarde": day.isoformat()})
+    elif not is_longer:
         machines.check_follows(machines.ARCO, request.state, to)
     elif "prorroga" in request.dates:
         raise DomainError("SS-400", "ya se amplió una vez", "it has been extended once", field="sentido")
@@ -281,7 +289,7 @@ def _lapsed(request: ArcoRequest, today: date) -> ArcoRequest | None:
         return replace(request, state="NO_PRESENTADA")
     if request.state in ("RECURRIDA", "CONCILIACION") and resolution is not None and today > resolution:
         # The guarantor's silence confirms the answer (LGPDPPSO 103).
-        return replace(request, state="RESUELTA_RR", outcome="CONFIRMAR_POR_SILENCIO")
+        return replace(request, state="RESUELTA_RR", outcome=BY_SILENCE)
     return None
 
 
@@ -379,6 +387,9 @@ def _dates(
         dates["limiteEjecucion"] = calendar.add(day, EXECUTION).isoformat()
         # Whatever was carried out before is not what the guarantor orders.
         dates.pop("ejecutada", None)
+    elif to == "EFECTIVA":
+        # What was done can be appealed from the day it was done.
+        dates["limiteRecurso"] = calendar.add(day, APPEAL).isoformat()
     if to in ("EN_TRAMITE", "AMPLIADA"):
         answer = date.fromisoformat(dates["limiteRespuesta"])
         dates["limiteRecurso"] = calendar.add(answer, APPEAL).isoformat()
@@ -408,6 +419,7 @@ def _refused(services: InstituteServices, asked: DomainRequest, after: ArcoReque
         "codigo": "SS-502" if missing else "SS-500",
         "fundamento": "mx:LGPDPPSO-77" if missing else f"mx:LGPDPPSO-49-{causes[0]}",
         "motivacion": body.get("negativa", {}).get("motivacion")
+        or body.get("descripcion")
         or "Causas: " + ", ".join(services.causes[c] for c in causes) + ".",
         "resolucionComite": body["resolucionComite"],
         "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículos 86 y 95 de la LGPDPPSO",

@@ -16,6 +16,7 @@ from social_security.institute import (
     eligibility,
     external,
     history,
+    inbox,
     measures,
     portability,
     publication,
@@ -61,6 +62,10 @@ ACTS: Final[Mapping[str, Act]] = {
     "reunirHistoria": assembly.assemble_history,
     "presentarInformacion": publicinfo.file_information,
     "notificarMedida": measures.take_measure,
+    "listarSolicitudes": inbox.list_requests,
+    "consultarExpediente": inbox.open_file,
+    "certificarPeriodo": inbox.certify,
+    "listarCasos": inbox.list_cases,
 }
 READINGS: Final[Mapping[str, PublicReading]] = {
     "/jubilados": publication.read_retirees,

@@ -119,6 +119,7 @@ class OniessServices:
             "/politica": self._policy,
             "/catalogo": lambda _q: web.json_response(pack.document("catalogue.jsonld")),
             "/convenios": lambda _q: web.json_response({"convenios": self.store.conventions()}),
+            "/publicacion": self._publication,
             "/indicadores": functools.partial(readings.read_indicators, self),
             "/jubilados": functools.partial(readings.read_retirees, self),
             "/negativas": functools.partial(readings.read_refusals, self),
@@ -345,6 +346,16 @@ class OniessServices:
         if signed is None:
             raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
         return web.Response(body=signed, content_type="application/json")
+
+    def _publication(self, _query: Mapping[str, str]) -> web.Response:
+        signed = self.store.published("publicacion")
+        if signed is None:
+            raise DomainError("SS-300", "ONIESS no ha publicado listas", "ONIESS has published no lists")
+        return web.Response(body=signed, content_type="application/json")
+
+    def count_by(self, calendar: Calendar) -> None:
+        """Count days by another version of the calendar from now on."""
+        self._calendar = calendar
 
     def _orders(self, _query: Mapping[str, str]) -> web.Response:
         """Orders of suspension as they were laid before the governing body, to be signed or not."""

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 PERSON = "TITULAR"
 GUARANTOR = "GARANTE"
+# The institute's own people, each by the role that their messages carry.
+UNIT = "UNIDAD_TRANSPARENCIA"
+COMMITTEE = "COMITE_TRANSPARENCIA"
+DESK = "ANALISTA_AFILIACION"
+STAFF = (UNIT, COMMITTEE, DESK)
 LISTED_CODES = 10
 # Crockford's alphabet: no letter that is read for another.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -88,17 +93,16 @@ class Accounts:
         self.logins.close()
         self._database.close()
 
-    def issue(self, name: str, pid: str | None, issuer: str) -> NewAccount:
-        """A new account, or new proofs for one that is there: a person's with her PID, a guarantor's without."""
+    def issue(self, name: str, pid: str | None, issuer: str, role: str | None = None) -> NewAccount:
+        """A new account, or new proofs for one that is there: a person's with her PID, else of a role, a guarantor's unless it is named."""
         if find_curp(name.upper()):
             raise OperatorError("an account name must not be a CURP: it would stand in logs")
         if pid is not None:
             parse_pid(pid)
         password, secret = _printed(5), secrets.token_bytes(20)
         codes = tuple(_printed(4) for _ in range(LISTED_CODES))
-        self.logins.save_user(
-            name, password, [GUARANTOR if pid is None else PERSON], [] if pid is None else [pid]
-        )
+        held = role or (GUARANTOR if pid is None else PERSON)
+        self.logins.save_user(name, password, [held], [] if pid is None else [pid])
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO second_proof (name, secret, last_counter) VALUES (?, ?, 0) "

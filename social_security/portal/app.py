@@ -19,12 +19,17 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
 from social_security.domain.notices import notice_of, notice_text
 from social_security.portal import words
-from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
+from social_security.portal.accounts import COMMITTEE, DESK, GUARANTOR, PERSON, UNIT, Accounts
+from social_security.portal.answering import AnsweringPages
+from social_security.portal.appeals import AppealPages
 from social_security.portal.asking import ONIESS, PersonQueries, Supervising
 from social_security.portal.core import Portal
-from social_security.portal.guarantor import GuarantorPages
+from social_security.portal.desk import DeskPages
+from social_security.portal.guarantor import GuarantorPages, supervised
 from social_security.portal.person import PersonPages
 from social_security.portal.public import PublicPages
+from social_security.portal.staffasking import StaffQueries
+from social_security.portal.workwords import worked
 from social_security.wire.gatewayclient import GatewayClient
 
 if TYPE_CHECKING:
@@ -60,6 +65,7 @@ def make_site(settings: PortalSettings) -> Site:
         secure=settings.is_secure,
         names={
             "named": words.named,
+            "worked": worked,
             "purpose": words.purpose,
             "action": words.action,
             "member_name": words.member_name,
@@ -105,8 +111,20 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
             app.router.add_get(f"/{name}.csv", public.table_csv)
     elif is_guarantor(settings.member):
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
+        _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
     else:
-        _add_person(app, portal, PersonPages(portal, PersonQueries(gateway, member, now), now))
+        asking = StaffQueries(gateway, now)
+        answering, desk = AnsweringPages(portal, asking, [member], "/solicitudes"), DeskPages(portal, asking)
+        pages = PersonPages(portal, PersonQueries(gateway, member, now), now)
+        homes = {
+            PERSON: pages.file_page,
+            DESK: desk.home,
+            UNIT: answering.pending,
+            COMMITTEE: answering.pending,
+        }
+        app.router.add_get("/", portal.home(homes))
+        _add_person(app, portal, pages)
+        _add_staff(app, portal, answering, desk)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
@@ -120,7 +138,6 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
 def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> None:
     router = app.router
     for path, page in (
-        ("/", pages.file_page),
         ("/historia", pages.whole_history),
         ("/accesos", pages.accesses),
         ("/derechos", pages.requests),
@@ -137,6 +154,25 @@ def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> Non
     for path in ("/derechos/{folio}/aclarar", "/derechos/{folio}/recurrir"):
         # Where the language switch of an answer leads.
         router.add_get(path, portal.page(PERSON, pages.one_request))
+
+
+def _add_staff(app: web.Application, portal: Portal, answering: AnsweringPages, desk: DeskPages) -> None:
+    router = app.router
+    router.add_get("/solicitudes", portal.page(UNIT, answering.every, COMMITTEE))
+    router.add_get("/solicitudes/{folio}", portal.page(UNIT, answering.one, COMMITTEE))
+    router.add_post("/solicitudes/{folio}", portal.act(UNIT, answering.answer, COMMITTEE))
+    router.add_get("/casos", portal.page(DESK, desk.cases))
+    router.add_get("/expediente", portal.page(DESK, desk.home))
+    router.add_post("/expediente", portal.act(DESK, desk.certify))
+
+
+def _add_appeals(app: web.Application, portal: Portal, pages: AppealPages) -> None:
+    router = app.router
+    router.add_get("/recursos", portal.page(GUARANTOR, pages.pending))
+    router.add_get("/recursos/todos", portal.page(GUARANTOR, pages.every))
+    router.add_get("/recursos/{instituto}/{folio}", portal.page(GUARANTOR, pages.one))
+    router.add_post("/recursos/{instituto}/{folio}", portal.act(GUARANTOR, pages.answer))
+    router.add_get("/inspeccion", portal.page(GUARANTOR, pages.inspection))
 
 
 def _add_guarantor(app: web.Application, portal: Portal, pages: GuarantorPages) -> None:

@@ -17,7 +17,7 @@ from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
 from social_security.portal import app
-from social_security.portal.accounts import Accounts
+from social_security.portal.accounts import STAFF, Accounts
 from social_security.portal.settings import load
 
 if TYPE_CHECKING:
@@ -54,18 +54,23 @@ def account() -> None:
 @account.command()
 @_DATA
 @_SETTINGS
-@click.option("--pid", help="the person's PID at this institute; a guarantor's account has none")
+@click.option("--pid", help="the person's PID at this institute; who works there and a guarantor have none")
+@click.option("--role", type=click.Choice(STAFF), help="of one who works at the institute")
 @click.argument("name")
-def issue(data: Path, settings: Path, pid: str | None, name: str) -> None:
+def issue(data: Path, settings: Path, pid: str | None, role: str | None, name: str) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
     told = _told(settings)
     if told.member == app.PUBLIC:
         raise click.UsageError(_("ONIESS's pages have no accounts"))
-    if (pid is None) is not app.is_guarantor(told.member):
-        raise click.UsageError(_("--pid is needed at an institute and not taken at a guarantor"))
+    if app.is_guarantor(told.member) and (pid or role):
+        raise click.UsageError(_("a guarantor's account has neither --pid nor --role"))
+    if not app.is_guarantor(told.member) and (pid is None) is (role is None):
+        raise click.UsageError(
+            _("at an institute an account is a person's (--pid) or of who works there (--role)")
+        )
     accounts = Accounts(data)
     try:
-        made = accounts.issue(name, pid, app.make_site(told).name.into("es"))
+        made = accounts.issue(name, pid, app.make_site(told).name.into("es"), role)
     except (OperatorError, DomainError) as err:
         raise click.ClickException(str(err)) from err
     finally:

@@ -18,7 +18,7 @@ from serving.api.limits import RateLimit
 from serving.language import N_
 from serving.web.pages import Frame, LoggedInUser, NavigationLink, PageProblem, check_same_site, redirect
 from social_security.domain import pack
-from social_security.portal.accounts import GUARANTOR, PERSON, Accounts
+from social_security.portal.accounts import COMMITTEE, DESK, GUARANTOR, PERSON, UNIT, Accounts
 from social_security.portal.entrance import Entrance, address_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 FORM_BYTES = 64 * 1024
 UPLOAD_BYTES = 10 * 1024 * 1024
+_UNIT_LINKS = (
+    NavigationLink("/", N_("Requests to answer")),
+    NavigationLink("/solicitudes", N_("All requests")),
+)
 LINKS = {
     PERSON: (
         NavigationLink("/", N_("My file")),
@@ -44,8 +48,16 @@ LINKS = {
         NavigationLink("/accesos", N_("Who looked at my data")),
         NavigationLink("/derechos", N_("My ARCO requests")),
     ),
+    UNIT: _UNIT_LINKS,
+    COMMITTEE: _UNIT_LINKS,
+    DESK: (
+        NavigationLink("/", N_("Persons' files")),
+        NavigationLink("/casos", N_("Portability cases")),
+    ),
     GUARANTOR: (
         NavigationLink("/", N_("Terms and refusals")),
+        NavigationLink("/recursos", N_("Appeals")),
+        NavigationLink("/inspeccion", N_("Inspection by case")),
         NavigationLink("/evidencia", N_("Verify evidence")),
         NavigationLink("/politicas", N_("Policies in force")),
     ),
@@ -99,23 +111,27 @@ class Portal:
         person = None if visitor is None else visitor.person
         return self.frame.render(request, template, person=person, status=status, **values)
 
-    def page(self, role: str, handler: Page) -> Plain:
-        """A page for a role."""
+    def page(self, role: str, handler: Page, *others: str) -> Plain:
+        """A page for a role, or for other ones too."""
+        return self.home(dict.fromkeys((role, *others), handler))
+
+    def home(self, pages: Mapping[str, Page]) -> Plain:
+        """An address that shows each role its own page."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            visitor = self._visitor(request, role)
+            visitor = self._visitor(request, *pages)
             if visitor is None:
                 return redirect("/entrar")
-            return await self._shown(request, visitor, handler(request, visitor))
+            return await self._shown(request, visitor, pages[visitor.role](request, visitor))
 
         return handle
 
-    def act(self, role: str, handler: Act) -> Plain:
-        """A form for a role: from this site, of this session."""
+    def act(self, role: str, handler: Act, *others: str) -> Plain:
+        """A form for a role, or for other ones too: from this site, of this session."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             check_same_site(request, self._settings.public_url)
-            visitor = self._visitor(request, role)
+            visitor = self._visitor(request, role, *others)
             if visitor is None:
                 return redirect("/entrar")
             form = await self.read_form(request)
@@ -194,12 +210,12 @@ class Portal:
             )
         return await handler(request)
 
-    def _visitor(self, request: web.Request, role: str) -> Visitor | None:
+    def _visitor(self, request: web.Request, *roles: str) -> Visitor | None:
         found = self.entrance.find(request)
         if found is None:
             return None
         visitor = Visitor(found[1], found[0])
-        if visitor.role != role:
+        if visitor.role not in roles:
             raise PageProblem(403, N_("This page is not for your account."))
         return visitor
 

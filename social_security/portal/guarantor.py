@@ -23,6 +23,7 @@ from serving.web.pages import PageProblem
 from social_security.domain import pack
 from social_security.portal.asking import explain
 from social_security.portal.policytext import describe_policy
+from social_security.portal.staffasking import local_id
 from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class GuarantorPages:
         today = self._now().astimezone(self._portal.zone).date()
         first, last, wrong = _range(request, today)
         heard = await asyncio.gather(
-            *(self._supervising.statistics(m, _local(visitor.user.name), first, last) for m in self._members)
+            *(
+                self._supervising.statistics(m, local_id(visitor.user.name), first, last)
+                for m in self._members
+            )
         )
         institutes = [
             {"member": m, "body": h.body, "why": None if h.is_done else explain(h)}
@@ -163,11 +167,6 @@ def supervised(settings: PortalSettings) -> list[str]:
         if m.member_class == "GOB" and not c.startswith("00-") and c[:2] == settings.member[:2]
     ]
     return [known[c].path for c in codes]
-
-
-def _local(name: str) -> str:
-    """An account name as a local id of a message: letters, digits, dots, dashes and underscores, at most 40."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)[:40]
 
 
 def _range(request: web.Request, today: date) -> tuple[date, date, Translatable | None]:

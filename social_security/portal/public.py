@@ -9,8 +9,6 @@ Spec: F03, F18, F25.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from aiohttp import web
 
 from serving.web.pages import PageProblem
 from social_security.domain.faults import DomainError
+from social_security.domain.opendata import render_csv
 from social_security.portal.asking import ONIESS, explain
 from social_security.portal.country import HEIGHT, WIDTH, draw_country, render_rows
 from social_security.portal.policytext import describe_policy
@@ -95,9 +94,7 @@ class PublicPages:
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> web.Response:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return web.Response(text=out.getvalue(), content_type="text/csv", charset="utf-8")
+    return web.Response(text=render_csv(rows), content_type="text/csv", charset="utf-8")
 
 
 def _part(heard: Heard) -> dict[str, Any]:

@@ -133,6 +133,11 @@ class PersonStore:
                 ),
             )
 
+    def pid_of_file(self, number: str) -> Pid | None:
+        """Whose a file number is, or None."""
+        rows = self._database.query("SELECT pid FROM affiliation WHERE file_number = ?", (number,))
+        return Pid(rows[0][0]) if rows else None
+
     def affiliation(self, pid: Pid) -> Affiliation | None:
         """The affiliation of a person."""
         rows = self._database.query(
