@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.staffasking import StaffQueries
 
@@ -68,7 +68,7 @@ class Listed:
     member: str
     rows: Sequence[Mapping[str, Any]]
     total: int
-    why: Said | None
+    why: Translatable | None
 
 
 class AnsweringPages:
@@ -128,7 +128,7 @@ class AnsweringPages:
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Said | None = None,
+        wrong: Translatable | None = None,
         typed: Mapping[str, list[str]] | None = None,
         *,
         status: int = 200,
@@ -168,7 +168,7 @@ class AnsweringPages:
 
     def _event(
         self, visitor: Visitor, member: str, seen: Mapping[str, Any], form: Mapping[str, list[str]]
-    ) -> tuple[Said | None, dict[str, Any]]:
+    ) -> tuple[Translatable | None, dict[str, Any]]:
         """What is wrong with the form, or None and the event that it asks for."""
         chosen, reasons = _first(form, "paso"), _first(form, "motivacion").strip()
         if chosen not in allowed(visitor.role, seen):
@@ -222,7 +222,7 @@ def allowed(role: str, seen: Mapping[str, Any]) -> dict[str, Text]:
 
 def _what_lacks(
     chosen: str, seen: Mapping[str, Any], form: Mapping[str, list[str]], reasons: str
-) -> Said | None:
+) -> Translatable | None:
     """What a refusal lacks: the committee's resolution, reasons, an article, or a cause where one is due; None when it is whole."""
     if not _first(form, "comite").strip():
         return N_("Name the committee's resolution: without it nothing can be refused.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.staffasking import StaffQueries
 
@@ -59,7 +59,7 @@ class AppealPages(AnsweringPages):
             shown=SHOWN,
         )
 
-    def _check(self, asked: dict[str, str]) -> Said | None:
+    def _check(self, asked: dict[str, str]) -> Translatable | None:
         if _CASE.fullmatch(asked["caso"]) is None:
             return N_("An inspection has its case, as CONS-15-2026-00000001; the institute notes it.")
         if not self._member_of(asked["instituto"]):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Said
+    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.staffasking import StaffQueries
 
@@ -86,7 +86,7 @@ class DeskPages:
     ) -> web.Response:
         """``POST /expediente``: certify a period that is missing."""
         pid, user = _first(form, "pid"), local_id(visitor.user.name)
-        wrong: Said | None = None
+        wrong: Translatable | None = None
         period: dict[str, Any] = {}
         try:
             period = read_period(form)
@@ -131,7 +131,7 @@ class DeskPages:
         request: web.Request,
         visitor: Visitor,
         body: Mapping[str, Any],
-        wrong: Said | None = None,
+        wrong: Translatable | None = None,
         typed: Mapping[str, list[str]] | None = None,
     ) -> web.Response:
         return self._portal.render(

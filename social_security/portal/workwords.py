@@ -8,7 +8,7 @@ from serving.language import N_, Text, as_it_is
 from social_security.portal.words import STATES, TERMS
 
 if TYPE_CHECKING:
-    from serving.language import Said
+    from serving.language import Translatable
 
 RIGHTS: Final[dict[str, Text]] = {
     "ACCESO": N_("access"),
@@ -87,6 +87,6 @@ _TABLES: Final = {
 }
 
 
-def worked(kind: str, code: str) -> Said:
+def worked(kind: str, code: str) -> Translatable:
     """The words of a code for those who work with it; a code without a row as it is."""
     return _TABLES[kind].get(code, as_it_is(code))
