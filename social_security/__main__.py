@@ -19,6 +19,7 @@ from serving.process.listener import serve_until_told
 from social_security import app, config
 from social_security.commands import seed
 from social_security.commands.conformance import SUITE, TESTS, run_suite
+from social_security.commands.extracting import extract
 from social_security.commands.handover import hand_over, translate_hand_over, withdraw
 from social_security.commands.merges import COMMANDS as MERGES
 from social_security.commands.officers import officer
@@ -26,7 +27,6 @@ from social_security.commands.publishing import publication
 from social_security.commands.renapo import curp_states
 from social_security.domain.calendars import national_day
 from social_security.domain.pack import members
-from social_security.fromsql import extract
 from social_security.importing import import_rows
 from social_security.initialise import init_system
 from social_security.portal.commands import portal

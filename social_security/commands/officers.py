@@ -320,7 +320,7 @@ def open_registry(data: Path) -> RegistryStore:
 
 @contextlib.contextmanager
 def registry_of(data: Path) -> Iterator[RegistryStore]:
-    """The registry's books, closed again whatever happens."""
+    """Open the registry's books for a command and close them again, whatever happens."""
     store = open_registry(data)
     try:
         yield store
@@ -381,7 +381,7 @@ def known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """What a person typed wrongly, said without a traceback."""
+    """Say what a person typed wrongly as a sentence, without a traceback."""
     try:
         yield
     except (ValueError, LookupError, DomainError) as err:

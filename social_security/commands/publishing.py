@@ -36,7 +36,7 @@ from social_security.oniess.tables import STEPS
 from social_security.wire.publication import COPY_FILE, KEY_FILE
 
 if TYPE_CHECKING:
-    from social_security.domain.published import Published
+    from social_security.domain.published import SignedLists
 
 NAME = "publicacion"
 _DATA = click.option(
@@ -154,12 +154,12 @@ def trust(data: Path, digest: str, file: Path) -> None:
     (data / KEY_FILE).write_bytes(pem)
 
 
-def _published(store: OniessStore, key: Ed25519PrivateKey) -> Published | None:
+def _published(store: OniessStore, key: Ed25519PrivateKey) -> SignedLists | None:
     raw = store.published(NAME)
     return None if raw is None else verify_published(json.loads(raw), key.public_key())
 
 
-def _parts(store: OniessStore, before: Published | None, named: tuple[str, ...]) -> dict[str, Any]:
+def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...]) -> dict[str, Any]:
     """Every part: from the file that is named for it, else as published before, else the package's; conventions are ONIESS's."""
     made: dict[str, Any] = {
         **{name: pack.document(f"{name}.json") for name in ("members", "calendars", "benefits")},

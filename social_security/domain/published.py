@@ -37,7 +37,7 @@ _CLASSES: Final = ("GOB", "GAR", "EXT")
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class SignedLists:
     """A publication whose signature held: ``sha256`` is that of its payload, ``parts`` its documents by name."""
 
     version: int
@@ -74,7 +74,7 @@ def sign_payload(payload: bytes, key: Ed25519PrivateKey) -> bytes:
     return canonical({"payloadType": PAYLOAD_TYPE, "payload": _b64(payload), "signatures": [signature]})
 
 
-def verify_published(envelope: Mapping[str, Any], public_key: Ed25519PublicKey) -> Published:
+def verify_published(envelope: Mapping[str, Any], public_key: Ed25519PublicKey) -> SignedLists:
     """The publication of an envelope.
 
     Raises ValueError: 1. it is no envelope of a publication; 2. it is not signed with ONIESS's key; 3. its payload
@@ -95,7 +95,7 @@ def verify_published(envelope: Mapping[str, Any], public_key: Ed25519PublicKey) 
     return _parse(payload)  # 3
 
 
-def check_follows(new: Published, kept: Published | None, now: datetime) -> None:
+def check_follows(new: SignedLists, kept: SignedLists | None, now: datetime) -> None:
     """Refuse a publication that is over, not yet issued, older than the one that is kept, or the same version with other bytes."""
     if new.is_over(now):
         raise ValueError(
@@ -151,7 +151,7 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _parse(payload: bytes) -> Published:
+def _parse(payload: bytes) -> SignedLists:
     try:
         value = json.loads(payload)
         if value["format"] != FORMAT:
@@ -165,7 +165,7 @@ def _parse(payload: bytes) -> Published:
             _check_notice(notice)
         if not all(b["clave"] and b["instituto"] for b in parts["benefits"]["benefits"]):
             raise ValueError("a benefit without clave or instituto")
-        return Published(
+        return SignedLists(
             int(value["version"]),
             datetime.fromisoformat(value["issued"]),
             datetime.fromisoformat(value["until"]),

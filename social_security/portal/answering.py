@@ -63,7 +63,7 @@ _WITH_COMMITTEE: Final = frozenset(("IMPROCEDENTE", "INEXISTENCIA"))
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What one institute answered to the question for its list."""
+    """One institute's answer to the question for its list."""
 
     member: str
     rows: Sequence[Mapping[str, Any]]

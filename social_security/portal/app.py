@@ -19,12 +19,12 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
 from social_security.domain.notices import notice_of, notice_text
 from social_security.portal import words
-from social_security.portal.accounts import COMMITTEE, DESK, GUARANTOR, PERSON, UNIT, Accounts
+from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, PERSON, UNIT, Accounts
 from social_security.portal.answering import AnsweringPages
 from social_security.portal.appeals import AppealPages
 from social_security.portal.asking import ONIESS, PersonQueries, Supervising
 from social_security.portal.core import Portal
-from social_security.portal.desk import DeskPages
+from social_security.portal.counter import CounterPages
 from social_security.portal.guarantor import GuarantorPages, supervised
 from social_security.portal.person import PersonPages
 from social_security.portal.public import PublicPages
@@ -114,17 +114,20 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
     else:
         asking = StaffQueries(gateway, now)
-        answering, desk = AnsweringPages(portal, asking, [member], "/solicitudes"), DeskPages(portal, asking)
+        answering, counter = (
+            AnsweringPages(portal, asking, [member], "/solicitudes"),
+            CounterPages(portal, asking),
+        )
         pages = PersonPages(portal, PersonQueries(gateway, member, now), now)
         homes = {
             PERSON: pages.file_page,
-            DESK: desk.home,
+            COUNTER: counter.home,
             UNIT: answering.pending,
             COMMITTEE: answering.pending,
         }
         app.router.add_get("/", portal.home(homes))
         _add_person(app, portal, pages)
-        _add_staff(app, portal, answering, desk)
+        _add_staff(app, portal, answering, counter)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
@@ -156,14 +159,16 @@ def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> Non
         router.add_get(path, portal.page(PERSON, pages.one_request))
 
 
-def _add_staff(app: web.Application, portal: Portal, answering: AnsweringPages, desk: DeskPages) -> None:
+def _add_staff(
+    app: web.Application, portal: Portal, answering: AnsweringPages, counter: CounterPages
+) -> None:
     router = app.router
     router.add_get("/solicitudes", portal.page(UNIT, answering.every, COMMITTEE))
     router.add_get("/solicitudes/{folio}", portal.page(UNIT, answering.one, COMMITTEE))
     router.add_post("/solicitudes/{folio}", portal.act(UNIT, answering.answer, COMMITTEE))
-    router.add_get("/casos", portal.page(DESK, desk.cases))
-    router.add_get("/expediente", portal.page(DESK, desk.home))
-    router.add_post("/expediente", portal.act(DESK, desk.certify))
+    router.add_get("/casos", portal.page(COUNTER, counter.cases))
+    router.add_get("/expediente", portal.page(COUNTER, counter.home))
+    router.add_post("/expediente", portal.act(COUNTER, counter.certify))
 
 
 def _add_appeals(app: web.Application, portal: Portal, pages: AppealPages) -> None:

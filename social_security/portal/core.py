@@ -18,7 +18,7 @@ from serving.api.limits import RateLimit
 from serving.language import N_
 from serving.web.pages import Frame, LoggedInUser, NavigationLink, PageProblem, check_same_site, redirect
 from social_security.domain import pack
-from social_security.portal.accounts import COMMITTEE, DESK, GUARANTOR, PERSON, UNIT, Accounts
+from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, PERSON, UNIT, Accounts
 from social_security.portal.entrance import Entrance, address_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ LINKS = {
     ),
     UNIT: _UNIT_LINKS,
     COMMITTEE: _UNIT_LINKS,
-    DESK: (
+    COUNTER: (
         NavigationLink("/", N_("Persons' files")),
         NavigationLink("/casos", N_("Portability cases")),
     ),

@@ -62,7 +62,7 @@ class StaffQueries:
         return await self._ask(role, member, "certificarPeriodo", {"pid": pid, "periodo": period}, why)
 
     async def cases(self, member: str, user: str, *, ended: bool) -> Heard:
-        """The institute's portability cases."""
+        """Ask for the institute's portability cases, ended ones too where that is said."""
         why = self._why(
             "PUR-PORT", self._case("PORT", member), "ANALISTA_PORTABILIDAD", user, "Bandeja de casos"
         )

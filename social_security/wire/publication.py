@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
-from social_security.domain.published import Published, check_follows, read_public_key, verify_published
+from social_security.domain.published import SignedLists, check_follows, read_public_key, verify_published
 from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PublicationCopy:
         self._clock = clock
         key = folder / KEY_FILE
         self._key = read_public_key(key.read_bytes()) if key.exists() else None
-        self.current: Published | None = None
+        self.current: SignedLists | None = None
         kept = folder / COPY_FILE
         if self._key is not None and kept.exists():
             # Its end is not held against it here: one that is over must still keep older ones out.
@@ -94,7 +94,7 @@ class PublicationCopy:
             f"ONIESS's publication {found.version} ended on {until} and no other has come",
         )
 
-    def _use(self, found: Published) -> None:
+    def _use(self, found: SignedLists) -> None:
         self.current = found
         pack.use_published({f"{name}.json": document for name, document in found.parts.items()})
         add_notices(self._database, [(n["uri"], n["sha256"]) for n in found.parts["notices"]["notices"]])

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from social_security.__main__ import main
-from social_security.fromsql import LAYOUTS, TableMapping, extract_rows, read_mapping
+from social_security.commands.extracting import LAYOUTS, TableMapping, extract_rows, read_mapping
 
 MAPPING = """
 url = "sqlite:///{database}"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from social_security.portal.accounts import COMMITTEE, DESK, STAFF, UNIT, Accounts
+from social_security.portal.accounts import COMMITTEE, COUNTER, STAFF, UNIT, Accounts
 from social_security.portal.answering import allowed
-from social_security.portal.desk import next_step
+from social_security.portal.counter import next_step
 from tests.portals import PIDS, Browser, World, open_world
 from tests.unit.social_security.test_portal_person import file_request, logged_in
 
@@ -87,7 +87,7 @@ async def test_a_request_goes_from_the_unit_to_the_guarantor_and_back_and_is_car
 async def test_the_desk_opens_a_file_and_certifies_a_period_and_the_person_sees_both(world: World) -> None:
     address, accounts = await world.portal("15-ISSEMYM")
     async with Browser(address) as desk:
-        await enter(desk, accounts, DESK, "mesa-1")
+        await enter(desk, accounts, COUNTER, "mesa-1")
         await desk.get("/?numero=NADIE-1")
         assert desk.status == 404
         await desk.get(f"/?numero={PIDS['ana']}")

@@ -59,7 +59,7 @@ _ONWARD: Final = {
 }
 
 
-class DeskPages:
+class CounterPages:
     """The pages of an institute's desk."""
 
     def __init__(self, portal: Portal, asking: StaffQueries) -> None:
