@@ -302,7 +302,9 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     """Start everything, measure, print, append to the history, stop everything."""
     base = free_base()
     specs = gateway_specs(base)
-    federation = Federation(folder, specs, base=base)
+    # Compiled once, as an installed package is: else each start would compile all of it again.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    federation = Federation(folder, specs, base=base, environment=compiled)
     federation.set_up()
     table = Table()
     try:

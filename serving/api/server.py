@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import secrets
@@ -108,15 +109,12 @@ class AdminApi:
         self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions)
         common = commonapi.operations(logins, roles, settings.api_key_days)
         self.operations = [*served.operations, *common, self._document_operation()]
-        self.document = build_document(served.title, served.version, self.operations)
-        self.document["paths"] |= OUTSIDE_THE_TABLE
-        self._document: bytes | None = None
+        self._rendered: bytes | None = None
         self._sessions = SessionRoutes(self.authentication, settings.request_bytes)
         self._oidc: OidcLogin | None = None
         if settings.oidc.is_set:
             provider = Provider(settings.oidc, environ, clock.monotonic)
             self._oidc = OidcLogin(settings.oidc, provider, self.authentication, roles, clock)
-            self.document["paths"] |= oidclogin.DOCUMENTED
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
@@ -126,6 +124,15 @@ class AdminApi:
             for o in self.operations
         ]
         self._runner: BoundedRunner | None = None
+
+    @functools.cached_property
+    def document(self) -> dict[str, Any]:
+        """The API described in OpenAPI: made when somebody asks, for it takes longer than a good part of a start."""
+        described = build_document(self._served.title, self._served.version, self.operations)
+        described["paths"] |= OUTSIDE_THE_TABLE
+        if self._oidc is not None:
+            described["paths"] |= oidclogin.DOCUMENTED
+        return described
 
     # Listening
 
@@ -262,11 +269,9 @@ class AdminApi:
 
     def _document_operation(self) -> Operation:
         async def openapi(_call: Call) -> Download:
-            if (
-                self._document is None
-            ):  # when somebody asks: writing YAML takes longer than all else of a start
-                self._document = await asyncio.to_thread(render_document, self.document)
-            return Download(self._document, "application/x-yaml")
+            if self._rendered is None:
+                self._rendered = await asyncio.to_thread(lambda: render_document(self.document))
+            return Download(self._rendered, "application/x-yaml")
 
         return Operation(
             "GET",

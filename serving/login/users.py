@@ -109,8 +109,6 @@ class Logins:
         if isinstance(where, Path):
             where.chmod(0o600)
         self._hasher = hasher or argon2.PasswordHasher()
-        # Verified against when a name is unknown, so that it takes as long as a wrong password.
-        self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def close(self) -> None:
         """Close the database of users."""
@@ -159,12 +157,14 @@ class Logins:
     def verify_password(self, name: str, password: str) -> User | None:
         """The user whose password this is, or None. Slow on purpose: call it in a thread."""
         rows = self.database.query("SELECT password FROM admin_user WHERE name = ?", (name,))
-        sealed = rows[0][0] if rows else self._nobody
+        if not rows:
+            self._hasher.hash(password)  # so that a name nobody has takes as long as a wrong password
+            return None
         try:
-            self._hasher.verify(sealed, password)
+            self._hasher.verify(rows[0][0], password)
         except argon2.exceptions.VerificationError:
             return None
-        return self.user(name) if rows else None
+        return self.user(name)
 
     # API keys
 
