@@ -21,7 +21,8 @@ BINARIES = "/usr/lib/postgresql/*/bin"
 class Cluster:
     """One running cluster."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_durable: bool = False) -> None:
+        self._durable = "" if is_durable else " -c fsync=off"
         self._initdb = need("initdb", package="postgresql", beside=BINARIES)
         self._pg_ctl = need("pg_ctl", package="postgresql", beside=BINARIES)
         # Not pytest's folder: the server's user must reach it, and a socket's path has 107 characters at most.
@@ -46,7 +47,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        options = f"-k {self.folder} -c listen_addresses=''{self._durable}"
         self._run(
             self._pg_ctl,
             "-D",

@@ -15,7 +15,7 @@ from gateway.cli.keys import DATA
 from gateway.cli.localaudit import record
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
-from serving.cli.usercommands import ALL, JSON
+from serving.cli.usercommands import ALL, JSON, Where
 from serving.language import _
 from serving.login.users import ApiKey, Logins
 
@@ -26,6 +26,16 @@ ROLE = click.option(
     required=True,
     help="a role, or all; repeat",
 )
+
+
+def open_logins(data: Path) -> Logins:
+    """Users and API keys of a data folder's gateway, wherever it keeps them."""
+    from gateway.settings.datafolder import find_folder
+
+    return Logins(find_folder(data, os.environ).logins)
+
+
+WHERE = Where("gateway-data", lambda data, _settings: open_logins(data))
 
 
 @click.group(
@@ -40,7 +50,7 @@ def api_key() -> None: ...
 @JSON
 @report_errors
 def list_keys(data: Path, as_json: bool) -> None:
-    logins = _logins(data)
+    logins = open_logins(data)
     views = [_view(key) for key in logins.api_keys()]
     logins.close()
     if as_json:
@@ -63,7 +73,7 @@ def list_keys(data: Path, as_json: bool) -> None:
 @report_errors
 def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ...], days: int | None) -> None:
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    logins = _logins(data)
+    logins = open_logins(data)
     made, key = logins.make_api_key(
         _roles(names), f"local:{getpass.getuser()}", scope=scope, expires_at=expires
     )
@@ -78,7 +88,7 @@ def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ..
 @click.argument("number", type=int)
 @report_errors
 def roles(data: Path, names: tuple[str, ...], number: int) -> None:
-    logins = _logins(data)
+    logins = open_logins(data)
     before = _found(logins, number)
     logins.set_api_key_roles(number, _roles(names))
     after = _found(logins, number)
@@ -100,18 +110,12 @@ def roles(data: Path, names: tuple[str, ...], number: int) -> None:
 @click.argument("number", type=int)
 @report_errors
 def revoke(data: Path, number: int) -> None:
-    logins = _logins(data)
+    logins = open_logins(data)
     found = _found(logins, number)
     logins.revoke_api_key(number)
     logins.close()
     record(data, "API_KEY_REMOVE", "done", (f"- api key {number} {', '.join(sorted(found.roles))}",))
     click.echo(_("done"))
-
-
-def _logins(data: Path) -> Logins:
-    from gateway.settings.datafolder import find_folder
-
-    return Logins(find_folder(data, os.environ).logins)
 
 
 def _found(logins: Logins, number: int) -> ApiKey:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.apikeys import WHERE
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import audit_commands
@@ -35,7 +36,7 @@ PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_
 
 def audit_group() -> click.Group:
     """``gateway audit``: of evidence, and of what administrators did (``list``, ``export``, and ``verify`` without paths)."""
-    group = audit_commands()
+    group = audit_commands(WHERE)
     group.help = _(
         "Audit: evidence (verify PATHS, report, reconcile; no gateway is needed) and what administrators did."
     )

@@ -17,7 +17,7 @@ import click
 
 from gateway.admin.roles import gateway_roles
 from gateway.cli.actions import add_actions
-from gateway.cli.apikeys import api_key
+from gateway.cli.apikeys import WHERE, api_key
 from gateway.cli.archive import archive
 from gateway.cli.audit import audit_group
 from gateway.cli.connections import client, tls
@@ -46,6 +46,7 @@ from gateway.cli.preflight import preflight
 from gateway.cli.services import service
 from gateway.cli.settings import settings
 from gateway.cli.status import look, settings_of, status
+from gateway.cli.storage import storage
 from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import Program, report_errors
@@ -93,6 +94,7 @@ main.add_command(archive)
 main.add_command(message_log)
 add_proofs(message_log)
 main.add_command(container)
+main.add_command(storage)
 main.add_command(service)
 main.add_command(tls)
 main.add_command(client)
@@ -103,7 +105,7 @@ main.add_command(
 )
 main.add_command(policy)
 main.add_command(preflight)
-main.add_command(user_commands(gateway_roles()))
+main.add_command(user_commands(gateway_roles(), WHERE))
 main.add_command(audit_group())
 main.add_command(signer_command("gateway-data", _tokens))
 for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status, explain):

@@ -30,18 +30,13 @@ ALL = "all"
 CALLS = "calls"
 
 
-def _logins_in_folder(data: Path, settings: Path | None) -> Logins:
-    del settings
-    return Logins(data / "admin.sqlite")
-
-
 @dataclass(frozen=True, slots=True)
 class Where:
     """Where a server keeps users and audit logs."""
 
     folder: str
     # From the data folder and the settings file.
-    logins: Callable[[Path, Path | None], Logins] = _logins_in_folder
+    logins: Callable[[Path, Path | None], Logins]
     # Audit logs beside that of the admin API (`CALLS`), by the name people give them.
     other_logs: Callable[[Path, Path | None], dict[str, AuditLog]] = lambda _data, _settings: {}
     log_names: tuple[str, ...] = (CALLS,)
@@ -59,10 +54,7 @@ class Where:
         return data(settings(command))
 
 
-GATEWAY = Where("gateway-data")
-
-
-def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
+def user_commands(roles: Roles, where: Where) -> click.Group:
     """``user add``, ``user list``, ``user remove``."""
 
     @click.group("user", help="Who may use the admin API.")
@@ -140,7 +132,7 @@ def user_commands(roles: Roles, where: Where = GATEWAY) -> click.Group:
     return group
 
 
-def audit_commands(where: Where = GATEWAY) -> click.Group:
+def audit_commands(where: Where) -> click.Group:
     """``audit list``, ``audit verify`` and ``audit export``."""
     which = click.option(
         "--log",

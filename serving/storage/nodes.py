@@ -8,6 +8,7 @@ whose clocks differ agree.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ NODE_STEPS = (
         AS 'SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)';
     CREATE TABLE installation (
         id INTEGER PRIMARY KEY CHECK (id = 1),
-        code TEXT NOT NULL
+        code TEXT NOT NULL,
+        moved_ms INTEGER
     );
     CREATE TABLE node (
         process TEXT PRIMARY KEY,
@@ -81,9 +83,7 @@ class SharedNodes:
     """One process among those that share a database."""
 
     def __init__(self, address: str, name: str, version: str) -> None:
-        self._database = PostgresDatabase(
-            address, NODE_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED
-        )
+        self._database = _open(address)
         # Each start is another holder: what a killed process held is not this one's.
         self.process = f"{name}/{os.getpid()}/{secrets.token_hex(4)}"
         self._name = name
@@ -103,7 +103,12 @@ class SharedNodes:
                 (_FORGOTTEN_S * 1000,),
             )
             self._note_seen(transaction)
-        ((code,),) = self._database.query("SELECT code FROM installation")
+        ((code, moved_ms),) = self._database.query("SELECT code, moved_ms FROM installation")
+        if moved_ms is not None:
+            raise OperatorError(
+                f"the gateway was moved away from the database {self._database.name} to SQLite, and went on there: take "
+                "node.database out of the settings and the environment, or name an empty database"
+            )
         return str(code)
 
     def close(self) -> None:
@@ -156,14 +161,21 @@ class SharedNodes:
             (self.process, self._name, self._version),
         )
 
-    def seen(self) -> list[SeenNode]:
-        """Every process that was seen within a day, by name."""
+    @property
+    def database(self) -> PostgresDatabase:
+        """The database, for what else its nodes share there."""
+        return self._database
+
+
+def list_nodes(address: str) -> list[SeenNode]:
+    """Every process that was seen within a day, by name. Raises OSError."""
+    with contextlib.closing(_open(address)) as database:
         leases: dict[str, list[str]] = {}
-        for name, process in self._database.query(
+        for name, process in database.query(
             "SELECT name, process FROM lease WHERE until_ms >= now_ms() ORDER BY name"
         ):
             leases.setdefault(process, []).append(name)
-        rows = self._database.query(
+        rows = database.query(
             "SELECT process, name, version, now_ms() - begun_ms, now_ms() - seen_ms FROM node ORDER BY name, process"
         )
         return [
@@ -171,10 +183,19 @@ class SharedNodes:
             for process, name, version, runs, unseen in rows
         ]
 
-    @property
-    def database(self) -> PostgresDatabase:
-        """The database, for what else its nodes share there."""
-        return self._database
+
+def note_moved(address: str) -> None:
+    """Let no node begin on a database any more: the gateway goes on elsewhere. Raises OSError."""
+    with contextlib.closing(_open(address)) as database, database.transaction() as transaction:
+        transaction.execute(
+            "INSERT INTO installation (id, code, moved_ms) VALUES (1, ?, now_ms()) "
+            "ON CONFLICT (id) DO UPDATE SET moved_ms = now_ms()",
+            (secrets.token_hex(16),),
+        )
+
+
+def _open(address: str) -> PostgresDatabase:
+    return PostgresDatabase(address, NODE_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
 
 
 def check_same(kept_code: str, kept_server: str, code: str, server: str) -> None:

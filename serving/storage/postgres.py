@@ -272,6 +272,11 @@ def shown_address(address: str) -> str:
     return f"{parts.get('dbname', '')} at {host or 'this machine'}{f':{port}' if port else ''}"
 
 
+def has_password(address: str) -> bool:
+    """Whether an address holds a password. Raises `OperatorError` for text that is no address."""
+    return "password" in _parts(address)
+
+
 def with_password(address: str, password: str) -> str:
     """An address with a password that is kept elsewhere."""
     return f"{address}{'&' if '?' in address else '?'}password={quote(password, safe='')}"

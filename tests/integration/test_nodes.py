@@ -1,0 +1,249 @@
+"""Equal nodes of one gateway over one PostgreSQL, killed at random under load: every acknowledged exchange has its record.
+
+The consumer's gateway is set up in SQLite, moved to the database, and its data folder copied to a second node. Both take calls.
+Nodes are killed and started again; afterwards every answer that came is looked up, the chain of all is walked, each record has
+one timestamp, and each node gives the container of what the other one logged. Then the database goes, and comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+import psycopg
+import pytest
+
+from benchmarks.federation import Federation, free_base, run_command
+from gateway.cli.main import main as gateway_command
+from tests.integration.calling import AFIL, ECHO, call, until, works
+from tests.integration.pair import consumer, provider, start
+from tests.postgres import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+# More for who has the time: SACBE_NODE_KILLS=200.
+KILLS = int(os.environ.get("SACBE_NODE_KILLS", "12"))
+CONSUMERS = 4
+NODES = 2
+
+
+@dataclass
+class NodeSet:
+    """The nodes of one gateway, in a federation, over a database."""
+
+    made: Federation
+    cluster: Cluster
+    database: str
+    folders: list[Path] = field(default_factory=list)
+
+    def address(self, number: int) -> str:
+        """Where a node listens."""
+        return f"{self.made.base}.{20 + number}"
+
+    def add(self, folder: Path) -> None:
+        """Make a copy of a stopped node's folder another node."""
+        number = len(self.folders)
+        mine = self.made.folder / f"node-{number}"
+        shutil.copytree(folder, mine)
+        address = self.address(number)
+        (mine / "settings.toml").write_text(
+            f'[node]\nname = "node-{number}"\ndatabase = "{self.database}"\n[log]\ntimestamp_interval_s = 1\n'
+            f'[listen]\nconsumer_host = "{address}"\npeer_host = "{address}"\nhealth_host = "{address}"\n',
+            encoding="utf-8",
+        )
+        self.folders.append(mine)
+
+    def start(self, number: int, *, wait: bool = True) -> None:
+        """Start a node."""
+        pin = str(self.made.folder / "pin")
+        folder = str(self.folders[number])
+        self.made.start(f"node-{number}", "gateway", "serve", "--data", folder, "--pin-file", pin)
+        if wait:
+            self.made.wait_for(f"http://{self.address(number)}:5588/")
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """What the database says."""
+        with psycopg.connect(self.database) as connection:
+            return connection.execute(sql).fetchall()  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
+    base = free_base()
+    asking = consumer(base)
+    made = Federation(tmp_path_factory.mktemp("nodes"), [asking, provider(base)], base=base)
+    cluster = Cluster(is_durable=True)
+    try:
+        made.set_up()
+        start(made)
+        before = call(asking.address, headers={"X-Road-Id": "before"})
+        assert before.status == 200
+        made.kill(asking.key)
+        database = cluster.new_database()
+        found = NodeSet(made, cluster, database)
+        told = run_command(
+            gateway_command, "storage", "move", "--data", str(made.data(asking)), "--to", database
+        )
+        assert "chain of 2 records: whole" in told
+        for _ in range(NODES):
+            found.add(made.data(asking))
+        for number in range(NODES):
+            found.start(number, wait=False)
+        for number in range(NODES):
+            made.wait_for(f"http://{found.address(number)}:5588/")
+        yield found
+    finally:
+        made.stop()
+        cluster.remove()
+
+
+@dataclass(slots=True)
+class Answered:
+    """The message ids that were answered with 200, and when to stop."""
+
+    ids: list[str] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
+    """Call until told to stop, now at this node, now at that one, as a balancer would."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        count = 0
+        while not load.stop.is_set():
+            count += 1
+            message_id = f"node-{number}-{count}"
+            address = nodes.address((number + count) % NODES)
+            headers = {"X-Road-Client": AFIL, "X-Road-Id": message_id}
+            try:
+                async with session.get(
+                    f"http://{address}:8080/r1/MX/GOB/{ECHO}/x", headers=headers
+                ) as answer:
+                    await answer.read()
+                    if answer.status == 200:
+                        load.ids.append(message_id)
+                        load.came.set()
+                        continue
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.02)
+
+
+async def kill_often(nodes: NodeSet, load: Answered) -> None:
+    """Kill and start one node after the other, each time at a random moment after both work."""
+    for count in range(KILLS):
+        number = count % NODES
+        await asyncio.to_thread(works, nodes.address(number))
+        load.came.clear()
+        async with asyncio.timeout(20):
+            await load.came.wait()
+        await asyncio.sleep(random.uniform(0.0, 0.25))
+        nodes.made.kill(f"node-{number}")
+        nodes.start(number, wait=False)
+
+
+async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet) -> None:
+    load = Answered()
+    async with asyncio.TaskGroup() as group:
+        for number in range(CONSUMERS):
+            group.create_task(consume(nodes, number, load))
+        await kill_often(nodes, load)
+        load.stop.set()
+    for number in range(NODES):
+        await asyncio.to_thread(works, nodes.address(number))
+    assert len(load.ids) > KILLS * 2
+    kept = nodes.rows(
+        "SELECT message_id FROM messagelog.record GROUP BY message_id HAVING count(*) FILTER (WHERE is_response = 0) >= 1 "
+        "AND count(*) FILTER (WHERE is_response = 1) >= 1"
+    )
+    assert set(load.ids) - {str(row[0]) for row in kept} == set()
+    told = await asyncio.to_thread(
+        run_command,
+        gateway_command,
+        "log",
+        "verify",
+        "--data",
+        str(nodes.folders[0]),
+        "--pin-file",
+        str(nodes.made.folder / "pin"),
+        "--json",
+    )
+    assert '"chain":"whole"' in told
+
+
+def test_background_work_is_done_once(nodes: NodeSet) -> None:
+    unstamped = (
+        "SELECT count(*) FROM messagelog.record WHERE id NOT IN (SELECT record_id FROM messagelog.stamped)"
+    )
+    until(lambda: nodes.rows(unstamped), lambda found: found == [(0,)])
+    # A node that had stamped what another one did too would have left a timestamp that is over nothing.
+    idle = "SELECT count(*) FROM messagelog.stamp WHERE id NOT IN (SELECT stamp_id FROM messagelog.stamped)"
+    assert nodes.rows(idle) == [(0,)]
+    holders = nodes.rows("SELECT name, process FROM nodes.lease WHERE name = 'timestamper'")
+    alive = {
+        str(row[0]) for row in nodes.rows("SELECT process FROM nodes.node ORDER BY seen_ms DESC LIMIT 2")
+    }
+    assert {str(process) for _, process in holders} <= alive
+
+
+def test_each_node_gives_the_container_of_what_another_logged(nodes: NodeSet) -> None:
+    for logged_at, asked_at in ((0, 1), (1, 0)):
+        message_id = f"asic-{logged_at}"
+        assert call(nodes.address(logged_at), headers={"X-Road-Id": message_id}).status == 200
+        query = (
+            f"xRoadInstance=MX&memberClass=GOB&memberCode=15-ISSEMYM&subsystemCode=AFIL&queryId={message_id}"
+        )
+        for wanted in (query, query.replace(message_id, "before")):
+            with urllib.request.urlopen(
+                f"http://{nodes.address(asked_at)}:8080/asic?{wanted}", timeout=30
+            ) as found:
+                assert found.read(2) == b"PK"
+
+
+def test_a_change_at_one_node_holds_at_the_other_within_seconds(nodes: NodeSet) -> None:
+    def connect(kind: str) -> None:
+        run_command(gateway_command, "client", "connect", "--data", str(nodes.folders[0]), AFIL, kind)
+
+    assert call(nodes.address(1)).status == 200
+    connect("HTTPS")
+    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 500, within_s=5)
+    connect("HTTP")
+    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 200, within_s=5)
+
+
+def test_a_lost_database_refuses_and_comes_back_by_itself(nodes: NodeSet) -> None:
+    nodes.cluster.stop()
+    try:
+        refused = call(nodes.address(0), headers={"X-Road-Id": "lost"})
+        assert (refused.status, "cannot be used" in refused.message) == (500, True)
+        assert refused.code.endswith("logging_failed")
+    finally:
+        nodes.cluster.start()
+    for number in range(NODES):
+        works(nodes.address(number))
+    assert nodes.rows("SELECT count(*) FROM messagelog.record WHERE message_id = 'lost'") == [(0,)]
+
+
+def test_a_folder_of_another_server_is_refused_by_name(nodes: NodeSet) -> None:
+    other = nodes.made.data(nodes.made.gateways[1])
+    stranger = nodes.made.folder / "stranger"
+    shutil.copytree(other, stranger)
+    (stranger / "settings.toml").write_text(
+        f'[node]\ndatabase = "{nodes.database}"\n[listen]\n', encoding="utf-8"
+    )
+    process = nodes.made.start(
+        "stranger", "gateway", "serve", "--data", str(stranger), "--pin-file", str(nodes.made.folder / "pin")
+    )
+    assert process.wait(60) != 0
+    said = (nodes.made.folder / "stranger.log").read_text()
+    assert "MX/GOB/00-RNSS/SS1" in said
+    assert "MX/GOB/15-ISSEMYM" in said
