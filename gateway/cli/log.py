@@ -143,7 +143,7 @@ def find(
                 reader, record_found, export, folder.log / "transparency" if is_proved else None
             )
         show_record(record_found, written, as_json=as_json)
-    reader.database.close()
+    reader.close()
     if not as_json:
         click.echo(_("{count} records", count=count))
 
@@ -219,6 +219,7 @@ def _eraser(data: Path, keys: LogKeys) -> Iterator[Eraser]:
         yield eraser
     finally:
         eraser.close()
+        keys.close()
 
 
 def opened_keys(data: Path, settings_file: Path | None, pin_file: Path | None) -> LogKeys:

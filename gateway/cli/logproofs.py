@@ -87,7 +87,7 @@ def verify(
             mirror=next(map(TransparencyFiles, kept["tiles"]), None),
             containers=_containers(kept["archives"]),
         )
-    reader.database.close()
+    reader.close()
     if as_json:
         click.echo(orjson.dumps(_as_json(wrong, findings)))
     else:
@@ -244,7 +244,7 @@ def declare(
     with claim(data):
         reader = LogReader(place.open(), place.bodies, opened_keys(data, settings_file, pin_file))
         first = CommittedReader(reader).last_number() + 1
-        reader.database.close()
+        reader.close()
         changes = [f"+ transparency log begun anew from record {first}: {reason}"]
         # Written first: a crash in between leaves an audited declaration that is made again.
         record(data, "MESSAGE_LOG_DECLARE", "done", changes)

@@ -44,6 +44,12 @@ class LogReader:
         self._bodies = bodies
         self._keys = keys
 
+    def close(self) -> None:
+        """Let go of tables, bodies and keys."""
+        self.database.close()
+        self._bodies.close()
+        self._keys.close()
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """The rows of a question."""
         return self.database.query(sql, parameters)

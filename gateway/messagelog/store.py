@@ -189,9 +189,7 @@ class MessageLog:
             await self._idle
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.stop)
-        self.reader.database.close()
-        self.bodies.close()
-        self.keys.close()
+        self.reader.close()
 
     # A batch: built here, written by the thread, answered here. One at a time.
 
