@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.policies.gate import PolicyRefusalRecord
+from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId, ServiceId
-from serving.storage.conflicts import tried_again
+from serving.storage.conflicts import DatabaseConflict, tried_again
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
 
     from serving.storage.database import AnyDatabase
+
+
+T = TypeVar("T")
 
 
 class PolicyLedger:
@@ -29,11 +35,11 @@ class PolicyLedger:
 
     async def take(self, account: str, day: date) -> int:
         """Count one more request of an account; how many it is that day."""
-        return await asyncio.to_thread(tried_again, lambda: self._take(account, day.isoformat()))
+        return await _written(lambda: self._take(account, day.isoformat()))
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
         """Keep one refusal; it is on disk when this returns."""
-        await asyncio.to_thread(tried_again, lambda: self._note(refusal))
+        await _written(lambda: self._note(refusal))
 
     def refusals(self, owner: ClientId, after: int, limit: int) -> list[tuple[int, PolicyRefusalRecord]]:
         """Refusals at a member's services with a number above ``after``, oldest first."""
@@ -91,6 +97,17 @@ class PolicyLedger:
                     json.dumps(r.told),
                 ),
             )
+
+
+async def _written(work: Callable[[], T]) -> T:
+    """Do ``work`` until it is not overtaken by another node. Raises `Fault` while the database cannot be written."""
+    try:
+        return await asyncio.to_thread(tried_again, work)
+    except (OSError, sqlite3.Error, DatabaseConflict) as err:
+        raise Fault(
+            Kind.DATABASE_ERROR,
+            f"what data policies count cannot be written ({err}); the request was refused",
+        ) from err
 
 
 def _service(path: str) -> ServiceId:

@@ -460,6 +460,8 @@ def _problems() -> Iterator[None]:
         raise fault_problem(fault) from fault
     except DatabaseConflict as conflict:
         raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
+    except ConnectionError as lost:  # the database that nodes share
+        raise Problem(503, "database_unavailable", [str(lost)]) from lost
 
 
 def _check_path(path: Mapping[str, str]) -> None:

@@ -11,6 +11,8 @@ import asyncio
 import os
 import random
 import shutil
+import subprocess
+import sys
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,8 +21,7 @@ import aiohttp
 import psycopg
 import pytest
 
-from benchmarks.federation import Federation, free_base, run_command
-from gateway.cli.main import main as gateway_command
+from benchmarks.federation import Federation, free_base
 from tests.integration.calling import AFIL, ECHO, call, until, works
 from tests.integration.pair import consumer, provider, start
 from tests.postgres import Cluster
@@ -34,6 +35,14 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 KILLS = int(os.environ.get("SACBE_NODE_KILLS", "12"))
 CONSUMERS = 4
 NODES = 2
+
+
+def run_gateway(*arguments: str) -> str:
+    """A command of its own process; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout
 
 
 @dataclass
@@ -90,10 +99,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
         made.kill(asking.key)
         database = cluster.new_database()
         found = NodeSet(made, cluster, database)
-        told = run_command(
-            gateway_command, "storage", "move", "--data", str(made.data(asking)), "--to", database
-        )
-        assert "chain of 2 records: whole" in told
+        said = run_gateway("storage", "move", "--data", str(made.data(asking)), "--to", database)
+        assert "chain of 2 records: whole" in said
         for _ in range(NODES):
             found.add(made.data(asking))
         for number in range(NODES):
@@ -166,17 +173,11 @@ async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet)
         "AND count(*) FILTER (WHERE is_response = 1) >= 1"
     )
     assert set(load.ids) - {str(row[0]) for row in kept} == set()
-    told = await asyncio.to_thread(
-        run_command,
-        gateway_command,
-        "log",
-        "verify",
-        "--data",
-        str(nodes.folders[0]),
-        "--pin-file",
-        str(nodes.made.folder / "pin"),
+    pin = str(nodes.made.folder / "pin")
+    said = await asyncio.to_thread(
+        run_gateway, "log", "verify", "--data", str(nodes.folders[0]), "--pin-file", pin
     )
-    assert "the chain is whole" in told
+    assert "the chain is whole" in said
 
 
 def test_background_work_is_done_once(nodes: NodeSet) -> None:
@@ -210,7 +211,7 @@ def test_each_node_gives_the_container_of_what_another_logged(nodes: NodeSet) ->
 
 def test_a_change_at_one_node_holds_at_the_other_within_seconds(nodes: NodeSet) -> None:
     def connect(kind: str) -> None:
-        run_command(gateway_command, "client", "connect", "--data", str(nodes.folders[0]), AFIL, kind)
+        run_gateway("client", "connect", "--data", str(nodes.folders[0]), AFIL, kind)
 
     assert call(nodes.address(1)).status == 200
     connect("HTTPS")
@@ -237,7 +238,9 @@ def test_a_folder_of_another_server_is_refused_by_name(nodes: NodeSet) -> None:
     stranger = nodes.made.folder / "stranger"
     shutil.copytree(other, stranger)
     (stranger / "settings.toml").write_text(
-        f'[node]\ndatabase = "{nodes.database}"\n[listen]\n', encoding="utf-8"
+        f'[node]\ndatabase = "{nodes.database}"\n[listen]\nconsumer_host = "{nodes.address(9)}"\n'
+        f'peer_host = "{nodes.address(9)}"\nhealth_host = "{nodes.address(9)}"\n',
+        encoding="utf-8",
     )
     process = nodes.made.start(
         "stranger", "gateway", "serve", "--data", str(stranger), "--pin-file", str(nodes.made.folder / "pin")

@@ -39,9 +39,12 @@ def record(
     return found
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RecordStore]:
-    made = RecordStore(tmp_path / "records.sqlite", lambda: BEGIN)
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.processes)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RecordStore]:
+    where: Path | str = tmp_path / "records.sqlite"
+    if request.param == "postgres":
+        where = request.getfixturevalue("postgres").new_database()
+    made = RecordStore(where, lambda: BEGIN)
     for given in (
         record(BEGIN_MS - 1),
         record(BEGIN_MS),

@@ -146,7 +146,7 @@ def test_addresses_are_shown_without_a_password() -> None:
     assert has_password("postgresql://sacbe:secret@db/state")
     assert not has_password("postgresql://sacbe@db/state")
     with pytest.raises(OperatorError, match="expected postgresql://"):
-        shown_address("postgresql://db:port/state")
+        shown_address("postgresql://db/state?nonsense=1")
 
 
 def test_what_cannot_be_used_is_named_with_what_to_do(where: str, postgres: Cluster) -> None:
