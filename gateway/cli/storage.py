@@ -78,7 +78,7 @@ def move(data: Path, to: str, password_file: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="for programs")
 @report_errors
 def nodes(data: Path, as_json: bool) -> None:
-    """List the nodes."""
+    """List the nodes that share the database, a line each."""
     from gateway.settings.datafolder import find_folder
     from serving.storage.nodes import list_nodes
 
