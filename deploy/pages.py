@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from central_server.config import TABLE as CENTRAL
+from deploy.datamodel import render_data_model
 from gateway.settings.config import TABLE as GATEWAY
 from schemas.faultcatalogue import render_catalogue
 
@@ -23,6 +24,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "faults": render_catalogue,
     "central": CENTRAL.render_markdown,
     "gateway": GATEWAY.render_markdown,
+    "model": render_data_model,
 }
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from central_server.config import TABLE
+from central_server.cli.main import main as central_command
+from central_server.config import TABLE, CentralSettings
 from deploy.pages import DOCS, MARK, renew
 from gateway.cli.main import main as gateway_command
+from gateway.settings.config import TABLE as GATEWAY
+from gateway.settings.config import GatewaySettings
 from schemas.faultcatalogue import CATALOGUE, FaultSide, explain
 from schemas.faults import Kind, camel_code
+from schemas.management import ManagementServiceCode
 from tests.paths import PROJECT
 
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -82,3 +87,59 @@ def test_every_setting_of_the_central_server_has_a_row_and_a_default_within_its_
         assert TABLE.rows[name].help
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             assert TABLE.parse(name, str(value)) == value, name
+
+
+COMMAND = re.compile(r"`((?:gateway|central-server) [a-z][^`]*)`")
+DOTTED = re.compile(r"`([a-z]+\.[a-z_]+)(?: = [^`]+)?`")
+
+
+@pytest.mark.xroad("F143")
+@pytest.mark.parametrize("name", ["hardening.md", "endurecer.md"])
+def test_the_hardening_guide_names_commands_and_settings_that_there_are(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    for line in COMMAND.findall(text):
+        program, *words = line.split()
+        command: click.Command = gateway_command if program == "gateway" else central_command
+        while isinstance(command, click.Group):
+            assert words, line
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        options = {o for p in command.params for o in p.opts}
+        assert {w for w in words if w.startswith("--")} <= options, line
+    known = {*GATEWAY.rows, *TABLE.rows} | {"admin.host", "admin.oidc"}
+    named = set(DOTTED.findall(text)) - {"apt-daily-upgrade.timer"}
+    assert len(named) > 6
+    assert named <= known
+
+
+@pytest.mark.xroad("F146")
+@pytest.mark.parametrize("name", ["install.md", "instalar.md"])
+def test_the_firewall_worksheet_has_every_port_that_a_server_listens_on(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if re.match(r"\| \d", line)]
+    shown = {int(port) for row in rows for port in re.findall(r"\d+", row.split("|")[1])}
+    gateway, central = GatewaySettings(), CentralSettings()
+    listening = {value for holder in (gateway.listen, central.listen) for value in ports_of(holder)}
+    assert shown >= listening | {gateway.admin.port, central.admin.port}
+    assert all(len(row.split("|")) == 7 and all(cell.strip() for cell in row.split("|")[1:4]) for row in rows)
+
+
+def ports_of(section: object) -> set[int]:
+    return {getattr(section, field) for field in section.__struct_fields__ if field.endswith("_port")} - {0}  # type: ignore[attr-defined]
+
+
+@pytest.mark.xroad("F078")
+@pytest.mark.parametrize("name", ["protocols.md", "protocolos.md"])
+def test_the_protocol_page_names_what_the_wire_has_and_where_its_rules_are(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    for service in ManagementServiceCode:
+        assert f"`{service.value}`" in text
+    wire = (PROJECT / "schemas" / "transport.py").read_text(encoding="utf-8")
+    types = set(
+        re.findall(r'"(application/(?:x-road-rest|hash-chain|ocsp)[a-z-]*|signature/bdoc[a-z0-9./-]*)"', wire)
+    )
+    assert len(types) > 4
+    for content_type in types:
+        assert f"`{content_type}`" in text
+    for path in re.findall(r"`((?:schemas|gateway|certs|tests)/[\w/.]+)`", text):
+        assert (PROJECT / path).exists(), path
