@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
-from central_server.admin.pages import add_pages
+from central_server.admin.console.site import add_pages
 from central_server.admin.roles import central_roles
 from serving.api.server import AdminApi, Served
 

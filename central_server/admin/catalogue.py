@@ -12,6 +12,7 @@ from central_server.registry.catalogue import export_jsonld
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.services import (
     CatalogueQuery,
+    find_entry,
     search_services,
     unreachable_providers,
     versions_of,
@@ -94,6 +95,7 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
             answer="application/ld+json", errors=(409,)),
         row("GET", f"{base}/unreachable", api.unreachable, "Providers that could not be asked", may,
             answer=list[UnreachableView]),
+        row("GET", f"{base}/services/{{id}}", api.one, "One service of the catalogue", may, answer=ServiceView),
         row("GET", f"{base}/services/{{id}}/versions", api.versions, "Versions of a description", may,
             answer=list[VersionView]),
         row("GET", f"{base}/services/{{id}}/versions/{{number}}", api.description, "One version of a description", may,
@@ -132,6 +134,13 @@ class _Catalogue:
     async def unreachable(self, _call: Call) -> list[UnreachableView]:
         found = unreachable_providers(self._context.read())
         return [UnreachableView(c.replace("/", ":"), since, problem) for c, since, problem in found]
+
+    async def one(self, call: Call) -> ServiceView:
+        number = number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND)
+        entry = find_entry(self._context.read(), number)
+        if entry is None:
+            raise refuse(RegistryCode.SERVICE_NOT_FOUND, number)
+        return _view(entry)
 
     async def versions(self, call: Call) -> list[VersionView]:
         found = versions_of(self._context.read(), number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND))

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from central_server.edges.callpages import call_blocks, state_of
 from central_server.registry.catalogue import export_jsonld
 from central_server.store.services import (
     CatalogueQuery,
+    find_entry,
     search_services,
     unreachable_providers,
     versions_of,
 )
-from serving.language import N_
+from serving.language import N_, as_it_is
+from serving.web.blocks import FactSheet, PageLink, PageView, text
 from serving.web.pages import PAGE_HEADERS, Frame, Site, redirect
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def catalogue_app(store: CentralStore) -> web.Application:
     frame.add_static(app.router)
     app.router.add_get("/", start)
     app.router.add_get("/catalogo", _page(store, frame))
+    app.router.add_get("/catalogo/servicio/{number:[0-9]{1,18}}", _service(store, frame))
     app.router.add_get("/catalogo/descripcion/{number:[0-9]{1,18}}", _description(store))
     app.router.add_get("/catalogo.jsonld", _export(store))
     return app
@@ -60,6 +64,40 @@ def _page(store: CentralStore, frame: Frame) -> Callable[[web.Request], Awaitabl
             most=MOST_SHOWN,
             missing=unreachable_providers(records),
         )
+
+    return give
+
+
+def _service(store: CentralStore, frame: Frame) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """One service: its operations as its description says them, and lines that call it for a client of the reader's own."""
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        records, number = store.read(), int(request.match_info["number"])
+        entry = find_entry(records, number)
+        if entry is None:
+            raise web.HTTPNotFound
+        versions = versions_of(records, number)
+        raw = versions[0].raw if versions else b""
+        client = request.query.get("cliente", "").strip()[:500]
+        facts = FactSheet(
+            (
+                (N_("Institution"), text(entry.member_name)),
+                (N_("Data"), text(", ".join(entry.described.data_sets))),
+                (N_("Purpose"), text(", ".join(entry.described.purposes))),
+                (N_("State"), state_of(entry.unreachable_since, entry.gone_since)),
+            )
+        )
+        blocks = [facts, *call_blocks(entry.service, entry.type, raw, client, request.path, ())]
+        file = PageLink(N_("Its description as a file"), f"/catalogo/descripcion/{number}")
+        view = PageView(
+            as_it_is(entry.described.title),
+            blocks,
+            (file,) if raw else (),
+            (PageLink(N_("Service catalogue"), "/catalogo"),),
+            as_it_is(entry.described.summary[:500]),
+            entry.service.encoded(),
+        )
+        return frame.render_view(request, view)
 
     return give
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from central_server.registry.catalogue import CatalogueEntry, DescriptionSummary, describe
 from central_server.store.members import names_of_members
@@ -13,7 +13,7 @@ from schemas.identifiers import ClientId, ServiceId
 from schemas.names import unsuitable_characters, without_unsuitable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from central_server.store.records import Records
 
@@ -185,20 +185,24 @@ _SELECT = (
 def search_services(records: Records, query: CatalogueQuery) -> list[CatalogueEntry]:
     """The services that meet a query, by member and code."""
     names = names_of_members(records)
-    entries = []
-    for row in records.rows(f"{_SELECT} ORDER BY s.service"):
-        client = ClientId(*row[2].split("/"))
-        service = _service_of(client, row[1])
-        summary = DescriptionSummary(
-            row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8]
-        )
-        name = names.get(client.member, client.member_code)
-        entry = CatalogueEntry(
-            int(row[0]), service, name, row[3], summary, int(row[9]), row[10], row[11], row[12], row[13]
-        )
-        if _meets(entry, query):
-            entries.append(entry)
-    return entries
+    entries = (_entry(row, names) for row in records.rows(f"{_SELECT} ORDER BY s.service"))
+    return [entry for entry in entries if _meets(entry, query)]
+
+
+def find_entry(records: Records, number: int) -> CatalogueEntry | None:
+    """The service with that number of the catalogue, or None."""
+    rows = records.rows(f"{_SELECT} WHERE s.id = ?", number)
+    return _entry(rows[0], names_of_members(records)) if rows else None
+
+
+def _entry(row: Sequence[Any], names: Mapping[ClientId, str]) -> CatalogueEntry:
+    client = ClientId(*row[2].split("/"))
+    service = _service_of(client, row[1])
+    summary = DescriptionSummary(row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8])
+    name = names.get(client.member, client.member_code)
+    return CatalogueEntry(
+        int(row[0]), service, name, row[3], summary, int(row[9]), row[10], row[11], row[12], row[13]
+    )
 
 
 def _service_of(client: ClientId, path: str) -> ServiceId:

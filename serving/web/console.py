@@ -21,9 +21,9 @@ from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
 from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable, as_it_is
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
-from serving.web.blocks import Listing, PageView
+from serving.web.blocks import Listing
 from serving.web.codewords import word_of
-from serving.web.listing import arranged, render_csv
+from serving.web.listing import render_csv
 from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
 
 if TYPE_CHECKING:
@@ -32,13 +32,11 @@ if TYPE_CHECKING:
     from serving.api.operations import Principal
     from serving.api.server import AdminApi
     from serving.login.sessions import Session
-    from serving.web.blocks import PageNote
+    from serving.web.blocks import PageNote, PageView
     from serving.web.pages import NavigationLink, ServerHead, Site
 
-    Form = Mapping[str, str]
     View = Callable[["ConsoleRequest", web.Request], Awaitable[PageView]]
     Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
-    Act = Callable[["ConsoleRequest", Form], Awaitable[None]]
     FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
 ROOT = "/consola"
@@ -89,10 +87,15 @@ class ConsoleRequest:
         return (Text(text) if isinstance(text, str) else text).into(self.language)
 
     async def do(
-        self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
+        self,
+        name: str,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Any = None,
     ) -> Any:
         """The answer of the row with that id. Raises `Problem`."""
-        given = OperationInput(path or {}, query or {})
+        given = OperationInput(path or {}, query or {}, body)
         return await self.api.run(name, self.request, self.principal, given)
 
     async def tell(
@@ -146,19 +149,9 @@ class Console:
             file = request.query.get("csv")
             for block in made.blocks:
                 if file and isinstance(block, Listing) and block.name == file:
-                    return _csv_answer(block, request, asking.language)
-            blocks = [
-                arranged(b, request.query, asking.language, _prefix(made, b)) if isinstance(b, Listing) else b
-                for b in made.blocks
-            ]
+                    return _csv_answer(made, block, request, asking.language)
             person = await self._person(request, session, principal)
-            return self._frame.render(
-                request,
-                "console/view.html",
-                person=person,
-                view=replace(made, blocks=blocks),
-                receipt=self._receipt(request),
-            )
+            return self._frame.render_view(request, made, person, self._receipt(request))
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
 
@@ -188,16 +181,6 @@ class Console:
             return web.Response(body=file.content, headers={"Content-Type": file.media_type})
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(give)))
-
-    def add_act(self, app: web.Application, path: str, act: Act) -> None:
-        """Serve a form below the root; it leads back to the page of the same path."""
-
-        async def take(request: web.Request, session: Session, principal: Principal) -> web.Response:
-            form = await self._checked_form(request, session, principal)
-            await act(self._asking(request, principal), form.fields)
-            return redirect(f"{ROOT}{path}")
-
-        app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
 
     def add_form(self, app: web.Application, path: str, template: str, gather: Gather, act: FormAct) -> None:
         """Serve a page with a form; what ``act`` answers is shown on the same page, or is a response of its own."""
@@ -339,15 +322,11 @@ _WORDS = {
 }
 
 
-def _prefix(view: PageView, listing: Listing) -> str:
-    """The first list of a page has plain names in addresses; the others are told apart by theirs."""
+def _csv_answer(view: PageView, listing: Listing, request: web.Request, language: str) -> web.Response:
     first = next((b for b in view.blocks if isinstance(b, Listing) and b.name), None)
-    return "" if first is None or first.name == listing.name else f"{listing.name}."
-
-
-def _csv_answer(listing: Listing, request: web.Request, language: str) -> web.Response:
+    prefix = "" if first is None or first.name == listing.name else f"{listing.name}."
     headers = {"Content-Disposition": f'attachment; filename="{listing.name}.csv"'}
-    body = render_csv(listing, request.query, language)
+    body = render_csv(listing, request.query, language, prefix)
     return web.Response(text=body, content_type="text/csv", charset="utf-8", headers=headers)
 
 

@@ -133,3 +133,16 @@ def render_csv(listing: Listing, query: Mapping[str, str], language: str, prefix
 
 def _harmless(value: str) -> str:
     return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
+
+
+def server_page(
+    query: Mapping[str, str], sorts: tuple[str, ...], per_page: int, prefix: str = ""
+) -> dict[str, str]:
+    """The query of an operation that pages by itself, from a page's address; only orders of ``sorts`` are passed on."""
+    state = read_list_query(query, prefix)
+    found = {"limit": str(per_page), "offset": str((state.page - 1) * per_page)}
+    if state.q:
+        found["q"] = state.q
+    if state.column in sorts:
+        found |= {"sort": state.column, "desc": "true" if state.backwards else "false"}
+    return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,14 @@ from aiohttp import web
 from markupsafe import Markup
 
 from serving.language import N_, SOURCE_LANGUAGE, Text, language_name, languages, negotiate
+from serving.web.blocks import Listing
+from serving.web.listing import arranged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from serving.language import Translatable
-    from serving.web.blocks import PageNote
+    from serving.web.blocks import PageNote, PageView
 
 log = logging.getLogger("pages")
 
@@ -191,6 +193,25 @@ class Frame:
             **values,
         )
         return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+    def render_view(
+        self,
+        request: web.Request,
+        view: PageView,
+        person: LoggedInUser | None = None,
+        receipt: str | None = None,
+    ) -> web.Response:
+        """A page made of blocks; the first list with a name has plain names in addresses, the others are told apart by theirs."""
+        language = self.language(request)
+        first = next((b.name for b in view.blocks if isinstance(b, Listing) and b.name), "")
+        blocks = [
+            arranged(b, request.query, language, "" if b.name in ("", first) else f"{b.name}.")
+            if isinstance(b, Listing)
+            else b
+            for b in view.blocks
+        ]
+        shown = replace(view, blocks=blocks)
+        return self.render(request, "console/view.html", person=person, view=shown, receipt=receipt)
 
     def problem(
         self, request: web.Request, problem: PageProblem, person: LoggedInUser | None = None

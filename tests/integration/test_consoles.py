@@ -41,8 +41,20 @@ GATEWAY = (
 )
 CENTRAL = (
     "/consola/",
+    "/consola/asistente",
+    "/consola/solicitudes",
     "/consola/miembros",
+    "/consola/miembro?id=MX:GOB:00-ONIESS",
+    "/consola/servidores",
+    "/consola/grupos",
+    "/consola/grupo?codigo=security-server-owners",
+    "/consola/confianza",
+    "/consola/autoridad?id=1",
+    "/consola/configuracion",
+    "/consola/federacion",
     "/consola/catalogo",
+    "/consola/respaldos",
+    "/consola/programas",
     "/consola/operaciones",
     "/consola/no-hay-tal",
 )
@@ -134,9 +146,10 @@ async def test_both_servers_pages_hold_for_everybodys_eyes(
                     wrong[address + path] = await faults_of(tab)
                     assert await tab.ask("document.documentElement.lang") == language
                     assert [c for c in tab.complaints if "404" not in c] == [], path
-            await tab.open(f"{str(central.client.make_url('')).rstrip('/')}/consola/")
-            await tab.type(f"#motivo-{number}", "Falta el oficio")
-            await tab.click(".reject button")
-            assert str(number) not in await tab.text()
+            await tab.open(f"{str(central.client.make_url('')).rstrip('/')}/consola/solicitud?id={number}")
+            await tab.click(".note .act")
+            await tab.type("#f-comments", "Falta el oficio")
+            await tab.click("main button")
+            assert await tab.ask("document.querySelector('main .good').getAttribute('role')") == "status"
     assert {page: found for page, found in wrong.items() if found} == {}
     assert (await central.call("GET", f"/management-requests/{number}"))["status"] == "DECLINED"

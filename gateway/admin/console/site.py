@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin.console import clients, keys, rights, server, services, start, watching, wizard
 from gateway.admin.console.consequences import CONSEQUENCES
 from serving.language import N_
+from serving.web import commonviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.console import ROOT, Console, ConsoleHead
 from serving.web.operationpages import OperationPages
@@ -53,8 +54,8 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/diagnostico", watching.diagnosis),
         ("/servidor", server.server),
         ("/ajustes", server.settings),
-        ("/respaldos", server.backups),
-        ("/programas", server.programs),
+        ("/respaldos", commonviews.backups),
+        ("/programas", commonviews.programs),
     ):
         console.add_view(app, path, view)
     OperationPages(api.operations, CONSEQUENCES).add_to(console, app)

@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from tests.unit.central_server.test_admin import Central
 
 central = test_admin.central
-PAGES = ("/consola/", "/consola/solicitudes", "/consola/miembros", "/consola/catalogo")
+PAGES = (
+    "/consola/",
+    "/consola/asistente",
+    "/consola/solicitudes",
+    "/consola/miembros",
+    "/consola/servidores",
+    "/consola/grupos",
+    "/consola/confianza",
+    "/consola/configuracion",
+    "/consola/federacion",
+    "/consola/catalogo",
+    "/consola/programas",
+)
+APPROVE = "/consola/operacion/post_management_requests_management_request_id_approval"
+DECLINE = "/consola/operacion/delete_management_requests_management_request_id"
 
 
 async def test_without_a_session_every_page_leads_to_the_door(central: Central) -> None:
@@ -58,53 +72,73 @@ async def test_a_request_is_seen_and_approved_and_stands_on_the_audit_log(centra
     number = await central.register_server()
     operator = Operator(central.client)
     await operator.log_in("xrd", "secret")
-    assert f"{number} · registrar un certificado de autenticación" in operator.page.text
+    assert "1 solicitudes están por decidir." in operator.page.text
+    await operator.get(f"/consola/solicitud?id={number}")
+    assert "registrar un certificado de autenticación" in operator.page.text
     assert "MX:GOB:15-ISSEMYM:SS1" in operator.page.text
-    await operator.send("/consola/solicitudes", {"numero": str(number), "accion": "aprobar"})
-    assert (operator.status, operator.headers["location"]) == (303, "/consola/solicitudes")
+    assert "otros servidores se conectan a MX:GOB:15-ISSEMYM:SS1 con este certificado" in operator.page.text
+    assert "lo crearía" not in operator.page.text
+    form = {"management_request_id": str(number), "vuelta": "/consola/solicitudes"}
+    await operator.send(APPROVE, form)
+    assert operator.status == 303
+    assert operator.headers["location"].startswith("/consola/solicitudes?hecho=")
+    await operator.get(operator.headers["location"])
+    assert "Hecho:" in operator.page.text
     await operator.get("/consola/")
     assert "Nada por decidir." in operator.page.text
     entries = b"".join(central.api.audit.export()).decode()
     assert "APPROVE_MANAGEMENT_REQUEST" in entries
-    assert "POST /consola/solicitudes" in entries
+    assert f"POST {APPROVE}" in entries
 
 
 @pytest.mark.parametrize("central", [ApprovalPolicy(four_eyes=True)], indirect=True)
 async def test_where_four_eyes_are_required_two_people_decide(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()
-    fields = {"numero": str(number), "accion": "aprobar"}
+    fields = {"management_request_id": str(number)}
     first, second = Operator(central.client), Operator(central.client, "en")
     await first.log_in("xrd", "secret")
-    await first.send("/consola/solicitudes", fields)
-    await first.get("/consola/")
-    assert "xrd; falta la de otra persona" in first.page.text
-    await first.send("/consola/solicitudes", fields)
+    await first.send(APPROVE, fields)
+    await first.get(f"/consola/solicitud?id={number}")
+    assert "xrd la aprobó; falta la de otra persona" in first.page.text
+    await first.send(APPROVE, fields)
     assert first.status == 409
     assert "management_request_needs_another_approver" in first.page.text
     await second.log_in("ro", "secret")
-    await second.send("/consola/solicitudes", fields)
-    assert second.status == 303
+    await second.send(APPROVE, fields)
+    assert second.status == 200
     await second.get("/consola/")
     assert "Nothing to be decided." in second.page.text
 
 
-async def test_a_decline_needs_its_reason_and_the_institute_gets_it(central: Central) -> None:
+async def test_a_decline_says_its_reason_and_the_institute_gets_it(central: Central) -> None:
     await central.set_up()
     number = await central.register_server()
     operator = Operator(central.client)
     await operator.log_in("xrd", "secret")
-    await operator.send("/consola/solicitudes", {"numero": str(number), "accion": "rechazar", "motivo": " "})
-    assert operator.status == 400
-    assert "Diga el motivo" in operator.page.text
-    await operator.send("/consola/solicitudes", {"numero": str(number), "accion": "nada"})
-    assert operator.status == 400
     evil = "<script>alert(1)</script>"
-    await operator.send("/consola/solicitudes", {"numero": str(number), "accion": "rechazar", "motivo": evil})
-    assert operator.status == 303
+    await operator.send(DECLINE, {"management_request_id": str(number), "comments": evil})
+    assert operator.status == 200
     found = await central.call("GET", f"/management-requests/{number}")
     assert found["status"] == "DECLINED"
     assert found["comments"] == evil
+    await operator.get(f"/consola/solicitud?id={number}")
+    assert "alert(1)" in operator.page.text
+    assert "<script" not in operator.page.source
+
+
+async def test_a_request_that_brings_a_new_member_says_so_before_it_is_approved(central: Central) -> None:
+    await central.set_up()
+    number = await central.register_server()
+    await central.call("DELETE", "/members/MX:GOB:15-ISSEMYM", status=204)
+    operator = Operator(central.client, "en")
+    await operator.log_in("xrd", "secret")
+    await operator.get(f"/consola/solicitud?id={number}")
+    assert (
+        "The member MX:GOB:15-ISSEMYM is not in the registry: approving would create it."
+        in operator.page.text
+    )
+    assert "Approve, and create the member MX:GOB:15-ISSEMYM" in operator.page.text
 
 
 async def test_a_form_of_another_session_or_site_changes_nothing(central: Central) -> None:
@@ -112,14 +146,14 @@ async def test_a_form_of_another_session_or_site_changes_nothing(central: Centra
     number = await central.register_server()
     operator = Operator(central.client)
     await operator.log_in("xrd", "secret")
-    fields = {"numero": str(number), "accion": "aprobar"}
-    await operator.post("/consola/solicitudes", {**fields, "csrf": "0" * 32})
+    fields = {"management_request_id": str(number)}
+    await operator.post(APPROVE, {**fields, "csrf": "0" * 32})
     assert operator.status == 403
     await operator.get("/consola/")
-    await operator.send("/consola/solicitudes", fields, **{"Sec-Fetch-Site": "cross-site"})
+    await operator.send(APPROVE, fields, **{"Sec-Fetch-Site": "cross-site"})
     assert operator.status == 403
     await operator.get("/consola/")
-    await operator.send("/consola/solicitudes", fields, Origin="https://evil.example")
+    await operator.send(APPROVE, fields, Origin="https://evil.example")
     assert operator.status == 403
     found = await central.call("GET", f"/management-requests/{number}")
     assert found["status"] not in ("APPROVED", "DECLINED")
@@ -133,9 +167,12 @@ async def test_a_role_sees_what_its_permissions_show_and_decides_nothing_else(ce
     operator = Operator(central.client)
     await operator.log_in("so", "secret")
     assert operator.status == 200
-    assert "Su cuenta no tiene ese permiso" in operator.page.text
-    await operator.send("/consola/solicitudes", {"numero": str(number), "accion": "aprobar"})
+    assert "/consola/solicitudes" not in operator.page.links
+    await operator.get("/consola/solicitudes")
     assert operator.status == 403
+    assert "Su cuenta no tiene ese permiso" in operator.page.text
+    await operator.send(APPROVE, {"management_request_id": str(number)})
+    assert operator.status == 404
     await operator.get("/consola/catalogo")
     assert "Ningún servicio." in operator.page.text
     found = await central.call("GET", f"/management-requests/{number}")

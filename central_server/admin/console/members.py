@@ -1,0 +1,209 @@
+"""Members and subsystems: found among thousands, and one member with its subsystems, servers and groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from serving.language import N_, as_it_is
+from serving.web.acting import act, act_cell
+from serving.web.blocks import (
+    Column,
+    Heading,
+    Listing,
+    PageLink,
+    PageNote,
+    PageView,
+    code,
+    link,
+    moment,
+    several,
+    text,
+)
+from serving.web.codewords import word
+from serving.web.console import ROOT
+from serving.web.listing import server_page
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.web.blocks import Block
+    from serving.web.console import ConsoleRequest
+
+LIST: Final = f"{ROOT}/miembros"
+PER_PAGE: Final = 50
+SORTS: Final = ("member_name", "client_id.member_class", "client_id.member_code", "client_id.subsystem_code")
+
+
+def member_page(client: Any) -> str:
+    """The address of the page of the member that a client is or belongs to."""
+    return f"{ROOT}/miembro?{urlencode({'id': f'{client.instance_id}:{client.member_class}:{client.member_code}'})}"
+
+
+def server_link(identifier: str) -> str:
+    """The address of a security server's page."""
+    return f"{ROOT}/servidor?{urlencode({'id': identifier})}"
+
+
+async def members(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """Members and subsystems, searched, sorted and paged by the server."""
+    found = await asking.do("get_clients", query=server_page(request.query, SORTS, PER_PAGE))
+    columns = (
+        Column(N_("Name"), "member_name"),
+        Column(N_("Class"), "client_id.member_class"),
+        Column(N_("Code"), "client_id.member_code"),
+        Column(N_("Subsystem"), "client_id.subsystem_code"),
+    )
+    rows = tuple(
+        (
+            link(c.member_name or c.client_id.encoded_id, member_page(c.client_id), c.client_id.encoded_id),
+            text(c.client_id.member_class),
+            code(c.client_id.member_code),
+            several(code(c.client_id.subsystem_code), text(c.subsystem_name))
+            if c.client_id.subsystem_code
+            else text(""),
+        )
+        for c in found.clients
+    )
+    total = found.paging_metadata.total_items
+    empty = N_("No members yet: add the first.")
+    links = (
+        act(asking, "post_members", N_("Add a member"), back=LIST, main=True),
+        act(asking, "post_subsystems", N_("Add a subsystem"), back=LIST),
+    )
+    blocks: list[Block | None] = [
+        Listing(N_("Members and subsystems"), columns, rows, empty, "miembros", total, PER_PAGE),
+        *await _classes(asking),
+    ]
+    return PageView(N_("Members"), blocks, links)
+
+
+async def _classes(asking: ConsoleRequest) -> list[Block | None]:
+    found = await asking.tell("get_member_classes")
+    if found.value is None:
+        return []
+    rows = tuple(
+        (
+            code(c.code),
+            text(c.description),
+            several(
+                act_cell(
+                    asking,
+                    "patch_member_classes_code",
+                    N_("Change"),
+                    {"code": c.code},
+                    {"description": c.description},
+                ),
+                act_cell(asking, "delete_member_classes_code", N_("Delete"), {"code": c.code}),
+            ),
+        )
+        for c in found.value
+    )
+    columns = (Column(N_("Code")), Column(N_("Description")), Column(N_("What can be done")))
+    add = act(asking, "post_member_classes", N_("Add a member class"), back=LIST)
+    return [
+        Heading(N_("Member classes"), None, (add,)),
+        Listing(N_("Member classes"), columns, rows, N_("No member classes yet: add one, such as GOB.")),
+    ]
+
+
+async def member(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """One member: its subsystems, the servers it owns and uses, the groups it is in."""
+    named = {"member_id": request.query.get("id", "")[:1000]}
+    found = await asking.do("get_members_member_id", named)
+    client = found.client_id
+    whose = {"subsystem_id.member_class": client.member_class, "subsystem_id.member_code": client.member_code}
+    links = (
+        act(asking, "post_subsystems", N_("Add a subsystem"), whose, main=True),
+        act(
+            asking,
+            "patch_members_member_id",
+            N_("Rename"),
+            named,
+            given={"member_name": found.member_name or ""},
+        ),
+        act(asking, "get_members_member_id_contact", N_("Contact"), named),
+        act(asking, "put_members_member_id_contact", N_("Change the contact"), named),
+        act(asking, "delete_members_member_id", N_("Delete"), named, back=LIST),
+    )
+    blocks: list[Block | None] = [
+        *await _subsystems(asking, named),
+        *await _servers(asking, named),
+        *await _groups(asking, named),
+    ]
+    trail = (PageLink(N_("Members"), LIST),)
+    return PageView(
+        as_it_is(found.member_name or client.member_code), blocks, links, trail, code=client.encoded_id
+    )
+
+
+async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await asking.do("get_members_member_id_subsystems", named)
+
+    def uses(subsystem: Any) -> Any:
+        identifier = subsystem.subsystem_id.encoded_id
+        return several(
+            *(
+                several(
+                    link(s.server_code, server_link(s.encoded_id)),
+                    word(s.status) if s.status else None,
+                    act_cell(
+                        asking,
+                        "delete_subsystems_subsystem_id_servers_server_id",
+                        N_("take off"),
+                        {"subsystem_id": identifier, "server_id": s.encoded_id},
+                    ),
+                )
+                for s in subsystem.used_security_servers
+            )
+        )
+
+    rows = tuple(
+        (
+            code(s.subsystem_id.subsystem_code),
+            text(s.subsystem_name),
+            uses(s),
+            several(
+                act_cell(asking, "patch_subsystems_subsystem_id", N_("Rename"),
+                         {"subsystem_id": s.subsystem_id.encoded_id}, {"subsystem_name": s.subsystem_name or ""}),
+                act_cell(asking, "delete_subsystems_subsystem_id", N_("Delete"),
+                         {"subsystem_id": s.subsystem_id.encoded_id}),
+            ),
+        )
+        for s in found
+    )  # fmt: skip
+    columns = (
+        Column(N_("Code"), "codigo"),
+        Column(N_("Name"), "nombre"),
+        Column(N_("Servers it is a client of")),
+        Column(N_("What can be done")),
+    )
+    empty = N_("No subsystems yet; messages are exchanged between subsystems.")
+    return [Listing(N_("Subsystems"), columns, rows, empty, "subsistemas")]
+
+
+async def _servers(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await asking.do("get_members_member_id_owned_servers", named)
+    rows = tuple(
+        (link(s.server_id.server_code, server_link(s.server_id.encoded_id)), code(s.server_address))
+        for s in found
+    )
+    columns = (Column(N_("Server")), Column(N_("Address")))
+    empty = N_("It owns no server. A server comes by the registration of its certificate.")
+    return [Listing(N_("Servers it owns"), columns, rows, empty)]
+
+
+async def _groups(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await asking.tell("get_members_member_id_global_groups", named)
+    if found.value is None:
+        return [PageNote(found.why or N_("Nothing is known."))]
+    rows = tuple(
+        (
+            link(g.group_code, f"{ROOT}/grupo?{urlencode({'codigo': g.group_code})}"),
+            code(g.subsystem),
+            moment(g.added_to_group),
+        )
+        for g in found.value
+    )
+    columns = (Column(N_("Group")), Column(N_("Subsystem")), Column(N_("Since")))
+    return [Listing(N_("Global groups it is in"), columns, rows, N_("It is in no group."))]

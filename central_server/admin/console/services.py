@@ -1,0 +1,115 @@
+"""The service catalogue: searched by word, institution, data set and purpose; one service with its operations and ready calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from central_server.edges.callpages import call_blocks, parse_service, state_of
+from serving.language import N_, as_it_is
+from serving.web.blocks import (
+    Column,
+    FactSheet,
+    Listing,
+    PageLink,
+    PageView,
+    QueryField,
+    QueryForm,
+    code,
+    link,
+    moment,
+    number,
+    text,
+)
+from serving.web.console import ROOT
+from serving.web.listing import server_page
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.web.console import ConsoleRequest
+
+LIST: Final = f"{ROOT}/catalogo"
+PER_PAGE: Final = 50
+SORTS: Final = ("service_id", "title", "member_name", "last_seen")
+FILTERS: Final = (
+    ("q", N_("Word")),
+    ("member", N_("Institution")),
+    ("data_set", N_("Data set")),
+    ("purpose", N_("Purpose")),
+)
+
+
+async def catalogue(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """Services found, paged by the server."""
+    given = {n: request.query.get(n, "").strip()[:200] for n, _ in FILTERS}
+    query = {**server_page(request.query, SORTS, PER_PAGE), **{n: v for n, v in given.items() if v}}
+    found = await asking.do("get_service_catalogue", query=query)
+    form = QueryForm(tuple(QueryField(n, label, given[n]) for n, label in FILTERS), N_("Search"), LIST)
+    columns = (
+        Column(N_("Service"), "title"),
+        Column(N_("Institution"), "member_name"),
+        Column(N_("Data")),
+        Column(N_("Purpose")),
+        Column(N_("State"), "last_seen"),
+    )
+    rows = tuple(
+        (
+            link(s.title, f"{LIST}/servicio?id={s.id}", s.service_id),
+            text(s.member_name),
+            text(", ".join(s.data_sets)),
+            text(", ".join(s.purposes)),
+            state_of(s.unreachable_since, s.gone_since),
+        )
+        for s in found.items
+    )
+    listing = Listing(
+        N_("Services"), columns, rows, N_("No services."), "servicios", found.paging_metadata.total_items, PER_PAGE,
+        searchable=False,
+    )  # fmt: skip
+    links = (PageLink(N_("The whole catalogue in DCAT and CPSV (JSON-LD)"), f"{ROOT}/catalogo.jsonld"),)
+    return PageView(N_("Service catalogue"), [form, listing, await _unreachable(asking)], links)
+
+
+async def _unreachable(asking: ConsoleRequest) -> Listing | None:
+    found = await asking.tell("get_service_catalogue_unreachable")
+    if not found.value:
+        return None
+    rows = tuple((code(u.client_id), moment(u.since), text(u.problem)) for u in found.value)
+    columns = (Column(N_("Client"), "cliente"), Column(N_("Since"), "desde"), Column(N_("What went wrong")))
+    return Listing(N_("Institutions that do not answer"), columns, rows, N_("There are none."), "ausentes")
+
+
+async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """One service: who offers it, for what, its operations, and how it is called."""
+    named = {"id": request.query.get("id", "")[:18]}
+    found = await asking.do("get_service_catalogue_services_id", named)
+    raw = b""
+    if found.versions:
+        newest = {**named, "number": str(found.versions)}
+        file = await asking.tell("get_service_catalogue_services_id_versions_number", newest)
+        raw = file.value.content if file.value is not None else b""
+    client = request.query.get("cliente", "").strip()[:500]
+    facts = FactSheet(
+        (
+            (N_("Institution"), text(found.member_name)),
+            (N_("Data"), text(", ".join(found.data_sets))),
+            (N_("Purpose"), text(", ".join(found.purposes))),
+            (N_("State"), state_of(found.unreachable_since, found.gone_since)),
+            (N_("Versions of its description"), number(found.versions)),
+        )
+    )
+    blocks = [
+        facts,
+        *call_blocks(
+            parse_service(found.service_id),
+            found.type,
+            raw,
+            client,
+            f"{LIST}/servicio",
+            (("id", named["id"]),),
+        ),
+    ]
+    trail = (PageLink(N_("Catalogue"), LIST),)
+    return PageView(
+        as_it_is(found.title), blocks, trail=trail, code=found.service_id, lead=as_it_is(found.summary[:500])
+    )

@@ -1,0 +1,157 @@
+"""The central server's first page and the way from an empty server to a configuration that is given out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serving.language import N_
+from serving.web.acting import form_of
+from serving.web.blocks import (
+    Column,
+    FactSheet,
+    Listing,
+    PageLink,
+    PageNote,
+    PageStep,
+    PageView,
+    StepList,
+    code,
+    moment,
+    number,
+)
+from serving.web.console import ROOT
+from serving.web.forms import FieldKind, FormField
+from serving.web.operationpages import ShownField
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from serving.web.blocks import Block
+    from serving.web.console import ConsoleRequest
+
+INITIALIZED = "INITIALIZED"
+
+
+async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """How the instance stands: the configuration's age, requests to be decided, the parts that are given out."""
+    status = await asking.do("get_initialization_status")
+    if not status.instance_identifier:
+        link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
+        note = PageNote(N_("This server has no instance yet; nothing is given out."), "caution", (link,))
+        return PageView(N_("Start"), [note])
+    blocks: list[Block | None] = [await _waiting(asking), await _state(asking)]
+    blocks.append(await parts_listing(asking, "INTERNAL"))
+    steps = PageLink(N_("Steps of the set-up"), f"{ROOT}/asistente")
+    return PageView(N_("Start"), blocks, (steps,))
+
+
+async def _waiting(asking: ConsoleRequest) -> PageNote | None:
+    count = 0
+    for state in ("WAITING", "SUBMITTED FOR APPROVAL"):
+        found = await asking.tell("get_management_requests", query={"status": state, "limit": "1"})
+        if found.value is None:
+            return None
+        count += found.value.paging_metadata.total_items
+    if not count:
+        return PageNote(N_("Nothing to be decided."), "good")
+    link = PageLink(N_("Requests"), f"{ROOT}/solicitudes", main=True)
+    return PageNote(N_("{count} requests are to be decided.", count=count), "caution", (link,))
+
+
+async def _state(asking: ConsoleRequest) -> FactSheet | None:
+    cluster = await asking.tell("get_system_high_availability_cluster_status")
+    clients = await asking.tell("get_clients", query={"limit": "1", "client_type": "MEMBER"})
+    servers = await asking.tell("get_security_servers", query={"limit": "1"})
+    pairs = [
+        (title, number(found.value.paging_metadata.total_items))
+        for title, found in ((N_("Members"), clients), (N_("Security servers"), servers))
+        if found.value is not None
+    ]
+    nodes = [] if cluster.value is None else cluster.value.nodes
+    made = [
+        (N_("Configuration made on"), moment(n.configuration_generated))
+        for n in nodes
+        if n.configuration_generated
+    ]
+    return FactSheet((*pairs, *made[:1])) if pairs or made else None
+
+
+async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
+    """The parts of a configuration with their ages; None for who may not see them."""
+    found = await asking.tell(
+        "get_configuration_sources_configuration_type_configuration_parts", {"configuration_type": source}
+    )
+    if found.value is None:
+        return None
+    columns = (
+        Column(N_("Part")),
+        Column(N_("File")),
+        Column(N_("Version"), right=True),
+        Column(N_("Changed on")),
+    )
+    rows = tuple(
+        (code(p.content_identifier), code(p.file_name), number(p.version), moment(p.file_updated_at))
+        for p in found.value
+    )
+    caption = (
+        N_("Parts of the configuration for this instance")
+        if source == "INTERNAL"
+        else N_("Parts of the configuration for other instances")
+    )
+    return Listing(caption, columns, rows, N_("Nothing is given out yet."))
+
+
+async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """The steps with their state; the first is a form, the others lead to their pages."""
+    status = await asking.do("get_initialization_status")
+    begun = bool(status.instance_identifier) and status.software_token_init_status == INITIALIZED
+    tokens = (await asking.tell("get_tokens")).value or ()
+    keys = [k for t in tokens for k in t.configuration_signing_keys]
+    done = {
+        "cas": bool((await asking.tell("get_certification_services")).value),
+        "tsas": bool((await asking.tell("get_timestamping_services")).value),
+        "classes": bool((await asking.tell("get_member_classes")).value),
+        "members": _some(await asking.tell("get_clients", query={"limit": "1"})),
+    }
+    way = f"{ROOT}/configuracion"
+    provider = await asking.tell("get_management_services_configuration")
+    steps = (
+        PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
+        PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=way),
+        PageStep(
+            N_("Make the signing key for this instance"),
+            any(k.source_type == "INTERNAL" for k in keys),
+            href=way,
+        ),
+        PageStep(
+            N_("Make the signing key for other instances"),
+            any(k.source_type == "EXTERNAL" for k in keys),
+            href=way,
+        ),
+        PageStep(N_("Add a member class"), done["classes"], href=f"{ROOT}/miembros"),
+        PageStep(N_("Approve a certificate authority"), done["cas"], href=f"{ROOT}/confianza"),
+        PageStep(N_("Approve a timestamping authority"), done["tsas"], href=f"{ROOT}/confianza"),
+        PageStep(N_("Add the first member and its subsystem"), done["members"], href=f"{ROOT}/miembros"),
+        PageStep(
+            N_("Say who provides the management services"),
+            bool(provider.value and provider.value.service_provider_id),
+            href=way,
+        ),
+    )
+    blocks: list[Block | None] = [StepList(steps)]
+    if not begun:
+        fields = tuple(
+            ShownField(FormField(name, kind, True, longest=255))
+            for name, kind in (
+                ("instance_identifier", FieldKind.TEXT),
+                ("central_server_address", FieldKind.TEXT),
+                ("software_token_pin", FieldKind.HIDDEN),
+            )
+        )
+        blocks.append(form_of(asking, "post_initialization", N_("Begin the instance"), fields))
+    lead = N_("You may stop at any step; the page goes on where you were.")
+    return PageView(N_("Set up this server"), blocks, lead=lead, trail=(PageLink(N_("Start"), f"{ROOT}/"),))
+
+
+def _some(outcome: Any) -> bool:
+    return outcome.value is not None and outcome.value.paging_metadata.total_items > 0
