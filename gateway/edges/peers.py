@@ -13,7 +13,6 @@ Spec: PR-MESSTRANSP 3 and 4; X-Road's client proxy for the race and the times.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ import msgspec
 from certs.tls import peer_certificates
 from gateway.exchange.ports import PeerAnswer
 from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
-from gateway.http.client import Failure, HttpFailedError, Place, Pool
+from gateway.http.client import AnswerChunks, Failure, HttpFailedError, Place, Pool
 from gateway.http.heads import NotHttpError
 from schemas.faults import Fault, Kind
 
@@ -85,16 +84,17 @@ class PeerClient:
         """Close the connections that are kept."""
         self._pool.close()
 
-    @contextlib.asynccontextmanager
-    async def connect(
-        self, servers: Sequence[SecurityServer], provider: ClientId
-    ) -> AsyncIterator[_LeasedPeer]:
-        """A connection to the fastest of ``servers`` that proves to serve ``provider``. Raises `Fault`."""
-        connection = await self._first_that_is_proved(servers, provider)
-        try:
-            yield _LeasedPeer(connection, self._times.read_s)
-        finally:
-            self._pool.give_back(connection)
+    def connect(self, servers: Sequence[SecurityServer], provider: ClientId) -> _Leasing:
+        """A connection to the fastest of ``servers`` that proves to serve ``provider``, while it is used. Raises `Fault`."""
+        return _Leasing(self, servers, provider)
+
+    async def lease(self, servers: Sequence[SecurityServer], provider: ClientId) -> _LeasedPeer:
+        """Such a connection; `give_back` ends the lease. Raises `Fault`."""
+        return _LeasedPeer(await self._first_that_is_proved(servers, provider), self._times.read_s)
+
+    def give_back(self, peer: _LeasedPeer) -> None:
+        """Keep the connection of a lease that has ended, or close it."""
+        self._pool.give_back(peer.connection)
 
     async def _first_that_is_proved(
         self, servers: Sequence[SecurityServer], provider: ClientId
@@ -185,16 +185,34 @@ class PeerClient:
         self._fastest.pop(_addresses(servers), None)
 
 
+class _Leasing:
+    """The time in which a connection is leased."""
+
+    __slots__ = ("_client", "_peer", "_provider", "_servers")
+
+    def __init__(self, client: PeerClient, servers: Sequence[SecurityServer], provider: ClientId) -> None:
+        self._client, self._servers, self._provider = client, servers, provider
+        self._peer: _LeasedPeer | None = None
+
+    async def __aenter__(self) -> _LeasedPeer:
+        self._peer = await self._client.lease(self._servers, self._provider)
+        return self._peer
+
+    async def __aexit__(self, *_exception: object) -> None:
+        if self._peer is not None:
+            self._client.give_back(self._peer)
+
+
 class _LeasedPeer:
     """A proved peer that one message may be sent to."""
 
     def __init__(self, connection: ClientConnection, read_s: float) -> None:
-        self._connection = connection
+        self.connection = connection
         self._read_s = read_s
 
     async def post(self, headers: Sequence[tuple[str, str]], chunks: AsyncIterator[bytes]) -> PeerAnswer:
         """Send the message, once, and give the answer. Raises `Fault`, or the fault that stopped ``chunks``."""
-        connection = self._connection
+        connection = self.connection
         place = connection.place
         if place is None:  # pragma: no cover  the pool sets it
             raise Fault(Kind.INTERNAL_ERROR, "the connection leads nowhere")
@@ -214,17 +232,13 @@ class _LeasedPeer:
         return PeerAnswer(
             _text(answer, b"content-type") or "",
             _text(answer, b"x-hash-algorithm"),
-            _answer_chunks(connection),
+            AnswerChunks(connection.chunks(), _broken_off),
             _text(answer, ORIGINAL_CONTENT_TYPE_HEADER.encode("ascii")) or "",
         )
 
 
-async def _answer_chunks(connection: ClientConnection) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in connection.chunks():
-            yield chunk
-    except HttpFailedError as failed:
-        raise Fault(Kind.IO_ERROR, f"the provider's gateway {failed.reason}") from failed
+def _broken_off(failed: HttpFailedError) -> Fault:
+    return Fault(Kind.IO_ERROR, f"the provider's gateway {failed.reason}")
 
 
 def _encoded(pair: tuple[str, str]) -> tuple[bytes, bytes]:

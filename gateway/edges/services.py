@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from gateway.exchange.ports import ServiceAnswer
-from gateway.http.client import Failure, HttpFailedError, Place, Pool
+from gateway.http.client import AnswerChunks, Failure, HttpFailedError, Place, Pool
 from gateway.http.heads import FRAMING, NotHttpError
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind
@@ -140,7 +140,10 @@ class ServiceCaller:
                 answer.status,
                 _text(answer.reason),
                 [(_text(n), _text(v)) for n, v in answer.headers],
-                _chunks(service, connection),
+                AnswerChunks(
+                    connection.chunks(),
+                    lambda failed: Fault(Kind.IO_ERROR, f"service {service.id.path()} {failed.reason}"),
+                ),
             )
         except HttpFailedError as failed:
             raise _fault_of(service, failed) from failed
@@ -190,14 +193,6 @@ def _headers(base: _Base, call: ServiceCall) -> list[tuple[bytes, bytes]]:
     if base.login is not None and all(n.lower() != b"authorization" for n, _ in given):
         headers.append((b"Authorization", base.login))
     return headers
-
-
-async def _chunks(service: Service, connection: ClientConnection) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in connection.chunks():
-            yield chunk
-    except HttpFailedError as failed:
-        raise Fault(Kind.IO_ERROR, f"service {service.id.path()} {failed.reason}") from failed
 
 
 def _text(data: bytes) -> str:

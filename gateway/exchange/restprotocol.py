@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
 from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
+from gateway.http.whole import WholeBody, whole_of
 from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.message import Message, MessageProtocol
@@ -188,7 +189,14 @@ async def _spool(
     context: ExchangeContext, chunks: AsyncIterator[bytes], too_large: Callable[[], Fault]
 ) -> Spool | None:
     """The body, digested on its way; None when no byte of it came."""
+    whole = whole_of(chunks)
+    if whole == b"":
+        return None
     spool = context.new_spool()
+    if whole is not None:
+        if len(whole) <= context.max_body_bytes and spool.take(whole):
+            return spool
+        chunks = WholeBody(whole)
     try:
         async for chunk in chunks:
             if spool.size + len(chunk) > context.max_body_bytes:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from certs.signing import MessageSignature
+from gateway.http.whole import WholeBody, whole_of
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, PeerFault
 from schemas.message import Attachment, MessageProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from gateway.exchange.ports import NewSpool
     from gateway.messagelog.spool import Spool
@@ -218,7 +219,8 @@ class MessageReader:
         """Read the next chunk, or see that there is none; whether any event can still come."""
         if self._ended:
             return False
-        chunk = await anext(self._chunks, None)
+        whole = whole_of(self._chunks)
+        chunk = await anext(self._chunks, None) if whole is None else whole or None
         if chunk is None:
             self._ended = True
             self._pending.extend(self._parser.close())
@@ -232,43 +234,66 @@ class MessageReader:
             self.received.discard()
 
 
-async def write_message(
+def write_message(
     writer: transport.ProxyMessageWriter,
     outgoing: Outgoing,
     signature: SignatureLike,
     ocsp_responses: Sequence[bytes] = (),
 ) -> AsyncIterator[bytes]:
-    """The multipart of a message, in as few chunks as its size allows.
+    """The multipart of a message: whole where its bodies are in memory, else in chunks.
 
     ``ocsp_responses`` are those of the sender's auth certificate chain, leaf first (requests only).
     """
+    pieces = _pieces(writer, outgoing, signature, ocsp_responses)
+    in_memory = sum(b.spool.size for b in outgoing.bodies if b.spool.path is None)
+    if in_memory <= _WRITE_TOGETHER and all(b.spool.path is None for b in outgoing.bodies):
+        return WholeBody(b"".join([p if isinstance(p, bytes) else p.content or b"" for p in pieces]))
+    return _drawn(pieces)
+
+
+async def _drawn(pieces: Iterator[bytes | Spool]) -> AsyncIterator[bytes]:
+    """The pieces of a long message, little ones together."""
     buffer = bytearray()
-    for der in ocsp_responses:
-        buffer += writer.ocsp(der)
-    message = outgoing.message
-    if message.protocol is MessageProtocol.REST:
-        buffer += writer.rest(message.raw, is_response=message.is_response)
-    else:
-        buffer += writer.soap(message.raw, outgoing.content_type, outgoing.headers)
-        if outgoing.bodies:
-            buffer += writer.attachments_start()
-    for body in outgoing.bodies:
-        is_rest = message.protocol is MessageProtocol.REST
-        buffer += writer.body_start() if is_rest else writer.attachment_start(body.content_type, body.headers)
-        async for chunk in body.spool.chunks():
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            buffer += piece
+            continue
+        async for chunk in piece.chunks():
             buffer += chunk
             if len(buffer) >= _WRITE_TOGETHER:
                 yield bytes(buffer)
                 buffer.clear()
-        buffer += writer.body_end()
-    if outgoing.bodies and message.protocol is MessageProtocol.SOAP:
-        buffer += writer.attachments_end()
-    if signature.hash_chain_result is not None and signature.hash_chain is not None:
-        buffer += writer.hash_chain_result(signature.hash_chain_result)
-        buffer += writer.hash_chain(signature.hash_chain)
-    buffer += writer.signature(signature.signature)
-    buffer += writer.close()
     yield bytes(buffer)
+
+
+def _pieces(
+    writer: transport.ProxyMessageWriter,
+    outgoing: Outgoing,
+    signature: SignatureLike,
+    ocsp_responses: Sequence[bytes],
+) -> Iterator[bytes | Spool]:
+    """The message in order: framing and small parts as bytes, each body as its spool."""
+    message = outgoing.message
+    is_rest = message.protocol is MessageProtocol.REST
+    for der in ocsp_responses:
+        yield writer.ocsp(der)
+    if is_rest:
+        yield writer.rest(message.raw, is_response=message.is_response)
+    else:
+        yield writer.soap(message.raw, outgoing.content_type, outgoing.headers)
+        if outgoing.bodies:
+            yield writer.attachments_start()
+    for body in outgoing.bodies:
+        yield writer.body_start() if is_rest else writer.attachment_start(body.content_type, body.headers)
+        yield body.spool
+        yield writer.body_end()
+    if outgoing.bodies and not is_rest:
+        yield writer.attachments_end()
+    if signature.hash_chain_result is not None and signature.hash_chain is not None:
+        yield writer.hash_chain_result(signature.hash_chain_result)
+        yield writer.hash_chain(signature.hash_chain)
+    yield writer.signature(signature.signature)
+    yield writer.close()
 
 
 def new_boundary(new_id: str) -> str:

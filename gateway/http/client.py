@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from gateway.http.heads import AnswerHead, Ended, NotHttpError, render_request_head
 from gateway.http.incoming import Incoming
 from gateway.http.reading import AnswerReader
+from gateway.http.whole import Chunks, whole_of
 from gateway.http.writing import Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from gateway.http.heads import AnswerEvent
 
@@ -48,6 +49,26 @@ class HttpFailedError(Exception):
         super().__init__(reason)
         self.failure = failure
         self.reason = reason
+
+
+class AnswerChunks(Chunks):
+    """An answer's body whose failure is raised in the words of whoever asked."""
+
+    __slots__ = ("_chunks", "_say")
+
+    def __init__(self, chunks: Chunks, say: Callable[[HttpFailedError], Exception]) -> None:
+        self._chunks = chunks
+        self._say = say
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._chunks.__anext__()
+        except HttpFailedError as failed:
+            raise self._say(failed) from failed
+
+    def whole(self) -> bytes | None:
+        """All of it, when it is there."""
+        return self._chunks.whole()
 
 
 class Place:
@@ -165,7 +186,9 @@ class ClientConnection(asyncio.Protocol):
         """
         first, second = body if isinstance(body, bytes) else None, None
         if body is not None and not isinstance(body, bytes):
-            first, second = await anext(body, b""), await anext(body, None)
+            first = whole_of(body)
+            if first is None:
+                first, second = await anext(body, b""), await anext(body, None)
         if second is None:
             if first is not None:
                 headers.append((b"Content-Length", b"%d" % len(first)))
@@ -243,7 +266,7 @@ class ClientConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> Chunks:
         """The answer's body. Raises `HttpFailedError` when it breaks off."""
         if self._body is None:  # pragma: no cover  a programming error
             raise RuntimeError("no request was begun")

@@ -7,10 +7,8 @@ transport. `complaint` says whether the sender is too slow; only time in which s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from gateway.http.whole import Chunks
 
 HIGH_BYTES = 256 * 1024
 RATE_WINDOW_S = 30.0
@@ -72,18 +70,24 @@ class Incoming:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def chunks(self, idle_s: float = 0.0) -> AsyncIterator[bytes]:
+    def chunks(self, idle_s: float = 0.0) -> Chunks:
         """The body as it comes, what lies ready in one piece. Raises what it failed with."""
         self.idle_s = idle_s
-        while True:
-            if self._pieces:
-                yield self._take()
-            elif self._error is not None:
+        return _Arriving(self)
+
+    async def next_piece(self) -> bytes:
+        """What lies ready, once something does; empty after the end. Raises what the body failed with."""
+        while not self._pieces:
+            if self._error is not None:
                 raise self._error
-            elif self.is_complete:
-                return
-            else:
-                await self._more()
+            if self.is_complete:
+                return b""
+            await self._more()
+        return self._take()
+
+    def take_whole(self) -> bytes | None:
+        """What has not been taken, when nothing more will come; None, and nothing is taken, while something may."""
+        return self._take() if self.is_complete else None
 
     def _take(self) -> bytes:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -132,3 +136,22 @@ class Incoming:
         self._waited_s, self._window_bytes = 0.0, 0
         self._waits_since = now
         return None
+
+
+class _Arriving(Chunks):
+    """An incoming body as its reader draws it."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Incoming) -> None:
+        self._body = body
+
+    async def __anext__(self) -> bytes:
+        piece = await self._body.next_piece()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def whole(self) -> bytes | None:
+        """All that is left, when it is there."""
+        return self._body.take_whole()

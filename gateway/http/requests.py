@@ -6,12 +6,15 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.http.whole import whole_of
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Iterable
 
     from gateway.http.heads import RequestHead
     from gateway.http.incoming import Incoming
+    from gateway.http.whole import Chunks
 
 
 class AnsweringConnection(Protocol):
@@ -58,7 +61,9 @@ class Answer:
         reason: str | None = None,
     ) -> None:
         self.status = status
-        self.headers = [(_bytes(n), _bytes(v)) for n, v in headers]
+        self.headers = [
+            (n.encode("utf-8", "surrogateescape"), v.encode("utf-8", "surrogateescape")) for n, v in headers
+        ]
         self.body = body
         self.reason = _REASONS.get(status, b"") if reason is None else _bytes(reason)
 
@@ -100,18 +105,21 @@ class RawRequest:
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """Header names and values in order, as they came; bytes outside UTF-8 are kept as surrogates."""
-        return [(text_of(n), text_of(v)) for n, v in self.head.headers]
+        return [
+            (n.decode("utf-8", "surrogateescape"), v.decode("utf-8", "surrogateescape"))
+            for n, v in self.head.headers
+        ]
 
     def values(self, name: str) -> list[str]:
         """Every value of a header (named in lower case), in order."""
         wanted = name.encode("ascii")
         return [text_of(v) for n, v in self.head.headers if n.lower() == wanted]
 
-    def body_chunks(self, idle_s: float) -> AsyncIterator[bytes] | None:
+    def body_chunks(self, idle_s: float) -> Chunks | None:
         """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
         return None if self.head.length == 0 else self.arriving(idle_s)
 
-    def arriving(self, idle_s: float) -> AsyncIterator[bytes]:
+    def arriving(self, idle_s: float) -> Chunks:
         """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
         if self.head.expects_continue and not self._body.is_complete:
             self.connection.say_continue()
@@ -131,6 +139,10 @@ class RawRequest:
         connection = self.connection
         if chunks is None:
             connection.write_whole(answer, answer.body)
+            return
+        whole = whole_of(chunks)
+        if whole is not None:
+            connection.write_whole(answer, whole)
             return
         first, second = await anext(chunks, b""), await anext(chunks, None)
         if second is None or not connection.may_have_body(answer):

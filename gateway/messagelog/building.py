@@ -68,7 +68,7 @@ def build_batch(
         row[rows.MESSAGE_PLACE] = _sealed(
             key, reduce_message(message) if is_reduced else message.raw, number, "message"
         )
-        state = (RecordForm.SEALED.value, Links.DIGEST.value, message.digest, int(is_reduced), chain)
+        state = (int(RecordForm.SEALED), int(Links.DIGEST), message.digest, int(is_reduced), chain)
         records.append([number, *row, *state])
         for body in bodies:
             attachments.append([number, *_attachment_row(body, key, number)])

@@ -20,6 +20,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from gateway.http.whole import WholeBody
 from gateway.messagelog.sealing import KEY_BYTES, StreamSealer, open_stream
 from schemas.faults import Fault, Kind
 
@@ -67,7 +68,7 @@ class Spool:
         self._budget = budget
         self._taken = 0  # of the budget
         self._digest = hashlib.sha512()
-        self._memory: bytearray | None = bytearray()
+        self._memory: bytes | bytearray | None = bytearray()
         self._file: BinaryIO | None = None
         self._path: Path | None = None
         self._key = b""
@@ -96,6 +97,18 @@ class Spool:
     def key(self) -> bytes:
         """What seals the file."""
         return self._key
+
+    def take(self, data: bytes) -> bool:
+        """Be a whole body at once, if it fits in memory; False, and nothing is taken, when it must be written."""
+        if len(data) > self._limit and not (
+            self._budget is not None and len(data) <= LARGEST_IN_MEMORY and self._budget.take(len(data))
+        ):
+            return False
+        self._taken = len(data) if len(data) > self._limit else 0
+        self.size = len(data)
+        self._digest.update(data)
+        self._memory = data
+        return True
 
     async def write(self, data: bytes) -> None:
         """Append to the body. Raises `Fault` when the disk takes no more."""
@@ -159,12 +172,11 @@ class Spool:
         except OSError as err:
             raise Fault(Kind.LOGGING_FAILED, f"a message body cannot be spooled: {err.strerror}") from err
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body, from its beginning. It is finished."""
-        if self._memory is not None:
-            if self._memory:
-                yield bytes(self._memory)
-            return
+        return self._of_file() if self._memory is None else WholeBody(bytes(self._memory))
+
+    async def _of_file(self) -> AsyncIterator[bytes]:
         if self._path is None:
             return
         loop = asyncio.get_running_loop()

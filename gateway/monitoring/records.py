@@ -62,13 +62,12 @@ def build_record(
         fields |= _message_fields(head, is_producer=fields["securityServerType"] == PRODUCER)
     if record.response is not None:
         fields |= _size_fields("response", record.response)
-    return {name: _kept(name, value) for name, value in fields.items() if value != ""}
-
-
-def _kept(name: str, value: Value) -> Value:
-    if isinstance(value, str) and len(value) > _SHORT:
-        return value[: _LONG if name == "faultString" else _SHORT]
-    return value
+    for name, value in [(n, v) for n, v in fields.items() if v == "" or (type(v) is str and len(v) > _SHORT)]:
+        if value:
+            fields[name] = str(value)[: _LONG if name == "faultString" else _SHORT]
+        else:
+            del fields[name]
+    return fields
 
 
 @lru_cache(maxsize=1024)
