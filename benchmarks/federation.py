@@ -42,7 +42,7 @@ from gateway.clients.store import ServerConfStore
 from schemas.identifiers import ClientId, ServerId
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 START_TIMEOUT_S = 30.0
 PROJECT = Path(__file__).parents[1]
@@ -124,6 +124,9 @@ class Federation:
     environment: dict[str, str] = field(default_factory=dict)
     # Linux: processes end when the one that started them is gone, whatever became of it.
     dies_with_us: bool = False
+    # What a process is started by, by its name: a command that takes another as its arguments.
+    under: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    start_timeout_s: float = START_TIMEOUT_S
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     # How often each was started.
     starts: dict[str, int] = field(default_factory=dict)
@@ -285,7 +288,7 @@ class Federation:
         tied = _die_with_parent if self.dies_with_us and sys.platform == "linux" else None
         with (self.folder / f"{name}.log").open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [*self.under.get(name, ()), sys.executable, "-m", *arguments],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -351,7 +354,7 @@ class Federation:
     def wait_for(self, url: str) -> None:
         """Wait until a URL answers 200. Raises RuntimeError with what it said last."""
         said = "nothing"
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self.start_timeout_s
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(url, timeout=5):

@@ -47,17 +47,20 @@ def part_of(binary: str) -> str:
 
 
 def count_parts(dump: str) -> dict[str, int]:
-    """Instructions by part in a callgrind dump, those of called functions with the functions themselves."""
+    """Instructions by part in a callgrind dump: each function's own, not those of what it calls."""
     counts: dict[str, int] = {}
-    binaries: dict[str, str] = {}
+    parts: dict[str, str] = {}  # by the number that stands for a binary once it has been named
     part, of_call = "other", False
     for line in dump.splitlines():
-        if line.startswith("ob="):
-            number, _, name = line[3:].partition(" ")
-            part = part_of(binaries.setdefault(number, name))
+        if line.startswith(("ob=", "cob=")):
+            number, _, name = line.partition("=")[2].partition(" ")
+            if name:
+                parts[number] = part_of(name)
+            if line[0] == "o":
+                part = parts.get(number, "other")
         elif line.startswith("calls="):
             of_call = True  # the next line has what the called function cost, which its own lines say too
-        elif line[:1] in "0123456789+-*" and line[:1]:
+        elif line and line[0] in "0123456789+-*":
             if not of_call:
                 counts[part] = counts.get(part, 0) + int(line.split()[1])
             of_call = False
@@ -93,31 +96,30 @@ def count(
 ) -> dict[str, dict[str, float]]:
     """Instructions a round trip, by side and part, without what the gateways do when nobody asks."""
     press(case, connections, seconds / 2)
-    unasked, idle_s = _window(counted, lambda: time.sleep(seconds / 4))
-    trips = 0
-
-    def work() -> None:
-        nonlocal trips
-        trips = int(press(case, connections, seconds)["round_trips"])
-
-    asked, took_s = _window(counted, work)
-    share = took_s / idle_s
+    begin(counted)
+    time.sleep(seconds)
+    unasked = end(counted)
+    begin(counted)
+    trips = press(case, connections, seconds)["round_trips"]
+    asked = end(counted)
     return {
         side: {
-            part: max(0.0, value - share * unasked[side].get(part, 0)) / trips
+            part: max(0.0, value - unasked[side].get(part, 0)) / trips
             for part, value in sorted(asked[side].items())
         }
         for side in counted
     }
 
 
-def _window(counted: Mapping[str, Counted], act: object) -> tuple[dict[str, dict[str, int]], float]:
-    begun = time.monotonic()
+def begin(counted: Mapping[str, Counted]) -> None:
+    """Count in all of the processes from now on."""
     for process in counted.values():
         process.begin()
-    act()  # type: ignore[operator]
-    found = {side: process.end() for side, process in counted.items()}
-    return found, time.monotonic() - begun
+
+
+def end(counted: Mapping[str, Counted]) -> dict[str, dict[str, int]]:
+    """Instructions of each since then, by part."""
+    return {side: process.end() for side, process in counted.items()}
 
 
 def measure(connections: Sequence[int], seconds: float, folder: Path) -> Table:
@@ -174,8 +176,8 @@ def grown(table: Table, before: Mapping[tuple[str, int], float]) -> list[str]:
 def main() -> None:
     """Count; with ``--check`` compare, else append to the history."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--seconds", type=float, default=16.0, help="how long round trips are counted")
+    parser.add_argument("--connections", type=int, nargs="+", default=[16])
+    parser.add_argument("--seconds", type=float, default=12.0, help="how long round trips are counted")
     parser.add_argument("--check", action="store_true", help="fail when more than the last row, and 5 %%")
     parser.add_argument("--dry", action="store_true", help="do not append to the history")
     options = parser.parse_args()
