@@ -41,6 +41,7 @@ from schemas.faults import Fault
 from serving.api.authentication import Clock
 from serving.api.backupoperations import BackupResource
 from serving.api.limits import RateLimit
+from serving.login.sessionplaces import open_sessions
 from serving.login.users import Logins
 from serving.process.devices import build_devices, build_signers, signer_loops
 from serving.process.listener import BoundedRunner, ListenerBounds
@@ -126,7 +127,8 @@ class CentralServer:
         )
         clock = Clock(utc_now, time.monotonic)
         admin = msgspec.structs.replace(settings.admin, host=admin_host(settings))
-        self.admin = make_api(context, admin, self.logins, clock, backups, os.environ)
+        self._sessions = open_sessions(settings.node.database, admin.session_idle_s)
+        self.admin = make_api(context, admin, self.logins, clock, backups, os.environ, self._sessions)
         self.witness = Witness(
             data / WITNESS,
             lambda: witness_name(self.node.store.read().instance),
@@ -282,4 +284,5 @@ class CentralServer:
         await self.loops.stop()
         await self.node.close()
         await self._signer_loops.stop()
+        self._sessions.close()
         self.logins.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from serving.api.backupoperations import BackupResource
     from serving.api.operations import Operation
     from serving.config.adminsettings import AdminSettings
+    from serving.login.sessions import SessionKeeping
     from serving.login.users import Logins
 
 
@@ -37,6 +38,7 @@ def make_api(
     clock: Clock,
     backups: BackupResource,
     environ: Mapping[str, str] = MappingProxyType({}),
+    sessions: SessionKeeping | None = None,
 ) -> AdminApi:
     """The API, ready to listen."""
     served = Served(
@@ -46,4 +48,4 @@ def make_api(
         closed=lambda: backups.closed,
         pages=add_pages,
     )
-    return AdminApi(settings, logins, central_roles(), served, clock, environ)
+    return AdminApi(settings, logins, central_roles(), served, clock, environ, sessions)

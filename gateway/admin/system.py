@@ -88,7 +88,8 @@ class System:
     # About this server
 
     async def node_type(self, _call: Call) -> NodeType:
-        return NodeType("STANDALONE")
+        # Each of several nodes takes changes, as X-Road's primary does.
+        return NodeType("PRIMARY" if self.context.process.folder.database else "STANDALONE")
 
     async def version(self, _call: Call) -> VersionInfo:
         configuration = self.context.process.configuration()

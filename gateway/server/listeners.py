@@ -47,7 +47,10 @@ def health_app(
     """The application of the health address: whether messages can be exchanged, what will stop them, and figures for Prometheus."""
 
     async def give_health(_request: web.Request) -> web.Response:
-        found = list(await problems())
+        try:
+            found = list(await problems())
+        except OSError as err:  # the database that nodes share is lost
+            found = [str(err)]
         told = {"status": "down" if found else "up", "problems": found, "warnings": list(warnings())}
         return web.json_response(told, status=503 if found else 200)
 

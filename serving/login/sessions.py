@@ -61,6 +61,10 @@ class SessionKeeping(Protocol):
         """Forget a session by its token; one that is unknown is no error."""
         ...
 
+    def close(self) -> None:
+        """Let go of where the sessions are."""
+        ...
+
 
 class Sessions:
     """The sessions of one process. Times are monotonic seconds."""
@@ -102,6 +106,10 @@ class Sessions:
     def end(self, token: str) -> None:
         """Forget a session by its token; one that is unknown is no error."""
         self._sessions.pop(_digest(token), None)
+
+    def close(self) -> None:
+        """Forget every session of this process."""
+        self._sessions.clear()
 
 
 def _digest(token: str) -> str:

@@ -75,6 +75,10 @@ class SharedSessions:
         with self._database.transaction() as transaction:
             transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
 
+    def close(self) -> None:
+        """Let go of the connection; the sessions stay."""
+        self._database.close()
+
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -83,7 +83,7 @@ class SharedNodes:
     """One process among those that share a database."""
 
     def __init__(self, address: str, name: str, version: str) -> None:
-        self._database = _open(address)
+        self._database = open_nodes(address)
         # Each start is another holder: what a killed process held is not this one's.
         self.process = f"{name}/{os.getpid()}/{secrets.token_hex(4)}"
         self._name = name
@@ -169,7 +169,7 @@ class SharedNodes:
 
 def list_nodes(address: str) -> list[SeenNode]:
     """Every process that was seen within a day, by name. Raises OSError."""
-    with contextlib.closing(_open(address)) as database:
+    with contextlib.closing(open_nodes(address)) as database:
         leases: dict[str, list[str]] = {}
         for name, process in database.query(
             "SELECT name, process FROM lease WHERE until_ms >= now_ms() ORDER BY name"
@@ -186,7 +186,7 @@ def list_nodes(address: str) -> list[SeenNode]:
 
 def note_moved(address: str) -> None:
     """Let no node begin on a database any more: the gateway goes on elsewhere. Raises OSError."""
-    with contextlib.closing(_open(address)) as database, database.transaction() as transaction:
+    with contextlib.closing(open_nodes(address)) as database, database.transaction() as transaction:
         transaction.execute(
             "INSERT INTO installation (id, code, moved_ms) VALUES (1, ?, now_ms()) "
             "ON CONFLICT (id) DO UPDATE SET moved_ms = now_ms()",
@@ -194,7 +194,8 @@ def note_moved(address: str) -> None:
         )
 
 
-def _open(address: str) -> PostgresDatabase:
+def open_nodes(address: str) -> PostgresDatabase:
+    """The tables that nodes share besides what they serve: leases, sessions, who runs. Raises OSError."""
     return PostgresDatabase(address, NODE_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
 
 

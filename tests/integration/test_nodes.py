@@ -8,11 +8,15 @@ one timestamp, and each node gives the container of what the other one logged. T
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +29,7 @@ from benchmarks.federation import Federation, free_base
 from tests.integration.calling import AFIL, ECHO, call, until, works
 from tests.integration.pair import consumer, provider, start
 from tests.postgres import Cluster
+from tests.programs import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +185,87 @@ async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet)
     assert "the chain is whole" in said
 
 
+BALANCER = """
+global
+    stats socket {folder}/haproxy.sock level admin
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    retries 3
+    option redispatch
+frontend systems
+    bind {address}:8080
+    default_backend nodes
+backend nodes
+    balance roundrobin
+    option httpchk GET /
+    default-server check port 5588 inter 200ms rise 1 fall 1
+{servers}
+"""
+
+
+@contextlib.contextmanager
+def balancer(nodes: NodeSet) -> Iterator[str]:
+    """HAProxy before the nodes; the address at which systems call it."""
+    program, address, folder = (
+        need("haproxy", package="haproxy", beside="/usr/sbin"),
+        f"{nodes.made.base}.30",
+        nodes.made.folder,
+    )
+    servers = "\n".join(f"    server node-{number} {nodes.address(number)}:8080" for number in range(NODES))
+    file = folder / "haproxy.cfg"
+    file.write_text(BALANCER.format(folder=folder, address=address, servers=servers), encoding="utf-8")
+    process = subprocess.Popen(
+        [program, "-f", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        works(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def tell_balancer(nodes: NodeSet, command: str) -> None:
+    """A line to HAProxy's own socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(nodes.made.folder / "haproxy.sock"))
+        connection.sendall(f"{command}\n".encode())
+        connection.recv(1024)
+
+
+def restart_in_turn(nodes: NodeSet) -> None:
+    """Drain, stop and start one node after the other, as an operator does."""
+    for number in range(NODES):
+        tell_balancer(nodes, f"set server nodes/node-{number} state drain")
+        nodes.made.kill(f"node-{number}", signal.SIGTERM)
+        nodes.start(number)
+        tell_balancer(nodes, f"set server nodes/node-{number} state ready")
+
+
+async def test_nodes_restarted_in_turn_behind_a_balancer_fail_no_exchange(nodes: NodeSet) -> None:
+    failed, good, stop = list[str](), list[str](), asyncio.Event()
+
+    async def consume_behind(address: str) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            while not stop.is_set():
+                url = f"http://{address}:8080/r1/MX/GOB/{ECHO}/x"
+                async with session.get(url, headers={"X-Road-Client": AFIL}) as answer:
+                    text = await answer.text()
+                    (good if answer.status == 200 else failed).append(text)
+
+    with balancer(nodes) as address:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONSUMERS):
+                group.create_task(consume_behind(address))
+            await asyncio.to_thread(restart_in_turn, nodes)
+            stop.set()
+    assert failed == []
+    assert len(good) > 10
+
+
 def test_background_work_is_done_once(nodes: NodeSet) -> None:
     unstamped = (
         "SELECT count(*) FROM messagelog.record WHERE id NOT IN (SELECT record_id FROM messagelog.stamped)"
@@ -226,6 +312,11 @@ def test_a_lost_database_refuses_and_comes_back_by_itself(nodes: NodeSet) -> Non
         refused = call(nodes.address(0), headers={"X-Road-Id": "lost"})
         assert (refused.status, "cannot be used" in refused.message) == (500, True)
         assert refused.code.endswith("logging_failed")
+        with pytest.raises(urllib.error.HTTPError) as health:
+            urllib.request.urlopen(f"http://{nodes.address(0)}:5588/", timeout=30)
+        assert health.value.code == 503
+        assert b"cannot be used" in health.value.read()
+        health.value.close()
     finally:
         nodes.cluster.start()
     for number in range(NODES):
