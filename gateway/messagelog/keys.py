@@ -217,7 +217,7 @@ class LogKeys:
         except OSError as err:
             raise Fault(
                 Kind.LOGGING_FAILED,
-                f"the message log's keys cannot be reached: {err}; nothing is logged or sent",
+                "the message log's keys cannot be reached; nothing is logged or sent",
             ) from err
         if found is None:
             raise Fault(

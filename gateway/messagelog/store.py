@@ -295,7 +295,11 @@ class MessageLog:
     def _refuse(self, batch: list[_Waiting], err: Exception) -> None:
         """Tell everyone of a batch that it is not in the log."""
         reason = err.detail if isinstance(err, Fault) else str(err)
-        log.error("messages could not be logged", extra={"event": "log_failed", "reason": repr(err)})
+        cause = repr(err) if err.__cause__ is None else f"{err!r}: {err.__cause__!r}"
+        log.error("messages could not be logged", extra={"event": "log_failed", "reason": cause})
+        if self.place.is_shared and isinstance(err, OSError):
+            # Where the database is and who may use it is for this server's log and health, not for whoever sent the message.
+            reason = "its database cannot be used"
         remedy = "It goes on by itself once it can" if self.place.is_shared else "Free space or mend the disk"
         text = f"the message log cannot be written ({reason}); nothing was sent. {remedy}"
         self._length -= len(batch)

@@ -58,16 +58,19 @@ class LogWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        writer = self._opened()
+        writer: Any = None
         while (job := self._jobs.get()) is not None:
             outcome: object
             try:
+                # A database that could not be opened is tried again with the next batch.
+                writer = self._opened() if writer is None else writer
                 outcome = job.work(writer)
             except Exception as err:  # whoever waits is told, and the next job is done
                 outcome = err
             with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
                 job.loop.call_soon_threadsafe(job.tell, outcome)
-        writer.close()
+        if writer is not None:
+            writer.close()
 
 
 class FolderWriter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from serving.storage.database import AnyDatabase
 
+
+log = logging.getLogger("gateway.policies")
 
 T = TypeVar("T")
 
@@ -104,9 +107,11 @@ async def _written(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(tried_again, work)
     except (OSError, sqlite3.Error, DatabaseConflict) as err:
+        log.error(
+            "a policy's count could not be written", extra={"event": "policy_ledger", "reason": str(err)}
+        )
         raise Fault(
-            Kind.DATABASE_ERROR,
-            f"what data policies count cannot be written ({err}); the request was refused",
+            Kind.DATABASE_ERROR, "what data policies count cannot be written; the request was refused"
         ) from err
 
 

@@ -152,7 +152,7 @@ async def test_a_lost_database_refuses_and_is_found_again(postgres: Cluster, tmp
     try:
         with pytest.raises(Fault, match="goes on by itself") as refused:
             await log.append(entry("lost"))
-        assert "cannot be used" in refused.value.detail
+        assert "its database cannot be used" in refused.value.detail
     finally:
         postgres.start()
     for _ in range(20):
