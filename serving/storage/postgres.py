@@ -36,6 +36,7 @@ RECONNECT_S = 0.5
 # A connection that was idle for longer is tried before a transaction is begun on it.
 IDLE_S = 1.0
 OLDEST_VERSION = 13
+CONNECTIONS_OF_NODE = 15
 # Any number serves, as long as every node takes the same one.
 _STEPS_LOCK = 0x5ACBE
 _JSON = re.compile(r"json_extract\((\w+), '\$\.(\w+)'\)")
@@ -83,6 +84,14 @@ class _Transaction:
         with self._connection.cursor() as cursor:
             cursor.executemany(translate_statement(sql), parameters)
         return None
+
+
+# Failures of the server, of the way to it, or of what it lets its user do.
+_UNUSABLE = (
+    psycopg.OperationalError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.InsufficientPrivilege,
+)
 
 
 class PostgresDatabase:
@@ -185,7 +194,7 @@ class PostgresDatabase:
             yield
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as err:
             raise DatabaseConflict(f"the change was overtaken by another node's: {err}") from err
-        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as err:
+        except _UNUSABLE as err:
             raise _unusable(self._name, err) from err
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -316,6 +325,10 @@ def _unusable(name: str, err: psycopg.Error) -> ConnectionError:
 
 
 def _remedy(err: psycopg.Error, reason: str) -> str:
+    if err.sqlstate == "42501" or "permission denied" in reason:
+        return "its user must be allowed to make tables there: let it own the database (ALTER DATABASE ... OWNER TO ...)"
+    if err.sqlstate == "53300" or "too many" in reason or "connection slots" in reason:
+        return f"raise max_connections of the server: each node opens some {CONNECTIONS_OF_NODE}"
     if "read-only" in reason or "read only" in reason:
         return "it takes no changes: name the primary server in the address, or promote the standby"
     if "password" in reason or "authentication" in reason or "role " in reason:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 # More for who has the time: SACBE_NODE_KILLS=200.
-KILLS = int(os.environ.get("SACBE_NODE_KILLS", "12"))
+KILLS = int(os.environ.get("SACBE_NODE_KILLS", "10"))
 CONSUMERS = 4
 NODES = 2
 

@@ -149,6 +149,19 @@ def test_addresses_are_shown_without_a_password() -> None:
         shown_address("postgresql://db/state?nonsense=1")
 
 
+def test_a_user_that_may_make_no_tables_is_named_with_what_to_do(where: str) -> None:
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS plain")
+        connection.execute("CREATE ROLE plain LOGIN")
+    for schema in ("", "admin"):
+        with pytest.raises(OSError, match=r"cannot be used: .*permission denied.*let it own the database"):
+            open_database(where.replace("sacbe@", "plain@"), ("CREATE TABLE a (n INTEGER)",), schema)
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("ALTER ROLE plain CONNECTION LIMIT 0")
+    with pytest.raises(OSError, match=r"cannot be used: .*too many connections.*raise max_connections"):
+        open_database(where.replace("sacbe@", "plain@"), ())
+
+
 def test_what_cannot_be_used_is_named_with_what_to_do(where: str, postgres: Cluster) -> None:
     with pytest.raises(OSError, match=r"cannot be used: .*does not exist.*createdb"):
         open_database(where.replace("/test", "/nothing"), ())
