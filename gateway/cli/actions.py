@@ -98,7 +98,8 @@ def operations() -> dict[tuple[str, str], Operation]:
         def __getattr__(self, name: str) -> Any:
             return None
 
-    found = [*rows(cast("Any", Nowhere())), *commonapi.operations(cast("Any", None), cast("Any", None), 0)]
+    nobody = cast("Any", None)
+    found = [*rows(cast("Any", Nowhere())), *commonapi.operations(nobody, nobody, 0, nobody)]
     found.append(Row("GET", "/openapi.yaml", cast("Any", None), "", answer="application/x-yaml", public=True))
     return {(o.method, o.path): o for o in found}
 

@@ -160,6 +160,7 @@ ACTS = (
     ApiCommand("diagnostics server", "GET", "/diagnostics/other-security-server-status", help="Does another security server answer."),
     ApiCommand("diagnostics traffic", "GET", "/diagnostics/operational-monitoring", help="Exchanges over time."),
     ApiCommand("diagnostics traffic-summary", "GET", "/diagnostics/traffic-summary", help="Exchanges by service, peer and outcome, with latencies."),
+    ApiCommand("system changes", "GET", "/audit-log/entries", help="Who changed what, the newest first."),
     ApiCommand("notice status", "GET", "/mail/mail-notification-status", help="Which notices go out by mail."),
     ApiCommand("notice test", "PUT", "/mail/send-test-mail", help="Send a test mail."),
     ApiCommand("alert show", "GET", "/notifications/alerts", help="Alerts for the operator."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from serving.login.users import ApiKey, Logins, Roles
+    from serving.storage.audit import AuditLog
 
 RoleNames = list[Annotated[str, msgspec.Meta(min_length=1, max_length=255)]]
 
@@ -34,6 +36,26 @@ class NewApiKeyQuery(msgspec.Struct, frozen=True):
     expires_in_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] | None = None
 
 
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which entries of the audit log: at most ``limit`` below the number ``before``, the newest first."""
+
+    before: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the audit log: who did what, from where, how it ended, and what is different since."""
+
+    number: int
+    at: str
+    who: str
+    address: str = ""
+    event: str
+    outcome: str
+    target: str = ""
+    changes: list[str] = []
+
+
 class UserView(msgspec.Struct, frozen=True):
     """The user who calls, with roles and permissions."""
 
@@ -42,7 +64,7 @@ class UserView(msgspec.Struct, frozen=True):
     permissions: list[str]
 
 
-def operations(logins: Logins, roles: Roles, api_key_days: int) -> list[Operation]:
+def operations(logins: Logins, roles: Roles, api_key_days: int, audit: AuditLog) -> list[Operation]:
     """The rows; every server adds them to its own."""
     keys = _ApiKeys(logins, roles, api_key_days)
 
@@ -56,8 +78,26 @@ def operations(logins: Logins, roles: Roles, api_key_days: int) -> list[Operatio
     async def user_permissions(call: Call) -> list[str]:
         return sorted(call.principal.permissions)
 
+    async def entries(call: Call) -> list[AuditRecord]:
+        query = call.query_as(AuditQuery)
+        found = await asyncio.to_thread(audit.before, query.before, query.limit)
+        return [
+            msgspec.convert({**msgspec.json.decode(text), "number": number}, AuditRecord)
+            for number, text in found
+        ]
+
     return [
         *keys.operations(),
+        Operation(
+            "GET",
+            "/audit-log/entries",
+            entries,
+            "Who changed what, the newest first",
+            ("VIEW_AUDIT_LOG",),
+            query=AuditQuery,
+            answer=list[AuditRecord],
+            tag="system",
+        ),
         Operation("GET", "/user", user, "Who am I", answer=UserView, tag="user"),
         Operation("GET", "/user/roles", user_roles, "My roles", answer=list[str], tag="user"),
         Operation(

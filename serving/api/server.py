@@ -107,7 +107,7 @@ class AdminApi:
         self._clock = clock
         self.audit = AuditLog(logins.database)
         self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions)
-        common = commonapi.operations(logins, roles, settings.api_key_days)
+        common = commonapi.operations(logins, roles, settings.api_key_days, self.audit)
         self.operations = [*served.operations, *common, self._document_operation()]
         self._rendered: bytes | None = None
         self._sessions = SessionRoutes(self.authentication, settings.request_bytes)

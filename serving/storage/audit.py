@@ -127,6 +127,15 @@ class AuditLog:
             yield from ((int(n), str(t), str(d)) for n, t, d in rows)
             after = rows[-1][0]
 
+    def before(self, number: int | None, limit: int) -> list[tuple[int, str]]:
+        """Number and text of at most ``limit`` records below a number, the newest first; None is from the end on."""
+        where, values = ("WHERE number < ?", [number]) if number is not None else ("", [])
+        rows = self._database.query(
+            f"SELECT number, record FROM audit {where} ORDER BY number DESC LIMIT ?",  # noqa: S608  parts of ours
+            [*values, limit],
+        )
+        return [(int(n), str(t)) for n, t in rows]
+
     def head(self) -> str:
         """The digest the chain ends with."""
         rows = self._database.query("SELECT digest FROM audit ORDER BY number DESC LIMIT 1")

@@ -6,14 +6,32 @@ from typing import TYPE_CHECKING, Final
 
 from serving.language import N_
 from serving.web.acting import act, act_cell, download
-from serving.web.blocks import Column, Listing, PageNote, PageView, code, link, moment, phrase, several
+from serving.web.blocks import (
+    Cell,
+    Column,
+    Listing,
+    PageNote,
+    PageView,
+    code,
+    link,
+    moment,
+    number,
+    phrase,
+    several,
+    text,
+)
 from serving.web.codewords import word
+from serving.web.listing import read_list_query
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from serving.language import Text
+    from serving.web.blocks import Tone
     from serving.web.console import ConsoleRequest
 
+AUDIT_PAGE: Final = 50
+MOST_CHANGES: Final = 20
 ACTS_COLUMN: Final = Column(N_("What can be done"))
 
 
@@ -79,3 +97,60 @@ async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
     return PageView(
         N_("Keys of programs"), [Listing(N_("Keys of programs"), columns, rows, empty, "claves")], links
     )
+
+
+async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """Who changed what, the newest first; the numbers have no gap, so a page is found by them."""
+    newest = await asking.do("get_audit_log_entries", query={"limit": "1"})
+    total = newest[0].number if newest else 0
+    page = read_list_query(request.query).page
+    before = total + 1 - (page - 1) * AUDIT_PAGE
+    found = await asking.do(
+        "get_audit_log_entries", query={"limit": str(AUDIT_PAGE), "before": str(max(before, 1))}
+    )
+    rows = tuple(
+        (
+            number(e.number),
+            moment(e.at),
+            text(e.who),
+            code(e.address),
+            several(code(e.event), code(e.target)),
+            outcome(e.outcome),
+            several(*(code(line) for line in e.changes[:MOST_CHANGES])),
+        )
+        for e in found
+    )
+    columns = (
+        Column(N_("Number"), right=True),
+        Column(N_("When")),
+        Column(N_("Who")),
+        Column(N_("From")),
+        Column(N_("What")),
+        Column(N_("How it ended")),
+        Column(N_("What is different")),
+    )
+    listing = Listing(
+        N_("Changes"),
+        columns,
+        rows,
+        N_("Nothing was changed yet."),
+        "cambios",
+        total,
+        AUDIT_PAGE,
+        searchable=False,
+    )
+    lead = N_("Each entry holds the digest of the one before, so that none can be taken away unseen.")
+    return PageView(N_("Audit trail"), [listing], lead=lead)
+
+
+def outcome(name: str) -> Cell:
+    """How a change ended, in words."""
+    words: dict[str, tuple[Text, Tone]] = {
+        "done": (N_("done"), "good"),
+        "refused": (N_("refused"), "caution"),
+        "failed": (N_("failed"), "bad"),
+    }
+    if name not in words:
+        return code(name)
+    title, tone = words[name]
+    return Cell("mark", title, tone=tone)

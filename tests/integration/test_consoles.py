@@ -12,8 +12,10 @@ from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
+from serving.language import DOMAIN, FOLDER
+from serving.potext import parse_po
 from tests.accessibility import faults_of
-from tests.chromium import open_tab
+from tests.chromium import Tab, open_tab
 from tests.integration.hosting import hosted, prepare
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
@@ -35,6 +37,7 @@ GATEWAY = (
     "/consola/ajustes",
     "/consola/respaldos",
     "/consola/programas",
+    "/consola/auditoria",
     "/consola/operaciones",
     "/consola/operacion/put_clients_id_register?id=MX:GOB:15-ISSEMYM:AFIL&fijos=id&vuelta=/consola/clientes",
     "/consola/operacion/post_tokens_id_keys_with_csrs",
@@ -55,6 +58,7 @@ CENTRAL = (
     "/consola/catalogo",
     "/consola/respaldos",
     "/consola/programas",
+    "/consola/auditoria",
     "/consola/operaciones",
     "/consola/no-hay-tal",
 )
@@ -76,6 +80,29 @@ async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> No
             assert "Salir" in operator.page.text
     host.logins.close()
     host.store.close()
+
+
+async def in_every_look(tab: Tab) -> list[str]:
+    """What is wrong with the page that is shown when it is dark, and as narrow as a telephone."""
+    wrong = []
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    await tab.send("Emulation.setEmulatedMedia", features=dark)
+    wrong += [f"dark: {fault}" for fault in await faults_of(tab)]
+    await tab.send(
+        "Emulation.setDeviceMetricsOverride", width=320, height=700, deviceScaleFactor=1, mobile=True
+    )
+    wrong += [f"narrow: {fault}" for fault in await faults_of(tab)]
+    await tab.send("Emulation.clearDeviceMetricsOverride")
+    await tab.send("Emulation.setEmulatedMedia", features=[])
+    return wrong
+
+
+def english_left(text: str) -> list[str]:
+    """Sentences of the catalogue that a page says in English though they have a translation."""
+    path = FOLDER / "es" / "LC_MESSAGES" / f"{DOMAIN}.po"
+    entries = parse_po(path.read_text(encoding="utf-8"))
+    sentences = (e.message for e in entries if e.translations and e.translations[0] != e.message)
+    return [f"English: {s}" for s in sentences if s.count(" ") > 2 and "{" not in s and s in text]
 
 
 class Remote:
@@ -143,7 +170,8 @@ async def test_both_servers_pages_hold_for_everybodys_eyes(
                 for path in pages:
                     tab.complaints.clear()
                     await tab.open(address + path)
-                    wrong[address + path] = await faults_of(tab)
+                    wrong[address + path] = await faults_of(tab) + await in_every_look(tab)
+                    wrong[address + path] += english_left(await tab.text()) if language == "es" else []
                     assert await tab.ask("document.documentElement.lang") == language
                     assert [c for c in tab.complaints if "404" not in c] == [], path
             await tab.open(f"{str(central.client.make_url('')).rstrip('/')}/consola/solicitud?id={number}")

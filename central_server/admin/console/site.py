@@ -45,6 +45,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/catalogo", N_("Catalogue"), ("VIEW_SERVICE_CATALOGUE",)),
     NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
     NavigationLink(f"{ROOT}/programas", N_("Keys of programs"), ("VIEW_API_KEYS",)),
+    NavigationLink(f"{ROOT}/auditoria", N_("Audit trail"), ("VIEW_AUDIT_LOG",)),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 SITE: Final = Site(N_("Central server"), HERE, root=ROOT)
@@ -84,6 +85,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/catalogo/servicio", services.service),
         ("/respaldos", commonviews.backups),
         ("/programas", commonviews.programs),
+        ("/auditoria", commonviews.audit),
     ):
         console.add_view(app, path, view)
     console.add_file(app, "/catalogo.jsonld", "get_service_catalogue_export")

@@ -29,6 +29,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/ajustes", N_("Settings"), ("VIEW_SYS_PARAMS",)),
     NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
     NavigationLink(f"{ROOT}/programas", N_("Keys of programs"), ("VIEW_API_KEYS",)),
+    NavigationLink(f"{ROOT}/auditoria", N_("Audit trail"), ("VIEW_AUDIT_LOG",)),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 SITE: Final = Site(N_("Gateway"), HERE, root=ROOT)
@@ -56,6 +57,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/ajustes", server.settings),
         ("/respaldos", commonviews.backups),
         ("/programas", commonviews.programs),
+        ("/auditoria", commonviews.audit),
     ):
         console.add_view(app, path, view)
     OperationPages(api.operations, CONSEQUENCES).add_to(console, app)
