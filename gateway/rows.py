@@ -20,11 +20,11 @@ def client_of(path: str) -> ClientId:
     return ClientId(*path.split("/"))
 
 
-def matching(*wanted: tuple[str, object]) -> tuple[str, tuple[object, ...]]:
+def matching(*columns: tuple[str, object]) -> tuple[str, tuple[object, ...]]:
     """The condition that columns hold values, with its parameters; a value of None asks nothing of its column."""
-    asked = [(column, value) for column, value in wanted if value is not None]
-    condition = " AND ".join(f"{column} = ?" for column, _ in asked)
-    return f" WHERE {condition}" if condition else "", tuple(value for _, value in asked)
+    conditions = [(column, value) for column, value in columns if value is not None]
+    condition = " AND ".join(f"{column} = ?" for column, _ in conditions)
+    return f" WHERE {condition}" if condition else "", tuple(value for _, value in conditions)
 
 
 def seconds(at: datetime) -> int:

@@ -292,20 +292,20 @@ def verify(
     Raises `NotProved`: ``malformed_hash_chain``, ``invalid_hash_chain_ref``, ``invalid_reference``,
     ``invalid_hash_chain`` or ``hashchain_unused_inputs``; callers add the step ``malformed_signature``.
     """
-    results = parse_result(result)
-    if algorithm_uri is not None and results.algorithm_uri != algorithm_uri:
+    parsed = parse_result(result)
+    if algorithm_uri is not None and parsed.algorithm_uri != algorithm_uri:
         raise NotProved(
             Kind.INVALID_HASH_CHAIN,
-            f"the hash chain result uses {results.algorithm_uri}; {algorithm_uri} was expected",
+            f"the hash chain result uses {parsed.algorithm_uri}; {algorithm_uri} was expected",
         )
-    if results.chain_uri != chain_uri:
+    if parsed.chain_uri != chain_uri:
         raise NotProved(
             Kind.INVALID_REFERENCE,
-            f"the hash chain result points to {results.chain_uri!r}; {chain_uri!r} was expected",
+            f"the hash chain result points to {parsed.chain_uri!r}; {chain_uri!r} was expected",
         )
     walk = _Walk(chain_uri, chain, inputs, resolve, algorithm_uri, transform)
-    digest = walk.evaluate(chain_uri, results.step_id, results.algorithm_uri)
-    if digest != results.digest:
+    digest = walk.evaluate(chain_uri, parsed.step_id, parsed.algorithm_uri)
+    if digest != parsed.digest:
         raise NotProved(Kind.INVALID_HASH_CHAIN, "the hash chain does not lead to the digest of its result")
     unused = [uri for uri in inputs if uri not in walk.used]
     if unused:

@@ -92,24 +92,24 @@ class AccessResource:
         return found
 
     async def check(self, call: Call) -> AccessAnswer:
-        asked = call.query_as(AccessQuery)
+        query = call.query_as(AccessQuery)
         provider = self.context.client(call).id
         serverconf = await asyncio.to_thread(self.context.process.store.load)
-        plain, _, version = asked.service_code.partition(".")
+        plain, _, version = query.service_code.partition(".")
         candidates = (
-            ServiceId(provider, asked.service_code, None),
+            ServiceId(provider, query.service_code, None),
             ServiceId(provider, plain, version or None),
         )
-        wanted = next((s for s in candidates if serverconf.service(s) is not None), candidates[0])
+        chosen = next((s for s in candidates if serverconf.service(s) is not None), candidates[0])
         try:
-            service = find_service(serverconf, wanted, over_rest=asked.method is not None)
+            service = find_service(serverconf, chosen, over_rest=query.method is not None)
             check_access(
                 serverconf,
                 self.context.configuration(),
-                client_id(asked.consumer_id),
+                client_id(query.consumer_id),
                 service,
-                method=asked.method,
-                path=asked.path or ("/" if asked.method else None),
+                method=query.method,
+                path=query.path or ("/" if query.method else None),
             )
             check_enabled(service)
         except Fault as fault:

@@ -77,19 +77,19 @@ class AddressAndMaintenance:
         return AddressStatus(current, Address(pending[-1].detail) if pending else None)
 
     async def set_address(self, call: Call) -> None:
-        wanted = call.body_as(Address).address
+        requested = call.body_as(Address).address
         status = await self.address(call)
-        if not is_host(wanted):
-            raise bad_request("invalid_address_char", wanted)
+        if not is_host(requested):
+            raise bad_request("invalid_address_char", requested)
         if status.requested_change is not None and (
             status.current_address is None or status.requested_change != status.current_address
         ):
             raise conflict("address_change_request_already_submitted")
-        if status.current_address is not None and status.current_address.address == wanted:
+        if status.current_address is not None and status.current_address.address == requested:
             raise conflict("same_address_change_request")
         server = self.context.server_id()
-        request = ManagementRequest(ManagementServiceCode.ADDRESS_CHANGE, server, address=wanted)
-        await self.context.ask(call, RequestKind.ADDRESS_CHANGE, request, server.path(), wanted)
+        request = ManagementRequest(ManagementServiceCode.ADDRESS_CHANGE, server, address=requested)
+        await self.context.ask(call, RequestKind.ADDRESS_CHANGE, request, server.path(), requested)
 
     async def maintenance(self, _call: Call) -> MaintenanceMode:
         known = self.context.configuration().server(self.context.server_id())

@@ -62,8 +62,8 @@ class ClientCertificates:
             tables.clients.remove_certificate(client, der)
 
     def _certificate(self, call: Call) -> tuple[ClientId, bytes]:
-        client, wanted = self.context.client(call), call.path["hash"].upper()
+        client, digest = self.context.client(call), call.path["hash"].upper()
         for found in self.context.view.clients.certificates(client.id):
-            if certificate_details(found.der).hash == wanted:
+            if certificate_details(found.der).hash == digest:
                 return client.id, found.der
-        raise not_found("certificate_not_found", wanted)
+        raise not_found("certificate_not_found", digest)

@@ -113,12 +113,12 @@ class ClientResource:
     # Reading
 
     async def every(self, call: Call) -> list[GatewayClientView]:
-        asked = call.query_as(ClientQuery)
+        query = call.query_as(ClientQuery)
         local = {c.id: c for c in self.context.view.clients.all()}
-        views = [] if asked.exclude_local else [self._view(c) for c in local.values()]
-        if not asked.internal_search:
+        views = [] if query.exclude_local else [self._view(c) for c in local.values()]
+        if not query.internal_search:
             views += [v for i, v in self._foreign() if i not in local]
-        return sorted((v for v in views if _matches(v, asked)), key=lambda v: v.id)
+        return sorted((v for v in views if _matches(v, query)), key=lambda v: v.id)
 
     async def one(self, call: Call) -> GatewayClientView:
         return self._view(self.context.client(call))
@@ -140,25 +140,25 @@ class ClientResource:
     # Changing
 
     async def add(self, call: Call) -> ApiAnswer:
-        asked = call.body_as(ClientAdd)
+        body = call.body_as(ClientAdd)
         server = self.context.server_id()
-        wanted = asked.client
-        identifier = ClientId(server.instance, wanted.member_class, wanted.member_code, wanted.subsystem_code)
+        new = body.client
+        identifier = ClientId(server.instance, new.member_class, new.member_code, new.subsystem_code)
         call.check_scope(identifier.encoded())
-        connection = _connection(wanted.connection_type, "invalid_connection_type")
+        connection = _connection(new.connection_type, "invalid_connection_type")
         configuration = self.context.configuration()
-        if wanted.member_class not in {c.code for c in configuration.own.shared.member_classes}:
-            raise bad_request("invalid_member_class", wanted.member_class)
+        if new.member_class not in {c.code for c in configuration.own.shared.member_classes}:
+            raise bad_request("invalid_member_class", new.member_class)
         clients = self.context.view.clients
         if clients.find(identifier) is not None:
             raise conflict("client_already_exists", identifier.encoded())
         known = configuration.known_member(identifier.member)
         check_warnings(
             [] if known else [Caution("unregistered_member", (identifier.member.encoded(),))],
-            ignore=asked.ignore_warnings,
+            ignore=body.ignore_warnings,
         )
         with self.context.change() as tables:
-            record = tables.clients.add(identifier, connection, call.now, wanted.subsystem_name)
+            record = tables.clients.add(identifier, connection, call.now, new.subsystem_name)
         return ApiAnswer(self._view(record), headers={"Location": f"/api/clients/{identifier.encoded()}"})
 
     async def set_connection(self, call: Call) -> GatewayClientView:
@@ -249,19 +249,19 @@ def _connection(text: str | None, missing: str) -> ConnectionType:
         raise bad_request("invalid_connection_type", text) from err
 
 
-def _matches(view: GatewayClientView, asked: ClientQuery) -> bool:
-    if not asked.show_members and view.subsystem_code is None:
+def _matches(view: GatewayClientView, query: ClientQuery) -> bool:
+    if not query.show_members and view.subsystem_code is None:
         return False
     if (
-        asked.local_valid_sign_cert is not None
-        and bool(view.has_valid_local_sign_cert) != asked.local_valid_sign_cert
+        query.local_valid_sign_cert is not None
+        and bool(view.has_valid_local_sign_cert) != query.local_valid_sign_cert
     ):
         return False
     pairs = (
-        (asked.name, view.subsystem_name or view.member_name),
-        (asked.instance, view.instance_id),
-        (asked.member_class, view.member_class),
-        (asked.member_code, view.member_code),
-        (asked.subsystem_code, view.subsystem_code),
+        (query.name, view.subsystem_name or view.member_name),
+        (query.instance, view.instance_id),
+        (query.member_class, view.member_class),
+        (query.member_code, view.member_code),
+        (query.subsystem_code, view.subsystem_code),
     )
-    return all(wanted is None or wanted.lower() in (found or "").lower() for wanted, found in pairs)
+    return all(searched is None or searched.lower() in (found or "").lower() for searched, found in pairs)

@@ -88,13 +88,13 @@ class Connections:
         return [GlobalConfConnection(url, state) for url, state in zip(urls, states, strict=True)]
 
     async def other(self, call: Call) -> ConnectionStatus:
-        asked = call.query_as(OtherServerQuery)
-        server = server_of(asked.security_server_id)
-        probe = Probe(client_id(asked.client_id), client_id(asked.target_client_id), server)
+        query = call.query_as(OtherServerQuery)
+        server = server_of(query.security_server_id)
+        probe = Probe(client_id(query.client_id), client_id(query.target_client_id), server)
         channel = self.context.gateway.management.channel
         found = await (
             probe_rest(channel, probe)
-            if asked.protocol_type == "REST"
+            if query.protocol_type == "REST"
             else probe_soap(channel, probe, str(uuid.uuid4()))
         )
         if found is None:

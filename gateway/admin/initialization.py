@@ -88,40 +88,36 @@ class InitializationResource:
     # Initialisation
 
     async def initialise(self, call: Call) -> None:
-        asked = call.body_as(InitialServerConf)
+        body = call.body_as(InitialServerConf)
         if self.context.process.anchor() is None:
             raise conflict("anchor_not_found")
         if self.context.process.store.is_initialised():
-            await self._make_token(asked.software_token_pin)
+            await self._make_token(body.software_token_pin)
             return
         configuration = self.context.configuration()
         missing = [
             name
             for name, value in (
-                ("server_code_not_provided", asked.security_server_code),
-                ("member_class_not_provided", asked.owner_member_class),
-                ("member_code_not_provided", asked.owner_member_code),
-                ("pin_code_not_provided", asked.software_token_pin),
+                ("server_code_not_provided", body.security_server_code),
+                ("member_class_not_provided", body.owner_member_class),
+                ("member_code_not_provided", body.owner_member_code),
+                ("pin_code_not_provided", body.software_token_pin),
             )
             if value is None
         ]
         if missing:
             raise bad_request("invalid_init_params", *missing)
-        owner = ClientId(
-            configuration.instance, asked.owner_member_class or "", asked.owner_member_code or ""
-        )
-        server = owner.server(asked.security_server_code or "")
-        check_pin(
-            asked.software_token_pin or "", strict=self.context.process.settings.keys.enforce_pin_policy
-        )
+        owner = ClientId(configuration.instance, body.owner_member_class or "", body.owner_member_code or "")
+        server = owner.server(body.security_server_code or "")
+        check_pin(body.software_token_pin or "", strict=self.context.process.settings.keys.enforce_pin_policy)
         cautions = []
         if not configuration.known_member(owner):
             cautions.append(Caution("init_unregistered_member", (owner.encoded(),)))
         if configuration.server(server) is not None:
             cautions.append(Caution("init_server_id_exists", (server.encoded(),)))
-        check_warnings(cautions, ignore=asked.ignore_warnings)
+        check_warnings(cautions, ignore=body.ignore_warnings)
         call.note(server=server.encoded())
-        await self.context.process.initialise(server, asked.software_token_pin)
+        await self.context.process.initialise(server, body.software_token_pin)
 
     async def _make_token(self, pin: str | None) -> None:
         """What is left of an initialisation that a crash interrupted. Refused when nothing is left."""

@@ -166,10 +166,10 @@ def ocsp_word(certificate: KeyCertificate, context: KeyAdminContext, now: dateti
     try:
         context.ocsp_status(parsed, now)
     except Fault as fault:
-        told = fault.detail.lower()
-        if "hold" in told or "suspended" in told:
+        detail = fault.detail.lower()
+        if "hold" in detail or "suspended" in detail:
             return "OCSP_RESPONSE_SUSPENDED"
-        return "OCSP_RESPONSE_REVOKED" if "revoked" in told else "OCSP_RESPONSE_UNKNOWN"
+        return "OCSP_RESPONSE_REVOKED" if "revoked" in detail else "OCSP_RESPONSE_UNKNOWN"
     return "OCSP_RESPONSE_GOOD"
 
 

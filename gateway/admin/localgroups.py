@@ -88,9 +88,9 @@ class LocalGroups:
         return [self._view(g, members=False) for g in self.context.view.groups.all(client.id)]
 
     async def add(self, call: Call) -> LocalGroupView:
-        client, asked = self.context.client(call), call.body_as(LocalGroupAdd)
+        client, body = self.context.client(call), call.body_as(LocalGroupAdd)
         with self.context.change() as tables:
-            made = tables.groups.add(client.id, asked.code, asked.description, call.now)
+            made = tables.groups.add(client.id, body.code, body.description, call.now)
         return self._view(made)
 
     async def one(self, call: Call) -> LocalGroupView:

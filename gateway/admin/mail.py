@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serving.api.operations import Call, Operation
 
 # X-Road's words for what this server tells of by mail.
-TOLD = (
+NOTIFIED = (
     "ACME_FAILURE",
     "ACME_SUCCESS",
     "AUTH_CERT_REGISTERED",
@@ -64,7 +64,7 @@ class Mail:
 
     async def status(self, _call: Call) -> MailNotificationStatus:
         recipients = list(self.context.process.settings.notices.recipients)
-        return MailNotificationStatus(list(TOLD) if recipients else [], bool(recipients), recipients)
+        return MailNotificationStatus(list(NOTIFIED) if recipients else [], bool(recipients), recipients)
 
     async def send(self, call: Call) -> TestMailResponse:
         recipient = call.body_as(MailRecipient).mail_address

@@ -91,9 +91,9 @@ class RegistryResource:
         return sorted(c.code for c in shared.member_classes)
 
     async def member_name(self, call: Call) -> MemberName:
-        asked = call.query_as(MemberNameQuery)
+        query = call.query_as(MemberNameQuery)
         for member in self.context.configuration().own.shared.members:
-            if (member.id.member_class, member.id.member_code) == (asked.member_class, asked.member_code):
+            if (member.id.member_class, member.id.member_code) == (query.member_class, query.member_code):
                 return MemberName(member.name)
         raise not_found("member_name_not_found")
 

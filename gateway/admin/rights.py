@@ -118,9 +118,9 @@ class RightResource:
         return [self.view(client, s, instant(r.granted_at)) for s, r in first.items()]
 
     async def one_of_client(self, call: Call) -> ServiceClient:
-        wanted = self._subject(self.context.client(call).id, call.path["sc_id"])
+        subject = self._subject(self.context.client(call).id, call.path["sc_id"])
         for found in await self.of_client(call):
-            if found.id == self._id(self.context.client(call).id, wanted):
+            if found.id == self._id(self.context.client(call).id, subject):
                 return found
         raise not_found("service_client_not_found", call.path["sc_id"])
 
@@ -151,9 +151,9 @@ class RightResource:
                 tables.rights.revoke(endpoint, subject)
 
     async def candidates(self, call: Call) -> list[ServiceClient]:
-        client, asked = self.context.client(call).id, call.query_as(CandidateQuery)
+        client, query = self.context.client(call).id, call.query_as(CandidateQuery)
         found = [self.view(client, s) for s in self._every_subject(client)]
-        return [v for v in found if _matches(v, asked)]
+        return [v for v in found if _matches(v, query)]
 
     # From a service or an endpoint
 
@@ -297,16 +297,16 @@ def _items(call: Call) -> list[ServiceClientItem]:
     return call.body_as(ServiceClients).items
 
 
-def _matches(view: ServiceClient, asked: CandidateQuery) -> bool:
-    if asked.service_client_type not in (None, view.service_client_type):
+def _matches(view: ServiceClient, query: CandidateQuery) -> bool:
+    if query.service_client_type not in (None, view.service_client_type):
         return False
     parts = view.id.split(":")
     is_client = view.service_client_type == "SUBSYSTEM"
     pairs = (
-        (asked.member_name_group_description, view.name),
-        (asked.instance, parts[0] if len(parts) > 1 else None),
-        (asked.member_class, parts[1] if is_client else None),
-        (asked.member_group_code, parts[2] if is_client else view.local_group_code or parts[-1]),
-        (asked.subsystem_code, parts[3] if is_client else None),
+        (query.member_name_group_description, view.name),
+        (query.instance, parts[0] if len(parts) > 1 else None),
+        (query.member_class, parts[1] if is_client else None),
+        (query.member_group_code, parts[2] if is_client else view.local_group_code or parts[-1]),
+        (query.subsystem_code, parts[3] if is_client else None),
     )
-    return all(wanted is None or wanted.lower() in (found or "").lower() for wanted, found in pairs)
+    return all(searched is None or searched.lower() in (found or "").lower() for searched, found in pairs)

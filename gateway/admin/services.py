@@ -165,28 +165,28 @@ class ServiceResource:
         )
 
     async def read_new(self, call: Call) -> None:
-        client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
-        source = DescriptionSource(_type(asked.type), asked.url)
-        call.prepared = await self.register.read_new(client.id, source, asked.rest_service_code)
+        client, body = self.context.client(call), call.body_as(ServiceDescriptionAdd)
+        source = DescriptionSource(_type(body.type), body.url)
+        call.prepared = await self.register.read_new(client.id, source, body.rest_service_code)
 
     async def read_changed(self, call: Call) -> None:
-        found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
-        source = DescriptionSource(_type(asked.type), asked.url)
-        if source.type is not ServiceType.WSDL and asked.rest_service_code is None:
+        found, body = self._description(call), call.body_as(ServiceDescriptionUpdate)
+        source = DescriptionSource(_type(body.type), body.url)
+        if source.type is not ServiceType.WSDL and body.rest_service_code is None:
             raise bad_request("missing_parameter", "rest_service_code")
-        call.prepared = await self.register.read_changed(found.id, source, _new_code(asked, source.type))
+        call.prepared = await self.register.read_changed(found.id, source, _new_code(body, source.type))
 
     async def read_again(self, call: Call) -> None:
         call.prepared = await self.register.read_again(self._description(call).id)
 
     async def add(self, call: Call) -> ServiceDescription:
-        client, asked = self.context.client(call), call.body_as(ServiceDescriptionAdd)
+        client, body = self.context.client(call), call.body_as(ServiceDescriptionAdd)
         made = await self.register.add(
             client.id,
-            DescriptionSource(_type(asked.type), asked.url),
-            asked.rest_service_code,
+            DescriptionSource(_type(body.type), body.url),
+            body.rest_service_code,
             call.now,
-            ignore_warnings=asked.ignore_warnings,
+            ignore_warnings=body.ignore_warnings,
             reading=cast("Reading", call.prepared),
         )
         return await self._taken(made)
@@ -195,14 +195,14 @@ class ServiceResource:
         return await self._read(call)
 
     async def update(self, call: Call) -> ServiceDescription:
-        found, asked = self._description(call), call.body_as(ServiceDescriptionUpdate)
-        kind = _type(asked.type)
+        found, body = self._description(call), call.body_as(ServiceDescriptionUpdate)
+        kind = _type(body.type)
         changed = await self.register.update(
             found.id,
-            DescriptionSource(kind, asked.url),
-            _new_code(asked, kind),
+            DescriptionSource(kind, body.url),
+            _new_code(body, kind),
             call.now,
-            ignore_warnings=asked.ignore_warnings,
+            ignore_warnings=body.ignore_warnings,
             reading=cast("Reading", call.prepared),
         )
         return await self._taken(changed)
@@ -237,38 +237,38 @@ class ServiceResource:
         return self._view_of(self._service(call))
 
     async def set_service(self, call: Call) -> GatewayServiceView:
-        found, asked = self._service(call), call.body_as(ServiceUpdate)
+        found, body = self._service(call), call.body_as(ServiceUpdate)
         settings = ServiceSettings(
-            asked.url,
-            asked.timeout,
-            asked.ssl_auth,
+            body.url,
+            body.timeout,
+            body.ssl_auth,
             None,
-            asked.url_all,
-            asked.timeout_all,
-            asked.ssl_auth_all,
+            body.url_all,
+            body.timeout_all,
+            body.ssl_auth_all,
         )
-        check_url(asked.url)
-        if asked.ssl_auth:
-            await self._check_tls(found, asked)
+        check_url(body.url)
+        if body.ssl_auth:
+            await self._check_tls(found, body)
         changed = self.register.set_service(found.id, settings)
         self.context.gateway.reload()
         return self._view_of(changed)
 
-    async def _check_tls(self, service: ServiceRecord, asked: ServiceUpdate) -> None:
+    async def _check_tls(self, service: ServiceRecord, body: ServiceUpdate) -> None:
         """Verification is asked for: the address must be one where it can be, and what fails now is a warning."""
-        if not asked.url.lower().startswith("https://"):
-            raise bad_request("invalid_https_url", asked.url)
-        if asked.ignore_warnings:
+        if not body.url.lower().startswith("https://"):
+            raise bad_request("invalid_https_url", body.url)
+        if body.ignore_warnings:
             return
         certificates = {c.der for c in self.context.view.clients.certificates(service.id.client)}
-        code = await try_provider_tls(asked.url, certificates, self.context.gateway.provider_tls)
-        check_warnings([] if code is None else [Caution(code, (asked.url,))], ignore=False)
+        code = await try_provider_tls(body.url, certificates, self.context.gateway.provider_tls)
+        check_warnings([] if code is None else [Caution(code, (body.url,))], ignore=False)
 
     async def add_endpoint(self, call: Call) -> EndpointView:
-        found, asked = self._service(call), call.body_as(EndpointView)
-        if asked.id is not None:
-            raise bad_request("endpoint_id_should_not_be_provided", asked.id)
-        made = self.register.add_endpoint(found.id, asked.method, asked.path)
+        found, body = self._service(call), call.body_as(EndpointView)
+        if body.id is not None:
+            raise bad_request("endpoint_id_should_not_be_provided", body.id)
+        made = self.register.add_endpoint(found.id, body.method, body.path)
         self.context.gateway.reload()
         return endpoint_view(made)
 
@@ -276,8 +276,8 @@ class ServiceResource:
         return endpoint_view(self._endpoint(call))
 
     async def set_endpoint(self, call: Call) -> EndpointView:
-        found, asked = self._endpoint(call), call.body_as(EndpointUpdate)
-        changed = self.register.update_endpoint(found.id, asked.method, asked.path)
+        found, body = self._endpoint(call), call.body_as(EndpointUpdate)
+        changed = self.register.update_endpoint(found.id, body.method, body.path)
         self.context.gateway.reload()
         return endpoint_view(changed)
 
@@ -382,6 +382,6 @@ def _type(text: str) -> ServiceType:
         raise bad_request("unknown_service_description_type", text) from err
 
 
-def _new_code(asked: ServiceDescriptionUpdate, kind: ServiceType) -> str | None:
+def _new_code(body: ServiceDescriptionUpdate, kind: ServiceType) -> str | None:
     """The code that an update gives a REST service; None for WSDL, whose codes are its own."""
-    return asked.new_rest_service_code or (None if kind is ServiceType.WSDL else asked.rest_service_code)
+    return body.new_rest_service_code or (None if kind is ServiceType.WSDL else body.rest_service_code)

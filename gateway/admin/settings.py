@@ -109,7 +109,7 @@ class SettingResource:
     def _view(self, name: str) -> SettingView:
         live = self.context.process.live
         with _refused(conflicting=True):
-            wanted = TABLE.flatten(live.load())[name]
+            stored = TABLE.flatten(live.load())[name]
             source = live.source(name)
         row_ = TABLE.row(name)
         running = TABLE.flatten(self.context.process.settings)[name]
@@ -120,7 +120,7 @@ class SettingResource:
             TABLE.expected(name),
             source,
             row_.live,
-            wanted != running,
+            stored != running,
             N_(row_.help).into("es"),
             N_(row_.help).into("en"),
         )

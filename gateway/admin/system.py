@@ -67,20 +67,20 @@ class System:
         return [_service(s) for s in self.context.view.timestamping.all()]
 
     async def add_timestamping(self, call: Call) -> TimestampingServiceView:
-        asked = call.body_as(TimestampingServiceView)
+        body = call.body_as(TimestampingServiceView)
         for approved in self.context.configuration().approved_tsas:
-            if (approved.name, approved.url) == (asked.name, asked.url):
+            if (approved.name, approved.url) == (body.name, body.url):
                 cost = (approved.cost_type or CostType.UNDEFINED).value
                 used = UsedService(approved.name, approved.url, cost)
                 with self.context.change() as tables:
                     tables.timestamping.add(used, call.now)
                 return _service(used)
-        raise bad_request("timestamping_service_not_found", asked.name, asked.url)
+        raise bad_request("timestamping_service_not_found", body.name, body.url)
 
     async def delete_timestamping(self, call: Call) -> None:
-        asked = call.body_as(TimestampingServiceView)
+        body = call.body_as(TimestampingServiceView)
         with self.context.change() as tables:
-            tables.timestamping.remove(asked.name, asked.url, call.now)
+            tables.timestamping.remove(body.name, body.url, call.now)
 
     async def timestamp_order(self, _call: Call) -> str:
         return self.context.process.settings.log.timestamp_order.name

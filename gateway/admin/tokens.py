@@ -129,18 +129,18 @@ class _TokenHandlers:
 
     async def add_key_with_csr(self, call: Call) -> KeyWithCsrId:
         body = call.body_as(KeyLabelWithCsrGenerate)
-        asked = body.csr_generate_request
-        usage = usage_of(asked.key_usage_type)
-        check_may_request(call, usage, ordering=asked.acme_order)
+        csr = body.csr_generate_request
+        usage = usage_of(csr.key_usage_type)
+        check_may_request(call, usage, ordering=csr.acme_order)
         key, request = await self._context.keys.generate_key_with_request(
             call.path["id"],
             body.key_label,
             usage,
-            asked.ca_name,
-            member_of(asked.member_id),
-            asked.subject_field_values,
+            csr.ca_name,
+            member_of(csr.member_id),
+            csr.subject_field_values,
         )
-        if asked.acme_order:
+        if csr.acme_order:
             await self._context.orders.order(key.id, request.id)
         token, key = await self._context.keys.key(key.id)
         call.note(key_id=key.id, csr_id=request.id, subject=dict(request.values))

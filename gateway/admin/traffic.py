@@ -87,18 +87,18 @@ class Traffic:
         ]  # fmt: skip
 
     async def intervals(self, call: Call) -> list[OperationalDataInterval]:
-        asked = call.query_as(IntervalsQuery)
-        span_ms = asked.interval * 60_000
-        begin_ms = _milliseconds(asked.records_from) // span_ms * span_ms
+        query = call.query_as(IntervalsQuery)
+        span_ms = query.interval * 60_000
+        begin_ms = _milliseconds(query.records_from) // span_ms * span_ms
         # As X-Road counts: the span that ``records_to`` is in, and the one after it.
-        spans = _milliseconds(asked.records_to) // span_ms + 2 - begin_ms // span_ms
+        spans = _milliseconds(query.records_to) // span_ms + 2 - begin_ms // span_ms
         if not 0 < spans <= MOST_SPANS:
             raise bad_request(
                 "invalid_interval",
                 f"records_to must follow records_from by at most {MOST_SPANS} intervals; {spans} were asked for",
             )
-        wanted = _filter(asked)
-        found = await asyncio.to_thread(self.context.gateway.records.count, begin_ms, spans, span_ms, wanted)
+        record_filter = _filter(query)
+        found = await asyncio.to_thread(self.context.gateway.records.count, begin_ms, spans, span_ms, record_filter)
         return [
             OperationalDataInterval(
                 instant(datetime.fromtimestamp(c.begin_ms / 1000, UTC)), c.succeeded, c.failed
@@ -107,11 +107,11 @@ class Traffic:
         ]
 
     async def summary(self, call: Call) -> TrafficSummary:
-        asked = call.query_as(IntervalsQuery)
-        begin, end = _milliseconds(asked.records_from), _milliseconds(asked.records_to)
-        records, wanted = self.context.gateway.records, _filter(asked)
-        found = await asyncio.to_thread(records.newest, begin, end, wanted, MOST_EXCHANGES)
-        span_ms = asked.interval * 60_000
+        query = call.query_as(IntervalsQuery)
+        begin, end = _milliseconds(query.records_from), _milliseconds(query.records_to)
+        records, record_filter = self.context.gateway.records, _filter(query)
+        found = await asyncio.to_thread(records.newest, begin, end, record_filter, MOST_EXCHANGES)
+        span_ms = query.interval * 60_000
 
         def groups(name: Callable[[Exchanged], str], most: int = MOST_GROUPS) -> list[ExchangeGroupView]:
             return [
@@ -133,11 +133,11 @@ class Traffic:
         )
 
 
-def _filter(asked: IntervalsQuery) -> RecordFilter:
+def _filter(query: IntervalsQuery) -> RecordFilter:
     return RecordFilter(
-        asked.security_server_type,
-        client_id(asked.member_id) if asked.member_id else None,
-        _service(asked.service_id) if asked.service_id else None,
+        query.security_server_type,
+        client_id(query.member_id) if query.member_id else None,
+        _service(query.service_id) if query.service_id else None,
     )
 
 

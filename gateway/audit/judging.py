@@ -108,7 +108,7 @@ def judge(source: IO[bytes], file: str, name: str, trust: TrustedConfiguration) 
 
 
 def _judgement(file: str, name: str, digest: str, verdict: Verdict) -> Judgement:
-    said = _said(verdict.message) if verdict.is_valid else {}
+    facts = _message_columns(verdict.message) if verdict.is_valid else {}
     return Judgement(
         file=file,
         container=name,
@@ -120,7 +120,7 @@ def _judgement(file: str, name: str, digest: str, verdict: Verdict) -> Judgement
         timestamp=_time(verdict),
         record=record_number((name or file).rpartition("/")[2]) or 0,
         steps=tuple((s.number, s.title, str(s.outcome), s.detail) for s in verdict.steps),
-        **said,  # type: ignore[arg-type]  # columns of the message
+        **facts,  # type: ignore[arg-type]  # columns of the message
     )
 
 
@@ -137,13 +137,13 @@ def _taken(source: IO[bytes]) -> tuple[IO[bytes], str]:
     return io.BytesIO(content), hashlib.sha256(content).hexdigest()
 
 
-def _said(message: bytes) -> dict[str, object]:
+def _message_columns(message: bytes) -> dict[str, object]:
     """Who, what and how, by the message itself, which was proved."""
     try:
         if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
-            said = soap.parse_message(message)
-            found = _columns("soap", said.client.path(), said.service.path(), "POST", None)
-            return found | {"direction": "response" if said.is_response else "request"}
+            parsed = soap.parse_message(message)
+            found = _columns("soap", parsed.client.path(), parsed.service.path(), "POST", None)
+            return found | {"direction": "response" if parsed.is_response else "request"}
         if rest.is_response_part(message):
             answer = rest.parse_response(message)
             return _columns("rest", answer.client.path(), answer.service.path(), "", answer.status)

@@ -78,11 +78,11 @@ def reconcile(a: Path, b: Path, work: Path | None = None) -> Reconciled:
         unread: list[str] = []
         counts = tuple(_take(database, side, path, unread) for side, path in (("A", a), ("B", b)))
         database.commit()
-        found = [d for what, sql in _asked() for d in _disagreements(database, what, sql)]
+        found = [d for what, sql in _queries() for d in _disagreements(database, what, sql)]
     return Reconciled((counts[0], counts[1]), tuple(unread), tuple(found))
 
 
-def _asked() -> Iterator[tuple[str, str]]:
+def _queries() -> Iterator[tuple[str, str]]:
     for what, sql in _QUESTIONS.items():
         for sides in (("A", "B"), ("B", "A")):
             yield what.format(*sides), sql.format(*sides)
@@ -139,8 +139,14 @@ def _row(container: Container) -> tuple[str, int, bytes, bytes, str]:
         return withheld.message_id, int(withheld.is_response), digest, signature, document.signing_time
     message = container.message
     if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
-        said = soap.parse_message(message)
-        return said.message_id, int(said.is_response), digest_of(message), signature, document.signing_time
+        parsed = soap.parse_message(message)
+        return (
+            parsed.message_id,
+            int(parsed.is_response),
+            digest_of(message),
+            signature,
+            document.signing_time,
+        )
     is_response = rest.is_response_part(message)
     message_id = (rest.parse_response(message) if is_response else rest.parse_request(message)).message_id
     return message_id, int(is_response), digest_of(message), signature, document.signing_time

@@ -111,8 +111,8 @@ class SqliteReport:
 def render_metadata(about: str) -> str:
     """Datasette's metadata for such a file: what it is, and the ready questions."""
     queries = {name: {"title": title, "sql": sql} for name, (title, sql) in QUERIES.items()}
-    said = {"title": "Sacbé audit", "description": about, "databases": {"*": {"queries": queries}}}
-    return json.dumps(said, indent=1, ensure_ascii=False)
+    metadata = {"title": "Sacbé audit", "description": about, "databases": {"*": {"queries": queries}}}
+    return json.dumps(metadata, indent=1, ensure_ascii=False)
 
 
 class CsvReport:

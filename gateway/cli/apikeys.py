@@ -127,8 +127,8 @@ def _found(logins: Logins, number: int) -> ApiKey:
 
 def _roles(names: tuple[str, ...]) -> frozenset[str]:
     known = frozenset(gateway_roles().permissions)
-    wanted = known if ALL in names else frozenset(names)
-    if wrong := sorted(wanted - known):
+    roles = known if ALL in names else frozenset(names)
+    if wrong := sorted(roles - known):
         raise ValueError(
             _(
                 "unknown roles: {names}; there are {known}, and all",
@@ -136,7 +136,7 @@ def _roles(names: tuple[str, ...]) -> frozenset[str]:
                 known=", ".join(sorted(known)),
             )
         )
-    return wanted
+    return roles
 
 
 def _view(key: ApiKey) -> dict[str, object]:

@@ -193,8 +193,8 @@ def _show(result: _Result, *, as_json: bool) -> None:
         )
     )
     follows = shown(result.previous_file) or "nothing: it is the first of its group"
-    said = "" if result.is_linked else " (by its own word; give --first or --previous to check)"
-    click.echo(f"  follows {follows}{said}")
+    caveat = "" if result.is_linked else " (by its own word; give --first or --previous to check)"
+    click.echo(f"  follows {follows}{caveat}")
     for line in result.invalid:
         click.echo(_("  INVALID container {line}", line=shown(line, _LONGEST)))
     for line in result.erased:

@@ -158,18 +158,20 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
     from gateway.audit.reconciling import reconcile as compare
 
     found = compare(a, b, work)
-    for said in found.disagreements:
+    for difference in found.disagreements:
         if as_json:
             value = {
-                "what": said.what,
-                "message_id": said.message_id,
-                "is_response": said.is_response,
-                "where": said.where,
+                "what": difference.what,
+                "message_id": difference.message_id,
+                "is_response": difference.is_response,
+                "where": difference.where,
             }
             click.echo(shown_json(value))
         else:
-            direction = _("answer") if said.is_response else _("request")
-            click.echo(f"{said.what}: {shown(said.message_id)} ({direction}) {shown(said.where)}")
+            direction = _("answer") if difference.is_response else _("request")
+            click.echo(
+                f"{difference.what}: {shown(difference.message_id)} ({direction}) {shown(difference.where)}"
+            )
     for line in found.unread:
         click.echo(f"{_('could not be read')}: {shown(line, 500)}", err=True)
     counts = f"A {found.counts[0]}, B {found.counts[1]}"
@@ -221,14 +223,14 @@ def _show(judgement: Judgement, *, as_json: bool) -> None:
         click.echo(shown_json({**judgement.row(), "steps": steps}))
         return
     where = shown(judgement.file) + (f": {shown(judgement.container)}" if judgement.container else "")
-    said = judgement.code or f"{judgement.message_id} {judgement.signer} {judgement.timestamp}"
-    click.echo(f"{judgement.verdict.upper():<9} {where}  {shown(said, 300)}")
+    line = judgement.code or f"{judgement.message_id} {judgement.signer} {judgement.timestamp}"
+    click.echo(f"{judgement.verdict.upper():<9} {where}  {shown(line, 300)}")
 
 
 def _counted(counts: Counter[str]) -> str:
     total = sum(counts.values())
-    said = ", ".join(f"{counts[v]} {v}" for v in ("valid", "proved", "invalid", "unchecked"))
-    return _("{total} containers: {said}", total=total, said=said)
+    line = ", ".join(f"{counts[v]} {v}" for v in ("valid", "proved", "invalid", "unchecked"))
+    return _("{total} containers: {said}", total=total, said=line)
 
 
 def _exit_code(counts: Counter[str]) -> int:

@@ -50,7 +50,7 @@ def make(data: Path, pin_file: Path | None, settings_file: Path | None, address:
     settings = config.load(livesettings.settings_file(data, settings_file), os.environ)
     chosen = address or settings.systems.tls_address
     credentials = _internal(data, settings_file, pin_file).make(chosen, datetime.now(UTC))
-    _told(data)
+    _move_revision_on(data)
     _say(credentials.chain[0])
 
 
@@ -83,7 +83,7 @@ def request(data: Path, pin_file: Path | None, settings_file: Path | None, name:
 def import_certificate(data: Path, file: Path) -> None:
     """Show the certificate in FILE from now on."""
     certificate = replace_kept_chain(DataFolder(data).tls, file.read_bytes())
-    _told(data)
+    _move_revision_on(data)
     _say(certificate)
 
 
@@ -187,7 +187,7 @@ def _internal(data: Path, settings_file: Path | None, pin_file: Path | None) -> 
     return open_internal_tls(settings.systems, DataFolder(data).tls, safe, os.environ)
 
 
-def _told(data: Path) -> None:
+def _move_revision_on(data: Path) -> None:
     """A running gateway looks at its TLS files when its configuration has moved on."""
     with open_store(data).change():
         pass

@@ -124,8 +124,8 @@ def _print(found: dict[str, Any], source: str, language: str) -> None:
     if not found["findings"]:
         click.echo(_("Nothing is wrong."))
     for finding in found["findings"]:
-        said = finding.get(language) or finding["en"]
-        click.echo(f"\n[{_SEVERITY[finding['severity']].into(language)}] {said['what']}")
+        texts = finding.get(language) or finding["en"]
+        click.echo(f"\n[{_SEVERITY[finding['severity']].into(language)}] {texts['what']}")
         if finding["stops_at"]:
             click.echo("  " + _("Traffic stops: {at}", at=finding["stops_at"]))
-        click.echo("  " + _("What to do: {action}", action=said["do"]))
+        click.echo("  " + _("What to do: {action}", action=texts["do"]))

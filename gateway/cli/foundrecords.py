@@ -41,7 +41,7 @@ def export_record(
 def show_record(record: LogRecord, written: Path | None, *, as_json: bool) -> None:
     """Show a record in a line."""
     if as_json:
-        said = {
+        values = {
             "record": record.id,
             "at": record.at.isoformat(),
             "side": record.side.value,
@@ -54,7 +54,7 @@ def show_record(record: LogRecord, written: Path | None, *, as_json: bool) -> No
             "erased": None if record.erasure is None else record.erasure.reference,
             "file": None if written is None else str(written),
         }
-        click.echo(shown_json(said))
+        click.echo(shown_json(values))
         return
     direction = _("answer") if record.is_response else _("request")
     state = _("timestamped") if record.is_timestamped else _("no timestamp yet")

@@ -95,9 +95,9 @@ def init(
     from schemas.globalconf.anchor import parse_anchor
     from serving.config.presets import read_preset
 
-    raw = read_anchor(_asked(anchor, "--anchor", _("Anchor (file or URL)")))
+    raw = read_anchor(_given_or_prompted(anchor, "--anchor", _("Anchor (file or URL)")))
     parsed = parse_anchor(raw)
-    text = _asked(server, "--server", _("Server (class/code/server)"))
+    text = _given_or_prompted(server, "--server", _("Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
     pin, is_whole, chosen = _pin(data, pin_file), True, read_preset(requested.pop("preset"))
     lines = [*found_server(data, server_id, raw, pin, strict_pin=is_pin_policy_on(data, chosen))]
@@ -141,13 +141,13 @@ def _requests(
         asyncio.run(fetch_configuration(data, anchor))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else str(err)
-        said_ = [
+        lines = [
             _(
                 "no global configuration yet ({reason}); run this command again for the signing requests",
                 reason=reason,
             )
         ]
-        return said_, False
+        return lines, False
     return asyncio.run(make_requests(data, server, pin, subject, _settings(data).keys.kinds())), True
 
 
@@ -171,7 +171,7 @@ def read_server(text: str, instance: str) -> ServerId:
     return ServerId(*parts)
 
 
-def _asked(given: str | None, option: str, question: str) -> str:
+def _given_or_prompted(given: str | None, option: str, question: str) -> str:
     if given:
         return given
     if not sys.stdin.isatty():

@@ -83,14 +83,14 @@ class Joining:
     def register_server(self, address: str) -> None:
         """Have the authentication certificate registered and in use."""
         certificate = self._certificate()
-        digest, told = certificate["certificate_details"]["hash"], False
+        digest, announced = certificate["certificate_details"]["hash"], False
         if certificate["status"] == "SAVED":
             self._send("PUT", f"/token-certificates/{digest}/register", {"address": address})
-            told = True
+            announced = True
         if certificate["status"] != "REGISTERED":
             click.echo(_("registration of the server asked for"))
             until(
-                lambda: self._settled(told),
+                lambda: self._settled(announced),
                 self.deadline,
                 _("the server's approval"),
             )
@@ -108,13 +108,13 @@ class Joining:
         owner = ":".join(self._server_id().split(":")[:3])
         path = f"/clients/{owner}:{code}"
         if self._status(path) is None:
-            wanted = {
+            body = {
                 "member_class": member_class,
                 "member_code": member_code,
                 "subsystem_code": code,
                 "connection_type": connection,
             }
-            self.client.json("POST", "/clients", {"client": wanted, "ignore_warnings": True})
+            self.client.json("POST", "/clients", {"client": body, "ignore_warnings": True})
         if self._status(path) in ("SAVED", "REGISTRATION_FAILED"):
             self._send("PUT", f"{path}/register")
             click.echo(_("registration of {code} asked for", code=code))

@@ -107,7 +107,7 @@ async def opened(
         keyconf = KeyConfStore(store.database)
         software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(data / "token")))
         tokens = Tokens(keyconf, [software] if devices is None else devices)
-        around = KeyContext(
+        context = KeyContext(
             now=lambda: datetime.now(UTC).replace(microsecond=0),
             new_id=lambda: secrets.token_hex(20),
             server_id=store.server_id,
@@ -117,7 +117,7 @@ async def opened(
         )
         if pin is not None:
             await tokens.login(SOFTWARE_TOKEN_ID, pin())
-        yield KeyOperations(keyconf, tokens, around), tokens
+        yield KeyOperations(keyconf, tokens, context), tokens
         await tokens.close()
     finally:
         store.close()
@@ -325,9 +325,9 @@ def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...
             for content in given:
                 imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
                 subject = name_text(parse_certificate(imported.der).subject)
-                told = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
+                values = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
                 line = _("{usage} certificate imported: {subject}", usage=imported.usage, subject=subject)
-                click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
+                click.echo(json.dumps(values, ensure_ascii=False) if as_json else line)
 
     asyncio.run(run())
 

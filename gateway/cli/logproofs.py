@@ -103,11 +103,11 @@ def _containers(archives: tuple[Path, ...]) -> Iterator[ShownContainer]:
 
 
 def _as_json(wrong: int | None, found: Findings | None) -> dict[str, object]:
-    said: dict[str, object] = {"chain": "whole" if wrong is None else f"record {wrong} differs"}
+    result: dict[str, object] = {"chain": "whole" if wrong is None else f"record {wrong} differs"}
     if found is None:
-        return said
+        return result
     head = found.checkpoint
-    return said | {
+    return result | {
         "origin": None if head is None else head.origin,
         "size": None if head is None else head.size,
         "root": None if head is None else head.root.hex(),

@@ -151,10 +151,10 @@ def apply(
     store = open_store(data)
     found = livesettings.settings_file(data, settings_file)
     settings = livesettings.LiveSettings(store.database, found, os.environ).load()
-    around = ApplyContext(
+    context = ApplyContext(
         stored_configuration(data), FolderWork(data, settings, functools.cache(lambda: read_pin(pin_file)))
     )
-    changes = apply_file(store, file, datetime.now(UTC), dry_run=dry_run, around=around)
+    changes = apply_file(store, file, datetime.now(UTC), dry_run=dry_run, context=context)
     store.close()
     if as_json:
         click.echo(

@@ -113,8 +113,8 @@ def show(data: Path) -> None:
         click.echo(_("authorities: {count}, signatures needed: {needed}", count=len(known), needed=needed))
         for loaded in policies.documents():
             document = loaded.document
-            said = loaded.problem if document is None else f"{document.id} from {document.effective_from}"
-            click.echo(f"{loaded.digest[:16]}  {said}")
+            text = loaded.problem if document is None else f"{document.id} from {document.effective_from}"
+            click.echo(f"{loaded.digest[:16]}  {text}")
         for (client, code), binding in sorted(policies.snapshot().bindings.items()):
             click.echo(
                 _(

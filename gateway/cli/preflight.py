@@ -48,7 +48,7 @@ def preflight(
     from gateway.health.preflight import Targets, judge, render_report
     from gateway.health.preflighting import gather_facts
 
-    wanted = (
+    least = (
         Targets() if targets is None else msgspec.convert(tomllib.loads(targets.read_text("utf-8")), Targets)
     )
     store = open_store(data)
@@ -57,7 +57,7 @@ def preflight(
     settings = settings_of(data, settings_file)
     address = url or find_health(data, settings_file)
     facts = gather_facts(data, settings, stored_configuration(data), address, server)
-    checks = judge(facts, wanted)
+    checks = judge(facts, least)
     for check in checks:
         click.echo(f"{'ok    ' if check.passed else 'FAILED'}  {check.id:12}  {check.target}: {check.found}")
     if out is not None:

@@ -152,8 +152,8 @@ def _say(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
 
     live = TABLE.row(name).live
     if as_json:
-        told = [{"name": c.name, "old": shown(c.old), "new": shown(c.new), "live": live} for c in changes]
-        click.echo(orjson.dumps(told).decode())
+        lines = [{"name": c.name, "old": shown(c.old), "new": shown(c.new), "live": live} for c in changes]
+        click.echo(orjson.dumps(lines).decode())
         return
     if variable_of(name) in os.environ:
         click.echo(_("kept, but the variable {variable_of} goes before it", variable_of=variable_of(name)))

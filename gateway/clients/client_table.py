@@ -227,9 +227,9 @@ class TimestampingServices:
 
     def set_all(self, services: Sequence[TimestampingService], now: datetime) -> None:
         """Use exactly these, or with none every approved one; those in use already keep their place."""
-        wanted = {(s.name, s.url) for s in services}
+        pairs = {(s.name, s.url) for s in services}
         for used in self.all():
-            if (used.name, used.url) not in wanted:
+            if (used.name, used.url) not in pairs:
                 self._delete(used.name, used.url)
         self._rows("DELETE FROM no_timestamping", ())
         there = {(s.name, s.url) for s in self.all()}

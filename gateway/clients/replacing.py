@@ -21,19 +21,21 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 
-def replace_all(tables: Tables, wanted: ServerConf, documents: Mapping[str, Document], now: datetime) -> None:
+def replace_all(
+    tables: Tables, desired: ServerConf, documents: Mapping[str, Document], now: datetime
+) -> None:
     """Change the tables to what ``wanted`` says, and nothing else. Runs inside one transaction."""
-    _replace_clients(tables, wanted, now)
-    _replace_services(tables, wanted, documents, now)
-    _replace_rights(tables, wanted, documents, now)
-    _replace_groups(tables, wanted, now)
+    _replace_clients(tables, desired, now)
+    _replace_services(tables, desired, documents, now)
+    _replace_rights(tables, desired, documents, now)
+    _replace_groups(tables, desired, now)
 
 
-def _replace_clients(tables: Tables, wanted: ServerConf, now: datetime) -> None:
+def _replace_clients(tables: Tables, desired: ServerConf, now: datetime) -> None:
     there = {c.id: c for c in tables.clients.all()}
-    for gone in there.keys() - {c.id for c in wanted.clients}:
+    for gone in there.keys() - {c.id for c in desired.clients}:
         tables.clients.remove(gone)
-    for client in wanted.clients:
+    for client in desired.clients:
         if client.id not in there:
             tables.clients.add(client.id, client.connection, now)
         elif there[client.id].connection is not client.connection:
@@ -62,16 +64,16 @@ def _key_of(service: Service) -> _Key:
 
 
 def _replace_services(
-    tables: Tables, wanted: ServerConf, documents: Mapping[str, Document], now: datetime
+    tables: Tables, desired: ServerConf, documents: Mapping[str, Document], now: datetime
 ) -> None:
-    wished = {s.id: s for s in wanted.services}
+    wished = {s.id: s for s in desired.services}
     for record in tables.descriptions.all():
         for service in record.services:
             kept = wished.get(service.id)
             if kept is None or kept.type is not record.type:
                 tables.descriptions.remove_services([service.id])
     groups: dict[_Key, list[Service]] = {}
-    for wish in wanted.services:
+    for wish in desired.services:
         groups.setdefault(_key_of(wish), []).append(wish)
     free = {d.id: d for d in tables.descriptions.all() if d.services}
     for key, services in groups.items():
@@ -130,25 +132,25 @@ def _replace_service(tables: Tables, service: Service, description_id: int) -> N
 
 
 def _replace_rights(
-    tables: Tables, wanted: ServerConf, documents: Mapping[str, Document], now: datetime
+    tables: Tables, desired: ServerConf, documents: Mapping[str, Document], now: datetime
 ) -> None:
-    wished = {(r.provider, r.endpoint, r.subject) for r in wanted.rights}
+    wished = {(r.provider, r.endpoint, r.subject) for r in desired.rights}
     for right in tables.rights.all():
         if (right.endpoint.client, right.endpoint.endpoint, right.subject) not in wished:
             tables.rights.revoke(right.endpoint, right.subject)
-    _replace_endpoints(tables, wanted, documents)
+    _replace_endpoints(tables, desired, documents)
     held = {(r.endpoint.client, r.endpoint.endpoint, r.subject) for r in tables.rights.all()}
     for provider, endpoint, subject in wished - held:
         record = tables.endpoints.ensure(provider, endpoint, generated=False)
         tables.rights.grant(record, subject, now)
 
 
-def _replace_endpoints(tables: Tables, wanted: ServerConf, documents: Mapping[str, Document]) -> None:
+def _replace_endpoints(tables: Tables, desired: ServerConf, documents: Mapping[str, Document]) -> None:
     """Every service has its base; a document that came with the file says its endpoints, else those known stay."""
-    described = set(wanted.endpoints)
-    bases = {(s.id.client, Endpoint(s.id.service_code)) for s in wanted.services}
-    with_document = {(s.id.client, s.id.service_code) for s in wanted.services if s.digest in documents}
-    needed = bases | described | {(r.provider, r.endpoint) for r in wanted.rights}
+    described = set(desired.endpoints)
+    bases = {(s.id.client, Endpoint(s.id.service_code)) for s in desired.services}
+    with_document = {(s.id.client, s.id.service_code) for s in desired.services if s.digest in documents}
+    needed = bases | described | {(r.provider, r.endpoint) for r in desired.rights}
     for record in tables.endpoints.all():
         code = (record.client, record.endpoint.service_code)
         known = record.generated and code not in with_document and (code[0], Endpoint(code[1])) in bases
@@ -163,8 +165,8 @@ def _order(entry: tuple[ClientId, Endpoint]) -> tuple[ClientId, str, str, str]:
     return client, endpoint.service_code, endpoint.path, endpoint.method
 
 
-def _replace_groups(tables: Tables, wanted: ServerConf, now: datetime) -> None:
-    wished = {(g.owner, g.code): g.members for g in wanted.groups}
+def _replace_groups(tables: Tables, desired: ServerConf, now: datetime) -> None:
+    wished = {(g.owner, g.code): g.members for g in desired.groups}
     for record in tables.groups.all():
         if (record.owner, record.code) not in wished:
             tables.groups.remove(record.id)

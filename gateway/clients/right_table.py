@@ -39,10 +39,10 @@ class Endpoints:
         self, client: ClientId | None = None, service_code: str | None = None
     ) -> tuple[EndpointRecord, ...]:
         """Endpoints, base endpoints among them, in the order of code, path and method."""
-        where, wanted = matching(
+        where, values = matching(
             ("client_id", None if client is None else client.path()), ("service_code", service_code)
         )
-        found = self._rows(_ENDPOINT + where + " ORDER BY client_id, service_code, path, method", wanted)
+        found = self._rows(_ENDPOINT + where + " ORDER BY client_id, service_code, path, method", values)
         return tuple(_endpoint(row) for row in found)
 
     def get(self, number: int) -> EndpointRecord:
@@ -146,13 +146,13 @@ class RightTable:
         endpoint_id: int | None = None,
     ) -> tuple[RightRecord, ...]:
         """Rights of a provider, of a subject, on an endpoint, or all."""
-        where, wanted = matching(
+        where, values = matching(
             ("e.client_id", None if client is None else client.path()),
             ("r.subject_type", None if subject is None else subject.object_type),
             ("r.subject", None if subject is None else subject.path()),
             ("e.id", endpoint_id),
         )
-        found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", wanted)
+        found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", values)
         return tuple(_right(row) for row in found)
 
     def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:

@@ -136,7 +136,7 @@ class ServerConfStore:
 
     def replace(
         self,
-        wanted: ServerConf,
+        desired: ServerConf,
         now: datetime,
         documents: Mapping[str, Document] | None = None,
         timestamping: Sequence[TimestampingService] | None = None,
@@ -149,7 +149,7 @@ class ServerConfStore:
         """
         with self._database.transaction() as connection:
             tables = _tables(_runner(connection))
-            replace_all(tables, wanted, documents or {}, now)
+            replace_all(tables, desired, documents or {}, now)
             if timestamping is not None:
                 tables.timestamping.set_all(timestamping, now)
             for request in requests:

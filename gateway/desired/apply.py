@@ -54,10 +54,10 @@ def apply_file(
     now: datetime,
     *,
     dry_run: bool = False,
-    around: ApplyContext | None = None,
+    context: ApplyContext | None = None,
 ) -> list[str]:
     """Make the configuration what ``file`` asks for; the changes in words, none when all was so already."""
-    around = around or ApplyContext()
+    context = context or ApplyContext()
 
     def read_certificate(name: str) -> bytes:
         return read_certificate_der(read(name))
@@ -81,21 +81,21 @@ def apply_file(
     if desired.certificates:
         approved = (
             []
-            if around.configuration is None
-            else [c.name for c in around.configuration.own.shared.approved_cas]
+            if context.configuration is None
+            else [c.name for c in context.configuration.own.shared.approved_cas]
         )
         try:
-            asked = read_certificates(desired.certificates, there.server_id, approved)
+            requested = read_certificates(desired.certificates, there.server_id, approved)
         except ValueError as err:
             raise OperatorError(str(err)) from err
         keys = KeyConfStore(store.database).list_keys()
-        found = find_missing(asked, keys, lambda c, ca: _is_good(c, ca, around.configuration, now))
+        found = find_missing(requested, keys, lambda c, ca: _is_good(c, ca, context.configuration, now))
         missing = tuple(m for m in found if _needs_work(m, file.parent))
         changes += [f"+ {m.desired.line()}" for m in missing]
     if not changes or dry_run:
         return changes
     new = [m for m in missing if m.request is None]
-    work = _work(around) if missing else None
+    work = _work(context) if missing else None
     requests = work.prepare(new) if work is not None and new else ()
     # On the tokens now: keys that nothing speaks of. A crash here leaves the old configuration; the keys are found again.
     store.replace(conf, now, desired.documents, desired.timestamping, requests)
@@ -112,12 +112,12 @@ def apply_file(
     return changes
 
 
-def _work(around: ApplyContext) -> CertificateWork:
-    if around.work is None or around.configuration is None:
+def _work(context: ApplyContext) -> CertificateWork:
+    if context.work is None or context.configuration is None:
         raise OperatorError(
             "certificates are wanted, and there is no global configuration yet to take CAs from"
         )
-    return around.work
+    return context.work
 
 
 def _needs_work(missing: Missing, folder: Path) -> bool:

@@ -236,9 +236,13 @@ class _Documents:
                 f"service {entry.code}: a REST service has no description; say type OPENAPI3 or WSDL"
             )
         digest, described = self._load(entry.description, service.type)
-        said = described.services[0] if service.type is ServiceType.OPENAPI3 else _said_of(service, described)
+        described_service = (
+            described.services[0] if service.type is ServiceType.OPENAPI3 else _said_of(service, described)
+        )
         operations = tuple(Endpoint(entry.code, method, path) for method, path in described.operations)
-        named = replace(service, title=said.title, description=UPLOADED + entry.description, digest=digest)
+        named = replace(
+            service, title=described_service.title, description=UPLOADED + entry.description, digest=digest
+        )
         return named, operations
 
     def _load(self, name: str, kind: ServiceType) -> tuple[str, ParsedDescription]:
@@ -252,9 +256,12 @@ class _Documents:
 
 
 def _said_of(service: Service, described: ParsedDescription) -> DescribedService:
-    for said in described.services:
-        if (said.code, said.version) == (service.id.service_code, service.id.service_version):
-            return said
+    for described_service in described.services:
+        if (described_service.code, described_service.version) == (
+            service.id.service_code,
+            service.id.service_version,
+        ):
+            return described_service
     known = ", ".join(f"{s.code} {s.version or ''}".strip() for s in described.services)
     raise ValueError(f"service {service.id.service_code}: its description has only {known}")
 

@@ -158,7 +158,7 @@ class AcmeClient:
                 GatewayCode.ACME_EAB_CREDENTIALS_MISSING,
                 f"the ACME server at {self._url} binds accounts to outside ones: set kid and mac_key for it",
             )
-        wanted = messages.NewRegistration.from_data(
+        registration = messages.NewRegistration.from_data(
             email=",".join(self._account.contact) or None,
             terms_of_service_agreed=True,
             external_account_binding=binding,
@@ -166,7 +166,7 @@ class AcmeClient:
         try:
             _step(
                 GatewayCode.ACME_ACCOUNT_CREATION_FAILURE,
-                lambda: connected.new_account(wanted),
+                lambda: connected.new_account(registration),
                 errors.ConflictError,
             )
         except errors.ConflictError as known:
@@ -236,8 +236,8 @@ def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
         messages.Identifier(typ=messages.IDENTIFIER_IP, value=str(a))
         for a in names.get_values_for_type(x509.IPAddress)
     ]
-    wanted = messages.NewOrder(identifiers=identifiers, profile=profile or "")
-    response = client._post(client.directory["newOrder"], wanted)
+    order = messages.NewOrder(identifiers=identifiers, profile=profile or "")
+    response = client._post(client.directory["newOrder"], order)
     body = messages.Order.from_json(response.json())
     authorizations = [
         client._authzr_from_response(client._post_as_get(url), uri=url) for url in body.authorizations
@@ -275,10 +275,10 @@ def _step(code: GatewayCode, do: Callable[[], Any], passed: type[Exception] | tu
     except (errors.Error, josepy.errors.Error, requests.RequestException, ValueError) as err:
         if isinstance(err, Refused):
             raise
-        raise Refused(code, f"{code}: {_told(err)}", _told(err)) from err
+        raise Refused(code, f"{code}: {_detail(err)}", _detail(err)) from err
 
 
-def _told(err: Exception) -> str:
+def _detail(err: Exception) -> str:
     failed = getattr(err, "failed_authzrs", None)
     if failed:
         details = [c.error.detail for a in failed for c in a.body.challenges if c.error is not None]

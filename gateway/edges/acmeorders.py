@@ -89,8 +89,8 @@ class AcmeOrders:
 
     def _binding(self, ca: ApprovedCa, member: ClientId | None) -> tuple[str, str]:
         named = [b for b in self._settings.bindings if b.ca == ca.name]
-        wanted = member.path() if member else ""
-        binding = next((b for b in named if b.member == wanted), None) or next(
+        path = member.path() if member else ""
+        binding = next((b for b in named if b.member == path), None) or next(
             (b for b in named if not b.member), None
         )
         return ("", "") if binding is None else (binding.kid, binding.mac_key.read(self._environ))

@@ -107,7 +107,7 @@ class ConsumerListener:
     ) -> Answer | None:
         record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
-        asked = ConsumerRequest(
+        consumer_request = ConsumerRequest(
             request.method,
             request.target,
             request.header_pairs(),
@@ -115,7 +115,7 @@ class ConsumerListener:
             _connection(request),
         )
         try:
-            answer = await exchange(self._context, asked, protocol, record)
+            answer = await exchange(self._context, consumer_request, protocol, record)
             request.trust()
             await _send(request, answer, self._idle_s)
             return None

@@ -22,13 +22,13 @@ TIMEOUT = aiohttp.ClientTimeout(total=5)
 def clock_offset_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """By how many seconds ``now`` is ahead of whoever answered; None when the answer does not say the time."""
     try:
-        said = parsedate_to_datetime(headers["Date"])
+        date = parsedate_to_datetime(headers["Date"])
         age = timedelta(seconds=int(headers.get("Age", "0")))
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    if said.tzinfo is None:
-        said = said.replace(tzinfo=UTC)
-    offset = (now - (said + age)).total_seconds()
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    offset = (now - (date + age)).total_seconds()
     # The second it was written in is over at most a second later.
     return 0.0 if 0 <= offset < 1 else offset
 

@@ -78,12 +78,12 @@ class PeerListener:
             raise fault
         connection = request.transport
         ssl_object = None if connection is None else connection.get_extra_info("ssl_object")
-        came = provider.PeerRequest(
+        peer_request = provider.PeerRequest(
             headers={name.lower(): value for name, value in request.header_pairs()},
             chunks=request.arriving(IDLE_S),
             certificates=() if ssl_object is None else peer_certificates(ssl_object),
         )
-        answered = await provider.serve(self._context, came, record)
+        answered = await provider.serve(self._context, peer_request, record)
         try:
             request.trust()
             await _send(request, answered)

@@ -55,10 +55,10 @@ class PeerProof:
         if self._is_proved(configuration, certificates, digests, expected, now):
             return
         try:
-            asked = await self.revocation.ask(expected.server.address, pairs)
+            responses = await self.revocation.ask(expected.server.address, pairs)
         except NotProved as fault:
             raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, fault.detail) from fault
-        self.prover.check_consumer_side(configuration, certificates, asked, expected.provider, now)
+        self.prover.check_consumer_side(configuration, certificates, responses, expected.provider, now)
 
     def _is_proved(
         self,

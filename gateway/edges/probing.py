@@ -56,8 +56,8 @@ async def probe_rest(channel: ManagementChannel, probe: Probe) -> Failed | None:
     if status == 200:
         return None
     try:
-        said = load_json(body)
-        return Failed(str(said["type"]), str(said["message"]))
+        answer = load_json(body)
+        return Failed(str(answer["type"]), str(answer["message"]))
     except (ValueError, KeyError, TypeError):
         return Failed("network_error", f"HTTP {status} where 200 was expected")
 

@@ -194,9 +194,9 @@ class OwnRevocation:
         """Ask for every watched certificate; the seconds to wait before the next time. One round at a time."""
         async with self._round:
             self._next_s = self._retry_s
-            asked = self._pairs
+            pairs = self._pairs
             delay = await self._fetch_round()
-            if self._pairs == asked:  # else some are new, and the next round begins at once
+            if self._pairs == pairs:  # else some are new, and the next round begins at once
                 self._next_s = delay
             self.next_round_at = self._now() + timedelta(seconds=self._next_s)
             return delay
@@ -357,9 +357,9 @@ def responder_app(revocation: OwnRevocation, routes: Sequence[web.RouteDef] = ()
         if request.method == "HEAD":
             return web.Response()
         query = parse_qsl(request.query_string)
-        wanted = [v for n, v in query if n == "cert"] or [v for n, v in query if n == "cert_hash"]
+        digests = [v for n, v in query if n == "cert"] or [v for n, v in query if n == "cert_hash"]
         try:
-            found = [revocation.by_digest(bytes.fromhex(value)) for value in wanted]
+            found = [revocation.by_digest(bytes.fromhex(value)) for value in digests]
         except ValueError:
             return web.Response(status=500, text="cert must be the SHA-1 of a certificate in hexadecimal")
         if request.method != "GET" or not found or None in found:

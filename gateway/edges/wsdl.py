@@ -42,14 +42,14 @@ async def fetch_wsdl(context: ExchangeContext, query: Mapping[str, str], record:
         _asking(context), ServiceId(provider, metadata.GET_WSDL), f"wsdl-{context.new_id()}", body
     )
     own = next(iter(context.own_certificates()), None)
-    asked = ConsumerRequest(
+    consumer_request = ConsumerRequest(
         "POST",
         "/",
         (("Content-Type", soap.CONTENT_TYPE),),
         _once(raw),
         ConsumerConnection(over_tls=True, certificate=own),
     )
-    answer = await exchange(context, asked, SoapConsumer(), record)
+    answer = await exchange(context, consumer_request, SoapConsumer(), record)
     try:
         if not answer.bodies or answer.bodies[0].spool.size > LARGEST:
             raise BadMessage(

@@ -181,8 +181,8 @@ def _timestamps(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     if facts.has_no_authority:
         # The first message that waits for a timestamp starts the clock.
         latest = (since or now) + facts.timestamps_acceptable if facts.timestamps_acceptable else None
-        said = "-" if latest is None else _t(latest)
-        yield Finding("timestamps-nobody", Severity.WILL_STOP, "", latest, {"until": said})
+        moment = "-" if latest is None else _t(latest)
+        yield Finding("timestamps-nobody", Severity.WILL_STOP, "", latest, {"until": moment})
     if since is None:
         return
     values = {"since": _t(since), "reason": facts.timestamps_failure}

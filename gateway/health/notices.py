@@ -28,7 +28,7 @@ class OperatorNotice:
     severity: str
     subject: str
     # By language: it may be told after a restart.
-    said: dict[str, str]
+    texts: dict[str, str]
     at: datetime
     stops_at: datetime | None = None
     # Whose contact is told besides the server's own recipients; empty for what concerns the whole server.
@@ -48,7 +48,7 @@ Key = tuple[str, str]
 
 
 def decide_notices(
-    diagnosis: Diagnosis, told: dict[Key, DeliveredNotice], repeat: timedelta
+    diagnosis: Diagnosis, delivered: dict[Key, DeliveredNotice], repeat: timedelta
 ) -> tuple[tuple[OperatorNotice, ...], dict[Key, DeliveredNotice]]:
     """The notices of a diagnosis after what was told before, and what has been told then."""
     order = list(Severity)
@@ -58,14 +58,14 @@ def decide_notices(
     notices: list[OperatorNotice] = []
     following: dict[Key, DeliveredNotice] = {}
     for key, finding in present.items():
-        before = told.get(key)
+        before = delivered.get(key)
         worse = before is not None and order.index(finding.severity) < order.index(before.severity)
         if before is None or worse or diagnosis.at - before.at >= repeat:
             notices.append(_notice(finding, diagnosis.at))
             following[key] = DeliveredNotice(finding.severity, diagnosis.at, finding)
         else:
             following[key] = before
-    for key, before in told.items():
+    for key, before in delivered.items():
         if key not in present:
             notices.append(_resolved(before.finding, diagnosis.at))
     return tuple(notices), following
@@ -91,10 +91,10 @@ GOOD_NEWS = frozenset({"certificate-renewed", "certificate-activated", "certific
 
 
 def _notice(finding: Finding, at: datetime) -> OperatorNotice:
-    said = in_every_language(N_("{what} {action}", what=finding.texts[0], action=finding.texts[1]))
-    return OperatorNotice(finding.code, finding.severity.value, finding.subject, said, at, finding.stops_at)
+    texts = in_every_language(N_("{what} {action}", what=finding.texts[0], action=finding.texts[1]))
+    return OperatorNotice(finding.code, finding.severity.value, finding.subject, texts, at, finding.stops_at)
 
 
 def _resolved(finding: Finding, at: datetime) -> OperatorNotice:
-    said = in_every_language(N_("Resolved: {what}", what=finding.texts[0]))
-    return OperatorNotice(finding.code, RESOLVED, finding.subject, said, at)
+    texts = in_every_language(N_("Resolved: {what}", what=finding.texts[0]))
+    return OperatorNotice(finding.code, RESOLVED, finding.subject, texts, at)

@@ -66,7 +66,7 @@ class Notifier:
         self._now = now
         self._environ = environ
         self._pace = Pace()
-        self._told: dict[Key, DeliveredNotice] = {}
+        self._delivered: dict[Key, DeliveredNotice] = {}
         self._waiting_file = waiting_file
         self._waiting: deque[tuple[str, OperatorNotice]] = deque(_read_waiting(waiting_file), maxlen=_WAITING)
         self.last_failure: str | None = None
@@ -89,7 +89,7 @@ class Notifier:
     def look(self, diagnosis: Diagnosis) -> None:
         """Tell what a diagnosis newly finds, or finds no longer."""
         repeat = timedelta(seconds=self._settings.repeat_s)
-        notices, self._told = decide_notices(diagnosis, self._told, repeat)
+        notices, self._delivered = decide_notices(diagnosis, self._delivered, repeat)
         for notice in notices:
             self._queue(notice)
 
@@ -127,7 +127,7 @@ class Notifier:
         log.log(
             logging.INFO if notice.severity == RESOLVED or notice.code in GOOD_NEWS else logging.WARNING,
             "notice",
-            extra={"event": "notice", "code": notice.code, "text": notice.said[SOURCE_LANGUAGE]},
+            extra={"event": "notice", "code": notice.code, "text": notice.texts[SOURCE_LANGUAGE]},
         )
         if self._settings.webhook_url:
             self._waiting.append(("webhook", notice))
@@ -159,7 +159,7 @@ class Notifier:
                 "subject": notice.subject,
                 "at": notice.at.isoformat(),
                 "stops_at": notice.stops_at.isoformat() if notice.stops_at else None,
-                **notice.said,
+                **notice.texts,
             },
             ensure_ascii=False,
         ).encode()
@@ -179,7 +179,7 @@ class Notifier:
 
     async def _mail(self, notice: OperatorNotice) -> None:
         text = "".join(
-            f"{notice.said[language]}\n\n" for language in mail_languages() if language in notice.said
+            f"{notice.texts[language]}\n\n" for language in mail_languages() if language in notice.texts
         )
         text += f"{self.server}, {notice.at:%Y-%m-%d %H:%M:%S} UTC\n"
         message = self._message(f"{notice.severity}: {notice.code}", text, self._recipients(notice))

@@ -99,8 +99,8 @@ def render_report(server: str, at: datetime, checks: Sequence[Check]) -> bytes:
     return json.dumps(body, ensure_ascii=False, indent=1).encode()
 
 
-def _at_least(name: str, wanted: int, found: int, unit: str) -> Check:
-    return Check(name, f"at least {wanted} {unit}", f"{found} {unit}", found >= wanted)
+def _at_least(name: str, minimum: int, found: int, unit: str) -> Check:
+    return Check(name, f"at least {minimum} {unit}", f"{found} {unit}", found >= minimum)
 
 
 def _all(name: str, target: str, tried: Mapping[str, str]) -> Check:

@@ -117,13 +117,13 @@ def _clock(urls: Iterable[str]) -> float | None:
     for url in urls:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  from the signed configuration
-                said = answer.headers.get("Date")
+                date = answer.headers.get("Date")
         except urllib.error.HTTPError as err:
-            said = err.headers.get("Date")
+            date = err.headers.get("Date")
         except OSError:
             continue
-        if said:
-            theirs = parsedate_to_datetime(said) + timedelta(milliseconds=500)
+        if date:
+            theirs = parsedate_to_datetime(date) + timedelta(milliseconds=500)
             return (datetime.now(UTC) - theirs).total_seconds()
     return None
 

@@ -63,8 +63,8 @@ def look_at(token: TokenSettings, timeout_s: float = PROBE_TIMEOUT_S) -> str | N
         )
     except subprocess.TimeoutExpired:
         return f"the module {token.module} does not answer within {timeout_s:.0f} s"
-    said = done.stdout.strip().rpartition("\n")[2]
-    if done.returncode != 0 or not said:
+    line = done.stdout.strip().rpartition("\n")[2]
+    if done.returncode != 0 or not line:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
         return f"looking at the module {token.module} ended with {how}"
-    return None if said == "there" else said
+    return None if line == "there" else line

@@ -52,15 +52,15 @@ if TYPE_CHECKING:
 class KeyOperations:
     """The operations of one server."""
 
-    def __init__(self, store: KeyConfStore, tokens: Tokens, surroundings: KeyContext) -> None:
+    def __init__(self, store: KeyConfStore, tokens: Tokens, context: KeyContext) -> None:
         self._store = store
         self._tokens = tokens
-        self._around = surroundings
-        self._requesting = Requesting(tokens, lambda: self._around)
+        self._context = context
+        self._requesting = Requesting(tokens, lambda: self._context)
 
     def take_key_kinds(self, kinds: Mapping[KeyUsage | None, str]) -> None:
         """Make new keys of other kinds from now on."""
-        self._around = replace(self._around, key_kinds=kinds)
+        self._context = replace(self._context, key_kinds=kinds)
 
     # Tokens
 
@@ -107,7 +107,7 @@ class KeyOperations:
 
     def check_new_pin(self, pin: str) -> None:
         """Refuse a PIN that may not be one. Raises `Refused`."""
-        check_pin(pin, strict=self._around.has_pin_policy())
+        check_pin(pin, strict=self._context.has_pin_policy())
 
     async def rename_token(self, token_id: str, name: str) -> Token:
         """Give a token another friendly name."""
@@ -137,8 +137,8 @@ class KeyOperations:
         """Make a key; what it is for can be left open until its first request."""
         token = await self.token(token_id)
         actions.require(PossibleAction.GENERATE_KEY, actions.token_actions(token))
-        wanted = kind or self._around.key_kinds[usage]
-        key_id = await self._tokens.generate_key(token_id, wanted, label, usage)
+        key_kind = kind or self._context.key_kinds[usage]
+        key_id = await self._tokens.generate_key(token_id, key_kind, label, usage)
         return (await self.key(key_id))[1]
 
     async def rename_key(self, key_id: str, name: str) -> Key:
@@ -181,12 +181,12 @@ class KeyOperations:
             raise Refused(
                 GatewayCode.WRONG_KEY_USAGE, f"the key {key_id} is for {key.usage}, not for {usage}"
             )
-        wanted = (
+        action = (
             PossibleAction.GENERATE_SIGN_CSR
             if usage is KeyUsage.SIGNING
             else PossibleAction.GENERATE_AUTH_CSR
         )
-        actions.require(wanted, actions.key_actions(token, key))
+        actions.require(action, actions.key_actions(token, key))
         request = self._requesting.new_request(key.id, usage, ca_name, member, values)
         await self._requesting.sign(request, key)  # a request that cannot be signed is not kept
         self._store.set_usage(key.id, usage)
@@ -289,7 +289,7 @@ class KeyOperations:
             active=signing or activate_auth,
             status=CertificateStatus.REGISTERED if signing else CertificateStatus.SAVED,
             member=member,
-            imported_at=self._around.now(),
+            imported_at=self._context.now(),
         )
         answered = [r.id for r in key.requests if r.usage is usage and r.member in (None, member)]
         self._store.set_usage(key.id, usage)
@@ -300,9 +300,9 @@ class KeyOperations:
         """Use a certificate; it must be good by OCSP first. Raises `Refused`, `NotProved`."""
         certificate = self.certificate(digest)
         actions.require(PossibleAction.ACTIVATE, actions.certificate_actions(certificate))
-        if self._around.verify is not None:
+        if self._context.verify is not None:
             try:
-                await self._around.verify(parse_certificate(certificate.der))
+                await self._context.verify(parse_certificate(certificate.der))
             except Fault as fault:
                 self._store.change_certificate(certificate, activation_error=fault.detail)
                 raise
@@ -339,8 +339,8 @@ class KeyOperations:
 
     def observe(self, configuration: TrustedConfiguration) -> tuple[tuple[KeyCertificate, str], ...]:
         """Move certificates as the global configuration says; what changed, with a word for each."""
-        server, now = self._around.server_id(), self._around.now()
-        return observe(self._store, configuration, server, now, activates=self._around.activates())
+        server, now = self._context.server_id(), self._context.now()
+        return observe(self._store, configuration, server, now, activates=self._context.activates())
 
     async def activate_waiting(self) -> list[tuple[KeyCertificate, Fault | Refused | None]]:
         """Activate what waits to be; each with what kept it from it, if anything did. What failed waits on."""
@@ -399,10 +399,10 @@ class KeyOperations:
         return found
 
     async def _key_of(self, certificate: x509.Certificate) -> Key:
-        wanted = public_bytes(certificate.public_key())
+        public_key = public_bytes(certificate.public_key())
         for token in await self.tokens():
             for key in token.keys:
-                if key.public_key == wanted:
+                if key.public_key == public_key:
                     return key
         raise Refused(
             GatewayCode.KEY_NOT_FOUND, "the certificate belongs to none of the keys of this server's tokens"
@@ -411,7 +411,7 @@ class KeyOperations:
     def _member_of(
         self, certificate: x509.Certificate, usage: KeyUsage, *, any_member: bool
     ) -> ClientId | None:
-        configuration = self._around.configuration()
+        configuration = self._context.configuration()
         if usage is KeyUsage.AUTHENTICATION or (configuration is None and any_member):
             return None
         if configuration is None:
@@ -422,7 +422,7 @@ class KeyOperations:
             member = configuration.member_of_signing_certificate(certificate, configuration.instance)
         except Fault as fault:
             raise Refused(GatewayCode.INVALID_CERTIFICATE, fault.detail) from fault
-        if not any_member and not self._around.is_local_member(member):
+        if not any_member and not self._context.is_local_member(member):
             raise Refused(
                 GatewayCode.CLIENT_NOT_FOUND, f"{member.path()} is not a client here", member.path()
             )

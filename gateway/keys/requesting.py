@@ -45,19 +45,19 @@ class FieldDescription:
 
 
 class Requesting:
-    """Signing requests of one server, as its surroundings are at the moment."""
+    """Signing requests of one server, as its context is at the moment."""
 
-    def __init__(self, signer: Tokens, surroundings: Callable[[], KeyContext]) -> None:
+    def __init__(self, signer: Tokens, context: Callable[[], KeyContext]) -> None:
         self._signer = signer
-        self._surroundings = surroundings
+        self._current_context = context
 
     @property
-    def _around(self) -> KeyContext:
-        return self._surroundings()
+    def _context(self) -> KeyContext:
+        return self._current_context()
 
     def approved_ca(self, name: str) -> ApprovedCa:
         """An approved CA by its name. Raises `Refused` (``certificate_authority_not_found``)."""
-        configuration = self._around.configuration()
+        configuration = self._context.configuration()
         if configuration is None:
             raise Refused(
                 GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
@@ -69,7 +69,7 @@ class Requesting:
 
     def issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
         """The approved CA that issued a certificate. Raises `Refused` (``certificate_authority_not_found``)."""
-        configuration = self._around.configuration()
+        configuration = self._context.configuration()
         if configuration is None:
             raise Refused(
                 GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
@@ -120,14 +120,14 @@ class Requesting:
             raise Refused(GatewayCode.INVALID_DN_PARAMETER, str(err)) from err
         holder = None if usage is KeyUsage.AUTHENTICATION else requester.member
         return SigningRequest(
-            self._around.new_id(),
+            self._context.new_id(),
             key_id,
             usage,
             holder,
             ca_name,
             ca.profile,
             tuple(checked.items()),
-            self._around.now(),
+            self._context.now(),
         )
 
     async def sign(self, request: SigningRequest, key: Key) -> bytes:
@@ -142,18 +142,18 @@ class Requesting:
             raise Refused(GatewayCode.CERTIFICATE_PROFILE_INSTANTIATION_FAILURE, fault.detail) from fault
 
     def _requester(self, usage: KeyUsage, member: ClientId | None) -> csr.Requester:
-        server = self._around.server_id()
+        server = self._context.server_id()
         if usage is KeyUsage.SIGNING and member is None:
             raise Refused(
                 GatewayCode.MEMBER_ID_REQUIRED_FOR_SIGN_CSR,
                 "a signing certificate is for a member: say which",
             )
         holder = server.owner if member is None or usage is KeyUsage.AUTHENTICATION else member.member
-        if usage is KeyUsage.SIGNING and not self._around.is_local_member(holder):
+        if usage is KeyUsage.SIGNING and not self._context.is_local_member(holder):
             raise Refused(
                 GatewayCode.CLIENT_NOT_FOUND, f"{holder.path()} is not a client here", holder.path()
             )
-        configuration = self._around.configuration()
+        configuration = self._context.configuration()
         name = configuration.member_name(holder) if configuration else None
         found = configuration.server(server) if configuration else None
         address = (found.address or "") if found else ""

@@ -57,7 +57,7 @@ class Following:
     tell: Callable[[str, str, str], None]
     ask_s: float
     # The requests that were asked about last.
-    asked: list[int] = field(default_factory=list)
+    last_asked: list[int] = field(default_factory=list)
 
     def observe(self, configuration: TrustedConfiguration) -> None:
         """Take what a configuration settles; the owner of this server may be another now.
@@ -174,9 +174,9 @@ class Following:
     def _due(self) -> list[PendingRequest]:
         """The next few of those that wait, in turn: the central server bounds how much it is asked."""
         waiting = [r for r in self.store.view.requests.all() if r.message_id and not r.effective]
-        last = self.asked[-1] if self.asked else 0
+        last = self.last_asked[-1] if self.last_asked else 0
         due = sorted(waiting, key=lambda r: (r.id <= last, r.id))[:MOST_A_ROUND]
-        self.asked[:] = [r.id for r in due]
+        self.last_asked[:] = [r.id for r in due]
         return due
 
     def _refuse(self, request: PendingRequest, why: str) -> None:

@@ -94,10 +94,10 @@ def _operational_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
     next_from = available if query.records_to >= available else None
     if len(found) >= LIMIT:
         next_from = found[-1].at + 1
-    wanted = query.fields or monitoring.FIELDS
+    fields = query.fields or monitoring.FIELDS
     if not sees_all:
-        wanted = tuple(f for f in wanted if f != monitoring.INTERNAL_IP)
-    records = [_fields(stored, wanted) for stored in found]
+        fields = tuple(f for f in fields if f != monitoring.INTERNAL_IP)
+    records = [_fields(stored, fields) for stored in found]
     packed = gzip.compress(json.dumps({"records": records}, ensure_ascii=False).encode(), mtime=0)
     envelope = soap.render_answer(
         soap.parse_message(call.message.raw), monitoring.render_operational_body(len(found), next_from)
@@ -111,9 +111,9 @@ def _operational_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
     return LocalAnswer((("Content-Type", content_type),), body)
 
 
-def _fields(stored: Stored, wanted: tuple[str, ...]) -> dict[str, monitoring.Value]:
+def _fields(stored: Stored, names: tuple[str, ...]) -> dict[str, monitoring.Value]:
     fields = {"monitoringDataTs": stored.at, **stored.fields}
-    return {name: fields[name] for name in wanted if name in fields}
+    return {name: fields[name] for name in names if name in fields}
 
 
 def _boundary(call: ServiceCall) -> str:
@@ -137,12 +137,12 @@ def _metrics(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
             Kind.ACCESS_DENIED,
             f"{call.message.client.path()} may not read this server's metrics; its owner and the monitoring client may",
         )
-    wanted = monitoring.parse_metrics_query(call.message.raw)
+    names = monitoring.parse_metrics_query(call.message.raw)
     found = of.metrics()
     if of.limits_metrics() and not of.is_owner(call):
         found = choose_metrics(found, LIMITED)
-    if wanted:
-        found = choose_metrics(found, frozenset(wanted))
+    if names:
+        found = choose_metrics(found, frozenset(names))
     name = str(of.serverconf().server_id)
     return _envelope(call, monitoring.render_metrics_body(Metric(name, found)))
 

@@ -67,5 +67,5 @@ def _shown(number: int, refusal: PolicyRefusalRecord) -> dict[str, object]:
         "service": refusal.service.path(),
         "messageId": refusal.message_id,
         "field": refusal.field,
-        "told": dict(refusal.told),
+        "told": dict(refusal.claims),
     }

@@ -84,7 +84,7 @@ def _process(folder: Path) -> tuple[int, int, Metric] | None:
     command, _, rest = raw.partition("(")[2].rpartition(")")
     fields = rest.split()
     number, ticks = int(folder.name), os.sysconf("SC_CLK_TCK")
-    told = (
+    processes = (
         Metric("processId", number),
         Metric("command", command),
         Metric("userId", f"{user}"),
@@ -92,4 +92,4 @@ def _process(folder: Path) -> tuple[int, int, Metric] | None:
         Metric("memUsed", resident * os.sysconf("SC_PAGE_SIZE")),
         Metric("startTime", round(int(fields[19]) / ticks, 2)),
     )
-    return number, int(fields[1]), Metric(folder.name, told)
+    return number, int(fields[1]), Metric(folder.name, processes)

@@ -146,17 +146,17 @@ class RecordStore:
             rows += self._database.query(f"{ask}{where} ORDER BY at, id", [last, last, *names])
         return [Stored(int(at), json.loads(fields)) for at, fields in rows]
 
-    def count(self, begin_ms: int, spans: int, span_ms: int, wanted: RecordFilter) -> list[Counted]:
+    def count(self, begin_ms: int, spans: int, span_ms: int, record_filter: RecordFilter) -> list[Counted]:
         """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
         # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
-        came = "CAST(json_extract(fields, '$.requestInTs') AS BIGINT)"
-        where = f"at >= ? AND {came} BETWEEN ? AND ?"
+        received = "CAST(json_extract(fields, '$.requestInTs') AS BIGINT)"
+        where = f"at >= ? AND {received} BETWEEN ? AND ?"
         parameters: list[int | str] = [begin_ms // 1000, begin_ms, begin_ms + spans * span_ms - 1]
-        for condition, values in _conditions(wanted):
+        for condition, values in _conditions(record_filter):
             where += f" AND {condition}"
             parameters += values
         rows = self._database.query(
-            f"SELECT ({came} - ?) / ? AS span, "  # noqa: S608  parts of ours
+            f"SELECT ({received} - ?) / ? AS span, "  # noqa: S608  parts of ours
             "SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END), COUNT(*) "
             f"FROM record WHERE {where} GROUP BY span",
             [begin_ms, span_ms, *parameters],
@@ -165,7 +165,7 @@ class RecordStore:
         counts = [found.get(span, (0, 0)) for span in range(spans)]
         return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
 
-    def newest(self, begin_ms: int, end_ms: int, wanted: RecordFilter, limit: int) -> list[Exchanged]:
+    def newest(self, begin_ms: int, end_ms: int, record_filter: RecordFilter, limit: int) -> list[Exchanged]:
         """The newest exchanges whose request came in then, at most ``limit``, in no order. Blocks."""
         where, parameters = (
             "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?",
@@ -176,7 +176,7 @@ class RecordStore:
             ],
         )
         values: list[int | str] = [*parameters]
-        for condition, more in _conditions(wanted):
+        for condition, more in _conditions(record_filter):
             where += f" AND {condition}"
             values += more
         rows = self._database.query(
@@ -216,12 +216,12 @@ def _exchanged(client: str, provider: str, fields: dict[str, Value]) -> Exchange
     return Exchanged(begin, float(max(end - begin, 0)), name, peer, fault, bool(fields.get("succeeded")))
 
 
-def _conditions(wanted: RecordFilter) -> Iterator[tuple[str, list[int | str]]]:
-    if wanted.side is not None:
-        yield "json_extract(fields, '$.securityServerType') = ?", [wanted.side]
-    if wanted.party is not None:
-        yield "(client = ? OR provider = ?)", [wanted.party.path(), wanted.party.path()]
-    service = wanted.service
+def _conditions(record_filter: RecordFilter) -> Iterator[tuple[str, list[int | str]]]:
+    if record_filter.side is not None:
+        yield "json_extract(fields, '$.securityServerType') = ?", [record_filter.side]
+    if record_filter.party is not None:
+        yield "(client = ? OR provider = ?)", [record_filter.party.path(), record_filter.party.path()]
+    service = record_filter.service
     if service is not None:
         yield "provider = ?", [service.client.path()]
         yield "json_extract(fields, '$.serviceCode') = ?", [service.service_code]

@@ -60,31 +60,31 @@ class Deny:
     field: str = ""
 
 
-def decide_request(policy: Policy, asked: PolicyInput) -> Permit | Deny:
+def decide_request(policy: Policy, request: PolicyInput) -> Permit | Deny:
     """Whether a request may reach the service."""
-    found = _public(policy, asked)
-    leak = _forbidden(policy, asked, None if found else _permission(policy, asked))
+    found = _public(policy, request)
+    leak = _forbidden(policy, request, None if found else _permission(policy, request))
     if leak is not None:
         return leak
     if found is not None:
         return Permit(found, policy, None)
     vocabulary = policy.vocabulary
-    if asked.headers.get(vocabulary.version.lower()) != policy.version:
+    if request.headers.get(vocabulary.version.lower()) != policy.version:
         return Deny("version", policy.id, policy, vocabulary.version)
     for rule in policy.context:
-        if not re.fullmatch(rule.pattern, asked.headers.get(rule.header.lower(), "")):
+        if not re.fullmatch(rule.pattern, request.headers.get(rule.header.lower(), "")):
             return Deny("context", policy.id, policy, rule.header)
-    permission = _permission(policy, asked)
-    purpose = asked.headers.get(vocabulary.purpose.lower(), "")
+    permission = _permission(policy, request)
+    purpose = request.headers.get(vocabulary.purpose.lower(), "")
     if permission is None or purpose not in permission.purposes:
         rule_id = policy.id if permission is None else permission.id
         return Deny("purpose", rule_id, policy, vocabulary.purpose)
-    if asked.headers.get(vocabulary.role.lower(), "") not in permission.roles:
+    if request.headers.get(vocabulary.role.lower(), "") not in permission.roles:
         return Deny("role", permission.id, policy, vocabulary.role)
-    bases = {b.strip() for b in asked.headers.get(vocabulary.legal_basis.lower(), "").split(",")}
-    if not any(set(wanted) <= bases for wanted in policy.purposes[purpose].legal_bases):
+    bases = {b.strip() for b in request.headers.get(vocabulary.legal_basis.lower(), "").split(",")}
+    if not any(set(required) <= bases for required in policy.purposes[purpose].legal_bases):
         return Deny("legal_basis", permission.id, policy, vocabulary.legal_basis)
-    return _fields(policy, permission, asked, purpose)
+    return _fields(policy, permission, request, purpose)
 
 
 def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
@@ -118,13 +118,13 @@ def strip_answer(granted: Permit, status: int, body: bytes) -> bytes | None:
 
 def describes(policy: Policy, subsystem: str, service_code: str) -> bool:
     """Whether a policy says anything of a service."""
-    wanted = (subsystem, service_code)
-    return any((p.subsystem, p.service_code) == wanted for p in policy.permissions) or any(
-        (p.subsystem, p.service_code) == wanted for p in policy.public
+    pair = (subsystem, service_code)
+    return any((p.subsystem, p.service_code) == pair for p in policy.permissions) or any(
+        (p.subsystem, p.service_code) == pair for p in policy.public
     )
 
 
-def told_of(policy: Policy, asked: PolicyInput) -> dict[str, str]:
+def claims_of(policy: Policy, request: PolicyInput) -> dict[str, str]:
     """The request's claims about itself: the headers that the policy names and its subject fields, nothing forbidden."""
     vocabulary = policy.vocabulary
     names = dict.fromkeys(
@@ -133,13 +133,13 @@ def told_of(policy: Policy, asked: PolicyInput) -> dict[str, str]:
             *(vocabulary.purpose, vocabulary.legal_basis, vocabulary.role, vocabulary.account),
         )
     )
-    told = {name: asked.headers.get(name.lower(), "") for name in names}
-    for path, text in _strings(_parse(asked.body or b"{}"), ""):
+    claims = {name: request.headers.get(name.lower(), "") for name in names}
+    for path, text in _strings(_parse(request.body or b"{}"), ""):
         if path in policy.subject_fields and text != path:
-            told[path] = text
+            claims[path] = text
     return {
         name: value
-        for name, value in told.items()
+        for name, value in claims.items()
         if value and not any(_holds(_compiled(rule.pattern), value) for rule in policy.forbidden)
     }
 
@@ -149,25 +149,25 @@ def needs_body(granted: Permit) -> bool:
     return granted.fields is not None
 
 
-def _public(policy: Policy, asked: PolicyInput) -> str | None:
-    entry = _entry(policy, asked)
+def _public(policy: Policy, request: PolicyInput) -> str | None:
+    entry = _entry(policy, request)
     return f"public:{entry.method} {entry.path}" if isinstance(entry, Public) else None
 
 
-def _permission(policy: Policy, asked: PolicyInput) -> Permission | None:
-    entry = _entry(policy, asked)
+def _permission(policy: Policy, request: PolicyInput) -> Permission | None:
+    entry = _entry(policy, request)
     return entry if isinstance(entry, Permission) else None
 
 
-def _entry(policy: Policy, asked: PolicyInput) -> Public | Permission | None:
+def _entry(policy: Policy, request: PolicyInput) -> Public | Permission | None:
     """What the policy says of a request, and says of it however its path is read; None when it says nothing or two things."""
     try:
-        target = parse_service_target(asked.target)
+        target = parse_service_target(request.target)
     except BadMessage:
         return None
-    wanted = (asked.subsystem, asked.service_code, asked.method)
+    key = (request.subsystem, request.service_code, request.method)
     known: tuple[Public | Permission, ...] = (*policy.public, *policy.permissions)
-    entries = [entry for entry in known if (entry.subsystem, entry.service_code, entry.method) == wanted]
+    entries = [entry for entry in known if (entry.subsystem, entry.service_code, entry.method) == key]
     found = [
         next((e for e in entries if pattern_fits(e.path, target, reading)), None)
         for reading in target.readings
@@ -175,19 +175,19 @@ def _entry(policy: Policy, asked: PolicyInput) -> Public | Permission | None:
     return found[0] if all(entry is found[0] for entry in found) else None
 
 
-def _forbidden(policy: Policy, asked: PolicyInput, permission: Permission | None) -> Deny | None:
+def _forbidden(policy: Policy, request: PolicyInput, permission: Permission | None) -> Deny | None:
     """Something that may stand nowhere: in the address, in a header, or in a body field that no exception names."""
     for rule in policy.forbidden:
         pattern = _compiled(rule.pattern)
-        if _holds(pattern, asked.target):
+        if _holds(pattern, request.target):
             return Deny("forbidden", rule.id, policy, "URL")
-        for name, value in asked.headers.items():
+        for name, value in request.headers.items():
             if _holds(pattern, name):
                 return Deny("forbidden", rule.id, policy, "")
             if _holds(pattern, value):
                 return Deny("forbidden", rule.id, policy, name)
         spared = rule.except_fields if permission and permission.id in rule.except_permissions else ()
-        where = _in_body(pattern, asked.body, spared)
+        where = _in_body(pattern, request.body, spared)
         if where is not None:
             return Deny("forbidden", rule.id, policy, where)
     return None
@@ -209,8 +209,8 @@ def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]
     return None
 
 
-def _fields(policy: Policy, permission: Permission, asked: PolicyInput, purpose: str) -> Permit | Deny:
-    value = _parse(asked.body) if asked.body else {}
+def _fields(policy: Policy, permission: Permission, request: PolicyInput, purpose: str) -> Permit | Deny:
+    value = _parse(request.body) if request.body else {}
     if value is None:
         return Deny("request_fields", permission.id, policy, "body")
     for path in _paths(value):
@@ -218,16 +218,16 @@ def _fields(policy: Policy, permission: Permission, asked: PolicyInput, purpose:
             return Deny("request_fields", permission.id, policy, path)
     fields = list(permission.answer_fields)
     for entry in permission.conditional:
-        wanted = all(
+        is_granted = all(
             type(value.get(name)) is type(right) and value.get(name) == right
             for name, right in entry.request.items()
         )
-        if purpose in entry.purposes and wanted:
+        if purpose in entry.purposes and is_granted:
             fields += entry.fields
     quota = None
     if permission.daily_quota is not None:
-        account = asked.headers.get(policy.vocabulary.account.lower(), "")
-        quota = (f"{permission.id} {asked.client} {account}", permission.daily_quota)
+        account = request.headers.get(policy.vocabulary.account.lower(), "")
+        quota = (f"{permission.id} {request.client} {account}", permission.daily_quota)
     return Permit(permission.id, policy, tuple(fields), quota)
 
 

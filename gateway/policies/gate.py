@@ -22,14 +22,14 @@ from gateway.policies.decision import (
     Deny,
     Permit,
     PolicyInput,
+    claims_of,
     decide_answer,
     decide_request,
     describes,
     needs_body,
     strip_answer,
-    told_of,
 )
-from gateway.policies.soap import soap_answer, soap_asked, soap_refusal
+from gateway.policies.soap import soap_answer, soap_input, soap_refusal
 from schemas.faults import Fault, Kind
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class BoundPolicies:
 class PolicyRefusalRecord:
     """The note of a refused request, or of an answer that was refused or stripped.
 
-    ``told`` is what the request said of itself in the headers that the policy names, and in its ``subject_fields``.
+    ``claims`` are what the request said of itself in the headers that the policy names, and in its ``subject_fields``.
     """
 
     at: datetime
@@ -102,7 +102,7 @@ class PolicyRefusalRecord:
     service: ServiceId
     message_id: str
     field: str
-    told: Mapping[str, str]
+    claims: Mapping[str, str]
 
 
 class Ledger(Protocol):
@@ -160,10 +160,10 @@ class PolicyGate:
                 policy, service.client.subsystem_code or "", service.service_code
             ):
                 continue
-            asked = await _asked(service, call)
-            if asked.body is None:
+            policy_input = await _policy_input(service, call)
+            if policy_input.body is None:
                 continue
-            decision = decide_request(policy, asked)
+            decision = decide_request(policy, policy_input)
             if isinstance(decision, Deny):
                 self._alert(
                     {
@@ -176,12 +176,12 @@ class PolicyGate:
                         "messageId": call.message.message_id,
                     }
                 )
-                said = " / ".join(
+                alternatives = " / ".join(
                     str(v) for v in policy.refusals[decision.reason].body.values() if isinstance(v, str)
                 )
                 raise Fault(
                     Kind.ACCESS_DENIED,
-                    f"policy {policy.version} refuses this request, so it was not sent: {said} "
+                    f"policy {policy.version} refuses this request, so it was not sent: {alternatives} "
                     f"(rule {decision.rule}{', ' + decision.field if decision.field else ''})",
                 )
 
@@ -209,29 +209,29 @@ class PolicyGate:
                 f"service {service.id.path()} is under a policy that says nothing of SOAP; "
                 "offer it over REST, or take it out with 'gateway policy bind'",
             )
-        asked = (
-            await _asked(service.id, call)
+        request = (
+            await _policy_input(service.id, call)
             if service.type.is_rest or policy.soap is None
-            else soap_asked(policy, policy.soap, service.id, call.message)
+            else soap_input(policy, policy.soap, service.id, call.message)
         )
-        told = told_of(policy, asked)
+        claims = claims_of(policy, request)
         if bound.suspension(call.message.client, now) is not None:
-            yield await self._refused(Deny("suspended", "suspension", policy), service, call, told)
+            yield await self._refused(Deny("suspended", "suspension", policy), service, call, claims)
             return
         decision = (
             Deny("request_fields", policy.id, policy, "body")
-            if asked.body is None
-            else decide_request(policy, asked)
+            if request.body is None
+            else decide_request(policy, request)
         )
         if isinstance(decision, Permit) and decision.quota is not None:
             account, limit = decision.quota
             if await self._ledger.take(account, now.date()) > limit:
                 decision = Deny("quota", decision.rule, policy)
         if isinstance(decision, Deny):
-            yield await self._refused(decision, service, call, told)
+            yield await self._refused(decision, service, call, claims)
             return
         async with target(call) as answered:
-            yield await self._released(decision, binding, service, call, answered, told)
+            yield await self._released(decision, binding, service, call, answered, claims)
 
     async def _released(
         self,
@@ -240,7 +240,7 @@ class PolicyGate:
         service: Service,
         call: ServiceCall,
         answered: ServiceAnswer,
-        told: Mapping[str, str],
+        claims: Mapping[str, str],
     ) -> ServiceAnswer:
         """The answer as far as it may leave."""
         tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};granted")
@@ -263,17 +263,17 @@ class PolicyGate:
         if binding.excess is Excess.STRIP and body is not None and service.type.is_rest:
             stripped = strip_answer(granted, answered.status, body)
             if stripped is not None and decide_answer(granted, answered.status, stripped) is None:
-                await self._tell("policy_stripped", refused, service, call, told)
+                await self._tell("policy_stripped", refused, service, call, claims)
                 stripped_tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};stripped")
                 return ServiceAnswer(
                     answered.status, answered.reason, (*answered.headers, stripped_tag), _one(stripped)
                 )
-        return await self._refused(refused, service, call, told)
+        return await self._refused(refused, service, call, claims)
 
     async def _refused(
-        self, refused: Deny, service: Service, call: ServiceCall, told: Mapping[str, str]
+        self, refused: Deny, service: Service, call: ServiceCall, claims: Mapping[str, str]
     ) -> ServiceAnswer:
-        await self._tell("policy_refused", refused, service, call, told)
+        await self._tell("policy_refused", refused, service, call, claims)
         answer = refused.policy.refusals[refused.reason]
         body = {**answer.body, "regla": refused.rule}
         if refused.field:
@@ -292,7 +292,7 @@ class PolicyGate:
         )
 
     async def _tell(
-        self, event: str, refused: Deny, service: Service, call: ServiceCall, told: Mapping[str, str]
+        self, event: str, refused: Deny, service: Service, call: ServiceCall, claims: Mapping[str, str]
     ) -> None:
         self._alert(
             {
@@ -316,7 +316,7 @@ class PolicyGate:
                 service.id,
                 call.message.message_id,
                 refused.field,
-                told,
+                claims,
             )
         )
 
@@ -334,7 +334,7 @@ def _shown(answered: ServiceAnswer, body: bytes | None) -> bytes | None:
     return soap_answer(body)
 
 
-async def _asked(service: ServiceId, call: ServiceCall) -> PolicyInput:
+async def _policy_input(service: ServiceId, call: ServiceCall) -> PolicyInput:
     """What a policy looks at; a body larger than it looks into is None."""
     body = b"" if call.chunks is None else await _read(call.chunks())
     return PolicyInput(

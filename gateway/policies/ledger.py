@@ -97,7 +97,7 @@ class PolicyLedger:
                     r.service.path(),
                     r.message_id,
                     r.field,
-                    json.dumps(r.told),
+                    json.dumps(r.claims),
                 ),
             )
 

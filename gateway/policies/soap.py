@@ -34,7 +34,7 @@ _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _SLOT = re.compile(r"\{([A-Za-z0-9.]+)\}")
 
 
-def soap_asked(policy: Policy, form: SoapForm, service: ServiceId, message: Message) -> PolicyInput:
+def soap_input(policy: Policy, form: SoapForm, service: ServiceId, message: Message) -> PolicyInput:
     """The request in an envelope, as `gateway.policies.decision` takes it. Raises `BadMessage`."""
     root = parse_xml(message.raw, what="SOAP envelope")
     header = root.find(f"{_SOAP}Header")
@@ -76,7 +76,7 @@ def soap_refusal(form: SoapForm, request: Message, body: Mapping[str, Any]) -> b
     """The envelope of a refusal: the operation's answer with the error element in it."""
     name = request.service.service_code
     fields = "".join(
-        f"<{field}>{escape(_said(body[field]))}</{field}>" for field in form.error if field in body
+        f"<{field}>{escape(_text(body[field]))}</{field}>" for field in form.error if field in body
     )
     element = f"<{name}Response xmlns={quoteattr(form.namespace)}><error>{fields}</error></{name}Response>"
     return soap.render_answer(soap.parse_message(request.raw), element)
@@ -104,7 +104,7 @@ def _check_operation(root: etree._Element, service: ServiceId) -> None:
         )
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -74,9 +74,9 @@ def health_address(settings: GatewaySettings) -> ListenAddress:
 def find_health(data: Path, settings_file: Path | None = None) -> str:
     """The health address of the gateway of a data folder: of the running one as it wrote it, else as the settings say."""
     try:
-        told = told_running(data)
-        if told.get("health"):
-            return str(told["health"])
+        note = told_running(data)
+        if note.get("health"):
+            return str(note["health"])
     except NotRunning:
         pass
     return health_address(settings_of(data, settings_file)).local_url

@@ -51,8 +51,8 @@ def health_app(
             found = list(await problems())
         except OSError as err:  # the database that nodes share is lost
             found = [str(err)]
-        told = {"status": "down" if found else "up", "problems": found, "warnings": list(warnings())}
-        return web.json_response(told, status=503 if found else 200)
+        state = {"status": "down" if found else "up", "problems": found, "warnings": list(warnings())}
+        return web.json_response(state, status=503 if found else 200)
 
     async def give_diagnosis(_request: web.Request) -> web.Response:
         return web.json_response(as_json(await diagnosis()))

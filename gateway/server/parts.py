@@ -107,10 +107,10 @@ def timestamper(
     session: aiohttp.ClientSession,
     current: Current,
     now: Clock,
-    wanted: Callable[[], Sequence[tuple[str, str]] | None],
+    services: Callable[[], Sequence[tuple[str, str]] | None],
 ) -> Timestamper:
     """The timestamper of the message log; ``wanted`` gives name and URL of each service in use."""
-    return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=wanted)
+    return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=services)
 
 
 def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:

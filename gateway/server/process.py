@@ -147,13 +147,13 @@ class GatewayProcess:
 
     def reconfigure(self) -> Reloaded:
         """Read the settings again and go on with what may change while running. Raises `OperatorError`: nothing changed."""
-        wanted = self.live.load()
-        changes = TABLE.differences(self.settings, wanted)
+        written = self.live.load()
+        changes = TABLE.differences(self.settings, written)
         taken = tuple(c for c in changes if TABLE.rows[c.name].live)
         waiting = tuple(c for c in changes if not TABLE.rows[c.name].live)
         if taken:
             before = self.settings.logging
-            self.settings = TABLE.with_live(self.settings, wanted)
+            self.settings = TABLE.with_live(self.settings, written)
             set_levels(self.settings.log_level, self.settings.logging, before)
             if self.gateway is not None:
                 self.gateway.reconfigure(self.settings)

@@ -67,10 +67,10 @@ def note_running(
     """Say where this process listens for administrators, the certificates (PEM) it shows there, and its health address."""
     shown = "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "::" else host  # noqa: S104  compared
     shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
-    told: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
-    told["certificates"] = certificates
-    told["health"] = health
-    write_whole(folder / FILE, orjson.dumps(told), mode=0o600)
+    note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
+    note["certificates"] = certificates
+    note["health"] = health
+    write_whole(folder / FILE, orjson.dumps(note), mode=0o600)
 
 
 def note_stopped(folder: Path) -> None:
@@ -98,10 +98,10 @@ class AdminClient:
         media_type: str = "application/json",
     ) -> Reply:
         """One call; ``path`` stands below ``/api/v1``. Raises `ApiRefused`, OSError when nobody answers."""
-        asked = f"?{urllib.parse.urlencode(query)}" if query else ""
+        suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
         headers = {**self._headers, **({"Content-Type": media_type} if body is not None else {})}
         request = urllib.request.Request(  # noqa: S310  the operator's own URL
-            f"{self._url}/api/v1{path}{asked}", data=body, method=method, headers=headers
+            f"{self._url}/api/v1{path}{suffix}", data=body, method=method, headers=headers
         )
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
@@ -125,15 +125,15 @@ def local_client(data: Path) -> Iterator[AdminClient]:
     from gateway.settings.datafolder import find_folder
     from serving.login.users import Logins
 
-    told = told_running(data)
+    note = told_running(data)
     logins = Logins(find_folder(data, os.environ).logins)
     expires = datetime.now(UTC) + KEY_LIVES
     roles = gateway_roles()
     made, key = logins.make_api_key(roles.permissions, f"local:{getpass.getuser()}", expires_at=expires)
     try:
-        context = ssl.create_default_context(cadata=told["certificates"])
+        context = ssl.create_default_context(cadata=note["certificates"])
         context.check_hostname = False  # the certificate itself is compared: no other one is trusted
-        yield AdminClient(told["url"], key, context, told.get("host_name", ""))
+        yield AdminClient(note["url"], key, context, note.get("host_name", ""))
     finally:
         logins.revoke_api_key(made.id)
         logins.close()
@@ -147,23 +147,23 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
 def told_running(data: Path) -> dict[str, Any]:
     """The note of the process that runs on a data folder: its id and addresses. Raises `NotRunning`."""
     try:
-        told: dict[str, Any] = json.loads((data / FILE).read_bytes())
-        os.kill(int(told["pid"]), 0)
+        note: dict[str, Any] = json.loads((data / FILE).read_bytes())
+        os.kill(int(note["pid"]), 0)
     except (OSError, ValueError, KeyError) as err:
         raise NotRunning(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
-    return told
+    return note
 
 
 def _refused(status: int, body: bytes) -> ApiRefused:
     try:
-        told = json.loads(body)
-        error = told.get("error") or {}
+        values = json.loads(body)
+        error = values.get("error") or {}
         lines = [*error.get("metadata", ())]
         for name, found in (error.get("validation_errors") or {}).items():
             lines.append(f"{name}: {', '.join(found)}")
-        for warning in told.get("warnings") or ():
+        for warning in values.get("warnings") or ():
             lines.append(f"{warning['code']} {' '.join(warning.get('metadata', ()))}".strip())
-        if told.get("warnings"):
+        if values.get("warnings"):
             lines.append("--ignore-warnings")
         return ApiRefused(status, str(error.get("code", "")), tuple(str(line) for line in lines))
     except (ValueError, AttributeError, KeyError, TypeError):

@@ -73,13 +73,13 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
 
 def following_settings(settings: GatewaySettings) -> FollowingSettings:
     """Of the transparency log. Raises `BadMessage` for a witness that is none."""
-    told = settings.transparency
+    transparency = settings.transparency
     return FollowingSettings(
-        told.checkpoint_s,
-        told.stamp_s,
-        told.witness_timeout_s,
-        told.deadline_s,
-        tuple(map(AppointedWitness.parse, told.witnesses)),
+        transparency.checkpoint_s,
+        transparency.stamp_s,
+        transparency.witness_timeout_s,
+        transparency.deadline_s,
+        tuple(map(AppointedWitness.parse, transparency.witnesses)),
     )
 
 

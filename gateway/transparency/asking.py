@@ -66,10 +66,10 @@ class WitnessAsking:
         self, note: SignedNote, witnesses: Sequence[AppointedWitness], timeout_s: float
     ) -> tuple[SignedNote, list[str]]:
         """The checkpoint with what witnesses signed, and what hinders those who did not."""
-        asked = [self._ask(note, witness, timeout_s) for witness in witnesses]
+        requests = [self._ask(note, witness, timeout_s) for witness in witnesses]
         problems: list[str] = []
         for witness, found in zip(
-            witnesses, await asyncio.gather(*asked, return_exceptions=True), strict=True
+            witnesses, await asyncio.gather(*requests, return_exceptions=True), strict=True
         ):
             if isinstance(found, SignedNote):
                 note = note.signed_also(*found.signatures)

@@ -78,10 +78,10 @@ class LogBuilder:
         self._growing = None  # a round that fails begins anew from the disk
         note = self._files.read_checkpoint()
         while True:
-            came = self._records.committed_after(growing.next_number - 1, ROUND)
-            if came or note is None:
-                note = self._take(growing, came)
-            if len(came) < ROUND:
+            records = self._records.committed_after(growing.next_number - 1, ROUND)
+            if records or note is None:
+                note = self._take(growing, records)
+            if len(records) < ROUND:
                 self._growing = growing
                 return note
 

@@ -91,7 +91,7 @@ class Beginning:
 
     def entry(self) -> bytes:
         """Entry 0 of the log."""
-        said = {
+        fields = {
             "first": self.first,
             "at": self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reason": self.reason,
@@ -100,23 +100,23 @@ class Beginning:
             "previous_root": base64.b64encode(self.previous_root).decode(),
             "lost_after": self.lost_after,
         }
-        return _BEGIN + json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+        return _BEGIN + json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def parse_beginning(entry: bytes) -> Beginning:
     """Read entry 0. Raises `BadMessage` (``malformed_hash_chain``)."""
     try:
-        said = json.loads(entry[1:])
-        if entry[:1] != _BEGIN or not isinstance(said, dict):
+        fields = json.loads(entry[1:])
+        if entry[:1] != _BEGIN or not isinstance(fields, dict):
             raise ValueError("another type of entry")
         return Beginning(
-            int(said["first"]),
-            datetime.strptime(str(said["at"]), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
-            str(said["reason"]),
-            str(said["previous_origin"]),
-            int(said["previous_size"]),
-            base64.b64decode(str(said["previous_root"]), validate=True),
-            int(said["lost_after"]),
+            int(fields["first"]),
+            datetime.strptime(str(fields["at"]), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+            str(fields["reason"]),
+            str(fields["previous_origin"]),
+            int(fields["previous_size"]),
+            base64.b64decode(str(fields["previous_root"]), validate=True),
+            int(fields["lost_after"]),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as err:
         raise _malformed(

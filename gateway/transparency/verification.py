@@ -111,7 +111,7 @@ def verify_message_log(
         checkpoint = verify_log(note, key)
         begun = parse_beginning(next(iter(files.entries(1))))
     except (Fault, OSError, StopIteration) as err:
-        return _nothing("edited", _said(err))
+        return _nothing("edited", _reason(err))
     try:
         with files.opening_table(checkpoint.size) as openings:
             walk = _Comparison(begun, checkpoint.size, openings)
@@ -212,7 +212,7 @@ def _check_tiles(
                 walk.found.append(_wrong_tile(walk, name))
     except (Fault, OSError, StopIteration) as err:
         number = walk.number_of(index + 1)
-        walk.found.append(Difference("missing", number, f"at record {number}: {_said(err)}"))
+        walk.found.append(Difference("missing", number, f"at record {number}: {_reason(err)}"))
 
 
 def _check_leaf(walk: _Comparison, number: int, hashed: bytes, kept: bytes, mirrored: bytes) -> None:
@@ -295,12 +295,12 @@ def _check_record(
 ) -> None:
     number, opening = record.number, walk.opening(record.number)
     if number != expected:
-        said = (
+        detail = (
             f"record {expected} was deleted"
             if number == expected + 1
             else f"records {expected} to {number - 1} were deleted"
         )
-        walk.found.append(Difference("deleted", expected, f"{said} from the message log"))
+        walk.found.append(Difference("deleted", expected, f"{detail} from the message log"))
     elif opening is None or opening.record_digest == record.digest:
         return
     else:
@@ -367,5 +367,5 @@ def _nothing(what: str, detail: str) -> Findings:
     return Findings(None, None, differences=(Difference(what, 0, detail),))
 
 
-def _said(err: BaseException) -> str:
+def _reason(err: BaseException) -> str:
     return err.detail if isinstance(err, Fault) else f"{type(err).__name__} {err}".strip()

@@ -83,18 +83,18 @@ async def _head(asking: ConsoleRequest) -> ConsoleHead:
 
 def _alerts(found: object) -> list[PageNote]:
     keys_link = PageLink(N_("Keys and certificates"), f"{ROOT}/llaves")
-    said = []
+    lines = []
     if not getattr(found, "global_conf_valid", True):
         remedy = PageLink(N_("Diagnosis"), f"{ROOT}/diagnostico")
         text = N_("There is no valid global configuration: messages do not flow.")
-        said.append(PageNote(text, "bad", (remedy,)))
+        lines.append(PageNote(text, "bad", (remedy,)))
     if not getattr(found, "soft_token_pin_entered", True):
-        said.append(
+        lines.append(
             PageNote(N_("The token waits for its PIN: messages are not signed."), "bad", (keys_link,))
         )
     if not getattr(found, "certificate_renewal_job_success", True):
-        said.append(PageNote(N_("A certificate could not be renewed."), "bad", (keys_link,)))
+        lines.append(PageNote(N_("A certificate could not be renewed."), "bad", (keys_link,)))
     since = getattr(found, "backup_restore_running_since", None)
     if since:
-        said.append(PageNote(N_("A backup or a restore is running since {since}.", since=since), "caution"))
-    return said
+        lines.append(PageNote(N_("A backup or a restore is running since {since}.", since=since), "caution"))
+    return lines

@@ -140,20 +140,20 @@ async def _later_steps(asking: ConsoleRequest, *, ready: bool) -> tuple[list[Pag
         PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=ways),
         PageStep(N_("Choose a timestamping authority"), bool(authorities), href=f"{ROOT}/servidor"),
         *(
-            PageStep(said, any(k.usage == use for k in keys), href=f"{ways}/solicitud?uso={use}")
-            for use, said in (
+            PageStep(text, any(k.usage == use for k in keys), href=f"{ways}/solicitud?uso={use}")
+            for use, text in (
                 ("SIGNING", N_("Make a key that signs messages, with its signing request")),
                 ("AUTHENTICATION", N_("Make a key that connects to other servers, with its signing request")),
             )
         ),
         *(
             PageStep(
-                said,
+                text,
                 any(k.usage == use for k, _ in held),
                 N_("Send the request to the certificate authority; what it answers is imported here."),
                 href=ways,
             )
-            for use, said in (
+            for use, text in (
                 ("SIGNING", N_("Import the signing certificate")),
                 ("AUTHENTICATION", N_("Import the authentication certificate")),
             )

@@ -74,12 +74,12 @@ def compare_endpoints(
 ) -> EndpointChanges:
     """The changes that an OpenAPI's reading brings; hand-made endpoints stay, and are adopted when the description has them."""
     records = [e for e in there if not e.endpoint.is_base]
-    wanted = {Endpoint(code, method, path) for method, path in described.operations}
+    operations = {Endpoint(code, method, path) for method, path in described.operations}
     known = {e.endpoint for e in records}
     return EndpointChanges(
         tuple(e for e in (Endpoint(code, m, p) for m, p in described.operations) if e not in known),
-        tuple(e for e in records if e.generated and e.endpoint not in wanted),
-        tuple(e for e in records if not e.generated and e.endpoint in wanted),
+        tuple(e for e in records if e.generated and e.endpoint not in operations),
+        tuple(e for e in records if not e.generated and e.endpoint in operations),
     )
 
 

@@ -61,8 +61,8 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         transport = connection.transport
         tls = None if transport is None else transport.get_extra_info("ssl_object")
-        wanted = self._certificates
-        if wanted is not None and tls is not None and tls.getpeercert(True) not in wanted:
+        trusted = self._certificates
+        if trusted is not None and tls is not None and tls.getpeercert(True) not in trusted:
             connection.close()
             raise aiohttp.ClientConnectionError(
                 "the server's certificate is not one of those registered for the client"

@@ -50,7 +50,7 @@ class _Refused(msgspec.Struct):
     metadata: list[str]
 
 
-class _Told(msgspec.Struct):
+class _ReaderOutcome(msgspec.Struct):
     """What the child says: one of the two."""
 
     described: ParsedDescription | None = None
@@ -93,14 +93,14 @@ async def read_description(
     )
     try:
         async with asyncio.timeout(limits.seconds):
-            told, _ = await child.communicate(content)
+            output, _ = await child.communicate(content)
     except TimeoutError as err:
         raise _too_much(kind, f"took longer than {limits.seconds:g} s") from err
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    return _outcome(kind, child.returncode, told, limits)
+    return _outcome(kind, child.returncode, output, limits)
 
 
 def read_for_command(
@@ -124,13 +124,13 @@ def _environment() -> dict[str, str]:
 
 
 def _outcome(
-    kind: ServiceType, returncode: int | None, told: bytes, limits: ReadingLimits
+    kind: ServiceType, returncode: int | None, output: bytes, limits: ReadingLimits
 ) -> ParsedDescription:
     if returncode != 0:
         raise _too_much(
             kind, f"took more than {limits.memory_bytes >> 20} MiB or ended (status {returncode})"
         )
-    answer = msgspec.json.decode(told, type=_Told)
+    answer = msgspec.json.decode(output, type=_ReaderOutcome)
     if answer.described is not None:
         return answer.described
     if answer.refused is None:
@@ -153,10 +153,12 @@ def main(kind: str, url: str, seconds: str, memory_bytes: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(19)  # messages go first
     try:
-        told = _Told(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
+        outcome = _ReaderOutcome(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
     except Refused as refusal:
-        told = _Told(refused=_Refused(GatewayCode[refusal.code.name], str(refusal), list(refusal.metadata)))
-    sys.stdout.buffer.write(msgspec.json.encode(told))
+        outcome = _ReaderOutcome(
+            refused=_Refused(GatewayCode[refusal.code.name], str(refusal), list(refusal.metadata))
+        )
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 
 if __name__ == "__main__":

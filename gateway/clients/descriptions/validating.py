@@ -62,7 +62,7 @@ async def run_validator(
         raise _failed(f"{command[0]} cannot be run: {err.strerror}") from err
     try:
         async with asyncio.timeout(seconds):
-            said = await _talk(child, content)
+            output = await _talk(child, content)
             await child.wait()
     except TimeoutError as err:
         raise _failed(f"{command[0]} has not ended after {seconds:g} s") from err
@@ -72,7 +72,7 @@ async def run_validator(
             await child.wait()
     if child.returncode == 0:
         return ()
-    lines = [line.strip()[:_LONGEST_LINE] for line in said.decode("utf-8", "replace").splitlines()]
+    lines = [line.strip()[:_LONGEST_LINE] for line in output.decode("utf-8", "replace").splitlines()]
     found = [line for line in lines if line][:MAX_WARNINGS]
     return tuple(found or [f"{command[0]} ended with status {child.returncode} and no word"])
 
@@ -82,15 +82,15 @@ async def _talk(child: asyncio.subprocess.Process, content: bytes) -> bytes:
     stdin, stdout = child.stdin, child.stdout
     if stdin is None or stdout is None:  # pragma: no cover  both are pipes
         return b""
-    said, _ = await asyncio.gather(_take(stdout), _give(stdin, content))
-    return said
+    output, _ = await asyncio.gather(_take(stdout), _give(stdin, content))
+    return output
 
 
 async def _take(stdout: asyncio.StreamReader) -> bytes:
-    said = bytearray()
+    output = bytearray()
     while chunk := await stdout.read(65_536):
-        said += chunk[: _MOST_SAID - len(said)]
-    return bytes(said)
+        output += chunk[: _MOST_SAID - len(output)]
+    return bytes(output)
 
 
 async def _give(stdin: asyncio.StreamWriter, content: bytes) -> None:

@@ -49,11 +49,11 @@ class RestChecks:
         ]
         for parameter in parameters:
             findings += self._parameter(parameter, path_values, query)
-        wanted = self._resolved(operation.get("requestBody"))
-        if wanted:
+        body_schema = self._resolved(operation.get("requestBody"))
+        if body_schema:
             if body:
-                findings += self._content(wanted.get("content", {}), content_type, body, "body")
-            elif wanted.get("required"):
+                findings += self._content(body_schema.get("content", {}), content_type, body, "body")
+            elif body_schema.get("required"):
                 findings.append("the body is missing")
         return tuple(findings[:MAX_FINDINGS])
 
@@ -68,12 +68,12 @@ class RestChecks:
         if isinstance(found, str):
             return ()
         responses = found[1].get("responses", {})
-        wanted = next(
+        response = next(
             (responses[k] for k in (str(status), f"{status // 100}XX", "default") if k in responses), None
         )
-        if wanted is None:
+        if response is None:
             return (f"the status {status} is not described; {', '.join(map(str, responses))} are",)
-        content = self._resolved(wanted).get("content", {})
+        content = self._resolved(response).get("content", {})
         if not body or not content or method == "HEAD":
             return ()
         return self._content(content, content_type, body, "answer")[:MAX_FINDINGS]
@@ -174,11 +174,11 @@ def build_rest_checks(openapi: bytes) -> RestChecks:
 
 def _match(template: str, segments: tuple[str, ...]) -> dict[str, str] | None:
     """The path parameters of a path's decoded segments; None when the template is not theirs."""
-    wanted = template.removeprefix("/").split("/")
-    if len(wanted) != len(segments):
+    template_segments = template.removeprefix("/").split("/")
+    if len(template_segments) != len(segments):
         return None
     values: dict[str, str] = {}
-    for name, value in zip(wanted, segments, strict=True):
+    for name, value in zip(template_segments, segments, strict=True):
         if name.startswith("{") and name.endswith("}"):
             if not value:
                 return None

@@ -116,10 +116,10 @@ def _element_of(
     """The body element of a message: the part the binding names, or the only one that is no header."""
     if direction is None:
         return None
-    wanted = local_name(direction.get("message"))
-    message = next((m for m in root.findall(f"{{{WSDL_NS}}}message") if m.get("name") == wanted), None)
+    message_name = local_name(direction.get("message"))
+    message = next((m for m in root.findall(f"{{{WSDL_NS}}}message") if m.get("name") == message_name), None)
     if message is None:
-        raise _impossible(f"the WSDL lacks the message {wanted}")
+        raise _impossible(f"the WSDL lacks the message {message_name}")
     bound = operation.find(f"{{{WSDL_NS}}}{side}")
     body = None
     if bound is not None:
@@ -129,7 +129,7 @@ def _element_of(
     parts = [p for p in message.findall(f"{{{WSDL_NS}}}part") if not names or p.get("name") in names]
     elements = [p for p in parts if p.get("element")]
     if not elements:
-        raise _impossible(f"the message {wanted} is not described by an element (document/literal)")
+        raise _impossible(f"the message {message_name} is not described by an element (document/literal)")
     return _qualified(elements[0], elements[0].get("element") or "")
 
 
@@ -204,8 +204,8 @@ def _without_includes(body: etree._Element) -> etree._Element:
 
 
 def _finding(entry: etree._LogEntry) -> str:
-    said = entry.message if entry.type_name in _NAMES_ONLY else f"a value breaks {entry.type_name}"
-    return f"{entry.path or 'body'}: {said}"
+    text = entry.message if entry.type_name in _NAMES_ONLY else f"a value breaks {entry.type_name}"
+    return f"{entry.path or 'body'}: {text}"
 
 
 def _impossible(detail: str) -> Refused:

@@ -269,14 +269,14 @@ async def test_many_requests_are_asked_about_in_turn(stage: Stage) -> None:
     for number in range(1, 13):
         stage.send(K.CLIENT_REGISTRATION, f"MX/GOB/1/S{number}", number=number)
     stage.central.said = dict.fromkeys(range(1, 13), "WAITING")
-    stage.following.asked.clear()
+    stage.following.last_asked.clear()
     asked: list[int] = []
     with stage.store.change() as tables:
         for number in range(1, 13):
             tables.clients.add(ClientId("MX", "GOB", "1", f"S{number}"), ConnectionType.HTTP, NOW)
     for _ in range(3):
         await stage.following.ask()
-        asked += stage.following.asked
+        asked += stage.following.last_asked
     assert len(asked) == 15
     assert len(set(asked)) == 12
 

@@ -18,10 +18,10 @@ from gateway.policies.decision import (
     Deny,
     Permit,
     PolicyInput,
+    claims_of,
     decide_answer,
     decide_request,
     strip_answer,
-    told_of,
 )
 from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
 from gateway.policies.readings import readings_of
@@ -418,7 +418,7 @@ def test_forbidden_text_does_not_come_in_however_it_is_written(written: str) -> 
         refused_ = decide_request(policy(), asked)
         assert isinstance(refused_, Deny)
         assert refused_.reason == "forbidden"
-        assert all(written not in told for told in told_of(policy(), asked).values())
+        assert all(written not in told for told in claims_of(policy(), asked).values())
 
 
 @pytest.mark.parametrize(

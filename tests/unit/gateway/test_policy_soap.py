@@ -119,7 +119,7 @@ async def test_answer_with_more_than_is_granted_does_not_leave(answer: str) -> N
     element, ledger, calls = await ask(answer=answer)
     assert (code(element), calls) == ("SS-201", 1)
     assert "Ana" not in "".join(map(str, element.itertext()))
-    assert ledger.refusals[0].told["persona.pid"] == "V"
+    assert ledger.refusals[0].claims["persona.pid"] == "V"
 
 
 async def test_domain_error_of_the_system_leaves() -> None:
