@@ -56,17 +56,17 @@ main.add_command(extract)
 def serve(data: Path, settings: Path | None) -> None:
     """Run one member's system. Only its gateway may reach it."""
     try:
-        told = config.load(settings, os.environ)
+        loaded = config.load(settings, os.environ)
     except OperatorError as err:
         click.echo(str(err), err=True)
         sys.exit(2)
-    telemetry.configure(told.log_level)
+    telemetry.configure(loaded.log_level)
     try:
-        system = app.build(data, told)
+        system = app.build(data, loaded)
     except ValueError as err:  # keys that do not open, or a passphrase that cannot be had
         click.echo(str(err), err=True)
         sys.exit(2)
-    serve_until_told(system, told.host, told.port, setting="port")
+    serve_until_told(system, loaded.host, loaded.port, setting="port")
 
 
 @main.command("seed")
@@ -128,13 +128,13 @@ main.add_command(import_rows)
 )
 def conformance(settings: Path, out: Path | None) -> None:
     """Run the conformance suite against this member's own services, through its gateway; exit 1 when a test fails."""
-    told = config.load(settings, os.environ)
-    member = members()[told.member].path
+    loaded = config.load(settings, os.environ)
+    member = members()[loaded.member].path
 
     async def run() -> dict[str, bool]:
-        gateway = GatewayClient(told.gateway, member, told.policy)
+        gateway = GatewayClient(loaded.gateway, member, loaded.policy)
         try:
-            return await run_suite(gateway, member, told.policy)
+            return await run_suite(gateway, member, loaded.policy)
         finally:
             await gateway.close()
 
@@ -142,7 +142,7 @@ def conformance(settings: Path, out: Path | None) -> None:
     for test in TESTS:
         click.echo(f"{'ok    ' if outcomes[test.id] else 'FAILED'}  {test.id}  {test.expected}  {test.what}")
     if out is not None:
-        made = national_day(app.clock_of(told)()).isoformat()
+        made = national_day(app.clock_of(loaded)()).isoformat()
         out.write_text(json.dumps({"suite": SUITE, "fecha": made, "pruebas": outcomes}), encoding="utf-8")
     sys.exit(0 if all(outcomes.values()) else 1)
 

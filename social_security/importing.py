@@ -386,7 +386,7 @@ def import_rows(
                 dry_run=dry_run,
                 tell=lambda rows: click.echo(f"{rows - 1} rows", err=True),
             )
-            told = 0 if dry_run else queue_announcements(database, member, run.today)
+            queued = 0 if dry_run else queue_announcements(database, member, run.today)
         finally:
             quality.close()
     except ValueError as err:
@@ -399,7 +399,7 @@ def import_rows(
             good=good,
             count=quality.count,
             report=report,
-            told=told,
+            told=queued,
         )
         + (_(" (dry run)") if dry_run else "")
     )

@@ -98,7 +98,9 @@ class Traffic:
                 f"records_to must follow records_from by at most {MOST_SPANS} intervals; {spans} were asked for",
             )
         record_filter = _filter(query)
-        found = await asyncio.to_thread(self.context.gateway.records.count, begin_ms, spans, span_ms, record_filter)
+        found = await asyncio.to_thread(
+            self.context.gateway.records.count, begin_ms, spans, span_ms, record_filter
+        )
         return [
             OperationalDataInterval(
                 instant(datetime.fromtimestamp(c.begin_ms / 1000, UTC)), c.succeeded, c.failed

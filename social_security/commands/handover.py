@@ -117,8 +117,8 @@ def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None
 
 
 def _translated(store: RegistryStore, leaving: str, file: Path) -> Iterable[tuple[str, str]]:
-    told = membership(store, leaving)
-    if told is None or told.state != LEFT or told.successor is None:
+    state = membership(store, leaving)
+    if state is None or state.state != LEFT or state.successor is None:
         raise ValueError(
             _("ONIESS has not told that {leaving} has left, and who succeeds it", leaving=leaving)
         )
@@ -136,7 +136,7 @@ def _translated(store: RegistryStore, leaving: str, file: Path) -> Iterable[tupl
                     leaving=leaving,
                 )
             )
-        yield row["expediente"], store.pid_of(person.rid, told.successor, told.since)
+        yield row["expediente"], store.pid_of(person.rid, state.successor, state.since)
 
 
 def write_rows(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from serving.language import _
-from social_security.commands.officers import known_by_curp, known_by_pid, member_path, registry_of, told
+from social_security.commands.officers import (
+    known_by_curp,
+    known_by_pid,
+    member_path,
+    registry_of,
+    without_traceback,
+)
 from social_security.registry.merging import verify_decision
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ def review(data: Path) -> None:
 @click.argument("key", type=click.Path(path_type=Path, exists=True))
 def add_officer(data: Path, name: str, key: Path) -> None:
     """Enter the public key (PEM, Ed25519 or ECDSA) with which an officer signs that records are merged or unmerged."""
-    with registry_of(data) as store, told():
+    with registry_of(data) as store, without_traceback():
         store.add_officer(name, key.read_text(encoding="ascii"))
 
 
@@ -56,7 +62,7 @@ def add_officer(data: Path, name: str, key: Path) -> None:
 @click.option("--distinct", is_flag=True, help="that the two records are two persons', not one")
 def decision(data: Path, name: str, number: int | None, *, distinct: bool) -> None:
     """Print what the officer signs: to merge two records (the one that stays first), to keep them two, or to undo a merge."""
-    with registry_of(data) as store, told():
+    with registry_of(data) as store, without_traceback():
         if number is not None:
             merge = store.merge_of(number)
             signed = store.decision("SEPARACION", name, merge.rid, merge.other)
@@ -71,7 +77,7 @@ def decision(data: Path, name: str, number: int | None, *, distinct: bool) -> No
 @_SIGNATURE
 def merge(data: Path, name: str, signature: str) -> None:
     """Make two records under review one; the record that stays first, on standard input. Prints the merge's number."""
-    with registry_of(data) as store, told():
+    with registry_of(data) as store, without_traceback():
         stays, goes = _two_records(store)
         if not store.are_under_review(stays, goes):
             raise click.ClickException(_("these records are not under review; note that first"))
@@ -87,7 +93,7 @@ def merge(data: Path, name: str, signature: str) -> None:
 @_SIGNATURE
 def keep_distinct(data: Path, name: str, signature: str) -> None:
     """End the review of two records (standard input) that are two persons': each is found again."""
-    with registry_of(data) as store, told():
+    with registry_of(data) as store, without_traceback():
         one, other = _two_records(store)
         _verify(store, name, signature, store.decision("DISTINTAS", name, one, other))
         store.distinct(one, other, name, signature)
@@ -100,7 +106,7 @@ def keep_distinct(data: Path, name: str, signature: str) -> None:
 @click.option("--merge", "number", type=int, required=True, help="the merge, by its number")
 def unmerge(data: Path, name: str, signature: str, number: int) -> None:
     """Make the two records of a merge two again; institutes are told."""
-    with registry_of(data) as store, told():
+    with registry_of(data) as store, without_traceback():
         undone = store.merge_of(number)
         _verify(store, name, signature, store.decision("SEPARACION", name, undone.rid, undone.other))
         store.unmerge(number, name, signature, datetime.now(UTC))

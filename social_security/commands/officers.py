@@ -201,7 +201,7 @@ def import_persons_command(
 def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
     """An institute no longer holds a person: it is told nothing of her from now on, and reports nothing."""
     store, now = open_registry(data), datetime.now(UTC)
-    with told():
+    with without_traceback():
         store.end_link(
             member_path(member), parse_pid(pid), national_day(now) if until is None else until.date()
         )
@@ -216,7 +216,7 @@ def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
 def link(data: Path, member: str, pid: str, *, history: bool) -> None:
     """An institute has affiliated a person that it had looked up: from now on it is told of what happens to her."""
     store, now = open_registry(data), datetime.now(UTC)
-    with told():
+    with without_traceback():
         path = member_path(member)
         person = store.find_by_pid(path, parse_pid(pid))
         if person is None:
@@ -246,7 +246,7 @@ def vital_cases(data: Path) -> None:
 def vital_decide(data: Path, case: str, name: str, stands: tuple[str, str] | None) -> None:
     """Decide a case about contradictory vital events; institutes are told what changes for them."""
     store, now = open_registry(data), datetime.now(UTC)
-    with told():
+    with without_traceback():
         decide_case(store, case, stands, name, now)
     store.close()
 
@@ -380,7 +380,7 @@ def known_by_pid(store: RegistryStore, member: str, text: str) -> Person:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def without_traceback() -> Iterator[None]:
     """Say what a person typed wrongly as a sentence, without a traceback."""
     try:
         yield

@@ -145,11 +145,15 @@ def _service(b: Benefit) -> dict[str, Any]:
 
 def _outcome(r: Requirement, has: int | None) -> dict[str, Any]:
     row: dict[str, Any] = {"medida": r.measure, "operador": r.operator, "valor": r.value, "unidad": r.unit}
-    wanted = f"se requieren {_WORDS[r.operator]} {r.value} {r.unit}"
+    required_text = f"se requieren {_WORDS[r.operator]} {r.value} {r.unit}"
     if has is None:
-        return row | {"resultado": UNKNOWN, "motivo": f"{wanted}; no se conoce el dato"}
+        return row | {"resultado": UNKNOWN, "motivo": f"{required_text}; no se conoce el dato"}
     met = _HOLDS[r.operator](has, r.value)
-    return row | {"tiene": has, "resultado": MET if met else UNMET, "motivo": f"{wanted}; constan {has}"}
+    return row | {
+        "tiene": has,
+        "resultado": MET if met else UNMET,
+        "motivo": f"{required_text}; constan {has}",
+    }
 
 
 def _law(basis: str) -> str:

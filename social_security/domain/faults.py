@@ -82,8 +82,8 @@ class DomainError(Exception):
             return self._refusal(self.grounds)
         body: dict[str, object] = {
             "codigo": self.code,
-            "mensaje": _said(self.row.es, self.es, self.row.action_es),
-            "message": _said(self.row.en, self.en, self.row.action_en),
+            "mensaje": _sentence(self.row.es, self.es, self.row.action_es),
+            "message": _sentence(self.row.en, self.en, self.row.action_en),
             "reintentable": self.row.may_be_retried,
         }
         if self.field is not None:
@@ -127,6 +127,6 @@ def formal(error: DomainError, appeal: Appeal) -> DomainError:
     return DomainError(error.code, error.es, error.en, grounds=RefusalGrounds(appeal, error.row.basis))
 
 
-def _said(general: str, special: str, action: str) -> str:
+def _sentence(general: str, special: str, action: str) -> str:
     whole = f"{general}. {action}." if special == general else f"{general}: {special}. {action}."
     return whole if len(whole) <= MESSAGE_LIMIT else f"{whole[: MESSAGE_LIMIT - 1]}…"

@@ -276,13 +276,13 @@ def check_total(value: Mapping[str, Any], expected: Total) -> None:
 def check_total_alone(value: Mapping[str, Any], rules: Rules) -> None:
     """Check that a ``Totalizacion`` agrees with itself, for a reader who has not all periods. Raises `DomainError`."""
     days = tuple(p["dias"] for p in value["partes"])
-    for name, said, right in (
+    for name, claimed, right in (
         ("diasUnion", value["diasUnion"], sum(days)),
         ("semanas", value["semanas"], sum(days) // rules.days_per_week),
         ("aniosReconocidos", value["aniosReconocidos"], recognised_years(days, rules)),
     ):
-        if said != right:
-            raise _mismatch(f"{name} dice {said} y es {right}", f"{name} says {said}, it is {right}")
+        if claimed != right:
+            raise _mismatch(f"{name} dice {claimed} y es {right}", f"{name} says {claimed}, it is {right}")
     check_shares(value["partes"])
 
 
@@ -299,9 +299,9 @@ def check_shares(parts: Sequence[Mapping[str, Any]]) -> None:
         raise _mismatch("cada parte lleva su monto, o ninguna", "every part carries its amount, or none does")
     right = share(sum(given.values()), days)
     if given != right:
-        said = ", ".join(f"{n.rpartition('/')[2]} {a}" for n, a in right.items())
+        listed = ", ".join(f"{n.rpartition('/')[2]} {a}" for n, a in right.items())
         raise _mismatch(
-            f"los montos no son proporcionales: {said}", f"the amounts are not proportional: {said}"
+            f"los montos no son proporcionales: {listed}", f"the amounts are not proportional: {listed}"
         )
 
 

@@ -79,10 +79,10 @@ OF_PERSONS = frozenset(
 )
 
 
-def add_up(told: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Count]:
+def add_up(figures: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Count]:
     """The counts of several members as one."""
     whole: dict[str, Count] = {}
-    for counts in told:
+    for counts in figures:
         for name, count in counts.items():
             mine = whole.setdefault(name, Count())
             mine.numerator += int(count.get("numerador", 0))

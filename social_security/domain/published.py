@@ -88,9 +88,9 @@ def verify_published(envelope: Mapping[str, Any], public_key: Ed25519PublicKey) 
     except (KeyError, TypeError, binascii.Error) as err:
         raise ValueError(f"this is no signed publication ({type(err).__name__})") from err
     if not any(_holds(public_key, signature, payload) for signature in signatures[:8]):  # 2
-        wanted = key_id(public_key)
+        identifier = key_id(public_key)
         raise ValueError(
-            f"not signed with the key of ONIESS that is trusted here (keyid {wanted}): nothing was taken"
+            f"not signed with the key of ONIESS that is trusted here (keyid {identifier}): nothing was taken"
         )
     return _parse(payload)  # 3
 

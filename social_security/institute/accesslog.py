@@ -76,14 +76,14 @@ class Used(Protocol):
         ...
 
 
-async def find_usage(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def find_usage(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too."""
-    subject = services.subject(asked)
+    subject = services.subject(request)
     await take_refusals(services)
-    body = asked.body
+    body = request.body
     total, rows = services.persons.accesses(
         subject.pid,
-        today=asked.today,
+        today=request.today,
         start=parse_moment(body.get("periodStart")),
         end=parse_moment(body.get("periodEnd")),
         offset=body.get("offset", 0),
@@ -94,12 +94,12 @@ async def find_usage(services: InstituteServices, asked: DomainRequest) -> Domai
     )
 
 
-async def inspect(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def inspect(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only."""
-    body = asked.body
-    if asked.context.member not in (services.guarantor, "MX/GAR/00-SABG"):
+    body = request.body
+    if request.context.member not in (services.guarantor, "MX/GAR/00-SABG"):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
-    if body["caso"] != asked.context.case:
+    if body["caso"] != request.context.case:
         raise DomainError(
             "SS-205", "sin caso no hay inspección", "no inspection without its case", field="caso"
         )

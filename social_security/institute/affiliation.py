@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
 
 
-def consult_affiliation(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def consult_affiliation(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """The affiliation. Raises SS-300 without one, SS-302 after death."""
-    subject = services.subject(asked)
+    subject = services.subject(request)
     found = services.persons.affiliation(subject.pid)
     if found is None:
         raise DomainError("SS-300")

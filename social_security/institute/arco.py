@@ -43,7 +43,7 @@ _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
 # What later events add to a request; the rest is as the person filed it.
 _ADDED = frozenset(("aclaracion", "entrega", "ejecutado", "agravios"))
 # Of a request, what she herself said, for her and for who decides about it.
-_SAID = (
+_FILED = (
     "descripcion",
     "datos",
     "propositos",
@@ -57,25 +57,25 @@ _SAID = (
 _DECISIONS = frozenset(("DESECHAR", "CONFIRMAR", *ORDERED))
 
 
-def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def file_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
     """``presentarArco``: the request is received, and its terms begin on the local day."""
-    body = asked.body
-    folio = asked.context.case
+    body = domain_request.body
+    folio = domain_request.context.case
     sent = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     known = services.arco.request(folio)
     if known is not None:
         # The same request again is answered again; another one never shows what that one says.
-        said = {k: v for k, v in known.request.items() if k not in _ADDED}
-        if (known.member, said) != (asked.context.member, sent):
+        original = {k: v for k, v in known.request.items() if k not in _ADDED}
+        if (known.member, original) != (domain_request.context.member, sent):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(show(services, known), 201, ("arco",))
     if services.member not in body["responsables"]:
-        raise not_competent(services, asked)
-    _check_law(asked, "mx:LGPDPPSO-45")
-    check_moment(asked, "recibidaEl")
-    subject = services.subject(asked)
-    _check_identity(services, asked)
-    _check_alive(services, asked, subject.pid)
+        raise not_competent(services, domain_request)
+    _check_law(domain_request, "mx:LGPDPPSO-45")
+    check_moment(domain_request, "recibidaEl")
+    subject = services.subject(domain_request)
+    _check_identity(services, domain_request)
+    _check_alive(services, domain_request, subject.pid)
     _check_object(body)
     if body["derecho"] != "ACCESO" and not body.get("descripcion"):
         raise DomainError(
@@ -87,25 +87,25 @@ def file_request(services: InstituteServices, asked: DomainRequest) -> DomainAns
     request = ArcoRequest(
         folio,
         subject.pid,
-        asked.context.member,
+        domain_request.context.member,
         "RECIBIDA",
         sent,
-        first_terms(services, asked.now),
+        first_terms(services, domain_request.now),
     )
-    services.arco.save(request, asked.now, asked.context.member)
+    services.arco.save(request, domain_request.now, domain_request.context.member)
     if body.get("retirar", False):
         # Withdrawing her own opposition is hers alone: nobody has to grant it.
-        request = withdraw(services, asked, request)
-        services.arco.save(request, asked.now, services.member)
+        request = withdraw(services, domain_request, request)
+        services.arco.save(request, domain_request.now, services.member)
     return DomainAnswer(show(services, request), 201, ("arco",))
 
 
-def check_moment(asked: DomainRequest, field: str) -> None:
+def check_moment(request: DomainRequest, field: str) -> None:
     """Refuse a moment that is not now by this server's clock. Raises `DomainError` SS-103."""
-    said = asked.body[field]
+    value = request.body[field]
     try:
-        at = datetime.fromisoformat(said)
-        apart = abs(at - asked.now)
+        at = datetime.fromisoformat(value)
+        apart = abs(at - request.now)
     except (ValueError, TypeError, OverflowError):
         raise DomainError(
             "SS-103",
@@ -114,7 +114,7 @@ def check_moment(asked: DomainRequest, field: str) -> None:
             field=field,
         ) from None
     if apart > SKEW:
-        now = asked.now.isoformat(timespec="seconds")
+        now = request.now.isoformat(timespec="seconds")
         raise DomainError(
             "SS-103",
             f"{field} dice otra hora que este servidor, donde son las {now}",
@@ -135,27 +135,27 @@ def first_terms(services: InstituteServices, received: datetime) -> dict[str, st
     }
 
 
-def not_competent(services: InstituteServices, asked: DomainRequest) -> DomainError:
+def not_competent(services: InstituteServices, request: DomainRequest) -> DomainError:
     """The refusal of a request that is another member's to answer; it says whose (LGPDPPSO 47)."""
-    who = ", ".join(asked.body["responsables"])
+    who = ", ".join(request.body["responsables"])
     return services.refusal(
         "SS-501",
-        asked,
+        request,
         "mx:LGPDPPSO-47",
         f"{services.member} no está entre los responsables: {who}",
         f"{services.member} is not among those who are asked: {who}",
     )
 
 
-def _check_law(asked: DomainRequest, basis: str) -> None:
-    if basis not in asked.context.bases:
+def _check_law(request: DomainRequest, basis: str) -> None:
+    if basis not in request.context.bases:
         raise DomainError("SS-202", f"se requiere {basis}", f"needed: {basis}", field="X-OSS-Fundamento")
 
 
-def _check_alive(services: InstituteServices, asked: DomainRequest, pid: Pid) -> None:
+def _check_alive(services: InstituteServices, request: DomainRequest, pid: Pid) -> None:
     """For a person who has died only a representative acts, who has proved it (LGPDPPSO 43)."""
     affiliation = services.persons.affiliation(pid)
-    if affiliation is not None and affiliation.state == "FALLECIDA" and not asked.body["representante"]:
+    if affiliation is not None and affiliation.state == "FALLECIDA" and not request.body["representante"]:
         raise DomainError(
             "SS-302",
             "por ella pide quien acredite su interés jurídico, como representante",
@@ -184,12 +184,12 @@ def _check_object(body: Mapping[str, Any]) -> None:
         )
 
 
-def _check_identity(services: InstituteServices, asked: DomainRequest) -> None:
-    body = asked.body
+def _check_identity(services: InstituteServices, request: DomainRequest) -> None:
+    body = request.body
     if body["nivelIdentidad"] not in ("LOA2", "LOA3"):
         raise services.refusal(
             "SS-206",
-            asked,
+            request,
             "mx:LGPDPPSO-43",
             "Para ejercer derechos se requiere LOA2: acuda con documento, use Llave MX o e.firma",
             "LOA2 is needed to exercise rights: come with a document, use Llave MX or e.firma",
@@ -197,16 +197,16 @@ def _check_identity(services: InstituteServices, asked: DomainRequest) -> None:
     if body["representante"] and "acreditacionSha256" not in body:
         raise services.refusal(
             "SS-500",
-            asked,
+            request,
             "mx:LGPDPPSO-49-I",
             "Quien pide no es la persona titular ni acreditó su representación",
             "Who asks is not the person, and no representation has been proved",
             cause="I",
         )
-    if asked.context.role == "REPRESENTANTE" and not body["representante"]:
+    if request.context.role == "REPRESENTANTE" and not body["representante"]:
         raise services.refusal(
             "SS-500",
-            asked,
+            request,
             "mx:LGPDPPSO-49-I",
             "El rol es de representante y la solicitud dice que no lo es",
             "The role is that of a representative, the request says there is none",
@@ -214,29 +214,32 @@ def _check_identity(services: InstituteServices, asked: DomainRequest) -> None:
         )
 
 
-async def see_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def see_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
     """``verArco``: state and dates, and what has been granted once it takes effect."""
-    request = _known(services, asked)
+    request = _known(services, domain_request)
     body = show(services, request)
-    body["solicitud"] = {name: request.request[name] for name in _SAID if name in request.request}
-    is_hers = asked.context.member == request.member and asked.context.role != "COMITE_TRANSPARENCIA"
+    body["solicitud"] = {name: request.request[name] for name in _FILED if name in request.request}
+    is_hers = (
+        domain_request.context.member == request.member
+        and domain_request.context.role != "COMITE_TRANSPARENCIA"
+    )
     is_access = request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS")
     # The package is the person's: a guarantor and a committee see how the request stands, not what was delivered.
     if is_access and is_hers and "ejecutada" in request.dates:
-        body["paquete"] = await build_package(services, request, asked.today)
+        body["paquete"] = await build_package(services, request, domain_request.today)
         return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
     return DomainAnswer(body, categories=("arco",))
 
 
-def advance_request(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def advance_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
     """``avanzarArco``: one event, by whoever may cause it, within its term."""
-    request = _known(services, asked)
-    body, to = asked.body, asked.body["estado"]
-    check_moment(asked, "ocurridoEl")
-    day = services.calendar.local_day(asked.now)
-    _check_corrected(services, asked, request, to)
+    request = _known(services, domain_request)
+    body, to = domain_request.body, domain_request.body["estado"]
+    check_moment(domain_request, "ocurridoEl")
+    day = services.calendar.local_day(domain_request.now)
+    _check_corrected(services, domain_request, request, to)
     is_longer = to == request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"
-    _check_may(services, asked, request, to)
+    _check_may(services, domain_request, request, to)
     _check_term(services, request, to, day)
     # The guarantor's silence confirmed the answer; its decision, when it comes after all, is what holds.
     is_late = to == request.state == "RESUELTA_RR" and request.outcome == BY_SILENCE
@@ -246,11 +249,11 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
         machines.check_follows(machines.ARCO, request.state, to)
     elif "prorroga" in request.dates:
         raise DomainError("SS-400", "ya se amplió una vez", "it has been extended once", field="sentido")
-    after = replace(request, state=to, dates=_dates(services, request, to, day, asked))
+    after = replace(request, state=to, dates=_dates(services, request, to, day, domain_request))
     if request.state == "PREVENIDA" and body.get("descripcion"):
         after = replace(after, request={**after.request, "aclaracion": body["descripcion"]})
     if to in ("IMPROCEDENTE", "INEXISTENCIA"):
-        after = _refused(services, asked, after, day)
+        after = _refused(services, domain_request, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":
         _check_appeal(request, body)
         if body.get("descripcion"):
@@ -266,8 +269,8 @@ def advance_request(services: InstituteServices, asked: DomainRequest) -> Domain
         after = replace(after, outcome=body.get("sentido"))
     if "entrega" in body:
         after = replace(after, request={**after.request, "entrega": body["entrega"]})
-    after, notices = carry_out(services, asked, request, after)
-    services.arco.save(after, asked.now, asked.context.member, notices)
+    after, notices = carry_out(services, domain_request, request, after)
+    services.arco.save(after, domain_request.now, domain_request.context.member, notices)
     return DomainAnswer(show(services, after), categories=("arco",))
 
 
@@ -293,43 +296,49 @@ def _lapsed(request: ArcoRequest, today: date) -> ArcoRequest | None:
     return None
 
 
-def _known(services: InstituteServices, asked: DomainRequest) -> ArcoRequest:
-    request = services.arco.request(asked.path["folio"])
-    if request is None or asked.context.member not in (request.member, services.member, services.guarantor):
+def _known(services: InstituteServices, domain_request: DomainRequest) -> ArcoRequest:
+    request = services.arco.request(domain_request.path["folio"])
+    if request is None or domain_request.context.member not in (
+        request.member,
+        services.member,
+        services.guarantor,
+    ):
         raise DomainError("SS-300", field="folio")
     if request.pid:
-        asked.access.pid = request.pid
+        domain_request.access.pid = request.pid
     # The clock first: whoever comes before the day's routine finds the same state as whoever comes after it.
-    lapsed = _lapsed(request, asked.today)
+    lapsed = _lapsed(request, domain_request.today)
     if lapsed is not None:
-        services.arco.save(lapsed, asked.now, "reloj")
+        services.arco.save(lapsed, domain_request.now, "reloj")
         return lapsed
     return request
 
 
 def _check_corrected(
-    services: InstituteServices, asked: DomainRequest, request: ArcoRequest, to: str
+    services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest, to: str
 ) -> None:
     """While the person is asked for a correction, the request cannot be answered (SS-503)."""
     if request.state == "PREVENIDA" and to in ("AMPLIADA", "PROCEDENTE", "IMPROCEDENTE", "INEXISTENCIA"):
         last = request.dates.get("limiteDesahogo", "")
         raise services.refusal(
             "SS-503",
-            asked,
+            domain_request,
             "mx:LGPDPPSO-46",
             f"La persona puede desahogar la prevención hasta el {last}",
             f"The person may correct her request until {last}",
         )
 
 
-def _check_may(services: InstituteServices, asked: DomainRequest, request: ArcoRequest, to: str) -> None:
-    role, member = asked.context.role, asked.context.member
+def _check_may(
+    services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest, to: str
+) -> None:
+    role, member = domain_request.context.role, domain_request.context.member
     by_person = to in _BY_PERSON or (request.state == "PREVENIDA" and to == "EN_TRAMITE")
-    if asked.body.get("sentido") == "PRORROGA":
+    if domain_request.body.get("sentido") == "PRORROGA":
         by_person = False
     if by_person:
         allowed = role in _PERSON and member == request.member
-    elif to in _BY_GUARANTOR or asked.body.get("sentido") == "PRORROGA":
+    elif to in _BY_GUARANTOR or domain_request.body.get("sentido") == "PRORROGA":
         allowed = role == "GARANTE" and member == services.guarantor
     else:
         allowed = role in ("UNIDAD_TRANSPARENCIA", "COMITE_TRANSPARENCIA") and member == services.member
@@ -357,7 +366,7 @@ def _check_term(services: InstituteServices, request: ArcoRequest, to: str, day:
 
 
 def _dates(
-    services: InstituteServices, request: ArcoRequest, to: str, day: date, asked: DomainRequest
+    services: InstituteServices, request: ArcoRequest, to: str, day: date, domain_request: DomainRequest
 ) -> dict[str, str]:
     dates = dict(request.dates)
     calendar = services.calendar
@@ -377,13 +386,13 @@ def _dates(
         if request.state == "FALTA_RESPUESTA":
             dates["tardia"] = day.isoformat()
     elif to == "RECURRIDA":
-        if asked.body.get("sentido") == "PRORROGA":
+        if domain_request.body.get("sentido") == "PRORROGA":
             start = request.day("limiteResolucion") or day
             dates["limiteResolucion"] = calendar.add(start, RESOLUTION_EXTENSION).isoformat()
             dates["prorroga"] = day.isoformat()
         else:
             dates["limiteResolucion"] = calendar.add(day, RESOLUTION).isoformat()
-    elif to == "RESUELTA_RR" and asked.body.get("sentido") in ORDERED:
+    elif to == "RESUELTA_RR" and domain_request.body.get("sentido") in ORDERED:
         dates["limiteEjecucion"] = calendar.add(day, EXECUTION).isoformat()
         # Whatever was carried out before is not what the guarantor orders.
         dates.pop("ejecutada", None)
@@ -396,9 +405,11 @@ def _dates(
     return dates
 
 
-def _refused(services: InstituteServices, asked: DomainRequest, after: ArcoRequest, day: date) -> ArcoRequest:
+def _refused(
+    services: InstituteServices, request: DomainRequest, after: ArcoRequest, day: date
+) -> ArcoRequest:
     """The formal refusal; without committee, or without cause where one is due, it cannot be sent."""
-    body = asked.body
+    body = request.body
     if not body.get("resolucionComite"):
         raise DomainError(
             "SS-400",
@@ -435,8 +446,8 @@ def _information_refused(
     services: InstituteServices, body: Mapping[str, Any], after: ArcoRequest, day: date
 ) -> ArcoRequest:
     """A refusal under the transparency law: its article and its reasons are the unit's to say."""
-    said = body.get("negativa", {})
-    if not str(said.get("fundamento", "")).startswith("mx:LGTAIP-") or not said.get("motivacion"):
+    denial = body.get("negativa", {})
+    if not str(denial.get("fundamento", "")).startswith("mx:LGTAIP-") or not denial.get("motivacion"):
         raise DomainError(
             "SS-400",
             "la negativa de información lleva artículo de la LGTAIP y motivación",
@@ -446,8 +457,8 @@ def _information_refused(
     appeal = services.appeal(day)
     refusal = {
         "codigo": "SS-502" if after.state == "INEXISTENCIA" else "SS-500",
-        "fundamento": said["fundamento"],
-        "motivacion": said["motivacion"],
+        "fundamento": denial["fundamento"],
+        "motivacion": denial["motivacion"],
         "resolucionComite": body["resolucionComite"],
         "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículo 144 de la LGTAIP",
         "autoridad": appeal.authority,

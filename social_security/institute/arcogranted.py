@@ -31,7 +31,7 @@ RETENTION_YEARS = (
 
 
 def carry_out(
-    services: InstituteServices, asked: DomainRequest, before: ArcoRequest, after: ArcoRequest
+    services: InstituteServices, domain_request: DomainRequest, before: ArcoRequest, after: ArcoRequest
 ) -> tuple[ArcoRequest, list[OutboxItem]]:
     """Carry out what an event of a request brings about: the right, when it takes effect, and notices to holders of wrong data.
 
@@ -57,91 +57,93 @@ def carry_out(
         if after.state == "EFECTIVA":
             raise machines.not_allowed(before.state, after.state)
         return after, []
-    done, notices = _execute(services, asked, after)
+    done, notices = _execute(services, domain_request, after)
     last = after.day("limiteEjecucion")
-    dates = {**after.dates, "ejecutada": asked.today.isoformat()}
-    if last is not None and asked.today > last:
-        dates["tardia"] = asked.today.isoformat()
+    dates = {**after.dates, "ejecutada": domain_request.today.isoformat()}
+    if last is not None and domain_request.today > last:
+        dates["tardia"] = domain_request.today.isoformat()
     request = {**after.request, "ejecutado": done} if done else after.request
     return replace(after, dates=dates, request=request), notices
 
 
-def withdraw(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> ArcoRequest:
+def withdraw(services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest) -> ArcoRequest:
     """The request after the person's oppositions to the data and purposes that it names have ended."""
     uses = [*request.request.get("datos", ()), *request.request.get("propositos", ())]
-    ended = services.rights.withdraw(request.pid, uses, asked.today)
+    ended = services.rights.withdraw(request.pid, uses, domain_request.today)
     done = f"oposición retirada: {', '.join(ended)}" if ended else "no constaba oposición a lo que se nombra"
     return replace(
         request,
         state="EFECTIVA",
-        dates={**request.dates, "ejecutada": asked.today.isoformat()},
+        dates={**request.dates, "ejecutada": domain_request.today.isoformat()},
         request={**request.request, "ejecutado": done},
     )
 
 
 def _execute(
-    services: InstituteServices, asked: DomainRequest, request: ArcoRequest
+    services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest
 ) -> tuple[str, list[OutboxItem]]:
     """Carry the right out; what was done, in words, and whom to tell."""
     right, data = request.request["derecho"], request.request.get("datos", [])
     if right == "OPOSICION":
         uses = [*data, *request.request.get("propositos", ())]
         for what in uses:
-            services.rights.oppose(request.pid, what, request.folio, asked.today)
+            services.rights.oppose(request.pid, what, request.folio, domain_request.today)
         return f"oposición anotada: {', '.join(uses)}", []
     if right == "CANCELACION":
-        return _cancel(services, asked, request), []
+        return _cancel(services, domain_request, request), []
     if right == "RECTIFICACION":
-        return _rectify(services, asked, request)
+        return _rectify(services, domain_request, request)
     return "", []
 
 
-def _cancel(services: InstituteServices, asked: DomainRequest, request: ArcoRequest) -> str:
+def _cancel(services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest) -> str:
     data = [d for d in request.request.get("datos", ()) if d != AUTOMATED]
-    erase_on = _years_after(asked.today, RETENTION_YEARS)
+    erase_on = _years_after(domain_request.today, RETENTION_YEARS)
     for what in data:
         if what == "correo":
             services.rights.block_contact(
-                request.pid, asked.today, services.calendar.add(asked.today, BLOCKED_DAYS)
+                request.pid, domain_request.today, services.calendar.add(domain_request.today, BLOCKED_DAYS)
             )
         else:
-            services.rights.block(request.pid, what, request.folio, asked.today, erase_on)
-    return f"bloqueado desde el {asked.today}: {', '.join(data)}"
+            services.rights.block(request.pid, what, request.folio, domain_request.today, erase_on)
+    return f"bloqueado desde el {domain_request.today}: {', '.join(data)}"
 
 
 def _rectify(
-    services: InstituteServices, asked: DomainRequest, request: ArcoRequest
+    services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest
 ) -> tuple[str, list[OutboxItem]]:
     """What the request says, or what the unit says it comes to where the person only described it."""
-    wanted = {n: asked.body.get(n, request.request.get(n)) for n in ("periodo", "nombre", "correo")}
-    if not any(wanted.values()):
+    correction = {
+        n: domain_request.body.get(n, request.request.get(n)) for n in ("periodo", "nombre", "correo")
+    }
+    if not any(correction.values()):
         raise DomainError(
             "SS-400",
             "ni la solicitud ni el evento dicen qué dato se corrige (periodo, nombre o correo)",
             "neither the request nor the event says which datum is corrected (periodo, nombre or correo)",
             field="periodo",
         )
-    if wanted["periodo"] is not None:
+    if correction["periodo"] is not None:
         # Before anything is written: its copies in open cases could not be replaced.
         services.check_blocked(request.pid, "historia", "periodo")
-    if wanted["nombre"] is not None and not services.retirees.is_listed(request.pid):
-        raise _missing(services, asked, "El nombre no consta aquí", "The name is not held here")
+    if correction["nombre"] is not None and not services.retirees.is_listed(request.pid):
+        raise _missing(services, domain_request, "El nombre no consta aquí", "The name is not held here")
     done: list[str] = []
     notices: list[OutboxItem] = []
-    if wanted["periodo"] is not None:
-        done.append(correct_period(services, asked, request.pid, wanted["periodo"]))
+    if correction["periodo"] is not None:
+        done.append(correct_period(services, domain_request, request.pid, correction["periodo"]))
         notices = _replacements(services, request)
-    if wanted["nombre"] is not None:
-        services.retirees.rename(request.pid, wanted["nombre"])
+    if correction["nombre"] is not None:
+        services.retirees.rename(request.pid, correction["nombre"])
         done.append("nombre corregido")
-    if wanted["correo"] is not None:
-        services.rights.set_contact(request.pid, wanted["correo"])
+    if correction["correo"] is not None:
+        services.rights.set_contact(request.pid, correction["correo"])
         done.append("correo corregido")
     return "; ".join(done), notices
 
 
-def _missing(services: InstituteServices, asked: DomainRequest, es: str, en: str) -> DomainError:
-    return services.refusal("SS-502", asked, "mx:LGPDPPSO-77", es, en)
+def _missing(services: InstituteServices, request: DomainRequest, es: str, en: str) -> DomainError:
+    return services.refusal("SS-502", request, "mx:LGPDPPSO-77", es, en)
 
 
 def _years_after(day: date, years: int) -> date:

@@ -39,22 +39,22 @@ class HolderAnswer:
     code: str | None = None
 
 
-async def assemble_history(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def assemble_history(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """Histories of every holder, with the completeness statement. Raises SS-405 for another member, SS-901 without registry."""
-    if asked.context.member != services.member:
-        raise services.not_participant(asked)
-    subject = services.subject(asked)
-    why = Why("PUR-HIST", asked.context.case, asked.context.role, asked.context.reason)
+    if request.context.member != services.member:
+        raise services.not_participant(request)
+    subject = services.subject(request)
+    why = Why("PUR-HIST", request.context.case, request.context.role, request.context.reason)
     located = await services.gateway.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
     if not located.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
     holders: list[str] = located.body["institutos"]
-    told = await asyncio.gather(*(_ask(services, asked, subject.pid, why, m) for m in holders))
-    return DomainAnswer(_statement(asked, told), categories=("historia",))
+    answers = await asyncio.gather(*(_ask(services, request, subject.pid, why, m) for m in holders))
+    return DomainAnswer(_statement(request, answers), categories=("historia",))
 
 
 async def _ask(
-    services: InstituteServices, asked: DomainRequest, pid: Any, why: Why, member: str
+    services: InstituteServices, request: DomainRequest, pid: Any, why: Why, member: str
 ) -> HolderAnswer:
     if member == services.member:
         try:
@@ -81,20 +81,20 @@ def _code(heard: Heard) -> str | None:
     return str(code) if code not in (None, "SS-900", "SS-901") else None
 
 
-def _statement(asked: DomainRequest, told: list[HolderAnswer]) -> dict[str, Any]:
-    histories = [t.history for t in told if t.history is not None]
-    refused = [{"instituto": t.member, "codigo": t.code} for t in told if t.code is not None]
-    silent = [t.member for t in told if t.history is None and t.code is None]
+def _statement(request: DomainRequest, answers: list[HolderAnswer]) -> dict[str, Any]:
+    histories = [t.history for t in answers if t.history is not None]
+    refused = [{"instituto": t.member, "codigo": t.code} for t in answers if t.code is not None]
+    silent = [t.member for t in answers if t.history is None and t.code is None]
     rules = parse_rules(pack.document("benefits.json")["rules"])
     made = total([p for h in histories for p in check_history(h)], rules)
     return {
         "constancia": {
-            "folio": asked.context.case,
-            "emitidaEl": asked.now.isoformat(),
-            "preguntados": [t.member for t in told],
+            "folio": request.context.case,
+            "emitidaEl": request.now.isoformat(),
+            "preguntados": [t.member for t in answers],
             "respondieron": [
                 {"instituto": t.member, "sha256": history_digest(t.history)}
-                for t in told
+                for t in answers
                 if t.history is not None
             ],
             "negaron": refused,

@@ -28,28 +28,30 @@ WORKED = "11"  # EESSI: a period of insurance by work
 
 
 def correct_period(
-    services: InstituteServices, asked: DomainRequest, pid: Pid, wanted: Mapping[str, Any]
+    services: InstituteServices, request: DomainRequest, pid: Pid, correction: Mapping[str, Any]
 ) -> str:
     """Certify what a rectification says of a period; what was done, in words.
 
     Raises SS-502 for a period that is not here, SS-100, SS-103 or SS-406 for a result that cannot be.
     """
     wrong: Certified | None = None
-    if "idPeriodo" in wanted:
-        wrong = next((p for p in services.periods.served(pid) if p.period_id == wanted["idPeriodo"]), None)
+    if "idPeriodo" in correction:
+        wrong = next(
+            (p for p in services.periods.served(pid) if p.period_id == correction["idPeriodo"]), None
+        )
         if wrong is None or services.persons.affiliation(pid) is None:
             raise services.refusal(
                 "SS-502",
-                asked,
+                request,
                 "mx:LGPDPPSO-77",
                 "El periodo señalado no existe aquí",
                 "There is no such period here",
             )
-        better = _changed(wrong, wanted, asked)
+        better = _changed(wrong, correction, request)
     else:
-        better = _missing(services, asked, pid, wanted)
+        better = _missing(services, request, pid, correction)
     _check_dates(services, better)
-    _check_overlap(services, pid, wrong, better, wanted)
+    _check_overlap(services, pid, wrong, better, correction)
     _check_whole(services, pid, better)
     if wrong is None:
         services.periods.add(better)
@@ -61,27 +63,27 @@ def correct_period(
     return f"{better.period_id}, versión {better.version}: {better.since} a {better.until or 'la fecha'}"
 
 
-def _changed(wrong: Certified, wanted: Mapping[str, Any], asked: DomainRequest) -> Certified:
+def _changed(wrong: Certified, correction: Mapping[str, Any], request: DomainRequest) -> Certified:
     return replace(
         wrong,
-        since=date.fromisoformat(wanted.get("desde", wrong.since.isoformat())),
-        until=date.fromisoformat(wanted["hasta"]) if "hasta" in wanted else wrong.until,
-        type=wanted.get("tipo", wrong.type),
-        discounted=wanted.get("diasDescontados", wrong.discounted),
-        reinstated=wanted.get("diasReintegrados", wrong.reinstated),
-        employer=wanted.get("empleador", {}).get("clave", wrong.employer),
-        evidence=wanted["evidenciaSha256"],
-        certified_at=asked.now,
+        since=date.fromisoformat(correction.get("desde", wrong.since.isoformat())),
+        until=date.fromisoformat(correction["hasta"]) if "hasta" in correction else wrong.until,
+        type=correction.get("tipo", wrong.type),
+        discounted=correction.get("diasDescontados", wrong.discounted),
+        reinstated=correction.get("diasReintegrados", wrong.reinstated),
+        employer=correction.get("empleador", {}).get("clave", wrong.employer),
+        evidence=correction["evidenciaSha256"],
+        certified_at=request.now,
     )
 
 
 def _missing(
-    services: InstituteServices, asked: DomainRequest, pid: Pid, wanted: Mapping[str, Any]
+    services: InstituteServices, request: DomainRequest, pid: Pid, correction: Mapping[str, Any]
 ) -> Certified:
     if services.persons.affiliation(pid) is None:
         raise DomainError("SS-300")
     for name in ("desde", "hasta", "empleador"):
-        if name not in wanted:
+        if name not in correction:
             raise DomainError(
                 "SS-100",
                 f"un periodo que falta lleva {name}",
@@ -92,16 +94,16 @@ def _missing(
         services.periods.new_id(services.member.rpartition("/")[2]),
         1,
         pid,
-        date.fromisoformat(wanted["desde"]),
-        date.fromisoformat(wanted["hasta"]),
-        wanted.get("tipo", WORKED),
-        wanted.get("diasDescontados", 0),
-        wanted.get("diasReintegrados", 0),
-        wanted["empleador"]["clave"],
+        date.fromisoformat(correction["desde"]),
+        date.fromisoformat(correction["hasta"]),
+        correction.get("tipo", WORKED),
+        correction.get("diasDescontados", 0),
+        correction.get("diasReintegrados", 0),
+        correction["empleador"]["clave"],
         0,
         "CERTIFICADO",
-        asked.now,
-        wanted["evidenciaSha256"],
+        request.now,
+        correction["evidenciaSha256"],
     )
 
 
@@ -140,10 +142,10 @@ def _check_overlap(
     pid: Pid,
     wrong: Certified | None,
     better: Certified,
-    wanted: Mapping[str, Any],
+    correction: Mapping[str, Any],
 ) -> None:
     """A correction may not make more days overlap than did before, unless it says why."""
-    if wanted.get("motivoTraslape"):
+    if correction.get("motivoTraslape"):
         return
     today = services.today()
     for other in services.periods.served(pid):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
 
 
-async def check_eligibility(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def check_eligibility(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """Each requirement met, unmet or unknown. Raises SS-100 for a benefit that is not offered here, SS-302 after death."""
-    body = asked.body
+    body = request.body
     benefit = find_benefit(services.member, body["beneficio"])
     if benefit is None:
         raise DomainError(
@@ -32,7 +32,7 @@ async def check_eligibility(services: InstituteServices, asked: DomainRequest) -
             f"{services.member} does not offer {body['beneficio']}; see /beneficios",
             field="beneficio",
         )
-    subject = services.subject(asked)
+    subject = services.subject(request)
     affiliation = services.persons.affiliation(subject.pid)
     if affiliation is not None and affiliation.state == "FALLECIDA":
         raise DomainError("SS-302")

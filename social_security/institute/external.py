@@ -28,34 +28,39 @@ ORIGIN_DAYS = 10
 PROVISIONAL = timedelta(days=90)
 
 
-async def apply(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def apply(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``solicitarAdmision``: received, unless the same benefit is being asked for elsewhere."""
-    known = services.admissions.admission(asked.context.case)
+    known = services.admissions.admission(request.context.case)
     if known is not None:
         return DomainAnswer(_show(known), 202, ("beneficio",))
-    if "pid" not in asked.body or asked.context.member != services.member:
+    if "pid" not in request.body or request.context.member != services.member:
         raise DomainError(
             "SS-100",
             "se solicita ante el propio instituto, con su PID",
             "one applies at the institute itself, with its PID",
             field="pid",
         )
-    pid = asked.body["pid"]
-    level = await _level(services, asked, pid)
+    pid = request.body["pid"]
+    level = await _level(services, request, pid)
     if level < 2:
         raise services.refusal(
             "SS-206",
-            asked,
+            request,
             "mx:LGPDPPSO-43",
             "Se requiere LOA2: acuda con documento, use Llave MX o e.firma",
             "LOA2 is needed: come with a document, use Llave MX or e.firma",
         )
-    why = Why("PUR-EXT", asked.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
+    why = Why("PUR-EXT", request.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
     heard = await services.gateway.ask(
         "EXTERNOS",
         REGISTRY,
         "registrarCaso",
-        {"pid": pid, "caso": asked.context.case, "estado": "ABIERTO", "beneficio": asked.body["beneficio"]},
+        {
+            "pid": pid,
+            "caso": request.context.case,
+            "estado": "ABIERTO",
+            "beneficio": request.body["beneficio"],
+        },
         why,
     )
     if not heard.is_done:
@@ -68,21 +73,21 @@ async def apply(services: InstituteServices, asked: DomainRequest) -> DomainAnsw
             f"there is a case for the same benefit: {other}",
             field="beneficio",
         )
-    asked.access.pid = Pid(pid)
+    request.access.pid = Pid(pid)
     made = Admission(
-        asked.context.case,
+        request.context.case,
         Pid(pid),
-        asked.context.member,
-        {k: v for k, v in asked.body.items() if k not in ("pid", "testigo")},
+        request.context.member,
+        {k: v for k, v in request.body.items() if k not in ("pid", "testigo")},
         "RECIBIDA",
-        services.calendar.add(asked.today, DECISION_DAYS),
+        services.calendar.add(request.today, DECISION_DAYS),
     )
-    services.admissions.save(made, asked.now)
+    services.admissions.save(made, request.now)
     return DomainAnswer(_show(made), 202, ("beneficio",))
 
 
-async def _level(services: InstituteServices, asked: DomainRequest, pid: str) -> int:
-    why = Why("PUR-IDENT", asked.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
+async def _level(services: InstituteServices, request: DomainRequest, pid: str) -> int:
+    why = Why("PUR-IDENT", request.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
     heard = await services.gateway.ask(
         "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel", "estadoVital"]}, why
     )
@@ -95,16 +100,16 @@ async def _level(services: InstituteServices, asked: DomainRequest, pid: str) ->
     return int(str(heard.body["nivel"])[3:])
 
 
-def see(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def see(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``verAdmision``: state, date, and what was decided."""
-    return DomainAnswer(_show(_known(services, asked)), categories=("beneficio",))
+    return DomainAnswer(_show(_known(services, request)), categories=("beneficio",))
 
 
-async def advance(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def advance(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``avanzarAdmision``: the institute's own next step."""
-    admission, body = _known(services, asked), asked.body
-    if asked.context.member != services.member:
-        raise services.not_participant(asked)
+    admission, body = _known(services, request), request.body
+    if request.context.member != services.member:
+        raise services.not_participant(request)
     to = body["estado"]
     machines.check_follows(machines.ADMISSION, admission.state, to)
     for evidence in body.get("evidencias", ()):
@@ -121,22 +126,22 @@ async def advance(services: InstituteServices, asked: DomainRequest) -> DomainAn
             )
     after = replace(admission, state=to)
     if to == "VERIFICANDO_ORIGEN":
-        after = replace(after, deadline=services.calendar.add(asked.today, ORIGIN_DAYS))
+        after = replace(after, deadline=services.calendar.add(request.today, ORIGIN_DAYS))
     elif to == "ADMITIDA":
-        after = replace(after, receipt=_receipt(services, admission, asked.now))
+        after = replace(after, receipt=_receipt(services, admission, request.now))
     elif to == "ADMITIDA_PROVISIONAL":
         if admission.renewals > 1:
             raise DomainError("SS-400", "sólo se renueva una vez", "it is renewed once only")
         after = replace(
             after,
-            deadline=asked.today + PROVISIONAL,
+            deadline=request.today + PROVISIONAL,
             renewals=admission.renewals + 1,
-            receipt=_receipt(services, admission, asked.now),
+            receipt=_receipt(services, admission, request.now),
         )
     elif to == "NEGADA":
         refusal = services.refusal(
             "SS-403",
-            asked,
+            request,
             "mx:LGPDPPSO-16-I",
             body.get("motivacion", "No se acreditaron los requisitos"),
             "The requirements were not met",
@@ -154,14 +159,14 @@ async def advance(services: InstituteServices, asked: DomainRequest) -> DomainAn
             },
             Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión"),
         )
-    services.admissions.save(after, asked.now)
+    services.admissions.save(after, request.now)
     return DomainAnswer(_show(after), categories=("beneficio",))
 
 
-def confirm_period(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def confirm_period(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``confirmarPeriodo``: the body where the person worked says whether the period is right; nothing else."""
-    subject = services.subject(asked)
-    body = asked.body
+    subject = services.subject(request)
+    body = request.body
     for period in services.periods.served(subject.pid):
         if (period.since.isoformat(), period.until and period.until.isoformat()) == (
             body["desde"],
@@ -182,11 +187,11 @@ def tick(services: InstituteServices, now: datetime, today: date) -> None:
             services.admissions.save(replace(admission, state="CADUCADA"), now)
 
 
-def _known(services: InstituteServices, asked: DomainRequest) -> Admission:
-    admission = services.admissions.admission(asked.path["caso"])
-    if admission is None or asked.context.member not in (admission.member, services.member):
+def _known(services: InstituteServices, request: DomainRequest) -> Admission:
+    admission = services.admissions.admission(request.path["caso"])
+    if admission is None or request.context.member not in (admission.member, services.member):
         raise DomainError("SS-300", field="caso")
-    asked.access.pid = admission.pid
+    request.access.pid = admission.pid
     return admission
 
 

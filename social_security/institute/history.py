@@ -27,7 +27,7 @@ def build_history(
     shown: Pid,
     *,
     with_pay: bool = False,
-    asked: DomainRequest | None = None,
+    request: DomainRequest | None = None,
 ) -> dict[str, Any]:
     """``Historia`` of a person under the pseudonym that the receiver knows, open periods counted to the day asked for.
 
@@ -37,8 +37,8 @@ def build_history(
     affiliation = services.persons.affiliation(pid)
     periods = services.periods.served(pid)
     day = counted_to(services, pid)
-    if asked is not None:
-        since, until = asked.body.get("desde", ""), asked.body.get("hasta", "9999")
+    if request is not None:
+        since, until = request.body.get("desde", ""), request.body.get("hasta", "9999")
         if until < since:
             raise DomainError(
                 "SS-103",
@@ -90,27 +90,27 @@ def _ends(period: Certified, day: date) -> date:
     return period.until if period.until is not None else max(day, period.since)
 
 
-async def consult_history(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def consult_history(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """The certified history, for a case that stands where it may be asked for, or for the person herself."""
-    subject = services.subject(asked)
-    context = asked.context
+    subject = services.subject(request)
+    context = request.context
     if context.purpose == "PUR-PORT":
-        await check_convention(services, asked)
+        await check_convention(services, request)
         case = services.cases.case(context.case)
-        if case is None or case.state not in asked.operation.case_states:
-            said = "no está abierto aquí" if case is None else f"está {case.state}"
-            raise DomainError("SS-205", f"el caso {said}", "the case is not in a state that allows it")
+        if case is None or case.state not in request.operation.case_states:
+            state = "no está abierto aquí" if case is None else f"está {case.state}"
+            raise DomainError("SS-205", f"el caso {state}", "the case is not in a state that allows it")
         if context.member not in case.participants:
-            raise services.not_participant(asked)
-    with_pay = asked.body.get("conSueldos", False) is True
+            raise services.not_participant(request)
+    with_pay = request.body.get("conSueldos", False) is True
     if with_pay and context.purpose != "PUR-PORT":
         raise DomainError(
             "SS-201", "los sueldos sólo salen en PUR-PORT", "pay leaves for PUR-PORT only", field="conSueldos"
         )
     if with_pay:
-        services.check_opposition(asked, subject, "sueldos")
+        services.check_opposition(request, subject, "sueldos")
     affiliation = services.persons.affiliation(subject.pid)
     if affiliation is not None and affiliation.state == "FALLECIDA" and context.purpose != "PUR-PORT":
         raise DomainError("SS-302")
-    body = build_history(services, subject.pid, subject.shown, with_pay=with_pay, asked=asked)
+    body = build_history(services, subject.pid, subject.shown, with_pay=with_pay, request=request)
     return DomainAnswer(body, categories=("historia", "sueldos") if with_pay else ("historia",))

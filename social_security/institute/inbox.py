@@ -42,12 +42,12 @@ _DONE: Final = ARCO_ENDED | {"EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA"}
 MAX_ROWS: Final = 200
 
 
-def list_requests(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def list_requests(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``listarSolicitudes``: requests by the day on which their term ends, most urgent first; a guarantor sees appeals only.
 
     Raises SS-210 for another member than the institute itself or its guarantor.
     """
-    body, context = asked.body, asked.context
+    body, context = request.body, request.context
     if context.member not in (services.member, services.guarantor):
         raise DomainError(
             "SS-210",
@@ -61,7 +61,7 @@ def list_requests(services: InstituteServices, asked: DomainRequest) -> DomainAn
         found = [r for r in found if r.state not in _DONE and not _is_settled(r)]
     if "estado" in body:
         found = [r for r in found if r.state == body["estado"]]
-    rows = sorted((_row(r, asked.today) for r in found), key=lambda r: (r.get("vence", "9999"), r["folio"]))
+    rows = sorted((_row(r, request.today) for r in found), key=lambda r: (r.get("vence", "9999"), r["folio"]))
     first = int(body.get("desdeFila", 0))
     return DomainAnswer(
         {"total": len(rows), "solicitudes": rows[first : first + MAX_ROWS]}, categories=("arco",)
@@ -89,18 +89,18 @@ def _row(request: ArcoRequest, today: date) -> dict[str, Any]:
     return row
 
 
-def open_file(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def open_file(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``consultarExpediente``: a person's file at her institute's own desk, by PID or by file number.
 
     Raises SS-405 for another member, SS-300 when there is none.
     """
-    _check_own(services, asked)
-    body = asked.body
+    _check_own(services, request)
+    body = request.body
     pid = parse_pid(body["pid"]) if "pid" in body else services.persons.pid_of_file(body["expediente"])
     affiliation = None if pid is None else services.persons.affiliation(pid)
     if pid is None or affiliation is None:
         raise DomainError("SS-300", field="pid" if "pid" in body else "expediente")
-    asked.access.pid = pid
+    request.access.pid = pid
     day = counted_to(services, pid)
     file: dict[str, Any] = {
         "pid": pid,
@@ -110,7 +110,7 @@ def open_file(services: InstituteServices, asked: DomainRequest) -> DomainAnswer
         "desde": affiliation.since.isoformat(),
         "nivel": f"LOA{affiliation.level}",
         "periodos": [p.to_json(day, with_pay=False) for p in services.periods.every(pid)],
-        "casos": [_case_row(c, asked.today) for c in services.cases.cases_of(pid)],
+        "casos": [_case_row(c, request.today) for c in services.cases.cases_of(pid)],
         "bloqueados": [{"dato": d, "desde": s.isoformat()} for d, s in services.rights.blocked(pid).items()],
     }
     if affiliation.until is not None:
@@ -118,19 +118,19 @@ def open_file(services: InstituteServices, asked: DomainRequest) -> DomainAnswer
     return DomainAnswer(file, categories=("afiliacion", "historia"))
 
 
-def certify(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def certify(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``certificarPeriodo``: the institute certifies a period that is missing in a person's history; what was done, in words.
 
     Raises SS-405 for another member, SS-300 without a file, SS-208 when her history is cancelled, SS-103 or SS-406 for a period
     that cannot be.
     """
-    _check_own(services, asked)
-    pid = Pid(parse_pid(asked.body["pid"]))
+    _check_own(services, request)
+    pid = Pid(parse_pid(request.body["pid"]))
     if services.persons.affiliation(pid) is None:
         raise DomainError("SS-300", field="pid")
-    asked.access.pid = pid
+    request.access.pid = pid
     services.check_blocked(pid, "historia", "periodo")
-    if "idPeriodo" in asked.body["periodo"]:
+    if "idPeriodo" in request.body["periodo"]:
         raise DomainError(
             "SS-400",
             "lo certificado se corrige con una solicitud de rectificación",
@@ -138,15 +138,15 @@ def certify(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
             field="periodo.idPeriodo",
         )
     return DomainAnswer(
-        {"certificado": correct_period(services, asked, pid, asked.body["periodo"])}, 201, ("historia",)
+        {"certificado": correct_period(services, request, pid, request.body["periodo"])}, 201, ("historia",)
     )
 
 
-def list_cases(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``listarCasos``: the institute's portability cases by the day on which their term ends; closed ones only when asked for."""
-    _check_own(services, asked)
-    every = asked.body.get("terminados", False)
-    rows = [_case_row(c, asked.today) for c in services.cases.all() if every or c.is_open]
+    _check_own(services, request)
+    every = request.body.get("terminados", False)
+    rows = [_case_row(c, request.today) for c in services.cases.all() if every or c.is_open]
     rows.sort(key=lambda r: (r.get("fechaLimite", "9999"), r["caso"]))
     return DomainAnswer({"total": len(rows), "casos": rows[:MAX_ROWS]}, categories=("beneficio",))
 
@@ -158,6 +158,6 @@ def _case_row(case: Case, today: date) -> dict[str, Any]:
     return row
 
 
-def _check_own(services: InstituteServices, asked: DomainRequest) -> None:
-    if asked.context.member != services.member:
-        raise services.not_participant(asked)
+def _check_own(services: InstituteServices, request: DomainRequest) -> None:
+    if request.context.member != services.member:
+        raise services.not_participant(request)

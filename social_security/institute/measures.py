@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 ONIESS = "MX/GOB/00-ONIESS"
 
 
-def take_measure(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def take_measure(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``notificarMedida``: received. Raises SS-210 for anybody but ONIESS, SS-100 for another member's measure."""
-    if asked.context.member != ONIESS:
+    if request.context.member != ONIESS:
         raise DomainError("SS-210", "sólo ONIESS notifica medidas", "only ONIESS gives notice of measures")
-    if asked.body["miembro"] != services.member:
+    if request.body["miembro"] != services.member:
         raise DomainError(
             "SS-100",
             "la medida es de otro miembro",
             "the measure is about another member",
             field="miembro",
         )
-    services.measures.add(asked.body, asked.now)
+    services.measures.add(request.body, request.now)
     return DomainAnswer({"recibida": True}, categories=("documento",))

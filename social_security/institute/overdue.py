@@ -37,11 +37,11 @@ def expire_cases(services: InstituteServices, now: datetime, today: date) -> lis
         event = expiry_event(case)
         digest = eventchain.event_hash(event)
         after = replace(case, state=EXPIRED)
-        told = [
+        notified = [
             OutboxItem(f"{case.case}:VENCER:{event['secuencia']}", member, "agregarEvento", event, case.case)
             for member in case.counterparties
         ]
-        notices = [*told, *lock_notice(services, case, after, event["secuencia"])]
+        notices = [*notified, *lock_notice(services, case, after, event["secuencia"])]
         services.cases.append(after, event, digest, services.member, now, notices)
         log.info("a case lapsed", extra={"event": "case_expired", "case": case.case})
         ended.append(case.case)

@@ -61,35 +61,37 @@ def first_event(asked_case: str, member: str, body: dict[str, Any]) -> dict[str,
     }
 
 
-async def open_case(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def open_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``abrirCaso``: the responsible institute opens the case at its own system."""
-    if asked.context.member != services.member:
-        raise services.not_participant(asked)
-    event = first_event(asked.context.case, services.member, dict(asked.body)) | {"pid": asked.body["pid"]}
-    if services.cases.case(asked.context.case) is not None:
+    if request.context.member != services.member:
+        raise services.not_participant(request)
+    event = first_event(request.context.case, services.member, dict(request.body)) | {
+        "pid": request.body["pid"]
+    }
+    if services.cases.case(request.context.case) is not None:
         raise DomainError(
             "SS-402", "el caso ya está abierto", "the case is open already", field="X-Road-Issue"
         )
-    await _present(services, asked, event)
-    case = services.cases.case(asked.context.case)
+    await _present(services, request, event)
+    case = services.cases.case(request.context.case)
     assert case is not None  # noqa: S101  just made
     return DomainAnswer(case.to_json(), 201, ("historia",))
 
 
-def see_case(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def see_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``verCaso``: the state, for a participant."""
-    case = services.cases.case(asked.path["caso"])
+    case = services.cases.case(request.path["caso"])
     if case is None:
         raise DomainError("SS-300", field="caso")
-    if asked.context.member not in case.participants:
-        raise services.not_participant(asked)
+    if request.context.member not in case.participants:
+        raise services.not_participant(request)
     return DomainAnswer(case.to_json())
 
 
-async def take_event(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def take_event(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``agregarEvento``: check an event against everything this participant knows, and append it."""
-    event = dict(asked.body)
-    if event["caso"] != asked.context.case:
+    event = dict(request.body)
+    if event["caso"] != request.context.case:
         raise DomainError("SS-200", field="caso")
     eventchain.check_histories(event)
     if event["evento"] in ("TOTALIZAR", "AGREGAR_PARTICIPANTE", *_ON_TOTALS):
@@ -99,11 +101,11 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
     if case is None:
         if event["evento"] != "PRESENTAR":
             raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
-        return _acknowledged(await _present(services, asked, event))
+        return _acknowledged(await _present(services, request, event))
     digest = eventchain.event_hash(event)
     chain = services.cases.events(case.case)
-    if asked.context.member not in case.participants:
-        raise services.not_participant(asked)
+    if request.context.member not in case.participants:
+        raise services.not_participant(request)
     if event["secuencia"] <= len(chain):
         if chain[event["secuencia"] - 1].hash != digest:
             raise DomainError("SS-402", field="secuencia")
@@ -112,27 +114,27 @@ async def take_event(services: InstituteServices, asked: DomainRequest) -> Domai
         raise DomainError("SS-401", field="hashAnterior")
     check_parties(event, case)
     check_due(services, event, case)
-    after = _after(services, asked, case, chain, event)
-    _check_content(services, asked, case, chain, event)
+    after = _after(services, request, case, chain, event)
+    _check_content(services, request, case, chain, event)
     if services.member == case.responsible and machines.holds_lock(after.state) > machines.holds_lock(
         case.state
     ):
         # An appeal that was won opens the case again: the benefit must still be free.
-        await take_lock(services, asked, case.pid, case.benefit)
+        await take_lock(services, request, case.pid, case.benefit)
         if services.cases.case(case.case) != case:
             raise DomainError("SS-401", field="hashAnterior")
-    asked.access.pid = case.pid
+    request.access.pid = case.pid
     notices = lock_notice(services, case, after, event["secuencia"])
-    services.cases.append(after, event, digest, asked.context.member, asked.now, notices)
+    services.cases.append(after, event, digest, request.context.member, request.now, notices)
     return _acknowledged(digest)
 
 
-async def _present(services: InstituteServices, asked: DomainRequest, event: dict[str, Any]) -> str:
-    if event["responsable"] != asked.context.member or services.member not in (
+async def _present(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> str:
+    if event["responsable"] != request.context.member or services.member not in (
         event["responsable"],
         *event["contraparte"],
     ):
-        raise services.not_participant(asked)
+        raise services.not_participant(request)
     expected = first_event(
         event["caso"],
         event["responsable"],
@@ -149,7 +151,7 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
         raise DomainError(
             "SS-200", f"el caso debe llevar la entidad {entity}", f"the case must carry entity {entity}"
         )
-    subject = services.subject(asked)
+    subject = services.subject(request)
     members = (event["responsable"], *event["contraparte"])
     if len(set(members)) != len(members):
         raise DomainError(
@@ -158,17 +160,17 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
             "a counterparty is named once",
             field="contrapartes",
         )
-    convention = await services.conventions.find(members, asked.today, event["convenio"])
+    convention = await services.conventions.find(members, request.today, event["convenio"])
     if convention is None or event["beneficio"] not in convention.benefits:
         benefit = event["beneficio"] if convention is not None else ""
-        raise no_convention(services, asked, members, benefit)
+        raise no_convention(services, request, members, benefit)
     if services.member == event["responsable"]:
         check_living(services, subject.pid, event["beneficio"])
     for other in services.cases.cases_of(subject.pid):
         if other.benefit == event["beneficio"] and await still_holds(services, other):
             raise held_by(other.case)
     if services.member == event["responsable"]:
-        await take_lock(services, asked, subject.pid, event["beneficio"])
+        await take_lock(services, request, subject.pid, event["beneficio"])
     if services.cases.case(event["caso"]) is not None:  # the same request, sent twice at a time
         raise DomainError("SS-402", "el caso ya está abierto", "the case is open already", field="caso")
     digest = eventchain.event_hash(event)
@@ -180,26 +182,30 @@ async def _present(services: InstituteServices, asked: DomainRequest, event: dic
         event["convenio"],
         event["beneficio"],
         "PRESENTADA",
-        due_on(services, event["responsable"], asked.today),
+        due_on(services, event["responsable"], request.today),
         0,
         eventchain.START,
     )
-    services.cases.append(case, event, digest, asked.context.member, asked.now)
+    services.cases.append(case, event, digest, request.context.member, request.now)
     return digest
 
 
 def _after(
-    services: InstituteServices, asked: DomainRequest, case: Case, chain: list[Logged], event: dict[str, Any]
+    services: InstituteServices,
+    request: DomainRequest,
+    case: Case,
+    chain: list[Logged],
+    event: dict[str, Any],
 ) -> Case:
     """The case after the event, whose states must be those that the table gives."""
     name = event["evento"]
     move = machines.portability_move(case.state, name)
-    _check_author(services, asked, case, move.author)
+    _check_author(services, request, case, move.author)
     to = move.to
     counterparties = case.counterparties
     if name == "INVALIDAR":
         undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
-        if undone is None or undone.sender != asked.context.member:
+        if undone is None or undone.sender != request.context.member:
             raise DomainError(
                 "SS-400", "sólo el autor invalida su evento", "only the author takes an event back"
             )
@@ -210,13 +216,13 @@ def _after(
         if not set(case.counterparties) <= set(counterparties):
             raise DomainError("SS-400", "nadie sale de un caso", "nobody leaves a case", field="contraparte")
         convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
-        if convention is None or not convention.covers((case.responsible, *counterparties), asked.today):
-            raise no_convention(services, asked, (case.responsible, *counterparties))
+        if convention is None or not convention.covers((case.responsible, *counterparties), request.today):
+            raise no_convention(services, request, (case.responsible, *counterparties))
         to = case.state
     elif to == machines.SAME:
         to = case.state
     elif name in machines.BY_ALL:
-        done = senders_of_round(chain, name) | {asked.context.member}
+        done = senders_of_round(chain, name) | {request.context.member}
         to = to if done >= set(case.counterparties) else case.state
     if (event["estadoPrevio"], event["estadoNuevo"]) != (case.state, to):
         raise DomainError(
@@ -232,16 +238,16 @@ def _after(
         case.convention,
         case.benefit,
         to,
-        _deadline_after(services, case, to, asked),
+        _deadline_after(services, case, to, request),
         case.sequence,
         case.last_hash,
     )
 
 
-def _deadline_after(services: InstituteServices, case: Case, to: str, asked: DomainRequest) -> date | None:
+def _deadline_after(services: InstituteServices, case: Case, to: str, request: DomainRequest) -> date | None:
     """The last day of a case; a decided one that a rectification opens again begins a new term, so that it does not lapse at once."""
     if case.state == "RESUELTA" and to == "HISTORIA_RECIBIDA":
-        return due_on(services, case.responsible, asked.today)
+        return due_on(services, case.responsible, request.today)
     return case.deadline
 
 
@@ -267,9 +273,9 @@ def _check_undone(chain: list[Logged], undone: Logged) -> None:
 
 
 def _check_author(
-    services: InstituteServices, asked: DomainRequest, case: Case, author: machines.Author
+    services: InstituteServices, request: DomainRequest, case: Case, author: machines.Author
 ) -> None:
-    sender, role = asked.context.member, asked.context.role
+    sender, role = request.context.member, request.context.role
     allowed = {
         machines.Author.ANY: True,
         machines.Author.RESPONSIBLE: sender == case.responsible and role not in _PERSON_ROLES,
@@ -279,7 +285,7 @@ def _check_author(
         machines.Author.CLOCK: sender == case.responsible and role == "SISTEMA",
     }[author]
     if not allowed:
-        raise services.not_participant(asked)
+        raise services.not_participant(request)
     if (
         author is machines.Author.PERSON
         and role == "TITULAR"
@@ -289,21 +295,25 @@ def _check_author(
         raise DomainError(
             "SS-302", "por ella actúa su representante", "her representative acts for her", field="X-OSS-Rol"
         )
-    if author is machines.Author.CLOCK and (case.deadline is None or asked.today <= case.deadline):
+    if author is machines.Author.CLOCK and (case.deadline is None or request.today <= case.deadline):
         raise DomainError("SS-404", "el plazo no ha vencido", "the deadline has not passed")
 
 
 def _check_content(
-    services: InstituteServices, asked: DomainRequest, case: Case, chain: list[Logged], event: dict[str, Any]
+    services: InstituteServices,
+    request: DomainRequest,
+    case: Case,
+    chain: list[Logged],
+    event: dict[str, Any],
 ) -> None:
     for history in event.get("historia", ()):
-        if history["instituto"] != asked.context.member:
+        if history["instituto"] != request.context.member:
             raise DomainError(
                 "SS-405", "certifica otro instituto", "another institute certifies", field="historia"
             )
         check_history(history)
-    check_negativa(services, asked, event)
-    if event["evento"] == "CONFIRMAR_TRANSFERENCIA" and asked.context.member == services.member:
+    check_negativa(services, request, event)
+    if event["evento"] == "CONFIRMAR_TRANSFERENCIA" and request.context.member == services.member:
         check_delivered(services, case, chain)
     if event["evento"] != "TOTALIZAR":
         if event["evento"] in _ON_TOTALS and services.member == case.responsible:

@@ -93,7 +93,7 @@ def check_parties(event: dict[str, Any], case: Case) -> None:
         )
 
 
-def check_negativa(services: InstituteServices, asked: DomainRequest, event: dict[str, Any]) -> None:
+def check_negativa(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> None:
     """A refusal leaves a ``Negativa``: basis, reasons, and where and until when its author's refusal is appealed (SS-400)."""
     negativa = event.get("negativa")
     if event["evento"] != "RECHAZAR":
@@ -117,7 +117,7 @@ def check_negativa(services: InstituteServices, asked: DomainRequest, event: dic
             f"{negativa['codigo']} is no cause of a refusal",
             field="negativa.codigo",
         )
-    sender = asked.context.member.rpartition("/")[2]
+    sender = request.context.member.rpartition("/")[2]
     authorities = (f"MX/GAR/{sender[:2]}-GARANTE", FEDERAL_GUARANTOR)
     if negativa["autoridad"] not in authorities:
         raise DomainError(
@@ -126,9 +126,9 @@ def check_negativa(services: InstituteServices, asked: DomainRequest, event: dic
             f"the authority for {sender} is {authorities[0]}, not {negativa['autoridad']}",
             field="negativa.autoridad",
         )
-    last = calendar_of(services, asked.context.member).add(asked.today, APPEAL_DAYS).isoformat()
+    last = calendar_of(services, request.context.member).add(request.today, APPEAL_DAYS).isoformat()
     # Elsewhere the event may arrive days after it was made; its author's own system holds it to the day.
-    if asked.context.member == services.member and negativa["limiteImpugnacion"] != last:
+    if request.context.member == services.member and negativa["limiteImpugnacion"] != last:
         raise DomainError(
             "SS-400",
             f"se impugna hasta {last}, no hasta {negativa['limiteImpugnacion']}",
@@ -218,10 +218,10 @@ async def still_holds(services: InstituteServices, case: Case) -> bool:
     return state is None or machines.holds_lock(str(state))
 
 
-async def take_lock(services: InstituteServices, asked: DomainRequest, pid: str, benefit: str) -> None:
+async def take_lock(services: InstituteServices, request: DomainRequest, pid: str, benefit: str) -> None:
     """Take the registry's lock for a benefit and person. Raises SS-205 naming the case that holds it, or SS-901."""
-    case = asked.context.case
-    why = Why("PUR-PORT", case, asked.context.role, "Un solo caso abierto por beneficio")
+    case = request.context.case
+    why = Why("PUR-PORT", case, request.context.role, "Un solo caso abierto por beneficio")
     body = {"pid": pid, "caso": case, "estado": "ABIERTO", "beneficio": benefit}
     heard = await services.gateway.ask("PORT", REGISTRY, "registrarCaso", body, why)
     if heard.body.get("codigo") == "SS-300":

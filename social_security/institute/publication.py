@@ -65,8 +65,8 @@ def _rejected_cases(services: InstituteServices) -> list[dict[str, Any]]:
         if event["evento"] == "RECURRIR":
             appealed.add(case_id)
         elif event["evento"] == "RECHAZAR" and sender == services.member:
-            told = event["negativa"]
-            kind = (told["codigo"], told["fundamento"], told["autoridad"])
+            refusal = event["negativa"]
+            kind = (refusal["codigo"], refusal["fundamento"], refusal["autoridad"])
             rejected.setdefault(kind, []).append(case_id)
     return [
         {
@@ -125,10 +125,10 @@ def suppressed(number: int) -> dict[str, Any]:
 
 def open_data(query: Mapping[str, str], body: dict[str, Any], rows: str) -> web.Response:
     """A document as JSON, or its rows as CSV. Raises `DomainError` SS-100 for another format."""
-    wanted = query.get("formato", "json")
-    if wanted == "json":
+    format_name = query.get("formato", "json")
+    if format_name == "json":
         return web.json_response(body)
-    if wanted != "csv":
+    if format_name != "csv":
         raise DomainError("SS-100", "formato es json o csv", "formato is json or csv", field="formato")
     table = body[rows]
     columns = list(dict.fromkeys(k for row in table for k in row))

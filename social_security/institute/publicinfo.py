@@ -24,30 +24,30 @@ BASIS = "mx:LGTAIP-134"
 NOBODY = Pid("")
 
 
-def file_information(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def file_information(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
     """``presentarInformacion``: received, with its terms. Raises SS-202 without the transparency law, SS-501 elsewhere."""
-    if BASIS not in asked.context.bases:
+    if BASIS not in domain_request.context.bases:
         raise DomainError("SS-202", f"se requiere {BASIS}", f"needed: {BASIS}", field="X-OSS-Fundamento")
-    known = services.arco.request(asked.context.case)
+    known = services.arco.request(domain_request.context.case)
     if known is not None:
-        said = {k: v for k, v in known.request.items() if k in asked.body}
-        if (known.request["derecho"], known.member, said) != (
+        original = {k: v for k, v in known.request.items() if k in domain_request.body}
+        if (known.request["derecho"], known.member, original) != (
             INFORMATION,
-            asked.context.member,
-            dict(asked.body),
+            domain_request.context.member,
+            dict(domain_request.body),
         ):
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(arco.show(services, known), 201, ("documento",))
-    if services.member not in asked.body["responsables"]:
-        raise arco.not_competent(services, asked)
-    arco.check_moment(asked, "recibidaEl")
+    if services.member not in domain_request.body["responsables"]:
+        raise arco.not_competent(services, domain_request)
+    arco.check_moment(domain_request, "recibidaEl")
     request = ArcoRequest(
-        asked.context.case,
+        domain_request.context.case,
         NOBODY,
-        asked.context.member,
+        domain_request.context.member,
         "RECIBIDA",
-        {**asked.body, "derecho": INFORMATION},
-        arco.first_terms(services, asked.now),
+        {**domain_request.body, "derecho": INFORMATION},
+        arco.first_terms(services, domain_request.now),
     )
-    services.arco.save(request, asked.now, asked.context.member)
+    services.arco.save(request, domain_request.now, domain_request.context.member)
     return DomainAnswer(arco.show(services, request), 201, ("documento",))

@@ -41,11 +41,11 @@ async def take_refusals(services: InstituteServices) -> None:
 def _subject(services: InstituteServices, refusal: GatewayRefusal) -> Pid | None:
     """The person's own PID here; None when the attempt names nobody this institute knows."""
     # Over SOAP the same stands below ``persona``.
-    told = {name.removeprefix("persona."): value for name, value in refusal.told.items()}
-    if "testigo" in told:
-        return services.subject_of_token(told["testigo"], refusal.at)
+    claims = {name.removeprefix("persona."): value for name, value in refusal.claims.items()}
+    if "testigo" in claims:
+        return services.subject_of_token(claims["testigo"], refusal.at)
     try:
-        pid = parse_pid(told.get("pid", ""))
+        pid = parse_pid(claims.get("pid", ""))
     except DomainError:
         return None
     if refusal.member == services.member:
@@ -54,20 +54,20 @@ def _subject(services: InstituteServices, refusal: GatewayRefusal) -> Pid | None
 
 
 def _row(pid: Pid, refusal: GatewayRefusal) -> Access:
-    told = refusal.told
-    purpose = told.get("X-OSS-Proposito", "")
+    claims = refusal.claims
+    purpose = claims.get("X-OSS-Proposito", "")
     return Access(
         pid,
         refusal.at,
         refusal.action,
         refusal.member,
-        told.get("X-OSS-Sistema", _SHORTEST),
+        claims.get("X-OSS-Sistema", _SHORTEST),
         purpose if purpose in pack.purposes() else _SHORTEST,
-        told.get("X-OSS-Fundamento", "") or _SHORTEST,
+        claims.get("X-OSS-Fundamento", "") or _SHORTEST,
         (),
-        told.get("X-Road-Issue", ""),
+        claims.get("X-Road-Issue", ""),
         refusal.message_id,
-        told.get("X-Road-UserId", ""),
+        claims.get("X-Road-UserId", ""),
         "NEGADO",
         refusal.code,
         None,

@@ -130,21 +130,21 @@ class InstituteServices:
         """The date where the institute is."""
         return self.now().astimezone(self.zone).date()
 
-    def admit(self, asked: DomainRequest) -> None:
+    def admit(self, request: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204), and what lists that are over would decide (SS-901)."""
         if self.publication is not None:
-            self.publication.check(asked.context.purpose)
-        check_notice(self.database, asked.context)
+            self.publication.check(request.context.purpose)
+        check_notice(self.database, request.context)
 
-    def subject(self, asked: DomainRequest) -> PersonSubject:
+    def subject(self, request: DomainRequest) -> PersonSubject:
         """Whom the request is about. Raises SS-209, SS-300 or SS-206; from here on the access row knows her."""
-        context, body = asked.context, asked.body
+        context, body = request.context, request.body
         if "testigo" in body:
             claims = tokens.open_token(
-                body["testigo"], self._keys.own, self._keys.registry, self.member, asked.now
+                body["testigo"], self._keys.own, self._keys.registry, self.member, request.now
             )
             # Known from here on: an attempt that is refused below shows in the person's log too.
-            asked.access.pid = claims.subject
+            request.access.pid = claims.subject
             tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
             if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
                 raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")
@@ -153,10 +153,10 @@ class InstituteServices:
             )
             found = PersonSubject(claims.subject, claims.pair, claims.level)
         else:
-            found = self._by_pid(asked, parse_pid(body["pid"]))
-        asked.access.pid = found.pid
-        self._check_level(asked, found)
-        self.check_opposition(asked, found, asked.context.purpose, asked.operation.category)
+            found = self._by_pid(request, parse_pid(body["pid"]))
+        request.access.pid = found.pid
+        self._check_level(request, found)
+        self.check_opposition(request, found, request.context.purpose, request.operation.category)
         return found
 
     def subject_of_token(self, token: str, at: datetime) -> Pid | None:
@@ -166,16 +166,16 @@ class InstituteServices:
         except DomainError:
             return None
 
-    def check_opposition(self, asked: DomainRequest, subject: PersonSubject, *uses: str) -> None:
+    def check_opposition(self, request: DomainRequest, subject: PersonSubject, *uses: str) -> None:
         """Refuse what the person opposes (SS-208). Her own view, and what others must do by law, goes on."""
-        if asked.context.purpose in _NOT_OPPOSED or asked.context.role in _HERSELF:
+        if request.context.purpose in _NOT_OPPOSED or request.context.role in _HERSELF:
             return
-        automated = (AUTOMATED,) if asked.context.role == "SISTEMA" else ()
+        automated = (AUTOMATED,) if request.context.role == "SISTEMA" else ()
         opposed = self.rights.opposition(subject.pid, (*uses, *automated))
         if opposed is not None:
             raise self.refusal(
                 "SS-208",
-                asked,
+                request,
                 "mx:LGPDPPSO-41",
                 f"La persona se opuso a este uso de sus datos: {opposed}",
                 f"The person opposes this use of her data: {opposed}",
@@ -192,14 +192,14 @@ class InstituteServices:
                 f"cancelled at the person's request, blocked since {blocked[found]}: {found}",
             )
 
-    def not_participant(self, asked: DomainRequest) -> DomainError:
+    def not_participant(self, request: DomainRequest) -> DomainError:
         """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
         return self.refusal(
             "SS-405",
-            asked,
+            request,
             "mx:LGPDPPSO-60",
-            f"{asked.context.member} con el rol {asked.context.role} no puede hacerlo en {asked.context.case}",
-            f"{asked.context.member} as {asked.context.role} may not do this in {asked.context.case}",
+            f"{request.context.member} con el rol {request.context.role} no puede hacerlo en {request.context.case}",
+            f"{request.context.member} as {request.context.role} may not do this in {request.context.case}",
         )
 
     def tick(self) -> None:
@@ -222,8 +222,8 @@ class InstituteServices:
     async def _deliver(self, notice: OutboxItem) -> bool | Outcome:
         return await self._acting.deliver(self, notice)
 
-    def _by_pid(self, asked: DomainRequest, pid: Pid) -> PersonSubject:
-        context = asked.context
+    def _by_pid(self, request: DomainRequest, pid: Pid) -> PersonSubject:
+        context = request.context
         if context.member == self.member:
             known = self.persons.affiliation(pid)
             if known is not None:
@@ -234,13 +234,13 @@ class InstituteServices:
                 return PersonSubject(pair[0], pid, pair[1])
         raise DomainError("SS-300", field="pid")
 
-    def _check_level(self, asked: DomainRequest, found: PersonSubject) -> None:
-        needed = pack.purposes()[asked.context.purpose].minimum_level
+    def _check_level(self, request: DomainRequest, found: PersonSubject) -> None:
+        needed = pack.purposes()[request.context.purpose].minimum_level
         if found.level >= needed:
             return
         raise self.refusal(
             "SS-206",
-            asked,
+            request,
             "mx:LGPDPPSO-43",
             f"Se requiere LOA{needed} y consta LOA{found.level}. Para elevarlo: ventanilla del instituto con documento, "
             "ingreso con Llave MX, o e.firma",
@@ -249,29 +249,29 @@ class InstituteServices:
         )
 
     def refusal(
-        self, code: str, asked: DomainRequest, basis: str, es: str, en: str, *, cause: str | None = None
+        self, code: str, request: DomainRequest, basis: str, es: str, en: str, *, cause: str | None = None
     ) -> DomainError:
         """A formal refusal of this institute, with where and until when to appeal."""
-        return DomainError(code, es, en, grounds=RefusalGrounds(self.appeal(asked.today), basis, cause))
+        return DomainError(code, es, en, grounds=RefusalGrounds(self.appeal(request.today), basis, cause))
 
     def appeal(self, day: date) -> Appeal:
         """The guarantor of the institute's state and the last day to appeal an answer of ``day``."""
         return Appeal(self.guarantor, self.calendar.add(day, APPEAL_DAYS))
 
-    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+    def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person the request was about, whatever came of it."""
-        pid = asked.access.pid
+        pid = request.access.pid
         if pid is None:
             return
-        context = asked.context
+        context = request.context
         outcome = "ENTREGADO"
         if error is not None:
             outcome = "SIN_DATOS" if error.code in _NO_DATA else "NEGADO"
         self.persons.add_access(
             Access(
                 pid,
-                asked.now,
-                asked.operation.es,
+                request.now,
+                request.operation.es,
                 context.member,
                 context.system,
                 context.purpose,

@@ -33,24 +33,24 @@ _RUNNING = {
 }
 
 
-async def statistics(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+async def statistics(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``estadisticaSupervision``: counts in a range of days, as of today."""
-    if asked.context.member not in (services.guarantor, FEDERAL):
+    if request.context.member not in (services.guarantor, FEDERAL):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
     await take_refusals(services)
-    first, last = date.fromisoformat(asked.body["desde"]), date.fromisoformat(asked.body["hasta"])
+    first, last = date.fromisoformat(request.body["desde"]), date.fromisoformat(request.body["hasta"])
     requests = [r for r in services.arco.all() if first <= (r.day("dia0") or first) <= last]
     return DomainAnswer(
         {
             "instituto": services.member,
             "politica": services.policy,
-            "alDia": asked.today.isoformat(),
+            "alDia": request.today.isoformat(),
             "desde": first.isoformat(),
             "hasta": last.isoformat(),
             "arco": {
                 "total": len(requests),
                 "porEstado": _counted(Counter(r.state for r in requests), "estado"),
-                "vencidas": missed(requests, asked.today),
+                "vencidas": missed(requests, request.today),
             },
             "negativas": _counted(Counter(_cause(r) for r in requests if r.refusal is not None), "causa"),
             "accesos": _accesses(services, first, last),

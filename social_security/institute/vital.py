@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 REGISTRY = "MX/GOB/00-RNSS"
 
 
-def apply_event(services: InstituteServices, asked: DomainRequest) -> DomainAnswer:
+def apply_event(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``notificarEvento``: apply it once; a second delivery changes nothing and says so.
 
     Raises SS-210 unless the registry tells, SS-402 for a known id with other content, SS-300 for a death of whom there is
     no file, SS-400 for an annulment that is not of an event of this person.
     """
-    if asked.context.member != REGISTRY:
+    if request.context.member != REGISTRY:
         raise DomainError(
             "SS-210", "sólo el registro nacional avisa", "the national registry only gives notice"
         )
-    body = dict(asked.body)
-    subject = services.subject(asked)
+    body = dict(request.body)
+    subject = services.subject(request)
     known = services.vital.event(body["idEvento"])
     if known is not None:
         if not known.says(subject.pid, body):
@@ -47,40 +47,40 @@ def apply_event(services: InstituteServices, asked: DomainRequest) -> DomainAnsw
         body["idEvento"], subject.pid, body["tipo"], body["fechaEvento"], body.get("anula"), state
     )
     if event.type == "FALLECIMIENTO":
-        answer = _bury(services, asked, event)
+        answer = _bury(services, request, event)
     elif event.type == "ANULACION":
-        answer = _annul(services, asked, event)
+        answer = _annul(services, request, event)
     else:
         # A corrected CURP, records made one or two again: PIDs stay, so there is nothing to change here.
-        services.vital.note(event, asked.now.isoformat())
+        services.vital.note(event, request.now.isoformat())
         answer = {"aplicado": True}
     return DomainAnswer(answer, categories=("evento-vital",))
 
 
-def _bury(services: InstituteServices, asked: DomainRequest, event: Applied) -> dict[str, object]:
+def _bury(services: InstituteServices, request: DomainRequest, event: Applied) -> dict[str, object]:
     if event.state_before == "":
         raise DomainError("SS-300")
-    if event.day > latest_day(asked.now).isoformat():
+    if event.day > latest_day(request.now).isoformat():
         raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
-    for other in services.vital.standing(event.pid):
+    for other in services.vital.in_force(event.pid):
         if other.day != event.day:
             why = f"consta otro fallecimiento, del {other.day}; lo resuelve el registro nacional"
             return {"aplicado": False, "motivo": why}
         event = replace(event, state_before=other.state_before)
     case = None
     if event.state_before == "PENSIONADA":
-        number = 90_000_000 + int(asked.now.timestamp()) % 10_000_000
+        number = 90_000_000 + int(request.now.timestamp()) % 10_000_000
         case = (
             services.vital.survivors_case(event.pid)
-            or f"PORT-{services.code[:2]}-{asked.today.year}-{number:08d}"
+            or f"PORT-{services.code[:2]}-{request.today.year}-{number:08d}"
         )
-    services.vital.bury(event, asked.now.isoformat(), case)
+    services.vital.bury(event, request.now.isoformat(), case)
     return {"aplicado": True}
 
 
-def _annul(services: InstituteServices, asked: DomainRequest, event: Applied) -> dict[str, object]:
-    standing = services.vital.standing(event.pid)
-    undone = next((e for e in standing if e.event_id == event.annuls), None)
+def _annul(services: InstituteServices, request: DomainRequest, event: Applied) -> dict[str, object]:
+    annullable = services.vital.in_force(event.pid)
+    undone = next((e for e in annullable if e.event_id == event.annuls), None)
     if undone is None:
         raise DomainError(
             "SS-400",
@@ -88,8 +88,8 @@ def _annul(services: InstituteServices, asked: DomainRequest, event: Applied) ->
             "this person has no such event to be annulled",
             field="anula",
         )
-    at = asked.now.isoformat()
-    if len(standing) > 1:
+    at = request.now.isoformat()
+    if len(annullable) > 1:
         services.vital.note(event, at)
         return {"aplicado": True, "motivo": "consta otro aviso del mismo fallecimiento"}
     owed = services.vital.restore(event, at, undone.state_before)

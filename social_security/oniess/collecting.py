@@ -25,12 +25,12 @@ REGISTRY = "MX/GOB/00-RNSS"
 class Gathered:
     """The members' answers, by member; one in ``silent`` did not answer now, and may stand here with an older reading."""
 
-    told: dict[str, dict[str, Any]]
+    answers: dict[str, dict[str, Any]]
     silent: tuple[str, ...]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of every member's list of that name, in the order of members."""
-        return [row for member in sorted(self.told) for row in self.told[member].get(name, ())]
+        return [row for member in sorted(self.answers) for row in self.answers[member].get(name, ())]
 
 
 class Collector:
@@ -42,27 +42,27 @@ class Collector:
 
     async def gather(self, what: str, query: str = "", *, members: Sequence[str] | None = None) -> Gathered:
         """One public reading of every member, as ``negativas``; without a gateway nobody answers."""
-        asked = list(self._store.members() if members is None else members)
+        chosen = list(self._store.members() if members is None else members)
         if not self._gateway.is_set:
-            return self._known(what, query, asked, {})
-        answers = await asyncio.gather(*(self._read(m, f"{what}{query}") for m in asked))
-        fresh = {m: body for m, body in zip(asked, answers, strict=True) if body is not None}
+            return self._known(what, query, chosen, {})
+        answers = await asyncio.gather(*(self._read(m, f"{what}{query}") for m in chosen))
+        fresh = {m: body for m, body in zip(chosen, answers, strict=True) if body is not None}
         self._store.keep_readings(f"{what}{query}", fresh)
-        return self._known(what, query, asked, fresh)
+        return self._known(what, query, chosen, fresh)
 
     async def probe(self, now: datetime) -> None:
         """Ask every member whether it is up, and keep the count of the month."""
         if not self._gateway.is_set:
             return
-        asked = self._store.members()
-        answers = await asyncio.gather(*(self._read(m, "estado") for m in asked))
-        for member, answer in zip(asked, answers, strict=True):
+        members = self._store.members()
+        answers = await asyncio.gather(*(self._read(m, "estado") for m in members))
+        for member, answer in zip(members, answers, strict=True):
             self._store.count_probe(f"{now:%Y-%m}", member, is_up=answer is not None)
 
     def _known(
-        self, what: str, query: str, asked: Sequence[str], fresh: dict[str, dict[str, Any]]
+        self, what: str, query: str, members: Sequence[str], fresh: dict[str, dict[str, Any]]
     ) -> Gathered:
-        silent = tuple(m for m in asked if m not in fresh)
+        silent = tuple(m for m in members if m not in fresh)
         kept = self._store.readings(f"{what}{query}")
         return Gathered({**{m: kept[m] for m in silent if m in kept}, **fresh}, silent)
 

@@ -25,13 +25,13 @@ REGISTRY: Final = "MX/GOB/00-RNSS"
 ACTIVE, LEFT = "ACTIVA", "BAJA"
 
 
-def change_membership(store: OniessStore, asked: DomainRequest) -> DomainAnswer:
+def change_membership(store: OniessStore, request: DomainRequest) -> DomainAnswer:
     """``cambiarMembresia``: the state that a member has from today on.
 
     Raises SS-300 for no member, SS-400 for a state that does not follow, SS-404 for another day than today, SS-600 for leaving
     without an active successor, or for a successor of one that stays.
     """
-    body = dict(asked.body)
+    body = dict(request.body)
     member, to, heir = body["miembro"], body["estado"], body.get("sucesor")
     database = store.database
     before = state_of(database, member)
@@ -40,15 +40,15 @@ def change_membership(store: OniessStore, asked: DomainRequest) -> DomainAnswer:
             "SS-300", f"{member} no es instituto miembro", f"{member} is no member institute", field="miembro"
         )
     machines.check_follows(machines.MEMBER, before, to)
-    if date.fromisoformat(body["fecha"]) != asked.today:
+    if date.fromisoformat(body["fecha"]) != request.today:
         raise DomainError(
             "SS-404",
-            f"un cambio es del día mismo: hoy es {asked.today}, llegó {body['fecha']}",
-            f"a change is of the day itself: today is {asked.today}, {body['fecha']} came",
+            f"un cambio es del día mismo: hoy es {request.today}, llegó {body['fecha']}",
+            f"a change is of the day itself: today is {request.today}, {body['fecha']} came",
             field="fecha",
         )
     _check_successor(database, member, to, heir)
-    write_state(database, asked, body)
+    write_state(database, request, body)
     answer = {"miembro": member, "estado": to, "desde": body["fecha"]}
     return DomainAnswer(answer if heir is None else answer | {"sucesor": heir}, categories=("documento",))
 
@@ -67,7 +67,7 @@ def _check_successor(database: AnyDatabase, member: str, to: str, heir: str | No
         )
 
 
-def write_state(database: AnyDatabase, asked: DomainRequest, body: dict[str, Any]) -> None:
+def write_state(database: AnyDatabase, request: DomainRequest, body: dict[str, Any]) -> None:
     """On disk after it: the state, why it changed, and the notice for the registry; all of it or nothing."""
     member, to, day, heir = body["miembro"], body["estado"], body["fecha"], body.get("sucesor")
     with database.transaction() as connection:
@@ -77,15 +77,17 @@ def write_state(database: AnyDatabase, asked: DomainRequest, body: dict[str, Any
         ((number,),) = connection.execute(
             "INSERT INTO membership_event (member, state, since, successor, case_id, reason, evidence) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
-            (member, to, day, heir, asked.context.case, body["motivo"], body["evidenciaSha256"]),
+            (member, to, day, heir, request.context.case, body["motivo"], body["evidenciaSha256"]),
         ).fetchall()
-        told = {"idAviso": f"MEMBRESIA:{number}", "miembro": member, "estado": to, "fecha": day}
-        notice = told if heir is None else told | {"sucesor": heir}
+        notification = {"idAviso": f"MEMBRESIA:{number}", "miembro": member, "estado": to, "fecha": day}
+        notice = notification if heir is None else notification | {"sucesor": heir}
         case = f"NEG-00-{day[:4]}-{int(number):08d}"
-        Outbox.put(connection, [OutboxItem(told["idAviso"], REGISTRY, "notificarMembresia", notice, case)])
+        Outbox.put(
+            connection, [OutboxItem(notification["idAviso"], REGISTRY, "notificarMembresia", notice, case)]
+        )
         connection.execute(
             "UPDATE application SET state = ? WHERE case_id = ? AND state IN ('ACTIVA', 'SUSPENDIDA')",
-            (to, asked.context.case),
+            (to, request.context.case),
         )
 
 

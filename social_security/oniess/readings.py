@@ -78,24 +78,24 @@ async def read_indicators(oniess: PublishingOniess, query: Mapping[str, str]) ->
     """``/indicadores?periodo=``: every indicator; those of members are the sums of what they counted."""
     period = period_of(query)
     found = await oniess.collector.gather("indicadores", f"?periodo={period}")
-    told = {member: body["conteos"] for member, body in found.told.items()}
-    rows = compute_month(oniess.store, period, told, found.silent)
+    counts = {member: body["conteos"] for member, body in found.answers.items()}
+    rows = compute_month(oniess.store, period, counts, found.silent)
     if query.get("formato") == "csv":
         return open_data(query, {"indicadores": rows}, "indicadores")
     return web.json_response(rows)
 
 
 def compute_month(
-    store: OniessStore, period: str, told: Mapping[str, dict[str, Any]], silent: tuple[str, ...]
+    store: OniessStore, period: str, figures: Mapping[str, dict[str, Any]], silent: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     """The indicators of a month, from what members told (by member) and from what ONIESS holds itself."""
     check_links(INDICATORS, OBJECTIVES)
-    counts = add_up(list(told.values()))
+    counts = add_up(list(figures.values()))
     missing = f"; sin respuesta: {', '.join(silent)}" if silent else ""
     sources = dict.fromkeys(counts, f"miembros{missing}")
     own = {
         "IND-01": _connected(store),
-        "IND-02": _offering(store, told, missing),
+        "IND-02": _offering(store, figures, missing),
         "IND-10": _up(store, period),
         "IND-14": _onboarding(store),
         "IND-16": _cost(store, period),
@@ -129,19 +129,19 @@ def _connected(store: OniessStore) -> tuple[Count, str]:
 
 
 def _offering(
-    store: OniessStore, told: Mapping[str, dict[str, Any]], missing: str
+    store: OniessStore, figures: Mapping[str, dict[str, Any]], missing: str
 ) -> tuple[Count, str] | None:
     """Institutes that serve a history over the active ones; one that is silent offers nothing."""
     active = institutes_of(store.active_members())
     if not active:
         return None
-    offer = sum(int(told.get(m, {}).get("IND-02", {}).get("numerador", 0)) > 0 for m in active)
+    offer = sum(int(figures.get(m, {}).get("IND-02", {}).get("numerador", 0)) > 0 for m in active)
     return Count(offer, len(active)), f"miembros{missing}"
 
 
 def _up(store: OniessStore, period: str) -> tuple[Count, str] | None:
-    up, asked = store.probes(period)
-    return (Count(up, asked), "ONIESS, sondeos por la pasarela") if asked else None
+    up, probed = store.probes(period)
+    return (Count(up, probed), "ONIESS, sondeos por la pasarela") if probed else None
 
 
 def _onboarding(store: OniessStore) -> tuple[Count, str] | None:

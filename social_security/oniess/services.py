@@ -92,15 +92,15 @@ class OniessServices:
     def tick(self) -> None:
         """Nothing here falls due by itself."""
 
-    def admit(self, asked: DomainRequest) -> None:
+    def admit(self, request: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204)."""
-        check_notice(self.store.database, asked.context)
+        check_notice(self.store.database, request.context)
 
     def appeal(self, day: date) -> Appeal:
         """The federal guarantor, within the working days of this member's calendar."""
         return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
 
-    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+    def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Applications keep their own events."""
 
     def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
@@ -132,12 +132,12 @@ class OniessServices:
             "/consola": self._console,
         }
 
-    def apply(self, asked: DomainRequest) -> DomainAnswer:
+    def apply(self, request: DomainRequest) -> DomainAnswer:
         """``solicitarAlta``: a case with nine gates, all pending."""
-        self._check_operator(asked)
-        known = self.store.application(asked.context.case)
+        self._check_operator(request)
+        known = self.store.application(request.context.case)
         if known is not None:
-            if known.request != dict(asked.body):
+            if known.request != dict(request.body):
                 raise DomainError(
                     "SS-402",
                     "el caso ya tiene otra solicitud",
@@ -145,8 +145,8 @@ class OniessServices:
                     field="X-Road-Issue",
                 )
             return DomainAnswer(_show(known), 201)
-        self._check_code_free(asked)
-        roles = {c["rol"] for c in asked.body["contactos"]}
+        self._check_code_free(request)
+        roles = {c["rol"] for c in request.body["contactos"]}
         missing = [r for r in pack.codes()["contact_roles"] if r not in roles]
         if missing:
             raise DomainError(
@@ -156,24 +156,24 @@ class OniessServices:
                 field="contactos",
             )
         made = Application(
-            asked.context.case,
-            dict(asked.body),
+            request.context.case,
+            dict(request.body),
             "SOLICITADA",
-            asked.today,
+            request.today,
             None,
             {gate: {"estado": "PENDIENTE"} for gate in pack.codes()["onboarding_gates"]},
         )
-        self.store.save(made, asked.now, "solicitarAlta")
+        self.store.save(made, request.now, "solicitarAlta")
         return DomainAnswer(_show(made), 201, ("documento",))
 
-    def see(self, asked: DomainRequest) -> DomainAnswer:
+    def see(self, request: DomainRequest) -> DomainAnswer:
         """``verAlta``: the state of an application and of its gates."""
-        return DomainAnswer(_show(self._known(asked)))
+        return DomainAnswer(_show(self._known(request)))
 
-    def decide_gate(self, asked: DomainRequest) -> DomainAnswer:
+    def decide_gate(self, request: DomainRequest) -> DomainAnswer:
         """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for; by ONIESS only."""
-        self._check_operator(asked)
-        application, gate, body = self._known(asked), asked.path["compuerta"], asked.body
+        self._check_operator(request)
+        application, gate, body = self._known(request), request.path["compuerta"], request.body
         if gate not in application.gates:
             raise DomainError("SS-100", "no hay tal compuerta", "there is no such gate", field="compuerta")
         if application.state in ("ACTIVA", "SUSPENDIDA", "BAJA"):
@@ -181,15 +181,15 @@ class OniessServices:
         after = application
         if body["resultado"] == "APROBADA":
             if gate == "impacto":
-                filed = self._filed_on(asked, application)
+                filed = self._filed_on(request, application)
                 after = replace(after, operation_from=self._calendar.add(filed, IMPACT_DAYS))
             elif gate == "conformidad":
-                self._check_report(asked)
-                self._check_preflight(asked, application)
+                self._check_report(request)
+                self._check_preflight(request, application)
             elif gate == "titular":
                 if "adopcion" not in body:
                     raise DomainError("SS-604", field="adopcion")
-                check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, asked.now)
+                check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, request.now)
         elif gate == "impacto":
             after = replace(after, operation_from=None)
         gates = {
@@ -202,17 +202,17 @@ class OniessServices:
         }
         after = replace(after, gates=gates)
         after = replace(after, state=machines.onboarding_state(after.gate_states()))
-        self.store.save(after, asked.now, f"{gate}={body['resultado']}")
+        self.store.save(after, request.now, f"{gate}={body['resultado']}")
         return DomainAnswer(_show(after))
 
-    def activate(self, asked: DomainRequest) -> DomainAnswer:
+    def activate(self, request: DomainRequest) -> DomainAnswer:
         """``activarAlta``: today, with nine approved gates, and not before the impact-assessment term; by ONIESS only."""
-        self._check_operator(asked)
-        application = self._known(asked)
+        self._check_operator(request)
+        application = self._known(request)
         if application.state in ("ACTIVA", "SUSPENDIDA", "BAJA"):
             raise machines.not_allowed(application.state, "activarAlta")
-        day = date.fromisoformat(asked.body["fecha"])
-        if application.operation_from is not None and min(day, asked.today) < application.operation_from:
+        day = date.fromisoformat(request.body["fecha"])
+        if application.operation_from is not None and min(day, request.today) < application.operation_from:
             raise DomainError(
                 "SS-601",
                 f"operacionDesde = {application.operation_from}",
@@ -224,38 +224,38 @@ class OniessServices:
             raise DomainError(
                 "SS-600", f"faltan: {', '.join(missing)}", f"open: {', '.join(missing)}", field="compuertas"
             )
-        if day != asked.today:
+        if day != request.today:
             # An activation is of the day on which it is done: a future one would let the member in at once.
             raise DomainError(
                 "SS-601",
-                f"se activa el día mismo: hoy es {asked.today} y llegó {day}",
-                f"an activation is of the day itself: today is {asked.today}, {day} came",
+                f"se activa el día mismo: hoy es {request.today} y llegó {day}",
+                f"an activation is of the day itself: today is {request.today}, {day} came",
                 field="fecha",
             )
         after = replace(application, state="ACTIVA")
         body = application.request
         self.store.add_members([f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"])
-        self.store.save(after, asked.now, "activarAlta")
+        self.store.save(after, request.now, "activarAlta")
         return DomainAnswer(_show(after))
 
-    def change_membership(self, asked: DomainRequest) -> DomainAnswer:
+    def change_membership(self, request: DomainRequest) -> DomainAnswer:
         """``cambiarMembresia``: give a member another state from today; only ONIESS itself may."""
-        self._check_operator(asked)
-        return change_membership(self.store, asked)
+        self._check_operator(request)
+        return change_membership(self.store, request)
 
-    def _check_operator(self, asked: DomainRequest) -> None:
+    def _check_operator(self, request: DomainRequest) -> None:
         """ONIESS's own operators act on applications: the system says so itself, whatever the gateway grants."""
-        if asked.context.member != self.member:
+        if request.context.member != self.member:
             raise DomainError(
                 "SS-210",
-                f"sólo {self.member} resuelve altas, no {asked.context.member}",
-                f"only {self.member} decides on applications, not {asked.context.member}",
+                f"sólo {self.member} resuelve altas, no {request.context.member}",
+                f"only {self.member} decides on applications, not {request.context.member}",
                 field="X-Road-Client",
             )
 
-    def _check_code_free(self, asked: DomainRequest) -> None:
+    def _check_code_free(self, request: DomainRequest) -> None:
         """Refuse a code that a member has, or that another open application proposes; and one of another state."""
-        body = asked.body
+        body = request.body
         code, path = body["codigoPropuesto"], f"MX/{body['clasePropuesta']}/{body['codigoPropuesto']}"
         if code[:2] != body["entidad"]:
             raise DomainError(
@@ -283,28 +283,28 @@ class OniessServices:
             )
 
     @staticmethod
-    def _filed_on(asked: DomainRequest, application: Application) -> date:
+    def _filed_on(request: DomainRequest, application: Application) -> date:
         """When the impact assessment was filed: from the application on, never in the future."""
-        filed = date.fromisoformat(asked.body.get("presentadaEl") or asked.today.isoformat())
-        if not application.applied_on <= filed <= asked.today:
+        filed = date.fromisoformat(request.body.get("presentadaEl") or request.today.isoformat())
+        if not application.applied_on <= filed <= request.today:
             raise DomainError(
                 "SS-601",
-                f"la evaluación se presenta entre {application.applied_on} y hoy, {asked.today}; llegó {filed}",
-                f"the assessment is filed between {application.applied_on} and today, {asked.today}; {filed} came",
+                f"la evaluación se presenta entre {application.applied_on} y hoy, {request.today}; llegó {filed}",
+                f"the assessment is filed between {application.applied_on} and today, {request.today}; {filed} came",
                 field="presentadaEl",
             )
         return filed
 
-    def _known(self, asked: DomainRequest) -> Application:
-        application = self.store.application(asked.path["caso"])
+    def _known(self, request: DomainRequest) -> Application:
+        application = self.store.application(request.path["caso"])
         if application is None:
             raise DomainError("SS-300", field="caso")
         return application
 
-    def _check_report(self, asked: DomainRequest) -> None:
-        report = asked.body.get("reporte")
+    def _check_report(self, request: DomainRequest) -> None:
+        report = request.body.get("reporte")
         made = None if report is None else date.fromisoformat(report["fecha"])
-        if report is None or made is None or not made <= asked.today <= made + REPORT_DAYS:
+        if report is None or made is None or not made <= request.today <= made + REPORT_DAYS:
             raise DomainError(
                 "SS-602",
                 "se requiere un reporte de a lo más 30 días, no de fecha futura",
@@ -320,8 +320,8 @@ class OniessServices:
                 field="reporte",
             )
 
-    def _check_preflight(self, asked: DomainRequest, application: Application) -> None:
-        signed = asked.body.get("preflight")
+    def _check_preflight(self, request: DomainRequest, application: Application) -> None:
+        signed = request.body.get("preflight")
         if signed is None:
             raise DomainError(
                 "SS-602",

@@ -151,13 +151,13 @@ class OniessStore:
         ((number,),) = self._database.query("SELECT number FROM member WHERE path = ?", (path,))
         return int(number)
 
-    def keep_readings(self, what: str, told: Mapping[str, Mapping[str, Any]]) -> None:
+    def keep_readings(self, what: str, answers: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep the last reading of each member."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT INTO reading (what, member, body) VALUES (?, ?, ?) "
                 "ON CONFLICT (what, member) DO UPDATE SET body = excluded.body",
-                [(what, member, json.dumps(body, ensure_ascii=False)) for member, body in told.items()],
+                [(what, member, json.dumps(body, ensure_ascii=False)) for member, body in answers.items()],
             )
 
     def readings(self, what: str) -> dict[str, dict[str, Any]]:
@@ -176,10 +176,10 @@ class OniessStore:
 
     def probes(self, month: str) -> tuple[int, int]:
         """How many probes of a month were answered, of how many."""
-        ((up, asked),) = self._database.query(
+        ((up, probed),) = self._database.query(
             "SELECT coalesce(sum(up), 0), coalesce(sum(asked), 0) FROM probe WHERE month = ?", (month,)
         )
-        return int(up), int(asked)
+        return int(up), int(probed)
 
     def set_cost(self, month: str, cents: int) -> None:
         """Enter what the platform cost in a month."""

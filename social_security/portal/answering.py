@@ -177,12 +177,12 @@ class AnsweringPages:
             return N_("Confirm that you have read what this step brings about."), {}
         if len(reasons) > TEXT_LIMIT:
             return N_("The reasons are longer than {limit} characters.", limit=TEXT_LIMIT), {}
-        said = {"descripcion": reasons} if reasons else {}
+        reply = {"descripcion": reasons} if reasons else {}
         if visitor.role == GUARANTOR:
             state, direction, _words = RESOLUTIONS[chosen]
-            return None, {"estado": state, **({"sentido": direction} if direction else {}), **said}
+            return None, {"estado": state, **({"sentido": direction} if direction else {}), **reply}
         if chosen not in _WITH_COMMITTEE:
-            return None, {"estado": chosen, **said}
+            return None, {"estado": chosen, **reply}
         wrong = _what_lacks(chosen, seen, form, reasons)
         if wrong is not None:
             return wrong, {}
@@ -191,7 +191,7 @@ class AnsweringPages:
             return None, event | {"negativa": self._negativa(member, form, reasons)}
         if chosen == "IMPROCEDENTE":
             event["causas"] = [c for c in form.get("causa", []) if c]
-        return None, event | said
+        return None, event | reply
 
     def _negativa(self, member: str, form: Mapping[str, list[str]], reasons: str) -> dict[str, Any]:
         """A refusal of information; its authority and last day are set by the institute's own system."""
@@ -211,11 +211,11 @@ def allowed(role: str, seen: Mapping[str, Any]) -> dict[str, Text]:
     following = ARCO.get(state, frozenset())
     if role != GUARANTOR:
         # While she is asked to clarify, it is her turn.
-        return {} if state == "PREVENIDA" else {m: said for m, said in MOVES.items() if m in following}
+        return {} if state == "PREVENIDA" else {m: label for m, label in MOVES.items() if m in following}
     late = state == "RESUELTA_RR" and seen.get("sentido") == "CONFIRMAR_POR_SILENCIO"
     return {
-        name: said
-        for name, (to, _direction, said) in RESOLUTIONS.items()
+        name: label
+        for name, (to, _direction, label) in RESOLUTIONS.items()
         if to in following or (name == "PRORROGA" and state == "RECURRIDA") or (late and to == state)
     }
 

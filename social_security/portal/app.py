@@ -101,8 +101,8 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         app.router.add_get("/entrar", portal.door)
         app.router.add_post("/entrar", portal.log_in)
         app.router.add_post("/salir", portal.log_out)
-    app.router.add_get("/aviso", _told(portal, "notice.html", settings))
-    app.router.add_get("/accesibilidad", _told(portal, "accessibility.html", settings))
+    app.router.add_get("/aviso", _notice_page(portal, "notice.html", settings))
+    app.router.add_get("/accesibilidad", _notice_page(portal, "accessibility.html", settings))
     if member == ONIESS:
         public = PublicPages(portal, gateway, now)
         app.router.add_get("/", public.platform)
@@ -187,7 +187,7 @@ def _add_guarantor(app: web.Application, portal: Portal, pages: GuarantorPages) 
     app.router.add_post("/evidencia", portal.upload(GUARANTOR, pages.verify))
 
 
-def _told(
+def _notice_page(
     portal: Portal, template: str, settings: PortalSettings
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """A page for everybody."""

@@ -35,16 +35,16 @@ class AppealPages(AnsweringPages):
 
     async def inspection(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/inspeccion``: the form; with a case, an institute and a range, the metadata of its accesses."""
-        asked = {n: request.query.get(n, "").strip() for n in ("caso", "instituto", "desde", "hasta")}
-        is_asked = any(asked.values())
-        wrong, found = self._check(asked) if is_asked else None, None
+        inquiry = {n: request.query.get(n, "").strip() for n in ("caso", "instituto", "desde", "hasta")}
+        is_asked = any(inquiry.values())
+        wrong, found = self._check(inquiry) if is_asked else None, None
         if is_asked and wrong is None:
             heard = await self._asking.inspect(
-                self._member_of(asked["instituto"]),
+                self._member_of(inquiry["instituto"]),
                 local_id(visitor.user.name),
-                asked["caso"],
-                asked["desde"],
-                asked["hasta"],
+                inquiry["caso"],
+                inquiry["desde"],
+                inquiry["hasta"],
             )
             wrong, found = (None, heard.body) if heard.is_done else (explain(heard), None)
         return self._portal.render(
@@ -52,20 +52,20 @@ class AppealPages(AnsweringPages):
             "guarantor/inspection.html",
             visitor,
             status=200 if wrong is None else 400,
-            asked=asked,
+            inquiry=inquiry,
             members=self._members,
             wrong=wrong,
             found=found,
             shown=SHOWN,
         )
 
-    def _check(self, asked: dict[str, str]) -> Translatable | None:
-        if _CASE.fullmatch(asked["caso"]) is None:
+    def _check(self, inquiry: dict[str, str]) -> Translatable | None:
+        if _CASE.fullmatch(inquiry["caso"]) is None:
             return N_("An inspection has its case, as CONS-15-2026-00000001; the institute notes it.")
-        if not self._member_of(asked["instituto"]):
+        if not self._member_of(inquiry["instituto"]):
             return N_("Choose one of the institutes that this authority supervises.")
         try:
-            first, last = date.fromisoformat(asked["desde"]), date.fromisoformat(asked["hasta"])
+            first, last = date.fromisoformat(inquiry["desde"]), date.fromisoformat(inquiry["hasta"])
         except ValueError:
             return N_("A date is written YYYY-MM-DD.")
         return None if first <= last else N_("The range ends before it begins.")

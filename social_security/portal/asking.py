@@ -134,7 +134,7 @@ class Supervising:
         body = {"desde": first.isoformat(), "hasta": last.isoformat()}
         return await ask(self._gateway, "SUPERV", member, "estadisticaSupervision", body, why)
 
-    async def standing(self, member: str) -> Heard:
+    async def status(self, member: str) -> Heard:
         """Whether an institute's system answers, and under which policy version."""
         return await self._read(f"{member}/SUPERV/oss-v1/estado", member)
 
@@ -166,8 +166,8 @@ def explain(heard: Heard) -> Translatable:
     body = heard.body
     if isinstance(body.get("mensaje"), str):
         code = str(body.get("codigo", ""))
-        said = {"es": body["mensaje"], "en": body.get("message", body["mensaje"])}
-        return N_("{code}: {said}", code=code, said=Translated(said))
+        texts = {"es": body["mensaje"], "en": body.get("message", body["mensaje"])}
+        return N_("{code}: {said}", code=code, said=Translated(texts))
     if isinstance(body.get("motivacion"), str):
         return _refusal(body)
     if heard.status == 0:

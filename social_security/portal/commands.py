@@ -41,9 +41,11 @@ def portal() -> None:
 @_SETTINGS
 def serve(data: Path, settings: Path) -> None:
     """Serve the portal's pages until the process is ended."""
-    told = _told(settings)
-    telemetry.configure(told.log_level)
-    serve_until_told(app.build(data, told), told.host, told.port, _context(data, told), setting="port")
+    loaded = _loaded(settings)
+    telemetry.configure(loaded.log_level)
+    serve_until_told(
+        app.build(data, loaded), loaded.host, loaded.port, _context(data, loaded), setting="port"
+    )
 
 
 @portal.group()
@@ -59,18 +61,18 @@ def account() -> None:
 @click.argument("name")
 def issue(data: Path, settings: Path, pid: str | None, role: str | None, name: str) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
-    told = _told(settings)
-    if told.member == app.PUBLIC:
+    loaded = _loaded(settings)
+    if loaded.member == app.PUBLIC:
         raise click.UsageError(_("ONIESS's pages have no accounts"))
-    if app.is_guarantor(told.member) and (pid or role):
+    if app.is_guarantor(loaded.member) and (pid or role):
         raise click.UsageError(_("a guarantor's account has neither --pid nor --role"))
-    if not app.is_guarantor(told.member) and (pid is None) is (role is None):
+    if not app.is_guarantor(loaded.member) and (pid is None) is (role is None):
         raise click.UsageError(
             _("at an institute an account is a person's (--pid) or of who works there (--role)")
         )
     accounts = Accounts(data)
     try:
-        made = accounts.issue(name, pid, app.make_site(told).name.into("es"), role)
+        made = accounts.issue(name, pid, app.make_site(loaded).name.into("es"), role)
     except (OperatorError, DomainError) as err:
         raise click.ClickException(str(err)) from err
     finally:
@@ -105,7 +107,7 @@ def show(data: Path) -> None:
     accounts.close()
 
 
-def _told(settings: Path) -> PortalSettings:
+def _loaded(settings: Path) -> PortalSettings:
     try:
         return load(settings, os.environ)
     except OperatorError as err:
@@ -113,8 +115,8 @@ def _told(settings: Path) -> PortalSettings:
         sys.exit(2)
 
 
-def _context(data: Path, told: PortalSettings) -> ssl.SSLContext | None:
-    if not told.tls:
+def _context(data: Path, loaded: PortalSettings) -> ssl.SSLContext | None:
+    if not loaded.tls:
         return None
-    host = told.public_host.rpartition(":")[0] or told.public_host
-    return kept_context(data, "portal", host, KeySafe(told.seal.seals(os.environ)))
+    host = loaded.public_host.rpartition(":")[0] or loaded.public_host
+    return kept_context(data, "portal", host, KeySafe(loaded.seal.seals(os.environ)))

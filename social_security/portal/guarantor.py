@@ -102,7 +102,7 @@ class GuarantorPages:
 
     async def policies(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/politicas``: which version each institute works by, and the document that ONIESS publishes."""
-        standing = await asyncio.gather(*(self._supervising.standing(m) for m in self._members))
+        answers = await asyncio.gather(*(self._supervising.status(m) for m in self._members))
         published = await self._supervising.policy()
         return self._portal.render(
             request,
@@ -110,7 +110,7 @@ class GuarantorPages:
             visitor,
             institutes=[
                 {"member": m, "version": h.body.get("policy"), "why": None if h.is_done else explain(h)}
-                for m, h in zip(self._members, standing, strict=True)
+                for m, h in zip(self._members, answers, strict=True)
             ],
             published=describe_policy(published.body) if published.is_done else None,
             why=None if published.is_done else explain(published),

@@ -65,14 +65,14 @@ class PersonPages:
     async def file_page(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/``: standing and history here."""
         pid = pid_of(visitor.user)
-        standing, history = await asyncio.gather(self._asking.affiliation(pid), self._asking.history(pid))
+        affiliation, history = await asyncio.gather(self._asking.affiliation(pid), self._asking.history(pid))
         return self._portal.render(
             request,
             "person/file.html",
             visitor,
-            standing=standing,
+            affiliation=affiliation,
             history=history,
-            why_standing=None if standing.is_done else explain(standing),
+            why_affiliation=None if affiliation.is_done else explain(affiliation),
             why_history=None if history.is_done else explain(history),
         )
 
@@ -163,27 +163,27 @@ class PersonPages:
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
     ) -> web.Response:
         """Take the form: one folio, filed at every institute that was chosen."""
-        asked, members, wrong = self._read_form(form)
+        filing, members, wrong = self._read_form(form)
         if wrong is not None:
             return await self.new_request(request, visitor, wrong, form)
         now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
-        asked |= {"recibidaEl": now.isoformat(timespec="seconds")}
-        asked["responsables"] = members
-        folio = self._take_folio(visitor, members, now, str(asked["derecho"]))
+        filing |= {"recibidaEl": now.isoformat(timespec="seconds")}
+        filing["responsables"] = members
+        folio = self._take_folio(visitor, members, now, str(filing["derecho"]))
         pid, failed = pid_of(visitor.user), []
         for member in members:
-            heard = await self._asking.file(pid, member, folio, asked)
+            heard = await self._asking.file(pid, member, folio, filing)
             if not heard.is_done:
                 failed.append((member, heard))
         if not failed:
             return redirect(f"/derechos/{folio}")
         reasons = [N_("{name} ({why})", name=words.member_name(m), why=explain(h)) for m, h in failed]
-        told = N_("Not filed at: {institutes}", institutes=tuple(reasons))
+        message = N_("Not filed at: {institutes}", institutes=tuple(reasons))
         if len(failed) == len(members) and all(h.status for _, h in failed):
             # Every institute has answered that it does not take it: there is nothing to follow.
             self._portal.accounts.drop_folio(visitor.user.name, folio)
-            return await self.new_request(request, visitor, told, form)
-        return await self._show(request, visitor, self._found(visitor, folio), told, status=502)
+            return await self.new_request(request, visitor, message, form)
+        return await self._show(request, visitor, self._found(visitor, folio), message, status=502)
 
     async def one_request(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/derechos/FOLIO``: how it stands at each institute."""
@@ -238,8 +238,8 @@ class PersonPages:
         filed, member = self._own(request, visitor), _first(form, "instituto")
         text = _first(form, "texto").strip()
         if not 1 <= len(text) <= TEXT_LIMIT:
-            told = N_("Write your clarification, at most {limit} characters.", limit=TEXT_LIMIT)
-            return await self._show(request, visitor, filed, told, status=400)
+            message = N_("Write your clarification, at most {limit} characters.", limit=TEXT_LIMIT)
+            return await self._show(request, visitor, filed, message, status=400)
         return await self._advance(
             request, visitor, filed, member, {"estado": "EN_TRAMITE", "descripcion": text}
         )
@@ -251,11 +251,11 @@ class PersonPages:
         filed, member = self._own(request, visitor), _first(form, "instituto")
         grounds = _first(form, "agravios").strip()
         if not 1 <= len(grounds) <= TEXT_LIMIT or "confirmo" not in form:
-            told = N_(
+            message = N_(
                 "Write why you disagree (at most {limit} characters), and confirm that you appeal.",
                 limit=TEXT_LIMIT,
             )
-            return await self._show(request, visitor, filed, told, status=400, typed=grounds)
+            return await self._show(request, visitor, filed, message, status=400, typed=grounds)
         event: dict[str, Any] = {"estado": "RECURRIDA", "descripcion": grounds}
         if member in filed.members:
             refusal = (await self._follow(member, filed)).body.get("negativa")
@@ -269,8 +269,8 @@ class PersonPages:
         if member not in filed.members:
             raise _not_found()
         # Whose it is was settled above; that the member means the same request is settled here.
-        standing = await self._follow(member, filed)
-        heard = await self._asking.advance(member, filed.folio, event) if standing.is_done else standing
+        followed = await self._follow(member, filed)
+        heard = await self._asking.advance(member, filed.folio, event) if followed.is_done else followed
         if not heard.is_done:
             return await self._show(request, visitor, filed, explain(heard), status=409)
         return redirect(f"/derechos/{filed.folio}")
@@ -320,23 +320,23 @@ class PersonPages:
             wrong = N_("Mark which data it is about.")
         elif right == "OPOSICION" and not (data or purposes):
             wrong = N_("Mark the uses or the data that you oppose.")
-        asked: dict[str, Any] = {"derecho": right}
+        request: dict[str, Any] = {"derecho": right}
         if text:
-            asked["descripcion"] = text
+            request["descripcion"] = text
         if data:
-            asked["datos"] = data
+            request["datos"] = data
         if purposes and right == "OPOSICION":
-            asked["propositos"] = purposes
+            request["propositos"] = purposes
         if right == "OPOSICION" and "retirar" in form:
-            asked["retirar"] = True
+            request["retirar"] = True
         if right == "RECTIFICACION" and wrong is None:
             try:
-                asked |= read_correction(form, text)
+                request |= read_correction(form, text)
             except ValueError:
                 wrong = N_("Look at what is to be corrected: dates as YYYY-MM-DD, days as numbers.")
-            if "periodo" in asked and len(members) > 1:
+            if "periodo" in request and len(members) > 1:
                 wrong = N_("A period is corrected at the institute that certifies it: choose one only.")
-        return asked, members, wrong
+        return request, members, wrong
 
 
 def read_correction(form: Mapping[str, list[str]], statement: str) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class PublicPages:
     async def platform(self, request: web.Request) -> web.StreamResponse:
         """``/``: the platform as it stands; ``?periodo=2026-04`` chooses the month of the indicators."""
         today = self._now().astimezone(self._portal.zone).date()
-        asked = request.query.get("periodo", "")
-        period = asked if _MONTH.fullmatch(asked) else f"{today:%Y-%m}"
+        chosen = request.query.get("periodo", "")
+        period = chosen if _MONTH.fullmatch(chosen) else f"{today:%Y-%m}"
         console, policy, indicators, refusals = await asyncio.gather(
             self._read("consola"),
             self._read("politica"),
@@ -77,8 +77,8 @@ class PublicPages:
     async def table_csv(self, request: web.Request) -> web.StreamResponse:
         """``/indicadores.csv?periodo=``, ``/negativas.csv``: the rows of a table of the page, with their own columns."""
         name = request.path.removeprefix("/").removesuffix(".csv")
-        asked = request.query.get("periodo", "")
-        period = asked if _MONTH.fullmatch(asked) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
+        chosen = request.query.get("periodo", "")
+        period = chosen if _MONTH.fullmatch(chosen) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
         heard = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
         if not heard.is_done:
             raise PageProblem(502, explain(heard))

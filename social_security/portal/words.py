@@ -216,7 +216,7 @@ def indicator_value(row: Mapping[str, Any]) -> Translatable:
     value, unit = float(row["valor"]), str(row["unidad"])
     if unit == "razón":
         of = "" if row["numerador"] is None else f" ({row['numerador']:,} / {row['denominador']:,})"
-        said = f"{value * 100:.1f}".removesuffix(".0")
-        return as_it_is(f"{said} %{of}")
-    said = f"{value:,.2f}".removesuffix(".00")
-    return Translated({"es": f"{said} {unit}", "en": f"{said} {_UNITS_EN.get(unit, unit)}"})
+        text = f"{value * 100:.1f}".removesuffix(".0")
+        return as_it_is(f"{text} %{of}")
+    text = f"{value:,.2f}".removesuffix(".00")
+    return Translated({"es": f"{text} {unit}", "en": f"{text} {_UNITS_EN.get(unit, unit)}"})

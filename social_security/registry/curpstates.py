@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from social_security.domain.pseudonyms import Rid, curp_index
-from social_security.registry.events import open_case, reports_of, standing
+from social_security.registry.events import in_force, open_case, reports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,9 +93,9 @@ def curp_state(database: AnyDatabase, keys: RegistryKeys, curp: Curp) -> CurpSta
     if not rows:
         return None
     is_current, code = rows[0]
-    told = CurpState.ACTIVE if code is None else CODES[code]
+    state = CurpState.ACTIVE if code is None else CODES[code]
     # Active at RENAPO and no longer hers here: an officer corrected it before the feed told so.
-    return CurpState.HISTORICAL if told is CurpState.ACTIVE and not is_current else told
+    return CurpState.HISTORICAL if state is CurpState.ACTIVE and not is_current else state
 
 
 def take_states(
@@ -122,7 +122,7 @@ def take_states(
         done.noted += 1
         done.touched.append(rid)
         state = CODES[row.code]
-        if state is CurpState.DECEASED and not standing(reports_of(connection, rid)):
+        if state is CurpState.DECEASED and not in_force(reports_of(connection, rid)):
             reason = f"RENAPO da la CURP de baja por defunción desde el {row.since} y no consta el acta"
             done.cases.append(open_case(connection, rid, reason, now))
         if row.now_curp is not None and state in (CurpState.DUPLICATED, CurpState.HISTORICAL):

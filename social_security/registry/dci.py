@@ -90,7 +90,7 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
         "timestamp": services.now().isoformat(),
     }
     try:
-        answer = services.find_person(_asked(services, headers, entry)).body
+        answer = services.find_person(_domain_request(services, headers, entry)).body
     except InputError as err:
         return found | {
             "status": "rjct",
@@ -118,7 +118,7 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
     }
 
 
-def _asked(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> DomainRequest:
+def _domain_request(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> DomainRequest:
     """The search as the registry's own look-up, checked like one. Raises `InputError` or `DomainError`."""
     if not isinstance(entry, dict) or not entry.get("reference_id"):
         raise InputError("rjct.reference_id.invalid", "reference_id is missing")
@@ -144,9 +144,9 @@ def _asked(services: RegistryServices, headers: Mapping[str, str], entry: Any) -
     wireschema.check_values(body, today, takes_curp=True)
     wireschema.check_request(operation, body)
     check_context(operation, context, services.policy)
-    asked = DomainRequest(operation, context, {}, body, now, today)
-    services.admit(asked)
-    return asked
+    request = DomainRequest(operation, context, {}, body, now, today)
+    services.admit(request)
+    return request
 
 
 def _context_headers(

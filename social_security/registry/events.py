@@ -140,7 +140,7 @@ def annulled(reports: Sequence[EventReport]) -> set[tuple[str, str]]:
     return {(r.sender, str(r.body.get("anula"))) for r in reports if r.type == ANNULMENT and r.stands}
 
 
-def standing(reports: Sequence[EventReport], kind: str = DEATH) -> list[EventReport]:
+def in_force(reports: Sequence[EventReport], kind: str = DEATH) -> list[EventReport]:
     """The deaths (or proofs of life) among reports that stand."""
     gone = annulled(reports)
     return [r for r in reports if r.type == kind and r.stands and (r.sender, r.event_id) not in gone]
@@ -191,18 +191,18 @@ def reconcile(connection: Transaction, rid: Rid, at: datetime, because: str | No
 
     ``because`` is the id of the annulment that caused it, where there is one.
     """
-    deaths = standing(reports_of(connection, rid))
+    deaths = in_force(reports_of(connection, rid))
     state = "FALLECIDA" if deaths else "VIVA"
     connection.execute("UPDATE person SET vital_state = ? WHERE rid = ?", (state, rid))
-    wanted = deaths[0] if deaths else None
-    told = connection.execute(
+    death = deaths[0] if deaths else None
+    recipients = connection.execute(
         "SELECT t.member, t.event_id, t.pid, t.origin FROM vital_told t JOIN pseudonym p "
         "ON p.member = t.member AND p.pid = t.pid WHERE p.rid = ? AND t.annulled = 0",
         (rid,),
     ).fetchall()
     knowing: set[tuple[str, str]] = set()
-    for member, event_id, pid, origin in told:
-        if wanted is not None and origin == wanted.told_id:
+    for member, event_id, pid, origin in recipients:
+        if death is not None and origin == death.told_id:
             knowing.add((member, pid))
             continue
         body = {"tipo": ANNULMENT, "fechaEvento": national_day(at).isoformat(), "anula": event_id}
@@ -211,15 +211,15 @@ def reconcile(connection: Transaction, rid: Rid, at: datetime, because: str | No
         connection.execute(
             "UPDATE vital_told SET annulled = 1 WHERE member = ? AND event_id = ?", (member, event_id)
         )
-    for member, pid in links_of(connection, rid) if wanted is not None else ():
-        if wanted is None or (member, pid) in knowing:
+    for member, pid in links_of(connection, rid) if death is not None else ():
+        if death is None or (member, pid) in knowing:
             continue
-        body = {"tipo": DEATH, "fechaEvento": wanted.body["fechaEvento"]}
-        notice = _notice(connection, wanted.told_id, member, pid, body, at)
+        body = {"tipo": DEATH, "fechaEvento": death.body["fechaEvento"]}
+        notice = _notice(connection, death.told_id, member, pid, body, at)
         Outbox.put(connection, [notice])
         connection.execute(
             "INSERT INTO vital_told (member, event_id, pid, origin, annulled) VALUES (?, ?, ?, ?, 0)",
-            (member, notice.notice_id, pid, wanted.told_id),
+            (member, notice.notice_id, pid, death.told_id),
         )
 
 
@@ -233,8 +233,10 @@ def tell_all(
     """Queue one event for every institute that holds the person, once for each pseudonym it has of her."""
     for member, pid in links:
         others = [p for m, p in links if m == member and p != pid]
-        told = {**body, "otroPid": others[0]} if others and body["tipo"] in ("FUSION", "SEPARACION") else body
-        Outbox.put(connection, [_notice(connection, event_id, member, pid, told, at)])
+        notified = (
+            {**body, "otroPid": others[0]} if others and body["tipo"] in ("FUSION", "SEPARACION") else body
+        )
+        Outbox.put(connection, [_notice(connection, event_id, member, pid, notified, at)])
 
 
 def links_of(connection: Transaction, rid: Rid) -> list[tuple[str, Pid]]:

@@ -60,19 +60,19 @@ class HoldingRegistry(Protocol):
         """The database of the national registry."""
         ...
 
-    def note_accesses(self, asked: DomainRequest, rids: Sequence[Rid], categories: tuple[str, ...]) -> None:
+    def note_accesses(self, request: DomainRequest, rids: Sequence[Rid], categories: tuple[str, ...]) -> None:
         """Append a row to the access log of each person whose record a request used."""
         ...
 
 
-def register_links(registry: HoldingRegistry, asked: DomainRequest) -> DomainAnswer:
+def register_links(registry: HoldingRegistry, request: DomainRequest) -> DomainAnswer:
     """``registrarVinculos``: note whom the caller holds, all of the batch at once; the PIDs that it does not know.
 
     Raises SS-103 for days that are reversed or to come, and then nothing is written.
     """
-    holdings = [_parse(entry, asked.today, n) for n, entry in enumerate(asked.body["vinculos"])]
-    known, unknown = take_holdings(registry.store, asked.context.member, holdings, asked.now)
-    registry.note_accesses(asked, known, ("afiliacion",))
+    holdings = [_parse(entry, request.today, n) for n, entry in enumerate(request.body["vinculos"])]
+    known, unknown = take_holdings(registry.store, request.context.member, holdings, request.now)
+    registry.note_accesses(request, known, ("afiliacion",))
     return DomainAnswer({"aplicados": len(known), "desconocidos": unknown}, categories=("afiliacion",))
 
 
@@ -123,12 +123,12 @@ def take_holdings(
     return known, unknown
 
 
-def check_membership(store: RegistryStore, asked: DomainRequest) -> None:
+def check_membership(store: RegistryStore, request: DomainRequest) -> None:
     """Refuse a member that is suspended or has left (SS-603), but for what a person asks of her own data."""
-    found = membership(store, asked.context.member)
+    found = membership(store, request.context.member)
     if found is None or found.state == ACTIVE:
         return
-    is_hers = asked.context.purpose in _HER_RIGHTS and asked.context.role in _HERSELF
+    is_hers = request.context.purpose in _HER_RIGHTS and request.context.role in _HERSELF
     if found.state == SUSPENDED and is_hers:
         return
     raise DomainError("SS-603", *_why(found), field="X-Road-Client")
@@ -156,18 +156,20 @@ def membership(store: RegistryStore, member: str) -> Membership | None:
     return Membership(member, rows[0][0], date.fromisoformat(rows[0][1]), rows[0][2]) if rows else None
 
 
-def take_membership(registry: HoldingRegistry, asked: DomainRequest) -> DomainAnswer:
+def take_membership(registry: HoldingRegistry, request: DomainRequest) -> DomainAnswer:
     """``notificarMembresia``: ONIESS tells a member's state; the persons of one that leaves go to its successor. Twice is once."""
-    if asked.context.member != ONIESS:
+    if request.context.member != ONIESS:
         raise DomainError(
-            "SS-210", f"sólo {ONIESS} avisa, no {asked.context.member}",
-            f"only {ONIESS} tells, not {asked.context.member}", field="X-Road-Client",
+            "SS-210", f"sólo {ONIESS} avisa, no {request.context.member}",
+            f"only {ONIESS} tells, not {request.context.member}", field="X-Road-Client",
         )  # fmt: skip
-    body = asked.body
-    told = Membership(body["miembro"], body["estado"], date.fromisoformat(body["fecha"]), body.get("sucesor"))
+    body = request.body
+    notified = Membership(
+        body["miembro"], body["estado"], date.fromisoformat(body["fecha"]), body.get("sucesor")
+    )
     with registry.store.database.transaction() as connection:
         rows = connection.execute(
-            "SELECT notice_id FROM membership WHERE member = ?", (told.member,)
+            "SELECT notice_id FROM membership WHERE member = ?", (notified.member,)
         ).fetchall()
         if rows and rows[0][0] == body["idAviso"]:
             return DomainAnswer({"recibida": True})
@@ -175,37 +177,47 @@ def take_membership(registry: HoldingRegistry, asked: DomainRequest) -> DomainAn
             "INSERT INTO membership (member, state, since, successor, notice_id) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (member) DO UPDATE SET state = excluded.state, since = excluded.since, "
             "successor = excluded.successor, notice_id = excluded.notice_id",
-            (told.member, told.state, told.since.isoformat(), told.successor, body["idAviso"]),
+            (
+                notified.member,
+                notified.state,
+                notified.since.isoformat(),
+                notified.successor,
+                body["idAviso"],
+            ),
         )
-        heirs = _hand_over(registry.store, connection, told, asked.now) if told.state == LEFT else []
-    registry.note_accesses(asked, heirs, ("afiliacion",))
+        heirs = (
+            _hand_over(registry.store, connection, notified, request.now) if notified.state == LEFT else []
+        )
+    registry.note_accesses(request, heirs, ("afiliacion",))
     return DomainAnswer({"recibida": True})
 
 
-def _hand_over(store: RegistryStore, connection: Transaction, told: Membership, now: datetime) -> list[Rid]:
+def _hand_over(
+    store: RegistryStore, connection: Transaction, notified: Membership, now: datetime
+) -> list[Rid]:
     """Let the successor hold whom the leaving member holds, with its histories; whom. All or none of them."""
-    if told.successor is None:
+    if notified.successor is None:
         raise DomainError("SS-100", "la baja nombra sucesor", "leaving names a successor", field="sucesor")
     rows = connection.execute(
-        "SELECT rid, has_history FROM link WHERE member = ? AND until IS NULL", (told.member,)
+        "SELECT rid, has_history FROM link WHERE member = ? AND until IS NULL", (notified.member,)
     ).fetchall()
     moved = [Rid(bytes(r[0])) for r in rows]
     for (_, has_history), rid in zip(rows, moved, strict=True):
-        pid = store.known_as(connection, rid, told.successor, told.since)
-        if has_history or not _holds(connection, told.successor, pid):
+        pid = store.known_as(connection, rid, notified.successor, notified.since)
+        if has_history or not _holds(connection, notified.successor, pid):
             store.hold(
                 connection,
                 rid,
-                told.successor,
+                notified.successor,
                 pid,
-                told.since,
+                notified.since,
                 has_history=bool(has_history),
                 now=now,
                 is_announced=False,
             )
     connection.execute(
         "UPDATE link SET until = ? WHERE member = ? AND until IS NULL",
-        (told.since.isoformat(), told.member),
+        (notified.since.isoformat(), notified.member),
     )
     return moved
 

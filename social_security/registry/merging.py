@@ -30,11 +30,11 @@ from social_security.domain.pseudonyms import Rid
 from social_security.registry.events import (
     EventReport,
     add_report,
+    in_force,
     links_of,
     open_case,
     reconcile,
     reports_of,
-    standing,
     tell_all,
 )
 
@@ -117,7 +117,7 @@ def merge_records(
         "INSERT INTO merged (rid, other, decided_by, signature, at, moved) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
         (rid, other, officer, signature, at.isoformat(), json.dumps(moved)),
     ).fetchall()
-    days = {d.day for d in standing(reports_of(connection, rid))}
+    days = {d.day for d in in_force(reports_of(connection, rid))}
     if len(days) > 1:
         open_case(connection, rid, "los registros que se unen llevan fallecimientos de días distintos", at)
     _tell(connection, rid, [*links[0], *links[1]], "FUSION", at)

@@ -89,12 +89,12 @@ class RegistryServices:
         """The time of this system's clock, aware, in UTC."""
         return self._clock()
 
-    def admit(self, asked: DomainRequest) -> None:
+    def admit(self, request: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204), a suspended member, and what lists that are over would decide (SS-901)."""
         if self.publication is not None:
-            self.publication.check(asked.context.purpose)
-        check_notice(self.store.database, asked.context)
-        check_membership(self.store, asked)
+            self.publication.check(request.context.purpose)
+        check_notice(self.store.database, request.context)
+        check_membership(self.store, request)
 
     def tick(self) -> None:
         """Nothing here falls due by itself."""
@@ -103,29 +103,29 @@ class RegistryServices:
         """The federal guarantor, within the working days of this member's calendar."""
         return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
 
-    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+    def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person whose record was used, whatever came of it."""
-        rid = asked.access.rid
+        rid = request.access.rid
         if rid is None:
             return
         outcome = "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO"
-        self.note_accesses(asked, [rid], answer.categories if answer is not None else (), outcome)
+        self.note_accesses(request, [rid], answer.categories if answer is not None else (), outcome)
 
     def note_accesses(
         self,
-        asked: DomainRequest,
+        request: DomainRequest,
         rids: Sequence[Rid],
         categories: tuple[str, ...],
         outcome: str = "ENTREGADO",
     ) -> None:
         """Append a row to the access log of each person whose record a request used."""
-        context = asked.context
+        context = request.context
         self.accesses.add(
             *(
                 PersonAccess(
                     rid,
-                    asked.now,
-                    asked.operation.es,
+                    request.now,
+                    request.operation.es,
                     context.member,
                     context.system,
                     context.purpose,
@@ -161,13 +161,13 @@ class RegistryServices:
             "/violaciones": functools.partial(publication.read_violations, self.gateway_refusals),
         }
 
-    def find_person(self, asked: DomainRequest) -> DomainAnswer:
+    def find_person(self, request: DomainRequest) -> DomainAnswer:
         """Match by CURP or own PID; the caller gets its own PID and nobody else's."""
-        self._check_quota(asked)
-        body, member = asked.body, asked.context.member
+        self._check_quota(request)
+        body, member = request.body, request.context.member
         state = None
         if "curp" in body:
-            curp = parse_curp(body["curp"], asked.today)
+            curp = parse_curp(body["curp"], request.today)
             person, state = self.store.find_by_curp(curp), self.store.state_of_curp(curp)
             born = body.get("fechaNacimiento")
             if person is not None and born is not None and date.fromisoformat(born) != curp.born:
@@ -181,34 +181,34 @@ class RegistryServices:
             person = self.store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
-        asked.access.rid = person.rid
-        wanted = body.get("atributos", ())
+        request.access.rid = person.rid
+        attributes = body.get("atributos", ())
         # Said unasked when it is not the active one: whoever was shown this CURP must know.
-        is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in wanted)
-        told = {"estadoCurp": str(state)} if is_told else {}
+        is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in attributes)
+        state_fields = {"estadoCurp": str(state)} if is_told else {}
         if (
             self.store.is_under_review(person.rid)
-            or self._is_expired(person, asked.today)
+            or self._is_expired(person, request.today)
             or state is CurpState.CANCELLED
         ):
-            return DomainAnswer({"resultado": "NO_CONCLUYENTE", **told}, categories=("identidad",))
+            return DomainAnswer({"resultado": "NO_CONCLUYENTE", **state_fields}, categories=("identidad",))
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
-            "pid": body["pid"] if "pid" in body else self.store.pid_of(person.rid, member, asked.today),
-            **told,
+            "pid": body["pid"] if "pid" in body else self.store.pid_of(person.rid, member, request.today),
+            **state_fields,
         }
-        if "nivel" in wanted:
+        if "nivel" in attributes:
             answer["nivel"] = f"LOA{person.level}"
-        if "estadoVital" in wanted:
+        if "estadoVital" in attributes:
             answer["estadoVital"] = person.vital_state
         return DomainAnswer(answer, categories=("identidad",))
 
-    def translate(self, asked: DomainRequest) -> DomainAnswer:
+    def translate(self, request: DomainRequest) -> DomainAnswer:
         """PID-P and a sealed token for one recipient, one purpose, one case."""
-        context = asked.context
-        self._check_case_open(asked)
-        person = self._known(asked)
-        recipient = asked.body["destino"]
+        context = request.context
+        self._check_case_open(request)
+        person = self._known(request)
+        recipient = request.body["destino"]
         check_recipient(self.store, recipient)
         jwk = self.store.recipient(recipient)
         if jwk is None:
@@ -219,7 +219,7 @@ class RegistryServices:
                 field="destino",
             )
         # Whole seconds: the token carries no smaller ones.
-        issued = asked.now.replace(microsecond=0)
+        issued = request.now.replace(microsecond=0)
         claims = tokens.Claims(
             self.member,
             recipient,
@@ -232,7 +232,7 @@ class RegistryServices:
             pair_pid(
                 self._keys.pid, self._keys.version, person.rid, context.member, recipient, context.purpose
             ),
-            self.store.pid_of(person.rid, recipient, asked.today),
+            self.store.pid_of(person.rid, recipient, request.today),
             person.level,
         )
         return DomainAnswer(
@@ -244,19 +244,19 @@ class RegistryServices:
             categories=("identidad",),
         )
 
-    def locate(self, asked: DomainRequest) -> DomainAnswer:
+    def locate(self, request: DomainRequest) -> DomainAnswer:
         """The members that hold a history; never the history."""
-        self._check_case_open(asked)
+        self._check_case_open(request)
         return DomainAnswer(
-            {"institutos": self.store.holders(self._known(asked).rid)}, categories=("identidad",)
+            {"institutos": self.store.holders(self._known(request).rid)}, categories=("identidad",)
         )
 
-    def register_case(self, asked: DomainRequest) -> DomainAnswer:
+    def register_case(self, request: DomainRequest) -> DomainAnswer:
         """Note a case, or its new state. While another open one holds the benefit, that one is named and nothing noted."""
-        body = asked.body
-        person = self._known(asked)
+        body = request.body
+        person = self._known(request)
         before = self.store.case(body["caso"])
-        if before is not None and before.member != asked.context.member:
+        if before is not None and before.member != request.context.member:
             raise DomainError("SS-405", field="caso")
         benefit = body.get("beneficio") or (None if before is None else before.benefit)
         if before is not None and (before.rid != person.rid or before.benefit not in (None, benefit)):
@@ -266,18 +266,18 @@ class RegistryServices:
                 "the case is another person's or for another benefit",
                 field="caso",
             )
-        until = self._calendar.add(asked.today, HELD_DAYS) if body["estado"] == "ABIERTO" else None
-        entry = CaseEntry(body["caso"], asked.context.member, person.rid, benefit, body["estado"])
-        holder = self.store.register_case(entry, asked.now.astimezone(self.zone), until)
+        until = self._calendar.add(request.today, HELD_DAYS) if body["estado"] == "ABIERTO" else None
+        entry = CaseEntry(body["caso"], request.context.member, person.rid, benefit, body["estado"])
+        holder = self.store.register_case(entry, request.now.astimezone(self.zone), until)
         if holder is not None:
             return DomainAnswer({"resultado": "DUPLICADO", "caso": holder}, categories=("beneficio",))
         return DomainAnswer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
 
-    def find_usage(self, asked: DomainRequest) -> DomainAnswer:
+    def find_usage(self, request: DomainRequest) -> DomainAnswer:
         """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers."""
-        body = asked.body
+        body = request.body
         total, rows = self.accesses.page(
-            self._known(asked).rid,
+            self._known(request).rid,
             parse_moment(body.get("periodStart")),
             parse_moment(body.get("periodEnd")),
             body.get("offset", 0),
@@ -290,12 +290,12 @@ class RegistryServices:
     async def _deliver(self, notice: OutboxItem) -> bool:
         return await deliver(self.store, self._keys, self._gateway, self.member, notice, self.now())
 
-    def _known(self, asked: DomainRequest) -> Person:
-        person = self.store.find_by_pid(asked.context.member, parse_pid(asked.body["pid"]))
+    def _known(self, request: DomainRequest) -> Person:
+        person = self.store.find_by_pid(request.context.member, parse_pid(request.body["pid"]))
         if person is None:
             raise DomainError("SS-300", field="pid")
-        asked.access.rid = person.rid
-        if self._is_expired(person, asked.today) and asked.operation.name != "findUsage":
+        request.access.rid = person.rid
+        if self._is_expired(person, request.today) and request.operation.name != "findUsage":
             raise DomainError(
                 "SS-301",
                 "venció su referencia sin CURP; el registro civil o RENAPO la expide",
@@ -309,17 +309,17 @@ class RegistryServices:
         until = self.store.no_curp_until(person.rid)
         return until is not None and until < today
 
-    def _check_case_open(self, asked: DomainRequest) -> None:
-        entry = self.store.case(asked.context.case)
+    def _check_case_open(self, request: DomainRequest) -> None:
+        entry = self.store.case(request.context.case)
         if entry is not None and entry.state in CLOSED:
             raise DomainError(
                 "SS-205", f"el caso está {entry.state}", f"the case is {entry.state}", field="X-Road-Issue"
             )
 
-    def _check_quota(self, asked: DomainRequest) -> None:
-        quota = asked.operation.daily_quota
-        context = asked.context
-        count = self.store.count_lookup(context.user, context.member, context.case, asked.today)
+    def _check_quota(self, request: DomainRequest) -> None:
+        quota = request.operation.daily_quota
+        context = request.context
+        count = self.store.count_lookup(context.user, context.member, context.case, request.today)
         if quota is not None and count > quota:
             raise DomainError(
                 "SS-304",

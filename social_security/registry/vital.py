@@ -27,13 +27,13 @@ from social_security.registry.events import (
     EventReport,
     add_report,
     annulled,
+    in_force,
     links_of,
     new_told_id,
     open_case,
     reconcile,
     report_of,
     reports_of,
-    standing,
     tell_all,
 )
 from social_security.registry.holding import SETTLED_AFTER, is_fresh
@@ -53,13 +53,13 @@ CIVIL_REGISTRY = re.compile(r"MX/GOB/[0-9]{2}-REGCIVIL")
 log = logging.getLogger("social_security.registry")
 
 
-def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
+def report_event(store: RegistryStore, request: DomainRequest) -> DomainAnswer:
     """``notificarEvento`` at the registry: note what is reported, and queue the notices. Twice is once.
 
     Raises SS-210 unless the sender holds the person or is a civil registry, SS-100 for a death without its act, SS-103 for
     impossible days, SS-402 for a used id with other content, SS-400 for an annulment of what the sender did not report.
     """
-    body, sender = asked.body, asked.context.member
+    body, sender = request.body, request.context.member
     if "pid" not in body:
         raise DomainError(
             "SS-100",
@@ -83,7 +83,7 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
                 )
             return _answer(known)
         _check_sender(connection, sender, person, body)
-        _check_content(store, person.rid, body, latest_day(asked.now))
+        _check_content(store, person.rid, body, latest_day(request.now))
         report = EventReport(
             sender,
             body["idEvento"],
@@ -92,7 +92,7 @@ def report_event(store: RegistryStore, asked: DomainRequest) -> DomainAnswer:
             content,
             new_told_id(connection, sender, body["idEvento"]),
         )
-        return _answer(_note(connection, report, asked.now))
+        return _answer(_note(connection, report, request.now))
 
 
 def _answer(report: EventReport) -> DomainAnswer:
@@ -159,7 +159,7 @@ def _note(connection: Transaction, report: EventReport, now: datetime) -> EventR
     before = reports_of(connection, report.rid)
     if report.type == ANNULMENT:
         return _annul(connection, report, before, now)
-    deaths, alive = standing(before), standing(before, ALIVE)
+    deaths, alive = in_force(before), in_force(before, ALIVE)
     same = next((d for d in deaths if d.day == report.day), None)
     reason = None
     if report.type == DEATH:
@@ -200,7 +200,7 @@ def _annul(
             "anula names one's own report of this person that has not been annulled",
             field="anula",
         )
-    left = [d for d in standing(before) if (d.sender, d.event_id) != (undone.sender, undone.event_id)]
+    left = [d for d in in_force(before) if (d.sender, d.event_id) != (undone.sender, undone.event_id)]
     if undone.type == DEATH and undone.stands and left:
         reason = f"{report.sender} anula el fallecimiento del {undone.day} y {left[0].sender} lo sostiene"
         report = _replace(report, case=open_case(connection, report.rid, reason, now))
@@ -214,10 +214,12 @@ def note_event(
 ) -> None:
     """Note an officer's act on a person's record and tell every institute that holds her, in one transaction."""
     del state  # it follows from what stands
-    told = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
+    reported = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     with store.database.transaction() as connection:
-        add_report(connection, EventReport("", told["idEvento"], rid, "", told, told["idEvento"]), now)
-        tell_all(connection, links_of(connection, rid), told["idEvento"], told, now)
+        add_report(
+            connection, EventReport("", reported["idEvento"], rid, "", reported, reported["idEvento"]), now
+        )
+        tell_all(connection, links_of(connection, rid), reported["idEvento"], reported, now)
 
 
 def decide_case(

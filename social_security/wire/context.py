@@ -128,8 +128,8 @@ def check_context(operation: PackOperation, context: MessageContext, policy_in_f
             field="X-OSS-Rol",
         )
     if not any(bases <= context.bases for bases in purpose.legal_bases):
-        wanted = " o ".join(" y ".join(sorted(b)) for b in purpose.legal_bases)
-        raise DomainError("SS-202", f"se requiere {wanted}", f"needed: {wanted}", field="X-OSS-Fundamento")
+        allowed = " o ".join(" y ".join(sorted(b)) for b in purpose.legal_bases)
+        raise DomainError("SS-202", f"se requiere {allowed}", f"needed: {allowed}", field="X-OSS-Fundamento")
     if context.case_type not in purpose.case_types:
         raise DomainError(
             "SS-200",

@@ -43,7 +43,7 @@ _NO_VIOLATION = frozenset(("suspended", "version"))
 
 @dataclass(frozen=True, slots=True)
 class GatewayRefusal:
-    """One refusal as the gateway told it; ``told`` is what the request said of itself."""
+    """One refusal as the gateway told it; ``claims`` are what the request said of itself."""
 
     number: int
     at: datetime
@@ -52,7 +52,7 @@ class GatewayRefusal:
     rule: str
     client: str
     message_id: str
-    told: Mapping[str, str]
+    claims: Mapping[str, str]
 
     @property
     def member(self) -> str:

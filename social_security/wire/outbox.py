@@ -132,11 +132,11 @@ class Outbox:
         for page in self._pages(every=False):
             for notice in page:
                 try:
-                    told = await self._deliver(notice)
+                    outcome = await self._deliver(notice)
                 except Exception as err:
                     log.error("outbox", extra={"event": "notice_failed", "reason": type(err).__name__})
-                    told = False
-                self._note(notice, told if isinstance(told, Outcome) else Outcome(done=told))
+                    outcome = False
+                self._note(notice, outcome if isinstance(outcome, Outcome) else Outcome(done=outcome))
 
     def _note(self, notice: OutboxItem, outcome: Outcome) -> None:
         """Keep what came of a try. On disk after it: the count, and the notice's end or its body for the next try."""

@@ -108,7 +108,7 @@ class SystemContext(Protocol):
         """Do what time alone does."""
         ...
 
-    def admit(self, asked: DomainRequest) -> None:
+    def admit(self, request: DomainRequest) -> None:
         """Refuse what this system knows a reason against: notice, opposition, suspended member."""
         ...
 
@@ -116,7 +116,7 @@ class SystemContext(Protocol):
         """Where, and until when, an answer of ``day`` may be appealed."""
         ...
 
-    def record(self, asked: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
+    def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Take note of the outcome."""
         ...
 
@@ -169,22 +169,22 @@ class SystemOperations:
         check: Callable[[date], None] | None = None,
     ) -> DomainOutcome:
         """One request through every check, its operation and its record; ``check`` is the form's own look at the body."""
-        asked: DomainRequest | None = None
+        request: DomainRequest | None = None
         try:
             if isinstance(body, DomainError):
                 raise body
-            asked = self._asked(operation, headers, address, path, body, check)
+            request = self._domain_request(operation, headers, address, path, body, check)
             self.system.tick()
-            self.system.admit(asked)
-            given = self.acts[operation.name](asked)
+            self.system.admit(request)
+            given = self.acts[operation.name](request)
             answer = given if isinstance(given, DomainAnswer) else await given
-            self.system.record(asked, answer, None)
+            self.system.record(request, answer, None)
             return DomainOutcome(answer.body, answer.status, "application/json")
         except DomainError as came:
             today = self.system.now().astimezone(self.system.zone).date()
             error = formal(came, self.system.appeal(today))
-            if asked is not None:
-                self.system.record(asked, None, error)
+            if request is not None:
+                self.system.record(request, None, error)
             log.info("refused", extra={"event": "refused", "operation": operation.name, "code": error.code})
             return DomainOutcome(error.to_json(), error.status, error.content_type)
         except Exception as err:
@@ -203,7 +203,7 @@ class SystemOperations:
             internal = DomainError("SS-900", f"folio {fault_id}", f"reference {fault_id}")
             return DomainOutcome(internal.to_json(), internal.status, internal.content_type)
 
-    def _asked(
+    def _domain_request(
         self,
         operation: PackOperation,
         headers: Mapping[str, str],

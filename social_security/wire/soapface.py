@@ -63,47 +63,47 @@ def parse_request(raw: bytes, member: str) -> SoapDomainRequest:
         raise InputError(
             "envelope", f"the body holds {name.localname}; the services are {', '.join(soapwords.OPERATIONS)}"
         )
-    asked = soapwords.to_json(name.localname, element)
+    content = soapwords.to_json(name.localname, element)
     if name.localname == "presentarArco":
-        asked["responsables"] = [member]
-    if name.localname == "eventoPortabilidad" and "historia" in asked:
-        asked["historiaSha256"] = [eventchain.history_digest(h) for h in asked["historia"]]
-    path = {"caso": asked.get("caso", ""), "folio": asked.pop("folio", "")}
+        content["responsables"] = [member]
+    if name.localname == "eventoPortabilidad" and "historia" in content:
+        content["historiaSha256"] = [eventchain.history_digest(h) for h in content["historia"]]
+    path = {"caso": content.get("caso", ""), "folio": content.pop("folio", "")}
     return SoapDomainRequest(
         name.localname,
         pack.operations()[operation],
         _headers(header),
         {n: v for n, v in path.items() if v},
-        asked,
+        content,
         element,
         header,
     )
 
 
-def check_element(asked: SoapDomainRequest, today: date) -> None:
+def check_element(request: SoapDomainRequest, today: date) -> None:
     """Refuse wrong identifiers by their own codes, then what the XML schema refuses. Raises `DomainError`."""
-    wireschema.check_values(asked.body, today, takes_curp=asked.service == "buscarBeneficiario")
+    wireschema.check_values(request.body, today, takes_curp=request.service == "buscarBeneficiario")
     schema = _schema()
-    if not schema.validate(asked.element):
+    if not schema.validate(request.element):
         # The log's text would repeat the value.
         errors: Any = schema.error_log
         rule = next((str(entry.type_name) for entry in errors), "")
         raise DomainError(
-            "SS-100", f"esquema XML, regla {rule}", f"XML schema, rule {rule}", field=asked.service
+            "SS-100", f"esquema XML, regla {rule}", f"XML schema, rule {rule}", field=request.service
         )
 
 
-def render_answer(asked: SoapDomainRequest, body: Mapping[str, Any], status: int) -> bytes:
+def render_answer(request: SoapDomainRequest, body: Mapping[str, Any], status: int) -> bytes:
     """The envelope of an answer, with the request's very headers."""
-    response = etree.Element(f"{{{NS}}}{asked.service}Response", nsmap={"ss": NS})
+    response = etree.Element(f"{{{NS}}}{request.service}Response", nsmap={"ss": NS})
     if status < 400:
-        soapwords.to_xml(asked.service, body, response)
+        soapwords.to_xml(request.service, body, response)
     elif "motivacion" in body:
         soapwords.refusal(body, etree.SubElement(response, f"{{{NS}}}negativa"))
     else:
         soapwords.error(body, etree.SubElement(response, f"{{{NS}}}error"))
     envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
-    envelope.append(asked.header)
+    envelope.append(request.header)
     etree.SubElement(envelope, f"{{{SOAP}}}Body").append(response)
     return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
 
@@ -143,18 +143,18 @@ def _headers(header: etree._Element) -> dict[str, str]:
     if context is None:
         return found
 
-    def said(name: str) -> str:
+    def text_of(name: str) -> str:
         return (context.findtext(f"{{{NS}}}{name}") or "").strip()
 
     found |= {
-        "X-OSS-Proposito": said("proposito"),
+        "X-OSS-Proposito": text_of("proposito"),
         "X-OSS-Fundamento": ",".join((f.text or "").strip() for f in context.findall(f"{{{NS}}}fundamento")),
-        "X-OSS-Motivo": quote(said("motivo")),
-        "X-OSS-Sistema": said("sistema"),
-        "X-OSS-Rol": said("rolSolicitante"),
-        "X-OSS-Politica": said("versionPolitica"),
+        "X-OSS-Motivo": quote(text_of("motivo")),
+        "X-OSS-Sistema": text_of("sistema"),
+        "X-OSS-Rol": text_of("rolSolicitante"),
+        "X-OSS-Politica": text_of("versionPolitica"),
     }
-    if said("caso") != found["X-Road-Issue"]:
+    if text_of("caso") != found["X-Road-Issue"]:
         # The case stands twice; where the two differ there is none (rule 5).
         found["X-Road-Issue"] = ""
     notice = context.find(f"{{{NS}}}avisoPrivacidad")

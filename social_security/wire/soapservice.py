@@ -29,21 +29,21 @@ def add_soap(app: web.Application, services: SystemOperations) -> None:
     async def call(request: web.Request) -> web.Response:
         raw = await request.read()
         try:
-            asked = parse_request(raw, services.system.member)
-            if asked.operation.name not in services.acts:
-                raise InputError("envelope", f"{services.system.member} does not offer {asked.service}")
+            parsed = parse_request(raw, services.system.member)
+            if parsed.operation.name not in services.acts:
+                raise InputError("envelope", f"{services.system.member} does not offer {parsed.service}")
         except InputError as err:
             return _xml(render_fault(str(err)), 500)
-        headers = {**asked.headers, "SOAPAction": request.headers.get("SOAPAction", "")}
+        headers = {**parsed.headers, "SOAPAction": request.headers.get("SOAPAction", "")}
         outcome = await services.carry_out(
-            asked.operation,
+            parsed.operation,
             headers,
             request.path_qs,
-            asked.path,
-            asked.body,
-            lambda today: check_element(asked, today),
+            parsed.path,
+            parsed.body,
+            lambda today: check_element(parsed, today),
         )
-        return _xml(render_answer(asked, outcome.body, outcome.status), 200)
+        return _xml(render_answer(parsed, outcome.body, outcome.status), 200)
 
     async def describe(request: web.Request) -> web.Response:
         try:

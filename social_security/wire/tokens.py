@@ -142,13 +142,15 @@ def open_token(
 
 def check_use(claims: Claims, *, client: str, purpose: str, case: str) -> None:
     """Refuse a token that was made for another client, purpose or case. Raises `DomainError` SS-209."""
-    for what, said, came in (
+    for what, claimed, expected in (
         ("client", claims.client, client),
         ("purpose", claims.purpose, purpose),
         ("case", claims.case, case),
     ):
-        if said != came:
-            raise _refused(f"{what}: es {said}, llegó {came}", f"{what}: it is for {said}, {came} came")
+        if claimed != expected:
+            raise _refused(
+                f"{what}: es {claimed}, llegó {expected}", f"{what}: it is for {claimed}, {expected} came"
+            )
 
 
 def _refused(es: str, en: str) -> DomainError:

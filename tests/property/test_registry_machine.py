@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from social_security.domain.faults import DomainError
-from social_security.registry.events import DEATH, standing
+from social_security.registry.events import DEATH, in_force
 from tests.registrybooks import CIVIL, IPE, ISSEMYM, SONORA, TODAY, Books
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.books.deliver()
         for number in range(3):
             rid = self._present(number)
-            dead = bool(standing(self.books.store.reports(rid)))
+            dead = bool(in_force(self.books.store.reports(rid)))
             assert (self.books.state(rid) == "FALLECIDA") == dead
             for member, pid in self.books.store.links(rid):
                 assert self.books.is_dead_at(member, pid) == dead

@@ -47,8 +47,8 @@ class Applied:
 
     def says(self, pid: Pid, body: Mapping[str, Any]) -> bool:
         """Whether a message tells this very event."""
-        told = (pid, body["tipo"], body["fechaEvento"], body.get("anula"))
-        return told == (self.pid, self.type, self.day, self.annuls)
+        values = (pid, body["tipo"], body["fechaEvento"], body.get("anula"))
+        return values == (self.pid, self.type, self.day, self.annuls)
 
 
 _STANDS = (
@@ -71,7 +71,7 @@ class VitalStore:
         )
         return _applied(rows[0]) if rows else None
 
-    def standing(self, pid: Pid) -> list[Applied]:
+    def in_force(self, pid: Pid) -> list[Applied]:
         """The deaths of a person that no annulment has taken back, first applied first; rightly at most one."""
         rows = self._database.query(
             "SELECT event_id, pid, type, day, annuls, state_before FROM vital_event "  # noqa: S608  ours
@@ -82,7 +82,7 @@ class VitalStore:
 
     def died(self, pid: Pid) -> date | None:
         """The day on which a person died, as far as this institute has been told."""
-        return min((date.fromisoformat(e.day) for e in self.standing(pid)), default=None)
+        return min((date.fromisoformat(e.day) for e in self.in_force(pid)), default=None)
 
     def note(self, event: Applied, at: str) -> None:
         """Note an event that changes nothing here."""
