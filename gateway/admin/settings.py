@@ -102,7 +102,7 @@ class SettingResource:
 
     def _name(self, call: Call) -> str:
         name = call.path["name"]
-        if name not in TABLE.rows:
+        if name not in TABLE.settings:
             raise not_found("setting_not_found", name)
         return name
 
@@ -111,7 +111,7 @@ class SettingResource:
         with _refused(conflicting=True):
             stored = TABLE.flatten(live.load())[name]
             source = live.source(name)
-        row_ = TABLE.row(name)
+        setting = TABLE.setting(name)
         running = TABLE.flatten(self.context.process.settings)[name]
         return SettingView(
             name,
@@ -119,10 +119,10 @@ class SettingResource:
             shown(TABLE.defaults[name]),
             TABLE.expected(name),
             source,
-            row_.live,
+            setting.live,
             stored != running,
-            N_(row_.help).into("es"),
-            N_(row_.help).into("en"),
+            N_(setting.help).into("es"),
+            N_(setting.help).into("en"),
         )
 
 

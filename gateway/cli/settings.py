@@ -65,7 +65,7 @@ def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> Non
     """Print one setting with its meaning, bounds, default and source."""
     from gateway.settings.config import TABLE
 
-    TABLE.row(name)
+    TABLE.setting(name)
     with _live(data, settings_file) as live:
         view = _view(live, name)
     if as_json:
@@ -133,15 +133,15 @@ def _view(live: LiveSettings, name: str) -> dict[str, object]:
     from gateway.settings.config import TABLE
     from serving.config.settingtable import shown
 
-    row = TABLE.row(name)
+    setting = TABLE.setting(name)
     return {
         "name": name,
         "value": shown(TABLE.flatten(live.load())[name]),
         "default": shown(TABLE.defaults[name]),
         "expected": TABLE.expected(name),
         "source": live.source(name),
-        "live": row.live,
-        **{language: N_(row.help).into(language) for language in languages()},
+        "live": setting.live,
+        **{language: N_(setting.help).into(language) for language in languages()},
     }
 
 
@@ -150,7 +150,7 @@ def _say(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
     from gateway.settings.livesettings import variable_of
     from serving.config.settingtable import shown
 
-    live = TABLE.row(name).live
+    live = TABLE.setting(name).live
     if as_json:
         lines = [{"name": c.name, "old": shown(c.old), "new": shown(c.new), "live": live} for c in changes]
         click.echo(orjson.dumps(lines).decode())

@@ -359,7 +359,7 @@ class Gateway:
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Go on with other settings; exchanges under way keep what they began with.
 
-        Every live row of `gateway.settings.settingrows` is handed on here, or read where it is used.
+        Every live setting of `gateway.settings.config` is handed on here, or read where it is used.
         """
         self._settings = settings
         spelling = settings.fault_spelling

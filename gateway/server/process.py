@@ -149,8 +149,8 @@ class GatewayProcess:
         """Read the settings again and go on with what may change while running. Raises `OperatorError`: nothing changed."""
         written = self.live.load()
         changes = TABLE.differences(self.settings, written)
-        taken = tuple(c for c in changes if TABLE.rows[c.name].live)
-        waiting = tuple(c for c in changes if not TABLE.rows[c.name].live)
+        taken = tuple(c for c in changes if TABLE.settings[c.name].live)
+        waiting = tuple(c for c in changes if not TABLE.settings[c.name].live)
         if taken:
             before = self.settings.logging
             self.settings = TABLE.with_live(self.settings, written)

@@ -7,7 +7,7 @@ Every field has a default that works on a laptop; unknown names stop the start. 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -17,12 +17,12 @@ from gateway.clients.descriptions.fetchpolicy import DENIED, FetchPolicy
 from gateway.keys.model import KeyUsage
 from gateway.messagelog.archive import Grouping
 from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, NodeSettings
-from gateway.settings.settingrows import ROWS
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
 from serving.config.adminsettings import AdminSettings
 from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
+from serving.config.setting import DAY_S, GIB, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
 from serving.config.tokensettings import TokenKeeping
@@ -35,74 +35,75 @@ if TYPE_CHECKING:
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Addresses and ports; the ports are X-Road's."""
 
-    # Where consumer systems connect.
-    consumer_host: str = "127.0.0.1"
-    http_port: int = 8080
-    https_port: int = 8443
-    # Where other security servers connect: messages and OCSP responses.
-    peer_host: str = "0.0.0.0"  # noqa: S104  other institutes must reach it
-    peer_port: int = 5500
-    ocsp_port: int = 5577
+    # fmt: off
+    consumer_host: Annotated[str, Setting(help="Address where consumer systems connect.")] = "127.0.0.1"
+    http_port: Annotated[int, Setting(help="HTTP port for systems.", low=1, high=PORT)] = 8080
+    https_port: Annotated[int, Setting(help="HTTPS port for systems.", low=1, high=PORT)] = 8443
+    peer_host: Annotated[str, Setting(help="Address where other security servers connect.")] = "0.0.0.0"  # noqa: S104  other institutes must reach it
+    peer_port: Annotated[int, Setting(help="Port of messages between security servers.", low=1, high=PORT)] = 5500
+    ocsp_port: Annotated[int, Setting(help="Port where other security servers get OCSP responses.", low=1, high=PORT)] = 5577
     # GET / answers 200 when messages can be exchanged, 503 with the reason when not.
-    health_host: str = "127.0.0.1"
-    health_port: int = 5588
+    health_host: Annotated[str, Setting(help="Address that tells the health.")] = "127.0.0.1"
+    health_port: Annotated[int, Setting(help="Port that tells the health.", low=1, high=PORT)] = 5588
+    # fmt: on
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long and how large."""
 
-    peer_connect_s: float = 30.0
-    # A remembered fastest server is tried this long before the others are.
-    peer_remembered_connect_s: float = 5.0
+    # fmt: off
+    peer_connect_s: Annotated[float, Setting(help="How long connecting to another security server may take.", live=True, low=0.1, high=600)] = 30.0
+    peer_remembered_connect_s: Annotated[float, Setting(help="How long the server that was fastest is tried before the others are.", live=True, low=0.1, high=600)] = 5.0
     # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
-    peer_read_s: float = 1060.0
-    fastest_remembered_s: float = 3600.0
-    # The longest a provider's system may take for a whole answer; 0 sets no end. A service's own timeout counts silence.
-    service_total_s: float = 0.0
+    peer_read_s: Annotated[float, Setting(help="Longest silence of another security server; 0 waits for ever.", live=True, low=0, high=DAY_S)] = 1060.0
+    fastest_remembered_s: Annotated[float, Setting(help="How long the fastest server is remembered; 0 never.", live=True, low=0, high=30 * DAY_S)] = 3600.0
+    service_total_s: Annotated[float, Setting(help="How long a provider's system may take for its whole answer; 0 sets no end. Each service's timeout counts silence.", live=True, low=0, high=DAY_S)] = 0.0
     # The longest silence within a consumer system's request body, and the longest it may take no byte of its answer.
-    consumer_idle_s: float = 30.0
+    consumer_idle_s: Annotated[float, Setting(help="Longest silence of a system within its request, or taking its answer.", live=True, low=0.1, high=3600)] = 30.0
     # Connections of consumer systems, and of peers, at a time: above it the oldest without a request under way is closed.
-    connections: int = 4096
+    connections: Annotated[int, Setting(help="Connections at a time on each port; above it the oldest idle one is closed.", live=True, low=1, high=1000000)] = 4096
     # How long a connection may wait for its next request, or take to send a request's head.
-    keepalive_s: float = 90.0
+    keepalive_s: Annotated[float, Setting(help="How long a connection may wait for its next request.", live=True, low=0.1, high=3600)] = 90.0
     # Largest body of a message, either way. It is spooled, never held in memory.
-    body_bytes: int = 4 * 1024 * 1024 * 1024
+    body_bytes: Annotated[int, Setting(help="Largest body of a message.", live=True, low=1024, high=1024 * GIB)] = 4 * 1024 * 1024 * 1024
+    # fmt: on
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often proofs are renewed."""
 
-    configuration_poll_s: float = 60.0
+    # fmt: off
+    configuration_poll_s: Annotated[float, Setting(help="How often the global configuration is fetched.", live=True, low=1, high=DAY_S)] = 60.0
     # With a central server that answers conditional requests the poll is this cheap and this frequent.
-    configuration_conditional_poll_s: float = 3.0
-    # How often the central server is asked what became of management requests that wait.
-    request_status_s: float = 15.0
+    configuration_conditional_poll_s: Annotated[float, Setting(help="The same where the central server answers conditional requests.", live=True, low=0.5, high=DAY_S)] = 3.0
+    request_status_s: Annotated[float, Setting(help="How often the central server is asked about requests that wait.", low=0.1, high=DAY_S)] = 15.0
     # Federated instances to accept: none, all, or a comma-separated list.
-    federations: str = "none"
+    federations: Annotated[str, Setting(help="Federated instances to accept: none, all, or a list.")] = "none"
     # 0 takes the interval of the global configuration (1200 s if it names none).
-    ocsp_fetch_s: float = 0.0
-    ocsp_retry_s: float = 60.0
+    ocsp_fetch_s: Annotated[float, Setting(help="How often OCSP responses are fetched; 0 as the global configuration says.", live=True, low=0, high=DAY_S)] = 0.0
+    ocsp_retry_s: Annotated[float, Setting(help="How long to wait after an OCSP request that failed.", live=True, low=0.5, high=3600)] = 60.0
     # A responder that has not answered after this long is given up for the next one.
-    ocsp_timeout_s: float = 20.0
+    ocsp_timeout_s: Annotated[float, Setting(help="How long an OCSP responder may take.", live=True, low=0.5, high=600)] = 20.0
     # Responders that cost: none (as listed), only-free, free-first, only-paid or paid-first.
-    ocsp_order: CostOrder = CostOrder.NONE
+    ocsp_order: Annotated[CostOrder, Setting(help="Order of OCSP responders by their cost.", live=True)] = CostOrder.NONE
     # Consumer sides with older software are refused; a version such as 7.6.0, or empty for none.
-    minimum_client_version: str = ""
+    minimum_client_version: Annotated[str, Setting(help="Oldest version of consumer sides that are answered; empty: all.", live=True)] = ""
+    # fmt: on
 
 
 class KeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Keys and the certificates for them."""
 
-    # What kind of key is made for signing and for authentication.
-    sign_kind: KeyKind = KeyKind.RSA_2048
-    auth_kind: KeyKind = KeyKind.RSA_2048
+    # fmt: off
+    sign_kind: Annotated[KeyKind, Setting(help="Kind of new signing keys.", live=True)] = KeyKind.RSA_2048
+    auth_kind: Annotated[KeyKind, Setting(help="Kind of new authentication keys.", live=True)] = KeyKind.RSA_2048
     # A newly registered authentication certificate is shown to peers after this long, when they know it too, as long as
     # another one is good.
-    authentication_settle_s: float = 300.0
-    # X-Road's PIN policy: at least ten characters of three of the four classes (small, capital, digits, others).
-    enforce_pin_policy: bool = False
-    # An authentication certificate is activated once the global configuration lists it, without a person.
-    activate_authentication: bool = False
+    authentication_settle_s: Annotated[float, Setting(help="How long a newly registered authentication certificate waits before it is shown.", live=True, low=0, high=DAY_S)] = 300.0
+    # X-Road's PIN policy.
+    enforce_pin_policy: Annotated[bool, Setting(help="Whether a new PIN must have ten characters of three of the four classes: small, capital, digits, others.", live=True)] = False
+    activate_authentication: Annotated[bool, Setting(help="Whether an authentication certificate activates itself once the global configuration lists it.", live=True)] = False
+    # fmt: on
 
     def kinds(self) -> dict[KeyUsage | None, str]:
         """The kind of key by what it is for; a key without a usage yet is made for signing."""
@@ -127,20 +128,22 @@ class AcmeBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Ordering and renewing certificates from CAs whose ACME server the global configuration names."""
 
+    # fmt: off
     # Where HTTP-01 challenges are answered; port 0 answers none. CAs look at port 80.
-    challenge_host: str = "0.0.0.0"  # noqa: S104  the CA must reach it
-    challenge_port: int = 0
+    challenge_host: Annotated[str, Setting(help="Address where HTTP-01 challenges are answered.")] = "0.0.0.0"  # noqa: S104  the CA must reach it
+    challenge_port: Annotated[int, Setting(help="Port of those challenges; 0 none.", low=0, high=PORT)] = 0
     # What seals the accounts' keys on disk, at least eight characters.
-    account_secret: SecretSource = SecretSource()
-    contact: tuple[str, ...] = ()
+    account_secret: Annotated[SecretSource, Setting(help="Where the secret is that seals the accounts' keys.")] = SecretSource()
+    contact: Annotated[tuple[str, ...], Setting(help="Contacts of the accounts (mailto:...).", live=True)] = ()
     # A file with the CA certificates of the ACME servers' own TLS, where the system does not know them.
-    trusted_ca: str = ""
-    bindings: tuple[AcmeBinding, ...] = ()
+    trusted_ca: Annotated[str, Setting(help="File with the CAs of the ACME servers' own TLS.", live=True)] = ""
+    bindings: Annotated[tuple[AcmeBinding, ...], Setting(help="Outside accounts that ours are bound to.")] = ()
     # Whether certificates are renewed without a person; how often that is looked at; and when a CA does not say:
     # how much of the lifetime may be left.
-    renew: bool = False
-    renewal_check_s: float = 3600.0
-    renew_at_remaining: float = 0.33
+    renew: Annotated[bool, Setting(help="Whether certificates are renewed without a person.", live=True)] = False
+    renewal_check_s: Annotated[float, Setting(help="How often to look for what must be renewed.", live=True, low=1, high=7 * DAY_S)] = 3600.0
+    renew_at_remaining: Annotated[float, Setting(help="Part of the lifetime that is left when it is renewed.", live=True, low=0.01, high=0.99)] = 0.33
+    # fmt: on
 
 
 class MemberContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -154,116 +157,115 @@ class MemberContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class NoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who is told when something expires, fails or is refused: by webhook, by mail, or nobody."""
 
-    webhook_url: str = ""
-    # Signs what the webhook gets.
-    webhook_secret: SecretSource = SecretSource()
-    recipients: tuple[str, ...] = ()
-    contacts: tuple[MemberContact, ...] = ()
-    sender: str = "sacbe@localhost"
-    smtp_host: str = "localhost"
-    smtp_port: int = 25
-    smtp_security: Literal["none", "starttls", "tls"] = "none"
-    smtp_user: str = ""
-    smtp_password: SecretSource = SecretSource()
-    # How often to look, and after how long to tell again what is still wrong.
-    check_s: float = 60.0
-    repeat_s: float = 86_400.0
+    # fmt: off
+    webhook_url: Annotated[str, Setting(help="Where notices are posted to; empty: nowhere.", live=True)] = ""
+    webhook_secret: Annotated[SecretSource, Setting(help="Where the secret is that signs them.")] = SecretSource()
+    recipients: Annotated[tuple[str, ...], Setting(help="Who gets notices by mail.", live=True)] = ()
+    contacts: Annotated[tuple[MemberContact, ...], Setting(help="Who else is told by mail of one member's certificates.")] = ()
+    sender: Annotated[str, Setting(help="Sender of the notices.", live=True)] = "sacbe@localhost"
+    smtp_host: Annotated[str, Setting(help="Mail server.", live=True)] = "localhost"
+    smtp_port: Annotated[int, Setting(help="Its port.", live=True, low=1, high=PORT)] = 25
+    smtp_security: Annotated[Literal["none", "starttls", "tls"], Setting(help="How that connection is protected.", live=True)] = "none"
+    smtp_user: Annotated[str, Setting(help="User at the mail server.", live=True)] = ""
+    smtp_password: Annotated[SecretSource, Setting(help="Where that user's password is.")] = SecretSource()
+    check_s: Annotated[float, Setting(help="How often to look for what to tell.", live=True, low=1, high=DAY_S)] = 60.0
+    repeat_s: Annotated[float, Setting(help="When to tell again what is still wrong.", live=True, low=60, high=365 * DAY_S)] = 86_400.0
+    # fmt: on
 
 
 class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The message log and its timestamps."""
 
+    # fmt: off
     # 0 takes the interval of the global configuration (60 s if it names none).
-    timestamp_interval_s: float = 0.0
-    timestamp_retry_s: float = 60.0
+    timestamp_interval_s: Annotated[float, Setting(help="How often records are timestamped; 0 as the global configuration says.", live=True, low=0, high=DAY_S)] = 0.0
+    timestamp_retry_s: Annotated[float, Setting(help="How long to wait after timestamping failed.", live=True, low=0.5, high=3600)] = 60.0
     # An authority that has not answered after this long is given up for the next one.
-    timestamp_timeout_s: float = 20.0
+    timestamp_timeout_s: Annotated[float, Setting(help="How long a timestamping authority may take.", live=True, low=0.5, high=600)] = 20.0
     # Authorities that cost, as ``trust.ocsp_order``.
-    timestamp_order: CostOrder = CostOrder.NONE
-    # Ask all authorities at once and take the quickest answer, instead of one after another.
-    timestamp_race: bool = False
+    timestamp_order: Annotated[CostOrder, Setting(help="Order of those authorities by their cost.", live=True)] = CostOrder.NONE
+    timestamp_race: Annotated[bool, Setting(help="Ask all at once and take the quickest answer.", live=True)] = False
     # Timestamp each message before it leaves, with those that wait beside it; without a timestamp nothing leaves then.
-    timestamp_at_once: bool = False
+    timestamp_at_once: Annotated[bool, Setting(help="Timestamp each message before it leaves.", live=True)] = False
     # After this long without a timestamp nothing is logged, hence nothing exchanged; 0 never stops.
-    acceptable_timestamp_failure_s: float = 14_400.0
-    # Messages that may wait for the disk before more are refused.
-    queue_length: int = 10_000
+    acceptable_timestamp_failure_s: Annotated[float, Setting(help="After how long without timestamps exchanges stop; 0 never.", live=True, low=0, high=30 * DAY_S)] = 14_400.0
+    queue_length: Annotated[int, Setting(help="Messages that may wait for the disk.", live=True, low=1, high=1000000)] = 10_000
     # Seals the keys of messages and bodies in the log. Unset, a secret of the software token does, and opens with its PIN.
-    secret: SecretSource = SecretSource()
+    secret: Annotated[SecretSource, Setting(help="Where the secret is that seals the log's keys; unset, the software token seals them.")] = SecretSource()
     # After how many days new records get keys of a new tree, so that an old copy of the key file opens none of them.
-    key_days: int = 30
+    key_days: Annotated[int, Setting(help="Days after which new records get keys of another tree.", low=1, high=36500)] = 30
     # X-Road's switches: whether messages are kept with their bodies, and producers' subsystems (paths) for which they are
     # when this is off, or are not when it is on; one list for producers behind this gateway and one for those of others.
-    message_body_logging: bool = True
-    enabled_body_logging_local_producers: tuple[str, ...] = ()
-    enabled_body_logging_remote_producers: tuple[str, ...] = ()
-    disabled_body_logging_local_producers: tuple[str, ...] = ()
-    disabled_body_logging_remote_producers: tuple[str, ...] = ()
+    message_body_logging: Annotated[bool, Setting(help="Whether messages are kept with their bodies.", live=True)] = True
+    enabled_body_logging_local_producers: Annotated[tuple[str, ...], Setting(help="Subsystems behind this gateway whose bodies are kept although that is false.", live=True)] = ()
+    enabled_body_logging_remote_producers: Annotated[tuple[str, ...], Setting(help="The same, behind other security servers.", live=True)] = ()
+    disabled_body_logging_local_producers: Annotated[tuple[str, ...], Setting(help="Subsystems behind this gateway whose bodies are not kept although that is true.", live=True)] = ()
+    disabled_body_logging_remote_producers: Annotated[tuple[str, ...], Setting(help="The same, behind other security servers too.", live=True)] = ()
     # A message with a larger body is refused, unless bodies may be cut for the log; 0 keeps no body, -1 is no limit.
-    max_loggable_body_bytes: int = -1
-    truncated_body_allowed: bool = False
-    # How often timestamped records are archived and old ones removed; 0 never does either.
-    archive_interval_s: float = 21_600.0
+    max_loggable_body_bytes: Annotated[int, Setting(help="Largest body that is kept; a larger one is refused or cut; 0 none, -1 no limit.", live=True, low=-1, high=1024 * GIB)] = -1
+    truncated_body_allowed: Annotated[bool, Setting(help="Whether a larger body is cut in the log instead of refusing the message.", live=True)] = False
+    archive_interval_s: Annotated[float, Setting(help="How often records are archived and old ones removed; 0 never.", live=True, low=0, high=30 * DAY_S)] = 21_600.0
     # Archives are sealed, each container under its record's key; off, they are X-Road's own, in clear.
-    seal_archives: bool = True
-    # One chain of archives for all (none), a chain a member, or a chain a subsystem.
-    archive_grouping: Grouping = Grouping.NONE
+    seal_archives: Annotated[bool, Setting(help="Whether archives are sealed; else they are in clear, in X-Road's format.", live=True)] = True
+    archive_grouping: Annotated[Grouping, Setting(help="One chain of archives for all, a member or a subsystem.", live=True)] = Grouping.NONE
     # An archive that has grown beyond this is the last of its size: the next record begins a new one.
-    archive_file_bytes: int = 32 * 1024 * 1024
-    # A directory that each archive is copied to, and a program that is given its path, once it is complete.
-    archive_directory: str = ""
-    archive_command: tuple[str, ...] = ()
-    # Days an archived record stays in the log.
-    keep_records_days: int = 30
-    # Days after which the keys of records that left the log are destroyed: their sealed archives open no more. 0 never does.
-    destroy_keys_days: int = 0
+    archive_file_bytes: Annotated[int, Setting(help="Size beyond which another archive begins.", live=True, low=1024, high=1024 * GIB)] = 32 * 1024 * 1024
+    archive_directory: Annotated[str, Setting(help="Directory that each archive is copied to.", live=True)] = ""
+    archive_command: Annotated[tuple[str, ...], Setting(help="Program that is given each archive's path, with its arguments.", live=True)] = ()
+    keep_records_days: Annotated[int, Setting(help="Days an archived record stays in the message log.", live=True, low=0, high=36500)] = 30
+    destroy_keys_days: Annotated[int, Setting(help="Days after which keys of records that left the log are destroyed: their archives open no more; 0 never.", live=True, low=0, high=36500)] = 0
+    # fmt: on
 
 
 class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The message log as a transparency log, its witnesses, and the logs this server is a witness of."""
 
+    # fmt: off
     # How often what was logged is taken into the log and a checkpoint signed; 0 keeps no transparency log.
-    checkpoint_s: float = 10.0
-    # How often a checkpoint is timestamped; 0 never.
-    stamp_s: float = 3_600.0
+    checkpoint_s: Annotated[float, Setting(help="How often what was logged enters the transparency log; 0 keeps none.", live=True, low=0, high=3600)] = 10.0
+    stamp_s: Annotated[float, Setting(help="How often its checkpoint is timestamped; 0 never.", live=True, low=0, high=30 * DAY_S)] = 3_600.0
     # Who cosigns this server's checkpoints: "<http address> <verifier key>", as `gateway log witness` of theirs tells.
-    witnesses: tuple[str, ...] = ()
-    witness_timeout_s: float = 10.0
-    # After this long without the signatures of all of them nothing is exchanged; 0 never stops.
-    deadline_s: float = 0.0
+    witnesses: Annotated[tuple[str, ...], Setting(help="Witnesses that cosign it: 'address key'.", live=True)] = ()
+    witness_timeout_s: Annotated[float, Setting(help="How long a witness may take.", live=True, low=0.1, high=600)] = 10.0
+    deadline_s: Annotated[float, Setting(help="After how long without witnesses exchanges stop; 0 never.", live=True, low=0, high=30 * DAY_S)] = 0.0
     # Verifier keys of the logs whose checkpoints this server cosigns, as `gateway log key` of theirs tells.
-    follows: tuple[str, ...] = ()
+    follows: Annotated[tuple[str, ...], Setting(help="Keys of the logs this server is a witness of.")] = ()
+    # fmt: on
 
 
 class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of operational monitoring records."""
 
-    keep_days: int = 7
-    write_s: float = 5.0
+    # fmt: off
+    keep_days: Annotated[int, Setting(help="Days operational records are kept.", live=True, low=1, high=36500)] = 7
+    write_s: Annotated[float, Setting(help="How often they are written.", live=True, low=0.1, high=3600)] = 5.0
     # Records that may wait to be written before the oldest of them are let go.
-    buffer_length: int = 20_000
-    # The central monitoring client is told version, operating system and certificates of this server, and no more.
-    limit_remote_metrics: bool = False
-    # Where an OpenTelemetry collector takes traces by OTLP over HTTP (extra ``trace``); empty: nowhere.
-    trace_url: str = ""
+    buffer_length: Annotated[int, Setting(help="How many may wait to be written.", live=True, low=1, high=10000000)] = 20_000
+    limit_remote_metrics: Annotated[bool, Setting(help="Whether the central monitoring client is told version, operating system and certificates only.", live=True)] = False
+    # By OTLP over HTTP, with the extra ``trace``.
+    trace_url: Annotated[str, Setting(help="OpenTelemetry collector that gets traces, such as http://collector:4318/v1/traces; empty: none.", live=True)] = ""
     # Networks that may read /metrics at the health address, comma-separated; this machine always may.
-    metrics_from: str = ""
+    metrics_from: Annotated[str, Setting(help="Networks that may read /metrics, beside this machine.", live=True)] = ""
+    # fmt: on
 
 
 class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Backups made over the admin API."""
 
+    # fmt: off
     # age recipients (age1...) every backup is encrypted to; their identities are kept elsewhere.
-    recipients: tuple[str, ...] = ()
+    recipients: Annotated[tuple[str, ...], Setting(help="age recipients (age1...) that backups are encrypted to.", live=True)] = ()
+    # fmt: on
 
 
 class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of connections with information systems."""
 
-    # Names and addresses in the internal TLS certificate when this gateway makes one, comma-separated: what systems connect to.
-    tls_address: str = "sacbe-internal"
+    # fmt: off
+    tls_address: Annotated[str, Setting(help="Names and addresses, comma-separated, in the internal TLS certificate when it is made here.", live=True)] = "sacbe-internal"
     # Seals the internal TLS key on disk in the place of what ``seal`` says.
-    tls_passphrase: SecretSource = SecretSource()
+    tls_passphrase: Annotated[SecretSource, Setting(help="Where the passphrase is that seals the internal TLS key.")] = SecretSource()
+    # fmt: on
 
     def passphrase(self, environ: Mapping[str, str]) -> str | None:
         """The passphrase, or None when none is set."""
@@ -273,17 +275,19 @@ class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class DescriptionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fetching service descriptions by URL: which of a provider's hosts this gateway may turn to."""
 
+    # fmt: off
     # Host names, ``*.domain`` or networks, comma-separated; empty lets any host that no line below denies.
-    allowed_hosts: str = ""
+    allowed_hosts: Annotated[str, Setting(help="Hosts that descriptions are read from; empty: any.", live=True)] = ""
     # Networks that are refused whatever the name: link-local (cloud metadata), multicast, unspecified.
-    denied_networks: str = ",".join(DENIED)
-    max_bytes: int = MAX_BYTES
-    fetch_s: float = 30.0
+    denied_networks: Annotated[str, Setting(help="Networks that are always refused.", live=True)] = ",".join(DENIED)
+    max_bytes: Annotated[int, Setting(help="Largest description that is read.", live=True, low=1024, high=GIB)] = MAX_BYTES
+    fetch_s: Annotated[float, Setting(help="How long reading one may take.", live=True, low=0.5, high=600)] = 30.0
     # A provider's certificate must be proved by this machine's trust store or registered for the client.
-    verify_tls: bool = True
+    verify_tls: Annotated[bool, Setting(help="Whether the certificate of who gives it is proved.", live=True)] = True
     # Checks a WSDL besides our own validator: gets the document on its standard input and the URL as its last argument;
     # what it prints when it ends with another status than 0 are warnings. Empty: none.
-    wsdl_validator_command: str = ""
+    wsdl_validator_command: Annotated[str, Setting(help="Program that checks each WSDL too (document on its input, URL as last argument); empty: none.", live=True)] = ""
+    # fmt: on
 
     def policy(self) -> FetchPolicy:
         """The same as a value of the reader."""
@@ -319,13 +323,15 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     admin: AdminSettings = AdminSettings()
     backup: BackupSettings = BackupSettings()
     seal: SealSettings = SealSettings()
+    # fmt: off
     # ``snake`` writes fault codes as X-Road 7.8 does, ``camel`` as 7.7 and before.
-    fault_spelling: Spelling = Spelling.SNAKE
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    fault_spelling: Annotated[Spelling, Setting(help="Fault codes as X-Road 7.8 (snake) or 7.7 (camel) writes them.", live=True)] = Spelling.SNAKE
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Setting(help="How much the process writes to its log.", live=True)] = "info"
     logging: LogStreamSettings = LogStreamSettings()
+    # fmt: on
 
 
-TABLE = SettingTable(GatewaySettings, ROWS)
+TABLE = SettingTable(GatewaySettings)
 
 
 def load(

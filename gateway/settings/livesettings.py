@@ -70,7 +70,7 @@ class LiveSettings:
 
     def unset(self, name: str) -> tuple[Change, ...]:
         """Go back to the file's value or the default; what is different now. Raises `OperatorError`."""
-        TABLE.row(name)
+        TABLE.setting(name)
         return self._keep({n: v for n, v in self.kept().items() if n != name}, name)
 
     def _keep(self, kept: dict[str, object], name: str) -> tuple[Change, ...]:

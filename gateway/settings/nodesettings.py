@@ -7,11 +7,12 @@ every command of a data folder must find them without being told: in the folder'
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from serving.config.secret import SecretSource
+from serving.config.setting import Setting
 from serving.config.settings import load_settings
 from serving.errors import OperatorError
 from serving.storage.database import POSTGRES_SCHEMES
@@ -27,11 +28,12 @@ FILE = "settings.toml"
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which node this is, and which database it shares with the others."""
 
-    # Empty takes the name of this machine.
-    name: str = ""
+    # fmt: off
+    name: Annotated[str, Setting(help="This node's name, where several share a database; empty: the machine's.")] = ""
     # postgresql://user@host:5432/database, without the password; empty keeps everything in the data folder.
-    database: str = ""
-    password: SecretSource = SecretSource()
+    database: Annotated[str, Setting(help="Database that several nodes share, postgresql://user@host/database; empty: SQLite in the data folder.")] = ""
+    password: Annotated[SecretSource, Setting(help="The password of that database's user.")] = SecretSource()
+    # fmt: on
 
     @property
     def node_name(self) -> str:

@@ -1,39 +1,29 @@
-"""A server's settings as a table of data: what each is called, what it does, its range, whether it changes while running.
+"""A server's settings as a table, made of the fields of its settings struct: type, default, and the `Setting` of each.
 
-Types and defaults stand in the server's settings struct; rows add the rest. Everything that speaks of settings reads this
-one table: the TOML file and the environment, the commands, the admin API, the documentation. Pure.
+Everything that speaks of settings reads this one table: the TOML file and the environment, the commands, the admin API, the
+documentation. Pure.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from serving.config.setting import Setting
 from serving.errors import OperatorError
 from serving.language import N_
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 YES = frozenset({"true", "yes", "si", "sí", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One setting's description. ``live`` ones are taken by a running server, the others by its next start."""
-
-    name: str
-    help: str
-    live: bool = False
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +40,14 @@ class Change:
 
 
 class SettingTable:
-    """The settings of one server: the struct's fields and the rows that describe them."""
+    """The settings of one server, by their names ``section.field``, or ``field`` outside sections.
 
-    def __init__(self, kind: type[msgspec.Struct], rows: Sequence[Row]) -> None:
+    ``takes_live``: whether the server takes live settings while it runs; one that does not takes all of them at its next start.
+    """
+
+    def __init__(self, kind: type[msgspec.Struct], *, takes_live: bool = True) -> None:
         self.kind = kind
-        self.rows = {row.name: row for row in rows}
+        self._takes_live = takes_live
 
     @cached_property
     def types(self) -> dict[str, Any]:
@@ -62,15 +55,24 @@ class SettingTable:
         return dict(_leaves(self.kind, ""))
 
     @cached_property
+    def settings(self) -> dict[str, Setting]:
+        """Every setting's description, by its name. Raises TypeError for a field that has none."""
+        found = {name: _setting_of(name, kind) for name, kind in self.types.items()}
+        return {
+            name: setting if self._takes_live else replace(setting, live=False)
+            for name, setting in found.items()
+        }
+
+    @cached_property
     def defaults(self) -> dict[str, object]:
         """Every setting's value when nobody says another."""
         return self.flatten(self.kind())
 
-    def row(self, name: str) -> Row:
+    def setting(self, name: str) -> Setting:
         """A setting's description. Raises `OperatorError` for a name that is none."""
-        found = self.rows.get(name)
+        found = self.settings.get(name)
         if found is None:
-            near = [n for n in self.rows if name and (name in n or n.rpartition(".")[2] in name)]
+            near = [n for n in self.settings if name and (name in n or n.rpartition(".")[2] in name)]
             hint = f"; is it {', '.join(near[:5])}?" if near else "; 'settings list' shows all of them"
             raise OperatorError(f"there is no setting {name!r}{hint}")
         return found
@@ -81,30 +83,29 @@ class SettingTable:
 
     def expected(self, name: str) -> str:
         """In words, what values a setting takes."""
-        row, kind = self.row(name), _bare(self.types[name])
-        return _expected(kind) + _range(row)
+        setting, kind = self.setting(name), _bare(self.types[name])
+        return _expected(kind) + _range(setting)
 
     def parse(self, name: str, text: str) -> object:
         """The value that somebody wrote for a setting. Raises `OperatorError` with what was expected and what came."""
-        row = self.row(name)
+        self.setting(name)
         if not self.is_plain(name):
             raise OperatorError(f"{name} is a table of its own: write it into the settings file")
         try:
             value = _parse(_bare(self.types[name]), text)
         except (ValueError, msgspec.ValidationError) as err:
             raise OperatorError(f"{name}: expected {self.expected(name)}; came {text!r}") from err
-        self._check_range(row, value)
+        self._check_range(name, value)
         return value
 
     def check(self, settings: msgspec.Struct) -> None:
         """Refuse settings outside their ranges. Raises `OperatorError` with every reason."""
         found: list[str] = []
         for name, value in self.flatten(settings).items():
-            row = self.rows.get(name)
-            if row is None or value == self.defaults[name]:
+            if value == self.defaults[name]:
                 continue
             try:
-                self._check_range(row, value)
+                self._check_range(name, value)
             except OperatorError as err:
                 found.append(str(err))
         if found:
@@ -121,7 +122,7 @@ class SettingTable:
 
     def with_live(self, old: msgspec.Struct, new: msgspec.Struct) -> Any:
         """``old`` with every live setting as in ``new``."""
-        changed = [c for c in self.differences(old, new) if self.rows[c.name].live]
+        changed = [c for c in self.differences(old, new) if self.settings[c.name].live]
         sections: dict[str, dict[str, object]] = {}
         for change in changed:
             section, _, field = change.name.rpartition(".")
@@ -131,13 +132,14 @@ class SettingTable:
             top[section] = msgspec.structs.replace(getattr(old, section), **fields)
         return msgspec.structs.replace(old, **top)
 
-    def _check_range(self, row: Row, value: object) -> None:
+    def _check_range(self, name: str, value: object) -> None:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return
-        low = -math.inf if row.low is None else row.low
-        high = math.inf if row.high is None else row.high
+        setting = self.settings[name]
+        low = -math.inf if setting.low is None else setting.low
+        high = math.inf if setting.high is None else setting.high
         if not (math.isfinite(value) and low <= value <= high):
-            raise OperatorError(f"{row.name}: expected {self.expected(row.name)}; came {_number(value)}")
+            raise OperatorError(f"{name}: expected {self.expected(name)}; came {_number(value)}")
 
     def render_markdown(self, language: str) -> str:
         """The table for the documentation, in a language."""
@@ -145,11 +147,11 @@ class SettingTable:
         yes, no = N_("yes").into(language), N_("restart").into(language)
         lines = [f"| {' | '.join(title.into(language) for title in head)} |", "|---|---|---|---|---|"]
         for name in self.types:
-            row = self.rows[name]
+            setting = self.settings[name]
             values = self.expected(name).replace("|", "/")
             default = shown(self.defaults[name])
-            text = N_(row.help).into(language)
-            lines.append(f"| `{name}` | {values} | `{default}` | {yes if row.live else no} | {text} |")
+            text = N_(setting.help).into(language)
+            lines.append(f"| `{name}` | {values} | `{default}` | {yes if setting.live else no} | {text} |")
         return "\n".join(lines) + "\n"
 
 
@@ -195,6 +197,15 @@ def _value_at(settings: msgspec.Struct, name: str) -> object:
     return found
 
 
+def _setting_of(name: str, kind: Any) -> Setting:
+    found = [m for m in getattr(kind, "__metadata__", ()) if isinstance(m, Setting)]
+    if not found:
+        raise TypeError(
+            f"the setting {name} says nothing of itself: Annotated[..., Setting(help=...)] is expected"
+        )
+    return found[0]
+
+
 def _bare(kind: Any) -> Any:
     return _bare(kind.__origin__) if hasattr(kind, "__metadata__") else kind
 
@@ -221,12 +232,12 @@ def _expected(kind: Any) -> str:
     return names.get(kind, "TOML")
 
 
-def _range(row: Row) -> str:
-    if row.low is not None and row.high is not None:
-        return f" {_number(row.low)}..{_number(row.high)}"
-    if row.low is not None:
-        return f" >= {_number(row.low)}"
-    return f" <= {_number(row.high)}" if row.high is not None else ""
+def _range(setting: Setting) -> str:
+    if setting.low is not None and setting.high is not None:
+        return f" {_number(setting.low)}..{_number(setting.high)}"
+    if setting.low is not None:
+        return f" >= {_number(setting.low)}"
+    return f" <= {_number(setting.high)}" if setting.high is not None else ""
 
 
 def _number(value: float) -> str:

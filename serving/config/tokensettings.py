@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from serving.config.secret import SecretSource
+from serving.config.setting import Setting
 
 
 class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,14 +39,14 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class TokenKeeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The tokens of a server."""
 
+    # fmt: off
     # Tokens besides, or instead of, the software token as it is by default.
-    tokens: tuple[TokenSettings, ...] = ()
+    tokens: Annotated[tuple[TokenSettings, ...], Setting(help="Tokens besides the software token.")] = ()
     # Whether the server starts the processes that hold tokens, or finds them started (its command `signer`).
-    start_signers: bool = True
-    # How long a signature waits for such a process to come back.
-    signer_patience_s: float = 15.0
-    # Where their sockets are; empty takes the data folder.
-    socket_folder: str = ""
+    start_signers: Annotated[bool, Setting(help="Whether the server starts the processes that hold tokens.")] = True
+    signer_patience_s: Annotated[float, Setting(help="How long a signature waits for its key's process to come back.", low=0, high=600)] = 15.0
+    socket_folder: Annotated[str, Setting(help="Folder of those processes' sockets; empty: the data folder.")] = ""
+    # fmt: on
 
     def all_tokens(self) -> tuple[TokenSettings, ...]:
         """Every token, the software token always among them."""

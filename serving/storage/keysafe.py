@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.sealing import open_sealed, seal, stretch
 from serving.config.secret import SecretSource
+from serving.config.setting import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +40,12 @@ _WHERE = "log in to the software token, or name a secret in the settings (seal.s
 class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Secrets that close the keys of this server's own TLS listeners and of its backups on disk."""
 
+    # fmt: off
     # Without one the software token closes them, and they can be used once it is logged in.
-    secret: SecretSource = SecretSource()
+    secret: Annotated[SecretSource, Setting(help="Where the secret is that seals TLS keys and the key of backups; empty: the token seals them.")] = SecretSource()
     # The secret before this one: what it closed is opened with it and closed anew.
-    previous: SecretSource = SecretSource()
+    previous: Annotated[SecretSource, Setting(help="Where the secret before it is, while it changes.")] = SecretSource()
+    # fmt: on
 
     def seals(self, environ: Mapping[str, str]) -> tuple[Seal, ...]:
         """The seals of the secrets that are named. Raises ValueError when one cannot be had."""

@@ -46,7 +46,7 @@ OTHER = {
 
 def other_value(name: str) -> str:
     """Some valid value that is not the default."""
-    default, row = TABLE.defaults[name], TABLE.row(name)
+    default, row = TABLE.defaults[name], TABLE.setting(name)
     if name in OTHER:
         return OTHER[name]
     if isinstance(default, bool):
@@ -68,7 +68,7 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
     prepare(folder)
     with hosted(folder) as (url, host):
         headers = api_key(host)
-        for name in (n for n, r in TABLE.rows.items() if r.live):
+        for name in (n for n, r in TABLE.settings.items() if r.live):
             value = other_value(name)
             answer = requests.put(
                 f"{url}/api/v1/settings/{name}", json={"value": value}, headers=headers, timeout=30

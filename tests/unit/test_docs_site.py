@@ -81,10 +81,10 @@ def test_the_command_explains_a_code_and_refuses_one_that_is_none() -> None:
     assert refused.exit_code == 1
 
 
-def test_every_setting_of_the_central_server_has_a_row_and_a_default_within_its_range() -> None:
-    assert set(TABLE.rows) == set(TABLE.types)
+def test_every_setting_of_the_central_server_says_what_it_does_and_has_a_default_within_its_range() -> None:
+    assert set(TABLE.settings) == set(TABLE.types)
     for name, value in TABLE.defaults.items():
-        assert TABLE.rows[name].help
+        assert TABLE.settings[name].help
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             assert TABLE.parse(name, str(value)) == value, name
 

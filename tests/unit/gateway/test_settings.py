@@ -10,6 +10,7 @@ import pytest
 from gateway.clients.store import ServerConfStore
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.livesettings import LiveSettings
+from serving.config.settingtable import SettingTable
 from serving.errors import OperatorError
 from tests.paths import PROJECT
 
@@ -29,10 +30,18 @@ def live(store: ServerConfStore, file: Path | None = None, **environ: str) -> Li
     return LiveSettings(store.database, file, environ)
 
 
-def test_every_setting_has_a_row_and_every_row_is_a_setting() -> None:
-    assert set(TABLE.rows) == set(TABLE.types), "gateway/settings/settingrows.py has a row for every setting"
-    assert all(row.help for row in TABLE.rows.values())
-    assert sum(row.live for row in TABLE.rows.values()) >= 40
+def test_every_setting_says_what_it_does_where_it_stands() -> None:
+    assert set(TABLE.settings) == set(TABLE.types)
+    assert all(setting.help for setting in TABLE.settings.values())
+    assert sum(setting.live for setting in TABLE.settings.values()) >= 40
+
+
+def test_a_field_that_says_nothing_of_itself_is_no_setting() -> None:
+    class Silent(msgspec.Struct):
+        port: int = 1
+
+    with pytest.raises(TypeError, match="the setting port says nothing of itself"):
+        _ = SettingTable(Silent).settings
 
 
 def test_every_default_is_within_its_own_range() -> None:
