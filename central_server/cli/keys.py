@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import orjson
+import msgspec
 
 from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, read_pin, utc_now
 from central_server.config import load
@@ -45,7 +45,7 @@ def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
                     "active": found.active,
                     "created_at": found.created_at,
                 }
-                click.echo(orjson.dumps(value).decode())
+                click.echo(msgspec.json.encode(value).decode())
                 continue
             state = _("active") if found.active else _("standby")
             click.echo(f"{found.key_id}  {source}  {state}  token {found.token_id}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
+import msgspec
 
 from central_server.cli.folder import DATA, SETTINGS, utc_now
 from central_server.config import load
@@ -154,7 +154,7 @@ def _line(found: KeptRequest) -> str:
 
 def _print(found: list[Any], as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(found).decode())
+        click.echo(msgspec.json.encode(found).decode())
     else:
         print_value(found)
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import click
-import orjson
+import msgspec
 
 from central_server.cli.folder import DATA, SETTINGS, utc_now
 from central_server.config import load
@@ -58,7 +58,7 @@ def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
                 "hash": found.hash_text(),
                 "generated_at": found.generated_at,
             }
-            click.echo(orjson.dumps(value).decode())
+            click.echo(msgspec.json.encode(value).decode())
         else:
             click.echo(f"{found.instance}  {found.hash_text()}")
 

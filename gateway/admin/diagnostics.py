@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 
 from certs.certificates import name_text
 from gateway.admin.context import AdminContext, instant, row
@@ -220,7 +219,7 @@ class Diagnostics:
             "clients": [c.id.encoded() for c in self.context.view.clients.all()],
             "diagnosis": diagnosis,
         }
-        return Download(orjson.dumps(facts, default=str), "application/json", "diagnostics.json")
+        return Download(msgspec.json.encode(facts, enc_hook=str), "application/json", "diagnostics.json")
 
 
 def _authority(authority: ApprovedTsa, state: AuthorityState | None) -> TimestampingDiagnostics:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-import orjson
+import msgspec
 
 from gateway.cli.commandrows import ACTS, GROUPS
 from gateway.cli.keys import DATA
@@ -132,7 +132,7 @@ class Action(click.Command):
 
         operation = operations()[self.act.method, self.act.path]
         path, query, body = fill_path(operation, given), query_of(operation, given), body_of(operation, given)
-        raw, media_type = None if body is None else orjson.dumps(body), "application/json"
+        raw, media_type = None if body is None else msgspec.json.encode(body), "application/json"
         if given.get("file") is not None:
             raw, media_type = _file_body(operation, given["file"])
         send(operation.method, path, given, query=query, body=raw, media_type=media_type)
@@ -162,7 +162,7 @@ def show(reply: Reply, *, as_json: bool, out: Path | None) -> None:
         elif not as_json:
             click.echo(_("done"))
     elif as_json:
-        click.echo(orjson.dumps(reply.value(), option=orjson.OPT_INDENT_2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(reply.value()), indent=2).decode())
     else:
         print_value(reply.value())
 

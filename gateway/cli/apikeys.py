@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-import orjson
+import msgspec
 
 from gateway.admin.roles import gateway_roles
 from gateway.cli.keys import DATA
@@ -54,7 +54,7 @@ def list_keys(data: Path, as_json: bool) -> None:
     views = [_view(key) for key in logins.api_keys()]
     logins.close()
     if as_json:
-        click.echo(orjson.dumps(views).decode())
+        click.echo(msgspec.json.encode(views).decode())
     else:
         print_value(views)
 
@@ -79,7 +79,7 @@ def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ..
     )
     logins.close()
     record(data, "API_KEY_CREATE", "done", (f"+ api key {made.id} {', '.join(sorted(made.roles))}",))
-    click.echo(orjson.dumps({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
+    click.echo(msgspec.json.encode({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
 
 
 @api_key.command(help="Give a key other roles.")

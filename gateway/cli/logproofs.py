@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import orjson
+import msgspec
 
 from gateway.cli.keys import DATA, PIN, read_pin
 from gateway.cli.localaudit import record
@@ -89,7 +89,7 @@ def verify(
         )
     reader.close()
     if as_json:
-        click.echo(orjson.dumps(_as_json(wrong, findings)))
+        click.echo(msgspec.json.encode(_as_json(wrong, findings)))
     else:
         _say(wrong, findings)
     context.exit(1 if wrong is not None or (findings is not None and not findings.is_whole) else 0)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from certs.edges.tokenfiles import write_whole
 
@@ -70,7 +70,7 @@ def note_running(
     note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     note["certificates"] = certificates
     note["health"] = health
-    write_whole(folder / FILE, orjson.dumps(note), mode=0o600)
+    write_whole(folder / FILE, msgspec.json.encode(note), mode=0o600)
 
 
 def note_stopped(folder: Path) -> None:
@@ -114,7 +114,7 @@ class AdminClient:
 
     def json(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """One call with JSON in and out."""
-        raw = None if body is None else orjson.dumps(body)
+        raw = None if body is None else msgspec.json.encode(body)
         return self.call(method, path, query=query, body=raw).value()
 
 

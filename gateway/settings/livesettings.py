@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, FILE
@@ -65,7 +65,7 @@ class LiveSettings:
                 f"{name} says where settings are kept and cannot be kept there: set it in {FILE} of the data folder, "
                 f"or as {variable_of(name)}, and restart"
             )
-        value = orjson.loads(orjson.dumps(TABLE.parse(name, text), default=str))
+        value = msgspec.json.decode(msgspec.json.encode(TABLE.parse(name, text), enc_hook=str))
         return self._keep({**self.kept(), name: value}, name)
 
     def unset(self, name: str) -> tuple[Change, ...]:
@@ -84,14 +84,14 @@ class LiveSettings:
             if name in kept:
                 connection.execute(
                     "INSERT INTO setting (name, value) VALUES (?, ?)",
-                    (name, orjson.dumps(kept[name]).decode()),
+                    (name, msgspec.json.encode(kept[name]).decode()),
                 )
         return TABLE.differences(before, after)
 
 
 def parse_kept(rows: Iterable[tuple[str, str]]) -> dict[str, object]:
     """Rows of the table ``setting`` as names and values."""
-    return {name: orjson.loads(value) for name, value in rows}
+    return {name: msgspec.json.decode(value) for name, value in rows}
 
 
 def variable_of(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import orjson
+import msgspec
 
 from serving.cli.commands import report_errors
 from serving.config.secret import read_secret_file
@@ -115,7 +115,9 @@ def user_commands(roles: Roles, where: Where) -> click.Group:
         for found in logins.users():
             value = {"name": found.name, "roles": sorted(found.roles), "clients": sorted(found.scope)}
             line = (
-                orjson.dumps(value).decode() if as_json else f"{found.name}  {', '.join(sorted(found.roles))}"
+                msgspec.json.encode(value).decode()
+                if as_json
+                else f"{found.name}  {', '.join(sorted(found.roles))}"
             )
             click.echo(line)
         logins.close()
@@ -170,7 +172,7 @@ def audit_commands(where: Where) -> click.Group:
         ]
         for _at, name, number, record in sorted(found, key=lambda f: f[:3])[-last:]:
             if as_json:
-                click.echo(orjson.dumps({"log": name, "number": number, **record}).decode())
+                click.echo(msgspec.json.encode({"log": name, "number": number, **record}).decode())
                 continue
             words = [record["at"], name, str(number), record["who"], record["event"], record["outcome"]]
             click.echo("  ".join([*words, record.get("target", "")]).rstrip())
@@ -216,4 +218,4 @@ def audit_commands(where: Where) -> click.Group:
 
 def _parsed(log: AuditLog) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, text, _digest in log.records():
-        yield number, orjson.loads(text)
+        yield number, msgspec.json.decode(text)

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from serving.login.sessions import Session
 from serving.login.users import User
@@ -87,11 +87,11 @@ def _digest(token: str) -> str:
 def _user_text(user: User | None) -> str | None:
     if user is None:
         return None
-    return orjson.dumps([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
+    return msgspec.json.encode([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
 
 
 def _user(text: str | None) -> User | None:
     if text is None:
         return None
-    name, roles, scope, stamp = orjson.loads(text)
+    name, roles, scope, stamp = msgspec.json.decode(text)
     return User(name, frozenset(roles), frozenset(scope), stamp)

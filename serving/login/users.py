@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import argon2
-import orjson
+import msgspec
 
 from schemas.faults import BadMessage
 from schemas.names import check_name
@@ -227,8 +227,8 @@ def _digest(key: str) -> str:
 
 
 def _text(values: Iterable[str]) -> str:
-    return orjson.dumps(sorted(set(values))).decode()
+    return msgspec.json.encode(sorted(set(values))).decode()
 
 
 def _set(text: str) -> frozenset[str]:
-    return frozenset(orjson.loads(text))
+    return frozenset(msgspec.json.decode(text))

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from serving.errors import OperatorError
 from serving.storage.conflicts import tried_again
@@ -71,7 +71,7 @@ class AuditEntry:
         for name in ("target", "detail", "changes", "id"):
             if getattr(self, name):
                 record[name] = getattr(self, name)
-        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS, default=str).decode()
+        return msgspec.json.encode(record, enc_hook=str, order="deterministic").decode()
 
 
 class AuditLog:
