@@ -14,7 +14,7 @@ from central_server.management.requests import ApprovalPolicy
 from serving.config.adminsettings import AdminSettings, local_host
 from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
-from serving.config.setting import DAY_S, PORT, Setting
+from serving.config.setting import DAY_S, EVERYWHERE, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable
 from serving.config.tokensettings import TokenKeeping
@@ -41,7 +41,7 @@ class CentralListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """Addresses and ports; the ports are X-Road's. 0 listens nowhere."""
 
     # fmt: off
-    host: Annotated[str, Setting(help="Address of the configuration and of registration.")] = "0.0.0.0"  # noqa: S104  gateways must reach it
+    host: Annotated[str, Setting(help="Address of the configuration and of registration.")] = EVERYWHERE
     http_port: Annotated[int, Setting(help="HTTP port of the configuration; 0 none.", low=0, high=PORT)] = 80
     https_port: Annotated[int, Setting(help="HTTPS port of the configuration; 0 none.", low=0, high=PORT)] = 443
     registration_port: Annotated[int, Setting(help="Port where authentication certificates are registered; 0 none.", low=0, high=PORT)] = 4001

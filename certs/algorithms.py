@@ -72,8 +72,10 @@ class DigestAlgorithm(enum.Enum):
         raise NotProved(Kind.MALFORMED_SIGNATURE, f"{name!r} is not a digest algorithm that is accepted")
 
 
+# Names certificates (OCSP's CertID, X-Road's look-ups) and reads old evidence; nothing new is signed with it.
+SHA1 = hashes.SHA1()  # noqa: S303
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    "sha1": hashes.SHA1(),  # noqa: S303  look-ups only, see the module
+    "sha1": SHA1,
     "sha224": hashes.SHA224(),
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),

@@ -27,7 +27,7 @@ JAVA_PACKAGE = "ee.ria.xroad.common.certificateprofile.impl."
 JAVA_SUFFIX = "CertificateProfileInfoProvider"
 
 C = NameOID.COUNTRY_NAME
-O = NameOID.ORGANIZATION_NAME  # noqa: E741  the field's name
+ORGANIZATION = NameOID.ORGANIZATION_NAME
 OU = NameOID.ORGANIZATIONAL_UNIT_NAME
 CN = NameOID.COMMON_NAME
 SERIAL = NameOID.SERIAL_NUMBER
@@ -37,7 +37,7 @@ ORGANIZATION_IDENTIFIER = NameOID.ORGANIZATION_IDENTIFIER
 ALTERNATIVE_NAME = "subjectAltName"
 FIELD_OIDS: dict[str, ObjectIdentifier] = {
     "C": C,
-    "O": O,
+    "O": ORGANIZATION,
     "OU": OU,
     "CN": CN,
     "serialNumber": SERIAL,
@@ -111,7 +111,7 @@ def _country_bound(
             return None
         if subject.get(C) != country:
             raise _unreadable(f"C={country} was expected")
-        values = (subject.get(O), subject.get(OU), subject.get(CN))
+        values = (subject.get(ORGANIZATION), subject.get(OU), subject.get(CN))
         if not all(values):
             raise _unreadable("O, OU and CN were expected")
         return (values[0] or "", values[1] or "", values[2] or "")
@@ -124,7 +124,13 @@ def _finnish_serial(subject: Mapping[ObjectIdentifier, str], _instance: str) -> 
     if serial is None:
         return None
     parts = serial.split("/")
-    if subject.get(C) != "FI" or O not in subject or len(parts) != 3 or not subject.get(CN) or not all(parts):
+    if (
+        subject.get(C) != "FI"
+        or ORGANIZATION not in subject
+        or len(parts) != 3
+        or not subject.get(CN)
+        or not all(parts)
+    ):
         raise _unreadable("C=FI, O, CN and serialNumber=instance/server/class were expected")
     return parts[0], parts[2], subject[CN]
 
@@ -132,9 +138,9 @@ def _finnish_serial(subject: Mapping[ObjectIdentifier, str], _instance: str) -> 
 def _finnish_unit(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
     if OU not in subject:
         return None
-    if subject.get(C) != "FI" or not subject.get(O) or not subject.get(CN):
+    if subject.get(C) != "FI" or not subject.get(ORGANIZATION) or not subject.get(CN):
         raise _unreadable("C=FI, O, OU and CN were expected")
-    return subject[O], subject[OU], subject[CN]
+    return subject[ORGANIZATION], subject[OU], subject[CN]
 
 
 _ESTONIAN_CLASSES = (("NTREE-", "COM"), ("GO:EE-", "GOV"), ("NP:EE-", "NGO"))
@@ -165,7 +171,7 @@ def _estonian_person(subject: Mapping[ObjectIdentifier, str], instance: str) -> 
     return (instance, "PERSON", serial) if serial else None
 
 
-_EJBCA = _fields(C, O, CN)
+_EJBCA = _fields(C, ORGANIZATION, CN)
 _COUNTRY = SubjectField("C", "{country}", "COUNTRY_CODE", read_only=False)
 _ORGANIZATION = SubjectField("O", "{name}", "ORGANIZATION_NAME")
 _CATEGORY = SubjectField("businessCategory", "{class}", "MEMBER_CLASS_BC")

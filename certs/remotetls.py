@@ -83,7 +83,7 @@ def _libraries() -> tuple[Any, Any]:
             Kind.CANNOT_SIGN,
             f"authentication keys outside this process need CPython with a shared OpenSSL 3; this is {ssl.OPENSSL_VERSION}",
         )
-    import _ssl  # noqa: PLC0415  only to find the library under it
+    import _ssl  # only to find the library under it
 
     try:
         # Symbols resolve through the extension module to the libraries that it is linked to.

@@ -55,7 +55,6 @@ class SystemServerContext(ssl.SSLContext):
         session: object = None,
     ) -> SystemConnection:
         """The TLS of one connection."""
-        del server_side, server_hostname, session
         return SystemConnection(self, self._current, incoming, outgoing)
 
 

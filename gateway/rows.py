@@ -42,7 +42,7 @@ def insert_all(rows: Run, into: str, columns: Sequence[str], values: Sequence[Se
     one = f"({', '.join('?' * len(columns))})"
     for begin in range(0, len(values), ROWS_TOGETHER):
         piece = values[begin : begin + ROWS_TOGETHER]
-        sql = f"INSERT INTO {into} ({', '.join(columns)}) VALUES {', '.join([one] * len(piece))}"  # noqa: S608  names of ours
+        sql = f"INSERT INTO {into} ({', '.join(columns)}) VALUES {', '.join([one] * len(piece))}"
         rows(sql, [value for row in piece for value in row])
 
 

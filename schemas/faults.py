@@ -103,8 +103,8 @@ class Kind(enum.StrEnum):
     KEY_NOT_FOUND = "key_not_found"
     CERT_NOT_FOUND = "cert_not_found"
     UNKNOWN_CERT = "unknown_cert"
-    TOKEN_NOT_FOUND = "token_not_found"  # noqa: S105  a wire code
-    TOKEN_NOT_ACTIVE = "token_not_active"  # noqa: S105  a wire code
+    TOKEN_NOT_FOUND = "token_not_found"  # a wire code
+    TOKEN_NOT_ACTIVE = "token_not_active"  # a wire code
     PIN_INCORRECT = "pin_incorrect"
     CANNOT_SIGN = "cannot_sign"
     # message log
@@ -113,7 +113,7 @@ class Kind(enum.StrEnum):
     NO_TIMESTAMPING_PROVIDER = "mlog.no_timestamping_provider_found"
     TSP_CERTIFICATE_NOT_FOUND = "mlog.tsp_certificate_not_found"
     TIMESTAMP_SIGNER_VERIFICATION_FAILED = "mlog.timestamp_signer_verification_failed"
-    TIMESTAMP_TOKEN_SIGNER_INFO_NOT_FOUND = "mlog.timestamp_token_signer_info_not_found"  # noqa: S105
+    TIMESTAMP_TOKEN_SIGNER_INFO_NOT_FOUND = "mlog.timestamp_token_signer_info_not_found"
     # signed containers
     ASIC_MIME_TYPE_NOT_FOUND = "asic_mime_type_not_found"
     ASIC_SIGNATURE_NOT_FOUND = "asic_signature_not_found"
@@ -273,7 +273,6 @@ class PeerFault(Fault):
 
     def code_in(self, spelling: Spelling) -> str:
         """The code exactly as the peer wrote it; X-Road passes faults on verbatim."""
-        del spelling
         return self.wire.code
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -317,6 +319,88 @@ def test_public_docstrings_are_sentences_and_no_riddles(package: str) -> None:
         if text.startswith("What ") or len(text.split()) < 5
     ]
     assert short == []
+
+
+# What may stand in SQL beside constants: parts that the module itself makes of its own names, and calls so; never a value.
+SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|BEGIN IMMEDIATE)\b")
+SQL_PARTS = {
+    "table",
+    "column",
+    "columns",
+    "keys",
+    "into",
+    "marks",
+    "where",
+    "clause",
+    "received",
+    "sql",
+    "number",
+}
+SQL_PARTS |= {"table.name", "self.name"}
+SQL_CONSTANT = re.compile(r"(\w+\.)*_?[A-Z][A-Z_0-9]*|', '\.join\(.*\)|'\?, ' \* len\(value\)")
+
+
+def test_sql_is_put_together_of_constants_and_of_parts_that_are_called_so() -> None:
+    found = set()
+    for module, path in modules().items():
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.JoinedStr):
+                continue
+            pieces = [v.value for v in node.values if isinstance(v, ast.Constant)]
+            if not SQL.search("".join(map(str, pieces))):
+                continue
+            parts = {ast.unparse(v.value) for v in node.values if isinstance(v, ast.FormattedValue)}
+            found |= {f"{module}: {p}" for p in parts - SQL_PARTS if not SQL_CONSTANT.fullmatch(p)}
+    assert found == set()
+
+
+MOST_LINES = 500
+
+
+def test_no_module_has_more_than_five_hundred_lines() -> None:
+    long = {
+        m: n for m, p in modules().items() if (n := len(p.read_text("utf-8").split("\n")) - 1) > MOST_LINES
+    }
+    assert long == {}
+
+
+def test_no_argument_is_deleted_to_say_that_it_is_not_used() -> None:
+    found = [
+        f"{module}:{node.lineno}"
+        for module, path in modules().items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Delete)
+        and all(isinstance(target, ast.Name) for target in node.targets)
+        and not module.startswith(NOT_YET_DOCUMENTED)
+    ]
+    assert found == []
+
+
+# Names of distributions whose modules are called otherwise.
+IMPORTED_AS = {
+    "argon2-cffi": "argon2",
+    "pyopenssl": "OpenSSL",
+    "pyyaml": "yaml",
+    "python-pkcs11": "pkcs11",
+    "SQLAlchemy": "sqlalchemy",
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter",
+}
+
+
+def test_every_runtime_dependency_and_extra_is_imported_by_the_product() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *(d for name, ds in extras.items() if name != "dev" for d in ds)]
+    names = [re.split(r"[\[<>=~! ]", d)[0] for d in required]
+    imported = {i for path in modules().values() for i in imports(path)}
+    imported |= {i for path in (PROJECT / "benchmarks").glob("*.py") for i in imports(path)}
+    missing = [
+        name
+        for name in names
+        if not any(f"{i}.".startswith(f"{IMPORTED_AS.get(name, name.replace('-', '_'))}.") for i in imported)
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("place", PURE)

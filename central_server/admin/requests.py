@@ -58,7 +58,8 @@ class RequestsQuery(msgspec.Struct, frozen=True):
     origin: str | None = None
     types: str | None = None
     status: str | None = None
-    serverId: str | None = None  # noqa: N815  the name X-Road's binder listens to
+    # The name X-Road's binder listens to.
+    server_id_of_binder: str | None = msgspec.field(default=None, name="serverId")
     server_id: str | None = None
     sort: str | None = None
     desc: bool = False
@@ -292,7 +293,7 @@ def _number(call: Call) -> int:
 def _is_wanted(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
     request = found.content
     types = None if query.types is None else query.types.split(",")
-    server = query.serverId or query.server_id
+    server = query.server_id_of_binder or query.server_id
     texts = (
         str(found.number),
         owner,

@@ -135,7 +135,7 @@ class RequestSubjectName(msgspec.Struct, frozen=True):
 class Alert(msgspec.Struct, frozen=True):
     """Something an operator should look at."""
 
-    errorCode: str  # noqa: N815  the name X-Road's pages read
+    error_code: str = msgspec.field(name="errorCode")  # the name X-Road's pages read
     metadata: list[str]
 
 

@@ -9,6 +9,7 @@ import click
 
 from central_server.cli.folder import PIN, new_pin, read_pin, utc_now
 from serving.cli.commands import report_errors
+from serving.config.setting import EVERYWHERE
 
 FOLDER = click.option(
     "--data", type=click.Path(path_type=Path), default=Path("proxy-data"), show_default=True
@@ -49,7 +50,7 @@ def init(data: Path, pin_file: Path | None, anchor: Path, address: str, kind: st
 @proxy.command(help="Relay and serve until told to stop.")
 @FOLDER
 @PIN
-@click.option("--host", default="0.0.0.0", show_default=True)  # noqa: S104  gateways must reach it
+@click.option("--host", default=EVERYWHERE, show_default=True)
 @click.option("--port", default=80, show_default=True)
 @click.option("--interval", "interval_s", default=60.0, show_default=True, help="s")
 @click.option("--validity", "validity_s", default=600.0, show_default=True, help="s")

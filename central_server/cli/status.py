@@ -6,12 +6,9 @@ gone, the settings say where it would listen.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +20,7 @@ from central_server.config import load
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
+from serving.process.httpget import read_json_object
 
 if TYPE_CHECKING:
     from central_server.config import CentralSettings
@@ -42,7 +40,7 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     note = _running_note(data)
     addresses = listen_addresses(settings_of(data, settings_file))
     web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")
-    state = _ask(str((note or {}).get("health") or web))
+    state = read_json_object(str((note or {}).get("health") or web), TIMEOUT_S)
     shown = (note or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}
     found = {
         "running": note is not None or state is not None,
@@ -72,18 +70,6 @@ def _running_note(data: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError):
         return None
     return note
-
-
-def _ask(url: str) -> dict[str, Any] | None:
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  the operator's own URL
-            return dict(json.load(answer))
-    except urllib.error.HTTPError as err:
-        with contextlib.suppress(ValueError):
-            return dict(json.load(err))
-        return None
-    except (OSError, ValueError):
-        return None
 
 
 @click.command(

@@ -85,7 +85,7 @@ class Records:
         """Insert a row into a table that numbers its rows; the number."""
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         found = self.row(
-            f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id",  # noqa: S608  names of ours
+            f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id",
             *values.values(),
         )
         return int(found[0]) if found else 0

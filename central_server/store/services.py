@@ -125,7 +125,7 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
         number = int(row[0])
         marks = ", ".join(f"{name} = ?" for name in values)
         records.rows(
-            f"UPDATE described_service SET {marks}, gone_since = NULL WHERE id = ?",  # noqa: S608
+            f"UPDATE described_service SET {marks}, gone_since = NULL WHERE id = ?",
             *values.values(),
             number,
         )

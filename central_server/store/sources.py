@@ -30,7 +30,7 @@ class SigningKey:
     certificate: bytes
     active: bool
     label: str = ""
-    token_id: str = "0"  # noqa: S105  a number
+    token_id: str = "0"  # a number
     created_at: str = ""
 
 

@@ -80,7 +80,7 @@ _CA_COLUMNS = "id, name, certificate, profile, tls_auth, csr_format, acme_url, a
 
 def list_cas(records: Records) -> list[KeptCa]:
     """Every approved CA, by number."""
-    rows = records.rows(f"SELECT {_CA_COLUMNS} FROM approved_ca ORDER BY id")  # noqa: S608
+    rows = records.rows(f"SELECT {_CA_COLUMNS} FROM approved_ca ORDER BY id")
     return [KeptCa(int(r[0]), r[1], bytes(r[2]), CaSettings(r[3], bool(r[4]), *r[5:])) for r in rows]
 
 
@@ -111,7 +111,7 @@ def set_ca(records: Records, number: int, settings: CaSettings) -> KeptCa:
     found = need_ca(records, number)
     values = _columns(settings)
     marks = ", ".join(f"{column} = ?" for column in values)
-    records.rows(f"UPDATE approved_ca SET {marks} WHERE id = ?", *values.values(), number)  # noqa: S608
+    records.rows(f"UPDATE approved_ca SET {marks} WHERE id = ?", *values.values(), number)
     records.note(
         "EDIT_CERTIFICATION_SERVICE_SETTINGS",
         found.name,

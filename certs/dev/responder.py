@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 
+from certs.algorithms import SHA1
+
 if TYPE_CHECKING:
     from certs.dev.authority import DevPki
-
-_SHA1 = hashes.SHA1()  # noqa: S303  CertIDs of the protocol
 
 
 def ocsp_reply(
@@ -73,6 +73,6 @@ def _key_hash(certificate: x509.Certificate) -> bytes:
         bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     else:
         raise TypeError("the authority has RSA and EC keys only")
-    digest = hashes.Hash(_SHA1)
+    digest = hashes.Hash(SHA1)
     digest.update(bits)
     return digest.finalize()

@@ -178,7 +178,6 @@ class SoftwareDevice:
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """The key itself: it is in this process anyway."""
-        del public_key
         return self._token.tls_private_key(key_id)
 
     async def close(self) -> None:

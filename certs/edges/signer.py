@@ -148,7 +148,6 @@ class HeldHardware:
 
     def make(self, pin: str) -> None:
         """Refused: a hardware token is initialised with its vendor's tool."""
-        del pin
         raise TokenFailed(Kind.INVALID_REQUEST, "initialise a hardware token with its vendor's own tool")
 
     def keys(self) -> list[KeyOnToken]:

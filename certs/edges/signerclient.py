@@ -52,7 +52,7 @@ class _Connection:
         future: asyncio.Future[SignerAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            assert self._writer is not None  # noqa: S101  opened above
+            assert self._writer is not None  # opened above
             self._writer.write(signerwire.frame(Ask(number, do, **fields)))  # type: ignore[arg-type]
             async with asyncio.timeout(timeout_s):
                 return await future

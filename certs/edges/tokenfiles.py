@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-TOKEN_FILE = "token.json"  # noqa: S105  a file name
+TOKEN_FILE = "token.json"  # a file name
 KEY_SUFFIX = ".key.json"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 KeyId = NewType("KeyId", str)
-SOFTWARE_TOKEN_ID = "0"  # noqa: S105  an identifier
+SOFTWARE_TOKEN_ID = "0"  # an identifier
 
 
 class TokenType(enum.StrEnum):

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Protocol
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from certs import der
+from certs.algorithms import SHA1
 from certs.certificates import UNREADABLE, der_of, name_text
 from certs.verify.nameconstraints import check_name_constraints
 from schemas.faults import Kind, NotProved
@@ -264,7 +264,7 @@ def _digest_name(certificate: x509.Certificate) -> str | None:
 
 def _verify_sha1(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     """The library no longer verifies SHA-1 by itself; old evidence needs it (see `ChainPolicy`)."""
-    key, digest = issuer.public_key(), hashes.SHA1()  # noqa: S303
+    key, digest = issuer.public_key(), SHA1
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), digest)
     elif isinstance(key, ec.EllipticCurvePublicKey):

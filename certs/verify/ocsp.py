@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from certs.algorithms import SHA1
 from certs.certificates import UNREADABLE, der_of, name_text
 from certs.verify.chain import check_valid_at
 from schemas.faults import Kind, NotProved
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REMEMBERED = 4096
-_SHA1 = hashes.SHA1()  # noqa: S303  CertIDs of the protocol, not a signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def build_request(
     certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes | None = None
 ) -> bytes:
     """The question (DER) about one certificate, by default without a nonce."""
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, _SHA1)
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, SHA1)
     if nonce is not None:
         builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(Encoding.DER)
@@ -310,7 +310,7 @@ def _key_hash(certificate: x509.Certificate) -> bytes:
 
 
 def _digest(data: bytes) -> bytes:
-    digest = hashes.Hash(_SHA1)
+    digest = hashes.Hash(SHA1)
     digest.update(data)
     return digest.finalize()
 

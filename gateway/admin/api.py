@@ -42,7 +42,11 @@ from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
 
+    from cryptography import x509
+
+    from certs.verify.ocsp import OcspStatus
     from gateway.admin.ports import Process
     from gateway.clients.records import Document
     from serving.api.authentication import Clock
@@ -73,6 +77,9 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
     async def fetch(url: str, trusted: Collection[bytes]) -> Document:
         return await fetch_description(process.settings.descriptions.policy(), url, trusted)
 
+    def ocsp_status(certificate: x509.Certificate, now: datetime) -> OcspStatus:
+        return context.gateway.ocsp_status(certificate, now)  # of the gateway that runs when it is called
+
     read = with_validator(
         DescriptionReader().read, lambda: process.settings.descriptions.wsdl_validator_command
     )
@@ -81,7 +88,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         lambda: context.keys,
         context.server_id,
         process.configuration,
-        lambda certificate, now: context.gateway.ocsp_status(certificate, now),  # noqa: PLW0108  of the gateway that runs when it is asked
+        ocsp_status,
         context.send_certificate_request,
         lambda: process.settings.trust.ocsp_order.name,
         GatewayOrders(context),

@@ -130,7 +130,7 @@ class InitializationResource:
 
     async def initialised(self, _call: Call) -> InitializationStatus:
         done = self.context.process.store.is_initialised()
-        token = "NOT_INITIALIZED"  # noqa: S105  a state
+        token = "NOT_INITIALIZED"  # a state
         if done and self.context.process.gateway is not None:
             found = await self.context.keys.token(SOFTWARE_TOKEN_ID)
             token = "INITIALIZED" if found.status is not TokenStatus.NOT_INITIALIZED else token

@@ -114,11 +114,11 @@ class _KeyHandlers:
         await self._context.keys.delete_request(call.path["id"], call.path["csr_id"])
 
     async def csr_actions(self, call: Call) -> list[str]:
-        token, key = await self._context.keys.key(call.path["id"])
+        _, key = await self._context.keys.key(call.path["id"])
         found = next((r for r in key.requests if r.id == call.path["csr_id"]), None)
         if found is None:
             raise Refused(GatewayCode.CSR_NOT_FOUND, f"the key has no request {call.path['csr_id']}")
-        return csr_actions(token, found, call)
+        return csr_actions(found, call)
 
     def _download(self, der: bytes, request: SigningRequest, form: str) -> Download:
         day = request.created_at.strftime("%Y%m%d")

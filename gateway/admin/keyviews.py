@@ -133,7 +133,7 @@ def csr_view(token: Token, request: SigningRequest, context: KeyAdminContext, ca
         id=request.id,
         owner_id=encoded(owner),
         certificate_profile=request.profile,
-        possible_actions=csr_actions(token, request, call),
+        possible_actions=csr_actions(request, call),
     )
 
 
@@ -204,11 +204,9 @@ def key_actions(token: Token, key: Key, call: Call) -> list[str]:
     )
 
 
-def csr_actions(token: Token, request: SigningRequest, call: Call) -> list[str]:
-    """The actions on a signing request that its token and the caller's rights allow now."""
-    return _allowed(
-        actions.request_actions(token), call, {_A.DELETE: (f"DELETE_{_KINDS[request.usage]}_CERT",)}
-    )
+def csr_actions(request: SigningRequest, call: Call) -> list[str]:
+    """The actions on a signing request that the caller's rights allow now."""
+    return _allowed(actions.request_actions(), call, {_A.DELETE: (f"DELETE_{_KINDS[request.usage]}_CERT",)})
 
 
 def certificate_actions(certificate: KeyCertificate, call: Call) -> list[str]:

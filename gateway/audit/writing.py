@@ -45,7 +45,7 @@ QUERIES = {
 }
 
 
-_INSERT = f"INSERT INTO judgement (unit, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"  # noqa: S608  ours
+_INSERT = f"INSERT INTO judgement (unit, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
 
 
 class SqliteReport:

@@ -79,7 +79,7 @@ class FolderWork:
 
     def _order(self, one: Missing) -> None:
         """By the running gateway, which answers challenges already; else from here, answering them for this while."""
-        assert one.request is not None  # noqa: S101  finish is given what prepare made
+        assert one.request is not None  # finish is given what prepare made
         usage = "SIGNING" if one.desired.usage is KeyUsage.SIGNING else "AUTHENTICATION"
         try:
             with local_client(self._data) as client:
@@ -93,7 +93,7 @@ class FolderWork:
             asyncio.run(self._order_here(one))
 
     async def _order_here(self, one: Missing) -> None:
-        assert one.request is not None  # noqa: S101
+        assert one.request is not None
         acme = self._settings.acme
         orders = AcmeOrders(acme, self._data / "acme", os.environ)
         runner = None

@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
 from gateway.server.addresses import find_health
 from serving.cli.commands import report_errors
 from serving.language import N_, _, language_of
+from serving.process.httpget import open_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def diagnose(data: Path, url: str | None, settings_file: Path | None, as_text: b
 
 def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/diagnosis", timeout=10) as answer:  # noqa: S310  the operator's own URL
+        with open_url(f"{url.rstrip('/')}/diagnosis", 10) as answer:
             found: dict[str, Any] = json.load(answer)
             return found, url
     except (OSError, ValueError) as err:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from serving.cli.commands import report_errors
 from serving.config.presets import preset_names
 from serving.config.secret import read_secret_file
 from serving.language import _
+from serving.process.httpget import open_url
 
 if TYPE_CHECKING:
     from gateway.cli.bootstrap import CertificateSubject
@@ -155,7 +155,7 @@ def read_anchor(where: str) -> bytes:
     """The anchor in a file or at an ``http(s)`` URL."""
     if not where.startswith(("http://", "https://")):
         return Path(where).read_bytes()
-    with urllib.request.urlopen(where, timeout=30) as answer:  # noqa: S310  the operator's own URL
+    with open_url(where, 30) as answer:
         content: bytes = answer.read(LARGEST_ANCHOR + 1)
     if len(content) > LARGEST_ANCHOR:
         raise ValueError(_("{where} is no anchor: it is too large", where=where))

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -223,10 +222,11 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: 
 def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     """Ask a running gateway whether it can exchange messages; exit 1 when it cannot."""
     from gateway.server.addresses import find_health
+    from serving.process.httpget import open_url
 
     url = url or find_health(data, settings_file)
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  the operator's own URL
+        with open_url(url, 5) as answer:
             body = answer.read()
     except urllib.error.HTTPError as err:
         body = err.read()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from gateway.cli.keys import DATA
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
+from serving.process.httpget import read_json_object
 
 if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
@@ -48,7 +47,7 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
         found["pid"] = told_running(data)["pid"]
     except NotRunning as err:
         found |= {"running": False, "problems": [str(err)]}
-    state = _ask(find_health(data, settings_file))
+    state = read_json_object(find_health(data, settings_file), 10)
     if state is not None:
         found |= {"running": True, "status": state["status"], "problems": state["problems"]}
     addresses = listen_addresses(settings, admin_settings(settings))
@@ -60,19 +59,6 @@ def settings_of(data: Path, settings_file: Path | None) -> GatewaySettings:
     from gateway.server import addresses
 
     return addresses.settings_of(data, settings_file)
-
-
-def _ask(url: str) -> dict[str, Any] | None:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  the operator's own URL
-            return dict(json.load(answer))
-    except urllib.error.HTTPError as err:
-        try:
-            return dict(json.load(err))
-        except ValueError:
-            return None
-    except (OSError, ValueError):
-        return None
 
 
 def _print(found: dict[str, Any]) -> None:

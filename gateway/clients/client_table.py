@@ -110,7 +110,7 @@ class ClientTable:
         """The certificates of one client's systems, or of all."""
         where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
         found = self._rows(
-            "SELECT client_id, der, added_at FROM client_certificate"  # noqa: S608  parts of ours
+            "SELECT client_id, der, added_at FROM client_certificate"
             + where
             + " ORDER BY client_id, added_at, der",
             parameters,

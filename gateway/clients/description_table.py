@@ -39,7 +39,7 @@ _SERVICE_COLUMNS = (
     "ssl_auth",
     "validation",
 )
-_SERVICE = f"SELECT {', '.join(_SERVICE_COLUMNS)} FROM described_service"  # noqa: S608  names of ours
+_SERVICE = f"SELECT {', '.join(_SERVICE_COLUMNS)} FROM described_service"
 
 
 class DescriptionTable:
@@ -199,13 +199,13 @@ class DescriptionTable:
             keys = [part for s in services[begin : begin + ROWS_TOGETHER] for part in _key(s)]
             marks = ", ".join(["(?, ?, ?)"] * (len(keys) // 3))
             self._rows(
-                f"DELETE FROM described_service WHERE (client_id, service_code, service_version) IN (VALUES {marks})",  # noqa: S608  marks alone
+                f"DELETE FROM described_service WHERE (client_id, service_code, service_version) IN (VALUES {marks})",
                 keys,
             )
             codes = [part for s in services[begin : begin + ROWS_TOGETHER] for part in _key(s)[:2]]
             marks = ", ".join(["(?, ?)"] * (len(codes) // 2))
             self._rows(
-                f"DELETE FROM endpoint WHERE (client_id, service_code) IN (VALUES {marks}) AND NOT EXISTS ("  # noqa: S608  marks alone
+                f"DELETE FROM endpoint WHERE (client_id, service_code) IN (VALUES {marks}) AND NOT EXISTS ("
                 "SELECT 1 FROM described_service s WHERE s.client_id = endpoint.client_id "
                 "AND s.service_code = endpoint.service_code)",
                 codes,

@@ -99,7 +99,7 @@ class AcmeClient:
         pem = x509.load_der_x509_certificate(certificate_der).public_bytes(Encoding.PEM)
 
         def ask() -> dt.datetime | None:
-            from acme import errors  # noqa: PLC0415  an extra, loaded where it is used
+            from acme import errors  # an extra, loaded where it is used
 
             try:
                 client, _ = self._connected()
@@ -144,7 +144,7 @@ class AcmeClient:
 
     def _connected(self) -> tuple[Any, Any]:
         """A client with its account, made at the server if it is new, and the account's key."""
-        from acme import client, errors, messages  # noqa: PLC0415
+        from acme import client, errors, messages
 
         directory, network, key = self._directory()
         connected = client.ClientV2(directory, network)
@@ -175,8 +175,8 @@ class AcmeClient:
 
     def _directory(self) -> tuple[Any, Any, Any]:
         """The server's directory, with the network that asks and the account's key."""
-        import josepy  # noqa: PLC0415
-        from acme import client  # noqa: PLC0415
+        import josepy
+        from acme import client
 
         key = josepy.jwk.JWKEC(key=self._account_key())
         network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
@@ -219,7 +219,7 @@ def _demands_binding(directory: Any) -> bool:
 
 def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
     """An order for the names of the request's alternative name only."""
-    from acme import messages  # noqa: PLC0415
+    from acme import messages
 
     request = x509.load_der_x509_csr(request_der)
     try:
@@ -251,7 +251,7 @@ def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
 
 
 def _http_challenge(authorization: Any) -> Any:
-    from acme import challenges  # noqa: PLC0415
+    from acme import challenges
 
     for offered in authorization.body.challenges:
         if isinstance(offered.chall, challenges.HTTP01):
@@ -264,9 +264,9 @@ def _http_challenge(authorization: Any) -> Any:
 
 def _step(code: GatewayCode, do: Callable[[], Any], passed: type[Exception] | tuple[()] = ()) -> Any:
     """A step of an order; what goes wrong in it is refused with its code."""
-    import josepy  # noqa: PLC0415
-    import requests  # noqa: PLC0415
-    from acme import errors  # noqa: PLC0415
+    import josepy
+    import requests
+    from acme import errors
 
     try:
         return do()

@@ -214,7 +214,6 @@ class ConsumerListener:
 
     def _soap_fault(self, request: RawRequest, fault: Fault) -> Answer:
         """A SOAP fault under status 200, as X-Road answers; another party's comes with the envelope it had."""
-        del request
         raw = fault.raw if isinstance(fault, PeerFault) else None
         fault_id = fault.identify(self._context.new_id)
         body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault_id)

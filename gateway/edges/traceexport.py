@@ -78,7 +78,7 @@ class TraceExporter:
     def _send(self, url: str, batch: list[TraceSpan]) -> bool:
         """Export one batch. Blocks, at most `TIMEOUT_S`. Raises `Fault` (``internal_error``) without the extra."""
         try:
-            from gateway.edges.otlp import OtlpSender  # noqa: PLC0415  an extra that few install
+            from gateway.edges.otlp import OtlpSender  # an extra that few install
         except ImportError as err:
             raise Fault(
                 Kind.INTERNAL_ERROR,

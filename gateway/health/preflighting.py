@@ -5,13 +5,11 @@ Edge. Ports are looked at from outside: one that answers while the gateway is up
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import tempfile
 import urllib.error
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,7 +18,9 @@ from urllib.parse import urlsplit
 
 from gateway.health.preflight import PreflightFacts
 from gateway.settings.datafolder import BACKUP_CONTENT
+from serving.config.setting import EVERYWHERE
 from serving.errors import OperatorError
+from serving.process.httpget import open_url, read_json_object
 from serving.storage.backup import Lock, Opener, make_backup, restore_backup
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def gather_facts(
     server: str,
 ) -> PreflightFacts:
     """Measure and try everything; what fails is a fact, not an error."""
-    diagnosis = _ask(f"{health_url.rstrip('/')}/diagnosis")
+    diagnosis = read_json_object(f"{health_url.rstrip('/')}/diagnosis", TIMEOUT_S)
     tsa = [] if configuration is None else [t.url for t in configuration.approved_tsas]
     ocsp = _responders(configuration)
     return PreflightFacts(
@@ -58,15 +58,6 @@ def gather_facts(
         findings=_findings(diagnosis),
         backup=_backup(data, server),
     )
-
-
-def _ask(url: str) -> dict[str, Any] | None:
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  the operator's own URL
-            value = json.load(answer)
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _findings(diagnosis: dict[str, Any] | None) -> list[str]:
@@ -87,7 +78,7 @@ def _listeners(settings: GatewaySettings) -> list[tuple[str, int]]:
 
 def _port(host: str, port: int, is_running: bool) -> str:
     if is_running:
-        reach = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  compared, not bound
+        reach = "127.0.0.1" if host == EVERYWHERE else host
         return _connects(reach, port)
     try:
         with socket.create_server((host, port)):
@@ -116,11 +107,11 @@ def _clock(urls: Iterable[str]) -> float | None:
     """How far this clock is from that of the first authority that answers; its Date says no more than the second."""
     for url in urls:
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  from the signed configuration
+            with open_url(url, TIMEOUT_S) as answer:
                 date = answer.headers.get("Date")
         except urllib.error.HTTPError as err:
             date = err.headers.get("Date")
-        except OSError:
+        except (OSError, ValueError):
             continue
         if date:
             theirs = parsedate_to_datetime(date) + timedelta(milliseconds=500)

@@ -44,9 +44,8 @@ def key_actions(token: Token, key: Key) -> Actions:
     return frozenset(found)
 
 
-def request_actions(token: Token) -> Actions:
+def request_actions() -> Actions:
     """The actions that a signing request allows: deletion, whatever its token's state."""
-    del token
     return frozenset((PossibleAction.DELETE,))
 
 

@@ -77,13 +77,13 @@ class PossibleAction(enum.StrEnum):
     LOGOUT = "LOGOUT"
     REGISTER = "REGISTER"
     UNREGISTER = "UNREGISTER"
-    IMPORT_FROM_TOKEN = "IMPORT_FROM_TOKEN"  # noqa: S105  the API's word
+    IMPORT_FROM_TOKEN = "IMPORT_FROM_TOKEN"  # the API's word
     GENERATE_KEY = "GENERATE_KEY"
     EDIT_FRIENDLY_NAME = "EDIT_FRIENDLY_NAME"
     GENERATE_AUTH_CSR = "GENERATE_AUTH_CSR"
     GENERATE_SIGN_CSR = "GENERATE_SIGN_CSR"
-    TOKEN_CHANGE_PIN = "TOKEN_CHANGE_PIN"  # noqa: S105  the API's word
-    TOKEN_DELETE = "TOKEN_DELETE"  # noqa: S105  the API's word
+    TOKEN_CHANGE_PIN = "TOKEN_CHANGE_PIN"  # the API's word
+    TOKEN_DELETE = "TOKEN_DELETE"  # the API's word
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,9 +178,7 @@ class KeyConfStore:
 
     def certificates(self) -> tuple[KeyCertificate, ...]:
         """The certificates of this server's keys, oldest import first."""
-        rows = self._database.query(
-            f"SELECT {_CERTIFICATE} FROM own_certificate ORDER BY added"  # noqa: S608  names
-        )
+        rows = self._database.query(f"SELECT {_CERTIFICATE} FROM own_certificate ORDER BY added")
         return tuple(_certificate(row) for row in rows)
 
     def save_certificates(self, certificates: Sequence[KeyCertificate]) -> None:
@@ -190,7 +188,7 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             for c in certificates:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (der) DO UPDATE SET active = excluded.active, status = excluded.status, "
                     "member = excluded.member, registered_at = excluded.registered_at, "
                     "activation_error = excluded.activation_error, renewed_hash = excluded.renewed_hash, "
@@ -206,7 +204,7 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             if known is None:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     _row(certificate),
                 )
             else:

@@ -59,7 +59,7 @@ class CommittedReader:
     def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
         """At most ``limit`` records after one, oldest first. Raises `Fault` where a record of an early version needs the keys."""
         found = self._reader.query(
-            f"SELECT record.id, {_COLUMNS}, links, message_digest, erased.record_digest FROM record "  # noqa: S608  names of ours
+            f"SELECT record.id, {_COLUMNS}, links, message_digest, erased.record_digest FROM record "
             "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT ?",
             [number, limit],
         )

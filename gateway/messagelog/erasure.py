@@ -90,7 +90,7 @@ class Eraser:
         """The records that would be erased: those selected whose content is still there, or in archives only."""
         clause, values = selection.clause()
         found = self._database.query(
-            f"SELECT record.id FROM record LEFT JOIN erased ON erased.record_id = record.id WHERE {clause} "  # noqa: S608  clauses of ours, values bound
+            f"SELECT record.id FROM record LEFT JOIN erased ON erased.record_id = record.id WHERE {clause} "
             "AND erased.record_id IS NULL ORDER BY record.id",
             values,
         )
@@ -124,7 +124,7 @@ class Eraser:
     def _digest(self, record_id: int) -> bytes | None:
         """What the chain needs of a record that it links by its content; None for one that it links by digests."""
         found = self._database.query(
-            f"SELECT {rows.DIGESTED} FROM record WHERE id = ? AND links = ?",  # noqa: S608  names of ours
+            f"SELECT {rows.DIGESTED} FROM record WHERE id = ? AND links = ?",
             (record_id, Links.MESSAGE.value),
         )
         if not found:
@@ -159,12 +159,12 @@ def _empty(database: AnyDatabase, ids: Sequence[int]) -> list[str]:
     marks = ", ".join("?" * len(ids))
     with database.transaction() as transaction:
         names = transaction.execute(
-            f"SELECT file_name FROM attachment WHERE record_id IN ({marks}) AND file_name IS NOT NULL",  # noqa: S608  marks
+            f"SELECT file_name FROM attachment WHERE record_id IN ({marks}) AND file_name IS NOT NULL",
             list(ids),
         ).fetchall()
-        transaction.execute(f"UPDATE record SET message = ? WHERE id IN ({marks})", [b"", *ids])  # noqa: S608  marks
+        transaction.execute(f"UPDATE record SET message = ? WHERE id IN ({marks})", [b"", *ids])
         transaction.execute(
-            f"UPDATE attachment SET content = NULL, file_name = NULL, file_key = NULL WHERE record_id IN ({marks})",  # noqa: S608  marks
+            f"UPDATE attachment SET content = NULL, file_name = NULL, file_key = NULL WHERE record_id IN ({marks})",
             list(ids),
         )
     return [str(n) for (n,) in names]

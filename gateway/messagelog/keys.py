@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.keyplaces import KeyPlace
 
-TOKEN_PURPOSE = "message log"  # noqa: S105  a name
+TOKEN_PURPOSE = "message log"  # a name
 _LABEL = b"message log keys 1"
 _MEMORY_KIB = 32 * 1024
 _PASSES = 2
@@ -245,7 +245,7 @@ class LogKeys:
         self._write([])
 
     def _write(self, trees: Sequence[KeyTree]) -> None:
-        assert self._key is not None  # noqa: S101  only what is open is written
+        assert self._key is not None  # only what is open is written
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + AESGCM(self._key).encrypt(nonce, render_trees(trees), _LABEL)
         stored = _KeyFile(1, self._sealed_by, _text(self._salt), _text(sealed))

@@ -81,7 +81,7 @@ class LogReader:
         where = f"AND record.id IN ({', '.join('?' * len(among))})" if among else ""
         while len(found) < limit:
             some = self.query(
-                "SELECT record.id, record.at_ms, record.signature FROM record "  # noqa: S608  a clause of ours
+                "SELECT record.id, record.at_ms, record.signature FROM record "
                 "LEFT JOIN stamped ON stamped.record_id = record.id "
                 f"WHERE stamped.record_id IS NULL AND record.id > ? {where} ORDER BY record.id LIMIT ?",
                 [found[-1].id if found else 0, *among, min(_TOGETHER, limit - len(found))],
@@ -173,7 +173,7 @@ class LogReader:
         before, chain = rows.last_chain(self.query, "removed") or (0, FIRST_CHAIN_VALUE)
         expected, number = before + 1, before
         while some := self.query(
-            f"SELECT record.id, {rows.DIGESTED}, chain, erased.record_digest FROM record "  # noqa: S608  names of ours
+            f"SELECT record.id, {rows.DIGESTED}, chain, erased.record_digest FROM record "
             "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT 500",
             [number],
         ):

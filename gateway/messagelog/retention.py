@@ -260,7 +260,7 @@ class Retention:
         )
         with database.transaction() as transaction:
             for table in ("attachment", "archived", "stamped"):
-                transaction.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))  # noqa: S608  names of ours
+                transaction.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))
             transaction.execute("DELETE FROM record WHERE id <= ?", (last,))
             transaction.execute("DELETE FROM removed")
             transaction.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))

@@ -40,7 +40,7 @@ SELECT_ATTACHMENTS = (
     "WHERE record_id = ? ORDER BY number"
 )
 INSERT_RECORDS = (
-    f"INSERT INTO record (id, {DIGESTED}, form, links, message_digest, is_reduced, chain) VALUES "  # noqa: S608  names of ours
+    f"INSERT INTO record (id, {DIGESTED}, form, links, message_digest, is_reduced, chain) VALUES "
 )
 INSERT_ATTACHMENTS = "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name, file_key, kept_bytes) VALUES "
 # Rows of one statement: eighteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
@@ -62,7 +62,7 @@ def insert_rows(connection: Transaction, statement: str, rows: Sequence[Sequence
 
 def last_chain(query: Callable[[str], Sequence[Sequence[Any]]], table: str) -> tuple[int, bytes] | None:
     """Number and chain value of the last row of a table that has both."""
-    found = query(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1")  # noqa: S608  a name of ours
+    found = query(f"SELECT id, chain FROM {table} ORDER BY id DESC LIMIT 1")
     return (int(found[0][0]), bytes(found[0][1])) if found else None
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
+from certs.algorithms import SHA1
 from gateway.monitoring.processes import package_metrics, process_metrics
 from schemas.monitoring import Metric
 
@@ -84,7 +84,7 @@ def _disk(folder: Path) -> tuple[Metric, ...]:
 
 def _certificate(der: bytes, kind: str, active: bool) -> Metric:
     certificate = x509.load_der_x509_certificate(der)
-    sha1 = certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303  the name X-Road gives
+    sha1 = certificate.fingerprint(SHA1).hex()  # the name X-Road gives
     return Metric(
         f"certificate-{sha1}",
         (

@@ -156,7 +156,7 @@ class RecordStore:
             where += f" AND {condition}"
             parameters += values
         rows = self._database.query(
-            f"SELECT ({received} - ?) / ? AS span, "  # noqa: S608  parts of ours
+            f"SELECT ({received} - ?) / ? AS span, "
             "SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END), COUNT(*) "
             f"FROM record WHERE {where} GROUP BY span",
             [begin_ms, span_ms, *parameters],
@@ -180,7 +180,7 @@ class RecordStore:
             where += f" AND {condition}"
             values += more
         rows = self._database.query(
-            f"SELECT client, provider, fields FROM record WHERE {where} ORDER BY at DESC LIMIT ?",  # noqa: S608  parts of ours
+            f"SELECT client, provider, fields FROM record WHERE {where} ORDER BY at DESC LIMIT ?",
             [*values, limit],
         )
         return [

@@ -26,6 +26,7 @@ from gateway.settings.portions import (
 )
 from gateway.transparency.following import FOLDER, TransparencyFollowing, witness_name
 from schemas.faults import TokenFailed
+from serving.config.setting import EVERYWHERE
 from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def peer_client(
 def consumer_url(settings: GatewaySettings) -> str:
     """This gateway's own consumer listener over HTTPS, as this machine reaches it."""
     host = settings.listen.consumer_host
-    if host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound
+    if host in (EVERYWHERE, "::"):
         host = "127.0.0.1"
     return f"https://{host}:{settings.listen.https_port}/"
 

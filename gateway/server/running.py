@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
+from serving.config.setting import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +66,7 @@ def note_running(
     folder: Path, host: str, port: int, host_name: str, certificates: str, health: str = ""
 ) -> None:
     """Say where this process listens for administrators, the certificates (PEM) it shows there, and its health address."""
-    shown = "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "::" else host  # noqa: S104  compared
+    shown = "127.0.0.1" if host in ("", EVERYWHERE) else "[::1]" if host == "::" else host
     shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
     note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     note["certificates"] = certificates

@@ -22,7 +22,7 @@ from schemas.globalconf.cost import CostOrder
 from serving.config.adminsettings import AdminSettings
 from serving.config.logsettings import LogStreamSettings
 from serving.config.secret import SecretSource
-from serving.config.setting import DAY_S, GIB, PORT, Setting
+from serving.config.setting import DAY_S, EVERYWHERE, GIB, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
 from serving.config.tokensettings import TokenKeeping
@@ -39,7 +39,7 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     consumer_host: Annotated[str, Setting(help="Address where consumer systems connect.")] = "127.0.0.1"
     http_port: Annotated[int, Setting(help="HTTP port for systems.", low=1, high=PORT)] = 8080
     https_port: Annotated[int, Setting(help="HTTPS port for systems.", low=1, high=PORT)] = 8443
-    peer_host: Annotated[str, Setting(help="Address where other security servers connect.")] = "0.0.0.0"  # noqa: S104  other institutes must reach it
+    peer_host: Annotated[str, Setting(help="Address where other security servers connect.")] = EVERYWHERE
     peer_port: Annotated[int, Setting(help="Port of messages between security servers.", low=1, high=PORT)] = 5500
     ocsp_port: Annotated[int, Setting(help="Port where other security servers get OCSP responses.", low=1, high=PORT)] = 5577
     # GET / answers 200 when messages can be exchanged, 503 with the reason when not.
@@ -130,7 +130,7 @@ class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     # fmt: off
     # Where HTTP-01 challenges are answered; port 0 answers none. CAs look at port 80.
-    challenge_host: Annotated[str, Setting(help="Address where HTTP-01 challenges are answered.")] = "0.0.0.0"  # noqa: S104  the CA must reach it
+    challenge_host: Annotated[str, Setting(help="Address where HTTP-01 challenges are answered.")] = EVERYWHERE
     challenge_port: Annotated[int, Setting(help="Port of those challenges; 0 none.", low=0, high=PORT)] = 0
     # What seals the accounts' keys on disk, at least eight characters.
     account_secret: Annotated[SecretSource, Setting(help="Where the secret is that seals the accounts' keys.")] = SecretSource()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     # The API of the server that runs on a folder; None where none runs.
     Running = Callable[[Path], AbstractContextManager["BackupApi | None"]]
 
-PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # noqa: S105  a variable's name
+PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # a variable's name
 
 
 # Backups that a timer makes and deletes; others in the folder are left alone.

@@ -10,10 +10,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serving.config.setting import EVERYWHERE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  compared
+_LOOPBACK = {EVERYWHERE: "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class ListenAddress:
     @property
     def url(self) -> str:
         """The address as it is bound."""
-        return self._url(self.host or "0.0.0.0")  # noqa: S104  said, not bound
+        return self._url(self.host or EVERYWHERE)
 
     @property
     def local_url(self) -> str:

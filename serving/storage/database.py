@@ -61,7 +61,7 @@ def open_database(where: str | Path, steps: Sequence[str], schema: str = "") -> 
     ``schema`` keeps the tables apart from others of the same PostgreSQL database; a SQLite file is apart anyway.
     """
     if isinstance(where, str) and where.startswith(POSTGRES_SCHEMES):
-        from serving.storage.postgres import PostgresDatabase  # noqa: PLC0415  an extra, loaded where it is used
+        from serving.storage.postgres import PostgresDatabase  # an extra, loaded where it is used
 
         return PostgresDatabase(where, steps, schema)
     return Database(Path(where), steps)
@@ -185,7 +185,7 @@ def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
         )
     for number, sql in enumerate(steps[done:], done + 1):
         connection.executescript(
-            f"BEGIN IMMEDIATE; {sql}; INSERT INTO step (number) VALUES ({number}); COMMIT;"  # noqa: S608  a number of ours
+            f"BEGIN IMMEDIATE; {sql}; INSERT INTO step (number) VALUES ({number}); COMMIT;"
         )
 
 

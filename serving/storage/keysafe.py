@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 SUFFIX = ".key.json"
-TOKEN_PURPOSE = "sacbe sealed files"  # noqa: S105  what the token derives the key for
+TOKEN_PURPOSE = "sacbe sealed files"  # what the token derives the key for
 _WHERE = "log in to the software token, or name a secret in the settings (seal.secret)"
 
 

@@ -35,7 +35,7 @@ class MovedTable:
     @property
     def select(self) -> str:
         """The beginning of a question for its rows."""
-        return f"SELECT {', '.join(self.columns)} FROM {self.name}"  # noqa: S608  names of our own tables
+        return f"SELECT {', '.join(self.columns)} FROM {self.name}"
 
     @property
     def order(self) -> str:
@@ -46,7 +46,7 @@ class MovedTable:
     def insert(self) -> str:
         """The statement for one row."""
         marks = ", ".join("?" * len(self.columns))
-        return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({marks})"  # noqa: S608  names of our own tables
+        return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({marks})"
 
 
 def tables_in(database: Database) -> list[MovedTable]:
@@ -86,7 +86,7 @@ def copy_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[Moved
     if small:
         with target.transaction() as transaction:
             for table in reversed(small):
-                transaction.execute(f"DELETE FROM {table.name}")  # noqa: S608  names of our own tables
+                transaction.execute(f"DELETE FROM {table.name}")
     for table in tables:
         count = _continue(source, target, table) if table.is_numbered else _copy_anew(source, target, table)
         yield f"{table.name}: {count}"
@@ -104,7 +104,7 @@ def _copy_anew(source: AnyDatabase, target: AnyDatabase, table: MovedTable) -> i
 def _continue(source: AnyDatabase, target: AnyDatabase, table: MovedTable) -> int:
     keys = ", ".join(table.key)
     last = target.query(
-        f"SELECT {keys} FROM {table.name} ORDER BY {', '.join(f'{k} DESC' for k in table.key)} LIMIT 1"  # noqa: S608  names of our own
+        f"SELECT {keys} FROM {table.name} ORDER BY {', '.join(f'{k} DESC' for k in table.key)} LIMIT 1"
     )
     after, count = (list(last[0]) if last else None), 0
     marks = ", ".join("?" * len(table.key))
@@ -131,7 +131,7 @@ def _set_sequences(target: AnyDatabase, tables: Sequence[MovedTable]) -> None:
             (table.name,),
         ):
             target.query(
-                f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column}'), greatest(max({column}), 1), "  # noqa: S608
+                f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column}'), greatest(max({column}), 1), "
                 f"max({column}) IS NOT NULL) FROM {table.name}"
             )
 

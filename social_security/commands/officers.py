@@ -60,7 +60,7 @@ def officer() -> None:
 def correct_curp(data: Path, *, review: bool) -> None:
     """Correct a CURP: the former and the new one on standard input, a line each. Institutes are told; PIDs stay."""
     now = datetime.now(UTC)
-    old, new = _two_curps(now)
+    old, new = _two_curps()
     corrected = read_curp(new, now)
     with registry_of(data) as store:
         person = known_by_curp(store, old, now)
@@ -397,8 +397,7 @@ def _secret(data: Path) -> str:
         raise click.ClickException(str(err)) from err
 
 
-def _two_curps(now: datetime) -> tuple[str, str]:
-    del now
+def _two_curps() -> tuple[str, str]:
     lines = sys.stdin.read().split()
     if len(lines) != 2:
         raise click.ClickException(_("two CURPs are expected on standard input, a line each"))

@@ -39,7 +39,7 @@ def queue_announcements(database: AnyDatabase, code: str, today: date) -> int:
     """Queue what the registry has not been told; of how many persons. On disk after it: the notices and that they were made."""
     with database.transaction() as connection:
         rows = connection.execute(
-            f"SELECT h.pid, h.since, h.history FROM ({_HELD}) h LEFT JOIN announced n ON n.pid = h.pid "  # noqa: S608  ours
+            f"SELECT h.pid, h.since, h.history FROM ({_HELD}) h LEFT JOIN announced n ON n.pid = h.pid "
             "WHERE n.pid IS NULL OR n.since <> h.since OR n.history <> h.history ORDER BY h.pid"
         ).fetchall()
         Outbox.put(connection, _notices(code, today, [_entry(*row) for row in rows]))

@@ -50,8 +50,7 @@ def _portability(services: InstituteServices, is_in: Callable[[datetime], bool])
             once.denominator += 1
         if resolved is not None and presented is not None and is_in(resolved):
             duration.values.append(_working_days(services, presented, resolved))
-    for case_id, states in _admission_states(services, is_in).items():
-        del case_id
+    for states in _admission_states(services, is_in).values():
         once.denominator += 1
         once.numerator += "PREVENIDA" not in states
     return {"IND-03": in_term, "IND-04": duration, "IND-05": once}

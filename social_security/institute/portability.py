@@ -74,7 +74,7 @@ async def open_case(services: InstituteServices, request: DomainRequest) -> Doma
         )
     await _present(services, request, event)
     case = services.cases.case(request.context.case)
-    assert case is not None  # noqa: S101  just made
+    assert case is not None  # just made
     return DomainAnswer(case.to_json(), 201, ("historia",))
 
 

@@ -143,8 +143,7 @@ class Supervising:
         return await self._read(f"{ONIESS}/GOBIERNO/oss-v1/politica", ONIESS)
 
     async def _read(self, place: str, member: str) -> Heard:
-        provider, _, rest = place.partition(f"{member}/")
-        del provider
+        rest = place.partition(f"{member}/")[2]
         try:
             return await self._gateway.read("SUPERV", member, rest)
         except DomainError as error:

@@ -120,7 +120,7 @@ class EventReport:
 def report_of(connection: Transaction, sender: str, event_id: str) -> EventReport | None:
     """The report that a sender made under an event id, or None."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM vital_report WHERE sender = ? AND event_id = ?",  # noqa: S608  ours
+        f"SELECT {_COLUMNS} FROM vital_report WHERE sender = ? AND event_id = ?",
         (sender, event_id),
     ).fetchall()
     return _report(rows[0]) if rows else None
@@ -129,7 +129,7 @@ def report_of(connection: Transaction, sender: str, event_id: str) -> EventRepor
 def reports_of(connection: Transaction, rid: Rid) -> list[EventReport]:
     """Everything said of a person, first said first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM vital_report WHERE rid = ? ORDER BY at, sender, event_id",  # noqa: S608  ours
+        f"SELECT {_COLUMNS} FROM vital_report WHERE rid = ? ORDER BY at, sender, event_id",
         (rid,),
     ).fetchall()
     return [_report(r) for r in rows]
@@ -149,7 +149,7 @@ def in_force(reports: Sequence[EventReport], kind: str = DEATH) -> list[EventRep
 def add_report(connection: Transaction, report: EventReport, at: datetime) -> None:
     """Write what a sender said."""
     connection.execute(
-        f"INSERT INTO vital_report ({_COLUMNS}, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  ours
+        f"INSERT INTO vital_report ({_COLUMNS}, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             report.sender,
             report.event_id,

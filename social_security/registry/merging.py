@@ -104,11 +104,11 @@ def merge_records(
     moved: dict[str, Any] = {"levels": [_level(connection, rid), _level(connection, other)]}
     for table, columns in _KEYS.items():
         rows = connection.execute(
-            f"SELECT {', '.join(columns)} FROM {table} WHERE rid = ?",  # noqa: S608  ours
+            f"SELECT {', '.join(columns)} FROM {table} WHERE rid = ?",
             (other,),
         ).fetchall()
         moved[table] = [list(r) for r in rows]
-        connection.execute(f"UPDATE {table} SET rid = ? WHERE rid = ?", (rid, other))  # noqa: S608  ours
+        connection.execute(f"UPDATE {table} SET rid = ? WHERE rid = ?", (rid, other))
     for idx, _current in moved["curp_index"]:
         connection.execute("UPDATE curp_index SET is_current = 0 WHERE idx = ?", (idx,))
     connection.execute("UPDATE person SET level = ? WHERE rid = ?", (max(moved["levels"]), rid))
@@ -137,7 +137,7 @@ def unmerge_records(
             keys = columns if table != "curp_index" else columns[:1]
             where = " AND ".join(f"{c} = ?" for c in keys)
             connection.execute(
-                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {where}",  # noqa: S608  ours
+                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {where}",
                 (merge.other, merge.rid, *row[: len(keys)]),
             )
     for idx, current in back["curp_index"]:
@@ -229,7 +229,7 @@ def _give_back_since(connection: Transaction, merge: Merge) -> None:
     for member, pid in theirs:
         for table, column in (("link", "member"), ("vital_report", "sender")):
             connection.execute(
-                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {column} = ? AND pid = ?",  # noqa: S608  ours
+                f"UPDATE {table} SET rid = ? WHERE rid = ? AND {column} = ? AND pid = ?",
                 (merge.other, merge.rid, member, pid),
             )
     stay = connection.execute("SELECT DISTINCT member FROM pseudonym WHERE rid = ?", (merge.rid,)).fetchall()

@@ -40,4 +40,3 @@ async def read_violations(refusals: GatewayRefusals, query: Mapping[str, str]) -
 
 def _keep_only(connection: Transaction, refusal: GatewayRefusal) -> None:
     """The registry keeps no access log of persons beside the signed messages."""
-    del connection, refusal

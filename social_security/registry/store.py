@@ -135,7 +135,7 @@ class RegistryStore:
                 self._add_index(connection, curp, rid)
                 for table, column, value in (("pseudonym", "", ()), ("link", "has_history, ", (1,))):
                     connection.executemany(
-                        f"INSERT INTO {table} (member, pid, rid, since, {column}key_version) "  # noqa: S608  ours
+                        f"INSERT INTO {table} (member, pid, rid, since, {column}key_version) "
                         f"VALUES (?, ?, ?, ?, {'?, ' * len(value)}?)",
                         [
                             (

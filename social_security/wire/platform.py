@@ -46,7 +46,6 @@ class NoPlatform:
 
     async def hand_over(self, record: Mapping[str, Any]) -> bool:
         """Acknowledge nothing, since there is no platform: False."""
-        del record
         return False
 
 

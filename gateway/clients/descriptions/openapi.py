@@ -223,11 +223,11 @@ def _operations(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     if not isinstance(paths, dict):
         raise _broken("'paths' is not a mapping")
     found: dict[tuple[str, str], None] = {}
-    for path, item in paths.items():
+    for path, given in paths.items():
         if not isinstance(path, str) or not path.startswith("/"):
             continue
-        if isinstance(item, dict) and isinstance(item.get("$ref"), str):
-            item = resolve(document, item["$ref"])  # noqa: PLW2901  the item itself
+        is_reference = isinstance(given, dict) and isinstance(given.get("$ref"), str)
+        item = resolve(document, given["$ref"]) if is_reference else given
         for method in METHODS:
             if isinstance(item, dict) and method in item:
                 found[method.upper(), _PARAMETER.sub("*", path)] = None
@@ -288,7 +288,7 @@ def _filled(address: str, variables: Any) -> str:
 
 
 def _findings(document: dict[str, Any]) -> tuple[str, ...]:
-    from openapi_spec_validator import (  # noqa: PLC0415  half a second, only where one is added
+    from openapi_spec_validator import (  # half a second, only where one is added
         OpenAPIV30SpecValidator,
         OpenAPIV31SpecValidator,
     )

@@ -231,8 +231,8 @@ def _check_address(service: DescribedService) -> None:
 
 def _findings(root: etree._Element) -> tuple[str, ...]:
     """What a WSDL and schema validator says, without what it cannot know: namespaces that were imported."""
-    import xmlschema  # noqa: PLC0415  half a second and 37 MB, only where a WSDL is added
-    from xmlschema.extras import wsdl  # noqa: PLC0415
+    import xmlschema  # half a second and 37 MB, only where a WSDL is added
+    from xmlschema.extras import wsdl
 
     text = etree.tostring(without_locations(root), encoding="unicode")
     imported = {e.get("namespace") for e in root.iter(f"{{{XSD_NS}}}import")}

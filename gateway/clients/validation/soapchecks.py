@@ -82,20 +82,17 @@ class SoapChecks:
 def build_soap_checks(wsdl: bytes, service: ServiceId) -> SoapChecks:
     """The checks of a service. Refused (``validation_not_possible``) when its WSDL does not allow any."""
     root = read_wsdl(wsdl)
-    for port, operation in soap_operations(root):
+    for _, operation in soap_operations(root):
         if (operation.get("name"), version_of(operation)) == (service.service_code, service.service_version):
             _check_document_style(operation, service)
-            request, response = _elements(root, port, operation)
+            request, response = _elements(root, operation)
             return SoapChecks(request, response, _schema(root))
     raise _impossible(
         f"the WSDL has no operation {service.service_code} {service.service_version or ''}".rstrip()
     )
 
 
-def _elements(
-    root: etree._Element, port: etree._Element, operation: etree._Element
-) -> tuple[str, str | None]:
-    del port
+def _elements(root: etree._Element, operation: etree._Element) -> tuple[str, str | None]:
     binding = operation.getparent()
     type_name = local_name(None if binding is None else binding.get("type"))
     name = operation.get("name")
@@ -186,7 +183,6 @@ class _Memory(etree.Resolver):
         self._texts = texts
 
     def resolve(self, system_url: Any, public_id: Any, context: Any) -> Any:  # type: ignore[override]
-        del public_id
         answer: Any = self.resolve_string
         return answer(self._texts.get(system_url, b"<none/>"), context)
 

@@ -64,14 +64,13 @@ class AdmissionStore:
 
     def admission(self, case: str) -> Admission | None:
         """The application of a case, or None when there is none."""
-        rows = self._database.query(f"SELECT {_COLUMNS} FROM admission WHERE case_id = ?", (case,))  # noqa: S608  ours
+        rows = self._database.query(f"SELECT {_COLUMNS} FROM admission WHERE case_id = ?", (case,))
         return _admission(rows[0]) if rows else None
 
     def all(self) -> list[Admission]:
         """Every application, in the order of case ids."""
         return [
-            _admission(r)
-            for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")  # noqa: S608
+            _admission(r) for r in self._database.query(f"SELECT {_COLUMNS} FROM admission ORDER BY case_id")
         ]
 
     def times(self) -> list[tuple[str, str, datetime]]:
@@ -89,7 +88,7 @@ class AdmissionStore:
                 (a.case, a.state, at.isoformat()),
             )
             connection.execute(
-                f"INSERT INTO admission ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  ours
+                f"INSERT INTO admission ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, deadline = excluded.deadline, "
                 "renewals = excluded.renewals, refusal = excluded.refusal, receipt = excluded.receipt",
                 (

@@ -107,7 +107,7 @@ class PeriodStore:
         """Keep a newly certified period; its id must be new."""
         with self._database.transaction() as connection:
             connection.execute(
-                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _row(period),
             )
 
@@ -120,7 +120,7 @@ class PeriodStore:
                 (period.period_id, period.version),
             )
             connection.execute(
-                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO period ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _row(made),
             )
         return made
@@ -151,7 +151,7 @@ class PeriodStore:
     def every(self, pid: Pid) -> list[Certified]:
         """Every version, replaced ones too."""
         rows = self._database.query(
-            f"SELECT {_COLUMNS} FROM period WHERE pid = ? ORDER BY since, period_id, version",  # noqa: S608  ours
+            f"SELECT {_COLUMNS} FROM period WHERE pid = ? ORDER BY since, period_id, version",
             (pid,),
         )
         return [

@@ -249,9 +249,9 @@ class PersonStore:
             int(with_hidden),
             today.isoformat(),
         )
-        ((total,),) = self._database.query(f"SELECT count(*) FROM access WHERE {where}", values)  # noqa: S608  ours
+        ((total,),) = self._database.query(f"SELECT count(*) FROM access WHERE {where}", values)
         rows = self._database.query(
-            "SELECT pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, message_id, "  # noqa: S608  ours
+            "SELECT pid, at, action, receiver, receiver_system, purpose, bases, categories, case_id, message_id, "
             f"local_user, outcome, code, hidden_basis, hidden_until FROM access WHERE {where} "
             "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),

@@ -148,7 +148,7 @@ class RightsStore:
                     "SELECT pid FROM blocked WHERE data = ? AND erase_on <= ?", (data, today.isoformat())
                 ).fetchall()
                 for (pid,) in ended:
-                    connection.execute(f"DELETE FROM {table} WHERE pid = ?", (pid,))  # noqa: S608  ours
+                    connection.execute(f"DELETE FROM {table} WHERE pid = ?", (pid,))
                     connection.execute("DELETE FROM blocked WHERE pid = ? AND data = ?", (pid, data))
                     connection.execute(
                         "INSERT INTO suppression (day, what, pid) VALUES (?, ?, ?)",

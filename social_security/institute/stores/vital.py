@@ -74,7 +74,7 @@ class VitalStore:
     def in_force(self, pid: Pid) -> list[Applied]:
         """The deaths of a person that no annulment has taken back, first applied first; rightly at most one."""
         rows = self._database.query(
-            "SELECT event_id, pid, type, day, annuls, state_before FROM vital_event "  # noqa: S608  ours
+            "SELECT event_id, pid, type, day, annuls, state_before FROM vital_event "
             f"WHERE pid = ? AND {_STANDS} ORDER BY applied_at, event_id",
             (pid,),
         )
