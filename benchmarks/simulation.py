@@ -40,6 +40,7 @@ from social_security.keys import new_registry_keys
 from social_security.oniess.services import OniessServices, Trusted
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
+from social_security.registry.lookups import count_lookup
 from social_security.registry.store import RegistryStore
 from social_security.wire.context import MessageContext, PrivacyNotice
 from social_security.wire.gatewayclient import GatewayClient
@@ -170,7 +171,9 @@ def _registry(size: Size, folder: Path, chosen: random.Random) -> list[Figure]:
         person = store.find_by_curp(parse_curp(text, TODAY))
         assert person is not None
         store.link(person.rid, members[number % INSTITUTES], TODAY)
-        store.count_lookup(f"MX-15-ISSEMYM:emp-{number % 50}", members[number % INSTITUTES], CASE, TODAY)
+        count_lookup(
+            store.database, f"MX-15-ISSEMYM:emp-{number % 50}", members[number % INSTITUTES], CASE, TODAY
+        )
         times.append((time.perf_counter() - began) * 1000)
         found += 1
     store.close()

@@ -44,8 +44,8 @@ from schemas.globalconf.shared import (
     SharedParameters,
     Source,
     Subsystem,
-    render_shared,
 )
+from schemas.globalconf.sharedwriting import render_shared
 from schemas.identifiers import ClientId, ServerId
 from schemas.message import Attachment, Message, digest_of
 from tests.doubles import GatheringSigner, MemoryTokens

@@ -30,7 +30,8 @@ from certs.edges.tokenfiles import write_whole
 from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
 from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
 from schemas.globalconf.private import render_private
-from schemas.globalconf.shared import VERSIONS, render_shared
+from schemas.globalconf.shared import VERSIONS
+from schemas.globalconf.sharedwriting import render_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

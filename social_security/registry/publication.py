@@ -11,6 +11,7 @@ from aiohttp import web
 
 from social_security.domain.indicators import Count
 from social_security.institute.publication import open_data, period_of
+from social_security.registry.lookups import lookups_without_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ async def read_indicators(
     """``/indicadores``: look-ups without a case's outcome, and blocked requests, of a month."""
     period = period_of(query)
     await refusals.take(_keep_only)
-    without, lookups = store.lookups_without_outcome(period)
+    without, lookups = lookups_without_outcome(store.database, period)
     counts = {"IND-12": Count(refusals.counted(period)), "IND-15": Count(without, lookups)}
     shown = {name: count.to_json() for name, count in counts.items()}
     return web.json_response({"periodo": period, "miembro": member, "conteos": shown})

@@ -28,6 +28,7 @@ from social_security.registry.holding import (
     register_links,
     take_membership,
 )
+from social_security.registry.lookups import count_lookup
 from social_security.registry.store import ENDED, CaseEntry
 from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
@@ -319,7 +320,7 @@ class RegistryServices:
     def _check_quota(self, request: DomainRequest) -> None:
         quota = request.operation.daily_quota
         context = request.context
-        count = self.store.count_lookup(context.user, context.member, context.case, request.today)
+        count = count_lookup(self.store.database, context.user, context.member, context.case, request.today)
         if quota is not None and count > quota:
             raise DomainError(
                 "SS-304",

@@ -461,31 +461,6 @@ class RegistryStore:
             )
         return None
 
-    def count_lookup(self, account: str, member: str, case: str, day: date) -> int:
-        """Count a look-up of an account, and for which case it was; how many it is today."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO lookup_case (month, member, case_id, count) VALUES (?, ?, ?, 1) "
-                "ON CONFLICT (month, member, case_id) DO UPDATE SET count = lookup_case.count + 1",
-                (day.isoformat()[:7], member, case),
-            )
-            ((count,),) = connection.execute(
-                "INSERT INTO lookup (account, day, count) VALUES (?, ?, 1) "
-                "ON CONFLICT (account, day) DO UPDATE SET count = lookup.count + 1 RETURNING count",
-                (account, day.isoformat()),
-            ).fetchall()
-        return int(count)
-
-    def lookups_without_outcome(self, month: str) -> tuple[int, int]:
-        """Look-ups of a month for cases that nobody has registered since, and all look-ups."""
-        ((without, every),) = self._database.query(
-            "SELECT coalesce(sum(CASE WHEN case_entry.case_id IS NULL THEN lookup_case.count ELSE 0 END), 0), "
-            "coalesce(sum(lookup_case.count), 0) FROM lookup_case "
-            "LEFT JOIN case_entry ON case_entry.case_id = lookup_case.case_id WHERE lookup_case.month = ?",
-            (month,),
-        )
-        return int(without), int(every)
-
     def _person(self, sql: str, parameters: Sequence[object]) -> Person | None:
         rows = self._database.query(sql, parameters)
         return Person(Rid(bytes(rows[0][0])), int(rows[0][1]), str(rows[0][2])) if rows else None

@@ -17,7 +17,7 @@ from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings, KeySettings, ListenSettings
 from gateway.settings.datafolder import DataFolder
 from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
-from schemas.globalconf.shared import render_shared
+from schemas.globalconf.sharedwriting import render_shared
 from serving.config.adminsettings import AdminSettings
 from tests.integration.threads import in_thread
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN, world

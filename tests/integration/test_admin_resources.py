@@ -16,7 +16,8 @@ import requests
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, system_server_context
 from gateway.settings.config import BackupSettings, KeySettings, NoticeSettings
-from schemas.globalconf.shared import MemberClass, render_shared
+from schemas.globalconf.shared import MemberClass
+from schemas.globalconf.sharedwriting import render_shared
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import api_key, hosted, prepare, settings
 from tests.worlds import CONSUMER, world

@@ -16,7 +16,8 @@ from certs.certificates import der_of
 from gateway.cli.main import main
 from gateway.clients.store import ServerConfStore
 from gateway.keys.store import KeyConfStore
-from schemas.globalconf.shared import AcmeServer, ApprovedCa, CaInfo, OcspInfo, render_shared
+from schemas.globalconf.shared import AcmeServer, ApprovedCa, CaInfo, OcspInfo
+from schemas.globalconf.sharedwriting import render_shared
 from tests import pebble
 from tests.integration.hosting import prepare
 from tests.worlds import CONSUMER, PIN, world

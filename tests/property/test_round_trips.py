@@ -27,7 +27,8 @@ from schemas.globalconf.directory import (
     split_directory,
 )
 from schemas.globalconf.private import ManagementService, PrivateParameters, parse_private, render_private
-from schemas.globalconf.shared import SharedParameters, parse_shared, render_shared
+from schemas.globalconf.shared import SharedParameters, parse_shared
+from schemas.globalconf.sharedwriting import render_shared
 from schemas.identifiers import (
     append_identifier,
     parse_client_path,

@@ -34,7 +34,8 @@ from schemas.globalconf import parts
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.globalconf.directory import Directory, parse_signed_content, split_directory
-from schemas.globalconf.shared import parse_shared, render_shared
+from schemas.globalconf.shared import parse_shared
+from schemas.globalconf.sharedwriting import render_shared
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from tests.paths import VECTORS
 from tests.vectors.test_certificates import load
