@@ -51,10 +51,25 @@ class Reloaded:
 class RunningGateway(Protocol):
     """A gateway that runs, for its administrators."""
 
-    keys: KeyOperations
-    management: ManagementSender
-    acme: AcmeOrders
-    notifier: Notifier
+    @property
+    def keys(self) -> KeyOperations:
+        """The operations on tokens, keys and certificates."""
+        ...
+
+    @property
+    def management(self) -> ManagementSender:
+        """The sender of management requests."""
+        ...
+
+    @property
+    def acme(self) -> AcmeOrders:
+        """The orders of certificates from CAs."""
+        ...
+
+    @property
+    def notifier(self) -> Notifier:
+        """The notifier of operators."""
+        ...
 
     @property
     def internal_tls(self) -> InternalTls:

@@ -11,7 +11,7 @@ from gateway.health.diagnosing import as_json
 from serving.process import listener
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from gateway.health.diagnosis import Diagnosis
     from gateway.server.tlscontexts import TlsContexts
@@ -23,14 +23,12 @@ async def open_exchange_listeners(
     for_consumers: DataPlaneServer,
     for_peers: DataPlaneServer,
     contexts: TlsContexts,
-) -> list[Listening]:
-    """Listen for consumer systems (HTTP and HTTPS) and for security servers."""
+) -> AsyncIterator[Listening]:
+    """Listen for security servers, then for consumer systems (HTTPS and HTTP); each as soon as it listens."""
     where = settings.listen
-    return [
-        await listen(for_consumers, where.consumer_host, where.http_port),
-        await listen(for_consumers, where.consumer_host, where.https_port, contexts.system),
-        await listen(for_peers, where.peer_host, where.peer_port, contexts.peer.listening),
-    ]
+    yield await listen(for_peers, where.peer_host, where.peer_port, contexts.peer.listening)
+    yield await listen(for_consumers, where.consumer_host, where.https_port, contexts.system)
+    yield await listen(for_consumers, where.consumer_host, where.http_port)
 
 
 async def serve(app: web.Application, host: str, port: int, setting: str = "") -> web.BaseRunner:

@@ -24,9 +24,11 @@ from gateway.admin.ports import Reloaded
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.server.addresses import health_address, listen_addresses
-from gateway.server.app import WATCH_S, Gateway, utc_now
+from gateway.server.app import Gateway
+from gateway.server.evidence import WATCH_S
 from gateway.server.nodes import open_nodes
 from gateway.server.running import note_running, note_stopped
+from gateway.server.state import utc_now
 from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
 from gateway.settings.portions import configuration_settings
@@ -284,7 +286,7 @@ class GatewayProcess:
         note_running(self.folder.root, host, port, name, pem, health_address(self.settings).local_url)
 
     async def _begin(self, *, make_token_with: str | None = None) -> None:
-        gateway = Gateway(
+        gateway = await Gateway.build(
             self.folder,
             self.settings,
             None if make_token_with is not None else self._pin,

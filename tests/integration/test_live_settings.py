@@ -93,17 +93,18 @@ def check_handed_on(host: GatewayProcess) -> None:
     """What the parts of the gateway go by is what its settings say."""
     gateway, settings = host.gateway, host.settings
     assert gateway is not None
-    assert gateway._context.max_body_bytes == settings.limits.body_bytes
-    assert gateway._consumer_listener._context is gateway._peer_listener._context is gateway._context
-    assert gateway._consumer_listener._spelling == settings.fault_spelling
-    assert gateway._peers._times.connect_s == settings.limits.peer_connect_s
-    assert gateway._timestamper._settings.race == settings.log.timestamp_race
-    assert gateway._retention._settings.keep_days == settings.log.keep_records_days
-    assert gateway._retention._settings.seal == settings.log.seal_archives
-    assert gateway._log._settings.bodies == body_rules(settings)
-    assert gateway._records._settings.write_s == settings.monitoring.write_s
-    assert gateway._log._settings.queue_length == settings.log.queue_length
-    assert gateway._servers[0].room.bounds.keepalive_s == settings.limits.keepalive_s
+    exchange, evidence = gateway.exchange, gateway.evidence
+    assert exchange.consumer_listener._context.max_body_bytes == settings.limits.body_bytes
+    assert exchange.peer_listener._context is exchange.consumer_listener._context
+    assert exchange.consumer_listener._spelling == settings.fault_spelling
+    assert exchange.peers._times.connect_s == settings.limits.peer_connect_s
+    assert evidence.timestamper._settings.race == settings.log.timestamp_race
+    assert evidence.retention._settings.keep_days == settings.log.keep_records_days
+    assert evidence.retention._settings.seal == settings.log.seal_archives
+    assert evidence.log._settings.bodies == body_rules(settings)
+    assert gateway.records._settings.write_s == settings.monitoring.write_s
+    assert evidence.log._settings.queue_length == settings.log.queue_length
+    assert exchange.consumer_server.room.bounds.keepalive_s == settings.limits.keepalive_s
     assert gateway.notifier._settings is settings.notices
     assert gateway.acme._settings is settings.acme
 

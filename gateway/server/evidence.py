@@ -1,0 +1,95 @@
+"""Where evidence is kept: the message log, its timestamps, archives and transparency log, and the logs of others it witnesses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.server import parts
+from gateway.server.state import GatewayState, utc_now
+from schemas.faults import Fault
+from serving.process.loops import Loop
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp import web
+
+    from gateway.messagelog.retention import Retention
+    from gateway.messagelog.store import MessageLog
+    from gateway.messagelog.timestamper import Timestamper
+    from gateway.server.proofs import Proofs
+    from gateway.transparency.following import TransparencyFollowing
+    from schemas.identifiers import ServerId
+    from serving.web.witnessing import Witness
+
+log = logging.getLogger("gateway")
+
+WATCH_S = 0.5
+# Where the transparency log and the witness are, on the listener of OCSP responses.
+TLOG = "/tlog"
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKeeping:
+    """The message log and those that work on it. The log may be closed until the token that opens it is logged in."""
+
+    state: GatewayState
+    log: MessageLog
+    timestamper: Timestamper
+    retention: Retention
+    transparency: TransparencyFollowing
+    witness: Witness
+    # The reason why the log stayed closed, as it was logged last: at most one.
+    _reasons: list[str] = field(default_factory=list)
+
+    @classmethod
+    def build(cls, state: GatewayState, proofs: Proofs, session: aiohttp.ClientSession) -> EvidenceKeeping:
+        """All of them, as the settings say; the log is not opened yet."""
+        settings, folder = state.settings, state.folder
+        kept = parts.message_log(settings, folder)
+        timestamper = parts.timestamper(
+            settings, kept, session, proofs.current, utc_now, state.timestamping_services
+        )
+
+        def server_id() -> ServerId:
+            return state.server_id
+
+        return cls(
+            state,
+            kept,
+            timestamper,
+            parts.retention(settings, folder, kept, utc_now),
+            parts.transparency(settings, folder, kept, server_id, state.safe, session, timestamper, utc_now),
+            parts.witness(settings, folder, server_id, state.safe, utc_now),
+        )
+
+    async def open(self) -> None:
+        """Open the message log's keys, if what opens them is there by now. Raises `Fault` when they do not open."""
+        state = self.state
+        secret = await parts.log_secret(state.settings, state.tokens, state.environ)
+        if secret is not None:
+            await asyncio.to_thread(self.log.unlock, secret)
+
+    def opening_loop(self) -> Loop:
+        """The loop that opens a log which could not be opened at the start."""
+        return Loop("message log", self._try_to_open, self._interval, needed=True)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of the transparency log and of the witness, for the listener of OCSP responses."""
+        return [*self.transparency.routes(TLOG), *self.witness.routes(TLOG)]
+
+    async def _try_to_open(self) -> None:
+        if self.log.is_begun:
+            return
+        try:
+            await self.open()
+        except (Fault, ValueError, OSError) as err:
+            reason = err.detail if isinstance(err, Fault) else str(err)
+            if [reason] != self._reasons:
+                log.error("the message log stays closed", extra={"event": "log_closed", "reason": reason})
+            self._reasons[:] = [reason]
+
+    def _interval(self) -> float | None:
+        return None if self.log.is_begun else WATCH_S

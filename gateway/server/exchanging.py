@@ -1,0 +1,139 @@
+"""What carries messages: TLS contexts, the services, other security servers, the context of an exchange, and both listeners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from certs.signing import MessageSigner
+from gateway.clients.validation.checkedservices import CheckedServices
+from gateway.edges.consumers import ConsumerListener
+from gateway.edges.internaltls import open_internal_tls
+from gateway.edges.peerlistener import PeerListener
+from gateway.edges.peerproof import PeerProof
+from gateway.edges.revocation import PeerRevocation
+from gateway.edges.services import ServiceCaller
+from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.ports import ExchangeContext, Several
+from gateway.messagelog.atonce import StampedAtOnce
+from gateway.messagelog.export import asic_download
+from gateway.messagelog.spool import SpoolFolder
+from gateway.metaservices.answering import Metaservices
+from gateway.metaservices.evidence_statistics import EvidenceTelling
+from gateway.metaservices.policy_statistics import PolicyTelling
+from gateway.server import parts
+from gateway.server.listeners import open_exchange_listeners
+from gateway.server.state import GatewayState, utc_now
+from gateway.server.tlscontexts import TlsContexts
+from gateway.settings.portions import bounds, peer_times
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
+    from gateway.edges.http import DataPlaneServer, Listening
+    from gateway.edges.peers import PeerClient
+    from gateway.server.evidence import EvidenceKeeping
+    from gateway.server.proofs import Proofs
+    from gateway.server.watching import Watching
+    from gateway.settings.config import GatewaySettings
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeParts:
+    """Both listeners with their servers, and what they hand messages to."""
+
+    state: GatewayState
+    tls: TlsContexts
+    services: ServiceCaller
+    peers: PeerClient
+    context: ExchangeContext
+    consumer_listener: ConsumerListener
+    peer_listener: PeerListener
+    consumer_server: DataPlaneServer
+    peer_server: DataPlaneServer
+
+    @classmethod
+    def build(
+        cls,
+        state: GatewayState,
+        proofs: Proofs,
+        evidence: EvidenceKeeping,
+        watching: Watching,
+        session: aiohttp.ClientSession,
+    ) -> ExchangeParts:
+        """All of them, as the settings say; nothing listens yet."""
+        settings = state.settings
+        tls = TlsContexts(open_internal_tls(settings.systems, state.folder.tls, state.safe, state.environ))
+        services = ServiceCaller(
+            lambda: state.serverconf, lambda: tls.provider, total_s=settings.limits.service_total_s
+        )
+        prover = PeerProver()
+        proof = PeerProof(
+            proofs.current, PeerRevocation(session, port=settings.listen.ocsp_port), prover, utc_now
+        )
+        peers = parts.peer_client(settings, proof.check, tls.peer_client)
+        documents = state.store.view.descriptions.document_of
+        context = ExchangeContext(
+            now=utc_now,
+            new_id=parts.new_id,
+            configuration=proofs.current,
+            serverconf=lambda: state.serverconf,
+            identities=proofs.identities,
+            signing=MessageSigner(state.tokens),
+            log=StampedAtOnce(
+                evidence.log, evidence.timestamper, lambda: state.settings.log.timestamp_at_once
+            ),
+            peers=peers,
+            services=CheckedServices(services, documents),
+            peer_trust=prover,
+            new_spool=SpoolFolder(state.folder.log / "spool").new,
+            own_certificates=lambda: tls.own_ders,
+            max_body_bytes=settings.limits.body_bytes,
+            policies=state.policies,
+            local_services=Several(
+                (
+                    Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
+                    watching.services(),
+                    PolicyTelling(state.ledger),
+                    EvidenceTelling(evidence.log.reader, utc_now),
+                )
+            ),
+            observe=watching.observe,
+            minimum_client_version=lambda: state.settings.trust.minimum_client_version,
+        )
+        consumers = ConsumerListener(
+            context,
+            settings.fault_spelling,
+            lambda query: asic_download(evidence.log, evidence.timestamper, query),
+            proofs.verificationconf,
+            idle_s=settings.limits.consumer_idle_s,
+        )
+        providers = PeerListener(context, settings.fault_spelling)
+        return cls(
+            state,
+            tls,
+            services,
+            peers,
+            context,
+            consumers,
+            providers,
+            consumers.server(bounds(settings)),
+            providers.server(bounds(settings)),
+        )
+
+    def listen(self) -> AsyncIterator[Listening]:
+        """Listen for security servers, then for consumer systems; each as soon as it listens."""
+        return open_exchange_listeners(self.state.settings, self.consumer_server, self.peer_server, self.tls)
+
+    def reconfigure(self, settings: GatewaySettings) -> None:
+        """Carry the messages that come from now on by other settings; exchanges under way keep theirs."""
+        self.peers.take_times(peer_times(settings))
+        self.services.take_total(settings.limits.service_total_s)
+        context = replace(self.context, max_body_bytes=settings.limits.body_bytes)
+        spelling = settings.fault_spelling
+        self.consumer_listener.reconfigure(context, spelling, settings.limits.consumer_idle_s)
+        self.peer_listener.reconfigure(context, spelling)
+        for server in (self.consumer_server, self.peer_server):
+            server.take_bounds(bounds(settings))
