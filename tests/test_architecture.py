@@ -337,6 +337,7 @@ SQL_PARTS = {
     "number",
 }
 SQL_PARTS |= {"table.name", "self.name"}
+SQL_PARTS |= {"name", "database.name"}  # of settings and databases, in what is said to an operator
 SQL_CONSTANT = re.compile(r"(\w+\.)*_?[A-Z][A-Z_0-9]*|', '\.join\(.*\)|'\?, ' \* len\(value\)")
 
 

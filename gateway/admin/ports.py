@@ -68,7 +68,7 @@ class RunningGateway(Protocol):
 
     @property
     def notifier(self) -> Notifier:
-        """The notifier of operators."""
+        """The notifier that tells operators by webhook and mail."""
         ...
 
     @property

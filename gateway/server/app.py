@@ -232,7 +232,7 @@ class Gateway:
 
     @property
     def management(self) -> ManagementSender:
-        """The sender of management requests."""
+        """The sender of management requests to the central server."""
         return self.administration.management
 
     @property
@@ -242,7 +242,7 @@ class Gateway:
 
     @property
     def notifier(self) -> Notifier:
-        """The notifier of operators."""
+        """The notifier that tells operators by webhook and mail."""
         return self.administration.notifier
 
     @property

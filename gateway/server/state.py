@@ -117,7 +117,7 @@ class GatewayState:
         )
 
     def close(self) -> None:
-        """Close the configuration database."""
+        """Close the database of the server configuration."""
         self.store.close()
 
 

@@ -160,7 +160,7 @@ def _canonical_text(text: str) -> str:
 
 
 def encode_value(data: bytes) -> str:
-    """Bytes as base64 text."""
+    """Bytes as base64 text, on one line."""
     return base64.b64encode(data).decode("ascii")
 
 

@@ -213,7 +213,6 @@ def note_event(
     store: RegistryStore, rid: Rid, body: dict[str, Any], state: str | None, now: datetime
 ) -> None:
     """Note an officer's act on a person's record and tell every institute that holds her, in one transaction."""
-    del state  # it follows from what stands
     reported = {k: v for k, v in body.items() if k not in ("pid", "testigo")}
     with store.database.transaction() as connection:
         add_report(

@@ -180,9 +180,9 @@ class SystemOperations:
             answer = given if isinstance(given, DomainAnswer) else await given
             self.system.record(request, answer, None)
             return DomainOutcome(answer.body, answer.status, "application/json")
-        except DomainError as came:
+        except DomainError as refused:
             today = self.system.now().astimezone(self.system.zone).date()
-            error = formal(came, self.system.appeal(today))
+            error = formal(refused, self.system.appeal(today))
             if request is not None:
                 self.system.record(request, None, error)
             log.info("refused", extra={"event": "refused", "operation": operation.name, "code": error.code})
