@@ -389,12 +389,22 @@ IMPORTED_AS = {
 }
 
 
+def imported_by_name(path: Path) -> Iterator[str]:
+    """The modules that a module imports by ``importlib.import_module("name")``: an extra that may not be installed."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (
+                a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            )
+
+
 def test_every_runtime_dependency_and_extra_is_imported_by_the_product() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     required = [*project["dependencies"], *(d for name, ds in extras.items() if name != "dev" for d in ds)]
     names = [re.split(r"[\[<>=~! ]", d)[0] for d in required]
     imported = {i for path in modules().values() for i in imports(path)}
+    imported |= {name for path in modules().values() for name in imported_by_name(path)}
     imported |= {i for path in (PROJECT / "benchmarks").glob("*.py") for i in imports(path)}
     missing = [
         name

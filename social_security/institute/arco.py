@@ -11,29 +11,33 @@ Spec: the domain reference 3.4, 5.2 (SolicitudArco, Negativa), 5.5 (ARCO); S05 t
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
+from social_security.institute.arcochecks import (
+    check_alive,
+    check_identity,
+    check_law,
+    check_moment,
+    check_object,
+    not_competent,
+)
 from social_security.institute.arcogranted import ORDERED, build_package, carry_out, withdraw
 from social_security.institute.stores.arco import INFORMATION, ArcoRequest
-from social_security.institute.stores.rights import AUTOMATED
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
 PREVENTION, CORRECTION, ANSWER, EXTENSION, EXECUTION, APPEAL = 5, 10, 20, 10, 15, 15
 # From reception on: the person is told who is competent (47), or which procedure exists (48).
 FROM_RECEPTION = {"INCOMPETENCIA": 3, "TRAMITE_ESPECIFICO": 5}
-# How far a sender's clock may be from this one.
-SKEW = timedelta(minutes=10)
 RESOLUTION, RESOLUTION_EXTENSION = 40, 20
 BY_SILENCE = "CONFIRMAR_POR_SILENCIO"
 _WAITING = ("RECIBIDA", "EN_TRAMITE", "AMPLIADA")
@@ -71,12 +75,12 @@ def file_request(services: InstituteServices, domain_request: DomainRequest) -> 
         return DomainAnswer(show(services, known), 201, ("arco",))
     if services.member not in body["responsables"]:
         raise not_competent(services, domain_request)
-    _check_law(domain_request, "mx:LGPDPPSO-45")
+    check_law(domain_request, "mx:LGPDPPSO-45")
     check_moment(domain_request, "recibidaEl")
     subject = services.subject(domain_request)
-    _check_identity(services, domain_request)
-    _check_alive(services, domain_request, subject.pid)
-    _check_object(body)
+    check_identity(services, domain_request)
+    check_alive(services, domain_request, subject.pid)
+    check_object(body)
     if body["derecho"] != "ACCESO" and not body.get("descripcion"):
         raise DomainError(
             "SS-100",
@@ -100,29 +104,6 @@ def file_request(services: InstituteServices, domain_request: DomainRequest) -> 
     return DomainAnswer(show(services, request), 201, ("arco",))
 
 
-def check_moment(request: DomainRequest, field: str) -> None:
-    """Refuse a moment that is not now by this server's clock. Raises `DomainError` SS-103."""
-    value = request.body[field]
-    try:
-        at = datetime.fromisoformat(value)
-        apart = abs(at - request.now)
-    except (ValueError, TypeError, OverflowError):
-        raise DomainError(
-            "SS-103",
-            f"{field} no es un instante con su desfase",
-            f"{field} is no moment with its offset",
-            field=field,
-        ) from None
-    if apart > SKEW:
-        now = request.now.isoformat(timespec="seconds")
-        raise DomainError(
-            "SS-103",
-            f"{field} dice otra hora que este servidor, donde son las {now}",
-            f"{field} tells another time than this server, where it is {now}",
-            field=field,
-        )
-
-
 def first_terms(services: InstituteServices, received: datetime) -> dict[str, str]:
     """The terms that begin with the local day of reception."""
     start = services.calendar.local_day(received)
@@ -133,85 +114,6 @@ def first_terms(services: InstituteServices, received: datetime) -> dict[str, st
         "limiteRespuesta": answer.isoformat(),
         "limiteRecurso": services.calendar.add(answer, APPEAL).isoformat(),
     }
-
-
-def not_competent(services: InstituteServices, request: DomainRequest) -> DomainError:
-    """The refusal of a request that is another member's to answer; it says whose (LGPDPPSO 47)."""
-    who = ", ".join(request.body["responsables"])
-    return services.refusal(
-        "SS-501",
-        request,
-        "mx:LGPDPPSO-47",
-        f"{services.member} no está entre los responsables: {who}",
-        f"{services.member} is not among those who are asked: {who}",
-    )
-
-
-def _check_law(request: DomainRequest, basis: str) -> None:
-    if basis not in request.context.bases:
-        raise DomainError("SS-202", f"se requiere {basis}", f"needed: {basis}", field="X-OSS-Fundamento")
-
-
-def _check_alive(services: InstituteServices, request: DomainRequest, pid: Pid) -> None:
-    """For a person who has died only a representative acts, who has proved it (LGPDPPSO 43)."""
-    affiliation = services.persons.affiliation(pid)
-    if affiliation is not None and affiliation.state == "FALLECIDA" and not request.body["representante"]:
-        raise DomainError(
-            "SS-302",
-            "por ella pide quien acredite su interés jurídico, como representante",
-            "for her, who proves a legal interest asks, as representative",
-            field="representante",
-        )
-
-
-def _check_object(body: Mapping[str, Any]) -> None:
-    """What is cancelled or opposed must be named, else granting it would change nothing (SS-100)."""
-    data = [d for d in body.get("datos", ()) if d != AUTOMATED]
-    if body["derecho"] == "CANCELACION" and not data:
-        raise DomainError(
-            "SS-100", "datos dice qué se cancela", "datos says what is to be cancelled", field="datos"
-        )
-    if body["derecho"] == "OPOSICION" and not (body.get("datos") or body.get("propositos")):
-        raise DomainError(
-            "SS-100",
-            "datos o propositos dicen a qué se opone",
-            "datos or propositos say what is opposed",
-            field="datos",
-        )
-    if body.get("retirar", False) and body["derecho"] != "OPOSICION":
-        raise DomainError(
-            "SS-100", "sólo se retira una oposición", "only an opposition is withdrawn", field="retirar"
-        )
-
-
-def _check_identity(services: InstituteServices, request: DomainRequest) -> None:
-    body = request.body
-    if body["nivelIdentidad"] not in ("LOA2", "LOA3"):
-        raise services.refusal(
-            "SS-206",
-            request,
-            "mx:LGPDPPSO-43",
-            "Para ejercer derechos se requiere LOA2: acuda con documento, use Llave MX o e.firma",
-            "LOA2 is needed to exercise rights: come with a document, use Llave MX or e.firma",
-        )
-    if body["representante"] and "acreditacionSha256" not in body:
-        raise services.refusal(
-            "SS-500",
-            request,
-            "mx:LGPDPPSO-49-I",
-            "Quien pide no es la persona titular ni acreditó su representación",
-            "Who asks is not the person, and no representation has been proved",
-            cause="I",
-        )
-    if request.context.role == "REPRESENTANTE" and not body["representante"]:
-        raise services.refusal(
-            "SS-500",
-            request,
-            "mx:LGPDPPSO-49-I",
-            "El rol es de representante y la solicitud dice que no lo es",
-            "The role is that of a representative, the request says there is none",
-            cause="I",
-        )
 
 
 async def see_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:

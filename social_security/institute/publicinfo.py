@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid
 from social_security.institute import arco
+from social_security.institute.arcochecks import check_moment, not_competent
 from social_security.institute.stores.arco import INFORMATION, ArcoRequest
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -39,8 +40,8 @@ def file_information(services: InstituteServices, domain_request: DomainRequest)
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(arco.show(services, known), 201, ("documento",))
     if services.member not in domain_request.body["responsables"]:
-        raise arco.not_competent(services, domain_request)
-    arco.check_moment(domain_request, "recibidaEl")
+        raise not_competent(services, domain_request)
+    check_moment(domain_request, "recibidaEl")
     request = ArcoRequest(
         domain_request.context.case,
         NOBODY,
