@@ -76,7 +76,7 @@ def check_alive(services: InstituteServices, request: DomainRequest, pid: Pid) -
 
 
 def check_object(body: Mapping[str, Any]) -> None:
-    """What is cancelled or opposed must be named, else granting it would change nothing (SS-100)."""
+    """Refuse a request that does not name what it cancels or opposes: granting it would change nothing. Raises SS-100."""
     data = [d for d in body.get("datos", ()) if d != AUTOMATED]
     if body["derecho"] == "CANCELACION" and not data:
         raise DomainError(
