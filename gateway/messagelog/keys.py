@@ -153,12 +153,18 @@ class LogKeys:
                 found.append(self._trees[-1].key(number))
         return found
 
-    def known_keys(self, record_id: int, moments: Sequence[datetime]) -> list[bytes] | None:
-        """What `new_keys` gives, if it can be had at once: without a lock to wait for and without a file to read or write."""
+    def known_keys(
+        self, record_id: int, moments: Sequence[datetime], mark: object = None
+    ) -> list[bytes] | None:
+        """What `new_keys` gives, if it can be had at once: without a lock to wait for and without a file to read or write.
+
+        ``mark`` is that of the file as it is now, where the caller has it.
+        """
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            if self._key is None or not self._trees or not self._is_current():
+            is_current = self._is_current() if mark is None else mark == self._seen
+            if self._key is None or not self._trees or not is_current:
                 return None
             tree = self._trees[-1]
             if not all(self._serves(tree, number, now) for number, now in enumerate(moments, record_id)):

@@ -123,11 +123,14 @@ class SharedWriter:
         """Write a batch, all of it or nothing; the number of its first record. Raises whatever stopped it."""
         kept = [plan_bodies(entry, rules) for entry in entries]
         self._bodies.keep([b for bodies in kept for b in bodies if b.file_name is not None])
-        with self._database.transaction() as transaction:
+        moments = [entry.at for entry in entries]
+        with self._database.pipelined() as transaction:
             transaction.execute("SELECT pg_advisory_xact_lock(?)", (_LOG_LOCK,))
+            marked = transaction.execute("SELECT mark FROM logkeys.keyfile")
             end = chain_end(lambda sql: transaction.execute(sql).fetchall())
-            first = end.number + 1
-            made = keys.new_keys(first, [entry.at for entry in entries])
+            first, mark = end.number + 1, marked.fetchone()
+            # Read under the lock: another node may have begun a new tree with the record before.
+            made = keys.known_keys(first, moments, mark and mark[0]) or keys.new_keys(first, moments)
             batch = build_batch(entries, kept, made, end, rules)
             rows.insert_rows(transaction, rows.INSERT_RECORDS, batch.records)
             rows.insert_rows(transaction, rows.INSERT_ATTACHMENTS, batch.attachments)

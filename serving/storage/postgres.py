@@ -175,6 +175,21 @@ class PostgresDatabase:
             finally:
                 self._is_changing = False
 
+    @contextlib.contextmanager
+    def pipelined(self) -> Iterator[Transaction]:
+        """A transaction as `transaction` gives, whose statements are sent without waiting for each other's answer.
+
+        An answer is waited for where rows are fetched, and at the end: for whoever holds a lock that others wait for.
+        """
+        with self._lock, self._naming_failures():
+            self._begin()
+            self._is_changing = True
+            try:
+                with self._connection.pipeline(), self._connection.transaction():
+                    yield _Transaction(self._connection)
+            finally:
+                self._is_changing = False
+
     def _begin(self) -> None:
         """A connection that works: one that was idle while the server went away is opened again."""
         now = time.monotonic()
