@@ -5,6 +5,8 @@ that neither signs nor logs, (c) through two gateways with P-256 keys, (d) with 
 that a machine whose speed drifts slows all of them; quote the ratios. Processor time is that of the two processes in the
 middle, over the answers they gave. Everything listens on loopback and each turn is bounded in time.
 
+Bodies of several sizes follow through (b) and (c), four connections each.
+
 Another case (another protocol, another payload) is one more `Case` in `cases`. Rows go to ``history.csv``.
 """
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 HISTORY = Path(__file__).parent / "history.csv"
 COLUMNS = ("commit", "date", "machine", "case", "connections", "figure", "value")
+BODIES = (10_000, 100_000, 1_000_000, 20_000_000)
+BODY_CONNECTIONS = 4
 PAYLOAD = json.dumps({"curp": "LOOA531113HTCPBN07", "periodo": "2026-01", "nota": "x" * 900}).encode()
 
 
@@ -143,16 +147,16 @@ def start_proxies(federation: Federation, folder: Path) -> None:
     federation.wait_for(f"http://{base}.32:8080/")
 
 
-def cases(base: str) -> list[Case]:
+def cases(base: str, payload: bytes = PAYLOAD) -> list[Case]:
     """What is measured, the baselines first."""
     found = [
-        Case("a", "service directly", f"{base}.30", 9000, http_request("s", "/echo", (), PAYLOAD)),
+        Case("a", "service directly", f"{base}.30", 9000, http_request("s", "/echo", (), payload)),
         Case(
             "b",
             "bare double mTLS proxy",
             f"{base}.32",
             8080,
-            http_request("s", "/echo", (), PAYLOAD),
+            http_request("s", "/echo", (), payload),
             ("bare-consumer", "bare-provider"),
         ),
     ]
@@ -161,7 +165,7 @@ def cases(base: str) -> list[Case]:
         ("d", "RSA", "gateways, RSA-2048", 20),
     ):
         request = http_request(
-            "s", f"/r1/MX/GOB/PROV-{tag}/SYS/echo", (("X-Road-Client", f"MX/GOB/CONS-{tag}/SYS"),), PAYLOAD
+            "s", f"/r1/MX/GOB/PROV-{tag}/SYS/echo", (("X-Road-Client", f"MX/GOB/CONS-{tag}/SYS"),), payload
         )
         found.append(Case(name, label, f"{base}.{number}", 8080, request, (f"CONS-{tag}", f"PROV-{tag}")))
     for name, tag, number in (("e", "EC", 10), ("f", "RSA", 20)):
@@ -282,6 +286,30 @@ class Table:
             writer.writerows((commit, date, machine(), *row) for row in self.rows)
 
 
+def show_bodies(
+    federation: Federation, sizes: Sequence[int], turns: int, seconds: float, table: Table
+) -> None:
+    """Print what bodies of other sizes cost through the bare proxy and through gateways: megabytes are of one direction."""
+    print(
+        f"\n{'body, bytes':>12}{'bare MB/s':>12}{'CPU ms':>9}{'gateways MB/s':>15}{'CPU ms':>9}{'to (b)':>9}"
+    )
+    for size in sizes:
+        payload = b'{"x": "' + b"x" * (size - 9) + b'"}'
+        both = [c for c in cases(federation.base, payload) if c.name in "bc"]
+        figures = measure(federation, both, BODY_CONNECTIONS, turns, seconds)
+        columns = []
+        for name in "bc":
+            rate = figures[name].median("per_second") * size / 1e6
+            table.keep(f"{name} {size}", BODY_CONNECTIONS, "megabytes_per_second", rate)
+            table.keep(f"{name} {size}", BODY_CONNECTIONS, "cpu_ms", figures[name].median("cpu_ms"))
+            columns += [rate, figures[name].median("cpu_ms")]
+        to_bare = ratio(figures, "c", "b")
+        table.keep(f"c {size}", BODY_CONNECTIONS, "ratio_to_b", to_bare)
+        print(
+            f"{size:12}{columns[0]:12.1f}{columns[1]:9.2f}{columns[2]:15.1f}{columns[3]:9.2f}{to_bare:9.2f}"
+        )
+
+
 def show_resources(federation: Federation, specs: Sequence[GatewaySpec], table: Table) -> None:
     """Memory after all that load, and how long a start takes."""
     print()
@@ -322,6 +350,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             table.show(
                 every, connections, measure(federation, every, connections, options.turns, options.seconds)
             )
+        show_bodies(federation, options.bodies, options.turns, options.seconds, table)
         show_resources(federation, specs, table)
     finally:
         federation.stop()
@@ -336,6 +365,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--cases", default="abcdef", help="which cases to run; b must be among them")
+    parser.add_argument("--bodies", type=int, nargs="*", default=BODIES, help="sizes of other bodies, bytes")
     parser.add_argument("--dry", action="store_true", help="do not append to the history")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sacbe-bench-") as folder:

@@ -246,7 +246,12 @@ def check_identifier(identifier: Identifier, what: str = "the identifier") -> No
 
 def quote_path(components: Iterable[str]) -> str:
     """Percent-encode components and join them by ``/``, as REST headers and paths carry identifiers."""
-    return "/".join(quote(c, safe="-._~!$&'()*+,;=:@") for c in components)
+    return "/".join([_quote_component(c) for c in components])
+
+
+@lru_cache(maxsize=4096)
+def _quote_component(component: str) -> str:
+    return quote(component, safe="-._~!$&'()*+,;=:@")
 
 
 @lru_cache(maxsize=1024)

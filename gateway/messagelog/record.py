@@ -138,13 +138,8 @@ class LogRecord:
 
 def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
     """SHA-256 over the fields, each with its length, so that nothing can move from one to the next."""
-    pieces = []
-    for value in fields:
-        if value is None:
-            pieces.append(b"-1:")
-        else:
-            raw = value if isinstance(value, bytes) else str(value).encode()
-            pieces.append(b"%d:%b" % (len(raw), raw))
+    raws = [v if v is None or type(v) is bytes else str(v).encode() for v in fields]
+    pieces = [b"-1:" if raw is None else b"%d:%b" % (len(raw), raw) for raw in raws]
     return hashlib.sha256(b"".join(pieces)).digest()
 
 
