@@ -159,8 +159,7 @@ class ConfigurationClient:
         if not (self._folder / "instance-identifier").exists():
             return
         try:
-            files = await asyncio.to_thread(read_configuration_files, self._folder)
-            self._put_in_force(TrustedConfiguration.load(files, now=self._clock(), strict=False))
+            self._put_in_force(await asyncio.to_thread(self._read))
         except Fault as fault:
             log.warning(
                 "stored configuration unusable", extra={"event": "stored_conf", "reason": fault.detail}
@@ -195,8 +194,13 @@ class ConfigurationClient:
                     extra={"event": "federation_failed", "instance": anchor.instance, "reason": fault.detail},
                 )
         if changed or self.current is None:
-            files = await asyncio.to_thread(read_configuration_files, self._folder)
-            self._put_in_force(TrustedConfiguration.load(files, now=self._clock(), strict=False))
+            self._put_in_force(await asyncio.to_thread(self._read))
+
+    def _read(self) -> TrustedConfiguration:
+        """The stored configuration, parsed: in a thread, for a large one takes long. Raises `Fault`."""
+        return TrustedConfiguration.load(
+            read_configuration_files(self._folder), now=self._clock(), strict=False
+        )
 
     def _put_in_force(self, configuration: TrustedConfiguration) -> None:
         if configuration.instance != self._anchor.instance:

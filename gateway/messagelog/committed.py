@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _VALUE = re.compile(
     rb"<(?:\w+:)?SignatureValue(?:\s[^<>]*)?>([A-Za-z0-9+/=\s]+)</(?:\w+:)?SignatureValue\s*>"
 )
+# Rows read at a time: each brings its signature and chain, some 8 KiB, of which a committed record keeps digests.
+_TOGETHER = 200
 _STATE = len(rows.DIGESTED.split(", ")) + 1
 # The message itself, most of a record, is not read.
 _COLUMNS = rows.DIGESTED.replace(" message,", " NULL,")
@@ -58,6 +60,15 @@ class CommittedReader:
 
     def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
         """At most ``limit`` records after one, oldest first. Raises `Fault` where a record of an early version needs the keys."""
+        found: list[CommittedRecord] = []
+        while len(found) < limit:
+            some = self._some_after(found[-1].number if found else number, min(_TOGETHER, limit - len(found)))
+            found += some
+            if len(some) < _TOGETHER:
+                break
+        return found
+
+    def _some_after(self, number: int, limit: int) -> list[CommittedRecord]:
         found = self._reader.query(
             f"SELECT record.id, {_COLUMNS}, links, message_digest, erased.record_digest FROM record "
             "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT ?",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
 from schemas.faults import Fault, Kind
@@ -56,6 +57,18 @@ async def test_after_a_large_batch_the_next_gathers_and_closing_leaves_none_behi
     await log.close()
     assert await late == list(range(121, 126))
     assert len(rows(tmp_path)) == 125
+
+
+async def test_followers_are_given_committed_records_without_a_gap_however_many_they_ask_for(
+    tmp_path: Path,
+) -> None:
+    log = open_log(tmp_path)
+    await asyncio.gather(*(log.append(entry(f"m{n}")) for n in range(450)))
+    committed = CommittedReader(log.reader)
+    for after, limit in ((0, 450), (0, 1000), (0, 200), (7, 401), (449, 5), (450, 5)):
+        given = [r.number for r in committed.committed_after(after, limit)]
+        assert given == list(range(after + 1, min(450, after + limit) + 1))
+    await log.close()
 
 
 async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:
