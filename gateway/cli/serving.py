@@ -105,7 +105,6 @@ def run_gateway(
     from serving.process.supervised import say_ready, say_stopped, say_stopping
 
     raise_limit()
-    gc.disable()  # until it serves: what a start makes stays
     settings_file = livesettings.settings_file(data, settings_file)
     chosen = read_settings(data, settings_file)
     telemetry.configure(chosen.log_level, settings=chosen.logging)
@@ -139,7 +138,6 @@ def run_gateway(
         gc.freeze()
         # An exchange frees by reference count what it made; what hundreds of them hold at a time is no garbage to look for.
         gc.set_threshold(_COLLECTED_AFTER, 10, 10)
-        gc.enable()
         say_ready(log, gateway.listens_on, os.environ)
         await ending.wait()
         say_stopping(os.environ)
