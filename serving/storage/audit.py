@@ -131,7 +131,7 @@ class AuditLog:
         """Number and text of at most ``limit`` records below a number, the newest first; None is from the end on."""
         where, values = ("WHERE number < ?", [number]) if number is not None else ("", [])
         rows = self._database.query(
-            f"SELECT number, record FROM audit {where} ORDER BY number DESC LIMIT ?",  # noqa: S608  parts of ours
+            f"SELECT number, record FROM audit {where} ORDER BY number DESC LIMIT ?",
             [*values, limit],
         )
         return [(int(n), str(t)) for n, t in rows]
