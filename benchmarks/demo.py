@@ -27,6 +27,7 @@ from serving.login.users import Logins
 if TYPE_CHECKING:
     from benchmarks.country import Reply
 
+CATALOGUE_PORT = 8081
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "15-GARANTE")
 ANA = "EEPA780514MMCJRN95"
 PIDS = {"15-ISSEMYM": "C77536HD0CYA1RRC9HFC4CF1SRC", "26-ISSSTESON": "SN16SJV765EFGNS0P72R8S9VS8G"}
@@ -117,6 +118,12 @@ def _start(show: Show, country: Country, pids: Path) -> Portals:
         "Sacbé: tres institutos, su registro, ONIESS y una autoridad garante en esta máquina. Se preparan llaves, certificados y registro…",
         "Sacbé: three institutes, their registry, ONIESS and a guarantor on this machine. Making keys, certificates and registry…",
     )
+    country.federation.central_environment |= {
+        "SACBE_CENTRAL_CATALOGUE_GATEWAY": f"http://{country.address('15-ISSEMYM')}:8080",
+        "SACBE_CENTRAL_CATALOGUE_CLIENT": "MX/GOB/15-ISSEMYM/AFIL",
+        "SACBE_CENTRAL_CATALOGUE_INTERVAL_S": "60",
+        "SACBE_CENTRAL_CATALOGUE_PORT": str(CATALOGUE_PORT),
+    }
     country.set_up()
     portals = Portals(country)
     try:
@@ -281,6 +288,7 @@ def prove(show: Show, country: Country, reply: Reply) -> Path:
 def _stay(show: Show, country: Country, portals: Portals) -> None:
     show.say("\nSigue en marcha. Direcciones:", "\nIt stays up. Addresses:")
     print(f"   central   http://{country.federation.central_address}:8080")
+    print(f"   catálogo  http://{country.federation.central_address}:{CATALOGUE_PORT}/catalogo")
     print(f"   TSA, OCSP http://{country.federation.trust_address}:8888")
     for code in country.codes:
         print(

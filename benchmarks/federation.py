@@ -122,6 +122,8 @@ class Federation:
     ocsp_freshness_s: int = 3600
     groups: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    # The central server's settings, as variables.
+    central_environment: dict[str, str] = field(default_factory=dict)
     # Linux: processes end when the one that started them is gone, whatever became of it.
     dies_with_us: bool = False
     # What a process is started by, by its name: a command that takes another as its arguments.
@@ -321,7 +323,7 @@ class Federation:
             "8080",
             "--https-port",
             "0",
-            environment={"SACBE_CENTRAL_ADMIN_HOST": self.central_address},
+            environment={"SACBE_CENTRAL_ADMIN_HOST": self.central_address, **self.central_environment},
         )
         self.wait_for(f"http://{self.central_address}:8080/health")
 

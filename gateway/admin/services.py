@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.clients.registration import Reading
+    from schemas.identifiers import ClientId
     from serving.api.operations import Call, Operation
 
 
@@ -160,9 +161,8 @@ class ServiceResource:
 
     async def every(self, call: Call) -> list[ServiceDescription]:
         client = self.context.client(call)
-        return await asyncio.to_thread(
-            lambda: [self.view(d) for d in self.context.view.descriptions.all(client.id)]
-        )
+        descriptions = self.context.view.descriptions
+        return await asyncio.to_thread(lambda: self._views(client.id, descriptions.all(client.id)))
 
     async def read_new(self, call: Call) -> None:
         client, body = self.context.client(call), call.body_as(ServiceDescriptionAdd)
@@ -313,26 +313,38 @@ class ServiceResource:
 
     def view(self, record: DescriptionRecord) -> ServiceDescription:
         """A description as the API shows it; its services in the order of their full codes."""
-        services = sorted(record.services, key=lambda s: s.full_code)
-        # Each table is read once: a description may have thousands of services.
+        return self._views(record.client, (record,))[0]
+
+    def _views(self, client: ClientId, records: Sequence[DescriptionRecord]) -> list[ServiceDescription]:
+        """A client's descriptions; each table is read once, for there may be thousands of them and of their services."""
         holders = Counter(
             r.endpoint.endpoint.service_code
-            for r in self.context.view.rights.all(record.client)
+            for r in self.context.view.rights.all(client)
             if r.endpoint.endpoint.is_base
         )
         endpoints: dict[str, list[EndpointView]] = defaultdict(list)
-        for found in self.context.view.endpoints.all(record.client):
+        for found in self.context.view.endpoints.all(client):
             endpoints[found.endpoint.service_code].append(endpoint_view(found))
-        return ServiceDescription(
-            str(record.id),
-            record.url,
-            record.type.value,
-            record.disabled,
-            record.notice,
-            instant(record.refreshed_at),
-            [_service_view(s, holders[s.id.service_code], endpoints[s.id.service_code]) for s in services],
-            record.client.encoded(),
-        )
+
+        def services(record: DescriptionRecord) -> list[GatewayServiceView]:
+            ordered = sorted(record.services, key=lambda s: s.full_code)
+            return [
+                _service_view(s, holders[s.id.service_code], endpoints[s.id.service_code]) for s in ordered
+            ]
+
+        return [
+            ServiceDescription(
+                str(r.id),
+                r.url,
+                r.type.value,
+                r.disabled,
+                r.notice,
+                instant(r.refreshed_at),
+                services(r),
+                r.client.encoded(),
+            )
+            for r in records
+        ]
 
     def _view_of(self, service: ServiceRecord) -> GatewayServiceView:
         client, code = service.id.client, service.id.service_code

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from benchmarks.federation import free_base
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 PATIENCE_S = 240.0
+
+
+def _read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "terminal closed"])
@@ -31,6 +37,11 @@ def test_its_end_ends_every_process_without_a_stack_trace(tmp_path: Path, number
             assert demo.poll() is None, out.read_text("utf-8")
             assert time.monotonic() < deadline, out.read_text("utf-8")
             time.sleep(0.2)
+        catalogue = f"http://{base}.1:8081/catalogo?words=buscarBeneficiario"
+        # Gathered half a minute after the start, and every minute.
+        while b"buscarBeneficiario" not in _read(catalogue).partition(b"<tbody>")[2]:
+            assert time.monotonic() < deadline, _read(catalogue)
+            time.sleep(0.5)
         running = json.loads((folder / "running.json").read_text("utf-8"))
         assert len(running) > 10
         demo.send_signal(number)
