@@ -10,7 +10,7 @@ TOGETHER := -n $(JOBS) --dist loadfile
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint texts check bench fuzz clean
+.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint texts check bench instructions fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
@@ -22,6 +22,7 @@ help:
 	@echo "make check       format, lint, types and the fast tests"
 	@echo "make texts       brings the catalogues of texts in step with the source"
 	@echo "make bench       round trips per second and latency, as ratios in one run"
+	@echo "make instructions  instructions an exchange, against the last row of this kind of machine (needs valgrind)"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
 	@echo "make packages    Debian packages of both servers, the social-security system and the tools, in dist/"
 	@echo "make docs        the documentation as a site, in dist/site"
@@ -76,6 +77,9 @@ check: lint
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load
+
+instructions: $(STAMP)
+	$(BIN)/python -m benchmarks.instructions --check
 
 packages: $(STAMP)
 	$(BIN)/python -m deploy.build

@@ -1,8 +1,9 @@
-"""Instructions an exchange, by side and by part: ``python -m benchmarks.instructions``. Needs valgrind; nothing depends on the clock.
+"""Instructions an exchange, by side and by part: ``python -m benchmarks.instructions``. Needs valgrind.
 
 Two gateways run under callgrind, which counts what the processor is told to do, kernel excluded. A fixed number of the round trips of
 `benchmarks.load` is counted after as many that are not; what the gateways do unasked in as many seconds is taken off. Machines differ
-in what their cryptography chooses, so the figures are compared on one kind of machine, with the last row of ``history.csv`` there.
+in what their cryptography chooses, so the figures are compared on one kind of machine, with the last row of ``history.csv`` there. How many
+messages share a signature and a commit still depends on how busy the machine is: compare two trees at the same time.
 """
 
 from __future__ import annotations
