@@ -15,7 +15,7 @@ from serving.process.leases import EveryLease, done_once
 from serving.process.loops import Loop
 from serving.storage.database import open_database
 from serving.storage.nodes import SharedNodes, check_same, list_nodes, note_moved
-from serving.storage.postgres import has_password, shown_address, with_password
+from serving.storage.postgres import PostgresDatabase, has_password, shown_address, with_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +160,19 @@ def test_a_user_that_may_make_no_tables_is_named_with_what_to_do(where: str) -> 
         connection.execute("ALTER ROLE plain CONNECTION LIMIT 0")
     with pytest.raises(OSError, match=r"cannot be used: .*too many connections.*raise max_connections"):
         open_database(where.replace("sacbe@", "plain@"), ())
+
+
+def test_statements_that_are_sent_together_are_undone_together(where: str) -> None:
+    database = PostgresDatabase(where, ("CREATE TABLE a (n INTEGER PRIMARY KEY)",))
+    with pytest.raises(psycopg.errors.UniqueViolation), database.pipelined() as transaction:
+        for number in (1, 2, 1):
+            transaction.execute("INSERT INTO a (n) VALUES (?)", (number,))
+    assert database.query("SELECT n FROM a") == []
+    with database.pipelined() as transaction:
+        transaction.execute("INSERT INTO a (n) VALUES (?)", (3,))
+        assert transaction.execute("SELECT n FROM a").fetchall() == [(3,)]
+    assert database.query("SELECT n FROM a") == [(3,)]
+    database.close()
 
 
 def test_what_cannot_be_used_is_named_with_what_to_do(where: str, postgres: Cluster) -> None:
