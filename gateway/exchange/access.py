@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GlobalGroups(Protocol):
-    """What the decision asks of the global configuration."""
+    """The question of an access decision to the global configuration."""
 
     def in_global_group(self, client: ClientId, group: GlobalGroupId) -> bool:
         """Whether the client is in the group."""
@@ -71,11 +71,11 @@ def check_access(
     ]
     if all(any(_covers(e, method, target, reading) for e in rights) for reading in target.readings):
         return
-    asked = f"{method} {path or '/'} of " if method else ""
+    endpoint = f"{method} {path or '/'} of " if method else ""
     raise Fault(
         Kind.ACCESS_DENIED,
         f"Request is not allowed: SERVICE:{service.id.path()}: "
-        f"client {client.path()} has no access right to {asked}it",
+        f"client {client.path()} has no access right to {endpoint}it",
     )
 
 
@@ -99,8 +99,8 @@ def pattern_fits(pattern: str, target: ServiceTarget, reading: Reading) -> bool:
         return True
     if target.has_empty_segment:
         return False
-    wanted = loosened(pattern) if reading.loose else pattern
-    return compile_glob(wanted).fullmatch(reading.path) is not None
+    right_path = loosened(pattern) if reading.loose else pattern
+    return compile_glob(right_path).fullmatch(reading.path) is not None
 
 
 def _covers(endpoint: Endpoint, method: str | None, target: ServiceTarget, reading: Reading) -> bool:

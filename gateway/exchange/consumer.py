@@ -47,7 +47,10 @@ _HEADER_ORDER = (
 
 
 async def exchange(
-    context: ExchangeContext, asked: ConsumerRequest, protocol: ConsumerProtocol[Q, A], record: ExchangeRecord
+    context: ExchangeContext,
+    consumer_request: ConsumerRequest,
+    protocol: ConsumerProtocol[Q, A],
+    record: ExchangeRecord,
 ) -> ConsumerAnswer:
     """Carry one request to its provider and bring the proved answer back.
 
@@ -55,13 +58,13 @@ async def exchange(
     """
     with origin(Origin.CLIENT_PROXY):
         configuration = check_fresh(context.configuration(), context.now())  # 1
-        request = await protocol.read_request(context, asked, configuration.instance)
+        request = await protocol.read_request(context, consumer_request, configuration.instance)
         try:
             head = protocol.message_of(request)
             record.message(head)
-            _check_client(context, configuration, head, asked.connection)  # 2, 3
+            _check_client(context, configuration, head, consumer_request.connection)  # 2, 3
             servers = choose_servers(configuration, head.service.client, head.security_server)  # 4
-            sent = await protocol.read_bodies(context, asked, request)
+            sent = await protocol.read_bodies(context, consumer_request, request)
         except BaseException:
             protocol.discard(request)
             raise

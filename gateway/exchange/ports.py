@@ -63,7 +63,7 @@ class MessageLogPort(Protocol):
 
 
 class PeerAnswer(msgspec.Struct, frozen=True):
-    """What a security server answered: its HTTP head and the body as chunks."""
+    """A security server's answer: its HTTP head and the body as chunks, which may be drawn once."""
 
     content_type: str
     hash_algorithm: str | None
@@ -80,7 +80,7 @@ class LeasedPeer(Protocol):
 
 
 class Peers(Protocol):
-    """Other security servers."""
+    """The port to other security servers."""
 
     def connect(
         self, servers: Sequence[SecurityServer], provider: ClientId
@@ -105,7 +105,7 @@ class ServiceCall(msgspec.Struct, frozen=True):
 
 
 class ServiceAnswer(msgspec.Struct, frozen=True):
-    """What a provider's system answered: its HTTP head and the body as chunks, which may be drawn once."""
+    """The answer of a provider's system: its HTTP head and the body as chunks, which may be drawn once."""
 
     status: int
     reason: str
@@ -118,7 +118,7 @@ class ServiceAnswer(msgspec.Struct, frozen=True):
 
 
 class ProviderSystems(Protocol):
-    """The providers' information systems."""
+    """The port to the providers' information systems."""
 
     def call(self, service: Service, call: ServiceCall) -> AbstractAsyncContextManager[ServiceAnswer]:
         """One call, answer and all within the service's timeout. Raises `Fault`."""
@@ -163,8 +163,7 @@ class NoLocalServices:
     """A gateway that answers nothing itself."""
 
     def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
-        """None."""
-        del service, protocol
+        """No service is the gateway's own: None."""
         return None
 
 
@@ -186,13 +185,12 @@ class NoPolicies:
     """A gateway whose services are bound to no policy."""
 
     async def check_leaving(self, call: ServiceCall) -> None:
-        """Everything may leave."""
+        """Let every call leave for the service."""
 
     def guard(
         self, service: Service, target: Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]
     ) -> Callable[[ServiceCall], AbstractAsyncContextManager[ServiceAnswer]]:
         """The service as it is."""
-        del service
         return target
 
 
@@ -208,7 +206,7 @@ class Several:
 
 
 class NewSpool(Protocol):
-    """Makes empty spools."""
+    """The port that makes empty spools."""
 
     def __call__(self, memory_limit: int = ...) -> Spool:
         """A spool that goes to a file beyond ``memory_limit`` bytes."""

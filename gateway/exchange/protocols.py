@@ -76,7 +76,9 @@ class ConsumerProtocol(Protocol[Q, A]):
 
     missing: Kind
 
-    async def read_request(self, context: ExchangeContext, asked: ConsumerRequest, instance: str) -> Q:
+    async def read_request(
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, instance: str
+    ) -> Q:
         """The request's head. Bodies are still to be read."""
         ...
 
@@ -84,7 +86,9 @@ class ConsumerProtocol(Protocol[Q, A]):
         """The request's message, without bodies."""
         ...
 
-    async def read_bodies(self, context: ExchangeContext, asked: ConsumerRequest, request: Q) -> Outgoing:
+    async def read_bodies(
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, request: Q
+    ) -> Outgoing:
         """The whole request, bodies spooled; whoever takes it discards them."""
         ...
 
@@ -105,7 +109,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         ...
 
     def answer_message(self, answer: A, bodies: Sequence[Body]) -> Message:
-        """The answer's message."""
+        """The message that an answer and its bodies are, as its signature covers it."""
         ...
 
     def check_answers(self, request: Q, sent: Message, answer: A) -> None:

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class MessageHead(Protocol):
-    """What the record takes from a message, REST or SOAP."""
+    """The identifiers that the monitoring record takes from a message, REST or SOAP."""
 
     @property
     def client(self) -> ClientId:
-        """Who asks."""
+        """The client that sends the request."""
         ...
 
     @property
     def service(self) -> ServiceId:
-        """What is asked for."""
+        """The service that the request is for."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class ExchangeRecord:
 
     @property
     def fields(self) -> Mapping[str, str | int | bool]:
-        """What is known so far."""
+        """The fields that are known so far, by their names in PR-OPMON."""
         return self._fields
 
     def message(self, head: MessageHead) -> None:

@@ -31,25 +31,31 @@ class RestConsumer:
     missing = Kind.MISSING_REST
 
     async def read_request(
-        self, context: ExchangeContext, asked: ConsumerRequest, instance: str
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, instance: str
     ) -> rest.RestRequest:
         """The message of the HTTP request."""
         return rest.build_request(
-            asked.method, asked.target, asked.headers, instance=instance, new_id=context.new_id
+            consumer_request.method,
+            consumer_request.target,
+            consumer_request.headers,
+            instance=instance,
+            new_id=context.new_id,
         )
 
     def message_of(self, request: rest.RestRequest) -> Message:
-        """Its message."""
+        """The message that a REST request is, with its identifiers (PR-REST 4)."""
         return request.to_message()
 
     async def read_bodies(
-        self, context: ExchangeContext, asked: ConsumerRequest, request: rest.RestRequest
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, request: rest.RestRequest
     ) -> Outgoing:
         """The one body, if a byte of it came."""
-        spool = None if asked.body is None else await _spool_request(context, asked.body)
+        spool = (
+            None if consumer_request.body is None else await _spool_request(context, consumer_request.body)
+        )
         bodies = () if spool is None else (Body(spool),)
         message = request.to_message(attachments_of(bodies))
-        return Outgoing(message, bodies, original_content_type=asked.header("content-type") or "")
+        return Outgoing(message, bodies, original_content_type=consumer_request.header("content-type") or "")
 
     def leaving(self, request: rest.RestRequest, sent: Outgoing) -> ServiceCall | None:
         """The call that the provider's system will be asked to answer."""
@@ -67,12 +73,10 @@ class RestConsumer:
 
     def headers(self, request: rest.RestRequest) -> Headers:
         """Says that the message is REST."""
-        del request
         return ((MESSAGE_TYPE_HEADER, "REST"),)
 
     async def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> rest.RestResponse:
-        """The response part."""
-        del sent
+        """Parse the response part. Raises `BadMessage` when another part came."""
         if not isinstance(head, RestPart) or not head.is_response:
             raise BadMessage(Kind.MISSING_REST, "the provider's gateway did not answer with a REST response")
         return rest.parse_response(head.raw)
@@ -93,7 +97,6 @@ class RestConsumer:
         original_content_type: str,
     ) -> ConsumerAnswer:
         """Status, headers and body as the provider gave them."""
-        del context, original_content_type
         chunks = bodies[0].spool.chunks() if bodies else None
         return ConsumerAnswer(answer.status, answer.reason, rest.consumer_headers(answer), chunks, bodies)
 
@@ -108,21 +111,20 @@ class RestProvider:
         """REST has none of its own."""
 
     async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> rest.RestRequest:
-        """The request part."""
-        del peer_request
+        """Parse the request part. Raises `BadMessage` when another part came."""
         if not isinstance(head, RestPart) or head.is_response:
             raise BadMessage(Kind.MISSING_REST, "the message has no REST request part")
         return rest.parse_request(head.raw)
 
     def message_of(self, request: rest.RestRequest) -> Message:
-        """Its message."""
+        """The message that a REST request is, with its identifiers (PR-REST 4)."""
         return request.to_message()
 
     def check_target(self, request: rest.RestRequest, serverconf: ServerConf) -> None:
         """X-Road's provider side does not look at X-Road-Security-Server."""
 
     def endpoint_of(self, request: rest.RestRequest) -> tuple[str, str]:
-        """Method and raw path."""
+        """The method and raw path that access rights are decided by."""
         return request.method, request.service_path
 
     async def call(
@@ -136,7 +138,7 @@ class RestProvider:
         """The service's HTTP answer, whatever its status, as a response message."""
         _one_body(carried.bodies)
         forwarded = carried.bodies if rest.forwards_body(request.method) else ()
-        asked = ServiceCall(
+        service_call = ServiceCall(
             carried.message,
             request.method,
             rest.service_target(request),
@@ -144,7 +146,7 @@ class RestProvider:
             forwarded[0].spool.chunks if forwarded else None,
             carried.bodies,
         )
-        async with target(asked) as answered:
+        async with target(service_call) as answered:
             spool = await _spool_answer(context, answered)
         record.response_in(context.now(), answered.status)
         response = rest.build_response(

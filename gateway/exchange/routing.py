@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def choose_servers(
-    configuration: TrustedConfiguration, provider: ClientId, wanted: ServerId | None
+    configuration: TrustedConfiguration, provider: ClientId, chosen: ServerId | None
 ) -> tuple[SecurityServer, ...]:
     """Every security server that may be asked, none of them in maintenance; never empty.
 
@@ -39,12 +39,12 @@ def choose_servers(
             Kind.UNKNOWN_MEMBER,
             f"no security server offers {provider.path()}; check the identifier, or ask whether it is registered",
         )
-    if wanted is not None:
-        servers = tuple(s for s in servers if s.id == wanted)
+    if chosen is not None:
+        servers = tuple(s for s in servers if s.id == chosen)
         if not servers:
             raise Fault(
                 Kind.INVALID_SECURITY_SERVER,
-                f"security server {wanted.path()} does not serve {provider.path()}",
+                f"security server {chosen.path()} does not serve {provider.path()}",
             )
     awake = tuple(s for s in servers if s.maintenance is None)
     if not awake:

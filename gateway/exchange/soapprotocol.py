@@ -76,22 +76,21 @@ class SoapConsumer:
     missing = Kind.MISSING_SOAP
 
     async def read_request(
-        self, context: ExchangeContext, asked: ConsumerRequest, instance: str
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, instance: str
     ) -> SoapConsumerRequest:
         """The envelope, checked as far as it can be on its own."""
-        del instance
         with _consumers_own():
-            action = _one_value("SOAPAction", asked.values("soapaction"))
+            action = _one_value("SOAPAction", consumer_request.values("soapaction"))
             soap.check_soap_action(action)
-            soap.check_plain(asked.values("content-encoding"))
-            content_type = _one_value("Content-Type", asked.values("content-type"))
+            soap.check_plain(consumer_request.values("content-encoding"))
+            content_type = _one_value("Content-Type", consumer_request.values("content-type"))
             if not content_type:
                 raise BadMessage(
                     Kind.INVALID_REQUEST,
                     "the request has no Content-Type; text/xml or multipart/related was expected",
                 )
             reader = EntityReader(
-                content_type, asked.body or _nothing(), context.new_spool, context.max_body_bytes
+                content_type, consumer_request.body or _nothing(), context.new_spool, context.max_body_bytes
             )
             envelope = await reader.read_envelope()
             if envelope is None:
@@ -104,14 +103,13 @@ class SoapConsumer:
         return SoapConsumerRequest(parsed, envelope, message, action, reader)
 
     def message_of(self, request: SoapConsumerRequest) -> Message:
-        """Its message."""
+        """The message that a SOAP request is, with its identifiers (PR-MESS 2.2)."""
         return request.message
 
     async def read_bodies(
-        self, context: ExchangeContext, asked: ConsumerRequest, request: SoapConsumerRequest
+        self, context: ExchangeContext, consumer_request: ConsumerRequest, request: SoapConsumerRequest
     ) -> Outgoing:
-        """The attachments."""
-        del context
+        """Read the attachments that follow the envelope. Raises `BadMessage`."""
         with _consumers_own():
             bodies = await request.reader.read_bodies()
         return Outgoing(
@@ -119,12 +117,11 @@ class SoapConsumer:
             bodies,
             request.envelope.content_type,
             request.envelope.headers,
-            asked.header("content-type") or "",
+            consumer_request.header("content-type") or "",
         )
 
     def leaving(self, request: SoapConsumerRequest, sent: Outgoing) -> ServiceCall | None:
         """Not judged on this side: policies of leaving requests are about REST."""
-        del request, sent
         return None
 
     def discard(self, request: SoapConsumerRequest) -> None:
@@ -136,7 +133,7 @@ class SoapConsumer:
         return () if request.soap_action is None else ((SOAP_ACTION_HEADER, request.soap_action),)
 
     async def parse_answer(self, head: RestPart | SoapPart, sent: Message) -> SoapReceived:
-        """The answer's envelope."""
+        """Parse the envelope of the answer, and check that it answers the message sent. Raises `BadMessage`."""
         return await _parse_part(head, sent.request_id, is_response=True)
 
     def answer_message(self, answer: SoapReceived, bodies: Sequence[Body]) -> Message:
@@ -169,11 +166,11 @@ class SoapProvider:
     missing = Kind.MISSING_SOAP
 
     def check_headers(self, peer_request: PeerRequest) -> None:
-        """The SOAPAction is one."""
+        """Check that the SOAPAction header is well formed. Raises `BadMessage`."""
         soap.check_soap_action(peer_request.headers.get(SOAP_ACTION_HEADER))
 
     async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> SoapReceived:
-        """The request's envelope."""
+        """Parse the request's envelope, with the headers that came beside it. Raises `BadMessage`."""
         received = await _parse_part(head, peer_request.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
         return replace(
             received,
@@ -182,16 +179,16 @@ class SoapProvider:
         )
 
     def message_of(self, request: SoapReceived) -> Message:
-        """Its message."""
+        """The message that a SOAP request is, with its identifiers (PR-MESS 2.2)."""
         return request.message
 
     def check_target(self, request: SoapReceived, serverconf: ServerConf) -> None:
         """A request that names a security server must name this one."""
-        wanted = request.soap.security_server
-        if wanted is not None and wanted != serverconf.server_id:
+        target = request.soap.security_server
+        if target is not None and target != serverconf.server_id:
             raise BadMessage(
                 Kind.INVALID_SECURITY_SERVER,
-                f"the request is for security server {wanted.path()}; this is {serverconf.server_id.path()}",
+                f"the request is for security server {target.path()}; this is {serverconf.server_id.path()}",
             )
 
     def endpoint_of(self, request: SoapReceived) -> None:
@@ -208,7 +205,7 @@ class SoapProvider:
         """The service's answer with the request's hash put in."""
         original = request.original_content_type
         content_type = content_type_for(original, carried.bodies, new_boundary(context.new_id()))
-        asked = ServiceCall(
+        service_call = ServiceCall(
             carried.message,
             "POST",
             "",
@@ -217,7 +214,7 @@ class SoapProvider:
             carried.bodies,
         )
         with _services_own():
-            async with target(asked) as answered:
+            async with target(service_call) as answered:
                 return await _read_answer(context, request, carried, answered, record)
 
 

@@ -44,7 +44,7 @@ class SignatureLike(Protocol):
 
     @property
     def signature(self) -> bytes:
-        """The signature document."""
+        """The signature document's bytes, as they are on the wire."""
         ...
 
     @property
@@ -72,7 +72,7 @@ def without_type(headers: Headers) -> Headers:
 
 
 def attachments_of(bodies: Sequence[Body]) -> tuple[Attachment, ...]:
-    """What a signature must know of bodies."""
+    """The digest and size of each body, as a signature covers them."""
     return tuple(Attachment(b.spool.digest, b.spool.size) for b in bodies)
 
 
@@ -312,7 +312,7 @@ def check_hash_algorithm(value: str | None) -> None:
 
 
 def internal_fault() -> Fault:
-    """What is said of a failure nobody foresaw: its id leads to the log line, its text stays inside."""
+    """The fault for a failure nobody foresaw: its id leads to the log line, the reason stays inside."""
     return Fault(
         Kind.INTERNAL_ERROR, "the gateway failed unexpectedly; its log has the details under this id"
     )

@@ -47,7 +47,7 @@ class Bounds:
 
 
 class RoomRow(enum.IntEnum):
-    """Where a connection stands."""
+    """The order in which connections make room for new ones: the first rows are closed first."""
 
     STRANGER = enum.auto()  # no request under way, and none was good
     KNOWN = enum.auto()  # no request under way
@@ -61,15 +61,15 @@ class Guest(Protocol):
     address: str
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the connection at once, without an answer."""
         ...
 
     def stop(self) -> None:
-        """Take no more requests."""
+        """Take no more requests on this connection."""
         ...
 
     def tick(self, now: float) -> None:
-        """Look at the clock."""
+        """Close the connection if a time has run out; ``now`` is the loop's time in seconds."""
         ...
 
     def drips(self, now: float, after_s: float, below_bytes_s: float) -> bool:
@@ -119,7 +119,7 @@ class Room:
         self._row_of[guest] = row
 
     def leave(self, guest: Guest) -> None:
-        """A connection is gone."""
+        """Take a closed connection out of the count of its row and address."""
         row = self._row_of.pop(guest, None)
         if row is None:
             return

@@ -32,7 +32,7 @@ CLOSED = "closed the connection without an answer"
 
 
 class Failure(enum.Enum):
-    """What went wrong with a request."""
+    """The kinds of failure of a request, for whoever tells them apart."""
 
     UNKNOWN_HOST = enum.auto()
     UNREACHABLE = enum.auto()
@@ -104,12 +104,12 @@ class ClientConnection(asyncio.Protocol):
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bytes can flow."""
+        """Keep the transport; requests may be written from now on."""
         self.transport = transport  # type: ignore[assignment]
         self._outlet = Outlet(self._loop, transport)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Read an answer's bytes; bytes without a request close the connection."""
         if self._reader is None:  # nobody asked
             self.abort()
             return
@@ -117,8 +117,7 @@ class ClientConnection(asyncio.Protocol):
         self._take(self._reader.feed(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        del exc
+        """End the answer under way, or fail the request that had none yet."""
         if self._outlet is not None:
             self._outlet.lose()
         if self._reader is None or self._reader.ended:
@@ -129,12 +128,12 @@ class ClientConnection(asyncio.Protocol):
             self._fail(HttpFailedError(Failure.CLOSED, CLOSED_REUSED if self._requests > 1 else CLOSED))
 
     def pause_writing(self) -> None:
-        """The transport holds enough."""
+        """Let writers wait: the transport's buffer is full."""
         if self._outlet is not None:
             self._outlet.pause()
 
     def resume_writing(self) -> None:
-        """The transport takes more."""
+        """Let writers go on: the transport's buffer has room."""
         self._heard = self._loop.time()
         if self._outlet is not None:
             self._outlet.resume()
@@ -306,7 +305,7 @@ class ClientConnection(asyncio.Protocol):
         return None if self.transport is None else self.transport.get_extra_info("ssl_object")
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection at once, whatever is under way."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -392,7 +391,7 @@ class Pool:
 
 
 def words_of(err: OSError) -> str:
-    """What the system says of an error, without the addresses that Python adds."""
+    """The system's words for an error, without the addresses that Python adds."""
     if err.errno is None or err.errno <= 0:
         return "no address of it answered"
     return os.strerror(err.errno)

@@ -28,7 +28,7 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://[^/?#@]+(?=[/?]|\Z)")
 
 
 class NotHttpError(Exception):
-    """What came is not HTTP as it is taken here. ``status`` is what a server answers."""
+    """The bytes are not HTTP as it is taken here. ``status`` is what a server answers."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
-    """An answer's head."""
+    """The head of an answer: status, reason phrase, header fields in their order."""
 
     status: int
     reason: bytes

@@ -15,7 +15,7 @@ RATE_WINDOW_S = 30.0
 
 
 class Incoming:
-    """One body."""
+    """One request body while it comes in: bounded in memory by pausing its transport."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -33,7 +33,7 @@ class Incoming:
         self._window_bytes = 0
 
     def attach(self, transport: asyncio.Transport) -> None:
-        """The transport to pause."""
+        """Name the transport that is paused when more is held than `HIGH_BYTES`."""
         self._transport = transport
 
     @property
@@ -42,7 +42,7 @@ class Incoming:
         return self._error is not None
 
     def feed(self, data: bytes) -> None:
-        """More bytes came."""
+        """Add bytes that came; pauses the transport when too many wait."""
         self._pieces.append(data)
         self._size += len(data)
         self._window_bytes += len(data)
@@ -56,7 +56,7 @@ class Incoming:
         self._take()
 
     def end(self) -> None:
-        """All came."""
+        """Note that the whole body came, and wake its reader."""
         self.is_complete = True
         self._wake()
 
@@ -76,7 +76,7 @@ class Incoming:
         return _Arriving(self)
 
     async def next_piece(self) -> bytes:
-        """What lies ready, once something does; empty after the end. Raises what the body failed with."""
+        """The bytes that wait, as soon as there are any; empty after the end. Raises what the body failed with."""
         while not self._pieces:
             if self._error is not None:
                 raise self._error
@@ -86,7 +86,7 @@ class Incoming:
         return self._take()
 
     def take_whole(self) -> bytes | None:
-        """What has not been taken, when nothing more will come; None, and nothing is taken, while something may."""
+        """The bytes not taken yet, when no more will come; None, and nothing is taken, while more may."""
         return self._take() if self.is_complete else None
 
     def _take(self) -> bytes:
@@ -121,7 +121,7 @@ class Incoming:
         return self._window_bytes / max(self.waited_s(now), 0.001)
 
     def complaint(self, now: float, least_bytes_s: float, window_s: float = RATE_WINDOW_S) -> str | None:
-        """What is too slow about the sender; None when nothing is, or when nobody waits for him."""
+        """The sender's fault if the body comes too slowly; None when it does not, or when nobody waits for it."""
         if self._waiter is None:
             return None
         if self.idle_s and self.silent_s(now) >= self.idle_s:

@@ -50,7 +50,7 @@ class _Head:
         """Forget the head before."""
         self.first = b""
         self.pairs: list[tuple[bytes, bytes]] = []
-        self.came = 0
+        self.received_bytes = 0
         self.size = 0
 
     def more_of_first(self, piece: bytes) -> None:
@@ -81,8 +81,8 @@ class _Head:
 
     def count(self, size: int) -> None:
         """That many more bytes came, all of them of a head that has not ended."""
-        self.came += size
-        self._check(self.came)
+        self.received_bytes += size
+        self._check(self.received_bytes)
 
     def _check(self, size: int) -> None:
         if size > self._limits.head_bytes:
@@ -109,7 +109,7 @@ class RequestReader:
         self.has_begun = False
 
     def feed(self, data: bytes) -> list[RequestEvent]:
-        """What these bytes hold. After an error nothing more is read."""
+        """The events in these bytes. After an error nothing more is read."""
         if self._broken:
             return []
         self._requests = 0
@@ -134,7 +134,7 @@ class RequestReader:
                 if data:
                     continue
             except httptools.HttpParserError as err:
-                self._head.refuse(_said(err))
+                self._head.refuse(_reason(err))
             return
 
     def _prime(self) -> None:
@@ -149,7 +149,7 @@ class RequestReader:
         self._priming, self._body_left = False, 0
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request; called by the parser."""
         if self._priming:
             return
         self._head.begin()
@@ -169,7 +169,7 @@ class RequestReader:
             self._head.header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Check a whole head, and add it to the events; called by the parser."""
         if self._priming:
             return
         self._in_head = self.has_begun = False
@@ -213,7 +213,7 @@ class RequestReader:
             self._events.append(data)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Add the end of a request to the events; called by the parser."""
         if self._body_left != 0:  # a head that llhttp stopped after: its body is still to come
             return
         if self._head.error is None:
@@ -240,7 +240,7 @@ class AnswerReader:
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> list[AnswerEvent]:
-        """What these bytes hold. After an error or the end nothing more is read."""
+        """The events in these bytes. After an error or the end nothing more is read."""
         if self.ended:
             self.is_reusable = False
             return []
@@ -258,7 +258,7 @@ class AnswerReader:
         return events
 
     def feed_eof(self) -> list[AnswerEvent]:
-        """What the end of the connection means: the body's end, or that the answer is cut."""
+        """The events that the connection's end brings: the body's end, or the error that the answer is cut."""
         if self.ended:
             return []
         if self._until_close:
@@ -285,9 +285,9 @@ class AnswerReader:
             if self.ended:  # what follows an answer is nobody's
                 self.is_reusable = False
             elif self._refused or not self._in_head:
-                self._head.refuse((self._in_head and self._refused) or _said(err))
+                self._head.refuse((self._in_head and self._refused) or _reason(err))
             else:
-                self._refused = _said(err)
+                self._refused = _reason(err)
                 self._mend()
 
     def _mend(self) -> None:
@@ -326,7 +326,7 @@ class AnswerReader:
             self._head.header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Check a whole head, and add it to the events unless it is interim; called by the parser."""
         if self.ended or self._head.error is not None:
             return
         status = self._parser.get_status_code()
@@ -407,15 +407,15 @@ def _mended(raw: bytes) -> bytes | None:
     head, end, body = mended.partition(b"\r\n\r\n")
     head += b"\r\n"
     lengths = [m[1] for m in _LENGTHS.finditer(head)]
-    said = {n.strip() for length in lengths for n in length.split(b",")}
-    if len(said) == 1 and (length := said.pop()).isdigit() and lengths != [length]:
+    declared = {n.strip() for length in lengths for n in length.split(b",")}
+    if len(declared) == 1 and (length := declared.pop()).isdigit() and lengths != [length]:
         kept = iter((b"Content-Length: %b\r\n" % length,))
         head = _LENGTHS.sub(lambda _: next(kept, b""), head)
     mended = head + end[2:] + body
     return None if mended == raw else mended
 
 
-def _said(err: Exception) -> str:
+def _reason(err: Exception) -> str:
     """llhttp's reason."""
     cause: Any = err.__context__ if isinstance(err, httptools.HttpParserCallbackError) else err
     return str(cause) or "it cannot be parsed"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AnsweringConnection(Protocol):
-    """What a request asks of the connection it came by."""
+    """The connection by which a request came, as the request uses it to answer."""
 
     transport: asyncio.Transport | None
     is_known: bool
@@ -44,7 +44,7 @@ class AnsweringConnection(Protocol):
         ...
 
     def end_answer(self) -> None:
-        """The body is whole."""
+        """Write the end of the answer's body."""
         ...
 
 
@@ -112,8 +112,8 @@ class RawRequest:
 
     def values(self, name: str) -> list[str]:
         """Every value of a header (named in lower case), in order."""
-        wanted = name.encode("ascii")
-        return [text_of(v) for n, v in self.head.headers if n.lower() == wanted]
+        encoded = name.encode("ascii")
+        return [text_of(v) for n, v in self.head.headers if n.lower() == encoded]
 
     def body_chunks(self, idle_s: float) -> Chunks | None:
         """The body as it comes; None when the request has none. ``idle_s`` is the longest silence within it."""
@@ -166,7 +166,7 @@ class DateLine:
         self._line = b""
 
     def now(self) -> bytes:
-        """The value of ``Date``."""
+        """The value of the ``Date`` header (RFC 9110 6.6.1), made once a second."""
         second = int(time.time())
         if second != self._second:
             self._second, self._line = second, formatdate(second, usegmt=True).encode("ascii")

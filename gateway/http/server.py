@@ -42,7 +42,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class State(enum.IntEnum):
-    """What a connection does."""
+    """The states of a connection; the table below says which event leads where."""
 
     SHAKING = enum.auto()  # TLS is being agreed on
     WAITING = enum.auto()  # no request, or part of a head
@@ -54,7 +54,7 @@ class State(enum.IntEnum):
 
 
 class ConnectionEvent(enum.IntEnum):
-    """What happens to a connection."""
+    """The events that move a connection from one state to another."""
 
     SHAKEN = enum.auto()
     HEAD = enum.auto()
@@ -85,7 +85,7 @@ _ROWS = {
 
 
 class Handler(Protocol):
-    """What a connection asks of its listener."""
+    """The listener, as its connections use it."""
 
     room: Room
     date: DateLine
@@ -99,12 +99,12 @@ class Handler(Protocol):
         ...
 
     def left(self, connection: ServerConnection) -> None:
-        """A connection is gone."""
+        """Be told that a connection is gone."""
         ...
 
 
 class ServerConnection(asyncio.Protocol):
-    """See the module."""
+    """One connection of a listener, from TLS to its end; the module says how it moves."""
 
     def __init__(self, server: Handler, loop: asyncio.AbstractEventLoop, address: str, now: float) -> None:
         self._server = server
@@ -132,7 +132,7 @@ class ServerConnection(asyncio.Protocol):
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bytes can flow."""
+        """Keep the transport, and read what came while TLS was agreed on."""
         self.transport = transport  # type: ignore[assignment]
         self._outlet = Outlet(self._loop, transport)  # type: ignore[arg-type]
         self._go(ConnectionEvent.SHAKEN)
@@ -140,7 +140,7 @@ class ServerConnection(asyncio.Protocol):
             self._read_held()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Read a request's bytes, or hold them while the request before is answered."""
         if self.state in (State.WAITING, State.TAKING, State.DRAINING) and not self._later:
             self._take(self._reader.feed(data))
         elif self.state in (State.ANSWERING, State.SHAKING) or self._later:
@@ -155,7 +155,6 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; whoever works for it stops."""
-        del exc
         self._go(ConnectionEvent.LOST)
         if self._body is not None:
             self._body.fail(_broken_off("the connection was lost"))
@@ -166,12 +165,12 @@ class ServerConnection(asyncio.Protocol):
         self._server.left(self)
 
     def pause_writing(self) -> None:
-        """The transport holds enough."""
+        """Let writers wait: the transport's buffer is full."""
         if self._outlet is not None:
             self._outlet.pause()
 
     def resume_writing(self) -> None:
-        """The transport takes more."""
+        """Let writers go on: the transport's buffer has room."""
         if self._outlet is not None:
             self._outlet.resume()
 
@@ -351,7 +350,7 @@ class ServerConnection(asyncio.Protocol):
             await self._outlet_now().write(piece, stall_s)
 
     def end_answer(self) -> None:
-        """The body is whole."""
+        """Write the end of the answer's body."""
         self._outlet_now().close()
 
     def _outlet_now(self) -> Outlet:
@@ -392,7 +391,7 @@ class ServerConnection(asyncio.Protocol):
     # Limits
 
     def tick(self, now: float) -> None:
-        """Look at the clock."""
+        """Close or refuse if a time has run out; ``now`` is the loop's time in seconds."""
         bounds = self._server.room.bounds
         since = now - self._since
         if self._outlet is not None and self._outlet.is_stalled(now):
@@ -437,7 +436,7 @@ class ServerConnection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection at once, whatever is under way."""
         if self.shaking is not None:
             self.shaking.cancel()
         if self.transport is not None:

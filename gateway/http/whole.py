@@ -42,7 +42,7 @@ class WholeBody(Chunks):
         return data
 
     def whole(self) -> bytes:
-        """What has not been drawn."""
+        """The bytes that have not been drawn yet, all at once."""
         data, self._data = self._data, None
         return data or b""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Outlet:
-    """What is written to one connection, with its backpressure."""
+    """The writing side of one connection, with its backpressure."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self._loop = loop
@@ -27,16 +27,16 @@ class Outlet:
         self.is_open = False
 
     def pause(self) -> None:
-        """The transport holds enough."""
+        """Let writers wait: the transport's buffer is full."""
         self._paused = True
 
     def resume(self) -> None:
-        """The transport takes more."""
+        """Let writers go on: the transport's buffer has room."""
         self._paused = False
         self._wake()
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """Note that the connection is gone, and wake whoever waits to write."""
         self._lost = True
         self._wake()
 
@@ -69,7 +69,7 @@ class Outlet:
             raise ConnectionError("the connection was lost while something was written")
 
     def close(self) -> None:
-        """The body is whole."""
+        """Write the end of the body. Raises ConnectionError when the connection is gone."""
         if self._lost:
             raise ConnectionError("the connection is gone")
         end = LAST_CHUNK if self._chunked else b""

@@ -68,7 +68,7 @@ FIRST = ArchiveLink()
 
 @dataclass(frozen=True, slots=True)
 class LinkingInfo:
-    """What an archive says of itself: the archive before it and, in order, (digest of the chain, container's name)."""
+    """The linking info of an archive: the archive before it and, in order, (digest of the chain, container's name)."""
 
     previous: ArchiveLink
     algorithm: DigestAlgorithm
@@ -81,7 +81,7 @@ def chain_digest(before: str, container_digest: bytes, algorithm: DigestAlgorith
 
 
 def render_linking_info(info: LinkingInfo) -> bytes:
-    """The content of ``linkinginfo``."""
+    """Render the content of ``linkinginfo``, the file that chains an archive to the one before it."""
     previous = info.previous
     head = f"{previous.digest or '-'} {previous.file_name or '-'} {info.algorithm.name_on_wire}"
     return "".join(f"{line}\n" for line in (head, *(f"{d} {n}" for d, n in info.entries))).encode()
@@ -144,7 +144,7 @@ class ArchiveChain:
         self._times.append(at)
 
     def render(self) -> bytes:
-        """The linking info."""
+        """Render the linking info of the archive as it is so far."""
         return render_linking_info(LinkingInfo(self._previous, self.algorithm, tuple(self._entries)))
 
     def link(self, group: str) -> ArchiveLink:
@@ -206,7 +206,7 @@ class Digesting(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
-        """Yes."""
+        """Whether bytes can be written: always."""
         return True
 
     def write(self, data: Buffer, /) -> int:
@@ -227,7 +227,7 @@ class Digesting(io.RawIOBase):
 
 @dataclass(slots=True)
 class ArchiveVerdict:
-    """What an archive was found to be: its own link's digest, the archive before it, and its containers."""
+    """The findings about an archive: its own link's digest, the archive before it, and its containers."""
 
     previous: ArchiveLink
     last_digest: str
@@ -294,16 +294,16 @@ def check_chain(info: LinkingInfo, names: Sequence[str], digest_of: Callable[[st
             f"the linking info names {len(info.entries)} containers, and they are not the {len(names)} that are there",
         )
     digest = info.previous.digest
-    for said, name in info.entries:  # 4
+    for declared, name in info.entries:  # 4
         digest = chain_digest(digest, digest_of(name), info.algorithm)
-        if digest != said.lower():
+        if digest != declared.lower():
             raise NotProved(
                 Kind.INVALID_HASH_CHAIN, f"the digest of {shown(name)} is not the one in the linking info"
             )
 
 
 def read_bounded(archive: Zip, name: str) -> bytes:
-    """What an archive says of its files, bounded by how many they are. Raises `BadMessage`."""
+    """Read a file about an archive's entries, bounded by how many they are. Raises `BadMessage`."""
     return archive.read(name, _LONGEST_LINE * (len(archive.entries) + 1))
 
 
@@ -315,5 +315,5 @@ def _digest_of(archive: Zip, name: str, algorithm: DigestAlgorithm) -> bytes:
 
 
 def malformed(detail: str) -> BadMessage:
-    """What is said of an archive that cannot be read."""
+    """The refusal of an archive that cannot be read."""
     return BadMessage(Kind.MALFORMED_HASH_CHAIN, detail)

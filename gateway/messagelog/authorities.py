@@ -28,18 +28,18 @@ SMALLEST_ROUND = 64
 
 
 def choose_authorities(
-    approved: Sequence[ApprovedTsa], wanted: Sequence[tuple[str, str]], order: CostOrder
+    approved: Sequence[ApprovedTsa], services: Sequence[tuple[str, str]], order: CostOrder
 ) -> tuple[ApprovedTsa, ...]:
-    """The approved authorities to ask, best first. ``wanted`` are names and addresses the operator chose; none: all.
+    """The approved authorities to ask, best first. ``services`` are names and addresses the operator chose; none: all.
 
     A name that several approved authorities share is told apart by its address.
     """
     chosen: list[ApprovedTsa] = []
-    for name, url in wanted:
+    for name, url in services:
         named = [a for a in approved if a.name == name]
         exact = [a for a in named if a.url == url]
         chosen += exact or (named if len(named) == 1 else [])
-    return in_order_of_cost(tuple(dict.fromkeys(chosen)) if wanted else approved, order)
+    return in_order_of_cost(tuple(dict.fromkeys(chosen)) if services else approved, order)
 
 
 def _tell_nobody(_authority: ApprovedTsa, _failure: str | None) -> None:
@@ -54,11 +54,11 @@ async def ask_authorities(
     *,
     race: bool = False,
     timeout_s: float = TIMEOUT_S,
-    told: Callable[[ApprovedTsa, str | None], None] = _tell_nobody,
+    note: Callable[[ApprovedTsa, str | None], None] = _tell_nobody,
 ) -> tuple[bytes, timestamps.Timestamp]:
     """A proved token over a digest: of the first authority that gives one, in order, or, in a race, of the quickest.
 
-    ``told`` hears how each one answered: why it failed, or None. Raises `Fault` naming every failure.
+    ``note`` is given how each one answered: why it failed, or None. Raises `Fault` naming every failure.
     """
     request = timestamps.build_request(digest)
     failures: list[str] = []
@@ -68,15 +68,15 @@ async def ask_authorities(
             reply = await fetch_timestamp(session, authority.url, request, timeout_s=timeout_s)
             proved = timestamps.check_reply(reply, digest, certificates)
         except NotProved as fault:
-            told(authority, fault.detail)
+            note(authority, fault.detail)
             failures.append(f"{authority.name}: {fault.detail}")
             return None
         except Exception as err:  # what one authority answers must not keep the others from being asked
             log.exception("a timestamp reply could not be read", extra={"event": "timestamp_reply"})
-            told(authority, f"{type(err).__name__}: {err}")
+            note(authority, f"{type(err).__name__}: {err}")
             failures.append(f"{authority.name}: its reply could not be read: {type(err).__name__}")
             return None
-        told(authority, None)
+        note(authority, None)
         return proved
 
     if race:
@@ -111,6 +111,6 @@ class RoundSize:
         """Take a full round's time into account; a round that was not full says nothing."""
         if taken < self.value:
             return
-        wanted = int(taken * self._target_s / max(seconds, 0.001))
-        bounded = min(max(wanted, self.value // 2), self.value * 2)
+        target = int(taken * self._target_s / max(seconds, 0.001))
+        bounded = min(max(target, self.value // 2), self.value * 2)
         self.value = min(max(bounded, SMALLEST_ROUND), self._largest)

@@ -83,7 +83,7 @@ def make_files(bodies: Sequence[KeptBody], folder: Path, made: list[Path]) -> No
 
 
 def sealed_pieces(body: KeptBody, size_bytes: int) -> Iterator[bytes]:
-    """What the file of a body would hold, in pieces of at most so many bytes. Raises OSError, ValueError, `Fault`."""
+    """The content of a body's file, in pieces of at most so many bytes. Raises OSError, ValueError, `Fault`."""
     if body.spool.path is None:
         raise ValueError("the spool of a body is gone before the body was logged")
     if body.kept_bytes is None:

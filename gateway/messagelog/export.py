@@ -59,8 +59,8 @@ async def asic_download(
         query["xRoadInstance"], query["memberClass"], query["memberCode"], query.get("subsystemCode") or None
     )
     message_id = query["queryId"]
-    wanted = True if only_response else False if only_request else None
-    records = await message_log.find(owner, message_id, is_response=wanted)
+    side = True if only_response else False if only_request else None
+    records = await message_log.find(owner, message_id, is_response=side)
     if not records:
         raise BadMessage(Kind.NOT_FOUND, f"there is no record of message {message_id!r} of {owner.path()}")
     if unique and len(records) > 1:
@@ -73,7 +73,7 @@ async def asic_download(
             await timestamper.force(waiting)
         else:
             await timestamper.stamp_soon(STAMP_WAIT_S)
-        records = await message_log.find(owner, message_id, is_response=wanted)
+        records = await message_log.find(owner, message_id, is_response=side)
         left = sum(not r.is_timestamped for r in records)
         if left:
             raise Fault(
@@ -115,7 +115,7 @@ def write_record(out: IO[bytes], record: LogRecord, reader: LogReader, *, digest
 
 
 def withheld_of(record: LogRecord, *, digests_only: bool) -> Withheld | None:
-    """What a record's container will not hold, and why; None when it holds all that was signed."""
+    """The parts that a record's container does not hold, and why; None when it holds all that was signed."""
     cut = [a for a in record.attachments if a.kept_bytes is not None]
     if record.erasure is not None:
         reason, order = Reason.ERASED, record.erasure

@@ -24,7 +24,7 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class RecordSearch:
-    """What records are to have; a client or a service is a path, or its beginning up to a slash. ``status``: of a REST answer."""
+    """The conditions on records; a client or a service is a path, or its beginning up to a slash. ``status``: of a REST answer."""
 
     since: datetime | None = None
     until: datetime | None = None

@@ -31,7 +31,7 @@ class KeyPlace(Protocol):
         ...
 
     def read(self) -> bytes:
-        """The file. Raises OSError."""
+        """The bytes of the key file. Raises OSError."""
         ...
 
     def write(self, content: bytes) -> None:
@@ -61,7 +61,7 @@ class FolderKeys:
         return str(self._path)
 
     def mark(self) -> tuple[int, int, int] | None:
-        """Inode, time and size."""
+        """The file's inode, time (ns) and size, to see whether it changed; None without a file."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -69,7 +69,7 @@ class FolderKeys:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def read(self) -> bytes:
-        """The file."""
+        """The bytes of the key file. Raises OSError."""
         return self._path.read_bytes()
 
     def write(self, content: bytes) -> None:
@@ -88,7 +88,7 @@ class FolderKeys:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is held open here, so nothing is closed."""
 
 
 def keys_of(where: Path | KeyPlace) -> KeyPlace:

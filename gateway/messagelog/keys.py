@@ -44,7 +44,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class KeySecret:
-    """What seals the key file: a secret of the software token, or one of the operator's (``by`` says which)."""
+    """The secret that seals the key file: one of the software token, or one of the operator's (``by`` says which)."""
 
     by: str
     value: bytes
@@ -60,7 +60,7 @@ class KeySecret:
         return cls("secret", secret.encode())
 
     def key(self, salt: bytes) -> bytes:
-        """The key that seals."""
+        """The key that seals the file: the token's secret itself, or one made of the operator's by Argon2id."""
         if self.by == "token":
             return self.value
         return hash_secret_raw(self.value, salt, _PASSES, _MEMORY_KIB, 1, KEY_BYTES, Type.ID)
@@ -156,7 +156,7 @@ class LogKeys:
     def known_keys(
         self, record_id: int, moments: Sequence[datetime], mark: object = None
     ) -> list[bytes] | None:
-        """What `new_keys` gives, if it can be had at once: without a lock to wait for and without a file to read or write.
+        """The keys that `new_keys` gives, if they can be had at once: without a lock to wait for and without a file to read or write.
 
         ``mark`` is that of the file as it is now, where the caller has it.
         """

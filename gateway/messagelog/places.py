@@ -77,7 +77,7 @@ class FolderBodies:
         return read_sealed(self.folder / name, key)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Let go of files."""
+        """Remove the files of bodies; those that are gone already are passed over."""
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
 
@@ -88,7 +88,7 @@ class FolderBodies:
         self.remove([path.name for path in self.folder.iterdir() if path.name not in named])
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is held open here, so nothing is closed."""
 
 
 class FolderPlace:

@@ -102,7 +102,7 @@ class LogReader:
         return rows.to_moment(found[0][0]) if found else None
 
     async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
-        """Records by their ids."""
+        """The records with these ids, as many as there are."""
         marks = ", ".join("?" * len(ids))
         return await asyncio.to_thread(self._records, f"record.id IN ({marks})", list(ids))
 

@@ -62,7 +62,7 @@ class RecordForm(enum.IntEnum):
 
 
 class Links(enum.IntEnum):
-    """What stands for the message in a record's digest."""
+    """The part of a record's digest that stands for the message."""
 
     MESSAGE = 1  # the message itself, in records from before sealing
     DIGEST = 2
@@ -96,7 +96,7 @@ class LoggedAttachment:
 
 @dataclass(frozen=True, slots=True)
 class Unstamped:
-    """What a timestamp needs of a record that has none: the digest of its signature document."""
+    """A record without a timestamp, as timestamping needs it: the digest of its signature document."""
 
     id: int
     at: datetime
@@ -144,7 +144,7 @@ def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
 
 
 def sealed_label(record_id: int, what: str) -> bytes:
-    """What a sealed thing of a record is, said while sealing: it opens in no other place."""
+    """The label under which a part of a record is sealed: it opens in no other place."""
     return f"{what} of record {record_id}".encode()
 
 

@@ -68,16 +68,16 @@ def last_chain(query: Callable[[str], Sequence[Sequence[Any]]], table: str) -> t
 
 def digested_row(entry: LogEntry, message: bytes) -> list[Field]:
     """The columns of `DIGESTED`, with ``message`` in the message's place."""
-    said = entry.message
+    text = entry.message
     return [
-        said.message_id,
-        said.request_id,
-        int(said.is_response),
+        text.message_id,
+        text.request_id,
+        int(text.is_response),
         str(entry.side),
         entry.owner.path(),
-        said.client.path(),
-        said.service.path(),
-        str(said.protocol),
+        text.client.path(),
+        text.service.path(),
+        str(text.protocol),
         message,
         entry.signature,
         entry.hash_chain_result,
@@ -128,5 +128,5 @@ def to_milliseconds(at: datetime) -> int:
 
 
 def to_moment(milliseconds: object) -> datetime:
-    """A stored moment."""
+    """The aware time in UTC of a stored one, in milliseconds since 1970."""
     return datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)

@@ -196,8 +196,8 @@ def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], 
         opened.add_chunks(found.container, Redrawn(partial(_chunks, archive, found, key)), moment)
         if key is None:
             erased.append(found.container)
-    said = archive.entries[LINKING_INFO]
-    moment = datetime(*said.date_time, tzinfo=UTC)
+    entry = archive.entries[LINKING_INFO]
+    moment = datetime(*entry.date_time, tzinfo=UTC)
     opened.add(LINKING_INFO, read_bounded(archive, LINKING_INFO), moment, deflate=True)
     opened.close()
     return erased

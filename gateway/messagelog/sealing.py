@@ -31,7 +31,7 @@ def seal(key: bytes, nonce: bytes, clear: bytes, label: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, sealed: bytes, label: bytes) -> bytes:
-    """What was sealed. Raises `Fault`."""
+    """Open sealed bytes under the label that they were sealed with. Raises `Fault` (``LOGGING_FAILED``)."""
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label)
     except (InvalidTag, ValueError):

@@ -137,7 +137,7 @@ class SharedWriter:
         return first  # committed: from here on the messages are in the log, whatever happens
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the shared database."""
         self._database.close()
 
 
@@ -183,7 +183,7 @@ class DatabaseBodies:
         return open_stream(io.BufferedReader(_PieceReader(self.pieces(name)), PIECE_BYTES), key)
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """What a body's file would hold. Raises OSError for a body that is not there."""
+        """The content of a body's file, in pieces. Raises OSError for a body that is not there."""
         number = 0
         while found := self._database.query(
             "SELECT content FROM body WHERE name = ? AND number = ?", (name, number)
@@ -194,7 +194,7 @@ class DatabaseBodies:
             raise FileNotFoundError(f"the body {name} is not in the database {self._database.name}")
 
     def remove(self, names: Iterable[str]) -> None:
-        """Let go of bodies."""
+        """Remove bodies in one transaction; those that are gone already are passed over."""
         gone = list(names)
         if gone:
             with self._database.transaction() as transaction:
@@ -237,7 +237,7 @@ class DatabaseKeys:
         return found[0][0] if found else None
 
     def read(self) -> bytes:
-        """The file. Raises OSError."""
+        """The bytes of the key file. Raises OSError when there is none."""
         found = self._database.query("SELECT content FROM keyfile")
         if not found:
             raise FileNotFoundError(f"{self} is empty")
@@ -260,7 +260,7 @@ class DatabaseKeys:
             yield
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the shared database."""
         self._database.close()
 
 

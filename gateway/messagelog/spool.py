@@ -95,7 +95,7 @@ class Spool:
 
     @property
     def key(self) -> bytes:
-        """What seals the file."""
+        """The key that seals the spool's file."""
         return self._key
 
     def take(self, data: bytes) -> bool:
@@ -248,7 +248,7 @@ class SealedTemporary(io.RawIOBase):
         self._sealer = StreamSealer(self._key)
 
     def writable(self) -> bool:
-        """Yes."""
+        """Whether bytes can be written: always."""
         return True
 
     def write(self, data: Buffer, /) -> int:
@@ -259,7 +259,7 @@ class SealedTemporary(io.RawIOBase):
         return len(raw)
 
     def draw(self) -> Iterator[bytes]:
-        """What was written, from the beginning; the file is gone after."""
+        """The bytes that were written, from the beginning; the file is gone after."""
         with self._file:
             _write_all(self._file, self._sealer.finish())
             self._file.seek(0)

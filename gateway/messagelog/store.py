@@ -58,7 +58,7 @@ _GATHERED = 32
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Bounds of the log."""
+    """The bounds of the log: messages that may wait, messages a batch, and which bodies are kept."""
 
     queue_length: int = 10_000
     batch_length: int = 512
@@ -110,7 +110,7 @@ class MessageLog:
 
     @property
     def is_begun(self) -> bool:
-        """Whether messages are taken."""
+        """Whether the log takes messages: it does between start and end."""
         return self._is_begun
 
     def unlock(self, secret: KeySecret) -> None:
@@ -257,14 +257,14 @@ class MessageLog:
         """Have a batch numbered, built and written by the thread: only there is it known which number is next."""
         entries, rules = [w.entry for w in batch], self._settings.bodies
 
-        def told(outcome: object) -> None:
+        def settle(outcome: object) -> None:
             if isinstance(outcome, int):
                 self._answer(batch, outcome)
             else:
                 self._refuse(batch, outcome if isinstance(outcome, Exception) else TypeError(str(outcome)))
             self._begin_soon(loop)
 
-        self._put(loop, lambda writer: writer.write(entries, self.keys, rules), told)
+        self._put(loop, lambda writer: writer.write(entries, self.keys, rules), settle)
 
     def _written(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], built: Batch, outcome: object
@@ -338,7 +338,7 @@ class MessageLog:
         return await self.reader.untimestamped(limit, among)
 
     async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
-        """Records by their ids."""
+        """The records with these ids, as many as there are."""
         return await self.reader.by_ids(ids)
 
     async def verify_chain(self) -> int | None:

@@ -78,7 +78,7 @@ class Timestamper:
         now: Callable[[], datetime],
         settings: TimestampSettings | None = None,
         *,
-        wanted: Callable[[], Sequence[tuple[str, str]] | None] = tuple,
+        services: Callable[[], Sequence[tuple[str, str]] | None] = tuple,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = message_log
@@ -90,7 +90,7 @@ class Timestamper:
         self._failing_since: datetime | None = None
         self._last_failure = ""
         self._clock: tuple[float, str] | None = None
-        self._wanted = wanted
+        self._services = services
         self._states: dict[str, AuthorityState] = {}
         self._was_full = False
         self._size = RoundSize(LARGEST_ROUND)
@@ -99,7 +99,7 @@ class Timestamper:
         # Monotonic seconds: the last good round; since when a message waits for one; the last message that came.
         self._succeeded = monotonic()
         self._waiting_since: float | None = None
-        self._came = self._succeeded
+        self._last_message = self._succeeded
         self.loop = Loop(
             "timestamper",
             self.stamp_round,
@@ -133,9 +133,9 @@ class Timestamper:
                 f"no timestamp could be had since {since:%Y-%m-%d %H:%M:%S} UTC, longer than the {limit:g} s allowed; "
                 f"traffic goes on once one succeeds. Last failure: {self._last_failure}",
             )
-        self._came = self._monotonic()
+        self._last_message = self._monotonic()
         if self._waiting_since is None:
-            self._waiting_since = self._came
+            self._waiting_since = self._last_message
         if limit:
             self._check_progress(limit)
 
@@ -183,10 +183,10 @@ class Timestamper:
         return self._configuration() is not None and not self._authorities()
 
     def _authorities(self) -> tuple[ApprovedTsa, ...]:
-        configuration, wanted = self._configuration(), self._wanted()
-        if configuration is None or wanted is None:
+        configuration, chosen = self._configuration(), self._services()
+        if configuration is None or chosen is None:
             return ()
-        return choose_authorities(configuration.approved_tsas, wanted, self._settings.order)
+        return choose_authorities(configuration.approved_tsas, chosen, self._settings.order)
 
     def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
         self._states[authority.url] = AuthorityState(self._now(), failure)
@@ -198,8 +198,8 @@ class Timestamper:
         if self._settings.interval_s:
             return self._settings.interval_s
         configuration = self._configuration()
-        wanted = SHORTEST_INTERVAL_S if configuration is None else configuration.timestamping_interval_s
-        return float(min(max(wanted, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
+        interval_s = SHORTEST_INTERVAL_S if configuration is None else configuration.timestamping_interval_s
+        return float(min(max(interval_s, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
 
     async def stamp_round(self) -> int:
         """Stamp what waits, as many records as a round takes; how many. Raises `Fault` when no authority helps."""
@@ -213,7 +213,7 @@ class Timestamper:
                 self._size.learn(len(records), asyncio.get_running_loop().time() - started)
             self._succeeded = self._monotonic()
             # What came since the records were read may wait still.
-            self._waiting_since = began if self._came >= began else None
+            self._waiting_since = began if self._last_message >= began else None
             return len(records)
 
     async def look(self) -> None:
@@ -224,7 +224,7 @@ class Timestamper:
         self._failing_since = oldest if late else None
         self._last_failure = "another node is to timestamp and does not" if late else ""
         self._succeeded, self._was_full = began, False
-        self._waiting_since = began if self._came >= began else None
+        self._waiting_since = began if self._last_message >= began else None
 
     async def force(self, ids: Sequence[int]) -> None:
         """Stamp given records now, those among them that have no timestamp yet."""
@@ -299,7 +299,7 @@ class Timestamper:
             configuration.tsa_certificates(),
             race=self._settings.race,
             timeout_s=self._settings.timeout_s,
-            told=self._note,
+            note=self._note,
         )
         self._clock = ((self._now() - proved.at).total_seconds(), _authority(proved))
         return token, proved

@@ -98,14 +98,14 @@ async def _run(command: tuple[str, ...], timeout_s: float) -> None:
         raise _failed(path, f"{shown(command[0])} cannot be run: {err}") from err
     try:
         async with asyncio.timeout(timeout_s):
-            _, said = await process.communicate()
+            _, output = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         raise _failed(path, f"{shown(command[0])} took longer than {timeout_s:g} s") from None
     if process.returncode:
-        told = shown(said.decode("utf-8", "replace").strip(), _LONGEST_SAID)
-        raise _failed(path, f"{shown(command[0])} ended with {process.returncode}: {told}")
+        text = shown(output.decode("utf-8", "replace").strip(), _LONGEST_SAID)
+        raise _failed(path, f"{shown(command[0])} ended with {process.returncode}: {text}")
 
 
 def _failed(path: Path, detail: str) -> Fault:

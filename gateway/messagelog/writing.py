@@ -90,7 +90,7 @@ class FolderWriter:
         return read_end(self._connection)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the folder's database."""
         self._connection.close()
 
 

@@ -111,7 +111,7 @@ def timestamper(
     services: Callable[[], Sequence[tuple[str, str]] | None],
 ) -> Timestamper:
     """The timestamper of the message log; ``wanted`` gives name and URL of each service in use."""
-    return Timestamper(log, current, session, now, timestamp_settings(settings), wanted=services)
+    return Timestamper(log, current, session, now, timestamp_settings(settings), services=services)
 
 
 def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:

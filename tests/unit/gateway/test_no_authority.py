@@ -71,7 +71,7 @@ async def test_without_one_nothing_is_stamped_and_traffic_stops_after_the_time_a
     settings = TimestampSettings(acceptable_failure_s=3600)
     async with aiohttp.ClientSession() as session:
         stamper = Timestamper(
-            log, lambda: worlds.world().configuration, session, lambda: NOW, settings, wanted=lambda: None
+            log, lambda: worlds.world().configuration, session, lambda: NOW, settings, services=lambda: None
         )
         assert stamper.has_none
         assert stamper.used() == ()
