@@ -378,6 +378,7 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
     "python-pkcs11": "pkcs11",
     "SQLAlchemy": "sqlalchemy",
+    "fpdf2": "fpdf",
     "opentelemetry-sdk": "opentelemetry.sdk",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter",
 }

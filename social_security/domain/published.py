@@ -14,7 +14,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,8 @@ PAYLOAD_TYPE: Final = "application/vnd.sacbe.oniess-publication+json"
 FORMAT: Final = "sacbe-publication/1"
 # The parts of a publication, each a document of the same form as the package's own.
 PARTS: Final = ("members", "calendars", "benefits", "conventions", "notices")
+# How far ONIESS's clock may be before a system's.
+SKEW: Final = timedelta(minutes=10)
 _CLASSES: Final = ("GOB", "GAR", "EXT")
 
 
@@ -101,7 +103,7 @@ def check_follows(new: SignedLists, kept: SignedLists | None, now: datetime) -> 
         raise ValueError(
             f"version {new.version} ended on {new.until.isoformat()}; ONIESS publishes a new one"
         )
-    if new.issued > now:
+    if new.issued > now + SKEW:
         raise ValueError(
             f"version {new.version} is issued on {new.issued.isoformat()}, which is to come; check the clock"
         )

@@ -8,11 +8,12 @@ Spec: the domain reference 4.7, 5.2 (RegistroAcceso), 5.7; S09.
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from social_security.domain.faults import DomainError
 from social_security.domain.pack import members
+from social_security.domain.ranges import parse_days, parse_moments
 from social_security.institute.refusedattempts import take_refusals
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -81,11 +82,12 @@ async def find_usage(services: InstituteServices, request: DomainRequest) -> Dom
     subject = services.subject(request)
     await take_refusals(services)
     body = request.body
+    start, end = parse_moments(body, "periodStart", "periodEnd")
     total, rows = services.persons.accesses(
         subject.pid,
         today=request.today,
-        start=parse_moment(body.get("periodStart")),
-        end=parse_moment(body.get("periodEnd")),
+        start=start,
+        end=end,
         offset=body.get("offset", 0),
         limit=body.get("limit", MAX_ROWS),
     )
@@ -103,8 +105,8 @@ async def inspect(services: InstituteServices, request: DomainRequest) -> Domain
         raise DomainError(
             "SS-205", "sin caso no hay inspección", "no inspection without its case", field="caso"
         )
+    first, last = parse_days(body)
     await take_refusals(services)
-    first, last = date.fromisoformat(body["desde"]), date.fromisoformat(body["hasta"])
     rows = services.persons.accesses_between(
         datetime.combine(first, time.min, services.zone),
         datetime.combine(last + timedelta(days=1), time.min, services.zone),
@@ -134,15 +136,3 @@ def render_usage(a: Used) -> dict[str, Any]:
         "messageId": a.message_id,
         "outcome": a.outcome,
     }
-
-
-def parse_moment(text: str | None) -> datetime | None:
-    """A bound of a period, with its offset; None when there is none. Raises `DomainError` SS-100."""
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise DomainError(
-            "SS-100", "la hora lleva su diferencia con UTC", "a time carries its offset from UTC"
-        )
-    return at

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
+from social_security.institute.appealreports import REPORTS, take_report
 from social_security.institute.arcochecks import (
     check_alive,
     check_identity,
@@ -26,12 +27,11 @@ from social_security.institute.arcochecks import (
     not_competent,
 )
 from social_security.institute.arcogranted import ORDERED, build_package, carry_out, withdraw
-from social_security.institute.stores.arco import INFORMATION, ArcoRequest
+from social_security.institute.arcorefusals import refuse
+from social_security.institute.stores.arco import ArcoRequest
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from social_security.institute.services import InstituteServices
 
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
@@ -45,7 +45,7 @@ _PERSON = frozenset(("TITULAR", "REPRESENTANTE"))
 _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
 # What later events add to a request; the rest is as the person filed it.
-_ADDED = frozenset(("aclaracion", "entrega", "ejecutado", "agravios"))
+_ADDED = frozenset(("aclaracion", "entrega", "ejecutado", "agravios", "informes"))
 # Of a request, what she herself said, for her and for who decides about it.
 _FILED = (
     "descripcion",
@@ -57,6 +57,7 @@ _FILED = (
     "retirar",
     "aclaracion",
     "agravios",
+    "informes",
 )
 _DECISIONS = frozenset(("DESECHAR", "CONFIRMAR", *ORDERED))
 
@@ -139,13 +140,19 @@ def advance_request(services: InstituteServices, domain_request: DomainRequest) 
     body, to = domain_request.body, domain_request.body["estado"]
     check_moment(domain_request, "ocurridoEl")
     day = services.calendar.local_day(domain_request.now)
+    if body.get("sentido") in REPORTS:
+        after = take_report(services, domain_request, request, day)
+        services.arco.save(after, domain_request.now, domain_request.context.member)
+        return DomainAnswer(show(services, after), categories=("arco",))
     _check_corrected(services, domain_request, request, to)
-    is_longer = to == request.state == "RECURRIDA" and body.get("sentido") == "PRORROGA"
+    is_longer = body.get("sentido") == "PRORROGA"
+    if is_longer and not to == request.state == "RECURRIDA":
+        raise machines.not_allowed(request.state, "PRORROGA")
     _check_may(services, domain_request, request, to)
     _check_term(services, request, to, day)
     # The guarantor's silence confirmed the answer; its decision, when it comes after all, is what holds.
     is_late = to == request.state == "RESUELTA_RR" and request.outcome == BY_SILENCE
-    if is_late and body.get("sentido") != "PRORROGA":
+    if is_late:
         request = replace(request, dates={**request.dates, "resueltaTarde": day.isoformat()})
     elif not is_longer:
         machines.check_follows(machines.ARCO, request.state, to)
@@ -155,7 +162,7 @@ def advance_request(services: InstituteServices, domain_request: DomainRequest) 
     if request.state == "PREVENIDA" and body.get("descripcion"):
         after = replace(after, request={**after.request, "aclaracion": body["descripcion"]})
     if to in ("IMPROCEDENTE", "INEXISTENCIA"):
-        after = _refused(services, domain_request, after, day)
+        after = refuse(services, domain_request, after, day)
     if to == "RECURRIDA" and request.state != "RECURRIDA":
         _check_appeal(request, body)
         if body.get("descripcion"):
@@ -305,68 +312,6 @@ def _dates(
         answer = date.fromisoformat(dates["limiteRespuesta"])
         dates["limiteRecurso"] = calendar.add(answer, APPEAL).isoformat()
     return dates
-
-
-def _refused(
-    services: InstituteServices, request: DomainRequest, after: ArcoRequest, day: date
-) -> ArcoRequest:
-    """The formal refusal; without committee, or without cause where one is due, it cannot be sent."""
-    body = request.body
-    if not body.get("resolucionComite"):
-        raise DomainError(
-            "SS-400",
-            "falta la resolución del Comité",
-            "the committee's resolution is missing",
-            field="resolucionComite",
-        )
-    causes = body.get("causas", [])
-    missing = after.state == "INEXISTENCIA"
-    if after.request["derecho"] == INFORMATION:
-        return _information_refused(services, body, after, day)
-    if not missing and not causes:
-        raise DomainError(
-            "SS-400", "falta al menos una causa", "at least one cause is missing", field="causas"
-        )
-    appeal = services.appeal(day)
-    refusal: dict[str, Any] = {
-        "codigo": "SS-502" if missing else "SS-500",
-        "fundamento": "mx:LGPDPPSO-77" if missing else f"mx:LGPDPPSO-49-{causes[0]}",
-        "motivacion": body.get("negativa", {}).get("motivacion")
-        or body.get("descripcion")
-        or "Causas: " + ", ".join(services.causes[c] for c in causes) + ".",
-        "resolucionComite": body["resolucionComite"],
-        "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículos 86 y 95 de la LGPDPPSO",
-        "autoridad": appeal.authority,
-        "limiteImpugnacion": appeal.last_day.isoformat(),
-    }
-    if causes:
-        refusal["causa"] = causes[0]
-    return replace(after, refusal=refusal, committee=body["resolucionComite"])
-
-
-def _information_refused(
-    services: InstituteServices, body: Mapping[str, Any], after: ArcoRequest, day: date
-) -> ArcoRequest:
-    """A refusal under the transparency law: its article and its reasons are the unit's to say."""
-    denial = body.get("negativa", {})
-    if not str(denial.get("fundamento", "")).startswith("mx:LGTAIP-") or not denial.get("motivacion"):
-        raise DomainError(
-            "SS-400",
-            "la negativa de información lleva artículo de la LGTAIP y motivación",
-            "a refusal of information carries an article of LGTAIP and reasons",
-            field="negativa",
-        )
-    appeal = services.appeal(day)
-    refusal = {
-        "codigo": "SS-502" if after.state == "INEXISTENCIA" else "SS-500",
-        "fundamento": denial["fundamento"],
-        "motivacion": denial["motivacion"],
-        "resolucionComite": body["resolucionComite"],
-        "medioImpugnacion": "Recurso de revisión ante la autoridad garante, artículo 144 de la LGTAIP",
-        "autoridad": appeal.authority,
-        "limiteImpugnacion": appeal.last_day.isoformat(),
-    }
-    return replace(after, refusal=refusal, committee=body["resolucionComite"])
 
 
 def _check_appeal(request: ArcoRequest, body: Any) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid
+from social_security.domain.ranges import parse_days
 from social_security.institute.stores.admissions import Admission
 from social_security.wire.gatewayclient import Why
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -165,6 +166,7 @@ async def advance(services: InstituteServices, request: DomainRequest) -> Domain
 
 def confirm_period(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``confirmarPeriodo``: the body where the person worked says whether the period is right; nothing else."""
+    parse_days(request.body)
     subject = services.subject(request)
     body = request.body
     for period in services.periods.served(subject.pid):

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError
+from social_security.domain.ranges import parse_days
 from social_security.institute.refusedattempts import take_refusals
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -37,8 +38,8 @@ async def statistics(services: InstituteServices, request: DomainRequest) -> Dom
     """``estadisticaSupervision``: counts in a range of days, as of today."""
     if request.context.member not in (services.guarantor, FEDERAL):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
+    first, last = parse_days(request.body)
     await take_refusals(services)
-    first, last = date.fromisoformat(request.body["desde"]), date.fromisoformat(request.body["hasta"])
     requests = [r for r in services.arco.all() if first <= (r.day("dia0") or first) <= last]
     return DomainAnswer(
         {

@@ -19,6 +19,7 @@ from serving.storage.database import open_database
 from social_security.domain.curp import find_curp
 from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.portal import onetime
+from social_security.portal.certificate import Certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,17 @@ STEPS = (
         filed_at TEXT NOT NULL,
         what TEXT NOT NULL,
         PRIMARY KEY (folio)
+    );
+    """,
+    # Certificates that were issued here: what they say in numbers, and nothing of whom.
+    """
+    CREATE TABLE certificate (
+        code TEXT PRIMARY KEY,
+        issued_at TEXT NOT NULL,
+        days INTEGER NOT NULL,
+        overlap INTEGER NOT NULL,
+        complete INTEGER NOT NULL,
+        sha256 TEXT NOT NULL
     );
     """,
 )
@@ -155,6 +167,26 @@ class Accounts:
         """How many printed codes a person has left."""
         ((count,),) = self._database.query("SELECT count(*) FROM listed_code WHERE name = ?", (name,))
         return int(count)
+
+    # Certificates
+
+    def note_certificate(self, c: Certificate) -> None:
+        """Note a certificate before it is handed out, so that every one that is out can be checked."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO certificate (code, issued_at, days, overlap, complete, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+                (c.code, c.issued_at.isoformat(), c.days, c.overlap, int(c.is_complete), c.sha256),
+            )
+
+    def certificate(self, code: str) -> Certificate | None:
+        """The certificate of a code, or None."""
+        rows = self._database.query(
+            "SELECT code, issued_at, days, overlap, complete, sha256 FROM certificate WHERE code = ?", (code,)
+        )
+        if not rows:
+            return None
+        r = rows[0]
+        return Certificate(r[0], datetime.fromisoformat(r[1]), int(r[2]), int(r[3]), bool(r[4]), r[5])
 
     # Folios
 

@@ -16,6 +16,7 @@ from serving.language import N_, Text
 from serving.web.pages import PageProblem, redirect
 from social_security.domain import pack
 from social_security.domain.states import ARCO
+from social_security.institute.appealreports import GIVEN
 from social_security.institute.stores.arco import INFORMATION
 from social_security.portal.accounts import GUARANTOR
 from social_security.portal.asking import explain
@@ -48,10 +49,12 @@ MOVES: Final[dict[str, Text]] = {
         "Carry it out now: data changes, and whoever holds a wrong copy is told. It cannot be taken back"
     ),
     "CUMPLIDA": N_("Carry out what the guarantor decided. It cannot be taken back"),
+    "RINDE_INFORME": N_("Give the report that the guarantor asked for; it stays with the appeal"),
 }
 # What a guarantor may cause in an appeal: the state, and the direction where one is said.
 RESOLUTIONS: Final[dict[str, tuple[str, str | None, Text]]] = {
     "CONCILIACION": ("CONCILIACION", None, N_("Call both to conciliation")),
+    "INFORME": ("RECURRIDA", "INFORME", N_("Ask the institute for a report, within seven working days")),
     "PRORROGA": ("RECURRIDA", "PRORROGA", N_("Extend the term to decide, once, by twenty working days")),
     "DESECHAR": ("RESUELTA_RR", "DESECHAR", N_("Dismiss the appeal")),
     "CONFIRMAR": ("RESUELTA_RR", "CONFIRMAR", N_("Confirm the institute's answer")),
@@ -181,6 +184,8 @@ class AnsweringPages:
         if visitor.role == GUARANTOR:
             state, direction, _words = RESOLUTIONS[chosen]
             return None, {"estado": state, **({"sentido": direction} if direction else {}), **reply}
+        if chosen == GIVEN:
+            return None, {"estado": seen["estado"], "sentido": GIVEN, **reply}
         if chosen not in _WITH_COMMITTEE:
             return None, {"estado": chosen, **reply}
         wrong = _what_lacks(chosen, seen, form, reasons)
@@ -211,12 +216,15 @@ def allowed(role: str, seen: Mapping[str, Any]) -> dict[str, Text]:
     following = ARCO.get(state, frozenset())
     if role != GUARANTOR:
         # While she is asked to clarify, it is her turn.
+        reports = seen.get("solicitud", {}).get("informes", ())
+        if state in ("RECURRIDA", "CONCILIACION") and reports and "informe" not in reports[-1]:
+            following |= {GIVEN}
         return {} if state == "PREVENIDA" else {m: label for m, label in MOVES.items() if m in following}
     late = state == "RESUELTA_RR" and seen.get("sentido") == "CONFIRMAR_POR_SILENCIO"
     return {
         name: label
         for name, (to, _direction, label) in RESOLUTIONS.items()
-        if to in following or (name == "PRORROGA" and state == "RECURRIDA") or (late and to == state)
+        if to in following or (to == state == "RECURRIDA") or (late and to == state)
     }
 
 

@@ -127,6 +127,7 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         }
         app.router.add_get("/", portal.home(homes))
         _add_person(app, portal, pages)
+        app.router.add_get("/verificar", pages.check_certificate)
         _add_staff(app, portal, answering, counter)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
@@ -142,6 +143,8 @@ def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> Non
     router = app.router
     for path, page in (
         ("/historia", pages.whole_history),
+        ("/historia/constancia.pdf", pages.certificate),
+        ("/calculadora", pages.calculator),
         ("/accesos", pages.accesses),
         ("/derechos", pages.requests),
         ("/derechos/nueva", pages.new_request),

@@ -45,6 +45,7 @@ LINKS = {
     PERSON: (
         NavigationLink("/", N_("My file")),
         NavigationLink("/historia", N_("My history at all institutes")),
+        NavigationLink("/calculadora", N_("Pension calculator")),
         NavigationLink("/accesos", N_("Who looked at my data")),
         NavigationLink("/derechos", N_("My ARCO requests")),
     ),
@@ -90,6 +91,7 @@ class Portal:
         self.code = settings.member
         self.member = found.path
         self.name = found.name
+        self.public_url = settings.public_url
         self.zone = ZoneInfo(found.zone)
         self.accounts = accounts
         self.entrance = Entrance(accounts, settings, clock)

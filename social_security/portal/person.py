@@ -13,6 +13,8 @@ import hashlib
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
+
 from serving.language import N_
 from serving.web.pages import PageProblem, redirect
 from social_security.domain import eventchain, pack
@@ -21,14 +23,14 @@ from social_security.domain.faults import DomainError
 from social_security.portal import words
 from social_security.portal.accounts import Filed, pid_of
 from social_security.portal.asking import PersonQueries, explain
+from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
+from social_security.portal.certificate import build_certificate, is_drawn, render_pdf
 from social_security.portal.logfilter import AccessFilter
 from social_security.portal.timeline import draw_career, years_and_days
 from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from aiohttp import web
 
     from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
@@ -89,6 +91,63 @@ class PersonPages:
             years=years,
             rest=rest,
             why=None if heard.is_done else explain(heard),
+        )
+
+    async def calculator(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/calculadora``: what her career comes to, worked on here until a day, and an amount shared among institutes."""
+        today = self._calendar.local_day(self._now())
+        wrong, until, cents = read_wishes(request.query, today)
+        heard = None if wrong is not None else await self._asking.whole_history(pid_of(visitor.user))
+        is_told = heard is not None and heard.is_done
+        return self._portal.render(
+            request,
+            "person/calculator.html",
+            visitor,
+            status=200 if wrong is None else 400,
+            wrong=wrong,
+            typed={n: request.query.get(n, "") for n in ("hasta", "monto")},
+            why=None if heard is None or is_told else explain(heard),
+            found=estimate(heard.body["historias"], self._member, today, until, cents)
+            if heard is not None and is_told
+            else None,
+            complete=heard is not None and is_told and heard.body["constancia"]["completa"],
+            rules=cited(rules_now()),
+            note=pack.document("benefits.json").get("note", ""),
+        )
+
+    async def certificate(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
+        """``/historia/constancia.pdf``: her career as it is certified now, to take along."""
+        if not is_drawn():
+            raise PageProblem(
+                501,
+                N_(
+                    "This portal draws no certificates: its operator adds them with pip install 'sacbe[certificate]'."
+                ),
+            )
+        pid = pid_of(visitor.user)
+        heard = await self._asking.whole_history(pid)
+        if not heard.is_done:
+            raise PageProblem(502, explain(heard))
+        now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
+        made = build_certificate(heard.body, pid, now)
+        # On record before it is out: a certificate that nobody can check would be worth nothing.
+        self._portal.accounts.note_certificate(made)
+        address = f"{self._portal.public_url}/verificar?codigo={made.code}"
+        content = await asyncio.to_thread(render_pdf, made, heard.body, pid, self._portal.name, address)
+        named = {"Content-Disposition": f'attachment; filename="constancia-{made.code}.pdf"'}
+        return web.Response(body=content, content_type="application/pdf", headers=named)
+
+    async def check_certificate(self, request: web.Request) -> web.StreamResponse:
+        """``/verificar``: for everybody; with ``codigo``, the numbers that were noted when it was issued."""
+        code = "".join(request.query.get("codigo", "").upper().split())[:40]
+        found = self._portal.accounts.certificate(code) if code else None
+        return self._portal.render(
+            request,
+            "public/verify.html",
+            None,
+            status=404 if code and found is None else 200,
+            code=code,
+            found=found,
         )
 
     async def accesses(self, request: web.Request, visitor: Visitor) -> web.Response:

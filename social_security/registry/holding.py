@@ -68,7 +68,7 @@ class HoldingRegistry(Protocol):
 def register_links(registry: HoldingRegistry, request: DomainRequest) -> DomainAnswer:
     """``registrarVinculos``: note whom the caller holds, all of the batch at once; the PIDs that it does not know.
 
-    Raises SS-103 for days that are reversed or to come, and then nothing is written.
+    Raises SS-103 for days that are reversed, to come or before her birth, and then nothing is written.
     """
     holdings = [_parse(entry, request.today, n) for n, entry in enumerate(request.body["vinculos"])]
     known, unknown = take_holdings(registry.store, request.context.member, holdings, request.now)
@@ -92,7 +92,7 @@ def _parse(entry: dict[str, Any], today: date, number: int) -> Holding:
 def take_holdings(
     store: RegistryStore, member: str, holdings: Sequence[Holding], now: datetime
 ) -> tuple[list[Rid], list[Pid]]:
-    """Write a batch in one transaction: whom it was about, and the PIDs that lead to nobody."""
+    """Write a batch in one transaction: whom it was about, and the PIDs that lead to nobody. Raises SS-103."""
     known: list[Rid] = []
     unknown: list[Pid] = []
     with store.database.transaction() as connection:
@@ -104,6 +104,14 @@ def take_holdings(
                 unknown.append(held.pid)
                 continue
             rid = Rid(bytes(rows[0][0]))
+            born = store.born(rid)
+            if born is not None and held.since < born:
+                raise DomainError(
+                    "SS-103",
+                    f"desde {held.since} es anterior al nacimiento de {held.pid}",
+                    f"desde {held.since} is before the birth of {held.pid}",
+                    field="vinculos",
+                )
             known.append(rid)
             store.hold(
                 connection,

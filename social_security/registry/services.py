@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
 from social_security.domain.pseudonyms import pair_pid, parse_pid
-from social_security.institute.accesslog import parse_moment, render_usage
+from social_security.domain.ranges import parse_moments
+from social_security.institute.accesslog import render_usage
 from social_security.registry import publication
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CurpState
@@ -279,8 +280,7 @@ class RegistryServices:
         body = request.body
         total, rows = self.accesses.page(
             self._known(request).rid,
-            parse_moment(body.get("periodStart")),
-            parse_moment(body.get("periodEnd")),
+            *parse_moments(body, "periodStart", "periodEnd"),
             body.get("offset", 0),
             body.get("limit", MAX_ROWS),
         )

@@ -248,7 +248,8 @@ class RegistryStore:
             "INSERT INTO link (member, pid, rid, since, has_history, key_version, noted_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, pid) DO UPDATE SET "
             "noted_at = CASE WHEN link.until IS NULL THEN link.noted_at ELSE excluded.noted_at END, "
-            "until = NULL, has_history = excluded.has_history",
+            "until = NULL, has_history = excluded.has_history, "
+            "since = CASE WHEN excluded.since < link.since THEN excluded.since ELSE link.since END",
             (member, pid, rid, since.isoformat(), int(has_history), self._keys.version, noted),
         )
         reconcile(connection, rid, now)

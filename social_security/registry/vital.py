@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from social_security.wire.outbox import OutboxItem
 
 PURPOSE = "PUR-VITAL"
+# Of whom the registry knows no birth date, nothing is reported of a day before anybody now living was born.
+EARLIEST = date(1900, 1, 1)
 # A state's civil registry is a member by its own: MX/GOB/15-REGCIVIL.
 CIVIL_REGISTRY = re.compile(r"MX/GOB/[0-9]{2}-REGCIVIL")
 log = logging.getLogger("social_security.registry")
@@ -129,8 +131,8 @@ def _check_content(store: RegistryStore, rid: Rid, body: Any, today: date) -> No
     day = date.fromisoformat(body["fechaEvento"])
     if day > today:
         raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
-    born = store.born(rid)
-    if born is not None and day < born and body["tipo"] != ANNULMENT:
+    born = store.born(rid) or EARLIEST
+    if day < born and body["tipo"] != ANNULMENT:
         raise DomainError(
             "SS-103",
             "el evento es anterior al nacimiento",

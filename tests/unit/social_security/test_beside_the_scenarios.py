@@ -247,6 +247,25 @@ async def test_a_guarantor_that_decides_after_its_term_is_obeyed_all_the_same(de
     assert date(2008, 2, 29) in ends
 
 
+@pytest.mark.parametrize(
+    ("state", "direction"), [("PROCEDENTE", "PRORROGA"), ("EFECTIVA", "PRORROGA"), ("EN_TRAMITE", "INFORME")]
+)
+async def test_a_guarantor_answers_nothing_in_the_institute_s_place(
+    desk: Desk, state: str, direction: str
+) -> None:
+    folio = "ARCO-15-2026-00000001"
+    body = {
+        "pid": PIDS["ana"][ISSEMYM], "derecho": "ACCESO", "representante": False, "nivelIdentidad": "LOA2",
+        "modalidad": "ELECTRONICA", "recibidaEl": desk.c.now.isoformat(), "responsables": [MEMBERS[ISSEMYM]],
+    }  # fmt: skip
+    await desk.c.ask(f"{ISSEMYM}/ARCO", ISSEMYM, "presentarArco", body, "PUR-ARCO", folio, PERSON)
+    await desk.arco(ISSEMYM, folio, "EN_TRAMITE")
+    heard = await desk.arco(
+        ISSEMYM, folio, state, "GARANTE", sentido=direction, descripcion="Se pide un informe aquí."
+    )
+    assert heard.body["codigo"] == "SS-400"
+
+
 async def test_what_was_carried_out_is_appealed_from_the_day_it_was(desk: Desk) -> None:
     folio = "ARCO-15-2026-00000001"
     body = {
@@ -260,6 +279,56 @@ async def test_what_was_carried_out_is_appealed_from_the_day_it_was(desk: Desk) 
     done = (await desk.arco(ISSEMYM, folio, "EFECTIVA")).body
     assert (done["tardia"], done["limiteRecurso"] > granted["limiteRecurso"]) == (True, True)
     assert (await desk.arco(ISSEMYM, folio, "RECURRIDA", PERSON)).is_done
+
+
+@pytest.mark.parametrize(
+    "range_",
+    [
+        {"periodStart": "2026-03-02T00:00:00Z", "periodEnd": "2026-03-01T23:59:59Z"},
+        {"periodStart": "9999-12-31T23:59:59-14:00"},
+        {"periodEnd": "0001-01-01T00:00:00+14:00"},
+    ],
+)
+async def test_a_range_that_is_reversed_or_beyond_the_calendar_is_refused_everywhere(
+    desk: Desk, range_: dict[str, str]
+) -> None:
+    body = {"pid": PIDS["ana"][ISSEMYM], **range_}
+    case = "CONS-15-2026-00000001"
+    for provider in ("00-RNSS", ISSEMYM):
+        ask = (f"{ISSEMYM}/BITACORA", provider, "findUsage", body, "PUR-BITACORA", case, PERSON)
+        heard = await desk.c.ask(*ask)
+        # Without a gateway the institute cannot gather its refusals, but what is wrong is not asked for first.
+        assert heard.body["codigo"] in ("SS-103", "SS-901")
+        assert heard.body["codigo"] == "SS-103" or provider == ISSEMYM
+
+
+@pytest.mark.parametrize("days", [("2026-03-02", "2026-03-01"), ("0001-01-01", "9999-12-31")])
+@pytest.mark.parametrize("operation", ["estadisticaSupervision", "inspeccion"])
+async def test_a_guarantor_s_range_runs_forward_within_the_calendar(
+    desk: Desk, operation: str, days: tuple[str, str]
+) -> None:
+    case = "CONS-15-2026-00000001"
+    body = {"desde": days[0], "hasta": days[1], **({"caso": case} if operation == "inspeccion" else {})}
+    heard = await desk.c.ask("15-GARANTE/SUPERV", ISSEMYM, operation, body, "PUR-SUPERV", case, "GARANTE")
+    assert (heard.body["codigo"], heard.body["campo"]) == ("SS-103", "hasta")
+
+
+async def test_nobody_is_held_since_before_her_birth_nor_until_before_she_was(desk: Desk) -> None:
+    async def link(**days: str) -> Any:
+        entry = {"pid": PIDS["ana"][ISSEMYM], "historia": True, **days}
+        heard = await desk.c.ask(
+            f"{ISSEMYM}/AFIL", "00-RNSS", "registrarVinculos", {"vinculos": [entry]}, "PUR-AFIL",
+            "CONS-15-2026-00000001", "ANALISTA_AFILIACION",
+        )  # fmt: skip
+        return heard.body.get("codigo")
+
+    assert await link(desde="0001-01-01") == "SS-103"
+    assert await link(desde="1978-05-13") == "SS-103"
+    assert await link(desde="2000-02-29", hasta="2001-02-28") is None
+    ((since, until),) = desk.c.registry.store.database.query(
+        "SELECT since, until FROM link WHERE member = ? AND pid = ?", (MEMBERS[ISSEMYM], PIDS["ana"][ISSEMYM])
+    )
+    assert since <= until
 
 
 def test_a_text_in_a_table_is_never_a_formula_in_a_spreadsheet() -> None:

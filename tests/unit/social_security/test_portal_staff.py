@@ -34,6 +34,25 @@ async def step(browser: Browser, path: str, chosen: str, *fields: tuple[str, str
     assert "Listo" in browser.page.text, browser.page.text
 
 
+async def ask_and_give_a_report(
+    guarantor: Browser, appeal: str, address: str, accounts: Accounts, folio: str
+) -> None:
+    await guarantor.send(appeal, [("paso", "INFORME"), ("confirmo", "1"), ("motivacion", "¿Por qué?")])
+    assert guarantor.status == 409, "what is asked is said"
+    await step(guarantor, appeal, "INFORME", ("motivacion", "Informe qué documento tuvo a la vista."))
+    async with Browser(address) as unit:
+        await enter(unit, accounts, UNIT, "unidad-2")
+        await step(
+            unit,
+            f"/solicitudes/{folio}",
+            "RINDE_INFORME",
+            ("motivacion", "Se tuvo a la vista la nómina."),
+        )
+        assert "RINDE_INFORME" not in unit.page.source, "it was asked for once"
+    await guarantor.get(appeal)
+    assert "Se tuvo a la vista la nómina." in guarantor.page.text
+
+
 async def test_a_request_goes_from_the_unit_to_the_guarantor_and_back_and_is_carried_out(
     world: World,
 ) -> None:
@@ -70,6 +89,7 @@ async def test_a_request_goes_from_the_unit_to_the_guarantor_and_back_and_is_car
         await guarantor.get(appeal)
         assert "Sí son míos." in guarantor.page.text
         assert PIDS["ana"] not in guarantor.page.source
+        await ask_and_give_a_report(guarantor, appeal, address, accounts, folio)
         await step(guarantor, appeal, "REVOCAR", ("motivacion", "Se revoca."))
         await guarantor.get("/recursos/30-IPE/" + folio)
         assert guarantor.status == 404

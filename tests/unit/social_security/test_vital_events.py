@@ -170,3 +170,13 @@ def test_what_only_an_officer_does_is_not_done_by_message(books: Books, kind: st
     rid = books.person(CURPS["ana"], IPE)
     with pytest.raises(DomainError, match="SS-400"):
         books.report(IPE, books.pid(rid, IPE), kind)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1899-12-31"])
+def test_of_a_person_without_curp_too_nothing_is_reported_of_before_anybody_was_born(
+    books: Books, day: str
+) -> None:
+    rid = books.store.enrol(None, 1, TODAY)
+    books.store.link(rid, ISSEMYM, TODAY)
+    assert books.refused(ISSEMYM, books.pid(rid, ISSEMYM), "FALLECIMIENTO", day) == "SS-103"
+    assert books.report(ISSEMYM, books.pid(rid, ISSEMYM), "FALLECIMIENTO", "2000-02-29")["aplicado"]
