@@ -67,7 +67,9 @@ def draw_endings(endings: Sequence[EndingMark], now: datetime, title: str, today
             parts.append(
                 Markup('<line class="mark" x1="{0:.1f}" y1="18" x2="{0:.1f}" y2="{1}"/>').format(x, height)
             )
-            parts.append(_text(x, 12, str(year), anchor="middle"))
+            # Beside the axis there is room for today alone.
+            if x > left + 60:
+                parts.append(_text(x, 12, str(year), anchor="middle"))
     for number, ending in enumerate(endings):
         y = 24 + ROW * number
         width = max(place(ending.at) - left, 3.0)

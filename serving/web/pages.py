@@ -52,6 +52,7 @@ PAGE_HEADERS = {
 LANGUAGE_COOKIE = "idioma"
 ZONE_COOKIE = "zona"
 COOKIE_AGE_S = 365 * 24 * 3600
+USUAL_ZONE = "America/Mexico_City"
 # The zones a reader may choose: the server's own comes first, then these.
 ZONES = (
     "UTC",
@@ -109,7 +110,7 @@ class Site:
     name: Translatable
     templates: Path
     root: str = ""
-    zone: str = "America/Mexico_City"
+    zone: str = USUAL_ZONE
     footer: Sequence[NavigationLink] = ()
     secure: bool = True
     # What templates may call beside the frame's own names, by name.
@@ -160,8 +161,7 @@ class Frame:
 
     def zone(self, request: web.Request) -> str:
         """The name of the zone that times are shown in."""
-        chosen = request.query.get(ZONE_COOKIE) or request.cookies.get(ZONE_COOKIE)
-        return chosen if chosen in ZONES else self.site.zone
+        return chosen_zone(request, self.site.zone)
 
     def render(
         self,
@@ -291,6 +291,12 @@ def _moment(value: str | datetime, language: str, zone: str) -> Markup:
     return Markup(
         '<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC">{}, {:%H:%M}</time>'
     ).format(utc, utc, _day(there.date(), language), there)
+
+
+def chosen_zone(request: web.Request, usual: str) -> str:
+    """The zone that a reader chose, by the address or before; the usual one for whatever is none of `ZONES`."""
+    chosen = request.query.get(ZONE_COOKIE) or request.cookies.get(ZONE_COOKIE)
+    return chosen if chosen in ZONES else usual
 
 
 def redirect(place: str) -> web.Response:

@@ -134,6 +134,10 @@ async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_p
             await operator.get("/consola/cliente?id=MX:GOB:NADIE:X&lang=en")
             assert operator.status == 404
             assert "does not exist" in operator.page.text.lower()
+            operator.cookie += "; zona=../../etc/passwd"
+            await operator.get("/consola/trafico?zona=Nowhere/At_all")
+            assert operator.status == 200
+            assert "America/Mexico_City" in operator.page.text
             await operator.get("/consola/cliente?id=<script>alert(1)</script>")
             assert "<script" not in operator.page.source
             other = Operator(Remote(session), "en")  # type: ignore[arg-type]

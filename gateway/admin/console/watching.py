@@ -28,6 +28,7 @@ from serving.web.blocks import (
 from serving.web.codewords import word
 from serving.web.console import ROOT
 from serving.web.drawings import Amount, draw_amounts, draw_lines
+from serving.web.pages import USUAL_ZONE, chosen_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,7 +170,7 @@ async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
     if counts.value is None:
         return PageView(N_("Traffic"), [form, PageNote(counts.why or N_("Nothing is known."))])
     summary = await asking.tell("get_diagnostics_traffic_summary", query=asked_for)
-    zone = ZoneInfo(request.cookies.get("zona") or "America/Mexico_City")
+    zone = ZoneInfo(chosen_zone(request, USUAL_ZONE))
     blocks: list[Block | None] = [form, *_over_time(asking, counts.value, label, zone, minutes)]
     if summary.value is not None:
         blocks += _summary(asking, summary.value, zone, minutes)
