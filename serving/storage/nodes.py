@@ -92,6 +92,11 @@ class SharedNodes:
 
     def begin(self) -> str:
         """Be known as a node of a durable database; the code of the installation. Raises `OperatorError`, OSError."""
+        if self._database.query("SELECT 1 FROM installation WHERE moved_ms IS NOT NULL"):
+            raise OperatorError(
+                f"the gateway was moved away from the database {self._database.name} to SQLite, and went on there: take "
+                "node.database out of the settings and the environment, or name an empty database"
+            )
         check_durable(self._database)
         with self._database.transaction() as transaction:
             transaction.execute(
@@ -103,12 +108,7 @@ class SharedNodes:
                 (_FORGOTTEN_S * 1000,),
             )
             self._note_seen(transaction)
-        ((code, moved_ms),) = self._database.query("SELECT code, moved_ms FROM installation")
-        if moved_ms is not None:
-            raise OperatorError(
-                f"the gateway was moved away from the database {self._database.name} to SQLite, and went on there: take "
-                "node.database out of the settings and the environment, or name an empty database"
-            )
+        ((code,),) = self._database.query("SELECT code FROM installation")
         return str(code)
 
     def close(self) -> None:

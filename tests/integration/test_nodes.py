@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 # More for who has the time: SACBE_NODE_KILLS=200.
 KILLS = int(os.environ.get("SACBE_NODE_KILLS", "10"))
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300 + 15 * KILLS)]
 CONSUMERS = 4
 NODES = 2
 
