@@ -26,6 +26,7 @@ from schemas.identifiers import (
     identifier_from_parts,
     required_parts,
 )
+from schemas.names import check_text
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ _HEADER = f"{SOAP_NS}{_SEPARATOR}Header"
 _BODY = f"{SOAP_NS}{_SEPARATOR}Body"
 _FAULT = f"{SOAP_NS}{_SEPARATOR}Fault"
 _OBJECT_TYPE = f"{ID_NS}{_SEPARATOR}objectType"
+_NIL = f"http://www.w3.org/2001/XMLSchema-instance{_SEPARATOR}nil"
 _REPRESENTED = f"{REPRESENTATION_NS}{_SEPARATOR}representedParty"
 _VALUES = frozenset(
     f"{XROAD_NS}{_SEPARATOR}{n}" for n in ("id", "userId", "issue", "protocolVersion", "requestHash")
@@ -240,6 +242,7 @@ class _Scan:
             self._field = None
             if name in _VALUES:
                 self._once(_local(name), self._values)
+                _check_not_nil(name, attributes)
                 self._field = name
                 self._begun[_FIELD_DEPTH] = self._parser.CurrentByteIndex
                 self._id_declares = bool(declared) if _local(name) == "id" else self._id_declares
@@ -255,11 +258,13 @@ class _Scan:
         elif self._field is not None and self._depth == _PART_DEPTH:
             if self._field in _PARTS_OF and name in _PARTS_OF[self._field]:
                 self._once(_local(name), self._parts)
+                _check_not_nil(name, attributes)
                 self._collect()
-            else:
-                self._parser.CharacterDataHandler = None
-        else:
-            self._parser.CharacterDataHandler = None
+                return
+            if self._field in _VALUES:
+                self._interrupted()
+        elif self._parser.CharacterDataHandler is not None:
+            self._interrupted()
 
     def _start_in_body(self, name: str) -> None:
         if name == _FAULT:
@@ -284,8 +289,6 @@ class _Scan:
         if self._depth == _PART_DEPTH and self._field in _PARTS_OF:
             if name in _PARTS_OF[self._field]:
                 self._parts[_local(name)] = self._collected()
-        elif self._depth == _PART_DEPTH:
-            self._parser.CharacterDataHandler = self._take  # text after a foreign child still counts
         elif self._depth == _FIELD_DEPTH:
             self._end_field(name)
             self._field = None
@@ -342,6 +345,14 @@ class _Scan:
     def _collect(self) -> None:
         self._text, self._text_size = [], 0
         self._parser.CharacterDataHandler = self._take
+        self._parser.CommentHandler = self._parser.ProcessingInstructionHandler = self._interrupted
+
+    def _interrupted(self, *_: object) -> None:
+        """Some read a value up to what stands within it, others past it: they would see another client or message."""
+        raise BadMessage(
+            Kind.INVALID_SOAP,
+            f"the value of {_local(self._field or '')} in the SOAP header has an element, comment or instruction in it",
+        )
 
     def _take(self, text: str) -> None:
         if self._depth not in (_FIELD_DEPTH, _PART_DEPTH):
@@ -352,7 +363,8 @@ class _Scan:
             raise _too_much(f"a header value longer than {self._limits.header_value_bytes} characters")
 
     def _collected(self) -> str:
-        self._parser.CharacterDataHandler = None
+        parser = self._parser
+        parser.CharacterDataHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = None
         return "".join(self._text)
 
     def _once(self, name: str, among: dict[str, str] | dict[str, Identifier]) -> None:
@@ -416,6 +428,12 @@ def _object_type(attributes: dict[str, str], expected: tuple[str, ...]) -> str:
     return found
 
 
+def _check_not_nil(name: str, attributes: dict[str, str]) -> None:
+    """A reader that knows schemas sees no value in a nil element, others its text."""
+    if attributes.get(_NIL, "false").strip() not in ("false", "0"):
+        raise BadMessage(Kind.INVALID_SOAP, f"{_local(name)} in the SOAP header is nil")
+
+
 def _identifier(object_type: str, parts: dict[str, str]) -> Identifier:
     """A missing or blank part is ``internal_error`` in X-Road, whose code peers and test suites compare."""
     needed = [n for n in required_parts(object_type) if not parts.get(n, "").strip()]
@@ -423,6 +441,8 @@ def _identifier(object_type: str, parts: dict[str, str]) -> Identifier:
         raise BadMessage(
             Kind.INTERNAL_ERROR, f"an identifier of type {object_type} lacks {', '.join(needed)}"
         )
+    for part in parts.values():
+        check_text(part, "an identifier", lines=True)
     return identifier_from_parts(object_type, parts)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import re
 import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ import aiohttp
 import pytest
 
 from schemas import soap
+from schemas.faults import BadMessage
 from schemas.identifiers import ClientId, ServiceId
 from tests.vectors import stage
 
@@ -344,3 +346,28 @@ def test_a_body_that_stops_half_way_leaves_nothing_behind() -> None:
             assert up.log.entries == []
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("within", ["<!-- x -->", "<?x y?>", "<x/>", "<x>y</x>"])
+@pytest.mark.parametrize("value", ["<id:memberCode>consumer", "<xro:id>h1"])
+def test_a_value_of_the_header_that_is_cut_in_two_is_refused(value: str, within: str) -> None:
+    """A reader that stops at the comment would see another client than one that does not."""
+    begin, _, text = value.partition(">")
+    written = f"{text[:1]}{within}{text[1:]}"
+    raw = ENVELOPE.decode()
+    found = re.search(rf"<[A-Za-z0-9]*:?{begin.rpartition(':')[2]}>{text}<", raw)
+    assert found is not None
+    cut = raw.replace(found[0], found[0].replace(f">{text}<", f">{written}<"))
+    with pytest.raises(BadMessage, match="has an element, comment or instruction in it"):
+        soap.parse_message(cut.encode())
+    # Beside a value they stand where they did no harm.
+    soap.parse_message(raw.replace(found[0], f"<!-- x -->{found[0]}", 1).encode())
+
+
+@pytest.mark.parametrize("nil", ["true", "1", " true "])
+def test_a_value_of_the_header_that_is_nil_for_some_is_refused(nil: str) -> None:
+    xsi = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+    raw = re.sub(r"(<[A-Za-z0-9]*:?memberCode)>", rf'\1 {xsi} xsi:nil="{nil}">', ENVELOPE.decode(), count=1)
+    with pytest.raises(BadMessage, match="is nil"):
+        soap.parse_message(raw.encode())
+    soap.parse_message(raw.replace(f'"{nil}"', '"false"').encode())
