@@ -411,6 +411,11 @@ def _request(raw: bytes, method: str, target: str, headers: Headers, request_id:
         raise BadMessage(Kind.INVALID_HTTP_METHOD, f"{method[:20]!r} is not a method of the REST protocol")
     service, called = _parse_target(target)
     values = {n.lower(): v for n, v in headers}
+    named = values.get(SERVICE)  # nothing asks for it in a request; a system may look at it all the same
+    if named is not None and _service_of(named) != service:
+        raise BadMessage(
+            Kind.BAD_REQUEST, f"the header {SERVICE} names another service than the path: {named[:120]!r}"
+        )
     server = values.get(SECURITY_SERVER)
     return RestRequest(
         raw,

@@ -81,6 +81,17 @@ def test_deciding_header_said_twice_is_refused_from_consumer_and_peer(name: str)
         assert refused.value.kind is Kind.DUPLICATE_HEADER_FIELD
 
 
+@pytest.mark.parametrize("named", ["MX/GOB/00-RNSS/IDENT/x", f"{PROVIDER.path()}/other", "x", ""])
+def test_a_request_names_no_other_service_than_it_calls(named: str) -> None:
+    for make in (
+        lambda: consumer(("X-Road-Service", named)),
+        lambda: rest.parse_request(part(f"x-road-service:{named}")),
+    ):
+        with pytest.raises(BadMessage):
+            make()
+    assert consumer(("X-Road-Service", SERVICE.path())).service == SERVICE
+
+
 @pytest.mark.parametrize(
     "line",
     [
