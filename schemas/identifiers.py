@@ -21,7 +21,7 @@ import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
-from schemas.names import check_code, unsuitable_in_code
+from schemas.names import check_code, check_text, unsuitable_in_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -279,9 +279,10 @@ def _unquote_segment(segment: str) -> str:
             Kind.BAD_REQUEST, "an identifier holds a '%' without two hexadecimal digits after it"
         )
     try:
-        return unquote_to_bytes(segment).decode("utf-8")
+        text = unquote_to_bytes(segment).decode("utf-8")
     except UnicodeDecodeError:
         raise BadMessage(Kind.BAD_REQUEST, "an identifier's percent-encoded bytes are not UTF-8") from None
+    return check_text(text, "an identifier")
 
 
 @lru_cache(maxsize=1024)

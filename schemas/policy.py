@@ -10,7 +10,6 @@ came; it is never re-serialised. Fields are granted by path: ``periodos.dias``, 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -18,10 +17,12 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from schemas.faults import BadMessage, Kind
+from schemas.patterns import check_cost
 from schemas.safejson import decode_json
 
 POLICY_FORMAT = "sacbe-policy/1"
 SUSPENSION_FORMAT = "sacbe-suspension/1"
+LONGEST_HEADER = 8_192  # characters a context rule may have to look at
 # Reasons a gateway refuses for; a policy must give an answer for each.
 REASONS = (
     "suspended",
@@ -264,13 +265,10 @@ def _check(policy: Policy) -> None:
         raise BadMessage(
             Kind.INVALID_MESSAGE, f"the policy says no answer for refusals of kind {', '.join(missing)}"
         )
-    for entry in (*(c.pattern for c in policy.context), *(f.pattern for f in policy.forbidden)):
-        try:
-            re.compile(entry)
-        except re.error as err:
-            raise BadMessage(
-                Kind.INVALID_MESSAGE, f"the pattern {entry!r} is no regular expression: {err}"
-            ) from err
+    for rule in policy.context:
+        check_cost(rule.pattern, longest=LONGEST_HEADER)
+    for forbidden in policy.forbidden:  # sought in addresses and bodies, from each of their places
+        check_cost(forbidden.pattern)
     seen: set[str] = set()
     for permission in policy.permissions:
         if permission.id in seen:

@@ -152,8 +152,12 @@ class CentralNode:
             reason = str(err) if isinstance(err, (Fault, ValueError)) else f"{type(err).__name__}: {err}"
             problem = f"the configuration could not be generated, the old one stays: {reason}"
             if problem != self.problem:
+                # A fault says what it is; of anything else the place is needed.
+                place = None if isinstance(err, Fault) else err
                 log.error(
-                    "generation failed", extra={"event": "generation_failed", "reason": reason}, exc_info=err
+                    "generation failed",
+                    extra={"event": "generation_failed", "reason": reason},
+                    exc_info=place,
                 )
             self.problem, self._seen, self._again_at = problem, generation, now + RETRY
             if old:

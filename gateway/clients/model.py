@@ -10,10 +10,9 @@ Access rights hang on endpoints (service code, method, path); a right to a whole
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+from gateway.clients.globs import compile_glob
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
 
 Subject = ClientId | GlobalGroupId | LocalGroupId
@@ -87,7 +86,7 @@ class Endpoint:
     def matches(self, method: str, path: str) -> bool:
         """Whether a request's method and decoded path fall under this endpoint."""
         return (self.method in ("*", method) or self.method.upper() == method.upper()) and (
-            self.path == "**" or compile_glob(self.path).fullmatch(path) is not None
+            self.path == "**" or compile_glob(self.path).fits(path)
         )
 
     @property
@@ -166,24 +165,3 @@ class ServerConf:
     def in_local_group(self, owner: ClientId, group: LocalGroupId, client: ClientId) -> bool:
         """Whether ``client`` is in the group that ``owner`` keeps. A member does not stand for its subsystems."""
         return client in self._groups.get((owner, group.group_code), frozenset())
-
-
-@lru_cache(maxsize=4096)
-def compile_glob(pattern: str) -> re.Pattern[str]:
-    """A path pattern: ``*`` is any run without ``/``, ``**`` anything, ``\\*`` and ``\\\\`` escape."""
-    out: list[str] = []
-    i = 0
-    while i < len(pattern):
-        if pattern[i] == "\\" and i + 1 < len(pattern) and pattern[i + 1] in "*\\":
-            out.append(re.escape(pattern[i + 1]))
-            i += 2
-        elif pattern.startswith("**", i):
-            out.append(".*")
-            i += 2
-        elif pattern[i] == "*":
-            out.append("[^/]*")
-            i += 1
-        else:
-            out.append(re.escape(pattern[i]))
-            i += 1
-    return re.compile("".join(out), re.DOTALL)

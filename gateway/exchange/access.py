@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.clients.model import compile_glob
+from gateway.clients.globs import compile_glob
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
 from schemas.target import Reading, ServiceTarget, loosened, parse_service_target
@@ -100,7 +100,7 @@ def pattern_fits(pattern: str, target: ServiceTarget, reading: Reading) -> bool:
     if target.has_empty_segment:
         return False
     right_path = loosened(pattern) if reading.loose else pattern
-    return compile_glob(right_path).fullmatch(reading.path) is not None
+    return compile_glob(right_path).fits(reading.path)
 
 
 def _covers(endpoint: Endpoint, method: str | None, target: ServiceTarget, reading: Reading) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import BodyPartReader
 from aiohttp.http_exceptions import HttpProcessingError
 
+from schemas.names import unsuitable_characters
 from serving.api.operations import Part
 from serving.api.problems import Problem
 from serving.api.validation import checked
@@ -72,6 +73,12 @@ async def read_form(request: web.Request, form: MultipartForm, limit: int) -> di
         while (part := await reader.next()) is not None:
             if not isinstance(part, BodyPartReader) or part.name is None or len(found) >= MOST_FORM_PARTS:
                 raise Problem(400, "validation_failure", ["the form has nested, unnamed or too many parts"])
+            if unsuitable_characters(part.name) or unsuitable_characters(part.filename or ""):
+                raise Problem(
+                    400,
+                    "validation_failure",
+                    ["a name in the form holds what no text may hold, or is not UTF-8"],
+                )
             content = bytearray()
             while chunk := await part.read_chunk():
                 content += chunk

@@ -71,7 +71,19 @@ class AuditEntry:
         for name in ("target", "detail", "changes", "id"):
             if getattr(self, name):
                 record[name] = getattr(self, name)
-        return msgspec.json.encode(record, enc_hook=str, order="deterministic").decode()
+        try:
+            return msgspec.json.encode(record, enc_hook=str, order="deterministic").decode()
+        except UnicodeEncodeError:  # half a surrogate pair, from bytes that were no UTF-8
+            return msgspec.json.encode(_writable(record), enc_hook=str, order="deterministic").decode()
+
+
+def _writable(value: object) -> object:
+    """The same as UTF-8 can carry it: what it cannot is spelled (``\\udcff``)."""
+    if isinstance(value, dict):
+        return {str(_writable(str(k))): _writable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_writable(v) for v in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 class AuditLog:

@@ -22,13 +22,18 @@ from schemas.globalconf.shared import (
     Subsystem,
 )
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
+from schemas.names import unsuitable_characters
 
 # What XML can hold and no reader trims away: no control characters, no surrogates, no white space at the ends.
 XML_CHARACTERS = st.characters(
     exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff", max_codepoint=0x2FFFF
 )
 TEXT = st.text(XML_CHARACTERS, max_size=20).map(str.strip)
-CODES = st.text(XML_CHARACTERS, min_size=1, max_size=12).map(str.strip).filter(bool)
+CODES = (
+    st.text(XML_CHARACTERS, min_size=1, max_size=12)
+    .map(str.strip)
+    .filter(lambda code: bool(code) and not unsuitable_characters(code))
+)
 BYTES = st.binary(min_size=1, max_size=40)
 DIGESTS = st.binary(min_size=64, max_size=64)
 MOMENTS = st.datetimes(datetime(1980, 1, 1), datetime(2107, 1, 1), timezones=st.just(UTC))

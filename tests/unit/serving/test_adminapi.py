@@ -434,7 +434,8 @@ async def test_form_is_read_and_missing_parts_are_named(setting: Setting) -> Non
     half = part.format("name", "", "n") + "--b--\r\n"
     answer = await setting.client.post("/api/v1/form", data=half.encode(), headers=headers | boundary)
     assert (await error(answer))["validation_errors"] == {"file": ["NotNull"]}
-    for junk in (b"junk", part.format("\x0f", "", "n").encode() + b"--b--\r\n"):
+    bad_name = whole.encode().replace(b"a.pem", b"\xff.pem")
+    for junk in (b"junk", part.format("\x0f", "", "n").encode() + b"--b--\r\n", bad_name):
         answer = await setting.client.post("/api/v1/form", data=junk, headers=headers | boundary)
         assert answer.status == 400
 

@@ -71,3 +71,14 @@ def test_repeated_refusals_are_counted_into_the_next_one(database: Database) -> 
     texts = [json.loads(text) for _, text, _ in log.records(5)]
     assert len(texts) == 61
     assert texts[-1]["detail"] == {"refused_before_unwritten": 40}
+
+
+def test_half_a_surrogate_pair_is_written_as_text(database: Database) -> None:
+    log = AuditLog(database)
+    log.append(
+        AuditEntry(AT, "ana", "::1", "ADD", "failed", "PUT /x\udcff", {"a\ud800": ["\udfff", 1 << 70]})
+    )
+    *_, last = (json.loads(line)["record"] for line in log.export())
+    assert last["target"] == "PUT /x\\udcff"
+    assert last["detail"] == {"a\\ud800": ["\\udfff", 1 << 70]}
+    assert log.verify()[0] == 6
