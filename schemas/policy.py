@@ -210,6 +210,14 @@ class _Signed(_Struct, frozen=True):
 
 def parse_document(raw: bytes) -> Policy | Suspension:
     """The policy or suspension in a document. Raises `BadMessage`."""
+    found = parse_unchecked(raw)
+    if isinstance(found, Policy):
+        _check(found)
+    return found
+
+
+def parse_unchecked(raw: bytes) -> Policy | Suspension:
+    """As `parse_document`, also what must not be enforced: to compare with what follows it."""
     try:
         value = decode_json(raw)
         kind = value.get("format") if isinstance(value, dict) else None
@@ -220,11 +228,9 @@ def parse_document(raw: bytes) -> Policy | Suspension:
                 Kind.INVALID_MESSAGE,
                 f"the document's format is {kind!r}; {POLICY_FORMAT} or {SUSPENSION_FORMAT} is expected",
             )
-        policy = _aware(decode_json(raw, Policy))
+        return _aware(decode_json(raw, Policy))
     except msgspec.MsgspecError as err:
         raise BadMessage(Kind.INVALID_MESSAGE, f"the document is not understood: {err}") from err
-    _check(policy)
-    return policy
 
 
 def parse_signed(raw: bytes) -> SignedDocument:

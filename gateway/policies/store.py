@@ -13,7 +13,7 @@ from certs.policies import verify_policy
 from gateway.policies.gate import Binding, BoundPolicies, Excess
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
-from schemas.policy import Policy, Suspension, parse_document, parse_signed
+from schemas.policy import Policy, Suspension, parse_document, parse_signed, parse_unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ class PolicyStore:
         earlier: dict[tuple[int, ...], str] = {}
         for (signed,) in self._database.query("SELECT signed FROM policy_document"):
             raw = parse_signed(bytes(signed)).raw
-            other = parse_document(raw)
+            other = parse_unchecked(raw)
             if not isinstance(other, Policy) or other.id != policy.id:
                 continue
             if other.order == policy.order and other != policy:
