@@ -106,7 +106,7 @@ def test_the_hardening_guide_names_commands_and_settings_that_there_are(name: st
             command = command.commands[words.pop(0)]
         options = {o for p in command.params for o in p.opts}
         assert {w for w in words if w.startswith("--")} <= options, line
-    known = {*GATEWAY.rows, *TABLE.rows} | {"admin.host", "admin.oidc"}
+    known = {*GATEWAY.settings, *TABLE.settings} | {"admin.host", "admin.oidc"}
     named = set(DOTTED.findall(text)) - {"apt-daily-upgrade.timer"}
     assert len(named) > 6
     assert named <= known
