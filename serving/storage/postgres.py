@@ -209,8 +209,11 @@ class PostgresDatabase:
             yield
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as err:
             raise DatabaseConflict(f"the change was overtaken by another node's: {err}") from err
-        except _UNUSABLE as err:
-            raise _unusable(self._name, err) from err
+        except psycopg.Error as err:
+            # Whatever is said over a connection that is gone, it is the database that is lost.
+            if isinstance(err, _UNUSABLE) or self._connection.closed:
+                raise _unusable(self._name, err) from err
+            raise
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor = self._connection.execute(translate_statement(sql), parameters)
