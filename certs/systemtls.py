@@ -18,12 +18,12 @@ from OpenSSL import SSL
 
 from certs.certificates import der_of
 from certs.remotetls import RemoteTlsKey
-from certs.tls import SYSTEM_CIPHERS
+from certs.tls import SYSTEM_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from certs.tls import TlsCredentials
+    from certs.tls import TlsCredentials, TlsRules
 
 _CHUNK = 64 * 1024
 _NO_RENEGOTIATION = 0x40000000  # SSL_OP_NO_RENEGOTIATION, which pyOpenSSL does not name
@@ -35,16 +35,17 @@ class SystemServerContext(ssl.SSLContext):
 
     _current: SSL.Context
 
-    def __new__(cls, _credentials: TlsCredentials) -> SystemServerContext:
+    def __new__(cls, _credentials: TlsCredentials, _rules: TlsRules = SYSTEM_RULES) -> SystemServerContext:
         """An object of the standard library's kind, which the event loops insist on."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, credentials: TlsCredentials) -> None:
+    def __init__(self, credentials: TlsCredentials, rules: TlsRules = SYSTEM_RULES) -> None:
+        self._rules = rules
         self.swap(credentials)
 
     def swap(self, credentials: TlsCredentials) -> None:
         """Show another key pair from the next handshake on."""
-        self._current = _context(credentials)
+        self._current = _context(credentials, self._rules)
 
     def wrap_bio(  # type: ignore[override]
         self,
@@ -156,10 +157,10 @@ class SystemConnection:
                 return
 
 
-def _context(credentials: TlsCredentials) -> SSL.Context:
+def _context(credentials: TlsCredentials, rules: TlsRules) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_cipher_list(SYSTEM_CIPHERS.encode("ascii"))
+    context.set_min_proto_version(rules.minimum)
+    context.set_cipher_list(rules.ciphers.encode("ascii"))
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | _NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)

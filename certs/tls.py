@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import serialization
 from certs.remotetls import RemoteTlsKey, load_remote_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -54,6 +54,36 @@ PEER_CIPHERS = ":".join(
 SYSTEM_CIPHERS = ":".join(
     [*PEER_CIPHERS.split(":")[:6], "DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-AES128-GCM-SHA256"]
 )
+
+# What no setting goes below: forward secrecy, AES or ChaCha of 128 bits and more, SHA-2.
+ACCEPTED_CIPHERS = frozenset(f"{PEER_CIPHERS}:{SYSTEM_CIPHERS}".split(":"))
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRules:
+    """The oldest protocol spoken, and the suites of TLS 1.2, best first, in OpenSSL's spelling with colons between.
+
+    Those of TLS 1.3 are all good and not chosen among.
+    """
+
+    minimum: ssl.TLSVersion
+    ciphers: str
+
+
+PEER_RULES = TlsRules(ssl.TLSVersion.TLSv1_2, PEER_CIPHERS)
+SYSTEM_RULES = TlsRules(ssl.TLSVersion.TLSv1_2, SYSTEM_CIPHERS)
+
+
+def choose_rules(minimum: str, ciphers: Sequence[str], default: TlsRules) -> TlsRules:
+    """Rules as an operator names them; no ciphers stand for the default's. Raises ValueError for anything below the floor."""
+    if unknown := [name for name in ciphers if name not in ACCEPTED_CIPHERS]:
+        raise ValueError(
+            f"the cipher suite {unknown[0]!r} is not one that is accepted; these are: {', '.join(sorted(ACCEPTED_CIPHERS))}"
+        )
+    version = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}.get(minimum)
+    if version is None:
+        raise ValueError(f"the oldest TLS version is TLSv1.2 or TLSv1.3; {minimum!r} came")
+    return TlsRules(version, ":".join(ciphers) or default.ciphers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +114,10 @@ def load_credentials(context: ssl.SSLContext, credentials: TlsCredentials) -> No
 
 
 def peer_server_context(
-    credentials: TlsCredentials | None, trusted: Iterable[x509.Certificate]
+    credentials: TlsCredentials | None, trusted: Iterable[x509.Certificate], rules: TlsRules = PEER_RULES
 ) -> ssl.SSLContext:
     """A context that requires a client certificate below one of the ``trusted`` CAs (tops and intermediates)."""
-    context = _context(ssl.PROTOCOL_TLS_SERVER, PEER_CIPHERS)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, rules)
     context.verify_mode = ssl.CERT_REQUIRED
     _trust(context, trusted)
     if credentials is not None:
@@ -95,9 +125,9 @@ def peer_server_context(
     return context
 
 
-def peer_client_context(credentials: TlsCredentials) -> ssl.SSLContext:
+def peer_client_context(credentials: TlsCredentials, rules: TlsRules = PEER_RULES) -> ssl.SSLContext:
     """A context for calling security servers. It accepts any certificate: the caller checks the peer in full."""
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, PEER_CIPHERS)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, rules)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     load_credentials(context, credentials)
@@ -105,14 +135,16 @@ def peer_client_context(credentials: TlsCredentials) -> ssl.SSLContext:
 
 
 def system_server_context(
-    credentials: TlsCredentials, client_certificates: Iterable[x509.Certificate] = ()
+    credentials: TlsCredentials,
+    client_certificates: Iterable[x509.Certificate] = (),
+    rules: TlsRules = SYSTEM_RULES,
 ) -> ssl.SSLContext:
     """A context for people and systems: a client certificate is wanted, not required.
 
     OpenSSL must know a certificate to let it through, so ``client_certificates`` are the trust anchors themselves; with
     any other one the handshake ends. Where that must read as a fault, see `certs.systemtls`.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, SYSTEM_CIPHERS)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, rules)
     registered = list(client_certificates)
     if registered:
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -141,7 +173,8 @@ class SwappableServerContext:
         self._current = first
         self.listening = first.__class__(ssl.PROTOCOL_TLS_SERVER)
         self.listening.minimum_version = first.minimum_version
-        self.listening.set_ciphers(PEER_CIPHERS)
+        old = [str(c["name"]) for c in first.get_ciphers() if c["protocol"] != "TLSv1.3"]
+        self.listening.set_ciphers(":".join(old) or PEER_CIPHERS)
         self.listening.verify_mode = first.verify_mode
         self.listening.verify_flags = first.verify_flags
         _forbid_resumption(self.listening)
@@ -187,11 +220,11 @@ def _read_certificates(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
     return (leaf, *(der for der in sent if der != leaf))
 
 
-def _context(purpose: int, ciphers: str | None) -> ssl.SSLContext:
+def _context(purpose: int, rules: TlsRules | None) -> ssl.SSLContext:
     context = ssl.SSLContext(purpose)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2 if rules is None else rules.minimum
+    if rules is not None:
+        context.set_ciphers(rules.ciphers)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     if purpose == ssl.PROTOCOL_TLS_SERVER:
         _forbid_resumption(context)

@@ -173,6 +173,11 @@ def imprint_algorithm_of(token: bytes) -> DigestAlgorithm:
     return _parse(token).imprint_algorithm
 
 
+def stamped_at(token: bytes) -> datetime:
+    """The time that a token says, proved or not. Raises `NotProved` when it cannot be read."""
+    return _parse(token).at
+
+
 def add_certificate(token: bytes, certificate: x509.Certificate) -> bytes:
     """A proved token with a certificate among its certificates; nothing that is signed changes. Raises `NotProved`."""
     encoded = der_of(certificate)

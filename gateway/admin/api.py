@@ -22,6 +22,7 @@ from gateway.admin.internalcertificate import InternalCertificate
 from gateway.admin.keycontext import KeyAdminContext
 from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
+from gateway.admin.messages import MessageLogResource
 from gateway.admin.orders import GatewayOrders
 from gateway.admin.registry import RegistryResource
 from gateway.admin.rights import RightResource
@@ -110,6 +111,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *Diagnostics(context).rows(),
         *Connections(context).rows(),
         *Traffic(context).rows(),
+        *MessageLogResource(context).rows(),
         *Mail(context).rows(),
         *Interface(context, backups).rows(),
         *Backups(backups).rows(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import ssl
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -211,13 +213,28 @@ class Diagnostics:
         return MemoryStatus(found.most, found.held, found.used, ALERT_PERCENT, found.percent, found.is_tight)
 
     async def report(self, call: Call) -> Download:
-        diagnosis = as_json(await self.context.gateway.diagnosis())
+        """Everything that support asks for first: versions, the centre's state and those of OCSP and TSA, what is wrong."""
+        configuration = self.context.process.configuration()
         facts = {
             "at": instant(call.now),
             "software": f"Sacbé gateway {version('sacbe')}",
+            "python": platform.python_version(),
+            "tls": ssl.OPENSSL_VERSION,
+            "system": platform.platform(),
             "server": self.context.server_id().encoded(),
+            "configuration": {
+                "version": None if configuration is None else configuration.own.shared.version,
+                "expires_at": _at(None if configuration is None else configuration.expires_at),
+                **msgspec.to_builtins(await self.globalconf(call)),
+            },
+            "ocsp_responders": []
+            if configuration is None
+            else msgspec.to_builtins(await self.responders(call)),
+            "timestamping_services": msgspec.to_builtins(await self.timestamping(call)),
+            "message_log": msgspec.to_builtins(await self.log(call)),
+            "memory": msgspec.to_builtins(await self.memory(call)),
             "clients": [c.id.encoded() for c in self.context.view.clients.all()],
-            "diagnosis": diagnosis,
+            "diagnosis": as_json(await self.context.gateway.diagnosis()),
         }
         return Download(msgspec.json.encode(facts, enc_hook=str), "application/json", "diagnostics.json")
 

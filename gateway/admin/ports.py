@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.keys.identities import OwnIdentities
     from gateway.keys.operations import KeyOperations
     from gateway.management.requests import ManagementSender, SentRequest
+    from gateway.messagelog.reading import LogReader
     from gateway.messagelog.timestamper import Timestamper
     from gateway.monitoring.store import RecordStore
     from gateway.settings.config import GatewaySettings
@@ -94,6 +95,11 @@ class RunningGateway(Protocol):
     @property
     def timestamper(self) -> Timestamper:
         """The timestamper of the message log."""
+        ...
+
+    @property
+    def log_reader(self) -> LogReader:
+        """The reader of the message log."""
         ...
 
     @property

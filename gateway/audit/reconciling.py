@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from certs.verify.timestamp import stamped_at
 from gateway.audit.evidence import contained, find_units
 from gateway.messagelog.committed import signature_digest
 from schemas import rest, soap, xades
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _TABLE = """
 CREATE TABLE said (
     side TEXT NOT NULL, message_id TEXT NOT NULL, is_response INTEGER NOT NULL, digest BLOB NOT NULL, signature BLOB NOT NULL,
-    signed_at TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (side, message_id, is_response, digest, signature)
+    signed_at TEXT NOT NULL, stamped_at TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (side, message_id, is_response, digest, signature)
 ) WITHOUT ROWID
 """
 _QUESTIONS = {
@@ -42,6 +43,11 @@ _QUESTIONS = {
         "SELECT a.message_id, 1, a.place FROM said AS a JOIN said AS b ON b.side = a.side AND b.message_id = a.message_id "
         "WHERE a.side = {0!r} AND a.is_response = 1 AND b.is_response = 0 AND a.signed_at <> '' AND b.signed_at <> '' "
         "AND a.signed_at < b.signed_at ORDER BY 1"
+    ),
+    "answer timestamped before request in {0}": (
+        "SELECT a.message_id, 1, a.place FROM said AS a JOIN said AS b ON b.side = a.side AND b.message_id = a.message_id "
+        "WHERE a.side = {0!r} AND a.is_response = 1 AND b.is_response = 0 AND a.stamped_at <> '' AND b.stamped_at <> '' "
+        "AND a.stamped_at < b.stamped_at ORDER BY 1"
     ),
 }
 _DIFFERENT = (
@@ -105,7 +111,7 @@ def _take(database: sqlite3.Connection, side: str, path: Path, unread: list[str]
         except Fault as fault:
             unread.append(f"{place}: {fault.detail}")
             continue
-        database.execute("INSERT OR IGNORE INTO said VALUES (?, ?, ?, ?, ?, ?, ?)", (side, *row, place))
+        database.execute("INSERT OR IGNORE INTO said VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (side, *row, place))
     return count
 
 
@@ -129,24 +135,23 @@ def _read(source: IO[bytes]) -> Container | Fault:
         return fault
 
 
-def _row(container: Container) -> tuple[str, int, bytes, bytes, str]:
-    """Message id, direction, digest of the message, digest of the signature value, when it was signed."""
+def _row(container: Container) -> tuple[str, int, bytes, bytes, str, str]:
+    """Message id, direction, digest of the message, digest of the signature value, when it was signed and timestamped.
+
+    Times are those that are said; what proves them is `gateway audit verify`'s.
+    """
     document = xades.parse_signature_document(container.signature)
     signature = signature_digest(container.signature)
+    token = container.timestamp or next(iter(document.timestamps), None)
+    times = (document.signing_time, "" if token is None else stamped_at(token).isoformat())
     if container.withheld is not None:
         digest = dict(container.signed_parts()).get("/message.xml", b"")
         withheld = container.withheld
-        return withheld.message_id, int(withheld.is_response), digest, signature, document.signing_time
+        return withheld.message_id, int(withheld.is_response), digest, signature, *times
     message = container.message
     if message.lstrip()[:1] == b"<" or message.startswith(b"\xef\xbb\xbf"):
         parsed = soap.parse_message(message)
-        return (
-            parsed.message_id,
-            int(parsed.is_response),
-            digest_of(message),
-            signature,
-            document.signing_time,
-        )
+        return parsed.message_id, int(parsed.is_response), digest_of(message), signature, *times
     is_response = rest.is_response_part(message)
     message_id = (rest.parse_response(message) if is_response else rest.parse_request(message)).message_id
-    return message_id, int(is_response), digest_of(message), signature, document.signing_time
+    return message_id, int(is_response), digest_of(message), signature, *times

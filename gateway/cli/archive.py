@@ -1,19 +1,29 @@
-"""``gateway archive verify``: archives of the message log, offline. Exit 0 all valid, 1 any invalid, 2 could not check."""
+"""``gateway archive``: archives of the message log verified, opened, and stamped anew for the long term, without a gateway.
+
+Exit 0 all valid, 1 any invalid, 2 could not check.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import aiohttp
 import click
 
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.container import verify_container
+from gateway.cli.audit import NEEDED_CONFIGURATION
 from gateway.cli.keys import DATA, PIN
 from gateway.cli.log import SETTINGS, opened_keys
 from gateway.messagelog.archive import verify_archive
+from gateway.messagelog.authorities import ask_authorities
+from gateway.messagelog.renewal import renew as renew_archives
+from gateway.messagelog.renewal import verify_renewals
 from gateway.messagelog.sealedarchive import SUFFIX, is_sealed, open_archive, verify_sealed_archive
 from schemas.faults import Fault
 from schemas.showing import shown, shown_json
@@ -31,7 +41,7 @@ _LONGEST = 2000
 
 @click.group()
 def archive() -> None:
-    """Archives of the message log: verify them."""
+    """Archives of the message log: verify, open, and stamp them anew."""
 
 
 @archive.command()
@@ -114,6 +124,57 @@ def open_sealed(
             click.echo(
                 _("  {name}: erased, its digests stay; the chain is proved by the sealed archive", name=name)
             )
+
+
+@archive.command(
+    help="Stamp archives anew, before the authority's certificate or algorithm that proves them ends: a list of all files in FOLDER, a timestamp over it, and the configuration it is judged by, into FOLDER/renewals."
+)
+@NEEDED_CONFIGURATION
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@report_errors
+def renew(configuration: Path, folder: Path) -> None:
+    """Stamp the archives of a folder anew, by the first authority of the configuration that answers."""
+    trusted = load_configuration_folder(configuration)
+
+    async def stamped() -> Path:
+        async with aiohttp.ClientSession() as session:
+
+            async def stamp(digest: bytes) -> bytes:
+                certificates = trusted.tsa_certificates()
+                return (await ask_authorities(session, trusted.approved_tsas, digest, certificates))[0]
+
+            return await renew_archives(folder, trusted, stamp)
+
+    click.echo(str(asyncio.run(stamped())))
+
+
+@archive.command(
+    help="Prove the renewals of the archives in FOLDER, the newest by the configuration given. Exit 0 proved, 1 not."
+)
+@NEEDED_CONFIGURATION
+@click.option("--at", help="ISO 8601")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@report_errors
+def renewals(configuration: Path, at: str | None, folder: Path) -> None:
+    """Show each renewal, until when it proves anything, and what none of them covers."""
+    trusted = load_configuration_folder(configuration, strict=False)
+    moment = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        verdict = verify_renewals(folder, trusted, moment)
+    except Fault as fault:
+        click.echo(fault.detail, err=True)
+        sys.exit(1)
+    for found in verdict.renewals:
+        click.echo(
+            f"{found.number:>4}  {found.at:%Y-%m-%d %H:%M:%S}Z  {shown(found.authority, 200)}  {found.until:%Y-%m-%d}"
+        )
+    for name in verdict.unprotected:
+        click.echo(_("{name}: came after the newest renewal", name=shown(name)), err=True)
+    for name in verdict.gone:
+        click.echo(_("{name}: was there at an older renewal, and is no longer", name=shown(name)), err=True)
+    until = verdict.renewals[-1].until
+    click.echo(_("proved; renew it before {until}", until=f"{until:%Y-%m-%d}"))
 
 
 @dataclass(slots=True)

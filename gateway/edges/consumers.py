@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gateway.edges.http import STALL_S, Answer, Bounds, DataPlaneServer, RawRequest
-from gateway.edges.report import report_exchange
+from gateway.edges.report import report_certificate, report_exchange
 from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
 from gateway.exchange.authentication import ConsumerConnection, check_consumer_system
@@ -55,16 +55,21 @@ class ConsumerListener:
         verificationconf: VerificationConf,
         *,
         idle_s: float = 30.0,
+        log_certificates: bool = False,
     ) -> None:
         self._idle_s = idle_s
+        self._log_certificates = log_certificates
         self._context = context
         self._spelling = spelling
         self._asic = asic
         self._verificationconf = verificationconf
 
-    def reconfigure(self, context: ExchangeContext, spelling: Spelling, idle_s: float) -> None:
+    def reconfigure(
+        self, context: ExchangeContext, spelling: Spelling, idle_s: float, *, log_certificates: bool
+    ) -> None:
         """Serve the requests that come from now on otherwise; those under way keep what they began with."""
         self._context, self._spelling, self._idle_s = context, spelling, idle_s
+        self._log_certificates = log_certificates
 
     def server(self, bounds: Bounds | None = None) -> DataPlaneServer:
         """The server to listen with."""
@@ -133,6 +138,8 @@ class ConsumerListener:
             )
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
+            if self._log_certificates:
+                report_certificate(log, record, consumer_request.connection.certificate)
             self._context.observe(record)
         return render_fault(request, fault)
 

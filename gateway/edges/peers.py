@@ -46,6 +46,8 @@ class PeerTimes:
     remembered_connect_s: float = 5.0
     read_s: float = 1060.0
     remember_s: float = 3600.0
+    # Whether a connection carries more than one message.
+    pooled: bool = True
 
 
 class PeerExpected(msgspec.Struct, frozen=True):
@@ -94,7 +96,10 @@ class PeerClient:
 
     def give_back(self, peer: _LeasedPeer) -> None:
         """Keep the connection of a lease that has ended, or close it."""
-        self._pool.give_back(peer.connection)
+        if self._times.pooled:
+            self._pool.give_back(peer.connection)
+        else:
+            peer.connection.abort()
 
     async def _first_that_is_proved(
         self, servers: Sequence[SecurityServer], provider: ClientId

@@ -28,17 +28,22 @@ SMALLEST_ROUND = 64
 
 
 def choose_authorities(
-    approved: Sequence[ApprovedTsa], services: Sequence[tuple[str, str]], order: CostOrder
+    approved: Sequence[ApprovedTsa],
+    services: Sequence[tuple[str, str]],
+    order: CostOrder,
+    *,
+    follow: bool = True,
 ) -> tuple[ApprovedTsa, ...]:
     """The approved authorities to ask, best first. ``services`` are names and addresses the operator chose; none: all.
 
-    A name that several approved authorities share is told apart by its address.
+    A name that several approved authorities share is told apart by its address. Without ``follow`` an authority is asked at
+    the address it was chosen with, and no longer once the global configuration gives another.
     """
     chosen: list[ApprovedTsa] = []
     for name, url in services:
         named = [a for a in approved if a.name == name]
         exact = [a for a in named if a.url == url]
-        chosen += exact or (named if len(named) == 1 else [])
+        chosen += exact or (named if follow and len(named) == 1 else [])
     return in_order_of_cost(tuple(dict.fromkeys(chosen)) if services else approved, order)
 
 

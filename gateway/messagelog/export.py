@@ -16,6 +16,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote_plus
 
+from gateway.messagelog.openpgp import SUFFIX, PgpSettings, draw, encrypt
 from gateway.messagelog.spool import SealedTemporary
 from schemas.asic import container as asic
 from schemas.asic.manifest import MIMETYPE
@@ -46,9 +47,12 @@ class EvidenceFile:
 
 
 async def asic_download(
-    message_log: MessageLog, timestamper: Timestamper, query: Mapping[str, str]
+    message_log: MessageLog,
+    timestamper: Timestamper,
+    query: Mapping[str, str],
+    pgp: PgpSettings | None = None,
 ) -> EvidenceFile:
-    """The containers a query asks for. Raises `BadMessage` (``bad_request``, ``not_found``) or `Fault`."""
+    """The containers a query asks for, with ``encrypted`` (ours) to the owner's OpenPGP keys. Raises `BadMessage` (``bad_request``, ``not_found``) or `Fault`."""
     only_request, only_response = "requestOnly" in query, "responseOnly" in query
     unique = "unique" in query
     if only_request and only_response:
@@ -59,6 +63,9 @@ async def asic_download(
         query["xRoadInstance"], query["memberClass"], query["memberCode"], query.get("subsystemCode") or None
     )
     message_id = query["queryId"]
+    pgp = pgp or PgpSettings()
+    # Whose keys are not there is told so before any record is looked at.
+    keys = pgp.keys_for(owner.path()) if pgp.for_downloads or "encrypted" in query else ()
     side = True if only_response else False if only_request else None
     records = await message_log.find(owner, message_id, is_response=side)
     if not records:
@@ -83,10 +90,12 @@ async def asic_download(
     file = await asyncio.to_thread(
         _write, records, message_log.reader, unique=unique, digests_only="digestsOnly" in query
     )
-    if unique:
-        return EvidenceFile(MIMETYPE, container_name(records[0]), _chunks(file))
     suffix = "-request" if only_request else "-response" if only_response else ""
-    return EvidenceFile("application/zip", f"{quote_plus(message_id)}{suffix}.zip", _chunks(file))
+    name = container_name(records[0]) if unique else f"{quote_plus(message_id)}{suffix}.zip"
+    if keys:
+        made = await encrypt(_chunks(file), keys, pgp.home)
+        return EvidenceFile("application/octet-stream", f"{name}{SUFFIX}", draw(made))
+    return EvidenceFile(MIMETYPE if unique else "application/zip", name, _chunks(file))
 
 
 def container_name(record: LogRecord) -> str:

@@ -57,10 +57,10 @@ class RecordSearch:
         return " AND ".join(terms), values
 
 
-def find_records(reader: LogReader, search: RecordSearch) -> Iterator[LogRecord]:
+def find_records(reader: LogReader, search: RecordSearch, after: int = 0) -> Iterator[LogRecord]:
     """The records, oldest first. Raises `Fault` while the keys are closed and a status is asked for."""
     condition, values = search.clause()
-    last = 0
+    last = after
     while some := reader.select(condition, [last, *values], _PAGE):
         for record in some:
             if search.status is None or _status(reader, record) == search.status:

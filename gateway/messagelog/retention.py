@@ -11,6 +11,7 @@ It works beside `MessageLog`, on a connection of its own. Spec: UG-SS 12; X-Road
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -102,7 +103,7 @@ class Retention:
             return
         await self.archive()
         # Before records are removed: an archive that could not be handed on keeps what is in it in the log.
-        await transfer_archives(self.folder, self._settings.transfer)
+        await transfer_archives(self.folder, self._settings.transfer, self._group_of)
         await self.remove_old()
         await self.destroy_old_keys()
 
@@ -221,6 +222,14 @@ class Retention:
                 "INSERT INTO archived (record_id, archive_id) VALUES (?, ?)",
                 [(record_id, number) for record_id in record_ids],
             )
+
+    def _group_of(self, file_name: str) -> str:
+        """The group of an archive by its file's name; empty where there is one for all, or nobody knows."""
+        with contextlib.closing(self._log.place.open()) as database:
+            found = database.query(
+                "SELECT group_name FROM archive WHERE file_name = ?", (file_name.removesuffix(SUFFIX),)
+            )
+        return str(found[0][0]) if found else ""
 
     # Removing
 

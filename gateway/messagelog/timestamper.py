@@ -57,6 +57,7 @@ class TimestampSettings:
     timeout_s: float = 20.0
     order: CostOrder = CostOrder.NONE
     race: bool = False
+    follow_addresses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,9 @@ class Timestamper:
         configuration, chosen = self._configuration(), self._services()
         if configuration is None or chosen is None:
             return ()
-        return choose_authorities(configuration.approved_tsas, chosen, self._settings.order)
+        settings = self._settings
+        approved = configuration.approved_tsas
+        return choose_authorities(approved, chosen, settings.order, follow=settings.follow_addresses)
 
     def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
         self._states[authority.url] = AuthorityState(self._now(), failure)

@@ -10,15 +10,19 @@ import asyncio
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
+from gateway.messagelog.openpgp import SUFFIX, PgpSettings, draw, encrypt
 from schemas.faults import Fault, Kind
 from schemas.showing import shown
 
-_MARKS = ".sent"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MARKS, _ENCRYPTED = ".sent", ".encrypted"
 _LONGEST_SAID = 500
 
 
@@ -29,6 +33,7 @@ class TransferSettings:
     directory: str = ""
     command: tuple[str, ...] = ()
     timeout_s: float = 600.0
+    pgp: PgpSettings = field(default_factory=PgpSettings)
 
     @property
     def is_set(self) -> bool:
@@ -36,19 +41,60 @@ class TransferSettings:
         return bool(self.directory or self.command)
 
 
-async def transfer_archives(folder: Path, settings: TransferSettings) -> int:
-    """Hand on every archive in ``folder`` that has not been; how many. Raises `Fault` at the first that cannot be."""
+def _nobody(_name: str) -> str:
+    """The group of archives that have none."""
+    return ""
+
+
+async def transfer_archives(
+    folder: Path, settings: TransferSettings, group_of: Callable[[str], str] = _nobody
+) -> int:
+    """Hand on every archive in ``folder`` that has not been; how many. Raises `Fault` at the first that cannot be.
+
+    With OpenPGP keys what is handed on is encrypted to those of the archive's group, which ``group_of`` tells by its name.
+    """
     if not settings.is_set:
         return 0
     left = await asyncio.to_thread(_left, folder)
     for path in left:
+        handed = path
+        if settings.pgp.is_set:
+            handed = await _encrypted(path, folder / _ENCRYPTED, settings.pgp, group_of(path.name))
         if settings.directory:
-            await asyncio.to_thread(_copy, path, Path(settings.directory))
+            await asyncio.to_thread(_copy, handed, Path(settings.directory))
         if settings.command:
-            await _run((*settings.command, str(path)), settings.timeout_s)
-        # Handed on; a crash before this mark hands it on once more.
+            await _run((*settings.command, str(handed)), settings.timeout_s)
+        # Handed on; a crash before this mark hands it on once more, an encrypted one with the bytes it had.
         await asyncio.to_thread(write_whole, folder / _MARKS / path.name, b"")
+        if handed != path:
+            await asyncio.to_thread(handed.unlink)
     return len(left)
+
+
+async def _encrypted(path: Path, folder: Path, pgp: PgpSettings, group: str) -> Path:
+    """The archive encrypted, whole under its name: made once, for encryption makes other bytes each time."""
+    target = folder / f"{path.name}{SUFFIX}"
+    if await asyncio.to_thread(target.exists):
+        return target
+    keys = pgp.keys_for(group)
+    with (
+        await asyncio.to_thread(path.open, "rb") as source,
+        await encrypt(draw(source), keys, pgp.home) as made,
+    ):
+        await asyncio.to_thread(_keep, made, target)
+    return target
+
+
+def _keep(source: IO[bytes], target: Path) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    with temporary.open("wb") as out:
+        shutil.copyfileobj(source, out)
+        out.flush()
+        os.fsync(out.fileno())
+    # On the disk; a crash before the name is given leaves a hidden file that the next round writes over.
+    temporary.replace(target)
+    sync_folder(target.parent)
 
 
 def _left(folder: Path) -> list[Path]:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from gateway.keys.identities import OwnIdentities
     from gateway.keys.operations import KeyOperations
     from gateway.management.requests import ManagementSender, SentRequest
+    from gateway.messagelog.reading import LogReader
     from gateway.messagelog.timestamper import Timestamper
     from gateway.monitoring.store import RecordStore
     from gateway.settings.config import GatewaySettings
@@ -264,6 +265,11 @@ class Gateway:
     def configuration_client(self) -> ConfigurationClient:
         """The client that keeps the global configuration up to date."""
         return self.proofs.configuration
+
+    @property
+    def log_reader(self) -> LogReader:
+        """The reader of the message log, for whoever may search it."""
+        return self.evidence.log.reader
 
     @property
     def timestamper(self) -> Timestamper:

@@ -65,7 +65,11 @@ class ExchangeParts:
     ) -> ExchangeParts:
         """All of them, as the settings say; nothing listens yet."""
         settings = state.settings
-        tls = TlsContexts(open_internal_tls(settings.systems, state.folder.tls, state.safe, state.environ))
+        tls = TlsContexts(
+            open_internal_tls(settings.systems, state.folder.tls, state.safe, state.environ),
+            settings.tls.peers(),
+            settings.tls.systems(),
+        )
         services = ServiceCaller(
             lambda: state.serverconf, lambda: tls.provider, total_s=settings.limits.service_total_s
         )
@@ -106,9 +110,10 @@ class ExchangeParts:
         consumers = ConsumerListener(
             context,
             settings.fault_spelling,
-            lambda query: asic_download(evidence.log, evidence.timestamper, query),
+            lambda query: asic_download(evidence.log, evidence.timestamper, query, settings.log.pgp()),
             proofs.verificationconf,
             idle_s=settings.limits.consumer_idle_s,
+            log_certificates=settings.systems.log_client_certificate,
         )
         providers = PeerListener(context, settings.fault_spelling)
         return cls(
@@ -133,7 +138,12 @@ class ExchangeParts:
         self.services.take_total(settings.limits.service_total_s)
         context = replace(self.context, max_body_bytes=settings.limits.body_bytes)
         spelling = settings.fault_spelling
-        self.consumer_listener.reconfigure(context, spelling, settings.limits.consumer_idle_s)
+        self.consumer_listener.reconfigure(
+            context,
+            spelling,
+            settings.limits.consumer_idle_s,
+            log_certificates=settings.systems.log_client_certificate,
+        )
         self.peer_listener.reconfigure(context, spelling)
         for server in (self.consumer_server, self.peer_server):
             server.take_bounds(bounds(settings))

@@ -267,12 +267,13 @@ class GatewayProcess:
         kept = KeptCredentials(
             self.folder.tls, "admin", self.safe, lambda: TlsCredentials(*self_signed(address))
         )
-        context = SwappableServerContext(system_server_context(kept.current))
+        rules = self.settings.tls.systems()
+        context = SwappableServerContext(system_server_context(kept.current, rules=rules))
 
         def settle() -> None:
             settle_backup_key(self.folder.root, self.safe)
             if kept.settle():
-                context.swap(system_server_context(kept.current))
+                context.swap(system_server_context(kept.current, rules=rules))
                 self._note_running(kept.current)
 
         await self.api.start_with(context.listening)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from certs.certificates import der_of
 from certs.systemtls import SystemServerContext
 from certs.tls import (
+    PEER_RULES,
+    SYSTEM_RULES,
     SwappableServerContext,
     peer_client_context,
     peer_server_context,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import ssl
 
     from certs.configuration import TrustedConfiguration
-    from certs.tls import TlsCredentials
+    from certs.tls import TlsCredentials, TlsRules
     from gateway.edges.internaltls import InternalTls
     from gateway.keys.identities import OwnIdentities
 
@@ -31,13 +33,16 @@ if TYPE_CHECKING:
 class TlsContexts:
     """All of them. `take_internal` and `take_credentials` bring them up to date."""
 
-    def __init__(self, internal: InternalTls) -> None:
+    def __init__(
+        self, internal: InternalTls, peers: TlsRules = PEER_RULES, systems: TlsRules = SYSTEM_RULES
+    ) -> None:
         self.internal = internal
+        self._peers = peers
         self.own: TlsCredentials = internal.current
         self.own_ders = (der_of(self.own.chain[0]),)
         self.provider: ssl.SSLContext = provider_client_context(self.own)
-        self.system = SystemServerContext(self.own)
-        self.peer = SwappableServerContext(peer_server_context(self.own, ()))
+        self.system = SystemServerContext(self.own, systems)
+        self.peer = SwappableServerContext(peer_server_context(self.own, (), peers))
         self._peer_client: ssl.SSLContext | None = None
         self._key: object = None
 
@@ -66,6 +71,7 @@ class TlsContexts:
             credentials = identities.tls_credentials()
             key = (identities.tls_key(), configuration.all_ca_certificates())
             if key != self._key:
-                self.peer.swap(peer_server_context(credentials, configuration.all_ca_certificates()))
-                self._peer_client = peer_client_context(credentials)
+                trusted = configuration.all_ca_certificates()
+                self.peer.swap(peer_server_context(credentials, trusted, self._peers))
+                self._peer_client = peer_client_context(credentials, self._peers)
                 self._key = key

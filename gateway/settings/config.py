@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from certs.tls import PEER_RULES, SYSTEM_RULES, TlsRules, choose_rules
 from certs.tokens.soft import KeyKind
 from gateway.clients.descriptions.described import MAX_BYTES
 from gateway.clients.descriptions.fetchpolicy import DENIED, FetchPolicy
 from gateway.keys.model import KeyUsage
 from gateway.messagelog.archive import Grouping
+from gateway.messagelog.openpgp import PgpSettings, parse_pgp
 from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, NodeSettings
 from schemas.faults import Spelling
 from schemas.globalconf.cost import CostOrder
@@ -26,6 +28,7 @@ from serving.config.setting import DAY_S, EVERYWHERE, GIB, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
 from serving.config.tokensettings import TokenKeeping
+from serving.errors import OperatorError
 from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # Longer than the longest service timeout (1000 s); 0 waits for ever, as X-Road does.
     peer_read_s: Annotated[float, Setting(help="Longest silence of another security server; 0 waits for ever.", live=True, low=0, high=DAY_S)] = 1060.0
     fastest_remembered_s: Annotated[float, Setting(help="How long the fastest server is remembered; 0 never.", live=True, low=0, high=30 * DAY_S)] = 3600.0
+    pooled_peer_connections: Annotated[bool, Setting(help="Whether a connection with another security server carries one message after another.", live=True)] = True
     service_total_s: Annotated[float, Setting(help="How long a provider's system may take for its whole answer; 0 sets no end. Each service's timeout counts silence.", live=True, low=0, high=DAY_S)] = 0.0
     # The longest silence within a consumer system's request body, and the longest it may take no byte of its answer.
     consumer_idle_s: Annotated[float, Setting(help="Longest silence of a system within its request, or taking its answer.", live=True, low=0.1, high=3600)] = 30.0
@@ -67,6 +71,34 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # Largest body of a message, either way. It is spooled, never held in memory.
     body_bytes: Annotated[int, Setting(help="Largest body of a message.", live=True, low=1024, high=1024 * GIB)] = 4 * 1024 * 1024 * 1024
     # fmt: on
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Protocols and cipher suites, with a floor: TLS 1.2, forward secrecy, SHA-2. Empty lists take what is built in."""
+
+    # fmt: off
+    # X-Road 7 speaks TLS 1.2; ask for 1.3 only where every peer is ours.
+    peer_minimum: Annotated[Literal["TLSv1.2", "TLSv1.3"], Setting(help="Oldest TLS version between security servers.")] = "TLSv1.2"
+    # In OpenSSL's spelling; one outside the built-in list stops the start.
+    peer_ciphers: Annotated[tuple[str, ...], Setting(help="Cipher suites of TLS 1.2 between security servers, best first; empty takes the built-in list, beyond which none is accepted.")] = ()
+    system_minimum: Annotated[Literal["TLSv1.2", "TLSv1.3"], Setting(help="Oldest TLS version where consumer systems and administrators connect.")] = "TLSv1.2"
+    system_ciphers: Annotated[tuple[str, ...], Setting(help="Cipher suites of TLS 1.2 there, best first; empty takes the built-in list, beyond which none is accepted.")] = ()
+    # fmt: on
+
+    def peers(self) -> TlsRules:
+        """The rules between security servers. Raises `OperatorError`."""
+        return _rules("tls.peer_ciphers", self.peer_minimum, self.peer_ciphers, PEER_RULES)
+
+    def systems(self) -> TlsRules:
+        """The rules for consumer systems and the admin API. Raises `OperatorError`."""
+        return _rules("tls.system_ciphers", self.system_minimum, self.system_ciphers, SYSTEM_RULES)
+
+
+def _rules(name: str, minimum: str, ciphers: tuple[str, ...], default: TlsRules) -> TlsRules:
+    try:
+        return choose_rules(minimum, ciphers, default)
+    except ValueError as err:
+        raise OperatorError(f"{name}: {err}") from err
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -184,6 +216,7 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     timestamp_timeout_s: Annotated[float, Setting(help="How long a timestamping authority may take.", live=True, low=0.5, high=600)] = 20.0
     # Authorities that cost, as ``trust.ocsp_order``.
     timestamp_order: Annotated[CostOrder, Setting(help="Order of those authorities by their cost.", live=True)] = CostOrder.NONE
+    follow_timestamp_addresses: Annotated[bool, Setting(help="Whether a chosen authority is asked where the global configuration says it is now.", live=True)] = True
     timestamp_race: Annotated[bool, Setting(help="Ask all at once and take the quickest answer.", live=True)] = False
     # Timestamp each message before it leaves, with those that wait beside it; without a timestamp nothing leaves then.
     timestamp_at_once: Annotated[bool, Setting(help="Timestamp each message before it leaves.", live=True)] = False
@@ -212,9 +245,26 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     archive_file_bytes: Annotated[int, Setting(help="Size beyond which another archive begins.", live=True, low=1024, high=1024 * GIB)] = 32 * 1024 * 1024
     archive_directory: Annotated[str, Setting(help="Directory that each archive is copied to.", live=True)] = ""
     archive_command: Annotated[tuple[str, ...], Setting(help="Program that is given each archive's path, with its arguments.", live=True)] = ()
+    openpgp_home: Annotated[str, Setting(help="Folder of GnuPG with public keys, for archives handed on and downloads; empty encrypts neither.")] = ""
+    openpgp_default_keys: Annotated[tuple[str, ...], Setting(help="Fingerprints of the keys for everybody whose member has none of its own.")] = ()
+    # "MX/GOB/15-ISSEMYM 0123...CDEF".
+    openpgp_member_keys: Annotated[tuple[str, ...], Setting(help="Members' own keys: path and fingerprint.")] = ()
+    openpgp_downloads: Annotated[bool, Setting(help="Whether evidence that a system downloads is encrypted though it does not ask.")] = False
     keep_records_days: Annotated[int, Setting(help="Days an archived record stays in the message log.", live=True, low=0, high=36500)] = 30
     destroy_keys_days: Annotated[int, Setting(help="Days after which keys of records that left the log are destroyed: their archives open no more; 0 never.", live=True, low=0, high=36500)] = 0
     # fmt: on
+
+    def pgp(self) -> PgpSettings:
+        """The OpenPGP keys that these settings name, by member and for everybody. Raises `OperatorError`."""
+        try:
+            return parse_pgp(
+                self.openpgp_home,
+                self.openpgp_default_keys,
+                self.openpgp_member_keys,
+                for_downloads=self.openpgp_downloads,
+            )
+        except ValueError as err:
+            raise OperatorError(f"log.openpgp_*: {err}") from err
 
 
 class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -262,6 +312,7 @@ class Systems(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """The settings of connections with information systems."""
 
     # fmt: off
+    log_client_certificate: Annotated[bool, Setting(help="Whether the certificate that a system showed is written to the log beside each exchange.", live=True)] = False
     tls_address: Annotated[str, Setting(help="Names and addresses, comma-separated, in the internal TLS certificate when it is made here.", live=True)] = "sacbe-internal"
     # Seals the internal TLS key on disk in the place of what ``seal`` says.
     tls_passphrase: Annotated[SecretSource, Setting(help="Where the passphrase is that seals the internal TLS key.")] = SecretSource()
@@ -310,6 +361,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     node: NodeSettings = NodeSettings()
     listen: ListenSettings = ListenSettings()
     limits: Limits = Limits()
+    tls: TlsSettings = TlsSettings()
     trust: Trust = Trust()
     keys: KeySettings = KeySettings()
     acme: Acme = Acme()
@@ -344,4 +396,7 @@ def load(
     settings = load_settings(GatewaySettings, path, environ, ENVIRONMENT_PREFIX, nested(kept or {}))
     TABLE.check(settings)
     settings.logging.area_levels()
+    settings.log.pgp()
+    settings.tls.peers()
+    settings.tls.systems()
     return settings

@@ -37,6 +37,7 @@ def timestamp_settings(settings: GatewaySettings) -> TimestampSettings:
         timeout_s=log.timestamp_timeout_s,
         order=log.timestamp_order,
         race=log.timestamp_race,
+        follow_addresses=log.follow_timestamp_addresses,
     )
 
 
@@ -67,7 +68,7 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
         log.keep_records_days,
         log.seal_archives,
         log.destroy_keys_days,
-        TransferSettings(log.archive_directory, log.archive_command),
+        TransferSettings(log.archive_directory, log.archive_command, pgp=log.pgp()),
     )
 
 
@@ -97,6 +98,7 @@ def peer_times(settings: GatewaySettings) -> PeerTimes:
         limits.peer_remembered_connect_s,
         limits.peer_read_s,
         limits.fastest_remembered_s,
+        limits.pooled_peer_connections,
     )
 
 

@@ -263,6 +263,7 @@ async def test_a_healthy_server_has_nothing_to_say(server: Server) -> None:
     assert (await server.works(), diagnosis.findings, diagnosis.stops_at) == (True, (), None)
 
 
+@pytest.mark.xroad("F046")
 async def test_a_certificate_is_renewed_without_a_moment_s_pause(server: Server) -> None:
     old_sign, old_auth = server.signs_with(), server.shows()
     server.now += 70 * DAY
@@ -487,7 +488,7 @@ async def test_the_moment_a_ca_suggests_counts(server: Server) -> None:
     assert len(await renew_due(Acme(), renewing(server, orders, []))) == 2
 
 
-@pytest.mark.xroad("F043")
+@pytest.mark.xroad("F043", "F046")
 async def test_a_renewal_that_fails_is_told_leaves_no_key_and_is_tried_again(server: Server) -> None:
     orders, told = Orders(server), list[str]()
     orders.refuses = True

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import ssl
 
 import pytest
 
+from certs.certificates import der_of
+from certs.tls import TlsCredentials, load_credentials
+from serving.storage.selfsigned import self_signed
 from tests.vectors import stage
 
 PATH = b"/r1/EE/BUSINESS/producer/sub/echo"
@@ -145,3 +150,55 @@ async def test_a_client_that_offers_http_2_is_served_over_http_1() -> None:
     raw, seen = await through(request(b"POST", lines=lines, body=b"x"), ok(body=b"y"))
     assert head_of(raw)[0] == b"HTTP/1.1 200 Fine"
     assert seen[0].body == b"x"
+
+
+async def exchanged(up: stage.Stage, *, shown: TlsCredentials | None = None) -> bytes:
+    """What a consumer gets, over TLS with its certificate where it shows one."""
+    port, tls = up.consumer_port, None
+    if shown is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.check_hostname, tls.verify_mode, port = False, ssl.CERT_NONE, up.consumer_tls_port
+        load_credentials(tls, shown)
+    reader, writer = await asyncio.open_connection(stage.HOST, port, ssl=tls)
+    writer.write(request())
+    async with asyncio.timeout(30):
+        received = await reader.read()
+    writer.close()
+    return received
+
+
+@pytest.mark.xroad("F097")
+@pytest.mark.parametrize(("pooled", "handshakes"), [(True, 1), (False, 3)])
+async def test_a_connection_to_a_peer_carries_one_message_after_another_unless_that_is_off(
+    pooled: bool, handshakes: int
+) -> None:
+    setup = stage.Setup(rest=True, pooled=pooled)
+    async with stage.answering(lambda _seen: ok(body=b"y")) as (port, _), stage.put_up(setup) as up:
+        setup.port = port
+        for _ in range(3):
+            assert (await exchanged(up)).startswith(b"HTTP/1.1 200")
+        assert len(up.handshakes) == handshakes
+
+
+@pytest.mark.xroad("F114")
+@pytest.mark.parametrize("log_certificates", [True, False])
+async def test_the_certificate_a_system_showed_stands_in_the_log_beside_its_message_where_that_is_wanted(
+    log_certificates: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = TlsCredentials(*self_signed("system.example"))
+    setup = stage.Setup(rest=True, log_certificates=log_certificates)
+    with caplog.at_level("INFO", "gateway.consumers"):
+        async with stage.answering(lambda _seen: ok(body=b"y")) as (port, _), stage.put_up(setup) as up:
+            setup.port = port
+            assert (await exchanged(up, shown=own)).startswith(b"HTTP/1.1 200")
+            assert (await exchanged(up)).startswith(b"HTTP/1.1 200")
+    written = [vars(r) for r in caplog.records if vars(r).get("event") == "client_certificate"]
+    exchanges = [vars(r) for r in caplog.records if vars(r).get("event") == "exchange"]
+    assert len(exchanges) >= 2
+    if not log_certificates:
+        assert written == []
+        return
+    (line,) = written
+    assert line["sha256"] == hashlib.sha256(der_of(own.chain[0])).hexdigest()
+    assert line["subject"] == "CN=system.example"
+    assert line["messageId"] in {e["messageId"] for e in exchanges}

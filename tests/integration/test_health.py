@@ -138,7 +138,7 @@ def exchange() -> None:
         err.close()
 
 
-@pytest.mark.xroad("F126")
+@pytest.mark.xroad("F125", "F126")
 def test_everything_is_well(gateway: Gateway) -> None:
     gateway.is_up()
     exchange()
@@ -148,6 +148,12 @@ def test_everything_is_well(gateway: Gateway) -> None:
     assert found["last_successful_url"].startswith(f"http://{gateway.federation.central_address}")
     alerts = gateway.api("/notifications/alerts")
     assert (alerts["global_conf_valid"], alerts["soft_token_pin_entered"]) == (True, True)
+    report = gateway.api("/diagnostics/info/download")
+    assert report["configuration"]["status_class"] == "OK"
+    assert report["configuration"]["version"]
+    assert class_of(report["timestamping_services"]) == {"OK"}
+    assert responders(report["ocsp_responders"]) == {"OK"}
+    assert {"software", "python", "tls", "system", "memory", "message_log", "diagnosis"} <= set(report)
     memory = gateway.api("/diagnostics/proxy-memory-usage-status")
     assert 0 < memory["used_memory"] <= memory["total_memory"] < memory["max_memory"]
 

@@ -112,6 +112,8 @@ class Setup:
     local_services: LocalServices = field(default_factory=NoLocalServices)
     port: int = 0
     idle_s: float = 30.0
+    pooled: bool = True
+    log_certificates: bool = False
 
 
 class Trust:
@@ -274,6 +276,8 @@ class Stage:
     consumer_tls_port: int
     log: MemoryLog
     spools: Path
+    # One for each TLS handshake between the two gateways.
+    handshakes: list[int] = field(default_factory=list)
 
 
 @contextlib.asynccontextmanager
@@ -304,6 +308,7 @@ async def put_up(
             if federation is None:
                 prover.check_consumer_side(trusting, certificates, responses, expected.provider, NOW)
 
+        @cache
         def client_tls() -> ssl.SSLContext:
             context = peer_client_context(trust().auth_tls)
             if not setup.same_ciphers:
@@ -335,20 +340,30 @@ async def put_up(
             )
 
         server_tls = peer_server_context(trust().auth_tls, (trust().pki.root, trust().pki.intermediate))
+        handshakes: list[int] = []
+        server_tls.sni_callback = lambda *_: handshakes.append(1)
         listener = PeerListener(road(PeerClient(check_peer, client_tls)), Spelling.SNAKE)
         port = await start(listener.server(), server_tls if prove_peers else None)
         peers = PeerClient(
-            check_peer, client_tls, port=peer_port or port, times=PeerTimes(connect_s=5, read_s=10)
+            check_peer,
+            client_tls,
+            port=peer_port or port,
+            times=PeerTimes(connect_s=5, read_s=10, pooled=setup.pooled),
         )
         await peers.start()
         stack.push_async_callback(peers.close)
         systems = SystemServerContext(own_tls)
         consumers = ConsumerListener(
-            road(peers), Spelling.SNAKE, _no_download, lambda: b"", idle_s=setup.idle_s
+            road(peers),
+            Spelling.SNAKE,
+            _no_download,
+            lambda: b"",
+            idle_s=setup.idle_s,
+            log_certificates=setup.log_certificates,
         )
         plain = await start(consumers.server())
         secure = await start(consumers.server(), systems)
-        yield Stage(setup, plain, port, secure, log, folder)
+        yield Stage(setup, plain, port, secure, log, folder, handshakes)
 
 
 async def _no_download(_query: dict[str, str]) -> Any:

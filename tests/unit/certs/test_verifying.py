@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
 import pytest
 
+from certs.algorithms import SignatureAlgorithm
 from certs.configuration import TrustedConfiguration
 from certs.signing import MessageSignature
+from certs.tokens.port import SigningIdentity
+from certs.tokens.soft import KeyKind
+from certs.verify.container import verify_container
 from certs.verify.signature import (
     FOREIGN_EVIDENCE,
     TRAFFIC,
@@ -320,3 +325,25 @@ def test_what_was_proved_before_changes_no_verdict_at_any_other_time(policy: Ver
         known = fresh()
         is_good(known, first)
         assert {after: is_good(known, after) for after in times} == alone_at
+
+
+@pytest.mark.xroad("F030")
+def test_a_member_signs_with_its_old_rsa_key_and_its_new_ec_key_side_by_side() -> None:
+    world = worlds.world(KeyKind.RSA_2048)
+    old = world.identities[CONSUMER.member]
+    key_id = world.token.generate_key(KeyKind.EC_P256, "new", "sign")
+    public = world.token.public_key(key_id)
+    new = SigningIdentity(
+        CONSUMER.member,
+        key_id,
+        world.pki.issue_sign(public, CONSUMER.member, now=world.now),
+        (),
+        SignatureAlgorithm.for_key(public),
+    )
+    algorithms = set()
+    for identity in (old, new, old):
+        request = world.request(body=b"body")
+        container = world.container(request, world.sign(request, identity=identity)[0], body=b"body", batch=3)
+        assert verify_container(io.BytesIO(container), world.configuration).is_valid
+        algorithms.add(identity.algorithm)
+    assert algorithms == {SignatureAlgorithm.RSA_SHA512, SignatureAlgorithm.ECDSA_SHA512}

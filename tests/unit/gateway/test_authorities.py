@@ -40,6 +40,13 @@ def test_a_chosen_authority_is_asked_where_the_configuration_says_it_is_now() ->
     assert choose_authorities((A, B), [("A", "http://old.invalid/a")], CostOrder.NONE) == (A,)
 
 
+@pytest.mark.xroad("F054")
+def test_where_addresses_are_not_followed_a_moved_authority_is_asked_no_longer() -> None:
+    chosen = [("A", "http://old.invalid/a")]
+    assert choose_authorities((A, B), chosen, CostOrder.NONE, follow=False) == ()
+    assert choose_authorities((A, B), [("A", A.url)], CostOrder.NONE, follow=False) == (A,)
+
+
 @pytest.mark.xroad("F053")
 def test_nothing_chosen_means_all_in_order_of_cost() -> None:
     assert choose_authorities((A, B), [], CostOrder.FREE_FIRST) == (B, A)

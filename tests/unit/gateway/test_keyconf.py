@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cryptography import x509
@@ -19,6 +20,7 @@ from certs.profiledata import parse_profiles
 from certs.profiles import add_profiles, member_id_from_fields
 from certs.tokens.port import TokenStatus
 from certs.tokens.soft import SoftToken
+from gateway.admin.keys import unregister
 from gateway.clients.store import STEPS, ServerConfStore
 from gateway.keys import actions
 from gateway.keys.context import KeyContext
@@ -27,9 +29,11 @@ from gateway.keys.operations import KeyOperations, observe
 from gateway.keys.requesting import render_request
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
-from schemas.faults import NotProved
+from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId
+from schemas.management import ManagementRequest, ManagementServiceCode
+from serving.api.problems import Problem
 from serving.errors import Refused
 from serving.storage.database import apply_steps, connect
 from tests.doubles import MemoryTokens
@@ -303,6 +307,49 @@ class TestCertificates:
         assert await refusal(world.operations.delete_certificate(digest)) == "action_not_possible"
         (key,) = (await world.operations.token("0")).keys
         assert await refusal(world.operations.delete_key(key.id)) == "action_not_possible"
+
+    @pytest.mark.xroad("F041")
+    async def test_one_marked_for_deletion_goes_once_the_configuration_lists_it_no_longer(
+        self, world: World
+    ) -> None:
+        digest = await self.imported(world, KeyUsage.AUTHENTICATION)
+        der = world.operations.certificate(digest).der
+        world.operations.mark_registration_sent(digest)
+        world.operations.observe(configuration_of(world.pki, SERVER, (der,)))
+        assert await refusal(world.operations.delete_certificate(digest)) == "action_not_possible"
+        # After the request went out, or instead of it where the centre cannot be reached.
+        world.operations.mark_deletion_sent(digest)
+        assert await refusal(_async(world.operations.mark_deletion_sent, digest)) == "action_not_possible"
+        world.operations.observe(configuration_of(world.pki, SERVER, ()))
+        await world.operations.delete_certificate(digest)
+        assert await refusal(_async(world.operations.certificate, digest)) == "certificate_not_found"
+
+    @pytest.mark.xroad("F041")
+    async def test_a_deletion_is_asked_of_the_centre_and_its_refusal_changes_nothing(
+        self, world: World
+    ) -> None:
+        digest = await self.imported(world, KeyUsage.AUTHENTICATION)
+        certificate = world.operations.mark_registration_sent(digest)
+        sent: list[ManagementRequest] = []
+
+        async def send(request: ManagementRequest, _key: object) -> None:
+            if not sent:
+                sent.append(request)
+                raise Fault(Kind.NETWORK_ERROR, "the centre is closed")
+            sent.append(request)
+
+        context = cast("Any", SimpleNamespace(server_id=lambda: SERVER, send=send, keys=world.operations))
+        with pytest.raises(Problem) as caught:
+            await unregister(context, certificate)
+        assert (caught.value.code, caught.value.metadata) == (
+            "management_request_sending_failed",
+            ("the centre is closed",),
+        )
+        assert world.operations.certificate(digest).status is certificate.status
+        await unregister(context, certificate)
+        assert sent[1].service is ManagementServiceCode.AUTH_CERT_DELETION
+        assert sent[1].auth_certificate == certificate.der
+        assert world.operations.certificate(digest).status is not certificate.status
 
     async def test_a_state_is_not_skipped(self, world: World) -> None:
         digest = await self.imported(world, KeyUsage.AUTHENTICATION)

@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,23 @@ def test_the_audit_log_of_administrators_is_still_proved(tmp_path: Path) -> None
     result = run("verify", "--data", tmp_path / "none")
     assert result.exit_code != 0 or "records whole" in result.output or "íntegros" in result.output
     assert run("verify", tmp_path).exit_code == 2
+
+
+def test_an_answer_timestamped_before_its_request_is_named(tmp_path: Path) -> None:
+    world = worlds.world()
+    later = replace(world, now=world.now + timedelta(minutes=5))
+    a, b = tmp_path / "a", tmp_path / "b"
+    for side, stamps in ((a, (later, world)), (b, (world, later))):
+        side.mkdir()
+        request = world.request(message_id="turned")
+        for place, (stamping, message) in enumerate(
+            zip(stamps, (request, world.response(request)), strict=True)
+        ):
+            for batch in (0, 3):
+                signed = world.sign(message)[0]
+                (side / f"{place}-{batch}.asice").write_bytes(
+                    stamping.container(message, signed, batch=batch)
+                )
+    found = reconcile(a, b)
+    assert {d.what for d in found.disagreements} == {"answer timestamped before request in A"}
+    assert {d.message_id for d in found.disagreements} == {"turned"}

@@ -1,0 +1,179 @@
+"""``/message-log``: records found by what is clear in them, and their containers by time, for auditors and security officers.
+
+Consumer systems ask for one message of their own at ``GET /asic``. Here an administrator with the permission asks for many, of
+every client: what was found says who called what and when, no content; containers hold content, so each download is an
+entry of the audit log and says why it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from gateway.admin.context import AdminContext, instant, row
+from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.finding import RecordSearch, find_records
+from gateway.messagelog.record import Side
+from schemas.zipwriting import ZipWriter
+from serving.api.operations import Download
+from serving.api.problems import bad_request, conflict, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.record import LogRecord
+    from serving.api.operations import Call, Operation
+
+MOST_CONTAINERS = 1_000
+MOST_BYTES = 64 * 1024 * 1024
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
+
+
+class SearchQuery(msgspec.Struct, frozen=True):
+    """Records to find; a client or a service is a path or its beginning. ``after`` is the number of the last one seen."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    client: Text | None = None
+    service: Text | None = None
+    side: Literal["consumer", "provider"] | None = None
+    message_id: Text | None = None
+    status: Annotated[int, msgspec.Meta(ge=100, le=999)] | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+class ContainersBody(msgspec.Struct, frozen=True):
+    """Whose containers are to be handed out: from ``since`` to before ``until``, for a reason that the audit log keeps."""
+
+    since: datetime
+    until: datetime
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=500)]
+    client: Text | None = None
+    service: Text | None = None
+    side: Literal["consumer", "provider"] | None = None
+    message_id: Text | None = None
+    # Containers without content: by their digests alone.
+    digests_only: bool = False
+
+
+class RecordView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record of the message log by what is clear in it; ``erased`` is the reference of the order that took its content."""
+
+    record: int
+    at: str
+    side: str
+    is_response: bool
+    message_id: str
+    client: str
+    service: str
+    protocol: str
+    timestamped: bool
+    erased: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLogResource:
+    """The handlers of ``/message-log``: a search, and containers by time."""
+
+    context: AdminContext
+
+    def rows(self) -> Sequence[Operation]:
+        """The rows of this handler: path, right, input, answer."""
+        return [
+            row("GET", "/message-log/records", self.find, "Find records of the message log", "VIEW_MESSAGE_LOG",
+                query=SearchQuery, answer=list[RecordView], errors=(500,)),
+            row("POST", "/message-log/containers", self.containers, "Signed containers of a time as a zip",
+                "DOWNLOAD_MESSAGE_LOG", body=ContainersBody, answer="application/zip",
+                event="DOWNLOAD_MESSAGE_LOG_CONTAINERS", errors=(500,)),
+        ]  # fmt: skip
+
+    async def find(self, call: Call) -> list[RecordView]:
+        """Records that match, oldest first; ask again with ``after`` for those that follow. Raises `Problem`."""
+        wanted_records = call.query_as(SearchQuery)
+        search = replace(_search(wanted_records), status=wanted_records.status)
+        reader = self.context.gateway.log_reader
+        return [
+            _view(r)
+            for r in await asyncio.to_thread(
+                _some, reader, search, wanted_records.after, wanted_records.limit
+            )
+        ]
+
+    async def containers(self, call: Call) -> Download:
+        """The containers of every record that matches. Raises `Problem` where they are none, or too many for one answer."""
+        wanted_records = call.body_as(ContainersBody)
+        reader = self.context.gateway.log_reader
+        found = await asyncio.to_thread(_some, reader, _search(wanted_records), 0, MOST_CONTAINERS + 1)
+        call.note(reason=wanted_records.reason, records=[r.id for r in found])
+        _check(found)
+        content = await asyncio.to_thread(_zip, reader, found, digests_only=wanted_records.digests_only)
+        name = f"messages-{_utc(wanted_records.since):%Y%m%dT%H%M%SZ}-{_utc(wanted_records.until):%Y%m%dT%H%M%SZ}.zip"
+        return Download(content, "application/zip", name)
+
+
+def _check(found: Sequence[LogRecord]) -> None:
+    if not found:
+        raise not_found("record_not_found", "no record of the message log matches")
+    size = sum(a.size_bytes for r in found for a in r.attachments)
+    if len(found) > MOST_CONTAINERS or size > MOST_BYTES:
+        raise bad_request(
+            "too_many_records",
+            f"more than {MOST_CONTAINERS} records or {MOST_BYTES} bytes match: ask for a shorter time, or take "
+            "'gateway log find --export' at the server",
+        )
+    waiting = [r.id for r in found if not r.is_timestamped]
+    if waiting:
+        raise conflict("not_timestamped", f"record {waiting[0]} has no timestamp yet; ask again later")
+
+
+def _some(reader: LogReader, search: RecordSearch, after: int, most: int) -> list[LogRecord]:
+    return list(itertools.islice(find_records(reader, search, after), most))
+
+
+def _zip(reader: LogReader, found: Sequence[LogRecord], *, digests_only: bool) -> bytes:
+    out = io.BytesIO()
+    archive = ZipWriter(out)
+    for record in found:
+        write = partial(write_record, record=record, reader=reader, digests_only=digests_only)
+        archive.add_stream(container_name(record), write, record.at)
+    archive.close()
+    return out.getvalue()
+
+
+def _search(wanted_records: SearchQuery | ContainersBody) -> RecordSearch:
+    return RecordSearch(
+        None if wanted_records.since is None else _utc(wanted_records.since),
+        None if wanted_records.until is None else _utc(wanted_records.until),
+        wanted_records.client,
+        wanted_records.service,
+        None if wanted_records.side is None else Side(wanted_records.side),
+        wanted_records.message_id,
+    )
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _view(record: LogRecord) -> RecordView:
+    return RecordView(
+        record.id,
+        instant(record.at),
+        record.side.value,
+        record.is_response,
+        record.message_id,
+        record.client,
+        record.service,
+        record.protocol,
+        record.is_timestamped,
+        None if record.erasure is None else record.erasure.reference,
+    )

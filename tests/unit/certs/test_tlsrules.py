@@ -1,0 +1,112 @@
+"""Protocols and cipher suites by settings: what is chosen is what a handshake speaks, and nothing goes below the floor."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from certs.systemtls import SystemServerContext
+from certs.tls import (
+    PEER_RULES,
+    SYSTEM_RULES,
+    SwappableServerContext,
+    TlsCredentials,
+    TlsRules,
+    choose_rules,
+    system_server_context,
+)
+from gateway.settings.config import load
+from serving.errors import OperatorError
+from serving.storage.selfsigned import self_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OWN = TlsCredentials(*self_signed("rules.example"))
+ONE = "ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+def shake(server: ssl.SSLContext, newest: ssl.TLSVersion) -> tuple[str, str]:
+    """Protocol and suite of a handshake in memory with a client that speaks nothing newer. Raises `ssl.SSLError`."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode, client.maximum_version = False, ssl.CERT_NONE, newest
+    ways = [ssl.MemoryBIO() for _ in range(4)]
+    asks = client.wrap_bio(ways[0], ways[1], server_hostname="rules.example")
+    answers = server.wrap_bio(ways[2], ways[3], server_side=True)
+    done: set[int] = set()
+    for _ in range(10):
+        for number, (side, out, into) in enumerate(((asks, ways[1], ways[2]), (answers, ways[3], ways[0]))):
+            try:
+                side.do_handshake()
+                done.add(number)
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                into.write(out.read())
+        if done == {0, 1}:
+            return str(asks.version()), asks.cipher()[0]  # type: ignore[index]
+    raise AssertionError("no end of the handshake")
+
+
+def for_gateways(rules: TlsRules) -> ssl.SSLContext:
+    return SwappableServerContext(system_server_context(OWN, rules=rules)).listening
+
+
+def for_systems(rules: TlsRules) -> ssl.SSLContext:
+    return cast("ssl.SSLContext", SystemServerContext(OWN, rules))
+
+
+@pytest.mark.xroad("F145")
+@pytest.mark.parametrize("listening", [for_gateways, for_systems])
+def test_a_listener_speaks_the_protocols_and_suites_that_were_chosen(
+    listening: Callable[[TlsRules], ssl.SSLContext],
+) -> None:
+    old, new = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+    assert shake(listening(SYSTEM_RULES), new)[0] == "TLSv1.3"
+    assert shake(listening(choose_rules("TLSv1.2", [ONE], SYSTEM_RULES)), old) == ("TLSv1.2", ONE)
+    newest_only = listening(choose_rules("TLSv1.3", [], SYSTEM_RULES))
+    assert shake(newest_only, new)[0] == "TLSv1.3"
+    with pytest.raises(ssl.SSLError):
+        shake(newest_only, old)
+
+
+@pytest.mark.xroad("F145")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RC4-SHA",
+        "AES128-SHA",
+        "DES-CBC3-SHA",
+        "NULL-SHA256",
+        "ALL",
+        "!aNULL",
+        "",
+        f"{ONE}:RC4-SHA",
+        ONE.lower(),
+    ],
+)
+def test_no_setting_goes_below_the_floor(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not one that is accepted"):
+        choose_rules("TLSv1.2", [name], PEER_RULES)
+    file = tmp_path / "gateway.toml"
+    file.write_text(f'[tls]\npeer_ciphers = ["{name}"]\n')
+    with pytest.raises(OperatorError, match=r"tls\.peer_ciphers"):
+        load(file, {})
+
+
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1", "SSLv3", ""])
+def test_no_older_protocol_can_be_asked_for(version: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"TLSv1\.2 or TLSv1\.3"):
+        choose_rules(version, [], PEER_RULES)
+    file = tmp_path / "gateway.toml"
+    file.write_text(f'[tls]\nsystem_minimum = "{version}"\n')
+    with pytest.raises(OperatorError):
+        load(file, {})
+
+
+@pytest.mark.parametrize("default", [PEER_RULES, SYSTEM_RULES])
+def test_nothing_chosen_is_what_is_built_in(default: TlsRules) -> None:
+    assert choose_rules("TLSv1.2", [], default) == default

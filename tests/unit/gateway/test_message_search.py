@@ -1,0 +1,110 @@
+"""The message log over the admin API: records found page by page, containers of a time with a reason, for those who may."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import pytest
+
+from certs.verify.container import verify_file
+from gateway.admin.messages import ContainersBody, MessageLogResource, SearchQuery
+from gateway.admin.roles import OBSERVER, REGISTRATION_OFFICER, SECURITY_OFFICER, gateway_roles
+from serving.api.operations import Call
+from serving.api.problems import Problem
+from tests import worlds
+from tests.logs import append_message, open_log, stamp_alone
+from tests.worlds import CONSUMER, NOW
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from gateway.admin.context import AdminContext
+    from gateway.messagelog.store import MessageLog
+
+COUNT = 5
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[MessageLog]:
+    opened = open_log(tmp_path / "log")
+    for number in range(COUNT):
+        await append_message(opened, tmp_path, worlds.world().request(message_id=f"m{number}"))
+    yield opened
+    await opened.close()
+
+
+def resource(log: MessageLog) -> MessageLogResource:
+    context = SimpleNamespace(gateway=SimpleNamespace(log_reader=log.reader))
+    return MessageLogResource(cast("AdminContext", context))
+
+
+def call(**how: Any) -> Call:
+    return Call(cast("Any", None), {}, NOW, "id", **how)
+
+
+def body(**changes: Any) -> Call:
+    wanted = {"since": NOW - timedelta(days=1), "until": NOW + timedelta(days=1), "reason": "file 12/2026"}
+    return call(body=msgspec.convert(wanted | changes, ContainersBody))
+
+
+async def test_records_are_found_page_by_page_each_once(log: MessageLog) -> None:
+    found: list[str] = []
+    after = 0
+    while page := await resource(log).find(call(query=SearchQuery(after=after, limit=2))):
+        assert len(page) <= 2
+        found += [r.message_id for r in page]
+        after = page[-1].record
+    assert found == [f"m{n}" for n in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        (SearchQuery(client=CONSUMER.path()), COUNT),
+        (SearchQuery(client=CONSUMER.member.path()), COUNT),
+        (SearchQuery(client="MX/GOB/15"), 0),
+        (SearchQuery(message_id="m3"), 1),
+        (SearchQuery(since=NOW + timedelta(seconds=1)), 0),
+        (SearchQuery(since=NOW.replace(tzinfo=None), until=NOW + timedelta(seconds=1)), COUNT),
+        (SearchQuery(side="provider"), 0),
+    ],
+)
+async def test_a_search_takes_what_is_clear_in_a_record(
+    log: MessageLog, query: SearchQuery, count: int
+) -> None:
+    assert len(await resource(log).find(call(query=query))) == count
+
+
+async def test_containers_of_a_time_verify_and_the_audit_log_says_why(log: MessageLog) -> None:
+    await stamp_alone(log, *range(1, COUNT + 1))
+    asked = body()
+    given = await resource(log).containers(asked)
+    verdicts = list(verify_file(io.BytesIO(given.content), worlds.world().configuration))
+    assert len(verdicts) == COUNT
+    assert all(verdict.is_valid for _, verdict in verdicts)
+    assert asked.facts == {"reason": "file 12/2026", "records": list(range(1, COUNT + 1))}
+    bare = await resource(log).containers(body(digests_only=True, message_id="m1"))
+    ((_, verdict),) = verify_file(io.BytesIO(bare.content), worlds.world().configuration)
+    assert verdict.is_proved
+    assert not verdict.is_valid
+
+
+async def test_what_is_no_evidence_yet_or_not_there_is_refused(log: MessageLog) -> None:
+    with pytest.raises(Problem) as waiting:
+        await resource(log).containers(body())
+    assert (waiting.value.status, waiting.value.code) == (409, "not_timestamped")
+    with pytest.raises(Problem) as absent:
+        await resource(log).containers(body(message_id="nobody's"))
+    assert absent.value.status == 404
+
+
+def test_only_those_who_may_see_or_take_messages() -> None:
+    granted = gateway_roles().permissions
+    assert {r for r, p in granted.items() if "DOWNLOAD_MESSAGE_LOG" in p} == {SECURITY_OFFICER}
+    assert {OBSERVER, SECURITY_OFFICER} <= {r for r, p in granted.items() if "VIEW_MESSAGE_LOG" in p}
+    assert "VIEW_MESSAGE_LOG" not in granted[REGISTRATION_OFFICER]
