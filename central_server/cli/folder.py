@@ -15,6 +15,7 @@ import msgspec
 from central_server.config import load
 from central_server.publication.node import CentralNode, open_store
 from certs.edges.tokenfiles import write_whole
+from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import CALLS, Where
 from serving.config.secret import read_secret_file
 from serving.language import _
@@ -27,9 +28,16 @@ if TYPE_CHECKING:
 
     from central_server.config import CentralSettings
 
-FOLDER = "central-data"
+FOLDERS = ServerFolders(
+    "central-data",
+    ("central.sqlite", "settings.toml", "token"),
+    "SACBE_CENTRAL_NODE_DATABASE",
+    "central-server found",
+)
 REGISTRY_LOG = "registry"
-DATA = click.option("--data", type=click.Path(path_type=Path), default=Path(FOLDER), show_default=True)
+DATA = FOLDERS.option()
+# For commands that make the folder.
+NEW_DATA = FOLDERS.new_option()
 SETTINGS = click.option(
     "--settings",
     type=click.Path(path_type=Path, exists=True),
@@ -84,7 +92,7 @@ def _registry_log(data: Path, settings: Path | None) -> dict[str, AuditLog]:
 
 
 WHERE = Where(
-    FOLDER,
+    FOLDERS,
     lambda data, settings: open_logins(data, load(settings, os.environ)),
     _registry_log,
     (REGISTRY_LOG, CALLS),

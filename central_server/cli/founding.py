@@ -17,7 +17,7 @@ import click
 
 from central_server.admin.roles import central_roles
 from central_server.cli.apply import apply_registry
-from central_server.cli.folder import DATA, PIN, SETTINGS, new_pin, open_logins, open_node, utc_now
+from central_server.cli.folder import DATA, NEW_DATA, PIN, SETTINGS, new_pin, open_logins, open_node, utc_now
 from central_server.config import load
 from central_server.management.requests import MANUAL, add_request, approve_request
 from central_server.management.trusted import is_auth_certificate, trusted_configuration
@@ -67,7 +67,7 @@ class Founder:
 @click.command(
     help="Found an instance: token and keys, settings, a registry with its first member, anchor, administrator. It can be run again without harm."
 )
-@DATA
+@NEW_DATA
 @PIN
 @click.option("--instance", required=True, help="code, such as MX")
 @click.option("--address", required=True, help="name or IP of this server")

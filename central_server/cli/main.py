@@ -12,7 +12,18 @@ import click
 
 from central_server.admin.roles import central_roles
 from central_server.cli.apply import apply, export
-from central_server.cli.folder import DATA, PIN, SETTINGS, WHERE, new_pin, open_node, read_pin, utc_now
+from central_server.cli.folder import (
+    DATA,
+    FOLDERS,
+    NEW_DATA,
+    PIN,
+    SETTINGS,
+    WHERE,
+    new_pin,
+    open_node,
+    read_pin,
+    utc_now,
+)
 from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
@@ -52,7 +63,7 @@ def main() -> None: ...
 
 
 @main.command(help="Make a new central server in a folder, with a signing key for each source.")
-@DATA
+@NEW_DATA
 @PIN
 @SETTINGS
 @click.option(
@@ -123,14 +134,14 @@ def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
     return open_folder_safe(data, chosen.seal, lambda: read_pin(pin_file))
 
 
-main.add_command(backup_commands(BACKUP_CONTENT, "central-data", _instance_of, _safe))
+main.add_command(backup_commands(BACKUP_CONTENT, FOLDERS, _instance_of, _safe))
 main.add_command(key)
 main.add_command(apply)
 main.add_command(export)
 main.add_command(found)
 main.add_command(status)
 main.add_command(health)
-main.add_command(support_commands("central-data", settings_of, look))
+main.add_command(support_commands(FOLDERS, settings_of, look))
 main.add_command(management_gateway)
 main.add_command(trusted)
 main.add_command(proxy)
@@ -139,13 +150,13 @@ main.add_command(request)
 main.add_command(completion_command(main, "central-server"))
 main.add_command(user_commands(central_roles(), WHERE))
 main.add_command(audit_commands(WHERE))
-main.add_command(signer_command("central-data", _tokens))
+main.add_command(signer_command(FOLDERS, _tokens))
 
 
 @main.command(
     help="Run this node until told to stop. Without a PIN the token waits for a login over the admin API."
 )
-@DATA
+@NEW_DATA
 @PIN
 @SETTINGS
 @click.option(

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from gateway.admin.roles import gateway_roles
-from gateway.cli.keys import DATA
+from gateway.cli.keys import DATA, FOLDERS
 from gateway.cli.localaudit import record
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
@@ -35,7 +35,7 @@ def open_logins(data: Path) -> Logins:
     return Logins(find_folder(data, os.environ).logins)
 
 
-WHERE = Where("gateway-data", lambda data, _settings: open_logins(data))
+WHERE = Where(FOLDERS, lambda data, _settings: open_logins(data))
 
 
 @click.group(

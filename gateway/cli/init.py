@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.keys import DATA
+from gateway.cli.keys import NEW_DATA
 from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
@@ -32,7 +32,7 @@ NOT_WHOLE = 3
 @click.command(
     help="Make a gateway: server, token, configuration, signing requests, administrator. Asks what is missing where there is a terminal; it can be run again without harm."
 )
-@DATA
+@NEW_DATA
 @click.option("--anchor", help="file or URL of the configuration anchor")
 @click.option(
     "--server",

@@ -19,6 +19,7 @@ from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import tell
+from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import JSON
 from serving.config.secret import read_secret_file
 from serving.language import _
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
     from serving.storage.keysafe import KeySafe
 
-DATA = click.option(
-    "--data", type=click.Path(path_type=Path), default=Path("gateway-data"), show_default=True
+FOLDERS = ServerFolders(
+    "gateway-data", ("serverconf.sqlite", "settings.toml"), "SACBE_GATEWAY_NODE_DATABASE", "gateway init"
 )
+DATA = FOLDERS.option()
+# For commands that make the folder, or look at a machine that has none yet.
+NEW_DATA = FOLDERS.new_option()
 SETTINGS = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 PIN = click.option("--pin-file", type=click.Path(path_type=Path), help="file with the token's PIN")
 

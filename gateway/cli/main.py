@@ -27,6 +27,8 @@ from gateway.cli.init import init
 from gateway.cli.join import join
 from gateway.cli.keys import (
     DATA,
+    FOLDERS,
+    NEW_DATA,
     PIN,
     certificate,
     csr,
@@ -99,17 +101,17 @@ main.add_command(tls)
 main.add_command(client)
 main.add_command(
     backup_commands(
-        BACKUP_CONTENT, "gateway-data", lambda data: open_store(data).server_id().path(), open_safe, _running
+        BACKUP_CONTENT, FOLDERS, lambda data: open_store(data).server_id().path(), open_safe, _running
     )
 )
 main.add_command(policy)
 main.add_command(preflight)
 main.add_command(user_commands(gateway_roles(), WHERE))
 main.add_command(audit_group())
-main.add_command(signer_command("gateway-data", _tokens))
+main.add_command(signer_command(FOLDERS, _tokens))
 for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status, explain):
     main.add_command(command)
-main.add_command(support_commands("gateway-data", settings_of, look))
+main.add_command(support_commands(FOLDERS, settings_of, look))
 add_actions(main)
 main.add_command(completion_command(main, "gateway"))
 
@@ -192,7 +194,7 @@ def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
 
 
 @main.command()
-@DATA
+@NEW_DATA
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @click.option("--check", is_flag=True, help="only try settings, addresses and databases; start nothing")

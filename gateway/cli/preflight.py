@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.keys import DATA, PIN, open_store, read_pin, stored_configuration
+from gateway.cli.keys import NEW_DATA, PIN, open_store, read_pin, stored_configuration
 from gateway.server.addresses import find_health, settings_of
 from serving.cli.commands import report_errors
 from serving.language import _
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@DATA
+@NEW_DATA
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @click.option("--url", help="the gateway's health address; left out: found from --data")

@@ -14,6 +14,7 @@ import click
 from certs.edges.tokenfiles import write_whole
 from serving.cli.commands import report_errors
 from serving.cli.progress import working
+from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
 from serving.language import _
 from serving.storage.backup import (
@@ -51,7 +52,7 @@ ROTATED = "timer_"
 
 def backup_commands(
     content: Content,
-    default_folder: str,
+    folders: ServerFolders,
     server_name: Callable[[Path], str],
     open_safe: Callable[[Path, Path | None, Path | None], KeySafe],
     running: Running = lambda _data: contextlib.nullcontext(),
@@ -63,9 +64,7 @@ def backup_commands(
     """
     pin_file = click.option("--pin-file", type=click.Path(path_type=Path))
     settings_file = click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
-    data = click.option(
-        "--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True
-    )
+    data = folders.option()
     passphrase_file = click.option("--passphrase-file", type=click.Path(path_type=Path, exists=True))
     source = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
     identity = click.option(
@@ -163,7 +162,7 @@ def backup_commands(
         help="Restore a backup into a data folder. A running gateway restores it itself and starts anew; a central server "
         "must be stopped."
     )
-    @data
+    @folders.new_option()
     @passphrase_file
     @identity
     @signer

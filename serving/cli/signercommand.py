@@ -14,6 +14,7 @@ import click
 
 from schemas.faults import Fault
 from serving.cli.commands import report_errors
+from serving.cli.serverfolder import ServerFolders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def signer_command(
-    default_folder: str, load: Callable[[Path | None], tuple[TokenKeeping, str]]
+    folders: ServerFolders, load: Callable[[Path | None], tuple[TokenKeeping, str]]
 ) -> click.Command:
     """The command of one kind of server; ``load`` reads the settings of tokens, and the log level, of a file."""
 
@@ -34,7 +35,7 @@ def signer_command(
         name="signer",
         help="Hold one token's keys and sign digests over a Unix socket; the server finds it there.\n\nA server starts these itself. To run one under another user set keys.start_signers = false.",
     )
-    @click.option("--data", type=click.Path(path_type=Path), default=Path(default_folder), show_default=True)
+    @folders.option()
     @click.option("--pin-file", type=click.Path(path_type=Path))
     @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
     @click.option("--token", "token_id", default="0", show_default=True)

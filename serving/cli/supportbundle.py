@@ -27,6 +27,7 @@ import click
 import msgspec
 
 from serving.cli.commands import report_errors
+from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
 from serving.language import _
@@ -44,7 +45,7 @@ _COUNTED = ("spool", "bodies", "archive", "backups", "uploads")
 MOST_FILES = 2000
 
 
-def support_commands(folder: str, load: Load, look: Look) -> click.Group:
+def support_commands(folders: ServerFolders, load: Load, look: Look) -> click.Group:
     """The group ``support`` of a server whose settings ``load`` gives and whose state ``look`` tells."""
 
     @click.group(name="support", help="For asking for help.")
@@ -53,13 +54,11 @@ def support_commands(folder: str, load: Load, look: Look) -> click.Group:
     @group.command(
         help="Write versions, settings, state and sizes to OUT (.zip), without secrets or anything of a person."
     )
-    @click.option("--data", type=click.Path(path_type=Path), default=Path(folder), show_default=True)
+    @folders.option()
     @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
     @click.argument("out", type=click.Path(path_type=Path))
     @report_errors
     def bundle(data: Path, settings_file: Path | None, out: Path) -> None:
-        if not data.is_dir():
-            raise OperatorError(_("{data} is no folder", data=data))
         if out.exists():
             raise OperatorError(_("{out} exists already; choose another name", out=out))
         parts = {

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from serving.cli.commands import report_errors
+from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import read_secret_file
 from serving.language import _
 from serving.login.users import Logins
@@ -34,7 +35,7 @@ CALLS = "calls"
 class Where:
     """Where a server keeps users and audit logs."""
 
-    folder: str
+    folders: ServerFolders
     # From the data folder and the settings file.
     logins: Callable[[Path, Path | None], Logins]
     # Audit logs beside that of the admin API (`CALLS`), by the name people give them.
@@ -43,9 +44,7 @@ class Where:
 
     def options(self, command: Callable[..., Any]) -> Callable[..., Any]:
         """Give a command the options ``--data`` and ``--settings``."""
-        data = click.option(
-            "--data", type=click.Path(path_type=Path), default=Path(self.folder), show_default=True
-        )
+        data = self.folders.option()
         settings = click.option(
             "--settings",
             type=click.Path(path_type=Path, exists=True),
