@@ -19,7 +19,7 @@ import click
 import msgspec
 
 from gateway.cli.commandrows import ACTS, GROUPS
-from gateway.cli.keys import DATA
+from gateway.cli.keys import NEW_DATA
 from gateway.cli.localaudit import record
 from gateway.server.running import AdminClient, Reply, local_client, remote_client
 from serving.cli.commands import report_errors
@@ -46,7 +46,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _connection() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
     return (
-        DATA,
+        NEW_DATA,
         click.option(
             "--gateway",
             "gateway_url",

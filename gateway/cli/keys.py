@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from serving.storage.keysafe import KeySafe
 
 FOLDERS = ServerFolders(
-    "gateway-data", ("serverconf.sqlite", "settings.toml"), "SACBE_GATEWAY_NODE_DATABASE", "gateway init"
+    "gateway-data",
+    ("serverconf.sqlite", "settings.toml", "token", "log", "logkeys"),
+    "SACBE_GATEWAY_NODE_DATABASE",
+    "gateway init",
 )
 DATA = FOLDERS.option()
 # For commands that make the folder, or look at a machine that has none yet.

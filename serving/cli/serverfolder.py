@@ -38,13 +38,22 @@ class ServerFolders:
             "--data", type=click.Path(path_type=Path), default=Path(self.default), show_default=True
         )
 
-    def holds_server(self, folder: Path) -> bool:
-        """Whether a server was made in the folder, or works on a database that nodes share."""
-        return bool(os.environ.get(self.database)) or any((folder / mark).exists() for mark in self.marks)
+    def check(self, folder: Path) -> None:
+        """Raises `click.ClickException` unless a server was made in the folder, or works on a database that nodes share."""
+        if os.environ.get(self.database) or any((folder / mark).exists() for mark in self.marks):
+            return
+        raise click.ClickException(
+            _(
+                "there is no server in {folder}: it holds none of {marks}; run '{make}' first, or correct --data",
+                folder=folder,
+                marks=", ".join(self.marks),
+                make=self.make,
+            )
+        )
 
 
 class ServerFolder(click.Path):
-    """A folder in which a server was made; anything else is an error of usage (exit code 2)."""
+    """A folder in which a server was made; anything else ends the command with a line."""
 
     def __init__(self, folders: ServerFolders) -> None:
         super().__init__(path_type=Path)
@@ -55,15 +64,5 @@ class ServerFolder(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """The folder as a `Path`."""
         folder = Path(os.fspath(super().convert(value, param, ctx)))  # type: ignore[arg-type]
-        if not self._folders.holds_server(folder):
-            self.fail(
-                _(
-                    "there is no server in {folder}: it holds none of {marks}; '{make}' makes one, --data names another folder",
-                    folder=folder,
-                    marks=", ".join(self._folders.marks),
-                    make=self._folders.make,
-                ),
-                param,
-                ctx,
-            )
+        self._folders.check(folder)
         return folder

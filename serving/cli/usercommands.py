@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -42,9 +43,9 @@ class Where:
     other_logs: Callable[[Path, Path | None], dict[str, AuditLog]] = lambda _data, _settings: {}
     log_names: tuple[str, ...] = (CALLS,)
 
-    def options(self, command: Callable[..., Any]) -> Callable[..., Any]:
-        """Give a command the options ``--data`` and ``--settings``."""
-        data = self.folders.option()
+    def options(self, command: Callable[..., Any], *, new: bool = False) -> Callable[..., Any]:
+        """Give a command the options ``--data``, which names a server unless ``new``, and ``--settings``."""
+        data = self.folders.new_option() if new else self.folders.option()
         settings = click.option(
             "--settings",
             type=click.Path(path_type=Path, exists=True),
@@ -182,7 +183,7 @@ def audit_commands(where: Where) -> click.Group:
         "verify",
         help="Prove that no record was changed, moved or removed; exit 1 when one was.",
     )
-    @where.options
+    @functools.partial(where.options, new=True)  # a gateway's own `audit verify` takes files instead
     @which
     @click.option(
         "--head",
@@ -190,6 +191,7 @@ def audit_commands(where: Where) -> click.Group:
     )
     @report_errors
     def verify(data: Path, settings: Path | None, chosen: str | None, head: str | None) -> None:
+        where.folders.check(data)
         found = logs(data, settings, chosen)
         if head is not None and len(found) > 1:
             raise ValueError(_("say of which log the digest is, with --log: {names}", names=", ".join(found)))

@@ -84,6 +84,6 @@ def test_a_command_says_in_a_line_what_is_wrong_and_makes_nothing(
     assert "Traceback" not in done.output
     assert "\x1b" not in done.output
     if needs_server:
-        assert done.exit_code == 2, done.output
+        assert done.exit_code == 1, done.output
         assert str(tmp_path / "empty") in done.output.replace("\n", "")
         assert not list((tmp_path / "empty").iterdir())

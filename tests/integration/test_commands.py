@@ -92,6 +92,7 @@ def test_one_command_makes_a_backup_there_or_here(federation: Federation, tmp_pa
     given = ["--passphrase-file", str(tmp_path / "passphrase"), str(tmp_path / "made.age")]
     done = CliRunner().invoke(main, ["backup", "create", *data, *given], env={"SACBE_LANG": "en"})
     assert done.exit_code == 0, done.output
+    (tmp_path / "settings.toml").touch()
     stopped = CliRunner().invoke(
         main, ["backup", "create", "--data", str(tmp_path)], env={"SACBE_LANG": "en"}
     )

@@ -62,6 +62,7 @@ COMMANDS = {
 def test_every_command_refuses_one(name: str, tmp_path: Path) -> None:
     (tmp_path / "open").write_text("Secret1234")
     (tmp_path / "open").chmod(0o644)
+    (tmp_path / "data" / "token").mkdir(parents=True)
     main, words = COMMANDS[name]
     done = CliRunner().invoke(main, [*words, str(tmp_path / "open"), "--data", str(tmp_path / "data")])
     assert done.exit_code == 1, done.output
