@@ -21,14 +21,14 @@ from sacbe_client import (
 )
 from sacbe_client.errors import normalize_code
 
-from schemas import faults, identifiers
+from schemas import faults, identifiers, names
 
 CLIENT = ClientId("MX", "GOB", "15-ISSEMYM", "AFIL")
 SERVICE = ServiceId(ClientId("MX", "GOB", "00-RNSS", "INDICE"), "echo")
 GATEWAY = "http://127.0.0.1:8080"
 CALLER = Caller(GATEWAY, CLIENT)
 codes = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=20).filter(
-    str.strip
+    lambda text: bool(text.strip()) and not names.unsuitable_characters(text)
 )
 
 
