@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import replace
 from datetime import timedelta
@@ -170,7 +171,7 @@ def test_a_body_cannot_be_passed_off_as_the_message() -> None:
 def test_a_chain_that_lies_about_a_digest_is_refused_though_the_sum_is_right() -> None:
     message, signature, document = chained()
     chain = (signature.hash_chain or b"").replace(
-        hashchain.base64.b64encode(message.digest), hashchain.base64.b64encode(bytes(64))
+        base64.b64encode(message.digest), base64.b64encode(bytes(64))
     )
     with pytest.raises(NotProved) as caught:
         check_coverage(document, signature.hash_chain_result, chain, message.parts())

@@ -410,9 +410,10 @@ async def test_a_guarantor_extends_once_and_decides_in_words_that_there_are(requ
         "codigo"
     ] == "SS-400"
     assert (await request_of_ana.advance("RESUELTA_RR", at, **guarantor))[1]["codigo"] == "SS-100"
+    # To extend is said of an appeal that is open, and of nothing else.
     assert (await request_of_ana.advance("RESUELTA_RR", at, sentido="PRORROGA", **guarantor))[1][
         "codigo"
-    ] == "SS-100"
+    ] == "SS-400"
 
 
 async def test_only_a_representative_acts_for_somebody_who_has_died(
