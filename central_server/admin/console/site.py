@@ -109,7 +109,7 @@ async def _head(asking: ConsoleRequest) -> ConsoleHead:
 
 def _alerts(found: Sequence[Any]) -> list[PageNote]:
     link = PageLink(N_("Global configuration"), f"{ROOT}/configuracion")
-    return [PageNote(alert_text(a.errorCode, a.metadata), "bad", (link,)) for a in found]
+    return [PageNote(alert_text(a.error_code, a.metadata), "bad", (link,)) for a in found]
 
 
 def alert_text(code: str, metadata: Sequence[str]) -> Translatable:
