@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.keys import DATA, SETTINGS, open_store, stored_configuration
+from gateway.cli.keys import FOLDERS, NEW_DATA, SETTINGS, open_store, stored_configuration
 from gateway.server.addresses import find_health
 from serving.cli.commands import report_errors
 from serving.language import N_, _, language_of
@@ -30,7 +30,7 @@ _SEVERITY = {"stopped": N_("STOPPED"), "will-stop": N_("WILL STOP"), "notice": N
 
 
 @click.command()
-@DATA
+@NEW_DATA
 @click.option("--url", help="a running gateway's health address; left out: found from --data")
 @SETTINGS
 @click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
@@ -42,9 +42,12 @@ def diagnose(data: Path, url: str | None, settings_file: Path | None, as_text: b
     for the time. Exits 0 when nothing is wrong, 1 when traffic has
     stopped or will stop if nothing is done, 3 for notices only.
     """
+    if url is None:
+        FOLDERS.check(data)
     found: dict[str, Any] | None
     found, source = _ask(url or find_health(data, settings_file))
     if found is None:
+        FOLDERS.check(data)
         from gateway.health.diagnosing import as_json
 
         found = dict(as_json(asyncio.run(_from_folder(data, settings_file))))

@@ -217,7 +217,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: 
 
 
 @main.command()
-@DATA
+@NEW_DATA
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @click.option("--url", help="the health address; left out: found from --data")
 @report_errors
@@ -226,7 +226,9 @@ def health(data: Path, settings_file: Path | None, url: str | None) -> None:
     from gateway.server.addresses import find_health
     from serving.process.httpget import open_url
 
-    url = url or find_health(data, settings_file)
+    if url is None:
+        FOLDERS.check(data)
+        url = find_health(data, settings_file)
     try:
         with open_url(url, 5) as answer:
             body = answer.read()
