@@ -64,7 +64,9 @@ def user_commands(roles: Roles, where: Where) -> click.Group:
         "add",
         help="Make a user, or give one other roles and another password.",
     )
-    @where.options
+    @functools.partial(
+        where.options, new=True
+    )  # the first user, before a server is set up by pages or its API
     @click.option(
         "--role",
         "names",
