@@ -188,7 +188,7 @@ async def _called(
 def _local_target(local: LocalService) -> Target:
     @contextlib.asynccontextmanager
     async def call(service_call: ServiceCall) -> AsyncIterator[ServiceAnswer]:
-        # Translatable here, so that what the gateway itself refuses is not told as the failure of a system.
+        # The origin is given here, so that what the gateway itself refuses is not told as the failure of a system.
         with origin(Origin.SERVER_PROXY):
             answered = await local.answer(service_call)
         yield ServiceAnswer(answered.status, answered.reason, answered.headers, _one(answered.body))

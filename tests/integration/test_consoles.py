@@ -12,6 +12,7 @@ from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
+from serving.config.adminsettings import AdminSettings
 from serving.language import DOMAIN, FOLDER
 from serving.potext import parse_po
 from tests.accessibility import faults_of
@@ -65,7 +66,9 @@ CENTRAL = (
 
 
 async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> None:
-    host = GatewayProcess(DataFolder(tmp_path), GatewaySettings(), None)
+    # Every page of the console within a minute: more than one address may ask for.
+    settings = GatewaySettings(admin=AdminSettings(requests_per_second=0, requests_per_minute=0))
+    host = GatewayProcess(DataFolder(tmp_path), settings, None)
     host.logins.save_user("ana", "secret", gateway_roles().of_people())
     async with TestClient(TestServer(host.api.app())) as client:
         operator = Operator(client)

@@ -85,6 +85,7 @@ def test_ocsp_responder_fails(federation: Federation, how: str) -> None:
     # one at the handshake, the own one at signing, the signer's at verification of what the other side sent just before.
     codes = {
         "server.clientproxy.ssl_authentication_failed",
+        "server.serverproxy.service_failed.ssl_authentication_failed",
         "server.clientproxy.incorrect_validation_info",
         "server.clientproxy.cannot_create_signature.incorrect_validation_info",
         "server.clientproxy.signature_verification.invalid_cert_path.incorrect_validation_info",
