@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from schemas.monitoring import Value
 
 PRODUCER = "Producer"
+_PARTY = ("XRoadInstance", "MemberClass", "MemberCode", "SubsystemCode")
 _SHORT, _LONG = 255, 2048
 _COPIED = (
     "securityServerType",
@@ -72,8 +73,12 @@ def build_record(
 
 @lru_cache(maxsize=1024)
 def _client_fields(prefix: str, client: ClientId) -> Mapping[str, Value]:
-    names = ("XRoadInstance", "MemberClass", "MemberCode", "SubsystemCode")
-    return {f"{prefix}{name}": part for name, part in zip(names, client.components, strict=False)}
+    return {f"{prefix}{name}": part for name, part in zip(_PARTY, client.components, strict=False)}
+
+
+def party_path(fields: Mapping[str, Value], prefix: str) -> str:
+    """The ``client`` or ``service`` party of a record as ``instance/class/code[/subsystem]``; empty where it names none."""
+    return "/".join(str(fields[f"{prefix}{name}"]) for name in _PARTY if f"{prefix}{name}" in fields)
 
 
 def _addresses(

@@ -14,6 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.monitoring.records import party_path
 from gateway.monitoring.summary import Exchanged
 from serving.process.loops import Loop
 from serving.process.pace import Pace
@@ -108,7 +109,9 @@ class RecordStore:
         at = int(self._now().timestamp())
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            rows = [(at, _path(r, "client"), _path(r, "service"), json.dumps(dict(r))) for r in batch]
+            rows = [
+                (at, party_path(r, "client"), party_path(r, "service"), json.dumps(dict(r))) for r in batch
+            ]
             with self._database.transaction() as transaction:
                 transaction.executemany(
                     "INSERT INTO record (at, client, provider, fields) VALUES (?, ?, ?, ?)", rows
@@ -227,8 +230,3 @@ def _conditions(record_filter: RecordFilter) -> Iterator[tuple[str, list[int | s
         yield "json_extract(fields, '$.serviceCode') = ?", [service.service_code]
         if service.service_version is not None:
             yield "json_extract(fields, '$.serviceVersion') = ?", [service.service_version]
-
-
-def _path(record: Record, prefix: str) -> str:
-    names = ("XRoadInstance", "MemberClass", "MemberCode", "SubsystemCode")
-    return "/".join(str(record[f"{prefix}{n}"]) for n in names if f"{prefix}{n}" in record)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.monitoring.records import PRODUCER
+from gateway.monitoring.records import PRODUCER, party_path
 from schemas.message import Message, MessageProtocol
 
 if TYPE_CHECKING:
@@ -87,9 +87,11 @@ def _trace_context(raw: bytes) -> tuple[int | None, int | None] | None:
 
 def _uuid_bits(text: str) -> int:
     try:
-        return uuid.UUID(text).int
+        bits = uuid.UUID(text).int
     except ValueError:  # another implementation's id: any text
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])
+        bits = 0
+    # An id of zeros is no trace id (W3C Trace Context 3.2.2.3), whoever chose it.
+    return bits or int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])
 
 
 def _span_id(exchange: str, side: str) -> int:
@@ -103,13 +105,7 @@ def _span_times(fields: Mapping[str, Value], begin: str, end: str) -> tuple[int,
 
 def _attributes(fields: Mapping[str, Value]) -> dict[str, Value]:
     """Who, what and how it ended, under the names of OpenTelemetry's conventions where they have one."""
-    named: dict[str, Value] = {}
-    for prefix in ("client", "service"):
-        parts = (
-            fields.get(f"{prefix}{n}")
-            for n in ("XRoadInstance", "MemberClass", "MemberCode", "SubsystemCode")
-        )
-        named[f"xroad.{prefix}"] = "/".join(str(p) for p in parts if p is not None)
+    named: dict[str, Value] = {f"xroad.{party}": party_path(fields, party) for party in ("client", "service")}
     for key, name in (
         ("serviceCode", "xroad.service_code"),
         ("messageId", "xroad.message_id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -73,13 +74,12 @@ def test_a_command_says_in_a_line_what_is_wrong_and_makes_nothing(
     path: tuple[str, ...],
     command: click.Command,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").write_bytes(b"\xff\xfe not \x00 what was expected")
     (tmp_path / "empty").mkdir()
     needs_server = any(isinstance(p.type, ServerFolder) for p in command.params)
-    done = CliRunner().invoke(PROGRAMS[program], words(path, command, tmp_path / "empty", tmp_path))
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(PROGRAMS[program], words(path, command, tmp_path / "empty", tmp_path))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     assert "Traceback" not in done.output
     assert "\x1b" not in done.output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from central_server.admin.console import (
     configuration,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from central_server.admin.system import Alert
     from serving.api.server import AdminApi
     from serving.language import Translatable
     from serving.web.console import ConsoleRequest
@@ -107,7 +108,7 @@ async def _head(asking: ConsoleRequest) -> ConsoleHead:
     return ConsoleHead(head, _alerts(alerts.value or ()))
 
 
-def _alerts(found: Sequence[Any]) -> list[PageNote]:
+def _alerts(found: Sequence[Alert]) -> list[PageNote]:
     link = PageLink(N_("Global configuration"), f"{ROOT}/configuracion")
     return [PageNote(alert_text(a.error_code, a.metadata), "bad", (link,)) for a in found]
 

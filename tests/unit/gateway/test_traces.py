@@ -84,8 +84,9 @@ def test_a_trace_that_is_none_is_not_believed(value: str) -> None:
     assert consumer.parent_id is None
 
 
-def test_ids_that_are_no_uuid_make_a_trace_and_no_words_of_a_body_do() -> None:
-    sent = message(request_id="Q-1")
+@pytest.mark.parametrize("request_id", ["Q-1", "", "00000000-0000-0000-0000-000000000000", "ñ" * 300])
+def test_ids_that_are_no_uuid_make_a_trace_and_no_words_of_a_body_do(request_id: str) -> None:
+    sent = message(request_id=request_id)
     sent = msgspec.structs.replace(
         sent, raw=sent.raw + f"\r\ntraceparent: 00-{TRACE}-{CALLER}-01\r\n".encode()
     )

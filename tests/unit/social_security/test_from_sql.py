@@ -50,7 +50,6 @@ def run(tmp_path: Path, text: str) -> Result:
 
 
 def test_a_table_comes_out_in_the_layout_of_the_import(tmp_path: Path, database: Path) -> None:
-    pytest.importorskip("sqlalchemy")
     before = database.read_bytes()
     made = run(tmp_path, MAPPING.format(database=database))
     assert made.exit_code == 0, made.output
@@ -71,7 +70,6 @@ def test_a_table_comes_out_in_the_layout_of_the_import(tmp_path: Path, database:
 def test_what_the_database_says_is_told_without_a_traceback_or_a_password(
     tmp_path: Path, database: Path
 ) -> None:
-    pytest.importorskip("sqlalchemy")
     made = run(tmp_path, MAPPING.format(database=database).replace("FROM nomina", "FROM nadie"))
     assert (made.exit_code, "nadie" in made.output) == (1, True)
     assert isinstance(made.exception, SystemExit)

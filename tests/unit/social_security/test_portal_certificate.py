@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from social_security.portal.certificate import CODE_LENGTH, build_certificate, is_drawn, render_pdf
+from social_security.portal.certificate import CODE_LENGTH, build_certificate, render_pdf
 from tests.portals import PIDS, Browser, World, open_world
 from tests.unit.social_security.test_portal_person import logged_in
-
-pytestmark = pytest.mark.skipif(not is_drawn(), reason="the extra certificate is not installed")
 
 
 @pytest.fixture
