@@ -32,6 +32,7 @@ _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 TICK_S = 0.25
 SHUTDOWN_S = 10.0
 BACKLOG = 1024
+ACCEPTED_TOGETHER = 64
 
 
 class ErrorRenderer(Protocol):
@@ -58,6 +59,7 @@ class DataPlaneServer:
         self.date = DateLine()
         self._clock: asyncio.TimerHandle | None = None
         self._is_stopping = False
+        self.listenings: list[Listening] = []
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -117,6 +119,8 @@ class DataPlaneServer:
 
     async def shutdown(self, timeout_s: float) -> None:
         """Take nothing more; let answers under way leave, then close everything."""
+        for listening in self.listenings:
+            listening.close()
         self._is_stopping = True
         for connection in self.room:
             connection.stop()
@@ -141,29 +145,49 @@ class Listening:
         self._sockets = sockets
         self._context = context
         self.addresses = [s.getsockname() for s in sockets]
-        self._tasks = [asyncio.create_task(self._accept(s), name="listener") for s in sockets]
+        self._loop = asyncio.get_running_loop()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        for listener in sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+        server.listenings.append(self)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _accept(self, listener: socket.socket, most: int = ACCEPTED_TOGETHER) -> None:
+        """Take the connections that wait; those above ``most`` are taken at the loop's next turn."""
+        for _ in range(most):
             try:
-                accepted, address = await loop.sock_accept(listener)
+                accepted, address = listener.accept()
+            except BlockingIOError:
+                return
             except OSError as err:  # no file left, or the other end has gone meanwhile
                 if err.errno in _NO_FILES:
                     log.error("no more files", extra={"event": "listener", "reason": os.strerror(err.errno)})
-                    await asyncio.sleep(PAUSE_S)
+                    self._pause(listener)
+                    return
                 continue
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._server.let_in(accepted, str(address[0]), self._context)
 
-    async def cleanup(self) -> None:
-        """Stop listening and let answers in progress finish."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for listener in self._sockets:
+    def _pause(self, listener: socket.socket) -> None:
+        self._loop.remove_reader(listener)
+        self._paused[listener] = self._loop.call_later(PAUSE_S, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        del self._paused[listener]
+        self._loop.add_reader(listener, self._accept, listener)
+
+    def close(self) -> None:
+        """Take the connections that stand in the queue, which closing the socket would reset, and listen no more."""
+        sockets, self._sockets = self._sockets, ()
+        for listener in sockets:
+            self._loop.remove_reader(listener)
+            self._accept(listener, BACKLOG)
             listener.close()
+        for timer in self._paused.values():
+            timer.cancel()
+
+    async def cleanup(self) -> None:
+        """Stop listening, here and wherever else the same server does, and let the answers leave."""
         await self._server.shutdown(SHUTDOWN_S)
 
 

@@ -38,6 +38,8 @@ HELD_BYTES = 64 * 1024
 DRAINED_BYTES = 64 * 1024
 LINGER_S = 5.0
 STALL_S = 60.0
+# For a request's head once the listener stops: a connection that was taken just before may still bring one.
+STOPPING_S = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -127,6 +129,7 @@ class ServerConnection(asyncio.Protocol):
         self._answered = False
         self._last_answer = False
         self._is_stopping = False
+        self._has_carried = False  # a request began on it, some time
         self._left = 0  # bytes that the transport had not sent when last looked at
 
     # What the transport tells
@@ -210,6 +213,7 @@ class ServerConnection(asyncio.Protocol):
             self._body.attach(self.transport)
         self._request = RawRequest(head, self, self._body)
         self._answered = False
+        self._has_carried = True
         self._last_answer = self._is_stopping or not head.keeps_alive
         if not has_room:
             most = self._server.room.bounds.requests
@@ -285,7 +289,7 @@ class ServerConnection(asyncio.Protocol):
         if self.transport is None:
             return
         if complete:
-            self.transport.close()
+            self._close()
             return
         self._resume()
         if self.transport.can_write_eof():  # TLS cannot end one direction: there the other end closes
@@ -401,7 +405,7 @@ class ServerConnection(asyncio.Protocol):
                 self.abort()
         elif self.state is State.WAITING:
             limit = min(bounds.keepalive_s, bounds.head_s) if self._head_began else bounds.keepalive_s
-            if since >= limit:
+            if since >= (min(limit, STOPPING_S) if self._is_stopping else limit):
                 self.abort()
         elif self.state is State.SHAKING:
             if since >= bounds.handshake_s:
@@ -430,10 +434,17 @@ class ServerConnection(asyncio.Protocol):
         return body is not None and body.waited_s(now) >= after_s and body.rate(now) < below_bytes_s
 
     def stop(self) -> None:
-        """Take no more requests; the one under way is answered."""
+        """Let one more answer leave: to the request under way, or to the first of a connection that has brought none yet."""
         self._is_stopping = self._last_answer = True
-        if self.state in (State.SHAKING, State.WAITING, State.DRAINING, State.LINGERING):
-            self.abort()
+        if self.state is State.DRAINING:
+            self._linger()
+        elif self.state is State.WAITING and self._has_carried and not self._head_began:
+            self._close()
+
+    def _close(self) -> None:
+        """Close once what was written has left."""
+        if self.transport is not None:
+            self.transport.close()
 
     def abort(self) -> None:
         """Close the connection at once, whatever is under way."""

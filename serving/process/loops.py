@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,8 @@ class Loop:
     discreet: bool = False
     # Whether a round that takes very long is reported.
     stalls: bool = True
+    # Seconds, never set back; any thread may ask how the loop is.
+    clock: Callable[[], float] = time.monotonic
 
     failures: int = field(default=0, init=False)
     last_error: str = field(default="", init=False)
@@ -95,15 +98,14 @@ class Loop:
         if self.failures and self._is_unexpected:
             return LoopFailure(self.name, self.last_error, self.failures, self.needed)
         began = self._round_began
-        if self.stalls and began is not None and asyncio.get_running_loop().time() - began > STALLED_S:
+        if self.stalls and began is not None and self.clock() - began > STALLED_S:
             return LoopFailure(
                 self.name, f"has been at one round for more than {STALLED_S:g} s", 0, self.needed
             )
         return None
 
     async def _round(self) -> None:
-        clock = asyncio.get_running_loop().time
-        self._round_began = clock()
+        self._round_began = self.clock()
         try:
             await self.work()
         except asyncio.CancelledError:
@@ -119,7 +121,7 @@ class Loop:
             if self.failures and self._is_unexpected:
                 log.warning("a background loop works again", extra={"event": "loop_works", "loop": self.name})
             self.failures, self.last_error, self._is_unexpected = 0, "", False
-            self.last_success = clock()
+            self.last_success = self.clock()
         finally:
             self._round_began = None
 

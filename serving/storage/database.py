@@ -260,6 +260,7 @@ class Database:
         self._path = path
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
+        self._is_closed = False
         self._connection = connect(path)
         try:
             with naming(path):
@@ -272,6 +273,7 @@ class Database:
     def close(self) -> None:
         """Close the connection to the database file."""
         with self._lock, self._reading:
+            self._is_closed = True
             self._connection.close()
             if self._reader is not None:
                 self._reader.close()
@@ -285,6 +287,8 @@ class Database:
                 finally:
                     self._lock.release()
             with self._reading:
+                if self._is_closed:  # a thread that outlived the server must not leave the file open
+                    raise sqlite3.ProgrammingError("the database is closed")
                 self._reader = self._reader or connect(self._path)
                 return self._reader.execute(sql, parameters).fetchall()
 

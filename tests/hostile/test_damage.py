@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -104,7 +105,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hosting.prepare(folder)
     with hosting.hosted(folder):
         pass
+    for name in DATABASES:  # all of it in the file itself, so that damage to the file is damage to the data
+        with contextlib.closing(sqlite3.connect(folder / name)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder
+
+
+def copy(whole: Path, folder: Path) -> None:
+    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
 
 
 async def start(folder: Path) -> str | None:
@@ -133,7 +141,7 @@ async def test_a_gateway_with_a_damaged_database_says_which_and_what_to_do(
     whole: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "data"
-    shutil.copytree(whole, folder)
+    copy(whole, folder)
     damage(folder / name)
     line = await start(folder)
     assert line is not None
@@ -146,7 +154,7 @@ async def test_a_gateway_with_a_damaged_key_file_says_which_or_goes_on_without_i
     whole: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "data"
-    shutil.copytree(whole, folder)
+    copy(whole, folder)
     damage(folder / name)
     line = await start(folder)
     if line is not None:
@@ -158,7 +166,7 @@ async def test_the_database_of_something_else_is_not_taken_for_ours(
     whole: Path, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / "data"
-    shutil.copytree(whole, folder)
+    copy(whole, folder)
     _other_database(folder / name)
     line = await start(folder)
     assert line is not None
@@ -169,7 +177,7 @@ async def test_a_database_that_a_newer_version_left_is_refused_with_what_to_do(
     whole: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
-    shutil.copytree(whole, folder)
+    copy(whole, folder)
     with sqlite3.connect(folder / "serverconf.sqlite") as newer:
         newer.execute("INSERT INTO step (number) VALUES (9999)")
     newer.close()
@@ -233,7 +241,7 @@ def test_a_command_on_a_damaged_folder_ends_with_a_line_and_a_status(
     whole: Path, tmp_path: Path, arguments: tuple[str, ...], damage: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "data"
-    shutil.copytree(whole, folder)
+    copy(whole, folder)
     for name in DATABASES:
         damage(folder / name)
     status, output = run(gateway, *arguments, "--data", str(folder))

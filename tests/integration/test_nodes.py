@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
+import functools
 import os
 import random
 import shutil
@@ -228,12 +230,19 @@ def balancer(nodes: NodeSet) -> Iterator[str]:
         process.wait()
 
 
-def tell_balancer(nodes: NodeSet, command: str) -> None:
-    """A line to HAProxy's own socket."""
+def tell_balancer(nodes: NodeSet, command: str) -> str:
+    """A line to HAProxy's own socket, and its answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(nodes.made.folder / "haproxy.sock"))
         connection.sendall(f"{command}\n".encode())
-        connection.recv(1024)
+        with connection.makefile(encoding="ascii") as answer:
+            return answer.read()
+
+
+def balancer_finds_up(nodes: NodeSet, number: int) -> bool:
+    """Whether HAProxy's own checks found a node well: it gets calls from then on."""
+    rows = csv.DictReader(tell_balancer(nodes, "show stat").removeprefix("# ").splitlines())
+    return any((row["svname"], row["status"]) == (f"node-{number}", "UP") for row in rows)
 
 
 def restart_in_turn(nodes: NodeSet) -> None:
@@ -243,6 +252,7 @@ def restart_in_turn(nodes: NodeSet) -> None:
         nodes.made.kill(f"node-{number}", signal.SIGTERM)
         nodes.start(number)
         tell_balancer(nodes, f"set server nodes/node-{number} state ready")
+        until(functools.partial(balancer_finds_up, nodes, number), bool)
 
 
 async def test_nodes_restarted_in_turn_behind_a_balancer_fail_no_exchange(nodes: NodeSet) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -221,6 +222,39 @@ async def test_bodies_that_drip_make_room() -> None:
                 await asyncio.sleep(0.1)
         for one in opened:
             one.close()
+
+
+async def test_a_listener_that_stops_answers_everyone_who_had_connected() -> None:
+    """In the queue, connected without a byte, in the middle of a head, and being answered: each gets his one answer."""
+    async with contextlib.AsyncExitStack() as stack:
+        at = await stack.enter_async_context(listening())
+        idle = await asyncio.open_connection(HOST, at.port)
+        idle[1].write(HEAD + b"\r\n")
+        await idle[0].readuntil(b"\r\n\r\n")
+        answered = await asyncio.open_connection(HOST, at.port)
+        answered[1].write(HEAD.replace(b"/x", b"/wait") + b"\r\n")
+        await at.came.wait()
+        fresh = await asyncio.open_connection(HOST, at.port)
+        half = await asyncio.open_connection(HOST, at.port)
+        half[1].write(HEAD[:20])
+        queued = socket.create_connection((HOST, at.port))  # the loop has had no turn to take it
+        stopping = asyncio.create_task(stack.aclose())
+        await asyncio.sleep(0)
+        late = await asyncio.open_connection(sock=queued)
+        fresh[1].write(HEAD + b"\r\n")
+        late[1].write(HEAD + b"\r\n")
+        half[1].write(HEAD[20:] + b"\r\n")
+        async with asyncio.timeout(20):
+            assert await idle[0].read() == b""
+            for reader, _ in (answered, fresh, half, late):
+                raw = await reader.read()
+                assert raw.startswith(b"HTTP/1.1 200 OK"), raw
+                assert b"Connection: close" in raw
+            await stopping
+        for _, writer in (idle, answered, fresh, half, late):
+            writer.close()
+        with pytest.raises(OSError):
+            await asyncio.open_connection(HOST, at.port)
 
 
 async def test_a_head_that_never_ends_is_given_up() -> None:
