@@ -115,7 +115,7 @@ def start(name: str, port: int) -> subprocess.Popen[bytes]:
     path: Path = EXAMPLES / f"{name}.py"
     arguments = [str(environment("clients")), str(path), "0.0.0.0", str(port), GATEWAYS_OWN]
     process = subprocess.Popen(arguments, env=environ, stdin=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while status_of(port) is None and time.monotonic() < deadline:
         time.sleep(0.1)
     return process
@@ -139,7 +139,7 @@ def test_a_provider_answers_its_gateway_and_nobody_else(
     federation: Federation, provider: tuple[str, int, str]
 ) -> None:
     service, port, _ = provider
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     done = run("call.py", service)
     while done.returncode != 0 and time.monotonic() < deadline:
         done = run("call.py", service)

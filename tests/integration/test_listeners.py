@@ -96,7 +96,7 @@ def test_heads_that_come_a_byte_at_a_time_end_and_others_are_served_meanwhile() 
     for connection in slow:
         connection.sendall(b"POST /r1/MX HTTP/1.1\r\nX-Slow: ")
     while not all(is_closed(c) for c in slow):
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         for connection in slow:
             with contextlib.suppress(OSError):
                 connection.sendall(b"x")

@@ -311,9 +311,9 @@ def test_a_change_at_one_node_holds_at_the_other_within_seconds(nodes: NodeSet) 
 
     assert call(nodes.address(1)).status == 200
     connect("HTTPS")
-    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 500, within_s=5)
+    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 500, within_s=20)
     connect("HTTP")
-    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 200, within_s=5)
+    until(lambda: call(nodes.address(1)), lambda answer: answer.status == 200, within_s=20)
 
 
 def test_a_lost_database_refuses_and_comes_back_by_itself(nodes: NodeSet) -> None:

@@ -187,7 +187,7 @@ def test_a_configuration_that_was_rolled_back_is_refused(federation: Federation)
     fresh = until(
         lambda: urllib.request.urlopen(f"{central}{path}", timeout=5).read(), lambda new: new != old
     )
-    time.sleep(1.5)  # both gateways look twice a second
+    time.sleep(4)  # both gateways look twice a second
     federation.kill("central")
     server = ThreadingHTTPServer((federation.central_address, 8080), Stale)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

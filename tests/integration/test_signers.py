@@ -182,7 +182,7 @@ async def test_two_processes_share_a_token_and_one_death_is_not_noticed(hsm: Sof
         started = time.monotonic()
         for _ in range(4):
             await signs(device, key.id, key.public_key)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 async def test_wrong_pins_show_on_the_token(hsm: SoftHsm, tmp_path: Path) -> None:
