@@ -16,6 +16,7 @@ from gateway.admin.values import CodeWithMetadata
 from gateway.health.diagnosing import as_json
 from gateway.monitoring.memory import ALERT_PERCENT, read_memory
 from schemas.globalconf.shared import CostType
+from serving.api.backupoperations import BackupEncryption
 from serving.api.operations import Download
 
 if TYPE_CHECKING:
@@ -97,13 +98,6 @@ class AddOnStatus(msgspec.Struct, frozen=True):
 
     messagelog_enabled: bool
     opmonitoring_enabled: bool
-
-
-class BackupEncryption(msgspec.Struct, frozen=True):
-    """To whom backups are encrypted."""
-
-    backup_encryption_status: bool
-    backup_encryption_keys: list[str]
 
 
 class LogEncryption(msgspec.Struct, frozen=True):

@@ -40,6 +40,13 @@ class BackupView(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class BackupEncryption(msgspec.Struct, frozen=True):
+    """To whom backups are encrypted."""
+
+    backup_encryption_status: bool
+    backup_encryption_keys: list[str]
+
+
 class UploadQuery(msgspec.Struct, frozen=True):
     """Whether a backup of the same name may be replaced."""
 

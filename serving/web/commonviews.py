@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from serving.api.backupoperations import BackupEncryption, BackupView
+from serving.api.commonapi import ApiKeyView, AuditRecord
 from serving.language import N_
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
@@ -37,7 +39,7 @@ ACTS_COLUMN: Final = Column(N_("What can be done"))
 
 async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Backups on this server: make, download, upload, restore, delete."""
-    found = await asking.do("get_backups")
+    found = await asking.do("get_backups", list[BackupView])
     columns = (Column(N_("Backup"), "archivo"), Column(N_("Made on"), "fecha"), ACTS_COLUMN)
     rows = []
     for backup in found:
@@ -54,7 +56,7 @@ async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
                 ),
             )
         )
-    encrypted = await asking.tell("get_diagnostics_backup_encryption_status")
+    encrypted = await asking.tell("get_diagnostics_backup_encryption_status", BackupEncryption)
     note = None
     if encrypted.value is not None and not encrypted.value.backup_encryption_status:
         note = PageNote(N_("No recipient is set, so backups are not made: set backup.recipients."), "caution")
@@ -72,7 +74,7 @@ async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Keys of programs that use the admin API."""
-    found = await asking.do("get_api_keys")
+    found = await asking.do("get_api_keys", list[ApiKeyView])
     columns = (Column(N_("Key"), "clave"), Column(N_("Roles")), Column(N_("Ends on"), "fin"), ACTS_COLUMN)
     rows = tuple(
         (
@@ -101,12 +103,14 @@ async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Who changed what, the newest first; the numbers have no gap, so a page is found by them."""
-    newest = await asking.do("get_audit_log_entries", query={"limit": "1"})
+    newest = await asking.do("get_audit_log_entries", list[AuditRecord], query={"limit": "1"})
     total = newest[0].number if newest else 0
     page = read_list_query(request.query).page
     before = total + 1 - (page - 1) * AUDIT_PAGE
     found = await asking.do(
-        "get_audit_log_entries", query={"limit": str(AUDIT_PAGE), "before": str(max(before, 1))}
+        "get_audit_log_entries",
+        list[AuditRecord],
+        query={"limit": str(AUDIT_PAGE), "before": str(max(before, 1))},
     )
     rows = tuple(
         (

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from serving.api.operations import MultipartForm, OperationInput, Part
+from serving.api.operations import ApiAnswer, Download, MultipartForm, OperationInput, Part
 from serving.api.problems import Problem
 from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
@@ -39,16 +39,17 @@ if TYPE_CHECKING:
     Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
     FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
+T = TypeVar("T")
 ROOT = "/consola"
 DOOR = f"{ROOT}/entrar"
 FORM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleOutcome:
+class ConsoleOutcome(Generic[T]):
     """A row's answer, or the reason there is none in both languages."""
 
-    value: Any = None
+    value: T | None = None
     why: Text | None = None
 
 
@@ -89,23 +90,46 @@ class ConsoleRequest:
     async def do(
         self,
         name: str,
+        kind: type[T],
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         *,
         body: Any = None,
-    ) -> Any:
-        """The answer of the row with that id. Raises `Problem`."""
+    ) -> T:
+        """The answer of the row with that id, of the type its row names. Raises `Problem`; TypeError when the row names another."""
         given = OperationInput(path or {}, query or {}, body)
-        return await self.api.run(name, self.request, self.principal, given)
+        answer = await self.api.run(name, self.request, self.principal, given)
+        if isinstance(answer, ApiAnswer):
+            answer = answer.body
+        operation = self.api.operation(name)
+        row_kind = None if operation is None else operation.answer
+        check_answer(name, Download if isinstance(row_kind, str) else row_kind, kind, answer)
+        return cast("T", answer)
 
     async def tell(
-        self, name: str, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
-    ) -> ConsoleOutcome:
+        self,
+        name: str,
+        kind: type[T],
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> ConsoleOutcome[T]:
         """The answer of the row with that id, or the reason there is none: for a part of a page."""
         try:
-            return ConsoleOutcome(await self.do(name, path, query))
+            return ConsoleOutcome(await self.do(name, kind, path, query))
         except Problem as problem:
             return ConsoleOutcome(why=words_of(problem))
+
+
+def check_answer(name: str, row_kind: object, kind: object, answer: object) -> None:
+    """Raise TypeError unless a page expects of a row what the row says it answers, and the answer is of that type."""
+    if row_kind != kind:
+        raise TypeError(f"a page expects {kind} of {name}; its row answers {row_kind}")
+    item = get_args(kind)
+    whole = cast("type", get_origin(kind) or kind)
+    parts = answer if item and isinstance(answer, list) else []
+    wrong = [a for a, t in ((answer, whole), *((p, item[0]) for p in parts)) if not isinstance(a, t)]
+    if wrong:
+        raise TypeError(f"the row {name} answers {kind}; its handler gave {type(wrong[0]).__name__}")
 
 
 class Console:
@@ -177,7 +201,7 @@ class Console:
         """Serve a row's file below the root."""
 
         async def give(request: web.Request, _session: Session, principal: Principal) -> web.Response:
-            file = await self._asking(request, principal).do(name)
+            file = await self._asking(request, principal).do(name, Download)
             return web.Response(body=file.content, headers={"Content-Type": file.media_type})
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(give)))

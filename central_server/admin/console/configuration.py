@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from central_server.admin.console.start import parts_listing
+from central_server.admin.sources import AnchorContainer, DownloadUrl, TrustedAnchorView
+from central_server.admin.system import ServicesConfiguration
+from central_server.admin.tokens import CentralTokenView
 from serving.language import N_
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
@@ -23,8 +26,11 @@ from serving.web.blocks import (
 from serving.web.console import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
+    from serving.language import Translatable
     from serving.web.blocks import Block
     from serving.web.console import ConsoleRequest
 
@@ -34,7 +40,7 @@ SOURCES: Final = (("INTERNAL", N_("For this instance")), ("EXTERNAL", N_("For ot
 
 async def configuration(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Everything that makes the configuration and that it is made of."""
-    tokens = (await asking.tell("get_tokens")).value or ()
+    tokens = (await asking.tell("get_tokens", list[CentralTokenView])).value or ()
     blocks: list[Block | None] = []
     for source, title in SOURCES:
         blocks += await _source(asking, source, title, tokens)
@@ -46,12 +52,14 @@ async def configuration(asking: ConsoleRequest, _request: web.Request) -> PageVi
     return PageView(N_("Global configuration"), blocks)
 
 
-async def _source(asking: ConsoleRequest, source: str, title: Any, tokens: Any) -> list[Block | None]:
+async def _source(
+    asking: ConsoleRequest, source: str, title: Translatable, tokens: Sequence[CentralTokenView]
+) -> list[Block | None]:
     named, one = {"configuration_type": source}, "configuration_sources_configuration_type"
-    anchor = await asking.tell(f"get_{one}_anchor", named)
+    anchor = await asking.tell(f"get_{one}_anchor", AnchorContainer, named)
     if anchor.value is None:
         return []
-    url = await asking.tell(f"get_{one}_download_url", named)
+    url = await asking.tell(f"get_{one}_download_url", DownloadUrl, named)
     made = anchor.value.anchor
     pairs = (
         (N_("Given out at"), code(url.value.url if url.value is not None else "")),
@@ -98,7 +106,7 @@ async def _source(asking: ConsoleRequest, source: str, title: Any, tokens: Any) 
     ]
 
 
-def _tokens(asking: ConsoleRequest, tokens: Any) -> list[Block | None]:
+def _tokens(asking: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list[Block | None]:
     rows = tuple(
         (
             text(t.name),
@@ -125,7 +133,7 @@ def _tokens(asking: ConsoleRequest, tokens: Any) -> list[Block | None]:
 
 
 async def _trusted(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_trusted_anchors")
+    found = await asking.tell("get_trusted_anchors", list[TrustedAnchorView])
     if found.value is None:
         return []
     rows = []
@@ -160,7 +168,7 @@ async def _trusted(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _management(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_management_services_configuration")
+    found = await asking.tell("get_management_services_configuration", ServicesConfiguration)
     if found.value is None:
         return []
     this = found.value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from central_server.admin.console.members import server_link
+from central_server.admin.servers import AuthCertificate, PagedServers
+from central_server.admin.values import ClientView
 from serving.language import N_
 from serving.web.blocks import Column, Listing, PageNote, PageView, Picture, day, link, number, phrase, text
 from serving.web.drawings import CircleNode, draw_circle
@@ -14,6 +16,7 @@ from serving.web.drawings import CircleNode, draw_circle
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from central_server.admin.values import ServerView
     from serving.language import Text
     from serving.web.blocks import Cell, Tone
     from serving.web.console import ConsoleRequest
@@ -25,16 +28,22 @@ SOON_DAYS: Final = 30
 
 async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Servers on a circle; a line joins two that serve subsystems of one member."""
-    found = await asking.do("get_security_servers", query={"limit": str(MOST_DRAWN), "offset": "0"})
+    found = await asking.do(
+        "get_security_servers", PagedServers, query={"limit": str(MOST_DRAWN), "offset": "0"}
+    )
     now = datetime.now(UTC)
     nodes, rows, members = [], [], {}
     for server in found.items:
         identifier = server.server_id.encoded_id
         named = {"server_id": identifier}
         certificates = (
-            await asking.tell("get_security_servers_server_id_authentication_certificates", named)
+            await asking.tell(
+                "get_security_servers_server_id_authentication_certificates", list[AuthCertificate], named
+            )
         ).value or ()
-        clients = (await asking.tell("get_security_servers_server_id_clients", named)).value or ()
+        clients = (
+            await asking.tell("get_security_servers_server_id_clients", list[ClientView], named)
+        ).value or ()
         members[identifier] = {
             c.client_id.encoded_id.rsplit(":", 1)[0] for c in clients if c.client_id.subsystem_code
         }
@@ -79,7 +88,7 @@ async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-def _state(server: Any, last: str | None, now: datetime) -> tuple[Text, Tone]:
+def _state(server: ServerView, last: str | None, now: datetime) -> tuple[Text, Tone]:
     if last is None or datetime.fromisoformat(last) <= now:
         return N_("without a valid certificate"), "bad"
     if server.in_maintenance_mode:
@@ -90,7 +99,9 @@ def _state(server: Any, last: str | None, now: datetime) -> tuple[Text, Tone]:
     return N_("in order"), "good"
 
 
-def _row(server: Any, identifier: str, clients: int, last: str | None, state: Cell) -> tuple[Cell, ...]:
+def _row(
+    server: ServerView, identifier: str, clients: int, last: str | None, state: Cell
+) -> tuple[Cell, ...]:
     return (
         link(server.server_id.server_code, server_link(identifier), identifier),
         text(server.owner_name),

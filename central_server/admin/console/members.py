@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from central_server.admin.members import MemberGlobalGroup, PagedClients, SubsystemView
+from central_server.admin.values import ClientView, CodeAndDescription, ServerView
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (
@@ -27,7 +29,8 @@ from serving.web.listing import server_page
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from serving.web.blocks import Block
+    from central_server.admin.values import ClientIdView, ServerIdView
+    from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
 LIST: Final = f"{ROOT}/miembros"
@@ -35,7 +38,7 @@ PER_PAGE: Final = 50
 SORTS: Final = ("member_name", "client_id.member_class", "client_id.member_code", "client_id.subsystem_code")
 
 
-def member_page(client: Any) -> str:
+def member_page(client: ClientIdView | ServerIdView) -> str:
     """The address of the page of the member that a client is or belongs to."""
     return f"{ROOT}/miembro?{urlencode({'id': f'{client.instance_id}:{client.member_class}:{client.member_code}'})}"
 
@@ -47,7 +50,7 @@ def server_link(identifier: str) -> str:
 
 async def members(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Members and subsystems, searched, sorted and paged by the server."""
-    found = await asking.do("get_clients", query=server_page(request.query, SORTS, PER_PAGE))
+    found = await asking.do("get_clients", PagedClients, query=server_page(request.query, SORTS, PER_PAGE))
     columns = (
         Column(N_("Name"), "member_name"),
         Column(N_("Class"), "client_id.member_class"),
@@ -79,7 +82,7 @@ async def members(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 async def _classes(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_member_classes")
+    found = await asking.tell("get_member_classes", list[CodeAndDescription])
     if found.value is None:
         return []
     rows = tuple(
@@ -110,7 +113,7 @@ async def _classes(asking: ConsoleRequest) -> list[Block | None]:
 async def member(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One member: its subsystems, the servers it owns and uses, the groups it is in."""
     named = {"member_id": request.query.get("id", "")[:1000]}
-    found = await asking.do("get_members_member_id", named)
+    found = await asking.do("get_members_member_id", ClientView, named)
     client = found.client_id
     whose = {"subsystem_id.member_class": client.member_class, "subsystem_id.member_code": client.member_code}
     links = (
@@ -138,9 +141,9 @@ async def member(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.do("get_members_member_id_subsystems", named)
+    found = await asking.do("get_members_member_id_subsystems", list[SubsystemView], named)
 
-    def uses(subsystem: Any) -> Any:
+    def uses(subsystem: SubsystemView) -> Cell:
         identifier = subsystem.subsystem_id.encoded_id
         return several(
             *(
@@ -183,7 +186,7 @@ async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Blo
 
 
 async def _servers(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.do("get_members_member_id_owned_servers", named)
+    found = await asking.do("get_members_member_id_owned_servers", list[ServerView], named)
     rows = tuple(
         (link(s.server_id.server_code, server_link(s.server_id.encoded_id)), code(s.server_address))
         for s in found
@@ -194,7 +197,7 @@ async def _servers(asking: ConsoleRequest, named: dict[str, str]) -> list[Block 
 
 
 async def _groups(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.tell("get_members_member_id_global_groups", named)
+    found = await asking.tell("get_members_member_id_global_groups", list[MemberGlobalGroup], named)
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."))]
     rows = tuple(

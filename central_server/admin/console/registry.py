@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from central_server.admin.console.members import member_page, server_link
+from central_server.admin.groups import GroupView, PagedGroupMembers
+from central_server.admin.servers import AuthCertificate, PagedServers
+from central_server.admin.values import ClientView, ServerView
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (
@@ -41,7 +44,9 @@ SORTS: Final = ("server_id.server_code", "owner_name")
 
 async def servers(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Security servers, searched, sorted and paged by the server."""
-    found = await asking.do("get_security_servers", query=server_page(request.query, SORTS, PER_PAGE))
+    found = await asking.do(
+        "get_security_servers", PagedServers, query=server_page(request.query, SORTS, PER_PAGE)
+    )
     columns = (
         Column(N_("Server"), "server_id.server_code"),
         Column(N_("Owner"), "owner_name"),
@@ -65,7 +70,7 @@ async def servers(asking: ConsoleRequest, request: web.Request) -> PageView:
     )
 
 
-def _maintenance(server: Any) -> Cell:
+def _maintenance(server: ServerView) -> Cell:
     if not server.in_maintenance_mode:
         return phrase(N_("in service"), "good")
     return several(phrase(N_("under maintenance"), "caution"), text(server.maintenance_mode_message))
@@ -74,9 +79,11 @@ def _maintenance(server: Any) -> Cell:
 async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One security server: its certificates and their life, its clients."""
     named = {"server_id": request.query.get("id", "")[:1000]}
-    found = await asking.do("get_security_servers_server_id", named)
-    certificates = await asking.do("get_security_servers_server_id_authentication_certificates", named)
-    clients = await asking.do("get_security_servers_server_id_clients", named)
+    found = await asking.do("get_security_servers_server_id", ServerView, named)
+    certificates = await asking.do(
+        "get_security_servers_server_id_authentication_certificates", list[AuthCertificate], named
+    )
+    clients = await asking.do("get_security_servers_server_id_clients", list[ClientView], named)
     facts = FactSheet(
         (
             (N_("Owner"), link(found.owner_name, member_page(found.server_id))),
@@ -135,7 +142,7 @@ def _left(not_after: str, now: datetime) -> Cell:
 
 async def groups(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Global groups of the instance."""
-    found = await asking.do("get_global_groups")
+    found = await asking.do("get_global_groups", list[GroupView])
     columns = (
         Column(N_("Group"), "grupo"),
         Column(N_("Members"), "miembros", right=True),
@@ -157,13 +164,13 @@ async def groups(asking: ConsoleRequest, _request: web.Request) -> PageView:
 async def group(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One group and its members, paged by the server."""
     named = {"group_code": request.query.get("codigo", "")[:255]}
-    found = await asking.do("get_global_groups_group_code", named)
+    found = await asking.do("get_global_groups_group_code", GroupView, named)
     state = server_page(request.query, ("client_id", "member_name"), PER_PAGE)
     body = {
         "query": state.get("q", ""),
         "paging_sorting": {"limit": PER_PAGE, "offset": int(state["offset"])},
     }
-    listed = await asking.do("post_global_groups_group_code_members", named, body=body)
+    listed = await asking.do("post_global_groups_group_code_members", PagedGroupMembers, named, body=body)
     remove = "delete_global_groups_group_code_members_client_id"
     rows = tuple(
         (

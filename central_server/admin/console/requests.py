@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from central_server.admin.requests import PagedRequests, RequestDetails
+from central_server.admin.values import ClientView
 from serving.language import N_
 from serving.web.acting import act, form_of
 from serving.web.blocks import (
@@ -30,6 +32,8 @@ from serving.web.listing import server_page
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from central_server.admin.requests import RequestListItem
+    from serving.language import Text, Translatable
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -64,7 +68,7 @@ async def requests(asking: ConsoleRequest, request: web.Request) -> PageView:
 async def _listing(asking: ConsoleRequest, request: web.Request, state: str, name: str) -> Listing:
     prefix = "" if name in (FIRST, "solicitudes") else f"{name}."
     asks = {**server_page(request.query, SORTS, PER_PAGE, prefix), "status": state}
-    found = await asking.do("get_management_requests", query=asks)
+    found = await asking.do("get_management_requests", PagedRequests, query=asks)
     columns = (
         Column(N_("Number"), "id"),
         Column(N_("What is asked for"), "type"),
@@ -80,7 +84,7 @@ async def _listing(asking: ConsoleRequest, request: web.Request, state: str, nam
     )
 
 
-def _row(found: Any) -> tuple[Cell, ...]:
+def _row(found: RequestListItem) -> tuple[Cell, ...]:
     client = found.client_id
     owner = found.client_owner_name or ""
     return (
@@ -96,9 +100,9 @@ def _row(found: Any) -> tuple[Cell, ...]:
 async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One request, what its approval would create, and the two decisions."""
     identifier = request.query.get("id", "")[:20]
-    found = await asking.do(f"get_{_ONE}", {"management_request_id": identifier})
+    found = await asking.do(f"get_{_ONE}", RequestDetails, {"management_request_id": identifier})
     client, details = found.client_id, found.certificate_details
-    pairs: list[tuple[Any, Cell]] = [
+    pairs: list[tuple[Translatable, Cell]] = [
         (N_("What is asked for"), word(found.type)),
         (N_("Server"), several(text(found.security_server_owner), code(found.security_server_id.encoded_id))),
     ]
@@ -128,10 +132,10 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
     return PageView(N_("Request {number}", number=found.id), blocks, trail=trail)
 
 
-async def _decision(asking: ConsoleRequest, found: Any) -> list[Block | None]:
+async def _decision(asking: ConsoleRequest, found: RequestDetails) -> list[Block | None]:
     settled = {"management_request_id": str(found.id)}
     owner = _member_of(found)
-    known = await asking.tell("get_members_member_id", {"member_id": owner})
+    known = await asking.tell("get_members_member_id", ClientView, {"member_id": owner})
     is_new = known.value is None
     blocks: list[Block | None] = [Heading(N_("Decide"))]
     if found.first_approval:
@@ -154,24 +158,23 @@ async def _decision(asking: ConsoleRequest, found: Any) -> list[Block | None]:
     return blocks
 
 
-def _member_of(found: Any) -> str:
+def _member_of(found: RequestDetails) -> str:
     """The member that an approval would create, if it is not there: the client's, else the server's owner."""
     whose = found.client_id or found.security_server_id
     return f"{whose.instance_id}:{whose.member_class}:{whose.member_code}"
 
 
-def _creation(found: Any) -> Any:
+def _creation(found: RequestDetails) -> Text:
     server = found.security_server_id.encoded_id
+    client = "—" if found.client_id is None else found.client_id.encoded_id
     match found.type:
         case "AUTH_CERT_REGISTRATION_REQUEST":
             return N_("other servers connect to {server} by this certificate, at {address}", server=server,
                       address=found.address or "—")  # fmt: skip
         case "CLIENT_REGISTRATION_REQUEST":
             return N_("{client} becomes a client of {server} and may be called there",
-                      client=found.client_id.encoded_id, server=server)  # fmt: skip
+                      client=client, server=server)  # fmt: skip
         case "OWNER_CHANGE_REQUEST":
-            return N_(
-                "{client} becomes the owner of {server}", client=found.client_id.encoded_id, server=server
-            )
+            return N_("{client} becomes the owner of {server}", client=client, server=server)
         case _:
             return N_("what is asked for stands in the next configuration")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from central_server.admin.catalogue import PagedServices, ServiceView, UnreachableView
 from central_server.edges.callpages import call_blocks, parse_service, state_of
+from serving.api.operations import Download
 from serving.language import N_, as_it_is
 from serving.web.blocks import (
     Column,
@@ -43,7 +45,7 @@ async def catalogue(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Services found, paged by the server."""
     given = {n: request.query.get(n, "").strip()[:200] for n, _ in FILTERS}
     query = {**server_page(request.query, SORTS, PER_PAGE), **{n: v for n, v in given.items() if v}}
-    found = await asking.do("get_service_catalogue", query=query)
+    found = await asking.do("get_service_catalogue", PagedServices, query=query)
     form = QueryForm(tuple(QueryField(n, label, given[n]) for n, label in FILTERS), N_("Search"), LIST)
     columns = (
         Column(N_("Service"), "title"),
@@ -71,7 +73,7 @@ async def catalogue(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 async def _unreachable(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_service_catalogue_unreachable")
+    found = await asking.tell("get_service_catalogue_unreachable", list[UnreachableView])
     if not found.value:
         return None
     rows = tuple((code(u.client_id), moment(u.since), text(u.problem)) for u in found.value)
@@ -82,11 +84,11 @@ async def _unreachable(asking: ConsoleRequest) -> Listing | None:
 async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One service: who offers it, for what, its operations, and how it is called."""
     named = {"id": request.query.get("id", "")[:18]}
-    found = await asking.do("get_service_catalogue_services_id", named)
+    found = await asking.do("get_service_catalogue_services_id", ServiceView, named)
     raw = b""
     if found.versions:
         newest = {**named, "number": str(found.versions)}
-        file = await asking.tell("get_service_catalogue_services_id_versions_number", newest)
+        file = await asking.tell("get_service_catalogue_services_id_versions_number", Download, newest)
         raw = file.value.content if file.value is not None else b""
     client = request.query.get("cliente", "").strip()[:500]
     facts = FactSheet(

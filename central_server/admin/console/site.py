@@ -15,6 +15,7 @@ from central_server.admin.console import (
     trust,
 )
 from central_server.admin.console.consequences import CONSEQUENCES
+from central_server.admin.system import Alert, CentralInitializationStatus
 from serving.language import N_, Text, as_it_is
 from serving.web import commonviews
 from serving.web.blocks import PageLink, PageNote
@@ -96,14 +97,14 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
 
 async def _head(asking: ConsoleRequest) -> ConsoleHead:
     version = asking.api.version
-    status = await asking.do("get_initialization_status")
+    status = await asking.do("get_initialization_status", CentralInitializationStatus)
     if not status.instance_identifier:
         link = PageLink(N_("Set it up"), f"{ROOT}/asistente")
         return ConsoleHead(
             ServerHead("—", version=version),
             (PageNote(N_("This server is not set up yet."), "caution", (link,)),),
         )
-    alerts = await asking.tell("get_notifications_alerts")
+    alerts = await asking.tell("get_notifications_alerts", list[Alert])
     head = ServerHead(status.instance_identifier, "", version, status.central_server_address)
     return ConsoleHead(head, _alerts(alerts.value or ()))
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from central_server.admin.members import PagedClients
+from central_server.admin.requests import PagedRequests
+from central_server.admin.servers import PagedServers
+from central_server.admin.sources import PartView
+from central_server.admin.system import CentralInitializationStatus, ClusterStatus, ServicesConfiguration
+from central_server.admin.tokens import CentralTokenView
+from central_server.admin.trust import CaListItem, TsaView
+from central_server.admin.values import CodeAndDescription
 from serving.language import N_
 from serving.web.acting import form_of
 from serving.web.blocks import (
@@ -27,14 +35,14 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.web.blocks import Block
-    from serving.web.console import ConsoleRequest
+    from serving.web.console import ConsoleOutcome, ConsoleRequest
 
 INITIALIZED = "INITIALIZED"
 
 
 async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """How the instance stands: the configuration's age, requests to be decided, the parts that are given out."""
-    status = await asking.do("get_initialization_status")
+    status = await asking.do("get_initialization_status", CentralInitializationStatus)
     if not status.instance_identifier:
         link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
         note = PageNote(N_("This server has no instance yet; nothing is given out."), "caution", (link,))
@@ -48,7 +56,9 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
 async def _waiting(asking: ConsoleRequest) -> PageNote | None:
     count = 0
     for state in ("WAITING", "SUBMITTED FOR APPROVAL"):
-        found = await asking.tell("get_management_requests", query={"status": state, "limit": "1"})
+        found = await asking.tell(
+            "get_management_requests", PagedRequests, query={"status": state, "limit": "1"}
+        )
         if found.value is None:
             return None
         count += found.value.paging_metadata.total_items
@@ -59,9 +69,9 @@ async def _waiting(asking: ConsoleRequest) -> PageNote | None:
 
 
 async def _state(asking: ConsoleRequest) -> FactSheet | None:
-    cluster = await asking.tell("get_system_high_availability_cluster_status")
-    clients = await asking.tell("get_clients", query={"limit": "1", "client_type": "MEMBER"})
-    servers = await asking.tell("get_security_servers", query={"limit": "1"})
+    cluster = await asking.tell("get_system_high_availability_cluster_status", ClusterStatus)
+    clients = await asking.tell("get_clients", PagedClients, query={"limit": "1", "client_type": "MEMBER"})
+    servers = await asking.tell("get_security_servers", PagedServers, query={"limit": "1"})
     pairs = [
         (title, number(found.value.paging_metadata.total_items))
         for title, found in ((N_("Members"), clients), (N_("Security servers"), servers))
@@ -79,7 +89,9 @@ async def _state(asking: ConsoleRequest) -> FactSheet | None:
 async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
     """The parts of a configuration with their ages; None for who may not see them."""
     found = await asking.tell(
-        "get_configuration_sources_configuration_type_configuration_parts", {"configuration_type": source}
+        "get_configuration_sources_configuration_type_configuration_parts",
+        list[PartView],
+        {"configuration_type": source},
     )
     if found.value is None:
         return None
@@ -103,18 +115,18 @@ async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
 
 async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """The steps with their state; the first is a form, the others lead to their pages."""
-    status = await asking.do("get_initialization_status")
+    status = await asking.do("get_initialization_status", CentralInitializationStatus)
     begun = bool(status.instance_identifier) and status.software_token_init_status == INITIALIZED
-    tokens = (await asking.tell("get_tokens")).value or ()
+    tokens = (await asking.tell("get_tokens", list[CentralTokenView])).value or ()
     keys = [k for t in tokens for k in t.configuration_signing_keys]
     done = {
-        "cas": bool((await asking.tell("get_certification_services")).value),
-        "tsas": bool((await asking.tell("get_timestamping_services")).value),
-        "classes": bool((await asking.tell("get_member_classes")).value),
-        "members": _some(await asking.tell("get_clients", query={"limit": "1"})),
+        "cas": bool((await asking.tell("get_certification_services", list[CaListItem])).value),
+        "tsas": bool((await asking.tell("get_timestamping_services", list[TsaView])).value),
+        "classes": bool((await asking.tell("get_member_classes", list[CodeAndDescription])).value),
+        "members": _some(await asking.tell("get_clients", PagedClients, query={"limit": "1"})),
     }
     way = f"{ROOT}/configuracion"
-    provider = await asking.tell("get_management_services_configuration")
+    provider = await asking.tell("get_management_services_configuration", ServicesConfiguration)
     steps = (
         PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
         PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=way),
@@ -153,5 +165,5 @@ async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
     return PageView(N_("Set up this server"), blocks, lead=lead, trail=(PageLink(N_("Start"), f"{ROOT}/"),))
 
 
-def _some(outcome: Any) -> bool:
+def _some(outcome: ConsoleOutcome[PagedClients]) -> bool:
     return outcome.value is not None and outcome.value.paging_metadata.total_items > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from central_server.admin.trust import CaListItem, CaView, IntermediateView, ResponderView, TsaView
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (
@@ -40,7 +41,7 @@ async def trust(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 
 async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_certification_services")
+    found = await asking.tell("get_certification_services", list[CaListItem])
     add = act(
         asking, "post_certification_services", N_("Approve a certificate authority"), back=LIST, main=True
     )
@@ -57,7 +58,7 @@ async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_timestamping_services")
+    found = await asking.tell("get_timestamping_services", list[TsaView])
     add = act(asking, "post_timestamping_services", N_("Approve a timestamping authority"), back=LIST)
     heading = Heading(N_("Timestamping authorities"), None, (add,))
     if found.value is None:
@@ -89,7 +90,7 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One certificate authority: its settings, responders, intermediate authorities."""
     named = {"certification_service_id": request.query.get("id", "")[:20]}
     one = "certification_services_certification_service_id"
-    found = await asking.do(f"get_{one}", named)
+    found = await asking.do(f"get_{one}", CaView, named)
     facts = FactSheet(
         (
             (N_("Of"), text(found.subject_distinguished_name)),
@@ -104,7 +105,7 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
             (N_("Address of the ACME directory"), code(found.acme_server_directory_url)),
         )
     )
-    responders = await asking.do(f"get_{one}_ocsp_responders", named)
+    responders = await asking.do(f"get_{one}_ocsp_responders", list[ResponderView], named)
     rows = tuple(
         (
             code(r.url),
@@ -122,8 +123,8 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
     columns = (
         Column(N_("Address")), Column(N_("Cost")), Column(N_("Certificate of its own")), Column(N_("What can be done")),
     )  # fmt: skip
-    intermediates = await asking.do(f"get_{one}_intermediate_cas", named)
-    given: dict[str, Any] = {
+    intermediates = await asking.do(f"get_{one}_intermediate_cas", list[IntermediateView], named)
+    given: dict[str, str] = {
         "certificate_profile_info": found.certificate_profile_info,
         "tls_auth": "true" if found.tls_auth else "false",
         "default_csr_format": found.default_csr_format or "",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from gateway.admin.clients import GatewayClientView
+from gateway.admin.localgroups import LocalGroupView
+from gateway.admin.services import ServiceDescription
+from serving.api.certificateview import CertificateDetails
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell, form_of
 from serving.web.blocks import (
@@ -32,6 +36,7 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from gateway.admin.localgroups import LocalGroupMemberView
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -46,7 +51,7 @@ def client_page(client: str) -> str:
     return f"{ROOT}/cliente?{urlencode({'id': client})}"
 
 
-def name_of(client: Any) -> str:
+def name_of(client: GatewayClientView) -> str:
     """A client's names: the member's, and the subsystem's."""
     return " · ".join(dict.fromkeys(n for n in (client.member_name, client.subsystem_name) if n))
 
@@ -54,7 +59,7 @@ def name_of(client: Any) -> str:
 async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Every client of this server with its state."""
     query = {"internal_search": "true", "show_members": "true"}
-    found = await asking.do("get_clients", query=query)
+    found = await asking.do("get_clients", list[GatewayClientView], query=query)
     columns = (
         Column(N_("Client"), "cliente"),
         Column(N_("Name"), "nombre"),
@@ -83,9 +88,11 @@ async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 async def new_client(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Add a subsystem of the owner, or of another member."""
-    known = await asking.tell("get_clients", query={"internal_search": "true", "show_members": "true"})
+    known = await asking.tell(
+        "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
+    )
     owner = next((c for c in known.value or () if c.owner), None)
-    classes = await asking.tell("get_member_classes", query={"current_instance": "true"})
+    classes = await asking.tell("get_member_classes", list[str], query={"current_instance": "true"})
     choices = tuple(classes.value or ())
 
     def field(
@@ -119,7 +126,7 @@ async def new_client(asking: ConsoleRequest, _request: web.Request) -> PageView:
 async def client(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One client: its state, descriptions with their services, groups, certificates of its systems."""
     identifier = request.query.get("id", "")[:LONGEST_ID]
-    found = await asking.do("get_clients_id", {"id": identifier})
+    found = await asking.do("get_clients_id", GatewayClientView, {"id": identifier})
     here = client_page(found.id)
     blocks: list[Block | None] = [
         FactSheet(
@@ -138,7 +145,7 @@ async def client(asking: ConsoleRequest, request: web.Request) -> PageView:
     return PageView(title, blocks, _client_links(asking, found, here), TRAIL, code=found.id)
 
 
-def _client_links(asking: ConsoleRequest, found: Any, here: str) -> list[PageLink | None]:
+def _client_links(asking: ConsoleRequest, found: GatewayClientView, here: str) -> list[PageLink | None]:
     named = {"id": found.id}
     state = found.status
     rights = PageLink(N_("Who may call what"), f"{ROOT}/derechos?{urlencode({'cliente': found.id})}")
@@ -166,7 +173,9 @@ def _client_links(asking: ConsoleRequest, found: Any, here: str) -> list[PageLin
 
 
 async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    told_of = await asking.tell("get_clients_id_service_descriptions", {"id": identifier})
+    told_of = await asking.tell(
+        "get_clients_id_service_descriptions", list[ServiceDescription], {"id": identifier}
+    )
     links = tuple(
         act(
             asking, "post_clients_id_service_descriptions", label, {"id": identifier, "type": kind}, back=here
@@ -207,7 +216,7 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
 
 
 async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await asking.tell("get_clients_id_local_groups", {"id": identifier})
+    found = await asking.tell("get_clients_id_local_groups", list[LocalGroupView], {"id": identifier})
     if found.value is None:
         return []
     rows = tuple(
@@ -228,7 +237,7 @@ async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Bl
 
 
 async def _certificates(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await asking.tell("get_clients_id_tls_certificates", {"id": identifier})
+    found = await asking.tell("get_clients_id_tls_certificates", list[CertificateDetails], {"id": identifier})
     if found.value is None:
         return []
     name = "delete_clients_id_tls_certificates_hash"
@@ -258,10 +267,10 @@ async def local_group(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One local group and its members."""
     number_of_group = request.query.get("id", "")[:20]
     named = {"group_id": number_of_group}
-    group = await asking.do("get_local_groups_group_id", named)
-    members: list[Any] = list(group.members or ())
+    group = await asking.do("get_local_groups_group_id", LocalGroupView, named)
+    members = list(group.members or ())
 
-    def row(member: Any) -> tuple[Cell, ...]:
+    def row(member: LocalGroupMemberView) -> tuple[Cell, ...]:
         remove = act_cell(
             asking, "post_local_groups_group_id_members_delete", N_("Take out"), {**named, "items": member.id}
         )

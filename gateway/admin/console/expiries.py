@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serving.language import N_
 from serving.web.blocks import Column, Heading, Listing, PageLink, Picture, code, day, phrase, several, text
@@ -14,6 +14,7 @@ from serving.web.drawings import EndingMark, draw_endings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from gateway.admin.keyviews import CertificateView, KeyView, TokenView
     from serving.language import Text
     from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
@@ -22,7 +23,7 @@ SOON = timedelta(days=30)
 MOST_DRAWN = 20
 
 
-def certificates_of(tokens: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+def certificates_of(tokens: Sequence[TokenView]) -> Iterator[tuple[TokenView, KeyView, CertificateView]]:
     """Every certificate with its token and key, the first to end first."""
     found = [(token, key, c) for token in tokens for key in token.keys for c in key.certificates]
     return iter(sorted(found, key=lambda f: str(f[2].certificate_details.not_after)))
@@ -38,7 +39,7 @@ def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
     return N_("{days} days left", days=left.days), "caution" if left < 2 * SOON else "good"
 
 
-def ending_blocks(asking: ConsoleRequest, tokens: Sequence[Any], now: datetime) -> list[Block | None]:
+def ending_blocks(asking: ConsoleRequest, tokens: Sequence[TokenView], now: datetime) -> list[Block | None]:
     """The picture and the list of what ends when."""
     found = list(certificates_of(tokens))
     rows, endings = [], []
@@ -82,7 +83,7 @@ def ending_blocks(asking: ConsoleRequest, tokens: Sequence[Any], now: datetime) 
     ]
 
 
-def _row(certificate: Any, key: Any, left: Text, tone: Tone) -> tuple[Cell, ...]:
+def _row(certificate: CertificateView, key: KeyView, left: Text, tone: Tone) -> tuple[Cell, ...]:
     details = certificate.certificate_details
     return (
         day(details.not_after),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.admin.authorities import AuthorityView, FieldView
+from gateway.admin.clients import GatewayClientView
 from gateway.admin.console.expiries import ending_blocks, left_of
+from gateway.admin.keyviews import TokenView
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell, download, form_of
 from serving.web.blocks import (
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.admin.keyviews import CertificateView, CsrView, KeyView
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -52,7 +56,7 @@ CERTIFICATE_ACTS = (
 
 async def keys(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Tokens with their keys, and what may be done with each."""
-    tokens = await asking.do("get_tokens")
+    tokens = await asking.do("get_tokens", list[TokenView])
     blocks: list[Block | None] = []
     for token in tokens:
         blocks += _token_blocks(asking, token)
@@ -64,7 +68,7 @@ async def keys(asking: ConsoleRequest, _request: web.Request) -> PageView:
     return PageView(N_("Keys and certificates"), blocks, links)
 
 
-def _token_blocks(asking: ConsoleRequest, token: Any) -> list[Block | None]:
+def _token_blocks(asking: ConsoleRequest, token: TokenView) -> list[Block | None]:
     named = {"id": token.id}
     may = set(token.possible_actions)
     links = (
@@ -103,7 +107,7 @@ def _token_blocks(asking: ConsoleRequest, token: Any) -> list[Block | None]:
     ]
 
 
-def _key_row(asking: ConsoleRequest, token: Any, key: Any) -> tuple[Cell, ...]:
+def _key_row(asking: ConsoleRequest, token: TokenView, key: KeyView) -> tuple[Cell, ...]:
     named = {"id": key.id}
     may = set(key.possible_actions)
     request = f"{HERE}/solicitud?token={token.id}&clave={key.id}"
@@ -125,7 +129,7 @@ def _key_row(asking: ConsoleRequest, token: Any, key: Any) -> tuple[Cell, ...]:
     )
 
 
-def _csr_cell(asking: ConsoleRequest, key: Any, csr: Any) -> Cell:
+def _csr_cell(asking: ConsoleRequest, key: KeyView, csr: CsrView) -> Cell:
     named = {"id": key.id, "csr_id": csr.id}
     files = [
         download(asking, "get_keys_id_csrs_csr_id", label, {**named, "csr_format": kind})
@@ -140,7 +144,7 @@ def _csr_cell(asking: ConsoleRequest, key: Any, csr: Any) -> Cell:
     )
 
 
-def _certificate_cell(asking: ConsoleRequest, certificate: Any) -> Cell:
+def _certificate_cell(asking: ConsoleRequest, certificate: CertificateView) -> Cell:
     details = certificate.certificate_details
     left, tone = left_of(details.not_after, datetime.now(UTC))
     return several(
@@ -173,7 +177,7 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
         return PageView(title, [await _first_step(asking, use, member, token, key)], trail=TRAIL, lead=step)
     asked_for = {"key_usage_type": use, **({"member_id": member} if use == "SIGNING" and member else {})}
     fields = await asking.do(
-        "get_certificate_authorities_ca_name_csr_subject_fields", {"ca_name": ca}, asked_for
+        "get_certificate_authorities_ca_name_csr_subject_fields", list[FieldView], {"ca_name": ca}, asked_for
     )
     facts = FactSheet(
         (
@@ -189,8 +193,10 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 async def _first_step(asking: ConsoleRequest, use: str, member: str, token: str, key: str) -> QueryForm:
-    authorities = await asking.do("get_certificate_authorities")
-    owners = await asking.tell("get_clients", query={"internal_search": "true", "show_members": "true"})
+    authorities = await asking.do("get_certificate_authorities", list[AuthorityView])
+    owners = await asking.tell(
+        "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
+    )
     members = dict.fromkeys(":".join(c.id.split(":")[:3]) for c in owners.value or ())
     uses = tuple((u, w.text) for u in ("SIGNING", "AUTHENTICATION") for w in (word(u),))
     return QueryForm(
@@ -217,7 +223,7 @@ async def _first_step(asking: ConsoleRequest, use: str, member: str, token: str,
 
 
 def _second_step(
-    asking: ConsoleRequest, fields: Sequence[Any], settled: dict[str, str], token: str, key: str
+    asking: ConsoleRequest, fields: Sequence[FieldView], settled: dict[str, str], token: str, key: str
 ) -> Block | None:
     prefix = "" if key else "csr_generate_request."
     fixed = {f"{prefix}{n}": v for n, v in settled.items()} | {"id": key or token}

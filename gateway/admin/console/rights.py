@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from gateway.admin.accessview import AccessAnswer, GrantedRight
 from gateway.admin.console.clients import TRAIL, client_page
+from gateway.admin.services import ServiceDescription
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (
@@ -43,8 +45,10 @@ async def matrix(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Rows are who may call, columns the services; a mark says whole or in part."""
     query = request.query
     client = query.get("cliente", "")[:1000]
-    granted = await asking.do("get_clients_id_access_rights", {"id": client})
-    told_of = await asking.tell("get_clients_id_service_descriptions", {"id": client})
+    granted = await asking.do("get_clients_id_access_rights", list[GrantedRight], {"id": client})
+    told_of = await asking.tell(
+        "get_clients_id_service_descriptions", list[ServiceDescription], {"id": client}
+    )
     services = sorted({s.service_code for d in told_of.value or () for s in d.services})
     chosen = query.get("servicio", "")
     first = services.index(chosen) // SIDE_BY_SIDE * SIDE_BY_SIDE if chosen in services else _first(query)
@@ -67,13 +71,15 @@ def _first(query: Mapping[str, str]) -> int:
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
 
 
-def _matrix(asking: ConsoleRequest, client: str, granted: Sequence[Any], shown: Sequence[str]) -> Listing:
-    subjects: dict[str, list[Any]] = {}
+def _matrix(
+    asking: ConsoleRequest, client: str, granted: Sequence[GrantedRight], shown: Sequence[str]
+) -> Listing:
+    subjects: dict[str, list[GrantedRight]] = {}
     for right in granted:
         subjects.setdefault(right.subject_id, []).append(right)
     columns = (Column(N_("Who"), "quien"), *(Column(as_it_is(s)) for s in shown))
 
-    def mark(rights: list[Any], service: str) -> Cell:
+    def mark(rights: list[GrantedRight], service: str) -> Cell:
         here = [r for r in rights if r.service_code == service]
         if not here:
             return text("–")
@@ -169,7 +175,7 @@ async def _what_if(
     if not (consumer and service):
         return [heading, form] if services else []
     asked_for = {"consumer_id": consumer, "service_code": service, "method": method, "path": path}
-    found = await asking.tell("get_clients_id_access_check", {"id": client}, asked_for)
+    found = await asking.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, asked_for)
     if found.value is None:
         return [heading, form, PageNote(found.why or N_("Nothing is known."), "bad")]
     if found.value.allowed:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.admin.address_and_maintenance import AddressStatus, MaintenanceMode
+from gateway.admin.authorities import AuthorityView
+from gateway.admin.initialization import InitialAnchorView
+from gateway.admin.settings import SettingView
+from gateway.admin.system import NodeType
+from gateway.admin.values import SecurityServerView, TimestampingServiceView
+from serving.api.certificateview import CertificateDetails
 from serving.language import N_, Translated
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
@@ -43,10 +50,12 @@ async def server(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 
 async def _identity(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_security_servers", query={"current_server": "true"})
-    node = await asking.tell("get_system_node_type")
-    address = await asking.tell("get_system_server_address")
-    maintenance = await asking.tell("get_system_maintenance_mode")
+    found = await asking.tell(
+        "get_security_servers", list[SecurityServerView], query={"current_server": "true"}
+    )
+    node = await asking.tell("get_system_node_type", NodeType)
+    address = await asking.tell("get_system_server_address", AddressStatus)
+    maintenance = await asking.tell("get_system_maintenance_mode", MaintenanceMode)
     this = found.value[0] if found.value else None
     change = None if address.value is None else address.value.requested_change
     mode = maintenance.value
@@ -66,7 +75,7 @@ async def _identity(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _anchor(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_system_anchor")
+    found = await asking.tell("get_system_anchor", InitialAnchorView)
     if found.value is None:
         return []
     links = (
@@ -78,10 +87,10 @@ async def _anchor(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
-    used = await asking.tell("get_system_timestamping_services")
+    used = await asking.tell("get_system_timestamping_services", list[TimestampingServiceView])
     if used.value is None:
         return []
-    approved = await asking.tell("get_timestamping_services")
+    approved = await asking.tell("get_timestamping_services", list[TimestampingServiceView])
     here = {(t.name, t.url) for t in used.value}
     columns = (
         Column(N_("Authority")),
@@ -91,7 +100,7 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
         ACTS_COLUMN,
     )
 
-    def row(authority: Any) -> tuple[Cell, ...]:
+    def row(authority: TimestampingServiceView) -> tuple[Cell, ...]:
         is_used = (authority.name, authority.url) in here
         name = "post_system_timestamping_services_delete" if is_used else "post_system_timestamping_services"
         settled = {"name": authority.name, "url": authority.url, "cost_type": authority.cost_type or ""}
@@ -110,7 +119,9 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_certificate_authorities", query={"include_intermediate_cas": "true"})
+    found = await asking.tell(
+        "get_certificate_authorities", list[AuthorityView], query={"include_intermediate_cas": "true"}
+    )
     if found.value is None:
         return []
     columns = (
@@ -138,7 +149,7 @@ async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
 
 
 async def _internal_tls(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_system_certificate")
+    found = await asking.tell("get_system_certificate", CertificateDetails)
     links = (
         act(asking, "post_system_certificate", N_("New key and certificate")),
         act(asking, "post_system_certificate_csr", N_("Signing request")),
@@ -162,7 +173,7 @@ async def _internal_tls(asking: ConsoleRequest) -> list[Block | None]:
 
 async def settings(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Every setting with its meaning, value and default, and what waits for the next start."""
-    found = await asking.do("get_settings")
+    found = await asking.do("get_settings", list[SettingView])
     columns = (
         Column(N_("Setting"), "nombre"),
         Column(N_("Meaning"), "sentido"),
@@ -183,7 +194,7 @@ async def settings(asking: ConsoleRequest, _request: web.Request) -> PageView:
     return PageView(N_("Settings"), [note, listing], links)
 
 
-def _setting(asking: ConsoleRequest, found: Any) -> tuple[Cell, ...]:
+def _setting(asking: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
     named = {"name": found.name}
     changed = found.value != found.default
     return (

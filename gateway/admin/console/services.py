@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gateway.admin.console.clients import TRAIL, client_page
+from gateway.admin.services import GatewayServiceView, ServiceDescription
+from gateway.admin.values import ServiceClient
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.admin.services import EndpointView
     from serving.web.blocks import Block
-    from serving.web.console import ConsoleRequest
+    from serving.web.console import ConsoleOutcome, ConsoleRequest
 
 LONGEST_ID = 1000
 
@@ -45,7 +48,7 @@ def _trail(client: str) -> tuple[PageLink, ...]:
 async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
     """A description: where it comes from, its services, and what may be done with it."""
     named = {"id": request.query.get("id", "")[:20]}
-    found = await asking.do("get_service_descriptions_id", named)
+    found = await asking.do("get_service_descriptions_id", ServiceDescription, named)
     settled = {**named, "type": found.type}
     code_now = found.services[0].service_code if found.services and found.type != "WSDL" else ""
     links = (
@@ -98,7 +101,7 @@ async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
 async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
     """A service: where it is, its endpoints, who may call all of it and who a part."""
     identifier = request.query.get("id", "")[:LONGEST_ID]
-    found = await asking.do("get_services_id", {"id": identifier})
+    found = await asking.do("get_services_id", GatewayServiceView, {"id": identifier})
     client = ":".join(found.id.split(":")[:4])
     given = {
         "url": found.url,
@@ -115,7 +118,7 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
             ),
         )
     )
-    may_call = await asking.tell("get_services_id_service_clients", {"id": found.id})
+    may_call = await asking.tell("get_services_id_service_clients", list[ServiceClient], {"id": found.id})
     links = (
         act(asking, "patch_services_id", N_("Address and timeout"), {"id": found.id}, given=given, main=True),
         act(asking, "post_services_id_endpoints", N_("Add an endpoint"),
@@ -131,7 +134,7 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
     return PageView(title, blocks, links, _trail(client), code=found.id)
 
 
-def _endpoints(asking: ConsoleRequest, endpoints: Sequence[Any]) -> list[Block | None]:
+def _endpoints(asking: ConsoleRequest, endpoints: Sequence[EndpointView]) -> list[Block | None]:
     rows = tuple(
         (
             code(f"{e.method} {e.path}"),
@@ -157,11 +160,13 @@ def _endpoints(asking: ConsoleRequest, endpoints: Sequence[Any]) -> list[Block |
     ]
 
 
-def _callers(asking: ConsoleRequest, identifier: str, may_call: Any) -> list[Block | None]:
+def _callers(
+    asking: ConsoleRequest, identifier: str, may_call: ConsoleOutcome[list[ServiceClient]]
+) -> list[Block | None]:
     grant = act(asking, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier})
     heading = Heading(N_("Who may call the whole service"), None, (grant,))
     if may_call.value is None:
-        return [heading, PageNote(may_call.why)]
+        return [heading, PageNote(may_call.why or N_("Nothing is known."))]
     rows = tuple(
         (
             code(r.local_group_code or r.id),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.admin.clients import GatewayClientView
 from gateway.admin.console import clients, keys, rights, server, services, start, watching, wizard
 from gateway.admin.console.consequences import CONSEQUENCES
+from gateway.admin.interface import Alerts
+from gateway.admin.values import SecurityServerView
 from serving.language import N_
 from serving.web import commonviews
 from serving.web.blocks import PageLink, PageNote
@@ -65,15 +68,17 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
 
 
 async def _head(asking: ConsoleRequest) -> ConsoleHead:
-    this = await asking.tell("get_security_servers", query={"current_server": "true"})
-    alerts = await asking.tell("get_notifications_alerts")
+    this = await asking.tell(
+        "get_security_servers", list[SecurityServerView], query={"current_server": "true"}
+    )
+    alerts = await asking.tell("get_notifications_alerts", Alerts)
     version = asking.api.version
     if not this.value:
         wizard_link = PageLink(N_("Set it up"), f"{ROOT}/asistente")
         note = PageNote(N_("This server is not set up yet."), "caution", (wizard_link,))
         return ConsoleHead(ServerHead("—", version=version), (note,))
     found = this.value[0]
-    name = await asking.tell("get_clients_id", {"id": ":".join(found.id.split(":")[:3])})
+    name = await asking.tell("get_clients_id", GatewayClientView, {"id": ":".join(found.id.split(":")[:3])})
     owner = name.value.member_name or "" if name.value is not None else ""
     return ConsoleHead(
         ServerHead(found.id, owner, version, found.server_address or ""),
@@ -81,20 +86,19 @@ async def _head(asking: ConsoleRequest) -> ConsoleHead:
     )
 
 
-def _alerts(found: object) -> list[PageNote]:
+def _alerts(found: Alerts) -> list[PageNote]:
     keys_link = PageLink(N_("Keys and certificates"), f"{ROOT}/llaves")
     lines = []
-    if not getattr(found, "global_conf_valid", True):
+    if not found.global_conf_valid:
         remedy = PageLink(N_("Diagnosis"), f"{ROOT}/diagnostico")
         text = N_("There is no valid global configuration: messages do not flow.")
         lines.append(PageNote(text, "bad", (remedy,)))
-    if not getattr(found, "soft_token_pin_entered", True):
+    if not found.soft_token_pin_entered:
         lines.append(
             PageNote(N_("The token waits for its PIN: messages are not signed."), "bad", (keys_link,))
         )
-    if not getattr(found, "certificate_renewal_job_success", True):
+    if not found.certificate_renewal_job_success:
         lines.append(PageNote(N_("A certificate could not be renewed."), "bad", (keys_link,)))
-    since = getattr(found, "backup_restore_running_since", None)
-    if since:
+    if since := found.backup_restore_running_since:
         lines.append(PageNote(N_("A backup or a restore is running since {since}.", since=since), "caution"))
     return lines

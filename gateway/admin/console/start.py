@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.admin.console.expiries import ending_blocks
+from gateway.admin.diagnostics import DiagnosisView
+from gateway.admin.initialization import InitializationStatus
+from gateway.admin.keyviews import TokenView
 from serving.language import N_, Translated
 from serving.web.blocks import Column, Listing, PageLink, PageNote, PageView, code, moment, phrase, several
 from serving.web.console import ROOT
@@ -23,7 +26,7 @@ SOON = timedelta(days=30)
 
 async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """How the server stands, the answer first."""
-    status = await asking.do("get_initialization_status")
+    status = await asking.do("get_initialization_status", InitializationStatus)
     blocks: list[Block | None] = []
     if not status.is_server_owner_initialized or status.software_token_init_status != INITIALIZED:
         link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
@@ -32,7 +35,7 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
         )
     else:
         blocks += await finding_blocks(asking)
-    tokens = await asking.tell("get_tokens")
+    tokens = await asking.tell("get_tokens", list[TokenView])
     if tokens.value is not None:
         blocks += ending_blocks(asking, tokens.value, datetime.now(UTC))
     elif status.is_server_owner_initialized:
@@ -42,7 +45,7 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
 
 async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
     """Findings, worst first, each with its remedy; above it whether and until when messages flow."""
-    found = await asking.tell("get_diagnostics_findings")
+    found = await asking.tell("get_diagnostics_findings", DiagnosisView)
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."), "note")]
     diagnosis = found.value
@@ -72,7 +75,7 @@ def _finding(finding: FindingView) -> tuple[Cell, ...]:
     )
 
 
-def _answer(diagnosis: Any) -> PageNote:
+def _answer(diagnosis: DiagnosisView) -> PageNote:
     if diagnosis.stops_at is None:
         tone_found = any(f.severity != "notice" for f in diagnosis.findings)
         if tone_found:

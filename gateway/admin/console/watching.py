@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from gateway.admin.console.start import finding_blocks
+from gateway.admin.diagnostics import CaOcspDiagnostics, GlobalConfDiagnostics, TimestampingDiagnostics
+from gateway.admin.traffic import OperationalDataInterval, TrafficSummary
 from serving.language import N_
 from serving.web.acting import act, download
 from serving.web.blocks import (
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.admin.diagnostics import OcspResponderDiagnostics
+    from gateway.admin.traffic import ExchangeGroupView
     from serving.language import Translatable
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
@@ -98,19 +102,22 @@ STATE_COLUMNS = (
 )
 
 
-def _state_row(name: Cell, found: Any) -> tuple[Cell, ...]:
-    error = getattr(found, "error", None)
+def _state_row(
+    name: Cell, found: GlobalConfDiagnostics | OcspResponderDiagnostics | TimestampingDiagnostics
+) -> tuple[Cell, ...]:
+    error = found.error
+    asked_again = None if isinstance(found, TimestampingDiagnostics) else found.next_update_at
     return (
         name,
         word(found.status_class),
-        moment(getattr(found, "prev_update_at", None)),
-        moment(getattr(found, "next_update_at", None)),
+        moment(found.prev_update_at),
+        moment(asked_again),
         text("; ".join(error.metadata or ()) if error else ""),
     )
 
 
 async def _configuration(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_globalconf")
+    found = await asking.tell("get_diagnostics_globalconf", GlobalConfDiagnostics)
     if found.value is None:
         return None
     row = _state_row(code(found.value.last_successful_url), found.value)
@@ -118,7 +125,7 @@ async def _configuration(asking: ConsoleRequest) -> Listing | None:
 
 
 async def _responders(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_ocsp_responders")
+    found = await asking.tell("get_diagnostics_ocsp_responders", list[CaOcspDiagnostics])
     if found.value is None:
         return None
     rows = tuple(
@@ -130,7 +137,7 @@ async def _responders(asking: ConsoleRequest) -> Listing | None:
 
 
 async def _timestamping(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_timestamping_services")
+    found = await asking.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
     if found.value is None:
         return None
     rows = tuple(_state_row(code(t.url), t) for t in found.value)
@@ -166,10 +173,12 @@ async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
         N_("Show"),
         f"{ROOT}/trafico",
     )  # fmt: skip
-    counts = await asking.tell("get_diagnostics_operational_monitoring", query=asked_for)
+    counts = await asking.tell(
+        "get_diagnostics_operational_monitoring", list[OperationalDataInterval], query=asked_for
+    )
     if counts.value is None:
         return PageView(N_("Traffic"), [form, PageNote(counts.why or N_("Nothing is known."))])
-    summary = await asking.tell("get_diagnostics_traffic_summary", query=asked_for)
+    summary = await asking.tell("get_diagnostics_traffic_summary", TrafficSummary, query=asked_for)
     zone = ZoneInfo(chosen_zone(request, USUAL_ZONE))
     blocks: list[Block | None] = [form, *_over_time(asking, counts.value, label, zone, minutes)]
     if summary.value is not None:
@@ -183,7 +192,11 @@ def _hour(at: str, zone: ZoneInfo, minutes: int) -> str:
 
 
 def _over_time(
-    asking: ConsoleRequest, found: Sequence[Any], label: Translatable, zone: ZoneInfo, minutes: int
+    asking: ConsoleRequest,
+    found: Sequence[OperationalDataInterval],
+    label: Translatable,
+    zone: ZoneInfo,
+    minutes: int,
 ) -> list[Block | None]:
     good, bad = sum(c.success_count for c in found), sum(c.failure_count for c in found)
     if not good + bad:
@@ -230,7 +243,9 @@ def _over_time(
     ]
 
 
-def _summary(asking: ConsoleRequest, found: Any, zone: ZoneInfo, minutes: int) -> list[Block | None]:
+def _summary(
+    asking: ConsoleRequest, found: TrafficSummary, zone: ZoneInfo, minutes: int
+) -> list[Block | None]:
     columns = (
         Column(N_("Which"), "cual"),
         Column(N_("Exchanges"), "cuantos", right=True),
@@ -240,7 +255,7 @@ def _summary(asking: ConsoleRequest, found: Any, zone: ZoneInfo, minutes: int) -
         Column(N_("99 % within"), "p99", right=True),
     )
 
-    def rows(groups: Sequence[Any]) -> tuple[tuple[Cell, ...], ...]:
+    def rows(groups: Sequence[ExchangeGroupView]) -> tuple[tuple[Cell, ...], ...]:
         return tuple(
             (
                 code(g.name) if g.name else phrase(N_("without a fault"), "good"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.admin.clients import GatewayClientView
 from gateway.admin.console.start import INITIALIZED
+from gateway.admin.initialization import InitialAnchorView, InitializationStatus
+from gateway.admin.keyviews import TokenView
+from gateway.admin.values import TimestampingServiceView
 from serving.language import N_
 from serving.web.acting import act, form_of
 from serving.web.blocks import (
@@ -33,7 +37,7 @@ HERE = f"{ROOT}/asistente"
 
 async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """The steps with their state, and the form of the next one."""
-    status = await asking.do("get_initialization_status")
+    status = await asking.do("get_initialization_status", InitializationStatus)
     steps = [
         PageStep(N_("Import the configuration anchor"), status.is_anchor_imported),
         PageStep(
@@ -72,8 +76,8 @@ def _anchor_form(asking: ConsoleRequest) -> list[Block | None]:
     ]
 
 
-async def _owner_form(asking: ConsoleRequest, status: Any) -> list[Block | None]:
-    anchor = await asking.tell("get_system_anchor")
+async def _owner_form(asking: ConsoleRequest, status: InitializationStatus) -> list[Block | None]:
+    anchor = await asking.tell("get_system_anchor", InitialAnchorView)
     facts = None
     if anchor.value is not None:
         facts = FactSheet(
@@ -82,7 +86,7 @@ async def _owner_form(asking: ConsoleRequest, status: Any) -> list[Block | None]
                 (N_("Made on"), moment(anchor.value.created_at)),
             )
         )
-    classes = await asking.tell("get_member_classes", query={"current_instance": "true"})
+    classes = await asking.tell("get_member_classes", list[str], query={"current_instance": "true"})
     pin_help = (
         N_("At least ten characters of three kinds: capital and small letters, digits, others. Keep it safe.")
         if status.enforce_token_pin_policy
@@ -127,10 +131,17 @@ def act_note(asking: ConsoleRequest) -> PageNote | None:
 
 async def _later_steps(asking: ConsoleRequest, *, ready: bool) -> tuple[list[PageStep], list[Block | None]]:
     """The steps after the identity: each is done when what it makes is there."""
-    tokens = (await asking.tell("get_tokens")).value or () if ready else ()
-    authorities = (await asking.tell("get_system_timestamping_services")).value or () if ready else ()
+    tokens = (await asking.tell("get_tokens", list[TokenView])).value or () if ready else ()
+    authorities = (
+        (await asking.tell("get_system_timestamping_services", list[TimestampingServiceView])).value or ()
+        if ready
+        else ()
+    )
     clients = (
-        (await asking.tell("get_clients", query={"internal_search": "true"})).value or () if ready else ()
+        (await asking.tell("get_clients", list[GatewayClientView], query={"internal_search": "true"})).value
+        or ()
+        if ready
+        else ()
     )
     held = [(key, c) for token in tokens for key in token.keys for c in key.certificates]
     keys = [key for token in tokens for key in token.keys]
