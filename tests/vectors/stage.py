@@ -56,6 +56,7 @@ from gateway.edges.services import ServiceCaller
 from gateway.exchange.peertrust import PeerProver
 from gateway.exchange.ports import ExchangeContext, LocalServices, NoLocalServices
 from gateway.messagelog.spool import SpoolFolder
+from gateway.messagelog.store import MessageLog
 from schemas.faults import Kind, Spelling, TokenFailed
 from schemas.globalconf.shared import (
     ApprovedCa,
@@ -287,8 +288,12 @@ async def put_up(
     peer_port: int | None = None,
     prove_peers: bool = True,
     federation: Federation | None = None,
+    kept: MessageLog | None = None,
 ) -> AsyncIterator[Stage]:
-    """Both gateways, listening. ``peer_port`` puts a fake peer, or nobody, in the provider gateway's place."""
+    """Both gateways, listening. ``peer_port`` puts a fake peer, or nobody, in the provider gateway's place.
+
+    Both log into memory, or into ``kept``.
+    """
     home = federation or Federation(configuration(setup), NOW, SERVER)
     prove_peers = prove_peers and federation is None
     async with contextlib.AsyncExitStack() as stack:
@@ -329,7 +334,7 @@ async def put_up(
                 serverconf=lambda: serverconf,
                 identities=Identities(setup),
                 signing=MessageSigner(trust().token),
-                log=log,
+                log=kept or log,
                 peers=peers,
                 services=services,
                 peer_trust=prover if prove_peers else NoPeerCheck(),
