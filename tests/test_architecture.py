@@ -77,8 +77,8 @@ NOT_PURE = (
 # Every exception class, and no other: one where some code catches it by type (docs/decisions/0026-exceptions.md).
 EXCEPTIONS = {
     *("Fault", "BadMessage", "NotProved", "TokenFailed", "PeerFault"),
-    *("Refused", "Problem", "PageProblem", "OperatorError", "DatabaseConflict", "NotAtHand", "Destroyed"),
-    *("LoginRefused", "ProviderFailed", "NotRunning", "ApiRefused", "HttpFailedError", "NotHttpError"),
+    *("Refused", "Problem", "OperatorError", "DatabaseConflict", "NotAtHand", "Destroyed"),
+    *("NotRunning", "HttpFailedError", "NotHttpError"),
     *("DomainError", "InputError", "CurpTaken"),
     "_DryRun",  # rolls a transaction back, within its module
 }
@@ -176,10 +176,6 @@ def test_there_are_no_import_cycles() -> None:
         walk(name, ())
 
 
-# Modules that still know each other by type alone.
-TYPE_CIRCLES = {frozenset(("gateway.exchange.ports", "gateway.exchange.wire"))}
-
-
 def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
     """The strongly connected components of more than one module, by reach: small enough a graph to ask directly."""
     reach: dict[str, set[str]] = {}
@@ -202,7 +198,7 @@ def test_modules_do_not_reach_each_other_in_a_circle_of_types() -> None:
     graph = {
         name: {i for i in imports(path) if i in modules() and i != name} for name, path in modules().items()
     }
-    assert circles(graph) == TYPE_CIRCLES
+    assert circles(graph) == set()
 
 
 def room(package: str, name: str) -> str:

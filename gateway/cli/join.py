@@ -15,7 +15,8 @@ import click
 from gateway.cli.keys import DATA
 from gateway.cli.localaudit import record
 from gateway.clients.model import ConnectionType
-from gateway.server.running import AdminClient, ApiRefused, NotRunning, local_client
+from gateway.server.running import AdminClient, NotRunning, local_client
+from serving.api.problems import Problem
 from serving.cli.commands import report_errors
 from serving.language import _
 
@@ -162,7 +163,7 @@ class Joining:
     def _status(self, path: str) -> str | None:
         try:
             return str(self.client.json("GET", path)["status"])
-        except ApiRefused as err:
+        except Problem as err:
             if err.status == 404:
                 return None
             raise
@@ -173,7 +174,7 @@ class Joining:
             try:
                 self.client.json(method, path, body)
                 return
-            except ApiRefused as err:
+            except Problem as err:
                 if err.status < 500 or time.monotonic() >= self.deadline:
                     raise
                 reason = err

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.clients.model import ServerConf, Service
     from gateway.exchange.record import ExchangeRecord
     from gateway.exchange.wire import Body
-    from gateway.messagelog.spool import Spool
+    from gateway.messagelog.spool import NewSpool
     from gateway.messagelog.store import LogEntry
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId, ServiceId
@@ -203,14 +203,6 @@ class Several:
     def find(self, service: ServiceId, protocol: MessageProtocol) -> LocalService | None:
         """The local service behind an identifier, or None."""
         return next((f for kind in self.kinds if (f := kind.find(service, protocol)) is not None), None)
-
-
-class NewSpool(Protocol):
-    """The port that makes empty spools."""
-
-    def __call__(self, memory_limit: int = ...) -> Spool:
-        """A spool that goes to a file beyond ``memory_limit`` bytes."""
-        ...
 
 
 class PeerTrust(Protocol):

@@ -29,7 +29,7 @@ from schemas.soapenvelope import DEFAULT_LIMITS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from gateway.exchange.ports import NewSpool
+    from gateway.messagelog.spool import NewSpool
     from schemas.multipart import FramingEvent, Headers
 
 _WRITE_TOGETHER = 64 * 1024

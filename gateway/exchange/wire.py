@@ -22,8 +22,7 @@ from schemas.message import Attachment, MessageProtocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from gateway.exchange.ports import NewSpool
-    from gateway.messagelog.spool import Spool
+    from gateway.messagelog.spool import NewSpool, Spool
     from schemas.message import Message
     from schemas.multipart import Headers
 

@@ -18,7 +18,7 @@ import os
 import secrets
 import tempfile
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from gateway.http.whole import WholeBody
 from gateway.messagelog.sealing import KEY_BYTES, StreamSealer, open_stream
@@ -55,6 +55,14 @@ class MemoryBudget:
     def give_back(self, size_bytes: int) -> None:
         """So many bytes are free again."""
         self.left += size_bytes
+
+
+class NewSpool(Protocol):
+    """The port that makes empty spools."""
+
+    def __call__(self, memory_limit: int = ...) -> Spool:
+        """A spool that goes to a file beyond ``memory_limit`` bytes."""
+        ...
 
 
 class Spool:

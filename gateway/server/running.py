@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from certs.edges.tokenfiles import write_whole
+from serving.api.problems import Problem
 from serving.config.setting import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -35,18 +36,6 @@ _NO_PROXY = urllib.request.ProxyHandler({})
 
 class NotRunning(LookupError):
     """No gateway runs on the data folder."""
-
-
-@dataclass(eq=False)
-class ApiRefused(ValueError):
-    """The admin API's refusal of a command: HTTP status, code and details."""
-
-    status: int
-    code: str
-    metadata: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.code or 'HTTP'} ({self.status}): {'; '.join(self.metadata)}".rstrip(": ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +87,7 @@ class AdminClient:
         body: bytes | None = None,
         media_type: str = "application/json",
     ) -> Reply:
-        """One call; ``path`` stands below ``/api/v1``. Raises `ApiRefused`, OSError when nobody answers."""
+        """One call; ``path`` stands below ``/api/v1``. Raises `Problem`, OSError when nobody answers."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
         headers = {**self._headers, **({"Content-Type": media_type} if body is not None else {})}
         request = urllib.request.Request(  # noqa: S310  the operator's own URL
@@ -155,7 +144,7 @@ def told_running(data: Path) -> dict[str, Any]:
     return note
 
 
-def _refused(status: int, body: bytes) -> ApiRefused:
+def _refused(status: int, body: bytes) -> Problem:
     try:
         values = json.loads(body)
         error = values.get("error") or {}
@@ -166,6 +155,6 @@ def _refused(status: int, body: bytes) -> ApiRefused:
             lines.append(f"{warning['code']} {' '.join(warning.get('metadata', ()))}".strip())
         if values.get("warnings"):
             lines.append("--ignore-warnings")
-        return ApiRefused(status, str(error.get("code", "")), tuple(str(line) for line in lines))
+        return Problem(status, str(error.get("code", "")) or None, tuple(str(line) for line in lines))
     except (ValueError, AttributeError, KeyError, TypeError):
-        return ApiRefused(status, "", (body[:500].decode("utf-8", "replace"),))
+        return Problem(status, None, (body[:500].decode("utf-8", "replace"),))

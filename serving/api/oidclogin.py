@@ -24,12 +24,12 @@ from serving.api.problems import Problem
 from serving.api.requestbodies import address_of
 from serving.api.sessionroutes import set_session
 from serving.config.oidcsettings import CALLBACK
-from serving.login.oidc.provider import ProviderFailed
+from serving.errors import Refused
 from serving.login.oidc.token import (
     Expected,
-    LoginRefused,
     choose_key,
     decide_identity,
+    login_refused,
     read_header,
     verify_id_token,
 )
@@ -107,8 +107,8 @@ class OidcLogin:
         """Send the browser to the provider."""
         try:
             metadata = await self._provider.metadata()
-        except ProviderFailed as err:
-            raise self._failed(request, err) from err
+        except Refused as refusal:
+            raise self._problem(request, refusal) from refusal
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         waiting = Waiting(
             secrets.token_urlsafe(32),
@@ -144,11 +144,8 @@ class OidcLogin:
             await self._check_issuer(request.query.get("iss"))
             claims = await self._prove(request.query.get("code", ""), waiting)
             identity = decide_identity(claims, self._settings, self._roles)
-        except LoginRefused as err:
-            self._authentication.refuse(EVENT, "unknown", address_of(request), str(err))
-            raise Problem(401, "login_refused", [str(err)]) from err
-        except ProviderFailed as err:
-            raise self._failed(request, err) from err
+        except Refused as refusal:
+            raise self._problem(request, refusal) from refusal
         token, session = self._authentication.admit(
             EVENT, _user(identity), address_of(request), self._settings.session_s, sub=claims["sub"]
         )
@@ -162,43 +159,44 @@ class OidcLogin:
         query = request.query
         waiting = self._waiting.pop(_digest(query.get("state", "")), None)
         if waiting is None:
-            raise LoginRefused("the answer belongs to no login that is waiting: begin again at /login/oidc")
+            raise login_refused("the answer belongs to no login that is waiting: begin again at /login/oidc")
         if self._clock.monotonic() - waiting.begun_s > self._settings.login_s:
-            raise LoginRefused(f"the login took longer than {self._settings.login_s:.0f} s: begin again")
+            raise login_refused(f"the login took longer than {self._settings.login_s:.0f} s: begin again")
         if not hmac.compare_digest(_digest(request.cookies.get(COOKIE, "")), waiting.browser):
-            raise LoginRefused("the answer came in another browser than the login was begun in")
+            raise login_refused("the answer came in another browser than the login was begun in")
         if "error" in query:
             reason = f"{query['error']} {query.get('error_description', '')}".strip()
-            raise LoginRefused(f"the provider refused: {reason[:300]}")
+            raise login_refused(f"the provider refused: {reason[:300]}")
         return waiting
 
     async def _check_issuer(self, shown: str | None) -> None:
         """An answer may say whose it is, and must where the provider says that it always does."""
         demanded = (await self._provider.metadata()).authorization_response_iss_parameter_supported
         if shown != self._settings.issuer and (shown is not None or demanded):
-            raise LoginRefused(
+            raise login_refused(
                 f"the answer is of issuer {(shown or 'none')[:200]!r}, not {self._settings.issuer!r}"
             )
 
     async def _prove(self, code: str, waiting: Waiting) -> dict[str, Any]:
         if not code:
-            raise LoginRefused("the provider's answer holds no code")
+            raise login_refused("the provider's answer holds no code")
         raw = await self._provider.redeem(code, waiting.verifier)
         header = read_header(raw)
         key = choose_key(header, await self._provider.keys())
         if key is None:
             key = choose_key(header, await self._provider.keys(missing=True))
         if key is None:
-            raise LoginRefused(
+            raise login_refused(
                 f"the ID token is signed with key {header.key_id!r}, which is none of the provider's"
             )
         settings = self._settings
         expected = Expected(settings.issuer, settings.client_id, waiting.nonce, settings.leeway_s)
         return verify_id_token(raw, key, expected, self._clock.now())
 
-    def _failed(self, request: web.Request, err: ProviderFailed) -> Problem:
-        self._authentication.refuse(EVENT, "unknown", address_of(request), str(err))
-        return Problem(500, "login_provider_failed", [str(err)])
+    def _problem(self, request: web.Request, refusal: Refused) -> Problem:
+        """The answer to a login that was refused, which stands on the audit log."""
+        self._authentication.refuse(EVENT, "unknown", address_of(request), str(refusal))
+        return Problem(refusal.code.status, refusal.code, [str(refusal)])
 
 
 def _user(identity: Identity) -> User:

@@ -10,23 +10,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from serving.errors import Caution
+from serving.language import N_, SOURCE_LANGUAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from serving.language import Translatable
+
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """A refusal with its HTTP status, its code and positional details that hold no secret."""
+    """A refusal with its HTTP status: code and positional details for a program, ``words`` for a person at a page.
+
+    Neither holds a secret. The admin API answers code and details, a page the words (`words_of`), a command both.
+    """
 
     status: int
     code: str | None = None
     metadata: Sequence[str] = ()
     warnings: Sequence[Caution] = ()
     validation_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    words: Translatable | None = None
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.status, self.code, *self.metadata) if part)
+        words = () if self.words is None else (self.words.into(SOURCE_LANGUAGE),)
+        return f"{self.code or 'HTTP'} ({self.status}): {'; '.join((*words, *self.metadata))}".rstrip(": ")
 
 
 def bad_request(code: str, *metadata: str) -> Problem:
@@ -74,3 +82,22 @@ def render_problem(problem: Problem) -> dict[str, Any]:
 
 def _coded(code: str, metadata: Sequence[str]) -> dict[str, Any]:
     return {"code": code, "metadata": list(metadata)} if metadata else {"code": code}
+
+
+_WORDS = {
+    400: N_("What was asked for was not accepted"),
+    403: N_("Your account may not do that"),
+    404: N_("It does not exist"),
+    409: N_("The present state does not allow it"),
+    429: N_("Too many requests; wait a minute"),
+    503: N_("No changes are taken now"),
+}
+
+
+def words_of(problem: Problem) -> Translatable:
+    """A problem in words; where it has none of its own, of its status, with code and details as the API says them."""
+    if problem.words is not None:
+        return problem.words
+    detail = " ".join(p for p in (problem.code or "", *problem.metadata) if p)
+    text = _WORDS.get(problem.status, N_("That did not work"))
+    return N_("{what}: {detail}.", what=text, detail=detail) if detail else N_("{what}.", what=text)

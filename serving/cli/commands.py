@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from schemas.faults import Fault
+from serving.api.problems import Problem
 from serving.cli.helptexts import say_help, speaking
 from serving.language import _
 from serving.printable import SafeStream, escape_controls, safe_stream
@@ -75,7 +76,7 @@ def explain(error: BaseException) -> str:
         return _("a text cannot be read or written: {error}", error=error)
     if isinstance(error, OSError):
         return _explain_file(error)
-    if isinstance(error, (ValueError, LookupError, sqlite3.Error)):
+    if isinstance(error, (ValueError, LookupError, sqlite3.Error, Problem)):
         return _text(error)
     return _(
         "unexpected failure ({name}: {error}); report it with the command that caused it",

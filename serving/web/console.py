@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from serving.api.operations import ApiAnswer, Download, MultipartForm, OperationInput, Part
-from serving.api.problems import Problem
+from serving.api.problems import Problem, words_of
 from serving.api.requestbodies import address_of, read_bytes, read_form
 from serving.api.sessionroutes import set_session
 from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable, as_it_is
@@ -24,7 +24,7 @@ from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.blocks import Listing
 from serving.web.codewords import word_of
 from serving.web.listing import render_csv
-from serving.web.pages import Frame, LoggedInUser, PageProblem, check_same_site, redirect
+from serving.web.pages import Frame, LoggedInUser, check_same_site, redirect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -50,7 +50,7 @@ class ConsoleOutcome(Generic[T]):
     """A row's answer, or the reason there is none in both languages."""
 
     value: T | None = None
-    why: Text | None = None
+    why: Translatable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +226,18 @@ class Console:
         return ConsoleRequest(self._api, request, principal, language)
 
     async def _checked_form(self, request: web.Request, session: Session, principal: Principal) -> FormInput:
-        """The form of a page of this session. Raises `PageProblem` for another's."""
+        """The form of a page of this session. Raises `Problem` for another's."""
         _check_same_site(request)
         form = await _read_form(request, self._api.upload_bytes)
         if not hmac.compare_digest(form.fields.get("csrf", "").encode(), session.csrf.encode()):
             self._api.authentication.refuse(
                 "CSRF_CHECK", principal.name, address_of(request), "the form has another session's value"
             )
-            raise PageProblem(
+            raise Problem(
                 403,
-                N_("The form did not belong to this session, so nothing was done. Open the page again."),
+                words=N_(
+                    "The form did not belong to this session, so nothing was done. Open the page again."
+                ),
             )
         return form
 
@@ -270,13 +272,10 @@ class Console:
             try:
                 return await handler(request, session, principal)
             except Problem as problem:
-                refusal = PageProblem(problem.status, words_of(problem))
-                return self._frame.problem(request, refusal, await self._person(request, session, principal))
-            except PageProblem as problem:
                 person = await self._person(request, session, principal)
                 return self._frame.problem(request, problem, person)
             except web.HTTPNotFound:
-                refusal = PageProblem(404, N_("There is no such page here."))
+                refusal = Problem(404, words=N_("There is no such page here."))
                 return self._frame.problem(request, refusal, await self._person(request, session, principal))
 
         return handle
@@ -322,28 +321,11 @@ class Console:
         if found is None:
             return answer
         if not hmac.compare_digest(form.get("csrf", "").encode(), found[0].csrf.encode()):
-            raise PageProblem(403, N_("The form did not belong to this session."))
+            raise Problem(403, words=N_("The form did not belong to this session."))
         self._api.authentication.end(request, address_of(request))
         for name in (SESSION_COOKIE, CSRF_COOKIE):
             answer.del_cookie(name, path="/", secure=True, samesite="Strict")
         return answer
-
-
-def words_of(problem: Problem) -> Text:
-    """A problem of the API in words; its code and details stay as the API says them."""
-    detail = " ".join(p for p in (problem.code or "", *problem.metadata) if p)
-    text = _WORDS.get(problem.status, N_("That did not work"))
-    return N_("{what}: {detail}.", what=text, detail=detail) if detail else N_("{what}.", what=text)
-
-
-_WORDS = {
-    400: N_("What was asked for was not accepted"),
-    403: N_("Your account may not do that"),
-    404: N_("It does not exist"),
-    409: N_("The present state does not allow it"),
-    429: N_("Too many requests; wait a minute"),
-    503: N_("No changes are taken now"),
-}
 
 
 def _csv_answer(view: PageView, listing: Listing, request: web.Request, language: str) -> web.Response:
@@ -360,18 +342,16 @@ def _check_same_site(request: web.Request) -> None:
 
 
 async def _read_form(request: web.Request, upload_bytes: int) -> FormInput:
-    """A form's fields and files; a field that comes twice counts once. Raises `PageProblem`."""
+    """A form's fields and files; a field that comes twice counts once. Raises `Problem`."""
     try:
         if request.content_type == "multipart/form-data":
             parts = await read_form(request, MultipartForm({}), upload_bytes)
             fields = {n: p.content.decode("utf-8") for n, p in parts.items() if p.file_name is None}
             return FormInput(fields, {n: p for n, p in parts.items() if p.file_name and p.content})
         if request.content_type != "application/x-www-form-urlencoded":
-            raise PageProblem(415, N_("A form of this page was expected."))
+            raise Problem(415, words=N_("A form of this page was expected."))
         raw = (await read_bytes(request, FORM_BYTES)).decode("utf-8")
         found = parse_qs(raw, keep_blank_values=True, max_num_fields=1000)
-    except Problem as problem:
-        raise PageProblem(problem.status, words_of(problem)) from problem
     except ValueError as err:
-        raise PageProblem(400, N_("The form cannot be read.")) from err
+        raise Problem(400, words=N_("The form cannot be read.")) from err
     return FormInput({name: values[0] for name, values in found.items()})

@@ -22,11 +22,10 @@ from serving.api.examples import example_of
 from serving.api.fieldlabels import FIELD_LABELS
 from serving.api.fieldtexts import FIELD_TEXTS, TAG_TEXTS
 from serving.api.operations import ApiAnswer, Bytes, Download, MultipartForm, OperationInput, Part
-from serving.api.problems import Problem
+from serving.api.problems import Problem, words_of
 from serving.language import as_it_is
 from serving.web.acting import BACK, FIXED, back_of, may
 from serving.web.codewords import caution_text
-from serving.web.console import words_of
 from serving.web.forms import BODY, FieldKind, FormField, fields_of, read_values
 from serving.web.pages import redirect
 

@@ -4,7 +4,7 @@ A page is a jinja2 template over ``serving/web/templates/base.html``; its texts 
 other languages in the catalogue (`serving.language`). Autoescape is on and undefined names are errors. What a browser may do with a page is
 decided by `POLICY`: our own style sheet, our own forms, nothing else. Nothing that was asked for is kept in a cache.
 
-A handler raises `PageProblem` for what a person must be told; anything unexpected is answered by its id alone.
+A handler raises `Problem` for what a person must be told; anything unexpected is answered by its id alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup
 
-from serving.language import N_, SOURCE_LANGUAGE, Text, language_name, languages, negotiate
+from serving.api.problems import Problem, words_of
+from serving.language import N_, Text, language_name, languages, negotiate
 from serving.web.blocks import Listing
 from serving.web.listing import arranged
 
@@ -83,15 +84,6 @@ _MONTHS = (
     N_("December"),
 )
 _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
-
-
-class PageProblem(Exception):
-    """A message to the person at a page, in both languages, with the HTTP status that says the same to a machine."""
-
-    def __init__(self, status: int, text: Translatable) -> None:
-        super().__init__(text.into(SOURCE_LANGUAGE))
-        self.status = status
-        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +206,12 @@ class Frame:
         return self.render(request, "console/view.html", person=person, view=shown, receipt=receipt)
 
     def problem(
-        self, request: web.Request, problem: PageProblem, person: LoggedInUser | None = None
+        self, request: web.Request, problem: Problem, person: LoggedInUser | None = None
     ) -> web.Response:
         """The page that says what is wrong."""
-        return self.render(request, "problem.html", person=person, status=problem.status, problem=problem)
+        return self.render(
+            request, "problem.html", person=person, status=problem.status, text=words_of(problem)
+        )
 
     @web.middleware
     async def middleware(
@@ -250,7 +244,7 @@ class Frame:
     ) -> web.StreamResponse:
         try:
             return await handler(request)
-        except PageProblem as problem:
+        except Problem as problem:
             return self.problem(request, problem)
         except web.HTTPException as err:
             return self.problem(request, _http_problem(err.status))
@@ -265,9 +259,9 @@ class Frame:
             )
             return self.problem(
                 request,
-                PageProblem(
+                Problem(
                     500,
-                    N_(
+                    words=N_(
                         "Something failed on our side. Nothing was lost; tell your institute this number: {fault_id}",
                         fault_id=fault_id,
                     ),
@@ -313,9 +307,9 @@ def check_same_site(request: web.Request, *origins: str) -> None:
     came_from = request.headers.get("Sec-Fetch-Site")
     sent_by = request.headers.get("Origin")
     if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
-        raise PageProblem(
+        raise Problem(
             403,
-            N_("The form was sent from another site, so nothing was done. Start again from this page."),
+            words=N_("The form was sent from another site, so nothing was done. Start again from this page."),
         )
 
 
@@ -331,14 +325,14 @@ def _day(value: str | date, language: str) -> str:
     return N_("{day} {month} {year}", day=found.day, month=month, year=found.year).into(language)
 
 
-def _http_problem(status: int) -> PageProblem:
+def _http_problem(status: int) -> Problem:
     if status == 404:
-        return PageProblem(404, N_("There is no such page here."))
+        return Problem(404, words=N_("There is no such page here."))
     if status == 405:
-        return PageProblem(405, N_("This page is not used that way."))
+        return Problem(405, words=N_("This page is not used that way."))
     if status == 413:
-        return PageProblem(413, N_("What was sent is too large."))
-    return PageProblem(status, N_("The browser's request was not understood."))
+        return Problem(413, words=N_("What was sent is too large."))
+    return Problem(status, words=N_("The browser's request was not understood."))
 
 
 def _file(path: Path, kind: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -12,8 +12,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.api.problems import Problem
 from serving.language import N_, Text
-from serving.web.pages import PageProblem, redirect
+from serving.web.pages import redirect
 from social_security.domain import pack
 from social_security.domain.states import ARCO
 from social_security.institute.appealreports import GIVEN
@@ -166,7 +167,7 @@ class AnsweringPages:
         code = request.match_info.get("instituto")
         member = next((m for m in self._members if code is None or m.rpartition("/")[2] == code), None)
         if member is None:
-            raise PageProblem(404, N_("There is no such institute here."))
+            raise Problem(404, words=N_("There is no such institute here."))
         return member, request.match_info["folio"]
 
     def _event(

@@ -15,8 +15,9 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from serving.api.limits import RateLimit
+from serving.api.problems import Problem, words_of
 from serving.language import N_
-from serving.web.pages import Frame, LoggedInUser, NavigationLink, PageProblem, check_same_site, redirect
+from serving.web.pages import Frame, LoggedInUser, NavigationLink, check_same_site, redirect
 from social_security.domain import pack
 from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, PERSON, UNIT, Accounts
 from social_security.portal.entrance import Entrance, address_of
@@ -160,12 +161,12 @@ class Portal:
     async def read_form(self, request: web.Request) -> Form:
         """The fields of an ordinary form, each with all its values."""
         if request.content_type != "application/x-www-form-urlencoded":
-            raise PageProblem(415, N_("A form of this page was expected."))
+            raise Problem(415, words=N_("A form of this page was expected."))
         raw = await _read(request, FORM_BYTES)
         try:
             return parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=100, errors="strict")
         except ValueError as err:
-            raise PageProblem(400, N_("The form cannot be read.")) from err
+            raise Problem(400, words=N_("The form cannot be read.")) from err
 
     async def door(self, request: web.Request) -> web.StreamResponse:
         """``GET /entrar``: the form to log in; who is logged in goes to the first page."""
@@ -179,13 +180,13 @@ class Portal:
         form = {name: values[0] for name, values in (await self.read_form(request)).items()}
         try:
             return await self.entrance.log_in(request, form)
-        except PageProblem as problem:
+        except Problem as problem:
             return self.render(
                 request,
                 "door.html",
                 None,
                 status=problem.status,
-                wrong=problem.text,
+                wrong=words_of(problem),
                 name=form.get("cuenta", ""),
                 portal=self,
             )
@@ -204,11 +205,11 @@ class Portal:
     async def guard(self, request: web.Request, handler: Plain) -> web.StreamResponse:
         """Who asks too often, or by a name that is not ours, is answered before anything is done."""
         if not self._rates.admits(address_of(request), self._clock.monotonic()):
-            raise PageProblem(429, N_("Too many requests; wait a minute."))
+            raise Problem(429, words=N_("Too many requests; wait a minute."))
         if request.host.lower() != self._settings.public_host.lower():
-            raise PageProblem(
+            raise Problem(
                 421,
-                N_("This portal has another name; check the address."),
+                words=N_("This portal has another name; check the address."),
             )
         return await handler(request)
 
@@ -218,7 +219,7 @@ class Portal:
             return None
         visitor = Visitor(found[1], found[0])
         if visitor.role not in roles:
-            raise PageProblem(403, N_("This page is not for your account."))
+            raise Problem(403, words=N_("This page is not for your account."))
         return visitor
 
     async def _shown(
@@ -227,11 +228,11 @@ class Portal:
         """The answer, or its problem on a page with the visitor's own navigation."""
         try:
             return await answer
-        except PageProblem as problem:
+        except Problem as problem:
             return self.frame.problem(request, problem, visitor.person)
 
     async def _read_file(self, request: web.Request, visitor: Visitor) -> bytes:
-        unreadable = PageProblem(400, N_("The form cannot be read."))
+        unreadable = Problem(400, words=N_("The form cannot be read."))
         if not request.content_type.startswith("multipart/form-data"):
             raise unreadable
         checked = False
@@ -244,9 +245,9 @@ class Portal:
                 while chunk := await part.read_chunk():
                     content += chunk
                     if len(content) > (UPLOAD_BYTES if checked else FORM_BYTES):
-                        raise PageProblem(
+                        raise Problem(
                             413,
-                            N_("The file is larger than {value} MiB.", value=UPLOAD_BYTES // 2**20),
+                            words=N_("The file is larger than {value} MiB.", value=UPLOAD_BYTES // 2**20),
                         )
                 if not checked:
                     sent = content.decode("utf-8", "replace") if part.name == "csrf" else ""

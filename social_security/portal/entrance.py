@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from serving.api.limits import LoginLock
+from serving.api.problems import Problem
 from serving.language import N_
 from serving.login.sessions import Session, Sessions
 from serving.storage.audit import AuditEntry, AuditLog
-from serving.web.pages import PageProblem, redirect
+from serving.web.pages import redirect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,14 +45,14 @@ class Entrance:
         self._passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
 
     async def log_in(self, request: web.Request, form: Mapping[str, str]) -> web.Response:
-        """Check both proofs and begin a session. Raises `PageProblem` 401; which proof was wrong is not said."""
+        """Check both proofs and begin a session. Raises `Problem` 401; which proof was wrong is not said."""
         name, address = form.get("cuenta", "").strip(), address_of(request)
         shown, now_s = name[:255] or "unknown", self._clock.monotonic()
         if self._lock.is_locked(shown, address, now_s):
             self._note("LOGIN", "refused", shown, address, "locked")
-            raise PageProblem(
+            raise Problem(
                 429,
-                N_("Too many failed attempts. Wait a few minutes and try again."),
+                words=N_("Too many failed attempts. Wait a few minutes and try again."),
             )
         async with self._passwords:
             user = await asyncio.to_thread(
@@ -64,9 +65,9 @@ class Entrance:
         if user is None:
             self._lock.failed(shown, address, now_s)
             self._note("LOGIN", "refused", shown, address, "wrong proof")
-            raise PageProblem(
+            raise Problem(
                 401,
-                N_("Account, password or code are not right. A code works only once."),
+                words=N_("Account, password or code are not right. A code works only once."),
             )
         self._lock.succeeded(shown, address)
         self._note("LOGIN", "done", user.name, address)
@@ -103,9 +104,11 @@ class Entrance:
         """Refuse a form without the session's CSRF value."""
         if not hmac.compare_digest(sent.encode(), session.csrf.encode()):
             self._note("CSRF_CHECK", "refused", session.name, address_of(request))
-            raise PageProblem(
+            raise Problem(
                 403,
-                N_("The form did not belong to this session, so nothing was done. Open the page again."),
+                words=N_(
+                    "The form did not belong to this session, so nothing was done. Open the page again."
+                ),
             )
 
     def _forget(self, request: web.Request) -> None:

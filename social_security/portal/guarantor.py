@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from serving.api.evidence import save_configuration, verify_upload
+from serving.api.problems import Problem
 from serving.errors import OperatorError
 from serving.language import N_
-from serving.web.pages import PageProblem
 from social_security.domain import pack
 from social_security.portal.asking import explain
 from social_security.portal.policytext import describe_policy
@@ -123,14 +123,14 @@ class GuarantorPages:
     async def verify(self, request: web.Request, visitor: Visitor, content: bytes) -> web.Response:
         """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command."""
         if not content:
-            raise PageProblem(400, N_("Choose an .asice file."))
+            raise Problem(400, words=N_("Choose an .asice file."))
         await self._refresh_configuration()
         try:
             verdict = await asyncio.to_thread(verify_upload, content, self._configuration)
         except OperatorError as err:
-            raise PageProblem(
+            raise Problem(
                 503,
-                N_("There is no configuration to verify by: {err}", err=err),
+                words=N_("There is no configuration to verify by: {err}", err=err),
             ) from err
         return self._portal.render(
             request,

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from serving.api.problems import Problem
 from serving.language import N_
-from serving.web.pages import PageProblem, redirect
+from serving.web.pages import redirect
 from social_security.domain import eventchain, pack
 from social_security.domain.calendars import load_calendar
 from social_security.domain.faults import DomainError
@@ -118,16 +119,16 @@ class PersonPages:
     async def certificate(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         """``/historia/constancia.pdf``: her career as it is certified now, to take along."""
         if not is_drawn():
-            raise PageProblem(
+            raise Problem(
                 501,
-                N_(
+                words=N_(
                     "This portal draws no certificates: its operator adds them with pip install 'sacbe[certificate]'."
                 ),
             )
         pid = pid_of(visitor.user)
         heard = await self._asking.whole_history(pid)
         if not heard.is_done:
-            raise PageProblem(502, explain(heard))
+            raise Problem(502, words=explain(heard))
         now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
         made = build_certificate(heard.body, pid, now)
         # On record before it is out: a certificate that nobody can check would be worth nothing.
@@ -353,9 +354,9 @@ class PersonPages:
             folio = self._asking.new_folio(self._calendar.local_day(now))
             if self._portal.accounts.note_folio(visitor.user.name, Filed(folio, tuple(members), now, what)):
                 return folio
-        raise PageProblem(
+        raise Problem(
             503,
-            N_("No folio could be taken. Nothing was filed; try again."),
+            words=N_("No folio could be taken. Nothing was filed; try again."),
         )
 
     def _read_form(
@@ -430,8 +431,8 @@ def _first(form: Mapping[str, list[str]], name: str) -> str:
     return form.get(name, [""])[0]
 
 
-def _not_found() -> PageProblem:
-    return PageProblem(404, N_("There is no such folio among your requests."))
+def _not_found() -> Problem:
+    return Problem(404, words=N_("There is no such folio among your requests."))
 
 
 def _page_number(text: str | None) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from serving.web.pages import PageProblem
+from serving.api.problems import Problem
 from social_security.domain.faults import DomainError
 from social_security.domain.opendata import render_csv
 from social_security.portal.asking import ONIESS, explain
@@ -71,7 +71,7 @@ class PublicPages:
         """``/estados.csv``: the picture of the states as a table."""
         console = await self._read("consola")
         if not console.is_done:
-            raise PageProblem(502, explain(console))
+            raise Problem(502, words=explain(console))
         return _csv(render_rows(draw_country(console.body)))
 
     async def table_csv(self, request: web.Request) -> web.StreamResponse:
@@ -81,7 +81,7 @@ class PublicPages:
         period = chosen if _MONTH.fullmatch(chosen) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
         heard = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
         if not heard.is_done:
-            raise PageProblem(502, explain(heard))
+            raise Problem(502, words=explain(heard))
         rows = heard.body.get("filas", heard.body.get(name, []))
         columns = list(dict.fromkeys(k for row in rows for k in row))
         return _csv([columns, *([row.get(c) for c in columns] for row in rows)])

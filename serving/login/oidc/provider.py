@@ -21,8 +21,8 @@ import msgspec
 
 from schemas.safejson import decode_json
 from serving.config.oidcsettings import check_url
-from serving.errors import OperatorError
-from serving.login.oidc.token import LoginRefused, read_keys
+from serving.errors import OperatorError, Refused
+from serving.login.oidc.token import OidcCode, login_refused, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +36,9 @@ METADATA_S = 3600.0
 KEYS_AT_MOST_EVERY_S = 10.0
 
 
-class ProviderFailed(Exception):
-    """The provider could not be asked, or answered what it must not; the text says what."""
+def provider_failed(reason: str) -> Refused:
+    """The refusal of a login because the provider could not be asked, or answered what it must not."""
+    return Refused(OidcCode.PROVIDER_FAILED, reason)
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -83,7 +84,7 @@ class Provider:
         self._reading = asyncio.Lock()
 
     async def metadata(self) -> Metadata:
-        """Where the provider's services are. Raises `ProviderFailed`."""
+        """Where the provider's services are. Raises `Refused` (provider failed)."""
         kept, now_s = self._kept, self._monotonic()
         if kept.metadata is None or now_s - kept.metadata_s > METADATA_S:
             found = await self._read_metadata()
@@ -91,7 +92,7 @@ class Provider:
         return kept.metadata
 
     async def keys(self, *, missing: bool = False) -> tuple[PublicKey, ...]:
-        """The provider's keys; ``missing`` reads them again, for a token names another. Raises `ProviderFailed`."""
+        """The provider's keys; ``missing`` reads them again, for a token names another. Raises `Refused` (provider failed)."""
         async with self._reading:
             kept, now_s = self._kept, self._monotonic()
             age = None if kept.keys_s is None else now_s - kept.keys_s
@@ -99,12 +100,12 @@ class Provider:
                 document = await self._get((await self.metadata()).jwks_uri)
                 try:
                     kept.keys, kept.keys_s = read_keys(decode_json(document)), now_s
-                except (msgspec.DecodeError, LoginRefused) as err:
-                    raise ProviderFailed(f"the provider's key set cannot be read: {err}") from err
+                except (msgspec.DecodeError, Refused) as err:
+                    raise provider_failed(f"the provider's key set cannot be read: {err}") from err
             return kept.keys
 
     async def redeem(self, code: str, verifier: str) -> str:
-        """The ID token for a code; not proved yet. Raises `ProviderFailed`, or `LoginRefused` when the code is no good."""
+        """The ID token for a code; not proved yet. Raises `Refused`, by its code: the provider failed, or the code is no good."""
         metadata = await self.metadata()
         form = {
             "grant_type": "authorization_code",
@@ -122,16 +123,16 @@ class Provider:
             elif "client_secret_post" in methods:
                 form["client_secret"] = self._secret
             else:
-                raise ProviderFailed(f"the provider takes no client secret, only {', '.join(methods)[:200]}")
+                raise provider_failed(f"the provider takes no client secret, only {', '.join(methods)[:200]}")
         status, body = await self._request("POST", metadata.token_endpoint, form, headers)
         if status == 400:
-            raise LoginRefused(f"the provider refused the code: {_error_of(body)}")
+            raise login_refused(f"the provider refused the code: {_error_of(body)}")
         if status != 200:
-            raise ProviderFailed(f"{metadata.token_endpoint} answered HTTP {status}: {_error_of(body)}")
+            raise provider_failed(f"{metadata.token_endpoint} answered HTTP {status}: {_error_of(body)}")
         try:
             return decode_json(body, _TokenAnswer).id_token
         except msgspec.DecodeError as err:
-            raise ProviderFailed(f"{metadata.token_endpoint} gave no ID token") from err
+            raise provider_failed(f"{metadata.token_endpoint} gave no ID token") from err
 
     async def _read_metadata(self) -> Metadata:
         url = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -140,14 +141,14 @@ class Provider:
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 check_url(getattr(found, name), f"{name} of {url}")
         except (msgspec.DecodeError, OperatorError) as err:
-            raise ProviderFailed(f"the provider's metadata at {url} cannot be used: {err}") from err
+            raise provider_failed(f"the provider's metadata at {url} cannot be used: {err}") from err
         if found.issuer != self._settings.issuer:
-            raise ProviderFailed(
+            raise provider_failed(
                 f"{url} is metadata of issuer {found.issuer[:200]!r}; {self._settings.issuer!r} is set"
             )
         methods = found.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
-            raise ProviderFailed(
+            raise provider_failed(
                 "the provider does not do PKCE with S256, without which a code could be stolen"
             )
         return found
@@ -155,7 +156,7 @@ class Provider:
     async def _get(self, url: str) -> bytes:
         status, body = await self._request("GET", url)
         if status != 200:
-            raise ProviderFailed(f"{url} answered HTTP {status} where 200 was expected")
+            raise provider_failed(f"{url} answered HTTP {status} where 200 was expected")
         return body
 
     async def _request(
@@ -182,10 +183,10 @@ class Provider:
                 async for chunk in answer.content.iter_any():
                     body += chunk
                     if len(body) > LARGEST:
-                        raise ProviderFailed(f"{url} answered more than {LARGEST} bytes")
+                        raise provider_failed(f"{url} answered more than {LARGEST} bytes")
                 return answer.status, bytes(body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-            raise ProviderFailed(f"{url} was not reached: {err or type(err).__name__}") from err
+            raise provider_failed(f"{url} was not reached: {err or type(err).__name__}") from err
 
 
 def _error_of(body: bytes) -> Any:

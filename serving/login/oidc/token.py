@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 
 from schemas.safejson import load_json
 from serving.config.oidcsettings import ALGORITHMS, ALL
+from serving.errors import RefusalCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,18 @@ LONGEST_NAME = 200
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
-class LoginRefused(Exception):
-    """The provider's answer proves nothing here; the text says why."""
+class OidcCode(RefusalCode):
+    """The two ways in which a login at a provider ends without a session."""
+
+    # What the provider answered proves nothing here.
+    LOGIN_REFUSED = "login_refused", 401
+    # The provider could not be asked, or answered what it must not.
+    PROVIDER_FAILED = "login_provider_failed", 500
+
+
+def login_refused(reason: str) -> Refused:
+    """The refusal of a login whose answer proves nothing."""
+    return Refused(OidcCode.LOGIN_REFUSED, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +72,10 @@ class Identity:
 
 
 def read_keys(document: Any) -> tuple[PublicKey, ...]:
-    """The public signature keys of a JWK set; keys of other kinds are left out. Raises `LoginRefused`."""
+    """The public signature keys of a JWK set; keys of other kinds are left out. Raises `Refused`."""
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise LoginRefused("the provider's key set holds no list of keys")
+        raise login_refused("the provider's key set holds no list of keys")
     found: list[PublicKey] = []
     for entry in entries:
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
@@ -79,17 +90,17 @@ def read_keys(document: Any) -> tuple[PublicKey, ...]:
 
 
 def read_header(raw: str) -> Header:
-    """The header that must be known to prove a token. Raises `LoginRefused`."""
+    """The header that must be known to prove a token. Raises `Refused`."""
     if len(raw) > LARGEST_TOKEN or raw.count(".") != 2:
-        raise LoginRefused("the ID token is no signed token of three parts")
+        raise login_refused("the ID token is no signed token of three parts")
     first = raw.split(".", 1)[0]
     try:
         header = load_json(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
         algorithm, key_id = header["alg"], header.get("kid")
     except (ValueError, binascii.Error, KeyError, TypeError, AttributeError) as err:
-        raise LoginRefused("the ID token's header cannot be read") from err
+        raise login_refused("the ID token's header cannot be read") from err
     if algorithm not in ALGORITHMS:
-        raise LoginRefused(
+        raise login_refused(
             f"the ID token is signed with {str(algorithm)[:20]!r}; one of {', '.join(ALGORITHMS)} is taken"
         )
     return Header(algorithm, str(key_id) if key_id is not None else None)
@@ -103,7 +114,7 @@ def choose_key(header: Header, keys: Sequence[PublicKey]) -> PublicKey | None:
 
 
 def verify_id_token(raw: str, key: PublicKey, expected: Expected, now: datetime) -> dict[str, Any]:
-    """The proved claims of an ID token. Raises `LoginRefused`.
+    """The proved claims of an ID token. Raises `Refused`.
 
     1. It is signed by the key with an algorithm of the list, the key's own if the key names one.
     2. Its issuer is the provider.
@@ -117,40 +128,40 @@ def verify_id_token(raw: str, key: PublicKey, expected: Expected, now: datetime)
         # 1
         token = jwt.decode(raw, key, algorithms=[header.algorithm])
     except (JoseError, ValueError) as err:
-        raise LoginRefused("the ID token's signature does not hold") from err
+        raise login_refused("the ID token's signature does not hold") from err
     if key.alg not in (None, header.algorithm):
-        raise LoginRefused(f"the ID token is signed with {header.algorithm}; its key is for {key.alg}")
+        raise login_refused(f"the ID token is signed with {header.algorithm}; its key is for {key.alg}")
     claims: dict[str, Any] = token.claims
     # 2
     if claims.get("iss") != expected.issuer:
-        raise LoginRefused(f"the ID token is of issuer {_shown(claims.get('iss'))}, not {expected.issuer!r}")
+        raise login_refused(f"the ID token is of issuer {_shown(claims.get('iss'))}, not {expected.issuer!r}")
     _check_audience(claims, expected.client_id)  # 3
     _check_times(claims, now.timestamp(), expected.leeway_s)  # 4
     # 5
     if claims.get("nonce") != expected.nonce:
-        raise LoginRefused("the ID token answers another login: its nonce is not the one sent")
+        raise login_refused("the ID token answers another login: its nonce is not the one sent")
     # 6
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-        raise LoginRefused("the ID token names nobody: it has no sub")
+        raise login_refused("the ID token names nobody: it has no sub")
     return claims
 
 
 def decide_identity(claims: Mapping[str, Any], settings: OidcSettings, roles: Roles) -> Identity:
-    """Who somebody with proved claims is here. Raises `LoginRefused` when the claims give no role, or no clients asked for."""
+    """Who somebody with proved claims is here. Raises `Refused` when the claims give no role, or no clients asked for."""
     name = _claim(claims, settings.name_claim)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise LoginRefused(f"claim {settings.name_claim!r} holds no name of up to {LONGEST_NAME} characters")
+        raise login_refused(f"claim {settings.name_claim!r} holds no name of up to {LONGEST_NAME} characters")
     values = _words(_claim(claims, settings.roles_claim))
     given = {role for value in values for role in settings.roles.get(value, ())}
     if ALL in given:
         given = set(roles.of_people())
     if not given:
-        raise LoginRefused(
+        raise login_refused(
             f"{name}: none of the {len(values)} values of claim {settings.roles_claim!r} gives a role on this server"
         )
     clients = _words(_claim(claims, settings.clients_claim)) if settings.clients_claim else []
     if settings.clients_claim and not clients:
-        raise LoginRefused(f"{name}: claim {settings.clients_claim!r} names no client")
+        raise login_refused(f"{name}: claim {settings.clients_claim!r} names no client")
     return Identity(name, frozenset(given), frozenset(clients))
 
 
@@ -158,26 +169,26 @@ def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
     audience = claims.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience
     if not isinstance(audiences, list) or client_id not in audiences:
-        raise LoginRefused(f"the ID token is for {_shown(audience)}, not for {client_id!r}")
+        raise login_refused(f"the ID token is for {_shown(audience)}, not for {client_id!r}")
     party = claims.get("azp")
     if (len(audiences) > 1 or party is not None) and party != client_id:
-        raise LoginRefused(f"the ID token's authorised party is {_shown(party)}, not {client_id!r}")
+        raise login_refused(f"the ID token's authorised party is {_shown(party)}, not {client_id!r}")
 
 
 def _check_times(claims: Mapping[str, Any], now: float, leeway_s: float) -> None:
     expires, issued = _time(claims, "exp"), _time(claims, "iat")
     if now >= expires + leeway_s:
-        raise LoginRefused(f"the ID token expired {now - expires:.0f} s ago")
+        raise login_refused(f"the ID token expired {now - expires:.0f} s ago")
     if issued > now + leeway_s:
-        raise LoginRefused(f"the ID token was issued {issued - now:.0f} s in the future; compare the clocks")
+        raise login_refused(f"the ID token was issued {issued - now:.0f} s in the future; compare the clocks")
     if "nbf" in claims and _time(claims, "nbf") > now + leeway_s:
-        raise LoginRefused("the ID token is not valid yet")
+        raise login_refused("the ID token is not valid yet")
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise LoginRefused(f"the ID token's {name} is no time")
+        raise login_refused(f"the ID token's {name} is no time")
     return float(value)
 
 
