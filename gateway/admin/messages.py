@@ -1,8 +1,8 @@
-"""``/message-log``: records found by what is clear in them, and their containers by time, for auditors and security officers.
+"""``/message-log``: records found by what is clear in them, one record with its proof, and containers, for auditors and security officers.
 
 Consumer systems ask for one message of their own at ``GET /asic``. Here an administrator with the permission asks for many, of
 every client: what was found says who called what and when, no content; containers hold content, so each download is an
-entry of the audit log and says why it was made.
+entry of the audit log and says why it was made. A verdict (`gateway.admin.verdicts`) says what is proved, and no content.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from gateway.admin.context import AdminContext, instant, row
+from certs.verify.container import verify_container
+from gateway.admin.context import AdminContext, instant, number_of, row
+from gateway.admin.verdicts import VerdictView, view_verdict
 from gateway.messagelog.export import container_name, write_record
-from gateway.messagelog.finding import RecordSearch, find_records
+from gateway.messagelog.finding import RecordSearch, find_records, newest_records, status_of
 from gateway.messagelog.record import Side
+from schemas.asic.manifest import MIMETYPE
 from schemas.zipwriting import ZipWriter
-from serving.api.operations import Download
+from serving.api.operations import Bytes, Download
 from serving.api.problems import bad_request, conflict, not_found
 
 if TYPE_CHECKING:
@@ -51,6 +54,13 @@ class SearchQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
 
 
+class NewestQuery(SearchQuery, frozen=True):
+    """The same, the newest first: ``before`` is the number below which to go on."""
+
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
 class ContainersBody(msgspec.Struct, frozen=True):
     """Whose containers are to be handed out: from ``since`` to before ``until``, for a reason that the audit log keeps."""
 
@@ -62,6 +72,13 @@ class ContainersBody(msgspec.Struct, frozen=True):
     side: Literal["consumer", "provider"] | None = None
     message_id: Text | None = None
     # Containers without content: by their digests alone.
+    digests_only: bool = False
+
+
+class ContainerBody(msgspec.Struct, frozen=True):
+    """Why the container of one record is handed out, and whether by the digests of its content alone."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=500)]
     digests_only: bool = False
 
 
@@ -80,6 +97,35 @@ class RecordView(msgspec.Struct, frozen=True, omit_defaults=True):
     erased: str | None = None
 
 
+class RecordPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Records, the newest first; ask again with ``before`` for older ones, even after a page with few or none. Without it: no more."""
+
+    records: list[RecordView]
+    before: int | None = None
+
+
+class RecordedBody(msgspec.Struct, frozen=True):
+    """A body of a message: its length, its SHA-512, and whether all of it is in the log."""
+
+    number: int
+    size_bytes: int
+    sha512: str
+    is_kept: bool
+
+
+class RecordDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One record: what is clear in it, digests of its content, the status of a REST answer, and why its content is gone."""
+
+    record: RecordView
+    owner: str
+    request_id: str
+    message_sha512: str
+    bodies: list[RecordedBody]
+    status: int | None = None
+    erased_by: str | None = None
+    erased_at: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class MessageLogResource:
     """The handlers of ``/message-log``: a search, and containers by time."""
@@ -91,6 +137,17 @@ class MessageLogResource:
         return [
             row("GET", "/message-log/records", self.find, "Find records of the message log", "VIEW_MESSAGE_LOG",
                 query=SearchQuery, answer=list[RecordView], errors=(500,)),
+            row("GET", "/message-log/newest-records", self.newest, "Find records of the message log, newest first",
+                "VIEW_MESSAGE_LOG", query=NewestQuery, answer=RecordPage, errors=(500,)),
+            row("GET", "/message-log/records/{id}", self.one, "One record of the message log", "VIEW_MESSAGE_LOG",
+                answer=RecordDetail, errors=(500,)),
+            row("GET", "/message-log/records/{id}/verdict", self.verdict, "Verify the container of a record, step by step",
+                "VIEW_MESSAGE_LOG", answer=VerdictView, errors=(500,)),
+            row("POST", "/message-log/records/{id}/container", self.container, "The signed container of a record",
+                "DOWNLOAD_MESSAGE_LOG", body=ContainerBody, answer=MIMETYPE, event="DOWNLOAD_MESSAGE_LOG_CONTAINERS",
+                errors=(500,)),
+            row("POST", "/message-log/verdicts", self.judge, "Verify a container from elsewhere, step by step",
+                "VIEW_MESSAGE_LOG", body=Bytes(MIMETYPE), answer=VerdictView),
             row("POST", "/message-log/containers", self.containers, "Signed containers of a time as a zip",
                 "DOWNLOAD_MESSAGE_LOG", body=ContainersBody, answer="application/zip",
                 event="DOWNLOAD_MESSAGE_LOG_CONTAINERS", errors=(500,)),
@@ -107,6 +164,55 @@ class MessageLogResource:
                 _some, reader, search, wanted_records.after, wanted_records.limit
             )
         ]
+
+    async def newest(self, call: Call) -> RecordPage:
+        """A page of records that match, the newest first. Raises `Problem`."""
+        query = call.query_as(NewestQuery)
+        found = await asyncio.to_thread(
+            newest_records,
+            self.context.gateway.log_reader,
+            replace(_search(query), status=query.status),
+            most=query.limit,
+            before=query.before,
+        )
+        return RecordPage([_view(r) for r in found.records], found.before)
+
+    async def one(self, call: Call) -> RecordDetail:
+        """A record by its number. Raises `Problem` (``record_not_found``)."""
+        record = await self._record(call)
+        status = await asyncio.to_thread(status_of, self.context.gateway.log_reader, record)
+        return _detail(record, status)
+
+    async def verdict(self, call: Call) -> VerdictView:
+        """What the container of a record proves, by the configuration that holds now. Raises `Problem` while it has no timestamp."""
+        record = await self._record(call)
+        configuration = self.context.configuration()
+        _check([record])
+        content = await asyncio.to_thread(_container, self.context.gateway.log_reader, record)
+        return view_verdict(await asyncio.to_thread(verify_container, io.BytesIO(content), configuration))
+
+    async def container(self, call: Call) -> Download:
+        """The container of one record. Raises `Problem` while it has no timestamp."""
+        body = call.body_as(ContainerBody)
+        record = await self._record(call)
+        call.note(reason=body.reason, records=[record.id])
+        _check([record])
+        content = await asyncio.to_thread(
+            _container, self.context.gateway.log_reader, record, digests_only=body.digests_only
+        )
+        return Download(content, MIMETYPE, container_name(record))
+
+    async def judge(self, call: Call) -> VerdictView:
+        """What an uploaded container proves; it is not kept."""
+        configuration = self.context.configuration()
+        return view_verdict(await asyncio.to_thread(verify_container, io.BytesIO(call.file()), configuration))
+
+    async def _record(self, call: Call) -> LogRecord:
+        number = number_of(call.path["id"], "record_not_found")
+        found = await self.context.gateway.log_reader.by_ids([number])
+        if not found:
+            raise not_found("record_not_found", call.path["id"])
+        return found[0]
 
     async def containers(self, call: Call) -> Download:
         """The containers of every record that matches. Raises `Problem` where they are none, or too many for one answer."""
@@ -149,6 +255,12 @@ def _zip(reader: LogReader, found: Sequence[LogRecord], *, digests_only: bool) -
     return out.getvalue()
 
 
+def _container(reader: LogReader, record: LogRecord, *, digests_only: bool = False) -> bytes:
+    out = io.BytesIO()
+    write_record(out, record, reader, digests_only=digests_only)
+    return out.getvalue()
+
+
 def _search(wanted_records: SearchQuery | ContainersBody) -> RecordSearch:
     return RecordSearch(
         None if wanted_records.since is None else _utc(wanted_records.since),
@@ -176,4 +288,21 @@ def _view(record: LogRecord) -> RecordView:
         record.protocol,
         record.is_timestamped,
         None if record.erasure is None else record.erasure.reference,
+    )
+
+
+def _detail(record: LogRecord, status: int | None) -> RecordDetail:
+    bodies = [
+        RecordedBody(a.number, a.size_bytes, a.digest.hex(), a.kept_bytes is None and record.erasure is None)
+        for a in record.attachments
+    ]
+    return RecordDetail(
+        _view(record),
+        record.owner.path(),
+        record.request_id,
+        record.message_digest.hex(),
+        bodies,
+        status,
+        None if record.erasure is None else record.erasure.authority,
+        None if record.erasure is None else instant(record.erasure.at),
     )

@@ -1,11 +1,13 @@
 """Records found by what is clear in them: time, client, service, side, message id; and by the status of an answer, with the keys.
 
-Records come one page after another in the order of their numbers, so a search over years holds a page in memory.
+`find_records` walks all of a log, oldest first, a page in memory. `newest_records` is for a person who waits: the newest first, and
+at most so many records looked at in one go, however large the log is; it says where to go on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.messagelog import rows
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from gateway.messagelog.record import LogRecord, Side
 
 _PAGE = 200
+# Records looked at in one go: by columns alone, and where each answer has to be opened for its status.
+_LOOKED_AT = 20_000
+_OPENED = 1_000
+# Times of records follow their numbers but for what writers that share a log, or a clock that is set, put between.
+CLOCK_MARGIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,70 @@ class RecordSearch:
                 terms.append(f"({column} = ? OR substr({column}, 1, ?) = ?)")
                 values += [path.rstrip("/"), len(beginning), beginning]
         return " AND ".join(terms), values
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """Records, the newest first, and the number below which to go on; None: there are no more."""
+
+    records: tuple[LogRecord, ...]
+    before: int | None
+
+
+def newest_records(
+    reader: LogReader, search: RecordSearch, *, most: int, before: int | None = None
+) -> FoundPage:
+    """At most ``most`` records that match, below the number ``before``. A page may hold fewer than there are: go on by its ``before``.
+
+    A time is found by halving, for numbers grow with it; records whose time is more than `CLOCK_MARGIN` away from that of their
+    neighbours may be missed by a search for a time (`find_records` finds them). Raises `Fault` as `find_records` does.
+    """
+    ((lowest, highest),) = reader.query("SELECT min(id), max(id) FROM record")
+    if lowest is None:
+        return FoundPage((), None)
+    first, last = int(str(lowest)), int(str(highest))
+    bottom = first if search.since is None else _number_at(reader, search.since - CLOCK_MARGIN, first, last)
+    top = last + 1 if search.until is None else _number_at(reader, search.until + CLOCK_MARGIN, first, last)
+    top = top if before is None else min(top, before)
+    floor = max(bottom, top - (_LOOKED_AT if search.status is None else _OPENED))
+    condition, values = search.clause()
+    found: list[LogRecord] = []
+    at = top
+    while len(found) < most and (
+        some := reader.select_newest(
+            f"{condition} AND record.id < ?", [floor - 1, *values, at], min(_PAGE, most - len(found))
+        )
+    ):
+        found += [r for r in some if search.status is None or _status(reader, r) == search.status]
+        at = some[-1].id
+    if len(found) >= most:
+        floor = found[-1].id
+    return FoundPage(tuple(found), floor if floor > bottom else None)
+
+
+def _number_at(reader: LogReader, at: datetime, first: int, last: int) -> int:
+    """The lowest number from ``first`` on whose record is not older than ``at``, by halving; ``last + 1`` where all are."""
+    sought, low, high = rows.to_milliseconds(at), first, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        ((at_ms,),) = reader.query(
+            "SELECT at_ms FROM record WHERE id <= ? ORDER BY id DESC LIMIT 1", [middle]
+        )
+        if int(str(at_ms)) < sought:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def status_of(reader: LogReader, record: LogRecord) -> int | None:
+    """The status of a REST answer; None for other messages, and where its content is not there or does not open."""
+    if not record.is_response or record.protocol != "rest":
+        return None
+    try:
+        return _status(reader, record)
+    except Fault:
+        return None
 
 
 def find_records(reader: LogReader, search: RecordSearch, after: int = 0) -> Iterator[LogRecord]:

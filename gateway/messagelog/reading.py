@@ -117,6 +117,10 @@ class LogReader:
         """At most ``limit`` records that meet a condition in SQL, oldest first, for threads."""
         return self._records(condition, parameters, limit)
 
+    def select_newest(self, condition: str, parameters: Sequence[object], limit: int) -> list[LogRecord]:
+        """The same, newest first."""
+        return self._records(condition, parameters, limit, order="record.id DESC")
+
     def newest_sealed(self) -> LogRecord | None:
         """The newest record whose content is there, sealed."""
         found = self._records("form = 1 AND erased.record_id IS NULL", [], 1, order="record.id DESC")

@@ -136,7 +136,8 @@ class Column:
 class Listing:
     """A list. ``name`` tells lists of a page apart in addresses; empty: the list is short and only shown.
 
-    ``total`` is given where the rows are already one page of more, found by the server; ``empty`` says what would be there and how to get it.
+    ``total`` is given where the rows are already one page of more, found by the server; ``follows`` ("" on the last page) where it does not
+    count them. ``empty`` says what would be there and how to get it.
     """
 
     kind: ClassVar[str] = "listing"
@@ -148,6 +149,9 @@ class Listing:
     total: int | None = None
     per_page: int = 50
     searchable: bool = True
+    # Addresses of what follows, and of the beginning, where the server pages by a key and counts nothing: the rows are the page.
+    follows: str | None = None
+    begins: str = ""
     # Set by `serving.web.listing`: what is searched for, the order, where in the list it stands, addresses of other pages.
     state: Any = None
 
@@ -189,6 +193,8 @@ class QueryField:
     choices: tuple[tuple[str, Translatable], ...] = ()
     hint: Translatable | None = None
     required: bool = False
+    # The kind of input that a browser is asked to show.
+    kind: Literal["text", "datetime-local"] = "text"
 
 
 @dataclass(frozen=True, slots=True)

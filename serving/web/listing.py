@@ -73,12 +73,13 @@ def read_list_query(query: Mapping[str, str], prefix: str = "") -> PagedQuery:
 def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> Listing:
     """The rows to show of a list, with its state. ``prefix`` tells it from another list of the same page."""
     asked_for = read_list_query(query, prefix)
-    rows = listing.rows if listing.total is not None else _chosen(listing, asked_for, language)
+    is_page = listing.total is not None or listing.follows is not None
+    rows = listing.rows if is_page else _chosen(listing, asked_for, language)
     count = len(rows) if listing.total is None else listing.total
     pages = max(-(-count // listing.per_page), 1)
     page = min(asked_for.page, pages)
     start = (page - 1) * listing.per_page
-    shown = rows[start : start + listing.per_page] if listing.total is None else rows
+    shown = rows if is_page else rows[start : start + listing.per_page]
 
     def address(**changed: str) -> str:
         names = {**query, **{f"{prefix}{n}": v for n, v in changed.items()}}
@@ -96,8 +97,8 @@ def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: 
         asked_for.q, asked_for.order, start + 1 if shown else 0, start + len(shown), count,
         tuple((n, v) for n, v in query.items() if n not in mine and v),
         orders,
-        address(pagina=str(page - 1)) if page > 1 else "",
-        address(pagina=str(page + 1)) if page < pages else "",
+        listing.begins or (address(pagina=str(page - 1)) if page > 1 else ""),
+        listing.follows or (address(pagina=str(page + 1)) if page < pages and listing.follows is None else ""),
         f"{address()}&csv={listing.name}" if address() != "?" else f"?csv={listing.name}",
         (f"{prefix}q", f"{prefix}pagina"),
     )  # fmt: skip
@@ -123,7 +124,8 @@ def _chosen(listing: Listing, asked_for: PagedQuery, language: str) -> tuple[tup
 def render_csv(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> str:
     """Every row that is found as CSV (RFC 4180); a cell that a spreadsheet would take for a formula begins with an apostrophe."""
     asked_for = read_list_query(query, prefix)
-    rows = listing.rows if listing.total is not None else _chosen(listing, asked_for, language)
+    is_page = listing.total is not None or listing.follows is not None
+    rows = listing.rows if is_page else _chosen(listing, asked_for, language)
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow([_harmless(c.title.into(language)) for c in listing.columns])

@@ -50,6 +50,9 @@ CONSEQUENCES: Final[dict[str, Translatable]] = {
     "post_backups": N_("A file is written with keys, clients, services, rights, settings and users, encrypted for the recipients of the settings. The message log is not in it."),
     "delete_api_keys_id": N_("Programs that use this key are refused from their next call on. This cannot be undone."),
     "post_api_keys": N_("The key is shown once, on the next page. Whoever has it may do what its roles may."),
+    "post_message_log_containers": N_("A zip with the containers, which hold the messages' content unless you ask for digests alone. The audit log keeps your name, the reason and the records' numbers."),
+    "post_message_log_records_id_container": N_("A file with the container, which holds the message's content unless you ask for digests alone. The audit log keeps your name, the reason and the record's number."),
+    "post_message_log_verdicts": N_("The container is judged here by the configuration that holds now. It is not kept."),
     "put_settings_name": N_("The value is written to the settings file; the list says whether it holds at once or from the next start on."),
     "delete_settings_name": N_("The setting goes back to the file's value or to its default."),
 }  # fmt: skip

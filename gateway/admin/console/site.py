@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.admin.clients import GatewayClientView
-from gateway.admin.console import clients, keys, rights, server, services, start, watching, wizard
+from gateway.admin.console import clients, keys, messages, rights, server, services, start, watching, wizard
 from gateway.admin.console.consequences import CONSEQUENCES
 from gateway.admin.interface import Alerts
 from gateway.admin.values import SecurityServerView
@@ -27,6 +27,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/clientes", N_("Clients"), ("VIEW_CLIENTS",)),
     NavigationLink(f"{ROOT}/llaves", N_("Keys and certificates"), ("VIEW_KEYS",)),
     NavigationLink(f"{ROOT}/trafico", N_("Traffic"), ("DIAGNOSTICS",)),
+    NavigationLink(f"{ROOT}/mensajes", N_("Messages"), ("VIEW_MESSAGE_LOG",)),
     NavigationLink(f"{ROOT}/diagnostico", N_("Diagnosis"), ("DIAGNOSTICS",)),
     NavigationLink(f"{ROOT}/servidor", N_("This server"), ("VIEW_SYS_PARAMS", "VIEW_ANCHOR", "VIEW_TSPS")),
     NavigationLink(f"{ROOT}/ajustes", N_("Settings"), ("VIEW_SYS_PARAMS",)),
@@ -55,6 +56,8 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/llaves", keys.keys),
         ("/llaves/solicitud", keys.request),
         ("/trafico", watching.traffic),
+        ("/mensajes", messages.messages),
+        ("/mensaje", messages.message),
         ("/diagnostico", watching.diagnosis),
         ("/servidor", server.server),
         ("/ajustes", server.settings),

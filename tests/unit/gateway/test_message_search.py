@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from certs.verify.container import verify_file
-from gateway.admin.messages import ContainersBody, MessageLogResource, SearchQuery
+from gateway.admin.messages import ContainerBody, ContainersBody, MessageLogResource, NewestQuery, SearchQuery
 from gateway.admin.roles import OBSERVER, REGISTRATION_OFFICER, SECURITY_OFFICER, gateway_roles
 from serving.api.operations import Call
 from serving.api.problems import Problem
 from tests import worlds
-from tests.logs import append_message, open_log, stamp_alone
+from tests.logs import append_message, entry, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ async def log(tmp_path: Path) -> AsyncIterator[MessageLog]:
 
 
 def resource(log: MessageLog) -> MessageLogResource:
-    context = SimpleNamespace(gateway=SimpleNamespace(log_reader=log.reader))
+    context = SimpleNamespace(
+        gateway=SimpleNamespace(log_reader=log.reader), configuration=lambda: worlds.world().configuration
+    )
     return MessageLogResource(cast("AdminContext", context))
 
 
 def call(**how: Any) -> Call:
-    return Call(cast("Any", None), {}, NOW, "id", **how)
+    return Call(cast("Any", None), how.pop("path", {}), NOW, "id", **how)
 
 
 def body(**changes: Any) -> Call:
@@ -101,6 +103,73 @@ async def test_what_is_no_evidence_yet_or_not_there_is_refused(log: MessageLog) 
     with pytest.raises(Problem) as absent:
         await resource(log).containers(body(message_id="nobody's"))
     assert absent.value.status == 404
+
+
+async def test_the_newest_come_first_page_by_page_each_once(log: MessageLog) -> None:
+    found: list[str] = []
+    before: int | None = None
+    for _ in range(COUNT):
+        page = await resource(log).newest(call(query=NewestQuery(before=before, limit=2)))
+        found += [r.message_id for r in page.records]
+        before = page.before
+        if before is None:
+            break
+    assert found == [f"m{n}" for n in reversed(range(COUNT))]
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        (NewestQuery(since=NOW - timedelta(hours=2)), [5, 4, 3, 2, 1]),
+        (NewestQuery(since=NOW + timedelta(hours=2)), []),
+        (NewestQuery(until=NOW - timedelta(hours=2)), []),
+        (NewestQuery(until=NOW + timedelta(days=1), message_id="m2"), [3]),
+        (NewestQuery(status=200), []),
+        (NewestQuery(before=3), [2, 1]),
+        (NewestQuery(before=1), []),
+    ],
+)
+async def test_the_newest_that_match(log: MessageLog, query: NewestQuery, numbers: list[int]) -> None:
+    page = await resource(log).newest(call(query=query))
+    assert ([r.record for r in page.records], page.before) == (numbers, None)
+
+
+async def test_a_time_among_many_records_is_found_by_halving_and_a_long_look_goes_on(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "long")
+    for number in range(12):
+        await log.append(entry(f"h{number}", at=NOW + timedelta(hours=3 * number)))
+    query = NewestQuery(since=NOW + timedelta(hours=6), until=NOW + timedelta(hours=15))
+    page = await resource(log).newest(call(query=query))
+    assert [r.message_id for r in page.records] == ["h4", "h3", "h2"]
+    assert page.before is None
+    await log.close()
+
+
+async def test_a_record_is_shown_by_its_digests_and_its_container_is_judged_step_by_step(
+    log: MessageLog,
+) -> None:
+    messages, two = resource(log), call(path={"id": "2"})
+    with pytest.raises(Problem) as waiting:
+        await messages.verdict(two)
+    assert waiting.value.code == "not_timestamped"
+    await stamp_alone(log, 2)
+    detail = await messages.one(two)
+    assert (detail.record.message_id, detail.owner, detail.status) == ("m1", CONSUMER.path(), None)
+    verdict = await messages.verdict(two)
+    assert verdict.is_valid
+    assert [s.outcome for s in verdict.steps] == ["valid"] * 7
+    asked = call(path={"id": "2"}, body=ContainerBody("file 12/2026"))
+    given = await messages.container(asked)
+    assert asked.facts == {"reason": "file 12/2026", "records": [2]}
+    assert (await messages.judge(call(body=given.content))).is_valid
+    assert not (await messages.judge(call(body=given.content[:-200]))).is_proved
+    bare = await messages.container(call(path={"id": "2"}, body=ContainerBody("file", digests_only=True)))
+    judged = await messages.judge(call(body=bare.content))
+    assert (judged.is_proved, judged.is_valid) == (True, False)
+    for nothing in ("99", "x", "-1"):
+        with pytest.raises(Problem) as absent:
+            await messages.one(call(path={"id": nothing}))
+        assert absent.value.status == 404
 
 
 def test_only_those_who_may_see_or_take_messages() -> None:
