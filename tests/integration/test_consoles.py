@@ -33,6 +33,8 @@ GATEWAY = (
     "/consola/llaves",
     "/consola/llaves/solicitud?uso=AUTHENTICATION&ca=Dev%20CA",
     "/consola/trafico",
+    "/consola/mensajes",
+    "/consola/mensajes?desde=2020-01-01T00:00&lado=provider",
     "/consola/diagnostico",
     "/consola/servidor",
     "/consola/ajustes",

@@ -1,7 +1,11 @@
-"""Access rights by the provider's pages alone: judged before, granted, used by a message, revoked, and refused from the next one on."""
+"""By the provider's pages alone: a right is judged before, granted, used by a message, revoked, and refused from the next one on; the message is
+found in the log, its proof gone through step by step, and its container taken.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import urllib.request
 from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -9,7 +13,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import aiohttp
 import pytest
 
-from gateway.admin.roles import SERVICE_ADMINISTRATOR
+from gateway.admin.console.messages import STEPS
+from gateway.admin.roles import SECURITY_OFFICER, SERVICE_ADMINISTRATOR
+from schemas.asic.manifest import MIMETYPE
 from serving.login.users import Logins
 from tests.integration import calling
 from tests.integration.conftest import CONSUMER, PROVIDER
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 MATRIX = "/consola/derechos?cliente=MX:GOB:00-RNSS:INDICE"
 OTRO = "MX:GOB:15-ISSEMYM:OTRO"
+MESSAGE = "by-pages-1"
 JUDGE = f"{MATRIX}&consumidor={OTRO}&servicio=echo&metodo=GET&ruta=/x"
 
 
@@ -32,15 +39,17 @@ class Listening:
         self.request = session.request
 
 
-def call() -> int:
+def call(message_id: str = "refused") -> int:
     """A message of OTRO to the service; its status."""
-    return calling.call(CONSUMER.address, "00-RNSS/INDICE/echo/x", client="MX/GOB/15-ISSEMYM/OTRO").status
+    client, headers = OTRO.replace(":", "/"), {"X-Road-Id": message_id}
+    return calling.call(CONSUMER.address, "00-RNSS/INDICE/echo/x", client=client, headers=headers).status
 
 
 @pytest.mark.xroad("F171")
 async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(federation: Federation) -> None:
     logins = Logins(federation.data(PROVIDER) / "admin.sqlite")
     logins.save_user("eva", "secret", [SERVICE_ADMINISTRATOR])
+    logins.save_user("iris", "secret", [SECURITY_OFFICER])
     logins.close()
     connector = aiohttp.TCPConnector(ssl=False)
     address = f"https://{PROVIDER.address}:4000"
@@ -59,7 +68,7 @@ async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(feder
         assert operator.status == 303, operator.page.text
         await operator.get(JUDGE)
         assert "Yes: the call would be let through." in operator.page.text
-        assert call() == 200
+        assert call(MESSAGE) == 200
         links = [urlsplit(unescape(link)) for link in operator.page.links if "access_rights_delete" in link]
         revoke, settled = next(
             (link.path, fields)
@@ -74,3 +83,40 @@ async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(feder
         await operator.get(JUDGE)
         assert "No: it would be refused." in operator.page.text
         assert call() != 200
+        await operator.get("/consola/mensajes")
+        assert operator.status == 403
+        officer = Operator(Listening(session), "en")  # type: ignore[arg-type]
+        await officer.log_in("iris", "secret")
+        await look_at_the_message(officer)
+
+
+async def look_at_the_message(officer: Operator) -> None:
+    """Found, verified step by step, and its container taken for a reason that the audit trail has."""
+    await officer.get(f"/consola/mensajes?cliente={OTRO}&lado=provider&desde=2020-01-01T00:00")
+    message = unescape(next(link for link in officer.page.links if "/consola/mensaje?numero=" in link))
+    number = message.rpartition("=")[2]
+    await asyncio.to_thread(bring_timestamps)
+    await officer.get(f"{message}&verificar=1")
+    assert "Proved: it was signed by whom it says" in officer.page.text, officer.page.text
+    assert officer.page.text.count("proved") >= len(STEPS)
+    for step in STEPS.values():
+        assert step.into("en") in officer.page.text
+    container = f"/consola/operacion/post_message_log_records_id_container?id={number}&fijos=id&vuelta=/consola/mensajes"
+    await officer.get(container)
+    assert "The audit log keeps your name, the reason" in officer.page.text
+    await officer.send(
+        container, {"id": number, "fijos": "id", "vuelta": "/consola/mensajes", "reason": "file 7/2026"}
+    )
+    assert officer.headers["content-type"] == MIMETYPE
+    await officer.get("/consola/auditoria")
+    assert "DOWNLOAD_MESSAGE_LOG_CONTAINERS" in officer.page.text
+    assert "file 7/2026" in officer.page.text
+
+
+def bring_timestamps() -> None:
+    """Evidence is asked for at once, so what waits for a timestamp is stamped now."""
+    owner = "xRoadInstance=MX&memberClass=GOB&memberCode=00-RNSS&subsystemCode=INDICE"
+    with urllib.request.urlopen(
+        f"http://{PROVIDER.address}:8080/asic?{owner}&queryId={MESSAGE}&force"
+    ) as answer:
+        assert answer.status == 200
