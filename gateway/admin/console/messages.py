@@ -73,9 +73,7 @@ def record_page(record: int) -> str:
 async def messages(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Records that match, the newest first."""
     zone = chosen_zone(request, USUAL_ZONE)
-    page = await asking.do(
-        "get_message_log_newest_records", RecordPage, query=_sought(request.query, zone)
-    )
+    page = await asking.do("get_message_log_newest_records", RecordPage, query=_sought(request.query, zone))
     kept = {
         n: v for n, v in request.query.items() if n not in ("antes", "hecho", "csv", "lang", "zona") and v
     }
