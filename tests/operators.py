@@ -21,6 +21,8 @@ class Operator:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     page: Page = field(default_factory=lambda: Page(""))
+    # The answer as it came, for what is no page.
+    content: bytes = b""
 
     async def log_in(self, name: str, password: str) -> Page:
         """Through the door."""
@@ -53,5 +55,6 @@ class Operator:
         ) as answer:
             self.status = answer.status
             self.headers = {n.lower(): ", ".join(answer.headers.getall(n)) for n in answer.headers}
-            self.page = Page(await answer.text())
+            self.content = await answer.read()
+            self.page = Page(await answer.text(errors="replace"))
         return self.page

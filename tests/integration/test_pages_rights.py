@@ -108,6 +108,7 @@ async def look_at_the_message(officer: Operator) -> None:
         container, {"id": number, "fijos": "id", "vuelta": "/consola/mensajes", "reason": "file 7/2026"}
     )
     assert officer.headers["content-type"] == MIMETYPE
+    assert officer.content.startswith(b"PK")
     await officer.get("/consola/auditoria")
     assert "DOWNLOAD_MESSAGE_LOG_CONTAINERS" in officer.page.text
     assert "file 7/2026" in officer.page.text
