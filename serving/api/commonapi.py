@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -44,7 +44,7 @@ class AuditQuery(msgspec.Struct, frozen=True):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the audit log: who did what, from where, how it ended, and what is different since."""
+    """One entry of the audit log: who did what, from where, how it ended, what was said of it, and what is different since."""
 
     number: int
     at: str
@@ -53,6 +53,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     outcome: str
     target: str = ""
+    detail: dict[str, Any] = {}
     changes: list[str] = []
 
 

@@ -26,6 +26,8 @@ from serving.web.codewords import word
 from serving.web.listing import read_list_query
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
     from serving.language import Text
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 AUDIT_PAGE: Final = 50
 MOST_CHANGES: Final = 20
+LONGEST_DETAIL: Final = 300
 ACTS_COLUMN: Final = Column(N_("What can be done"))
 
 
@@ -118,7 +121,7 @@ async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
             moment(e.at),
             text(e.who),
             code(e.address),
-            several(code(e.event), code(e.target)),
+            several(code(e.event), code(e.target), *_said(e.detail)),
             outcome(e.outcome),
             several(*(code(line) for line in e.changes[:MOST_CHANGES])),
         )
@@ -145,6 +148,14 @@ async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
     )
     lead = N_("Each entry holds the digest of the one before, so that none can be taken away unseen.")
     return PageView(N_("Audit trail"), [listing], lead=lead)
+
+
+def _said(detail: Mapping[str, object]) -> list[Cell]:
+    """What an entry says beside its names: the reason of an act, numbers, roles; each a name and its value, cut where it is long."""
+    return [
+        text(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"[:LONGEST_DETAIL])
+        for name, value in list(detail.items())[:MOST_CHANGES]
+    ]
 
 
 def outcome(name: str) -> Cell:
