@@ -121,7 +121,7 @@ async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
             moment(e.at),
             text(e.who),
             code(e.address),
-            several(code(e.event), code(e.target), *_said(e.detail)),
+            several(code(e.event), code(e.target), *_detail_cells(e.detail)),
             outcome(e.outcome),
             several(*(code(line) for line in e.changes[:MOST_CHANGES])),
         )
@@ -150,7 +150,7 @@ async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
     return PageView(N_("Audit trail"), [listing], lead=lead)
 
 
-def _said(detail: Mapping[str, object]) -> list[Cell]:
+def _detail_cells(detail: Mapping[str, object]) -> list[Cell]:
     """What an entry says beside its names: the reason of an act, numbers, roles; each a name and its value, cut where it is long."""
     return [
         text(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"[:LONGEST_DETAIL])

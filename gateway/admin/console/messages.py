@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.admin.messages import RecordDetail, RecordPage
 from gateway.admin.verdicts import VerdictView
+from serving.api.problems import Problem
 from serving.language import N_, as_it_is
 from serving.web.acting import act
 from serving.web.blocks import (
@@ -30,7 +31,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.console import ROOT
-from serving.web.pages import USUAL_ZONE, PageProblem, chosen_zone
+from serving.web.pages import USUAL_ZONE, chosen_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +125,7 @@ def _form(query: Mapping[str, str], zone: str) -> QueryForm:
 
 
 def _sought(query: Mapping[str, str], zone: str) -> dict[str, str]:
-    """The operation's query from the page's address. Raises `PageProblem` for a time that is none."""
+    """The operation's query from the page's address. Raises `Problem` for a time that is none."""
     found = {"limit": str(PER_PAGE)}
     for name, term in SOUGHT.items():
         if value := query.get(name, "").strip()[:LONGEST]:
@@ -145,8 +146,8 @@ def _utc(value: str, zone: str) -> str:
         there = at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
         return f"{there.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     except (ValueError, OverflowError) as err:
-        raise PageProblem(
-            400, N_("“{value}” is no time: a time is expected as 2027-01-31T08:30.", value=value[:40])
+        raise Problem(
+            400, words=N_("“{value}” is no time: a time is expected as 2027-01-31T08:30.", value=value[:40])
         ) from err
 
 
