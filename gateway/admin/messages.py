@@ -55,7 +55,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
 
 
 class NewestQuery(SearchQuery, frozen=True):
-    """The same, the newest first: ``before`` is the number below which to go on."""
+    """Records to find, the newest first: ``before`` is the number below which to go on."""
 
     before: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
@@ -184,7 +184,7 @@ class MessageLogResource:
         return _detail(record, status)
 
     async def verdict(self, call: Call) -> VerdictView:
-        """What the container of a record proves, by the configuration that holds now. Raises `Problem` while it has no timestamp."""
+        """The verdict on the container of a record, by the configuration that holds now. Raises `Problem` while it has no timestamp."""
         record = await self._record(call)
         configuration = self.context.configuration()
         _check([record])
@@ -203,7 +203,7 @@ class MessageLogResource:
         return Download(content, MIMETYPE, container_name(record))
 
     async def judge(self, call: Call) -> VerdictView:
-        """What an uploaded container proves; it is not kept."""
+        """The verdict on an uploaded container, which is not kept."""
         configuration = self.context.configuration()
         return view_verdict(await asyncio.to_thread(verify_container, io.BytesIO(call.file()), configuration))
 

@@ -23,7 +23,7 @@ class VerdictStepView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class VerdictView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a container proves. ``is_proved`` without ``is_valid``: the digests are proved, content is withheld, as ``withheld`` says."""
+    """The verdict on a container. ``is_proved`` without ``is_valid``: the digests are proved, content is withheld, as ``withheld`` says."""
 
     is_valid: bool
     is_proved: bool

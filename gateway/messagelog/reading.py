@@ -118,7 +118,7 @@ class LogReader:
         return self._records(condition, parameters, limit)
 
     def select_newest(self, condition: str, parameters: Sequence[object], limit: int) -> list[LogRecord]:
-        """The same, newest first."""
+        """At most ``limit`` records that meet a condition, newest first, for threads."""
         return self._records(condition, parameters, limit, order="record.id DESC")
 
     def newest_sealed(self) -> LogRecord | None:

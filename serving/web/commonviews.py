@@ -151,7 +151,7 @@ async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 def _detail_cells(detail: Mapping[str, object]) -> list[Cell]:
-    """What an entry says beside its names: the reason of an act, numbers, roles; each a name and its value, cut where it is long."""
+    """The rest of an entry: the reason of an act, numbers, roles; each a name and its value, cut where it is long."""
     return [
         text(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"[:LONGEST_DETAIL])
         for name, value in list(detail.items())[:MOST_CHANGES]
