@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.edges.tokenfiles import write_whole
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from certs.tokens.port import SOFTWARE_TOKEN_ID
-from gateway.admin.api import make_api
 from gateway.admin.ports import Reloaded
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
@@ -33,10 +33,10 @@ from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
 from gateway.settings.portions import configuration_settings
 from schemas.faults import Fault
-from serving.api.authentication import Clock
 from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
 from serving.login.users import Logins
+from serving.process.listener import bind_address
 from serving.process.loops import Loop, Loops
 from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
     from schemas.identifiers import ServerId
+    from serving.api.server import AdminApi
     from serving.config.adminsettings import AdminSettings
     from serving.process.addresses import ListenAddress
 
@@ -94,11 +95,23 @@ class GatewayProcess:
         self.logins = Logins(folder.logins)
         # Ends this process in order and starts it anew; None: it cannot.
         self.start_anew = restart
-        record_restore(folder.root, AuditLog(self.logins.database))
+        self._audit = AuditLog(self.logins.database)
+        record_restore(folder.root, self._audit)
         self._admin = admin_settings(settings)
-        clock = Clock(utc_now, time.monotonic)
-        sessions = self.nodes.sessions(self._admin.session_idle_s)
-        self.api = make_api(self, self._admin, self.logins, clock, self._environ, sessions)
+        self._api: AdminApi | None = None
+        self._admin_at: tuple[str, int] = ("", 0)  # where it listens
+
+    @property
+    def api(self) -> AdminApi:
+        """The admin API. It is a good part of this program, so it is read and made once exchanges can be carried."""
+        if self._api is None:
+            from gateway.admin.api import make_api
+            from serving.api.authentication import Clock
+
+            clock = Clock(utc_now, time.monotonic)
+            sessions = self.nodes.sessions(self._admin.session_idle_s)
+            self._api = make_api(self, self._admin, self.logins, clock, self._environ, sessions)
+        return self._api
 
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
@@ -137,7 +150,8 @@ class GatewayProcess:
         """Stop taking changes, then let exchanges end."""
         note_stopped(self.folder.root)
         await self.loops.stop()
-        await self.api.stop()
+        if self._api is not None:
+            await self._api.stop()
         if self.gateway is not None:
             await self.gateway.stop()
         await self._session.close()
@@ -176,13 +190,13 @@ class GatewayProcess:
 
     def _audit_reload(self, outcome: str, changes: tuple[str, ...], reason: str) -> None:
         detail = {"reason": reason} if reason else {}
-        self.api.audit.append(
+        self._audit.append(
             AuditEntry(utc_now(), "system", "SIGHUP", "SETTINGS_RELOAD", outcome, "", detail, changes)
         )
 
     def _audit_refused(self, url: str, reason: str) -> None:
         detail = {"reason": reason}
-        self.api.audit.append(
+        self._audit.append(
             AuditEntry(utc_now(), "system", "", "CONFIGURATION_REFUSED", "refused", url, detail)
         )
 
@@ -262,7 +276,10 @@ class GatewayProcess:
         )
 
     async def _listen_for_administrators(self) -> None:
-        """With the kept key pair; while the token that seals it waits for a login, with one from memory."""
+        """With the kept key pair; while the token that seals it waits for a login, with one from memory.
+
+        The address is taken first, so whoever connects while the API is made waits for it and is not refused.
+        """
         address = self._admin.host or "localhost"
         kept = KeptCredentials(
             self.folder.tls, "admin", self.safe, lambda: TlsCredentials(*self_signed(address))
@@ -276,12 +293,21 @@ class GatewayProcess:
                 context.swap(system_server_context(kept.current, rules=rules))
                 self._note_running(kept.current)
 
-        await self.api.start_with(context.listening)
-        self._note_running(kept.current)
-        self.safe.subscribe(settle)
+        host, port = self._admin.host or "127.0.0.1", self._admin.port
+        sockets = await bind_address(host, port, "admin.port")
+        try:
+            self._admin_at = sockets[0].getsockname()[:2]
+            self._note_running(kept.current)
+            self.safe.subscribe(settle)
+            await asyncio.to_thread(import_module, "gateway.admin.api")  # exchanges go on meanwhile
+            await self.api.start_with(context.listening, sockets=sockets)
+        except BaseException:
+            for listening in sockets:
+                listening.close()
+            raise
 
     def _note_running(self, shown: TlsCredentials) -> None:
-        host, port = self.api.addresses[0]
+        host, port = self._admin_at
         name = self._admin.allowed_hostnames.split(",")[0].strip()
         pem = "".join(c.public_bytes(Encoding.PEM).decode() for c in shown.chain)
         note_running(self.folder.root, host, port, name, pem, health_address(self.settings).local_url)

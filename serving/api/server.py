@@ -49,6 +49,7 @@ from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
@@ -154,11 +155,21 @@ class AdminApi:
         """Listen for TLS on every configured address; an ``app`` given takes the place of the API's own."""
         await self.start_with(system_server_context(credentials), app)
 
-    async def start_with(self, context: ssl.SSLContext | None, app: web.Application | None = None) -> None:
-        """Listen with a context of the caller's, or without TLS where another process ends it."""
+    async def start_with(
+        self,
+        context: ssl.SSLContext | None,
+        app: web.Application | None = None,
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
+        """Listen with a context of the caller's, or without TLS where another process ends it.
+
+        ``sockets`` are those of the address where it was taken before.
+        """
         host, port = self._settings.host or "127.0.0.1", self._settings.port
         served = app or self.app()
-        self._runner = await listen(served, host, port, context, shutdown_timeout=5.0, setting="admin.port")
+        self._runner = await listen(
+            served, host, port, context, shutdown_timeout=5.0, setting="admin.port", sockets=sockets
+        )
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

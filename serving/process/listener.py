@@ -32,7 +32,7 @@ from serving.process.supervised import say_ready, say_stopped, say_stopping
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
@@ -410,32 +410,39 @@ async def listen(
     bounds: ListenerBounds | None = None,
     shutdown_timeout: float = 10.0,
     setting: str = "",
+    sockets: Sequence[socket.socket] = (),
 ) -> BoundedRunner:
     """Listen with an application; the runner's ``cleanup`` stops it and lets answers under way finish.
 
-    ``host`` empty is every address. ``setting`` names what sets the port, for the message. Raises OSError when the address
-    cannot be had.
+    ``host`` empty is every address. ``setting`` names what sets the port, for the message. ``sockets`` are those of
+    `bind_address`, where the address was taken before. Raises OSError when the address cannot be had.
     """
     allowed = (bounds or ListenerBounds()).within(open_files())
     runner = BoundedRunner(app, allowed, shutdown_timeout=shutdown_timeout)
     await runner.setup()
-    await add_address(runner, host, port, context, setting=setting)
+    await add_address(runner, host, port, context, setting=setting, sockets=sockets)
     return runner
 
 
 async def add_address(
-    runner: BoundedRunner, host: str, port: int, context: ssl.SSLContext | None = None, *, setting: str = ""
+    runner: BoundedRunner,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    *,
+    setting: str = "",
+    sockets: Sequence[socket.socket] = (),
 ) -> None:
     """Listen at one more address. Raises OSError, having stopped what listened, when it cannot be had."""
     server = runner.server
     if server is None:
         raise RuntimeError("the runner is set up before it listens")
     try:
-        sockets = await _bind(host, port)
-    except OSError as err:
+        bound = sockets or await bind_address(host, port, setting)
+    except OSError:
         await runner.cleanup()
-        raise OSError(err.errno, _sentence(err, host, port, setting)) from err
-    acceptor = _Acceptor(sockets, server, runner.options(), runner._bounds, context)
+        raise
+    acceptor = _Acceptor([*bound], server, runner.options(), runner._bounds, context)
     await _Site(runner, acceptor).start()
 
 
@@ -448,6 +455,14 @@ def _sentence(err: OSError, host: str, port: int, setting: str) -> str:
     if err.errno in (errno.EACCES, errno.EPERM):
         return f"{text}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose another port"
     return text
+
+
+async def bind_address(host: str, port: int, setting: str = "") -> list[socket.socket]:
+    """Sockets that take connections, which wait in their queue until an application is there. Raises OSError."""
+    try:
+        return await _bind(host, port)
+    except OSError as err:
+        raise OSError(err.errno, _sentence(err, host, port, setting)) from err
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:
