@@ -20,7 +20,7 @@ import uvloop
 from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
-from serving.process.listener import BoundedRunner, ListenerBounds, listen
+from serving.process.listener import BoundedRunner, ListenerBounds, bind_address, listen
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import prepare
 from tests.worlds import PIN
@@ -274,6 +274,20 @@ async def test_no_answer_names_the_software(request_bytes: bytes) -> None:
         assert b"aiohttp" not in head.lower()
         assert b"python" not in head.lower()
         writer.close()
+
+
+async def test_who_connects_before_the_application_is_there_waits_for_it() -> None:
+    sockets = await bind_address("127.0.0.1", 0)
+    host, port = sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    runner = await listen(application(), host, port, sockets=sockets)
+    try:
+        async with asyncio.timeout(20):
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 OK\r\n")
+    finally:
+        writer.close()
+        await runner.cleanup()
 
 
 async def test_an_address_in_use_is_named_with_its_setting() -> None:
