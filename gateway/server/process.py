@@ -36,7 +36,7 @@ from schemas.faults import Fault
 from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
 from serving.login.users import Logins
-from serving.process.listener import bind_address
+from serving.process.binding import bind_address
 from serving.process.loops import Loop, Loops
 from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from certs.tls import TlsCredentials, system_server_context
 from schemas.faults import Fault
 from schemas.names import unsuitable_characters
 from serving.api import commonapi, oidclogin
@@ -151,24 +150,11 @@ class AdminApi:
             self._served.pages(self, app)
         return app
 
-    async def start(self, credentials: TlsCredentials, app: web.Application | None = None) -> None:
-        """Listen for TLS on every configured address; an ``app`` given takes the place of the API's own."""
-        await self.start_with(system_server_context(credentials), app)
-
-    async def start_with(
-        self,
-        context: ssl.SSLContext | None,
-        app: web.Application | None = None,
-        sockets: Sequence[socket.socket] = (),
-    ) -> None:
-        """Listen with a context of the caller's, or without TLS where another process ends it.
-
-        ``sockets`` are those of the address where it was taken before.
-        """
+    async def start_with(self, context: ssl.SSLContext | None, sockets: Sequence[socket.socket] = ()) -> None:
+        """Listen with a context of the caller's, or without TLS; ``sockets`` where the address was taken before."""
         host, port = self._settings.host or "127.0.0.1", self._settings.port
-        served = app or self.app()
         self._runner = await listen(
-            served, host, port, context, shutdown_timeout=5.0, setting="admin.port", sockets=sockets
+            self.app(), host, port, context, shutdown_timeout=5.0, setting="admin.port", sockets=sockets
         )
 
     @property

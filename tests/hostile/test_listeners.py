@@ -20,7 +20,8 @@ import uvloop
 from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
-from serving.process.listener import BoundedRunner, ListenerBounds, bind_address, listen
+from serving.process.binding import bind_address
+from serving.process.listener import BoundedRunner, ListenerBounds, listen
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import prepare
 from tests.worlds import PIN
@@ -382,6 +383,7 @@ def _free_port() -> int:
 # Where a socket may be bound or a server made, each with why.
 ALLOWED = {
     "serving/process/listener.py": "the one way",
+    "serving/process/binding.py": "the addresses that it listens on",
     "gateway/edges/http.py": "the data plane, which has its own bounds",
     "certs/edges/signer.py": "a Unix socket in a folder of this user's alone",
     "gateway/cli/policy.py": "`bind` there is of a policy to a service",

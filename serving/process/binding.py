@@ -1,0 +1,49 @@
+"""Taking an address: sockets that accept connections, which wait in their queue until something serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+BACKLOG = 256
+
+
+def _sentence(err: OSError, host: str, port: int, setting: str) -> str:
+    text = f"cannot listen at {host or 'every address'}, port {port}"
+    text += f" ({setting})" if setting else ""
+    text += f": {err.strerror or err}"
+    if err.errno == errno.EADDRINUSE:
+        return f"{text}; another process listens there: stop it, or choose another port"
+    if err.errno in (errno.EACCES, errno.EPERM):
+        return f"{text}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose another port"
+    return text
+
+
+async def bind_address(host: str, port: int, setting: str = "") -> list[socket.socket]:
+    """Sockets that take connections, which wait in their queue until an application is there. Raises OSError."""
+    try:
+        return await _bind(host, port)
+    except OSError as err:
+        raise OSError(err.errno, _sentence(err, host, port, setting)) from err
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    made: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            listening = socket.socket(family, kind, protocol)
+            made.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.setblocking(False)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+    except OSError:
+        for listening in made:
+            listening.close()
+        raise
+    return made
