@@ -18,9 +18,10 @@ import struct
 import tempfile
 import unicodedata
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, cast
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.showing import CONTROLS, shown
@@ -36,6 +37,8 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
+# Of a directory's entry: flags, method, time, date, checksum, sizes and the name's length, as its local header has them after ten bytes.
+_REPEATED = slice(8, 30)
 _LOCAL_SIGN, _CENTRAL_SIGN, _END_SIGN = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _END64_SIGN, _LOCATOR64_SIGN, _DESCRIPTOR_SIGN = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
 _FOLLOWS, _UTF8 = 0x0008, 0x0800
@@ -56,9 +59,8 @@ _MOST_ENTRIES = 200_000
 _IN_MEMORY = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ZipEntry:
-    """A file in a zip: where its data is, how it is packed, how large it is and must be."""
+class ZipEntry(msgspec.Struct, frozen=True):
+    """A file in a zip: where its data is, how it is packed, how large it is and must be; ``moment`` as MS-DOS date and time."""
 
     name: str
     method: int
@@ -66,7 +68,13 @@ class ZipEntry:
     packed_bytes: int
     size_bytes: int
     data_at: int
-    date_time: tuple[int, int, int, int, int, int]
+    moment: tuple[int, int]
+
+    @property
+    def date_time(self) -> tuple[int, int, int, int, int, int]:
+        """Year, month, day, hour, minute and second of its last change, as the zip says."""
+        date, time = self.moment
+        return (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2)
 
 
 class Zip:
@@ -181,11 +189,11 @@ class _Window(io.RawIOBase):
 # Opening
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """An entry as the directory has it; ``raw_name`` in bytes."""
+class _Listed(msgspec.Struct, frozen=True):
+    """An entry as the directory has it; ``raw_name`` in bytes. ``fields`` is what its local header repeats byte for byte."""
 
     raw_name: bytes
+    fields: bytes
     name: str
     flags: int
     method: int
@@ -199,10 +207,16 @@ class _Listed:
     def is_folder(self) -> bool:
         return self.name.endswith("/")
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether its sizes stand in its header, and not in 64 bits behind it."""
+        return self.packed_bytes < _LONG and self.size_bytes < _LONG
+
     def entry(self, data_at: int) -> ZipEntry:
         """The entry, whose data is there."""
-        moment = _moment(*self.moment)
-        return ZipEntry(self.name, self.method, self.crc, self.packed_bytes, self.size_bytes, data_at, moment)
+        return ZipEntry(
+            self.name, self.method, self.crc, self.packed_bytes, self.size_bytes, data_at, self.moment
+        )
 
 
 def open_zip(source: IO[bytes], *, most_entries: int = _MOST_ENTRIES) -> Zip:
@@ -315,22 +329,24 @@ def _read_listed(raw: bytes, place: int) -> tuple[_Listed, int]:
         raise _broken("an entry of its directory cannot be read, or has a comment")
     raw_name = raw[name_at:extra_at]
     name = _name(raw_name, flags)
-    wide = [v for v, most in ((size, _LONG), (packed, _LONG), (offset, _LONG), (disk, _SHORT)) if v == most]
-    more = _extra(
-        raw[extra_at:end],
-        name,
-        "<" + "Q" * (len(wide) - (disk == _SHORT)) + "L" * (disk == _SHORT) if wide else "",
-    )
-    size = more.pop(0) if size == _LONG else size
-    packed = more.pop(0) if packed == _LONG else packed
-    offset = more.pop(0) if offset == _LONG else offset
-    _check_kind(name, attributes, made_by, flags, method, size, packed)
-    return _Listed(raw_name, name, flags, method, (date, time), crc, packed, size, offset), end
+    if x or disk or _LONG in (size, packed, offset):
+        wide = "Q" * ((size == _LONG) + (packed == _LONG) + (offset == _LONG)) + "L" * (disk == _SHORT)
+        more = _extra(raw[extra_at:end], name, f"<{wide}" if wide else "")
+        size = more.pop(0) if size == _LONG else size
+        packed = more.pop(0) if packed == _LONG else packed
+        offset = more.pop(0) if offset == _LONG else offset
+    _check_kind(name, attributes, made_by, flags, method)
+    if method == STORED and size != packed:
+        raise _broken(f"{shown(name)} in it has sizes that cannot be")
+    if size and name.endswith("/"):
+        raise _broken(f"{shown(name)} in it is a folder with content, which nothing signs")
+    fields = raw[place + _REPEATED.start : place + _REPEATED.stop]
+    return _Listed(raw_name, fields, name, flags, method, (date, time), crc, packed, size, offset), end
 
 
-def _check_kind(
-    name: str, attributes: int, made_by: int, flags: int, method: int, size: int, packed: int
-) -> None:
+# A container's entries are all of one kind.
+@lru_cache(maxsize=256)
+def _check_kind(name: str, attributes: int, made_by: int, flags: int, method: int) -> None:
     is_folder = name.endswith("/")
     kind = (attributes >> 16) & _KIND_BITS
     if (
@@ -343,10 +359,6 @@ def _check_kind(
         raise _broken(
             f"{shown(name)} in it is packed by method {method} with flags {flags:#06x}; stored or deflated was expected"
         )
-    if is_folder and size:
-        raise _broken(f"{shown(name)} in it is a folder with content, which nothing signs")
-    if method == STORED and size != packed:
-        raise _broken(f"{shown(name)} in it has sizes that cannot be")
 
 
 def _extra(raw: bytes, name: str, wide: str) -> list[int]:
@@ -409,6 +421,18 @@ def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> i
             f"{shown(found.name)} in it lies at {found.offset}; {place} was expected, for nothing may lie between"
         )
     source.seek(place)
+    raw = source.read(_LOCAL.size + len(found.raw_name))
+    data_at = place + len(raw)
+    if raw == b"%b%b%b\0\0%b" % (_LOCAL_SIGN, raw[4:6], found.fields, found.raw_name) and (
+        data_at + found.packed_bytes == after and not found.flags & _FOLLOWS and found.is_narrow
+    ):
+        return data_at  # as most are: what its directory says, byte for byte, and no more
+    return _check_other_local(source, found, place, after)
+
+
+def _check_other_local(source: IO[bytes], found: _Listed, place: int, after: int) -> int:
+    """`_check_local` of a header that has an extra field, 64-bit sizes, or sizes that follow the data; or is not as it must be."""
+    source.seek(place)
     raw = source.read(_LOCAL.size)
     if len(raw) < _LOCAL.size:
         raise _broken("it ends too early")
@@ -449,10 +473,6 @@ def _check_descriptor(source: IO[bytes], entry: _Listed, place: int, size: int) 
     ):
         raise _broken(f"what follows {shown(entry.name)} in it says otherwise than its directory")
     return size
-
-
-def _moment(date: int, time: int) -> tuple[int, int, int, int, int, int]:
-    return (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2)
 
 
 def _untrue(name: str) -> BadMessage:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
 from certs.certificates import subject_of
@@ -198,7 +199,7 @@ def _verify(
 
     stamp = _check_timestamp(container, document, configuration)
     verdict.timestamp = stamp.at
-    passed(4, f"{stamp.at:%Y-%m-%d %H:%M:%S} UTC by {subject_of(stamp.authority)}")
+    passed(4, f"{_utc(stamp.at)} by {subject_of(stamp.authority)}")
 
     moment = at or stamp.at
     proved = verifying.verify_document(document, signer, configuration, moment, verifying.FOREIGN_EVIDENCE)
@@ -207,8 +208,14 @@ def _verify(
     verdict.signer = proved.member
     by = f"by {proved.member.path()} ({subject_of(proved.certificate)})"
     passed(5, f"{by}; {stray}" if stray else by, StepOutcome.WARNING if stray else StepOutcome.VALID)
-    passed(6, f"good, says the OCSP response produced {proved.ocsp.produced_at:%Y-%m-%d %H:%M:%S} UTC")
+    passed(6, f"good, says the OCSP response produced {_utc(proved.ocsp.produced_at)}")
     passed(7, _whole_bodies(container) if is_whole else _bodies(container, document))
+
+
+# Containers of a batch share these times.
+@lru_cache(maxsize=64)
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def expected_signer(message: bytes) -> tuple[ClientId, str]:

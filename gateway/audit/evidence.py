@@ -7,15 +7,17 @@ after another, so a million containers stand nowhere in memory; small files are 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from schemas.zipreading import Zip
 
@@ -27,8 +29,7 @@ _CONTAINER = ".asice"
 _CHUNK = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceUnit:
+class EvidenceUnit(msgspec.Struct, frozen=True):
     """A file, or of an archive the containers from ``start`` until before ``end``; ``stamp`` is size and time of the file."""
 
     path: str
@@ -51,24 +52,36 @@ def find_units(paths: Iterable[Path]) -> Iterator[EvidenceUnit]:
     """Every unit in files and folders, these by their files' names in order. Raises OSError when a path is not there."""
     for path in paths:
         if path.is_dir():
-            for found in sorted(p for p in path.rglob("*") if p.name.endswith(_SUFFIXES) and p.is_file()):
+            for found in sorted(_files_in(str(path))):
                 yield from _units_of(found)
         else:
-            yield from _units_of(path)
+            yield from _units_of(str(path))
 
 
-def _units_of(path: Path) -> Iterator[EvidenceUnit]:
-    about = path.stat()
+def _files_in(folder: str) -> Iterator[str]:
+    """The files of evidence in a folder and in those within it; links to folders are not followed."""
+    within = [folder]
+    while within:
+        with os.scandir(within.pop()) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    within.append(entry.path)
+                elif entry.name.endswith(_SUFFIXES) and entry.is_file():
+                    yield entry.path
+
+
+def _units_of(path: str) -> Iterator[EvidenceUnit]:
+    about = Path(path).stat()
     stamp = f"{about.st_size}-{about.st_mtime_ns}"
     if about.st_size <= SMALL:
-        yield EvidenceUnit(str(path), stamp=stamp)
+        yield EvidenceUnit(path, stamp=stamp)
         return
-    with path.open("rb") as source:
+    with Path(path).open("rb") as source:
         count = len(contained(source))
     if not count:
-        yield EvidenceUnit(str(path), stamp=stamp)
+        yield EvidenceUnit(path, stamp=stamp)
     for start in range(0, count, TOGETHER):
-        yield EvidenceUnit(str(path), start, min(count, start + TOGETHER), stamp)
+        yield EvidenceUnit(path, start, min(count, start + TOGETHER), stamp)
 
 
 def contained(source: IO[bytes]) -> list[str]:

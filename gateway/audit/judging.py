@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
@@ -23,6 +25,7 @@ from schemas.zipreading import open_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from gateway.audit.evidence import EvidenceUnit
 
@@ -30,8 +33,7 @@ _IN_MEMORY = 4 * 1024 * 1024
 VALID, PROVED, INVALID, UNCHECKED = "valid", "proved", "invalid", "unchecked"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """A row of a report. Empty texts and 0 where nothing is known. ``status`` is the HTTP status of a REST answer."""
 
     file: str
@@ -56,7 +58,7 @@ class Judgement:
         return {name: getattr(self, name) for name in COLUMNS}
 
 
-COLUMNS = tuple(column.name for column in fields(Judgement) if column.name != "steps")
+COLUMNS = tuple(name for name in Judgement.__struct_fields__ if name != "steps")
 
 
 def load_trust(folder: Path) -> TrustedConfiguration:
@@ -68,10 +70,10 @@ def load_trust(folder: Path) -> TrustedConfiguration:
 _trust: TrustedConfiguration | None = None
 
 
-def begin_process(folder: str) -> None:
-    """Load the configuration once in a process that judges."""
+def begin_process(trust: TrustedConfiguration | str) -> None:
+    """Keep the configuration that this process judges by; from a folder where it could not be handed over as it is."""
     global _trust  # noqa: PLW0603  one configuration a process, given by its pool
-    _trust = load_trust(Path(folder))
+    _trust = load_trust(Path(trust)) if isinstance(trust, str) else trust
 
 
 def judge_in_process(units: Sequence[EvidenceUnit]) -> list[list[Judgement]]:
@@ -117,15 +119,17 @@ def _judgement(file: str, name: str, digest: str, verdict: Verdict) -> Judgement
         code=verdict.code or "",
         signer="" if verdict.signer is None else verdict.signer.path(),
         message_id=verdict.message_id or "",
-        timestamp=_time(verdict),
+        timestamp=_time(verdict.timestamp),
         record=record_number((name or file).rpartition("/")[2]) or 0,
         steps=tuple((s.number, s.title, str(s.outcome), s.detail) for s in verdict.steps),
         **facts,  # type: ignore[arg-type]  # columns of the message
     )
 
 
-def _time(verdict: Verdict) -> str:
-    return "" if verdict.timestamp is None else f"{verdict.timestamp:%Y-%m-%dT%H:%M:%SZ}"
+# The containers of a batch share their timestamp.
+@lru_cache(maxsize=64)
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _taken(source: IO[bytes]) -> tuple[IO[bytes], str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from certs.configuration import TrustedConfiguration
     from gateway.audit.evidence import EvidenceUnit
     from gateway.audit.judging import Judgement
 
@@ -38,9 +40,16 @@ def judge_all(
         for unit in units:
             yield unit, list(judge_unit(unit, trust))
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, begin_process, (str(configuration),)) as pool:
+    with _pool(count, trust, configuration) as pool:
         yield from _drawn(pool, iter(units), count * _ON_THE_WAY)
+
+
+def _pool(count: int, trust: TrustedConfiguration, configuration: Path) -> ProcessPoolExecutor:
+    """Processes with the configuration: copies of this one where it has no other thread, which would be lost in a copy."""
+    if "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1:
+        return ProcessPoolExecutor(count, multiprocessing.get_context("fork"), begin_process, (trust,))
+    spawning = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, spawning, begin_process, (str(configuration),))
 
 
 def _drawn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import dataclass
 
@@ -63,12 +62,12 @@ def decode_value(text: str | bytes) -> bytes:
     if isinstance(text, str):
         text = "".join(text.split()).encode("ascii", "replace")
     try:
-        value = base64.b64decode(text, validate=True)
+        value = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
         raise malformed("a value is not base64") from None
     if not value:
         raise malformed("a value is empty")
-    if base64.b64encode(value) != text:
+    if binascii.b2a_base64(value, newline=False) != text:
         raise malformed("a value is not base64 in its one form")
     return value
 
