@@ -141,6 +141,7 @@ def run_gateway(
         say_ready(log, gateway.listens_on, os.environ)
         await ending.wait()
         say_stopping(os.environ)
+        await gateway.drain(ending)
         await gateway.stop()
         say_stopped(log)
 

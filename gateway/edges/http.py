@@ -59,6 +59,8 @@ class DataPlaneServer:
         self.date = DateLine()
         self._clock: asyncio.TimerHandle | None = None
         self._is_stopping = False
+        # Every answer is its connection's last from now on.
+        self.is_retiring = False
         self.listenings: list[Listening] = []
         self._empty = asyncio.Event()
         self._empty.set()

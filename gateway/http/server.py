@@ -91,6 +91,7 @@ class Handler(Protocol):
 
     room: Room
     date: DateLine
+    is_retiring: bool
 
     def handle(self, request: RawRequest) -> Awaitable[None]:
         """Answer a request by `RawRequest.send`."""
@@ -214,7 +215,7 @@ class ServerConnection(asyncio.Protocol):
         self._request = RawRequest(head, self, self._body)
         self._answered = False
         self._has_carried = True
-        self._last_answer = self._is_stopping or not head.keeps_alive
+        self._last_answer = self._is_stopping or self._server.is_retiring or not head.keeps_alive
         if not has_room:
             most = self._server.room.bounds.requests
             self._refuse(NotHttpError(f"{most} requests are under way; try again", status=503))

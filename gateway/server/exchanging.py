@@ -132,6 +132,10 @@ class ExchangeParts:
         """Listen for security servers, then for consumer systems; each as soon as it listens."""
         return open_exchange_listeners(self.state.settings, self.consumer_server, self.peer_server, self.tls)
 
+    def retire(self) -> None:
+        """Make every answer its connection's last one, so that systems and servers that keep connections turn elsewhere."""
+        self.consumer_server.is_retiring = self.peer_server.is_retiring = True
+
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Carry the messages that come from now on by other settings; exchanges under way keep theirs."""
         self.peers.take_times(peer_times(settings))

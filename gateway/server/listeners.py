@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from gateway.health.diagnosis import Diagnosis
     from gateway.server.tlscontexts import TlsContexts
     from gateway.settings.config import GatewaySettings
+
+
+class Phase(StrEnum):
+    """Whether a gateway is to be sent messages, so far as its start and its end go."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    STOPPING = "stopping"
+
+
+_NOT_OPEN = {
+    Phase.STARTING: "this gateway starts; it does not listen for messages yet",
+    Phase.STOPPING: "this gateway stops; send messages to another node",
+}
 
 
 async def open_exchange_listeners(
@@ -41,10 +56,15 @@ def health_app(
     diagnosis: Callable[[], Awaitable[Diagnosis]],
     warnings: Callable[[], Sequence[str]] = tuple,
     add_metrics: Callable[[web.Application], None] = lambda _: None,
+    phase: Callable[[], Phase] = lambda: Phase.OPEN,
 ) -> web.Application:
     """The application of the health address: whether messages can be exchanged, what will stop them, and figures for Prometheus."""
 
     async def give_health(_request: web.Request) -> web.Response:
+        now = phase()
+        if now is not Phase.OPEN:
+            state = {"status": now.value, "problems": [_NOT_OPEN[now]], "warnings": []}
+            return web.json_response(state, status=503)
         try:
             found = list(await problems())
         except OSError as err:  # the database that nodes share is lost

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from serving.api.server import AdminApi
     from serving.config.adminsettings import AdminSettings
     from serving.process.addresses import ListenAddress
+    from serving.process.ending import Ending
 
 log = logging.getLogger("gateway.server.process")
 
@@ -145,6 +146,14 @@ class GatewayProcess:
         """Every address of this server, with the admin API's as it is."""
         found = listen_addresses(self.settings, self._admin)
         return found if self.gateway is not None else found[-1:]
+
+    async def drain(self, ending: Ending) -> None:
+        """For ``listen.drain_s`` say that this process stops and answer all the same; a second signal ends it at once."""
+        if self.gateway is None or not self.settings.listen.drain_s:
+            return
+        self.gateway.retire()
+        log.info("stopping: messages are still taken", extra={"event": "draining"})
+        await ending.wait_again(self.settings.listen.drain_s)
 
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""

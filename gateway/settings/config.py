@@ -48,6 +48,8 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     # GET / answers 200 when messages can be exchanged, 503 with the reason when not.
     health_host: Annotated[str, Setting(help="Address that tells the health.")] = "127.0.0.1"
     health_port: Annotated[int, Setting(help="Port that tells the health.", low=1, high=PORT)] = 5588
+    # Longer than a balancer takes to find out: the interval of its checks times the failures it asks for.
+    drain_s: Annotated[float, Setting(help="How long a stopping gateway says so at the health address and still takes connections.", live=True, low=0, high=600)] = 0.0
     # fmt: on
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ class Ending:
 
     def __init__(self) -> None:
         self._requested = asyncio.Event()
+        self._again = asyncio.Event()
         self.starts_anew = False
 
     def restart(self) -> None:
@@ -26,12 +28,21 @@ class Ending:
     async def wait(self) -> None:
         """Until SIGINT, SIGTERM or `restart`; systemd's watchdog hears meanwhile that the event loop turns."""
         for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, self._requested.set)
+            asyncio.get_running_loop().add_signal_handler(name, self._signalled)
         loops, interval = Loops(), watchdog_interval_s(os.environ)
         if interval is not None:
             loops.start([Loop("watchdog", _beat, lambda: interval)])
         await self._requested.wait()
         await loops.stop()
+
+    async def wait_again(self, most_s: float) -> None:
+        """After `wait`: until a second signal asks for haste, ``most_s`` seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self._again.wait()
+
+    def _signalled(self) -> None:
+        (self._again if self._requested.is_set() else self._requested).set()
 
 
 async def _beat() -> None:

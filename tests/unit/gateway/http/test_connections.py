@@ -104,6 +104,15 @@ async def test_an_answer_has_the_bytes_it_was_given_and_nothing_invented() -> No
     assert body == b""
 
 
+async def test_a_listener_about_to_stop_answers_every_connection_once_more_and_keeps_none() -> None:
+    async with listening() as at:
+        at.server.is_retiring = True
+        for _ in range(2):
+            raw = await talk(at.port, HEAD + b"Content-Length: 1\r\n\r\n1")
+            assert raw.startswith(b"HTTP/1.1 200 OK")
+            assert b"Connection: close" in raw
+
+
 async def test_requests_that_come_together_are_answered_in_order() -> None:
     async with listening() as at:
         first, second = HEAD + b"Content-Length: 1\r\n\r\n1", LAST + b"Content-Length: 1\r\n\r\n2"
