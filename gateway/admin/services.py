@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 
-from gateway.admin.context import AdminContext, client_id, instant, number_of, row
+from gateway.admin.context import AdminContext, client_id, number_of, row
+from gateway.admin.describing import DescriptionChange, change_description
+from gateway.admin.serviceviews import (
+    EndpointView,
+    GatewayServiceView,
+    Method,
+    ServiceDescription,
+    description_view,
+    description_views,
+    endpoint_view,
+    service_view,
+)
 from gateway.admin.values import IgnoreWarnings, Text, Url
 from gateway.clients.descriptions.described import check_url
+from gateway.clients.descriptionwriting import DescriptionContent, DescriptionSource
 from gateway.clients.model import ServiceType
 from gateway.clients.records import DescriptionRecord, EndpointRecord, ServiceRecord
-from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
+from gateway.clients.registration import DescriptionRegister, ServiceSettings
 from gateway.edges.providertls import try_provider_tls
 from serving.api.problems import bad_request, check_warnings, not_found
 from serving.errors import Caution
@@ -22,22 +33,8 @@ from serving.errors import Caution
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.clients.registration import Reading
-    from schemas.identifiers import ClientId
+    from gateway.clients.descriptionwriting import Reading
     from serving.api.operations import Call, Operation
-
-
-Method = Literal["*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"]
-
-
-class EndpointView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A method and path of a service."""
-
-    service_code: Text
-    method: Method
-    path: Text
-    id: str | None = None
-    generated: bool | None = None
 
 
 class EndpointUpdate(msgspec.Struct, frozen=True):
@@ -45,33 +42,6 @@ class EndpointUpdate(msgspec.Struct, frozen=True):
 
     method: Method
     path: Text
-
-
-class GatewayServiceView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A service with its endpoints, as the API shows it; ``timeout`` is in seconds."""
-
-    id: str
-    full_service_code: str
-    service_code: str
-    timeout: int
-    url: str
-    ssl_auth: bool
-    subjects_count: int
-    endpoints: list[EndpointView]
-    title: str | None = None
-
-
-class ServiceDescription(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A service description with its services."""
-
-    id: str
-    url: str
-    type: str
-    disabled: bool
-    disabled_notice: str
-    refreshed_at: str
-    services: list[GatewayServiceView]
-    client_id: str
 
 
 class ServiceDescriptionAdd(msgspec.Struct, frozen=True):
@@ -162,7 +132,9 @@ class ServiceResource:
     async def every(self, call: Call) -> list[ServiceDescription]:
         client = self.context.client(call)
         descriptions = self.context.view.descriptions
-        return await asyncio.to_thread(lambda: self._views(client.id, descriptions.all(client.id)))
+        return await asyncio.to_thread(
+            lambda: description_views(self.context.view, client.id, descriptions.all(client.id))
+        )
 
     async def read_new(self, call: Call) -> None:
         client, body = self.context.client(call), call.body_as(ServiceDescriptionAdd)
@@ -181,15 +153,9 @@ class ServiceResource:
 
     async def add(self, call: Call) -> ServiceDescription:
         client, body = self.context.client(call), call.body_as(ServiceDescriptionAdd)
-        made = await self.register.add(
-            client.id,
-            DescriptionSource(_type(body.type), body.url),
-            body.rest_service_code,
-            call.now,
-            ignore_warnings=body.ignore_warnings,
-            reading=cast("Reading", call.prepared),
-        )
-        return await self._taken(made)
+        source = DescriptionSource(_type(body.type), body.url)
+        content = _content(call, source, body.rest_service_code, ignore_warnings=body.ignore_warnings)
+        return await self._change(call, DescriptionChange(client=client.id, content=content))
 
     async def one(self, call: Call) -> ServiceDescription:
         return await self._read(call)
@@ -197,20 +163,12 @@ class ServiceResource:
     async def update(self, call: Call) -> ServiceDescription:
         found, body = self._description(call), call.body_as(ServiceDescriptionUpdate)
         kind = _type(body.type)
-        changed = await self.register.update(
-            found.id,
-            DescriptionSource(kind, body.url),
-            _new_code(body, kind),
-            call.now,
-            ignore_warnings=body.ignore_warnings,
-            reading=cast("Reading", call.prepared),
-        )
-        return await self._taken(changed)
+        source, code = DescriptionSource(kind, body.url), _new_code(body, kind)
+        content = _content(call, source, code, ignore_warnings=body.ignore_warnings)
+        return await self._change(call, DescriptionChange(number=found.id, content=content))
 
     async def delete(self, call: Call) -> None:
-        # In threads, as all that reads or writes a whole description: it may have thousands of services.
-        await asyncio.to_thread(self.register.remove, self._description(call).id)
-        await self.context.take()
+        await self._changed(call, DescriptionChange(number=self._description(call).id))
 
     async def disable(self, call: Call) -> None:
         notice = call.body_as(DisabledNotice).disabled_notice
@@ -223,10 +181,9 @@ class ServiceResource:
 
     async def refresh(self, call: Call) -> ServiceDescription:
         ignore = call.body_as(IgnoreWarnings).ignore_warnings
-        reading = cast("Reading", call.prepared)
-        found = self._description(call)
-        changed = await self.register.refresh(found.id, call.now, ignore_warnings=ignore, reading=reading)
-        return await self._taken(changed)
+        number = self._description(call).id
+        content = _content(call, self.register.source_of(number), None, ignore_warnings=ignore)
+        return await self._change(call, DescriptionChange(number=number, content=content))
 
     async def services(self, call: Call) -> list[GatewayServiceView]:
         return (await self._read(call)).services
@@ -289,11 +246,20 @@ class ServiceResource:
 
     async def _read(self, call: Call) -> ServiceDescription:
         number, descriptions = self._description(call).id, self.context.view.descriptions
-        return await asyncio.to_thread(lambda: self.view(descriptions.get(number)))
+        return await asyncio.to_thread(lambda: description_view(self.context.view, descriptions.get(number)))
 
-    async def _taken(self, record: DescriptionRecord) -> ServiceDescription:
+    async def _change(self, call: Call, change: DescriptionChange) -> ServiceDescription:
+        shown = await self._changed(call, change)
+        if shown is None:
+            raise LookupError("a description that was changed is not shown")
+        return shown
+
+    async def _changed(self, call: Call, change: DescriptionChange) -> ServiceDescription | None:
+        """Carry a change out, and let the running gateway take it; the audit log has its lines from here."""
+        made = await change_description(self.context.process.store, change)
+        call.changes = made.lines
         await self.context.take()
-        return await asyncio.to_thread(self.view, record)
+        return made.shown
 
     def _description(self, call: Call) -> DescriptionRecord:
         number = number_of(call.path["id"], "service_description_not_found")
@@ -311,67 +277,16 @@ class ServiceResource:
         self.context.check_client(call, found.client)
         return found
 
-    def view(self, record: DescriptionRecord) -> ServiceDescription:
-        """A description as the API shows it; its services in the order of their full codes."""
-        return self._views(record.client, (record,))[0]
-
-    def _views(self, client: ClientId, records: Sequence[DescriptionRecord]) -> list[ServiceDescription]:
-        """A client's descriptions; each table is read once, for there may be thousands of them and of their services."""
-        holders = Counter(
-            r.endpoint.endpoint.service_code
-            for r in self.context.view.rights.all(client)
-            if r.endpoint.endpoint.is_base
-        )
-        endpoints: dict[str, list[EndpointView]] = defaultdict(list)
-        for found in self.context.view.endpoints.all(client):
-            endpoints[found.endpoint.service_code].append(endpoint_view(found))
-
-        def services(record: DescriptionRecord) -> list[GatewayServiceView]:
-            ordered = sorted(record.services, key=lambda s: s.full_code)
-            return [
-                _service_view(s, holders[s.id.service_code], endpoints[s.id.service_code]) for s in ordered
-            ]
-
-        return [
-            ServiceDescription(
-                str(r.id),
-                r.url,
-                r.type.value,
-                r.disabled,
-                r.notice,
-                instant(r.refreshed_at),
-                services(r),
-                r.client.encoded(),
-            )
-            for r in records
-        ]
-
     def _view_of(self, service: ServiceRecord) -> GatewayServiceView:
-        client, code = service.id.client, service.id.service_code
-        base = self.context.view.endpoints.base(client, code)
-        endpoints = [endpoint_view(e) for e in self.context.view.endpoints.all(client, code)]
-        return _service_view(service, len(self.context.view.rights.all(endpoint_id=base.id)), endpoints)
+        return service_view(self.context.view, service)
 
 
-def _service_view(service: ServiceRecord, holders: int, endpoints: list[EndpointView]) -> GatewayServiceView:
-    """A service as the API shows it; ``holders`` have a right to the whole of it."""
-    return GatewayServiceView(
-        f"{service.id.client.encoded()}:{service.full_code}",
-        service.full_code,
-        service.id.service_code,
-        round(service.timeout_s),
-        service.url,
-        service.ssl_auth,
-        holders,
-        endpoints,
-        service.title or None,
-    )
-
-
-def endpoint_view(record: EndpointRecord) -> EndpointView:
-    """An endpoint as the API shows it."""
-    found = record.endpoint
-    return EndpointView(found.service_code, found.method, found.path, str(record.id), record.generated)  # type: ignore[arg-type]
+def _content(
+    call: Call, source: DescriptionSource, code: str | None, *, ignore_warnings: bool
+) -> DescriptionContent:
+    """The content of a source that the operation's ``prepare`` has read."""
+    reading = cast("Reading", call.prepared)
+    return DescriptionContent.of(source, code, call.now, reading, ignore_warnings=ignore_warnings)
 
 
 def find_service(context: AdminContext, text: str) -> ServiceRecord:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.descriptions.fetching import fetch_description
+from gateway.clients.descriptionwriting import DescriptionSource
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType
-from gateway.clients.registration import DescriptionRegister, DescriptionSource
+from gateway.clients.registration import DescriptionRegister
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import GlobalGroupId
 from schemas.management import ManagementServiceCode

@@ -25,9 +25,10 @@ from serving.language import _
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from gateway.clients.descriptionwriting import DescriptionSource
     from gateway.clients.model import Subject
     from gateway.clients.records import DescriptionRecord, ServiceRecord
-    from gateway.clients.registration import DescriptionRegister, DescriptionSource
+    from gateway.clients.registration import DescriptionRegister
     from gateway.clients.store import ServerConfStore
     from gateway.clients.tables import Tables
 
@@ -64,7 +65,7 @@ def add(
     ignore_warnings: bool,
 ) -> None:
     """Add a description, from --url or --file; its services stay off until `enable`."""
-    from gateway.clients.registration import DescriptionSource
+    from gateway.clients.descriptionwriting import DescriptionSource
 
     if (url is None) == (file is None):
         raise ValueError(_("give --url or --file, and not both"))
@@ -300,8 +301,8 @@ def _judged(act: Coroutine[object, object, DescriptionRecord]) -> DescriptionRec
 
 
 def _uploaded(kind: ServiceType, file: Path) -> DescriptionSource:
+    from gateway.clients.descriptionwriting import DescriptionSource
     from gateway.clients.records import Document
-    from gateway.clients.registration import DescriptionSource
 
     media_types = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml"}
     media_type = "text/xml" if kind is ServiceType.WSDL else media_types.get(file.suffix, "text/plain")

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.clients.model import ServiceType, Validation
+from gateway.clients.model import Service, ServiceType, Validation
 from gateway.clients.records import DescriptionRecord, Document, ServiceRecord
 from gateway.refusals import GatewayCode
 from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, next_id, seconds
@@ -39,6 +39,7 @@ _SERVICE_COLUMNS = (
     "ssl_auth",
     "validation",
 )
+_VALIDATIONS = {v.value: v for v in Validation}
 _SERVICE = f"SELECT {', '.join(_SERVICE_COLUMNS)} FROM described_service"
 
 
@@ -115,6 +116,15 @@ class DescriptionTable:
         """The description was read again and had not changed."""
         self._rows("UPDATE description SET refreshed_at = ? WHERE id = ?", (seconds(now), number))
 
+    def size(self, number: int) -> int:
+        """How many services a description has, and endpoints of them."""
+        found = self._rows(
+            "SELECT COUNT(*) FROM described_service s LEFT JOIN endpoint e "
+            "ON e.client_id = s.client_id AND e.service_code = s.service_code WHERE s.description_id = ?",
+            (number,),
+        )
+        return int(found[0][0])
+
     def document(self, number: int) -> Document | None:
         """The stored document, or None when the description has none (REST, or written in a file)."""
         found = self._rows("SELECT document, media_type FROM description WHERE id = ?", (number,))
@@ -137,6 +147,30 @@ class DescriptionTable:
         where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
         found = self._rows(_SERVICE + where, parameters)
         return tuple(sorted((_service(row) for row in found), key=lambda s: (s.id.client, s.full_code)))
+
+    def served(self) -> list[Service]:
+        """Every service as an exchange sees it, in no order: read at each change of the configuration, so in one statement."""
+        descriptions = {d.id: d for d in map(_description, self._rows(_DESCRIPTION, ()))}
+        found = []
+        for client, code, version, number, title, url, timeout_s, ssl_auth, validation in self._rows(
+            _SERVICE, ()
+        ):
+            description = descriptions[number]
+            found.append(
+                Service(
+                    ServiceId(client_of(client), code, version or None),
+                    description.type,
+                    url,
+                    timeout_s,
+                    bool(ssl_auth),
+                    description.notice if description.disabled else None,
+                    title,
+                    _VALIDATIONS[validation],
+                    description.url,
+                    description.digest,
+                )
+            )
+        return found
 
     def find_service(self, service: ServiceId) -> ServiceRecord | None:
         """The service's record, or None when there is none."""
@@ -242,7 +276,7 @@ def _service(row: tuple[Any, ...]) -> ServiceRecord:
         url,
         timeout_s,
         bool(ssl_auth),
-        Validation(validation),
+        _VALIDATIONS[validation],
     )
 
 

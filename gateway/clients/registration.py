@@ -11,17 +11,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gateway.clients.descriptions.changes import (
-    DEFAULT_NOTICE,
-    check_conflicts,
-    check_url_free,
-    compare_endpoints,
-    compare_services,
-    endpoint_warnings,
-    finding_warnings,
-    new_service,
-    service_warnings,
-)
 from gateway.clients.descriptions.described import (
     UPLOADED,
     DescribedService,
@@ -31,47 +20,38 @@ from gateway.clients.descriptions.described import (
     check_url,
 )
 from gateway.clients.descriptions.reading import DescriptionReader
+from gateway.clients.descriptionwriting import (
+    DescriptionContent,
+    DescriptionSource,
+    add_description,
+    update_description,
+)
 from gateway.clients.model import Endpoint, ServiceType, Validation
 from gateway.clients.records import Document
 from gateway.clients.snapshot import service_of
 from gateway.clients.validation.checkedservices import CannotCheck, build_checks
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ServiceId
-from serving.errors import Caution, Refused
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
     from gateway.clients.descriptions.reading import Read
+    from gateway.clients.descriptionwriting import Reading
     from gateway.clients.records import DescriptionRecord, EndpointRecord, ServiceRecord
     from gateway.clients.store import ServerConfStore
     from gateway.clients.tables import Tables
     from schemas.identifiers import ClientId
 
     Fetch = Callable[[str, Collection[bytes]], Awaitable[Document]]
-    # The document, and what it says.
-    Reading = tuple[Document | None, ParsedDescription]
 
 DOWNLOAD_CODES = {
     ServiceType.WSDL: GatewayCode.WSDL_DOWNLOAD_FAILED,
     ServiceType.OPENAPI3: GatewayCode.OPENAPI_PARSING_ERROR,
 }
 METHODS = frozenset(("*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"))
-
-
-@dataclass(frozen=True, slots=True)
-class DescriptionSource:
-    """Where a description comes from: an address, or a document that was handed in under a name."""
-
-    type: ServiceType
-    url: str
-    document: Document | None = None
-
-    @classmethod
-    def uploaded(cls, kind: ServiceType, name: str, document: Document) -> DescriptionSource:
-        """A document that an administrator hands in."""
-        return cls(kind, UPLOADED + name, document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +100,10 @@ class DescriptionRegister:
 
     async def read_again(self, number: int) -> Reading:
         """Fetch and parse the description again for `refresh`, from where it came the last time."""
-        return await self.read_changed(number, self._source_of(number), None)
+        return await self.read_changed(number, self.source_of(number), None)
 
-    def _source_of(self, number: int) -> DescriptionSource:
+    def source_of(self, number: int) -> DescriptionSource:
+        """Where a description came from. Refused (``action_not_possible``) for one that was uploaded."""
         record = self._store.view.descriptions.get_alone(number)
         if record.url.startswith(UPLOADED):
             raise Refused(
@@ -148,45 +129,14 @@ class DescriptionRegister:
         ``reading`` is what `read_new` gave; without it the document is read first.
         """
         reading = reading or await self.read_new(client, source, service_code)
-        self._judge(source.type, reading[1], [], ignore_warnings=ignore_warnings)
-        return await asyncio.to_thread(self._add, client, source, service_code, now, reading)
-
-    def _add(
-        self,
-        client: ClientId,
-        source: DescriptionSource,
-        service_code: str | None,
-        now: datetime,
-        reading: Reading,
-    ) -> DescriptionRecord:
-        document, described = reading
-        with self._store.change() as tables:
-            others = tables.descriptions.all(client)
-            check_url_free(source.url, others, code=_taken(source.type))
-            record = tables.descriptions.add(client, source.type, source.url, now, notice=DEFAULT_NOTICE)
-            if source.type is ServiceType.WSDL:
-                services = compare_services(client, record.id, (), described).after
-            else:
-                only = described.services[0]
-                identifier = ServiceId(client, service_code or "")
-                services = (new_service(identifier, record.id, only.url, only.title),)
-            _check_services(tables, record, services)
-            tables.descriptions.add_services(services)
-            endpoints = [
-                Endpoint(service.id.service_code, method, path)
-                for service in services
-                for method, path in (("*", "**"), *described.operations)
-            ]
-            tables.endpoints.ensure_all(client, endpoints, generated=True)
-            if document is not None:
-                tables.descriptions.set_document(record.id, document, now)
-            return tables.descriptions.get(record.id)
+        content = DescriptionContent.of(source, service_code, now, reading, ignore_warnings=ignore_warnings)
+        return await asyncio.to_thread(add_description, self._store, client, content)
 
     async def refresh(
         self, number: int, now: datetime, *, ignore_warnings: bool = False, reading: Reading | None = None
     ) -> DescriptionRecord:
         """Read the description again from where it came."""
-        source = self._source_of(number)
+        source = self.source_of(number)
         return await self.update(number, source, None, now, ignore_warnings=ignore_warnings, reading=reading)
 
     async def update(
@@ -201,37 +151,8 @@ class DescriptionRegister:
     ) -> DescriptionRecord:
         """Read the description from ``source`` from now on; a service code may change with it, and keeps its rights."""
         reading = reading or await self.read_changed(number, source, new_code)
-
-        def judge(found: list[Caution]) -> None:
-            self._judge(source.type, reading[1], found, ignore_warnings=ignore_warnings)
-
-        return await asyncio.to_thread(self._update, number, source, new_code, now, reading, judge)
-
-    def _update(
-        self,
-        number: int,
-        source: DescriptionSource,
-        new_code: str | None,
-        now: datetime,
-        reading: Reading,
-        judge: Callable[[list[Caution]], None],
-    ) -> DescriptionRecord:
-        document, described = reading
-        with self._store.change() as tables:
-            record = tables.descriptions.get(number)
-            others = [d for d in tables.descriptions.all(record.client) if d.id != number]
-            check_url_free(source.url, others, code=_taken(source.type))
-            if source.type is ServiceType.WSDL:
-                warnings = _update_wsdl(tables, record, described)
-            else:
-                warnings = _update_rest(tables, record, described, new_code)
-            # Raised inside the transaction: the changes above are undone, and what was found is shown.
-            judge(warnings)
-            tables.descriptions.set_url(number, source.url)
-            tables.descriptions.set_refreshed(number, now)
-            if document is not None:
-                tables.descriptions.set_document(number, document, now)
-            return tables.descriptions.get(number)
+        content = DescriptionContent.of(source, new_code, now, reading, ignore_warnings=ignore_warnings)
+        return await asyncio.to_thread(update_description, self._store, number, content)
 
     def set_disabled(self, number: int, notice: str | None) -> None:
         """Switch a description's services off with a notice for callers; None switches them on."""
@@ -317,20 +238,6 @@ class DescriptionRegister:
         base = "" if source.document is not None else source.url
         return document, await self._parse(source.type, document.content, base)
 
-    def _judge(
-        self,
-        kind: ServiceType,
-        described: ParsedDescription,
-        changes: list[Caution],
-        *,
-        ignore_warnings: bool,
-    ) -> None:
-        code = "wsdl_validation_warnings" if kind is ServiceType.WSDL else "openapi_validation_warnings"
-        found = [*finding_warnings(code, described), *changes]
-        if found and not ignore_warnings:
-            text = "; ".join(f"{w.code}: {', '.join(w.metadata)}" for w in found)
-            raise Refused(GatewayCode.WARNINGS_DETECTED, text, warnings=found)
-
 
 def check_endpoint(method: str, path: str) -> None:
     """Refuse a method or path pattern that no request could meet."""
@@ -350,52 +257,6 @@ def _check_possible(tables: Tables, record: ServiceRecord) -> None:
         raise Refused(GatewayCode.VALIDATION_NOT_POSSIBLE, checks.reason, checks.reason)
 
 
-def _update_wsdl(tables: Tables, record: DescriptionRecord, described: ParsedDescription) -> list[Caution]:
-    changes = compare_services(record.client, record.id, record.services, described)
-    _check_services(tables, record, changes.added)
-    tables.descriptions.remove_services([s.id for s in changes.removed])
-    tables.descriptions.add_services(changes.added)
-    there = set(record.services)
-    added = {s.id for s in changes.added}
-    for service in changes.after:
-        if service.id not in added and service not in there:
-            tables.descriptions.update_service(service)
-    endpoints = [Endpoint(s.id.service_code) for s in changes.after]
-    tables.endpoints.ensure_all(record.client, endpoints, generated=True)
-    return service_warnings(changes)
-
-
-def _update_rest(
-    tables: Tables, record: DescriptionRecord, described: ParsedDescription, new_code: str | None
-) -> list[Caution]:
-    (service,) = record.services
-    old_code = service.id.service_code
-    if new_code is not None and new_code != old_code:
-        renamed = replace(service, id=ServiceId(record.client, new_code))
-        _check_services(tables, record, (renamed,))
-        tables.descriptions.set_code(service.id, new_code)
-        tables.endpoints.set_code(record.client, old_code, new_code)
-        service = renamed
-    if record.type is ServiceType.REST:
-        tables.descriptions.update_service(replace(service, url=described.services[0].url))
-        return []
-    tables.descriptions.update_service(replace(service, title=described.services[0].title))
-    code = service.id.service_code
-    changes = compare_endpoints(code, tables.endpoints.all(record.client, code), described)
-    for gone in changes.removed:
-        tables.endpoints.remove(gone.id)
-    for adopted in changes.adopted:
-        tables.endpoints.set_generated(adopted.id, generated=True)
-    for added in changes.added:
-        tables.endpoints.add(record.client, added, generated=True)
-    return endpoint_warnings(changes)
-
-
-def _check_services(tables: Tables, record: DescriptionRecord, services: Collection[ServiceRecord]) -> None:
-    others = [s for s in tables.descriptions.services(record.client) if s.description_id != record.id]
-    check_conflicts(services, others, whole_code=record.type is not ServiceType.WSDL)
-
-
 def _rest(url: str) -> ParsedDescription:
     return ParsedDescription((DescribedService("", url=url),))
 
@@ -404,7 +265,3 @@ def _needed(code: str | None) -> str:
     if not code:
         raise Refused(GatewayCode.MISSING_PARAMETER, "a REST or OPENAPI3 description needs a service code")
     return code
-
-
-def _taken(kind: ServiceType) -> GatewayCode:
-    return GatewayCode.WSDL_EXISTS if kind is ServiceType.WSDL else GatewayCode.URL_ALREADY_EXISTS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import Endpoint
 from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, insert_all, instant, matching, next_id, next_ids, seconds
+from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, matching, next_id, next_ids, seconds
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
 from serving.errors import Refused
@@ -44,6 +44,14 @@ class Endpoints:
         )
         found = self._rows(_ENDPOINT + where + " ORDER BY client_id, service_code, path, method", values)
         return tuple(_endpoint(row) for row in found)
+
+    def known(self) -> tuple[tuple[ClientId, Endpoint], ...]:
+        """Every client's endpoints as an exchange sees them, in the order of `all`."""
+        found = self._rows(
+            "SELECT client_id, service_code, method, path FROM endpoint ORDER BY client_id, service_code, path, method",
+            (),
+        )
+        return tuple((client_of(client), Endpoint(*rest)) for client, *rest in found)
 
     def get(self, number: int) -> EndpointRecord:
         """One endpoint. Refused (``endpoint_not_found``) when there is none."""
@@ -129,7 +137,13 @@ class Endpoints:
 
     def remove(self, number: int) -> None:
         """Delete an endpoint and its rights."""
-        self._rows("DELETE FROM endpoint WHERE id = ?", (number,))
+        self.remove_all([number])
+
+    def remove_all(self, numbers: Sequence[int]) -> None:
+        """Delete endpoints and their rights, hundreds with a statement."""
+        for begin in range(0, len(numbers), ROWS_TOGETHER):
+            piece = numbers[begin : begin + ROWS_TOGETHER]
+            self._rows(f"DELETE FROM endpoint WHERE id IN ({', '.join('?' * len(piece))})", piece)
 
 
 class RightTable:

@@ -17,7 +17,7 @@ def build_snapshot(tables: Tables, server_id: ServerId, generation: int) -> Serv
     certificates: dict[ClientId, set[bytes]] = {}
     for certificate in tables.clients.certificates():
         certificates.setdefault(certificate.client, set()).add(certificate.der)
-    services = [service_of(d, s) for d in tables.descriptions.all() for s in d.services]
+    services = tables.descriptions.served()
     rights = tables.rights.all()
     return ServerConf(
         server_id=server_id,
@@ -25,12 +25,12 @@ def build_snapshot(tables: Tables, server_id: ServerId, generation: int) -> Serv
         clients=tuple(
             Client(c.id, c.connection, frozenset(certificates.get(c.id, ()))) for c in tables.clients.all()
         ),
-        services=tuple(sorted(services, key=lambda s: s.id)),
+        services=tuple(sorted(services, key=lambda s: s.id.components)),
         rights=tuple(AccessRight(r.endpoint.client, r.subject, r.endpoint.endpoint) for r in rights),
         groups=tuple(
             LocalGroup(g.owner, g.code, frozenset(m.id for m in g.members)) for g in tables.groups.all()
         ),
-        endpoints=tuple((e.client, e.endpoint) for e in tables.endpoints.all()),
+        endpoints=tables.endpoints.known(),
     )
 
 

@@ -43,6 +43,7 @@ class ServerConfStore:
     """Reads and changes the configuration. Use from one thread at a time."""
 
     def __init__(self, where: str | Path) -> None:
+        self.where = where
         self._database: AnyDatabase = CheckedDatabase(open_database(where, STEPS))
         self._loaded: ServerConf | None = None
 

@@ -119,6 +119,8 @@ class Call:
     parts: dict[str, Part] = field(default_factory=dict)
     # What the operation's ``prepare`` made for its handler.
     prepared: object = None
+    # The lines for the audit log of a handler that knows what it changed; None has them found by comparing.
+    changes: list[str] | None = None
     # What the audit log shall say beside the path; never a secret.
     facts: dict[str, Any] = field(default_factory=dict)
 

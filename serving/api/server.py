@@ -366,7 +366,8 @@ class AdminApi:
         except Exception:
             self._record(operation, request, call, "failed", difference(), Problem(500, "internal_error"))
             raise
-        self._record(operation, request, call, "done", difference(), None)
+        changes = difference() if call.changes is None else call.changes
+        self._record(operation, request, call, "done", changes, None)
         return answer
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:

@@ -8,7 +8,6 @@ import json
 import sqlite3
 import threading
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,7 +15,8 @@ import argon2
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.admin.services import ServiceResource
+from gateway.admin.serviceviews import description_view
+from gateway.clients.descriptions.childprocess import ChildLimits
 from gateway.clients.descriptions.described import (
     MAX_OPERATIONS,
     DescribedService,
@@ -26,11 +26,12 @@ from gateway.clients.descriptions.described import (
     check_url,
 )
 from gateway.clients.descriptions.openapi import load_document, parse_openapi, read_openapi
-from gateway.clients.descriptions.reading import DescriptionReader, ReadingLimits, read_description
+from gateway.clients.descriptions.reading import DescriptionReader, read_description
 from gateway.clients.descriptions.wsdl import hide_addresses, parse_wsdl
+from gateway.clients.descriptionwriting import DescriptionSource
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType
 from gateway.clients.records import Document
-from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
+from gateway.clients.registration import DescriptionRegister, ServiceSettings
 from gateway.clients.right_table import Endpoints
 from gateway.clients.store import ServerConfStore
 from gateway.clients.validation.restchecks import RestChecks
@@ -581,7 +582,7 @@ def test_a_chain_of_references_is_followed_once() -> None:
 async def test_reading_ends_at_its_deadline_and_leaves_no_process() -> None:
     began = time.monotonic()
     with pytest.raises(Refused, match=r"took longer than 0\.2 s"):
-        await read_description(ServiceType.WSDL, operations(4_000), "", ReadingLimits(seconds=0.2))
+        await read_description(ServiceType.WSDL, operations(4_000), "", ChildLimits(seconds=0.2))
     assert time.monotonic() - began < 30
 
 
@@ -606,9 +607,7 @@ async def test_reading_that_is_cancelled_ends() -> None:
 async def test_memory_has_a_bound() -> None:
     content = b'{"a": "' + b"x" * 9_000_000 + b'"}'
     with pytest.raises(Refused, match="took more than"):
-        await read_description(
-            ServiceType.OPENAPI3, content, "", ReadingLimits(memory_bytes=16 * 1024 * 1024)
-        )
+        await read_description(ServiceType.OPENAPI3, content, "", ChildLimits(memory_bytes=16 * 1024 * 1024))
 
 
 # Other changes go on
@@ -668,9 +667,8 @@ async def test_a_description_of_a_thousand_services_is_shown_in_one_pass(tmp_pat
     register = DescriptionRegister(store, fetch)  # type: ignore[arg-type]
     reading = await register.read_new(OWNER.subsystem("S"), source, None)
     made = await register.add(OWNER.subsystem("S"), source, None, NOW, ignore_warnings=True, reading=reading)
-    resource = ServiceResource(SimpleNamespace(view=store.view), register)  # type: ignore[arg-type]
     began = time.process_time()
-    assert len(resource.view(made).services) == 1_000
+    assert len(description_view(store.view, made).services) == 1_000
     assert (
         time.process_time() - began < 2
     )  # some 20 ms on an idle machine; it read every table for every service: 10 s

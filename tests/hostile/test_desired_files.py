@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from gateway.clients.descriptions.reading import SMALL_BYTES, ReadingLimits, read_for_command
+from gateway.clients.descriptions.childprocess import ChildLimits
+from gateway.clients.descriptions.reading import SMALL_BYTES, read_for_command
 from gateway.clients.model import ServiceType
 from gateway.desired.file import parse_wanted
 from schemas.identifiers import ServerId
@@ -52,10 +53,10 @@ def test_a_large_description_of_a_file_is_read_within_a_deadline() -> None:
     content = operations(4_000)
     assert len(content) > SMALL_BYTES
     with pytest.raises(Refused, match="took longer"):
-        read_for_command(ServiceType.WSDL, content, "", ReadingLimits(seconds=0.2))
+        read_for_command(ServiceType.WSDL, content, "", ChildLimits(seconds=0.2))
 
 
 def test_a_description_of_usual_size_needs_no_other_process() -> None:
     content = operations(20)
     assert len(content) <= SMALL_BYTES
-    assert len(read_for_command(ServiceType.WSDL, content, "", ReadingLimits(seconds=0)).services) == 20
+    assert len(read_for_command(ServiceType.WSDL, content, "", ChildLimits(seconds=0)).services) == 20

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.admin.clients import GatewayClientView
 from gateway.admin.localgroups import LocalGroupView
-from gateway.admin.services import ServiceDescription
+from gateway.admin.serviceviews import ServiceDescription
 from serving.api.certificateview import CertificateDetails
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell, form_of

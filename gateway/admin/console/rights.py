@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.admin.accessview import AccessAnswer, GrantedRight
 from gateway.admin.console.clients import TRAIL, client_page
-from gateway.admin.services import ServiceDescription
+from gateway.admin.serviceviews import ServiceDescription
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
 from serving.web.blocks import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gateway.admin.console.clients import TRAIL, client_page
-from gateway.admin.services import GatewayServiceView, ServiceDescription
+from gateway.admin.serviceviews import GatewayServiceView, ServiceDescription
 from gateway.admin.values import ServiceClient
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from gateway.admin.services import EndpointView
+    from gateway.admin.serviceviews import EndpointView
     from serving.web.blocks import Block
     from serving.web.console import ConsoleOutcome, ConsoleRequest
 

@@ -9,14 +9,12 @@ of megabytes) is given back when it ends. At most `AT_ONCE` run at a time.
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.clients.descriptions.childprocess import DEFAULT_LIMITS, ChildLimits, bound_itself, run_child
 from gateway.clients.descriptions.described import ParsedDescription
 from gateway.clients.descriptions.openapi import parse_openapi
 from gateway.clients.descriptions.wsdl import parse_wsdl
@@ -31,17 +29,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 SMALL_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingLimits:
-    """The bounds of reading one description: seconds on the clock, and bytes of address space."""
-
-    seconds: float = 60.0
-    memory_bytes: int = 2 * 1024 * 1024 * 1024
-
-
-DEFAULT_LIMITS = ReadingLimits()
 
 
 class _Refused(msgspec.Struct):
@@ -70,7 +57,7 @@ async def read_here(kind: ServiceType, content: bytes, url: str) -> ParsedDescri
 class DescriptionReader:
     """Reads descriptions in processes of their own, a few at a time."""
 
-    def __init__(self, limits: ReadingLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: ChildLimits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._places = asyncio.Semaphore(AT_ONCE)
 
@@ -81,30 +68,17 @@ class DescriptionReader:
 
 
 async def read_description(
-    kind: ServiceType, content: bytes, url: str, limits: ReadingLimits = DEFAULT_LIMITS
+    kind: ServiceType, content: bytes, url: str, limits: ChildLimits = DEFAULT_LIMITS
 ) -> ParsedDescription:
     """Parse a document in a child process that is gone when this returns, raises or is cancelled. Raises `Refused`."""
-    child = await asyncio.create_subprocess_exec(
-        *_command(kind, url, limits),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=_environment(),
-    )
-    try:
-        async with asyncio.timeout(limits.seconds):
-            output, _ = await child.communicate(content)
-    except TimeoutError as err:
-        raise _too_much(kind, f"took longer than {limits.seconds:g} s") from err
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    return _outcome(kind, child.returncode, output, limits)
+    outcome = await run_child(__name__, [kind.value, url], content, limits)
+    if outcome.failure:
+        raise _too_much(kind, outcome.failure)
+    return _outcome(kind, outcome.output)
 
 
 def read_for_command(
-    kind: ServiceType, content: bytes, url: str = "", limits: ReadingLimits = DEFAULT_LIMITS
+    kind: ServiceType, content: bytes, url: str = "", limits: ChildLimits = DEFAULT_LIMITS
 ) -> ParsedDescription:
     """Parse a document for a command that waits for it: a large one in a child process, a small one here.
 
@@ -115,21 +89,7 @@ def read_for_command(
     return asyncio.run(read_description(kind, content, url, limits))
 
 
-def _command(kind: ServiceType, url: str, limits: ReadingLimits) -> list[str]:
-    return [sys.executable, "-m", __name__, kind.value, url, str(limits.seconds), str(limits.memory_bytes)]
-
-
-def _environment() -> dict[str, str]:
-    return {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
-
-
-def _outcome(
-    kind: ServiceType, returncode: int | None, output: bytes, limits: ReadingLimits
-) -> ParsedDescription:
-    if returncode != 0:
-        raise _too_much(
-            kind, f"took more than {limits.memory_bytes >> 20} MiB or ended (status {returncode})"
-        )
+def _outcome(kind: ServiceType, output: bytes) -> ParsedDescription:
     answer = msgspec.json.decode(output, type=_ReaderOutcome)
     if answer.described is not None:
         return answer.described
@@ -144,14 +104,9 @@ def _too_much(kind: ServiceType, reason: str) -> Refused:
     return Refused(code, detail, detail)
 
 
-def main(kind: str, url: str, seconds: str, memory_bytes: str) -> None:
+def main(seconds: str, memory_bytes: str, kind: str, url: str) -> None:
     """The child: reads standard input, says what it found on standard output."""
-    processor_s = int(float(seconds)) + 1
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
-    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(19)  # messages go first
+    bound_itself(seconds, memory_bytes, priority=19)  # messages go first
     try:
         outcome = _ReaderOutcome(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
     except Refused as refusal:

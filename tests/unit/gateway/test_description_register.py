@@ -10,9 +10,10 @@ import pytest
 
 from gateway.clients.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
 from gateway.clients.descriptions.reading import read_here
+from gateway.clients.descriptionwriting import DescriptionSource
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
 from gateway.clients.records import Document
-from gateway.clients.registration import DescriptionRegister, DescriptionSource, ServiceSettings
+from gateway.clients.registration import DescriptionRegister, ServiceSettings
 from gateway.clients.store import ServerConfStore
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ClientId, ServerId, ServiceId

@@ -1,0 +1,108 @@
+"""A description of thousands of services is changed in a process of its own: the same outcome as here, and nothing half done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gateway.admin import describing
+from gateway.admin.describing import LARGE, DescriptionChange, change_description, make_change
+from gateway.clients.descriptions.childprocess import ChildLimits, run_child
+from gateway.clients.descriptions.described import DescribedService, ParsedDescription
+from gateway.clients.descriptionwriting import DescriptionContent
+from gateway.clients.model import ConnectionType, ServiceType
+from gateway.clients.records import Document
+from gateway.clients.store import ServerConfStore
+from schemas.identifiers import ClientId
+from serving.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+OWNER = ClientId("MX", "GOB", "A")
+CLIENT = OWNER.subsystem("S")
+SERVICES = tuple(DescribedService(f"op{n}", "v1", f"Servicio {n} ñ", "http://h/") for n in range(LARGE + 1))
+WSDL = DescriptionContent(
+    ServiceType.WSDL,
+    "http://h/x.wsdl",
+    None,
+    NOW,
+    ParsedDescription(SERVICES),
+    Document(b"<\x00\xff any bytes", "text/xml"),
+)
+OPENAPI = DescriptionContent(
+    ServiceType.OPENAPI3,
+    "http://h/x.yaml",
+    "api",
+    NOW,
+    ParsedDescription(
+        (DescribedService("", title="t", url="http://h"),), tuple(("GET", f"/a/{n}") for n in range(LARGE))
+    ),
+    Document(b"openapi", "text/yaml"),
+)
+
+
+@pytest.fixture(params=["here", "in a process"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerConfStore]:
+    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    store.initialise(OWNER.server("SS1"), b"anchor", owner_added_at=NOW)
+    with store.change() as tables:
+        tables.clients.add(CLIENT, ConnectionType.HTTP, NOW)
+    yield store
+    store.close()
+
+
+async def change(store: ServerConfStore, made: DescriptionChange, how: str) -> describing.DescriptionChanged:
+    return make_change(store, made) if how == "here" else await change_description(store, made)
+
+
+@pytest.mark.parametrize("content", [WSDL, OPENAPI], ids=["WSDL", "OpenAPI"])
+async def test_adding_changing_and_removing_are_the_same_in_a_process(
+    store: ServerConfStore, request: pytest.FixtureRequest, content: DescriptionContent
+) -> None:
+    how = request.node.callspec.params["store"]
+    added = await change(store, DescriptionChange(client=CLIENT, content=content), how)
+    assert added.shown is not None
+    number = int(added.shown.id)
+    kept = store.view.descriptions.get(number)
+    assert len(added.lines) == len(kept.services) == len(added.shown.services) == len(store.load().services)
+    assert store.view.descriptions.document(number) == content.document
+    described = content.described
+    fewer = replace(
+        described, services=described.services[:300], operations=described.operations[: LARGE // 2]
+    )
+    later = msgspec.structs.replace(content, code=None, described=fewer)
+    with pytest.raises(Refused) as refused:
+        await change(store, DescriptionChange(number=number, content=later), how)
+    assert refused.value.code == "warnings_detected"
+    assert [w.code for w in refused.value.warnings] == [
+        "deleting_services" if content is WSDL else "deleting_endpoints"
+    ]
+    assert store.view.descriptions.get(number) == kept
+    accepted = msgspec.structs.replace(later, ignore_warnings=True)
+    changed = await change(store, DescriptionChange(number=number, content=accepted), how)
+    assert changed.shown is not None
+    assert len(changed.shown.services) == len(fewer.services)
+    assert sum(len(s.endpoints) for s in changed.shown.services) == len(fewer.services) + len(
+        fewer.operations
+    )
+    removed = await change(store, DescriptionChange(number=number), how)
+    assert removed.shown is None
+    assert (store.load().services, store.load().endpoints) == ((), ())
+    with pytest.raises(Refused) as missing:
+        await change(store, DescriptionChange(number=number, content=later), how)
+    assert missing.value.code == "service_description_not_found"
+
+
+@pytest.mark.parametrize(
+    "limits", [ChildLimits(seconds=0.01), ChildLimits(memory_bytes=8 << 20)], ids=["time", "memory"]
+)
+async def test_a_process_that_goes_past_its_bounds_says_so_and_is_gone(limits: ChildLimits) -> None:
+    outcome = await run_child(describing.__name__, [], b"", limits)
+    assert (outcome.output, bool(outcome.failure)) == (b"", True)
