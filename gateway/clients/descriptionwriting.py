@@ -57,7 +57,7 @@ class DescriptionSource:
 
 
 class DescriptionContent(msgspec.Struct, frozen=True):
-    """What a description shall be from ``now`` on: where it comes from, its document where it has one, and what that says.
+    """A description from ``now`` on: where it comes from, its document where it has one, and what that says.
 
     ``code`` is the service's code for REST and OpenAPI; None on a change keeps it.
     """

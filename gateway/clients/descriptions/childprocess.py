@@ -30,7 +30,7 @@ DEFAULT_LIMITS = ChildLimits()
 
 @dataclass(frozen=True, slots=True)
 class ChildOutcome:
-    """What a process said on standard output, or why that is worth nothing: ``failure`` goes into a sentence about it."""
+    """The standard output of a process, or why it is worth nothing: ``failure`` goes into a sentence about it."""
 
     output: bytes
     failure: str = ""
