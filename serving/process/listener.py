@@ -27,7 +27,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from serving.process.addresses import ListenAddress
-from serving.process.binding import bind_address
+from serving.process.binding import BACKLOG, bind_address
 from serving.process.ending import Ending
 from serving.process.supervised import say_ready, say_stopped, say_stopping
 
@@ -47,6 +47,9 @@ LOOK_S = 1.0
 TLS_GOODBYE_S = 5.0
 NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 NO_FILES_PAUSE_S = 0.2
+# For the first request of a connection that was taken shortly before the listener stops.
+FIRST_REQUEST_S = 1.0
+DRAIN_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,8 @@ class _BoundConnection:
     handler: _Handler | None = None
     transport: asyncio.Transport | None = None
     task: asyncio.Task[None] | None = None
+    # Loop's time at which it was taken.
+    taken_at: float = 0.0
     # What the last look found: when the present state began, how many requests and bytes there were then.
     since: float = 0.0
     seen_requests: int = -1
@@ -170,6 +175,11 @@ class _BoundConnection:
         elif self.task is not None:
             self.task.cancel()
         self.listener.forget(self)
+
+    def is_expected(self, now: float) -> bool:
+        """Whether it was taken so shortly ago that its first request may still be on its way."""
+        is_new = self.handler is None or (self.handler.awaits_head and not self.handler.requests)
+        return is_new and now - self.taken_at < FIRST_REQUEST_S
 
     def look(self, bounds: ListenerBounds, now: float) -> None:
         """End it if it takes longer than it may. Called every second."""
@@ -231,14 +241,23 @@ class _Acceptor:
         self._looking = self._loop.call_later(LOOK_S, self._look)
 
     def close(self) -> None:
-        """Accept nothing more; handshakes under way are ended, what is served goes on."""
+        """Take the connections that stand in the queue, which closing the socket would reset, and listen no more."""
         if not self.is_open:
             return
         self.is_open = False
         self._looking.cancel()
         for listening in self.sockets:
             self._loop.remove_reader(listening)
+            self._accept(listening, BACKLOG)
             listening.close()
+
+    async def drain(self) -> None:
+        """Wait for the first request of each connection that was taken shortly ago; what is served goes on."""
+        for _ in range(round(FIRST_REQUEST_S / DRAIN_LOOK_S)):
+            now = self._loop.time()
+            if not any(c.is_expected(now) for c in self.connections):
+                break
+            await asyncio.sleep(DRAIN_LOOK_S)
         for connection in [c for c in self.connections if c.handler is None]:
             connection.cut()
 
@@ -251,8 +270,8 @@ class _Acceptor:
             if not mine:
                 del self.addresses[connection.address]
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTED_TOGETHER):
+    def _accept(self, listening: socket.socket, most: int = ACCEPTED_TOGETHER) -> None:
+        for _ in range(most):
             try:
                 accepted, peer = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -284,7 +303,7 @@ class _Acceptor:
         if full:
             accepted.close()
             return
-        connection = _BoundConnection(self, accepted, address)
+        connection = _BoundConnection(self, accepted, address, taken_at=self._loop.time())
         self.connections[connection] = None
         self.addresses.setdefault(address, {})[connection] = None
         connection.task = self._loop.create_task(self._serve(connection))
@@ -346,6 +365,10 @@ class _Site(web.BaseSite):
         """Where it listens."""
         host, port, *_ = self._acceptor.sockets[0].getsockname()
         return f"{'http' if self._acceptor.context is None else 'https'}://{host}:{port}"
+
+    async def stop(self) -> None:
+        await super().stop()
+        await self._acceptor.drain()
 
     async def start(self) -> None:
         await super().start()

@@ -291,6 +291,28 @@ async def test_who_connects_before_the_application_is_there_waits_for_it() -> No
         await runner.cleanup()
 
 
+async def test_a_listener_that_stops_answers_everyone_who_had_connected() -> None:
+    """Connected without a byte, in the middle of a head, and in the queue of the socket: each gets his answer."""
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+        host, port, _ = await stack.enter_async_context(listening(ListenerBounds()))
+        whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        fresh = await asyncio.open_connection(host, port)
+        half = await asyncio.open_connection(host, port)
+        half[1].write(whole[:9])
+        queued = socket.create_connection((host, port))  # the loop has had no turn to take it
+        stopping = asyncio.create_task(stack.aclose())
+        await asyncio.sleep(0)
+        late = await asyncio.open_connection(sock=queued)
+        for (_, writer), rest in ((fresh, whole), (half, whole[9:]), (late, whole)):
+            writer.write(rest)
+        for reader, writer in (fresh, half, late):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.close()
+        await stopping
+        with pytest.raises(OSError):
+            await asyncio.open_connection(host, port)
+
+
 async def test_an_address_in_use_is_named_with_its_setting() -> None:
     async with listening(ListenerBounds()) as (host, port, _):
         with pytest.raises(OSError, match=rf"port {port} \(admin.port\).*another process") as refused:
