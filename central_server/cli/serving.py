@@ -122,10 +122,10 @@ def run_server(
     arguments = [word for name, path in named.items() if path is not None for word in (name, str(path))]
 
     async def run() -> None:
-        await server.start()
-        with noted(data, settings):
-            say_ready(log, listen_addresses(settings), os.environ)
-            await ending.wait()
+        if await ending.start(server.start()):
+            with noted(data, settings):
+                say_ready(log, listen_addresses(settings), os.environ)
+                await ending.wait()
         say_stopping(os.environ)
         await server.stop()
         say_stopped(log)

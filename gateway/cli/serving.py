@@ -131,7 +131,9 @@ def run_gateway(
     sys.setswitchinterval(SWITCH_S)
 
     async def run() -> None:
-        await gateway.start()
+        if not await ending.start(gateway.start()):
+            say_stopped(log)
+            return
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
         # What is here now stays for good; without this every full collection walks over all of it again.
         gc.collect()

@@ -7,9 +7,13 @@ import contextlib
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Any
 
 from serving.process.loops import Loop, Loops
 from serving.process.supervised import say_alive, watchdog_interval_s
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 
 class Ending:
@@ -25,10 +29,31 @@ class Ending:
         self.starts_anew = True
         self._requested.set()
 
-    async def wait(self) -> None:
-        """Until SIGINT, SIGTERM or `restart`; systemd's watchdog hears meanwhile that the event loop turns."""
+    def take_signals(self) -> None:
+        """Let SIGINT and SIGTERM ask for the end, from now on."""
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, self._signalled)
+
+    async def start(self, starting: Coroutine[Any, Any, object]) -> bool:
+        """Start a server, which may serve before it has started whole; False: it was told to end meanwhile, and is ended.
+
+        The start is cancelled then, and closes what it opened; what it served already is answered first.
+        """
+        self.take_signals()
+        start = asyncio.create_task(starting)
+        requested = asyncio.create_task(self._requested.wait())
+        await asyncio.wait((start, requested), return_when=asyncio.FIRST_COMPLETED)
+        requested.cancel()
+        if start.done():
+            start.result()
+            return True
+        start.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await start
+        return False
+
+    async def wait(self) -> None:
+        """Until SIGINT, SIGTERM or `restart`; systemd's watchdog hears meanwhile that the event loop turns."""
         loops, interval = Loops(), watchdog_interval_s(os.environ)
         if interval is not None:
             loops.start([Loop("watchdog", _beat, lambda: interval)])

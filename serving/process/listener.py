@@ -476,10 +476,12 @@ def serve_until_told(
 
     async def run() -> None:
         runner = await listen(app, host, port, context, setting=setting)
+        ending = Ending()
+        ending.take_signals()
         scheme = "http" if context is None else "https"
         address = ListenAddress("requests", scheme, host, port, setting, setting)
         say_ready(log, [address], os.environ)
-        await Ending().wait()
+        await ending.wait()
         say_stopping(os.environ)
         await runner.cleanup()
         say_stopped(log)

@@ -39,6 +39,7 @@ async def test_the_health_address_asks_for_messages_only_while_they_are_listened
 
 async def test_a_second_signal_ends_the_wait_for_balancers() -> None:
     ending = Ending()
+    ending.take_signals()
     waiting = asyncio.create_task(ending.wait())
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -51,6 +52,44 @@ async def test_a_second_signal_ends_the_wait_for_balancers() -> None:
             await patient
             await ending.wait_again(0.01)
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):
-                asyncio.get_running_loop().remove_signal_handler(name)
+        drop_signals()
+
+
+def drop_signals() -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):
+            asyncio.get_running_loop().remove_signal_handler(name)
+
+
+async def test_a_signal_ends_a_start_that_is_not_over_and_lets_it_close_what_it_opened() -> None:
+    begun, closed, ending = asyncio.Event(), asyncio.Event(), Ending()
+
+    async def starting() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    start = asyncio.create_task(ending.start(starting()))
+    try:
+        async with asyncio.timeout(20):
+            await begun.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await start is False
+            assert closed.is_set()
+            await ending.wait()
+    finally:
+        drop_signals()
+
+
+async def test_a_start_that_fails_says_why_and_one_that_is_over_waits_for_a_signal() -> None:
+    async def failing() -> None:
+        raise OSError("the address is taken")
+
+    try:
+        with pytest.raises(OSError, match="the address is taken"):
+            await Ending().start(failing())
+        assert await Ending().start(asyncio.sleep(0)) is True
+    finally:
+        drop_signals()
