@@ -47,7 +47,9 @@ class Condition:
 
     async def problems(self, now: datetime) -> list[str]:
         """The problems that stop exchanges right now, each with its remedy."""
-        return [*await self._closed_tokens(), *self._missing_proofs(now)]
+        failure = await self.log.failure()
+        written = [failure] if failure else []
+        return [*await self._closed_tokens(), *written, *self._missing_proofs(now)]
 
     async def _closed_tokens(self) -> list[str]:
         """Tokens that hold a key in use and cannot be used themselves."""

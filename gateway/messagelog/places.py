@@ -6,6 +6,8 @@ they share (`gateway.messagelog.shared`). The rest of the package reads and chan
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +44,10 @@ class Bodies(Protocol):
         ...
 
 
+# A record, its pages in the write-ahead log, and as much for what is written beside it.
+_ROOM_BYTES = 256 * 1024
+
+
 class LogPlace(Protocol):
     """A place for one log."""
 
@@ -59,6 +65,10 @@ class LogPlace(Protocol):
 
     def prepare(self, keys: LogKeys) -> None:
         """Seal what an earlier version wrote in clear; the keys are open."""
+        ...
+
+    def check_writable(self) -> None:
+        """Try whether messages could be written. Raises `OSError` or `sqlite3.Error` with the reason when they could not."""
         ...
 
     def open_writer(self) -> Any:
@@ -107,6 +117,13 @@ class FolderPlace:
         database = Database(self.path, STEPS)
         database.query("PRAGMA secure_delete = ON")
         return database
+
+    def check_writable(self) -> None:
+        """Write as much beside the database as a small batch takes, and take it away. Raises `OSError`."""
+        with tempfile.TemporaryFile(dir=self.path.parent) as tried:
+            tried.write(bytes(_ROOM_BYTES))
+            tried.flush()
+            os.fsync(tried.fileno())
 
     def open_writer(self) -> FolderWriter:
         """For the thread that writes."""

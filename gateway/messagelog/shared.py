@@ -91,6 +91,14 @@ class SharedPlace:
         """The tables, over a connection of its own."""
         return PostgresDatabase(self._address, STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
 
+    def check_writable(self) -> None:
+        """Ask the database for an answer. Raises what stands in the way."""
+        database = self.open()
+        try:
+            database.query("SELECT 1")
+        finally:
+            database.close()
+
     def open_writer(self) -> SharedWriter:
         """For the thread that writes."""
         database = PostgresDatabase(

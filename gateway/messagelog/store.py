@@ -89,6 +89,8 @@ class MessageLog:
         self._last_length = 0  # of the batch before
         self._gathering: asyncio.TimerHandle | None = None  # begins the next batch
         self._idle: asyncio.Future[None] | None = None
+        # Why the last batch could not be written; empty once one was, or could be.
+        self._failure = ""
         self._end = ChainEnd()
         self._gate: Callable[[datetime], None] | None = None
         self.reader = LogReader(place.open(), self.bodies, keys)
@@ -112,6 +114,17 @@ class MessageLog:
     def is_begun(self) -> bool:
         """Whether the log takes messages: it does between start and end."""
         return self._is_begun
+
+    async def failure(self) -> str:
+        """Why messages cannot be written, empty when they can: after a failure it is tried, for nobody may send any meanwhile."""
+        if self._failure:
+            try:
+                await asyncio.to_thread(self.place.check_writable)
+            except (OSError, sqlite3.Error) as err:
+                log.debug("the message log stays closed", extra={"event": "log_failed", "reason": str(err)})
+            else:
+                self._failure = ""
+        return self._failure
 
     def unlock(self, secret: KeySecret) -> None:
         """Open the keys and begin. Raises `Fault` when they are missing, or not those of this log: then nothing begins."""
@@ -281,6 +294,7 @@ class MessageLog:
 
     def _answer(self, batch: list[_Waiting], first: int) -> None:
         """Tell everyone of a batch that is in the log, the first of them under this number."""
+        self._failure = ""
         self._length -= len(batch)
         for number, waiting in enumerate(batch, first):
             waiting.is_answered = True
@@ -302,6 +316,7 @@ class MessageLog:
             reason = "its database cannot be used"
         remedy = "It goes on by itself once it can" if self.place.is_shared else "Free space or mend the disk"
         text = f"the message log cannot be written ({reason}); nothing was sent. {remedy}"
+        self._failure = text
         self._length -= len(batch)
         for waiting in batch:
             waiting.is_answered = True
