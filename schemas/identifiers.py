@@ -91,7 +91,8 @@ class ClientId(msgspec.Struct, frozen=True, gc=False):
 
     def path(self) -> str:
         """The slash form with components as they are: ``MX/GOB/15-ISSEMYM/AFIL``."""
-        return "/".join(self.components)
+        member = f"{self.instance}/{self.member_class}/{self.member_code}"
+        return member if self.subsystem_code is None else f"{member}/{self.subsystem_code}"
 
     def encoded(self) -> str:
         """Colon form of the admin APIs."""
@@ -129,7 +130,8 @@ class ServiceId(msgspec.Struct, frozen=True, gc=False):
 
     def path(self) -> str:
         """The slash form with components as they are: client, service code, and version if there is one."""
-        return "/".join(self.components)
+        service = f"{self.client.path()}/{self.service_code}"
+        return service if self.service_version is None else f"{service}/{self.service_version}"
 
     def encoded(self) -> str:
         """Colon form of the admin APIs."""

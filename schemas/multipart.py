@@ -97,23 +97,25 @@ class MultipartParser:
         Each is given before the next is looked for, so what is wrong with a part is found before what is wrong behind it,
         however the input was cut.
         """
-        if len(self._buffer) == 1 and self._state is _State.PREAMBLE:
-            parts = _split_plain(data, self._delimiter, self._limits)
-            if parts is not None:
-                return self._whole(parts)
-        self._buffer += data
-        return self._drawn()
+        whole = self.take_whole(data)
+        return self._drawn(data) if whole is None else _events_of(whole)
 
-    def _whole(self, parts: list[tuple[bytes, bytes]]) -> Iterator[FramingEvent]:
-        """The events of a body that came whole and plain: the same, without walking through the states."""
-        for head, content in parts:
-            yield PartStart(parse_headers(head, self._limits))
-            if content:
-                yield PartData(content)
-            yield _PART_END
+    def take_whole(self, data: bytes) -> Iterator[tuple[Headers, bytes]] | None:
+        """Headers and content of each part, where ``data`` is a whole body plainly written; None: it must be fed.
+
+        As with `feed`, each part is given before the next is looked at.
+        """
+        if len(self._buffer) != 1 or self._state is not _State.PREAMBLE:
+            return None
+        parts = _split_plain(data, self._delimiter, self._limits)
+        if parts is None:
+            return None
         self._state = _State.EPILOGUE
+        limits = self._limits
+        return ((parse_headers(head, limits), content) for head, content in parts)
 
-    def _drawn(self) -> Iterator[FramingEvent]:
+    def _drawn(self, data: bytes) -> Iterator[FramingEvent]:
+        self._buffer += data
         events: list[FramingEvent] = []
         more = True
         while more:
@@ -263,14 +265,33 @@ def _split_plain(data: bytes, delimiter: bytes, limits: MultipartLimits) -> list
     first, *pieces, last = (b"\r\n" + data).split(b"\r" + delimiter)
     if first or last != b"--\r\n" or not 0 < len(pieces) <= limits.parts:
         return None
+    if data.count(delimiter) != len(pieces):  # one stands behind a bare line feed
+        return None
     parts: list[tuple[bytes, bytes]] = []
     for piece in pieces:
         head, blank, content = piece.partition(b"\r\n\r\n")
-        is_plain = len(head) > 2 and head.startswith(b"\r\n") and head.count(b"\n") == head.count(b"\r\n")
-        if not blank or not is_plain or delimiter in piece or len(head) > limits.header_bytes:
+        block = _plain_block(head)
+        if not blank or block is None or len(head) > limits.header_bytes:
             return None
-        parts.append((head[2:] + b"\r\n", content))
+        parts.append((block, content))
     return parts
+
+
+@lru_cache(maxsize=256)
+def _plain_block(head: bytes) -> bytes | None:
+    """The header lines that follow a delimiter, each with its CRLF; None where there is none, or a bare line feed."""
+    if len(head) > 2 and head.startswith(b"\r\n") and head.count(b"\n") == head.count(b"\r\n"):
+        return head[2:] + b"\r\n"
+    return None
+
+
+def _events_of(whole: Iterator[tuple[Headers, bytes]]) -> Iterator[FramingEvent]:
+    """The events of a body that came whole, as the parser gives them."""
+    for headers, content in whole:
+        yield PartStart(headers)
+        if content:
+            yield PartData(content)
+        yield _PART_END
 
 
 @lru_cache(maxsize=256)

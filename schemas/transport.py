@@ -16,6 +16,8 @@ import enum
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.x509 import ocsp
@@ -33,6 +35,9 @@ from schemas.multipart import (
 )
 from schemas.rest import MAX_PART_BYTES, is_response_part
 from schemas.soap import SOAP_TYPES, SoapFault, parse_envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OCSP_TYPE = "application/ocsp-response"
 REST_REQUEST_TYPE = "application/x-road-rest-request"
@@ -182,15 +187,22 @@ _ORDER: dict[tuple[_Place, _Part], _Place] = {
     **{(place, _Part.SIGNATURE): _Place.DONE for place in _SIGNED},
     **{(place, _Part.FAULT): _Place.DONE for place in (*_SIGNED, _Place.CHAIN_RESULT)},
 }
-# Which of `TransportLimits` bounds a part that is kept whole; a signature's for the others.
-_LIMIT_OF = {
-    _Part.OCSP: "ocsp_response_bytes",
-    _Part.REST_REQUEST: "rest_bytes",
-    _Part.REST_RESPONSE: "rest_bytes",
-    _Part.SOAP: "soap_bytes",
-    _Part.FAULT: "soap_bytes",
-    _Part.CHAIN: "hash_chain_bytes",
-    _Part.CHAIN_RESULT: "hash_chain_bytes",
+# Which of `TransportLimits` bounds a part that is kept whole.
+_LIMIT_OF: dict[_Part | None, Callable[[TransportLimits], int]] = {
+    _Part.OCSP: attrgetter("ocsp_response_bytes"),
+    _Part.REST_REQUEST: attrgetter("rest_bytes"),
+    _Part.REST_RESPONSE: attrgetter("rest_bytes"),
+    _Part.SOAP: attrgetter("soap_bytes"),
+    _Part.FAULT: attrgetter("soap_bytes"),
+    _Part.CHAIN: attrgetter("hash_chain_bytes"),
+    _Part.CHAIN_RESULT: attrgetter("hash_chain_bytes"),
+}
+_LIMIT_OF_OTHERS: Callable[[TransportLimits], int] = attrgetter("signature_bytes")
+# The parts that are events as they stand.
+_EVENT_OF: dict[_Part | None, Callable[[bytes], Event]] = {
+    _Part.CHAIN_RESULT: HashChainResult,
+    _Part.CHAIN: HashChain,
+    _Part.SIGNATURE: SignaturePart,
 }
 _FAULT_ELEMENT = re.compile(rb"<(?:[^\s<>/]+:)?Fault[\s/>]")
 _BY_TYPE = {
@@ -233,6 +245,7 @@ class ProxyMessageParser:
         self._inner: MultipartParser | None = None
         self._ocsp_count = 0
         self._attachments = 0
+        self._fault_at: int | None = None  # where it stands among the events of this feed
         self._void = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -242,25 +255,39 @@ class ProxyMessageParser:
             self._check_size(len(self._bare), self._limits.soap_bytes, "fault")
             return []
         events: list[Event] = []
+        whole = self._framing.take_whole(data)
+        if whole is not None:
+            for headers, content in whole:
+                self._begin(headers, events)
+                self._take_content(content, events)
+            return self._up_to_fault(events)
         for framing in self._framing.feed(data):
             match framing:
                 case PartStart():
-                    self._begin(framing, events)
+                    self._begin(framing.headers, events)
                 case PartData():
                     self._take(framing.data, events)
                 case PartEnd():
-                    self._end(events)
+                    self._end(bytes(self._collected), events)
         return self._up_to_fault(events)
+
+    def _take_content(self, content: bytes, events: list[Event]) -> None:
+        """All of the part that has begun."""
+        if self._part is _Part.REST_BODY or self._inner is not None:
+            if content:
+                self._take(content, events)
+        else:
+            self._check_size(len(content), self._part_limit(), "part")
+        self._end(content, events)
 
     def _up_to_fault(self, events: list[Event]) -> list[Event]:
         """A fault is the last word: what its sender goes on to write is read and dropped."""
         if self._void:
             return []
-        for place, event in enumerate(events):
-            if isinstance(event, FaultPart):
-                self._void = True
-                return events[: place + 1]
-        return events
+        if self._fault_at is None:
+            return events
+        self._void = True
+        return events[: self._fault_at + 1]
 
     def close(self) -> list[Event]:
         """The last events. Raises when the message is incomplete; one without any part just has no events."""
@@ -274,9 +301,9 @@ class ProxyMessageParser:
             self._framing.close()
         return []
 
-    def _begin(self, start: PartStart, events: list[Event]) -> None:
-        self._headers = start.headers
-        self._content_type, part, is_soap, boundary = _kind_of_part(start)
+    def _begin(self, headers: Headers, events: list[Event]) -> None:
+        self._headers = headers
+        self._content_type, part, is_soap, boundary = _kind_of_part(headers)
         if is_soap:
             part = _Part.SOAP if self._place is _Place.START else _Part.FAULT
         if self._place is _Place.DONE:
@@ -322,8 +349,12 @@ class ProxyMessageParser:
                 case PartEnd():
                     events.append(AttachmentEnd(self._attachments))
 
-    def _end(self, events: list[Event]) -> None:
-        raw = bytes(self._collected)
+    def _end(self, raw: bytes, events: list[Event]) -> None:
+        as_it_stands = _EVENT_OF.get(self._part)
+        if as_it_stands is not None:
+            events.append(as_it_stands(raw))
+            self._part = None
+            return
         match self._part:
             case _Part.OCSP:
                 events.append(self._ocsp(raw))
@@ -342,24 +373,16 @@ class ProxyMessageParser:
                 if self._inner is not None:
                     self._inner.close()
                 self._inner = None
-            case _Part.CHAIN_RESULT:
-                events.append(HashChainResult(raw))
-            case _Part.CHAIN:
-                events.append(HashChain(raw))
-            case _Part.SIGNATURE:
-                events.append(SignaturePart(raw))
             case _Part.FAULT:
                 events.append(_fault(raw))
+        if self._fault_at is None and events and isinstance(events[-1], FaultPart):
+            self._fault_at = len(events) - 1
         self._part = None
 
     def _ocsp(self, raw: bytes) -> OcspResponse:
         self._ocsp_count += 1
         self._check_size(self._ocsp_count, self._limits.ocsp_responses, "list of OCSP responses")
-        try:
-            ocsp.load_der_ocsp_response(raw)
-        except ValueError as err:
-            raise BadMessage(Kind.IO_ERROR, f"an OCSP response part is not an OCSP response: {err}") from err
-        return OcspResponse(raw)
+        return _ocsp_response(raw)
 
     def _soap(self, raw: bytes) -> SoapPart | FaultPart:
         # Told by a cheap look first: parsing the envelope is the SOAP protocol's business.
@@ -370,8 +393,7 @@ class ProxyMessageParser:
         return SoapPart(raw, self._content_type, self._headers)
 
     def _part_limit(self) -> int:
-        name = None if self._part is None else _LIMIT_OF.get(self._part)
-        return self._limits.signature_bytes if name is None else int(getattr(self._limits, name))
+        return _LIMIT_OF.get(self._part, _LIMIT_OF_OTHERS)(self._limits)
 
     def _check_size(self, size: int, limit: int, what: str) -> None:
         if size > limit:
@@ -381,10 +403,20 @@ class ProxyMessageParser:
             )
 
 
+@lru_cache(maxsize=64)
+def _ocsp_response(raw: bytes) -> OcspResponse:
+    """The same for hours from each peer, so what could be read once is not read again. Raises `BadMessage`."""
+    try:
+        ocsp.load_der_ocsp_response(raw)
+    except ValueError as err:
+        raise BadMessage(Kind.IO_ERROR, f"an OCSP response part is not an OCSP response: {err}") from err
+    return OcspResponse(raw)
+
+
 @lru_cache(maxsize=256)
-def _kind_of_part(start: PartStart) -> tuple[str, _Part | None, bool, str | None]:
+def _kind_of_part(headers: Headers) -> tuple[str, _Part | None, bool, str | None]:
     """Content type, kind (None: by its place, or none at all), whether it is SOAP, and the boundary of what is nested."""
-    content_type = start.header("content-type") or ""
+    content_type = PartStart(headers).header("content-type") or ""
     media, parameters = parse_content_type(content_type)
     return content_type, _BY_TYPE.get(media), media in SOAP_TYPES, parameters.get("boundary")
 

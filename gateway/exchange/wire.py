@@ -178,24 +178,31 @@ class MessageReader:
             raise RuntimeError("read_head comes first")
         while self._pending or await self._read_on():
             while self._pending:
-                await self._take(received, self._pending.popleft())
+                event = self._pending.popleft()
+                if isinstance(event, transport.AttachmentData):
+                    await self._take_data(received.attachments[-1].spool, event.data)
+                elif isinstance(event, transport.AttachmentEnd):
+                    await received.attachments[-1].spool.finish()
+                else:
+                    self._take(received, event)
         return received
 
-    async def _take(self, received: ReceivedMessage, event: transport.Event) -> None:
+    async def _take_data(self, spool: Spool, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes > self._max_body_bytes:
+            raise BadMessage(
+                Kind.INVALID_MESSAGE,
+                f"the message's bodies exceed the {self._max_body_bytes} bytes this gateway accepts",
+            )
+        is_all = bool(self._pending) and isinstance(self._pending[0], transport.AttachmentEnd)
+        if not (is_all and spool.size == 0 and spool.take(data)):
+            await spool.write(data)
+
+    def _take(self, received: ReceivedMessage, event: transport.Event) -> None:
         match event:
             case transport.AttachmentStart():
                 spool = new_attachment_spool(self._new_spool, event.number)
                 received.attachments.append(Body(spool, event.content_type, without_type(event.headers)))
-            case transport.AttachmentData():
-                self._body_bytes += len(event.data)
-                if self._body_bytes > self._max_body_bytes:
-                    raise BadMessage(
-                        Kind.INVALID_MESSAGE,
-                        f"the message's bodies exceed the {self._max_body_bytes} bytes this gateway accepts",
-                    )
-                await received.attachments[-1].spool.write(event.data)
-            case transport.AttachmentEnd():
-                await received.attachments[-1].spool.finish()
             case transport.HashChainResult():
                 received.hash_chain_result = event.raw
             case transport.HashChain():

@@ -63,13 +63,13 @@ class _Head:
         """A header, its value without the white space around it."""
         value = value.rstrip(b" \t")
         size = len(name) + len(value)
-        self.size += size + 4
-        limits = self._limits
-        if size > limits.line_bytes or self.size > limits.head_bytes or len(self.pairs) >= limits.headers:
+        self.size = total = self.size + size + 4
+        limits, pairs = self._limits, self.pairs
+        if size > limits.line_bytes or total > limits.head_bytes or len(pairs) >= limits.headers:
             self._refuse_header(size)
-            if len(self.pairs) >= limits.headers:
+            if len(pairs) >= limits.headers:
                 return
-        self.pairs.append((name, value))
+        pairs.append((name, value))
 
     def _refuse_header(self, size: int) -> None:
         limits = self._limits

@@ -35,7 +35,7 @@ class BodyRules:
     def keeps(self, side: Side, producer: ClientId) -> bool:
         """Whether messages with a producer are kept with their bodies."""
         excepted = self.except_remote if side is Side.CONSUMER else self.except_local
-        return self.keep != (bool(excepted) and producer.path() in excepted)
+        return self.keep != (producer.path() in excepted) if excepted else self.keep
 
     def kept_bytes(self, entry: LogEntry, size_bytes: int) -> int:
         """How much of a body of an entry is kept. Raises `Fault` when it may neither be kept nor cut."""
@@ -54,5 +54,6 @@ class BodyRules:
 
     def check(self, entry: LogEntry) -> None:
         """Refuse an entry one of whose bodies may neither be kept nor cut. Raises `Fault`."""
-        for spool in entry.attachments:
-            self.kept_bytes(entry, spool.size)
+        if self.max_bytes is not None:
+            for spool in entry.attachments:
+                self.kept_bytes(entry, spool.size)

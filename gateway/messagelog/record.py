@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -138,9 +139,18 @@ class LogRecord:
 
 def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
     """SHA-256 over the fields, each with its length, so that nothing can move from one to the next."""
-    raws = [v if v is None or type(v) is bytes else str(v).encode() for v in fields]
-    pieces = [b"-1:" if raw is None else b"%d:%b" % (len(raw), raw) for raw in raws]
+    pieces = [
+        b"%d:%b" % (len(v), v) if type(v) is bytes else b"-1:" if v is None else _text_piece(v)
+        for v in fields
+    ]
     return hashlib.sha256(b"".join(pieces)).digest()
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _text_piece(value: str | int | bytes) -> bytes:
+    """A field that is no bytes, with its length: side, protocol and parties are the same in most records."""
+    raw = str(value).encode()
+    return b"%d:%b" % (len(raw), raw)
 
 
 def sealed_label(record_id: int, what: str) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gateway.messagelog.record import (
@@ -54,10 +56,13 @@ def insert_rows(connection: Transaction, statement: str, rows: Sequence[Sequence
     """Insert rows, many in one statement."""
     for start in range(0, len(rows), _ROWS_TOGETHER):
         some = rows[start : start + _ROWS_TOGETHER]
-        marks = f"({', '.join('?' * len(some[0]))})"
-        connection.execute(
-            statement + ", ".join([marks] * len(some)), [value for row in some for value in row]
-        )
+        connection.execute(_with_marks(statement, len(some), len(some[0])), list(chain.from_iterable(some)))
+
+
+@lru_cache(maxsize=256)
+def _with_marks(statement: str, rows: int, columns: int) -> str:
+    marks = f"({', '.join('?' * columns)})"
+    return statement + ", ".join([marks] * rows)
 
 
 def last_chain(query: Callable[[str], Sequence[Sequence[Any]]], table: str) -> tuple[int, bytes] | None:
