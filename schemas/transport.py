@@ -190,12 +190,9 @@ _ORDER: dict[tuple[_Place, _Part], _Place] = {
 # Which of `TransportLimits` bounds a part that is kept whole.
 _LIMIT_OF: dict[_Part | None, Callable[[TransportLimits], int]] = {
     _Part.OCSP: attrgetter("ocsp_response_bytes"),
-    _Part.REST_REQUEST: attrgetter("rest_bytes"),
-    _Part.REST_RESPONSE: attrgetter("rest_bytes"),
-    _Part.SOAP: attrgetter("soap_bytes"),
-    _Part.FAULT: attrgetter("soap_bytes"),
-    _Part.CHAIN: attrgetter("hash_chain_bytes"),
-    _Part.CHAIN_RESULT: attrgetter("hash_chain_bytes"),
+    **dict.fromkeys((_Part.REST_REQUEST, _Part.REST_RESPONSE), attrgetter("rest_bytes")),
+    **dict.fromkeys((_Part.SOAP, _Part.FAULT), attrgetter("soap_bytes")),
+    **dict.fromkeys((_Part.CHAIN, _Part.CHAIN_RESULT), attrgetter("hash_chain_bytes")),
 }
 _LIMIT_OF_OTHERS: Callable[[TransportLimits], int] = attrgetter("signature_bytes")
 # The parts that are events as they stand.
@@ -339,11 +336,8 @@ class ProxyMessageParser:
                 case PartStart():
                     self._attachments += 1
                     self._check_size(self._attachments, self._limits.attachments, "list of attachments")
-                    events.append(
-                        AttachmentStart(
-                            self._attachments, framing.header("content-type") or "", framing.headers
-                        )
-                    )
+                    content_type = framing.header("content-type") or ""
+                    events.append(AttachmentStart(self._attachments, content_type, framing.headers))
                 case PartData():
                     events.append(AttachmentData(self._attachments, framing.data))
                 case PartEnd():
