@@ -77,7 +77,6 @@ check: lint
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load
-	$(BIN)/python -m deploy.pages
 
 instructions: $(STAMP)
 	$(BIN)/python -m benchmarks.instructions --check

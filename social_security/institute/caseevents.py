@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import pack
 from social_security.domain import states as machines
+from social_security.institute.portabilityrules import REGISTRY
 from social_security.wire.gatewayclient import Why
 from social_security.wire.outbox import OutboxItem, Outcome
 
@@ -30,15 +31,25 @@ _WAYS: Final = {
     "registrarVinculos": ("AFIL", "PUR-AFIL", "A quién tiene afiliado el instituto"),
 }
 _OVERTAKEN: Final = frozenset(("SS-400", "SS-401", "SS-402"))
+# The steps that only the person takes, by the table.
+PERSONS: Final = frozenset(
+    e for (_, e), m in machines.PORTABILITY.items() if m.author is machines.Author.PERSON
+)
 
 
 async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Outcome:
     """One try of one notice of this institute."""
     subsystem, purpose, reason = _WAYS[notice.operation]
-    why = Why(purpose, notice.case, "SISTEMA", reason)
-    heard = await services.gateway.ask(subsystem, notice.member, notice.operation, notice.body, why)
+    why = Why(purpose, notice.case, _role(notice), reason)
+    body = notice.body
+    if body.get("evento") == "PRESENTAR":
+        token = await _token(services, notice)
+        if token is None:
+            return Outcome()
+        body = {**body, "testigo": token}
+    heard = await services.gateway.ask(subsystem, notice.member, notice.operation, body, why)
     if heard.is_done:
-        return Outcome(done=True, then=_to_the_others(services, notice))
+        return Outcome(done=True, then=notices_after(services.member, notice))
     code = str(heard.body.get("codigo", ""))
     if notice.operation == "agregarEvento" and code in _OVERTAKEN and _is_first(notice):
         return await _built_again(services, notice, heard)
@@ -54,15 +65,31 @@ def _is_first(notice: OutboxItem) -> bool:
     return bool(notice.member == notice.body["responsable"])
 
 
-def _to_the_others(services: InstituteServices, notice: OutboxItem) -> tuple[OutboxItem, ...]:
-    """What the responsible took, for every other participant; histories stay between it and their author."""
+def _role(notice: OutboxItem) -> str:
+    """In whose role an event is told: the person's own step is hers wherever it arrives."""
+    return "TITULAR" if notice.body.get("evento") in PERSONS else "SISTEMA"
+
+
+async def _token(services: InstituteServices, notice: OutboxItem) -> str | None:
+    """A fresh token that names the person of a case to one counterparty; None while the registry gives none."""
+    case = services.cases.case(notice.case)
+    if case is None:
+        return None
+    why = Why("PUR-PORT", notice.case, "ANALISTA_PORTABILIDAD", "Apertura del caso")
+    body = {"pid": case.pid, "destino": notice.member}
+    heard = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
+    return str(heard.body["testigo"]) if heard.is_done else None
+
+
+def notices_after(member: str, notice: OutboxItem) -> tuple[OutboxItem, ...]:
+    """The notices of an event that the responsible took, one for every other participant; histories go to it and their author, ``member``."""
     if notice.operation != "agregarEvento" or not _is_first(notice):
         return ()
     body = notice.body
-    others = dict.fromkeys((*body["contraparte"], services.member))
+    others = dict.fromkeys((*body["contraparte"], member))
     bare = {k: v for k, v in body.items() if k != "historia"}
     return tuple(
-        OutboxItem(notice.notice_id, m, "agregarEvento", body if m == services.member else bare, notice.case)
+        OutboxItem(notice.notice_id, m, "agregarEvento", body if m == member else bare, notice.case)
         for m in others
         if m != body["responsable"]
     )

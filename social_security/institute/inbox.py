@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
-from social_security.domain.states import ARCO_ENDED, holds_lock
+from social_security.domain.states import ADMISSION, ARCO_ENDED, holds_lock
+from social_security.institute.casesteps import PERSON_ROLES, allowed_steps
 from social_security.institute.corrections import correct_period
 from social_security.institute.history import counted_to
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.admissions import Admission
     from social_security.institute.stores.arco import ArcoRequest
     from social_security.institute.stores.cases import Case
 
@@ -143,8 +145,25 @@ def certify(services: InstituteServices, request: DomainRequest) -> DomainAnswer
 
 
 def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``listarCasos``: the institute's portability cases by the day on which their term ends; closed ones only when asked for."""
+    """``listarCasos``: the institute's portability cases by the day on which their term ends; closed ones only when asked for.
+
+    With ``caso`` that one alone, with the path that it went and the steps that this institute may take: an access of the person's.
+    The person herself gets hers, by her PID, with the steps that she may take.
+    """
     _check_own(services, request)
+    if request.context.role in PERSON_ROLES:
+        pid = Pid(parse_pid(request.body.get("pid", "")))
+        request.access.pid = pid
+        own = [_whole_case(services, c, request.today, is_person=True) for c in services.cases.cases_of(pid)]
+        return DomainAnswer({"total": len(own), "casos": own[:MAX_ROWS]}, categories=("beneficio",))
+    if "caso" in request.body:
+        case = services.cases.case(request.body["caso"])
+        if case is None:
+            raise DomainError("SS-300", field="caso")
+        request.access.pid = case.pid
+        return DomainAnswer(
+            {"total": 1, "casos": [_whole_case(services, case, request.today)]}, categories=("historia",)
+        )
     every = request.body.get("terminados", False)
     rows = [_case_row(c, request.today) for c in services.cases.all() if every or c.is_open]
     rows.sort(key=lambda r: (r.get("fechaLimite", "9999"), r["caso"]))
@@ -155,6 +174,64 @@ def _case_row(case: Case, today: date) -> dict[str, Any]:
     row = case.to_json()
     if case.deadline is not None and holds_lock(case.state):
         row |= {"dias": (case.deadline - today).days}
+    return row
+
+
+def _whole_case(
+    services: InstituteServices, case: Case, today: date, *, is_person: bool = False
+) -> dict[str, Any]:
+    """A case with every event that it went by, without histories, and what may follow."""
+    path = []
+    for logged in services.cases.events(case.case):
+        event = logged.event
+        row = {"secuencia": event["secuencia"], "evento": event["evento"], "por": logged.sender}
+        row |= {"estado": event["estadoNuevo"], "hash": logged.hash}
+        row |= {n: event[n] for n in ("totalizacion", "negativa") if n in event}
+        row |= {"dias": sum(h["totalDias"] for h in event["historia"])} if event.get("historia") else {}
+        path.append(row)
+    return {
+        **_case_row(case, today),
+        "camino": path,
+        "pasos": allowed_steps(case, services.member, is_person=is_person),
+    }
+
+
+def list_admissions(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
+    """``listarAdmisiones``: applications of external beneficiaries by the end of their term; decided ones only when asked for.
+
+    With ``caso`` that one alone, with its evidence by digest: an access of the person's.
+    """
+    _check_own(services, request)
+    body = request.body
+    found = services.admissions.all()
+    if "caso" in body:
+        found = [a for a in found if a.case == body["caso"]]
+        if not found:
+            raise DomainError("SS-300", field="caso")
+        request.access.pid = found[0].pid
+    elif not body.get("terminadas", False):
+        found = [a for a in found if ADMISSION.get(a.state)]
+    rows = sorted(
+        (_admission_row(a, request.today, whole="caso" in body) for a in found),
+        key=lambda r: (r["fechaLimite"], r["caso"]),
+    )
+    return DomainAnswer({"total": len(rows), "admisiones": rows[:MAX_ROWS]}, categories=("beneficio",))
+
+
+def _admission_row(admission: Admission, today: date, *, whole: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "caso": admission.case,
+        "estado": admission.state,
+        "beneficio": admission.request["beneficio"],
+        "origen": admission.request["origen"],
+        "fechaLimite": admission.deadline.isoformat(),
+        "pasos": sorted(ADMISSION.get(admission.state, frozenset()) - {"CADUCADA"}),
+    }
+    if row["pasos"]:
+        row["dias"] = (admission.deadline - today).days
+    if whole:
+        row |= {"evidencias": admission.request["evidencias"], "renovaciones": admission.renewals}
+        row |= {"negativa": admission.refusal} if admission.refusal is not None else {}
     return row
 
 

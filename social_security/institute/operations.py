@@ -13,6 +13,7 @@ from social_security.institute import (
     affiliation,
     arco,
     assembly,
+    casesteps,
     eligibility,
     external,
     history,
@@ -66,6 +67,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "consultarExpediente": inbox.open_file,
     "certificarPeriodo": inbox.certify,
     "listarCasos": inbox.list_cases,
+    "avanzarCaso": casesteps.advance_case,
+    "listarAdmisiones": inbox.list_admissions,
 }
 READINGS: Final[Mapping[str, PublicReading]] = {
     "/jubilados": publication.read_retirees,

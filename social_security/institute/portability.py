@@ -34,6 +34,7 @@ from social_security.institute.portabilityrules import (
     take_lock,
 )
 from social_security.institute.stores.cases import Case, Logged
+from social_security.wire.outbox import Outbox, OutboxItem
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -75,7 +76,20 @@ async def open_case(services: InstituteServices, request: DomainRequest) -> Doma
     await _present(services, request, event)
     case = services.cases.case(request.context.case)
     assert case is not None  # just made
+    if request.body.get("avisar", False):
+        _announce(services, case)
     return DomainAnswer(case.to_json(), 201, ("historia",))
+
+
+def _announce(services: InstituteServices, case: Case) -> None:
+    """Queue the opening for the counterparties; the token that names the person to each is asked for when it is sent."""
+    body = {"contrapartes": list(case.counterparties), "convenio": case.convention, "beneficio": case.benefit}
+    event = first_event(case.case, case.responsible, body)
+    with services.database.transaction() as connection:
+        Outbox.put(
+            connection,
+            [OutboxItem(f"{case.case}:1", m, "agregarEvento", event, case.case) for m in case.counterparties],
+        )
 
 
 def see_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:

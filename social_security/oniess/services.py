@@ -25,6 +25,7 @@ from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal
 from social_security.oniess import readings
 from social_security.oniess.adoption import check_adoption
 from social_security.oniess.collecting import REGISTRY, Collector
+from social_security.oniess.commitments import commitments, note_commitment
 from social_security.oniess.escalation import add_up, escalate
 from social_security.oniess.membership import change_membership, standings
 from social_security.oniess.preflightreport import check_preflight
@@ -111,6 +112,7 @@ class OniessServices:
             "resolverCompuerta": self.decide_gate,
             "activarAlta": self.activate,
             "cambiarMembresia": self.change_membership,
+            "anotarCompromiso": self.note_commitment,
         }
 
     def readings(self) -> dict[str, Reading]:
@@ -130,6 +132,7 @@ class OniessServices:
             "/ordenes": self._orders,
             "/calendarios": lambda _q: web.json_response(pack.document("calendars.json")),
             "/consola": self._console,
+            "/compromisos": self._commitments,
         }
 
     def apply(self, request: DomainRequest) -> DomainAnswer:
@@ -242,6 +245,15 @@ class OniessServices:
         """``cambiarMembresia``: give a member another state from today; only ONIESS itself may."""
         self._check_operator(request)
         return change_membership(self.store, request)
+
+    def note_commitment(self, request: DomainRequest) -> DomainAnswer:
+        """``anotarCompromiso``: a commitment with its owner and date, or how it stands; only ONIESS itself may."""
+        self._check_operator(request)
+        return note_commitment(self.store, request)
+
+    def _commitments(self, _query: Mapping[str, str]) -> web.Response:
+        today = self.now().astimezone(self.zone).date()
+        return web.json_response({"compromisos": commitments(self.store.database, today)})
 
     def _check_operator(self, request: DomainRequest) -> None:
         """ONIESS's own operators act on applications: the system says so itself, whatever the gateway grants."""

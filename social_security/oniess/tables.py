@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from social_security.oniess.commitments import COMMITMENTS_STEP
 from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
 
 if TYPE_CHECKING:
@@ -89,4 +90,5 @@ STEPS = (
     """,
     OUTBOX_ENDS_STEP,
     MEMBERSHIP_STEP,
+    COMMITMENTS_STEP,
 )

@@ -19,14 +19,26 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
 from social_security.domain.notices import notice_of, notice_text
 from social_security.portal import words
-from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, PERSON, UNIT, Accounts
+from social_security.portal.accounts import (
+    COMMITTEE,
+    COUNTER,
+    GUARANTOR,
+    OFFICER,
+    OPERATOR,
+    PERSON,
+    UNIT,
+    Accounts,
+)
 from social_security.portal.answering import AnsweringPages
 from social_security.portal.appeals import AppealPages
-from social_security.portal.asking import ONIESS, PersonQueries, Supervising
+from social_security.portal.asking import ONIESS, REGISTRY, PersonQueries, Supervising
 from social_security.portal.core import Portal
 from social_security.portal.counter import CounterPages
 from social_security.portal.guarantor import GuarantorPages, supervised
+from social_security.portal.officer import OfficerPages
+from social_security.portal.operating import OperatorPages
 from social_security.portal.person import PersonPages
+from social_security.portal.personcases import PersonCasePages
 from social_security.portal.public import PublicPages
 from social_security.portal.staffasking import StaffQueries
 from social_security.portal.workwords import worked
@@ -40,7 +52,8 @@ if TYPE_CHECKING:
 
     from social_security.portal.settings import PortalSettings
 
-PUBLIC = "00-ONIESS"
+# Members whose portal knows accounts of one role only; a guarantor's are GUARANTOR.
+ONLY_ROLES = {"00-ONIESS": OPERATOR, "00-RNSS": OFFICER}
 TEMPLATES = Path(__file__).parent / "templates"
 FOOTER = (
     NavigationLink("/aviso", N_("Privacy notice")),
@@ -97,10 +110,9 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic))
     app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
     portal.frame.add_static(app.router)
-    if member != ONIESS:
-        app.router.add_get("/entrar", portal.door)
-        app.router.add_post("/entrar", portal.log_in)
-        app.router.add_post("/salir", portal.log_out)
+    app.router.add_get("/entrar", portal.door)
+    app.router.add_post("/entrar", portal.log_in)
+    app.router.add_post("/salir", portal.log_out)
     app.router.add_get("/aviso", _notice_page(portal, "notice.html", settings))
     app.router.add_get("/accesibilidad", _notice_page(portal, "accessibility.html", settings))
     if member == ONIESS:
@@ -109,6 +121,9 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         app.router.add_get("/estados.csv", public.states_csv)
         for name in ("indicadores", "negativas"):
             app.router.add_get(f"/{name}.csv", public.table_csv)
+        _add_operators(app, portal, OperatorPages(portal, gateway, now))
+    elif member == REGISTRY:
+        _add_officers(app, portal, OfficerPages(portal, gateway, now))
     elif is_guarantor(settings.member):
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
         _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
@@ -128,6 +143,10 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         app.router.add_get("/", portal.home(homes))
         _add_person(app, portal, pages)
         app.router.add_get("/verificar", pages.check_certificate)
+        own_cases = PersonCasePages(portal, PersonQueries(gateway, member, now))
+        app.router.add_get("/tramites", portal.page(PERSON, own_cases.cases))
+        app.router.add_get("/tramites/{caso}", portal.page(PERSON, own_cases.cases))
+        app.router.add_post("/tramites/{caso}", portal.act(PERSON, own_cases.advance))
         _add_staff(app, portal, answering, counter)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
@@ -170,8 +189,33 @@ def _add_staff(
     router.add_get("/solicitudes/{folio}", portal.page(UNIT, answering.one, COMMITTEE))
     router.add_post("/solicitudes/{folio}", portal.act(UNIT, answering.answer, COMMITTEE))
     router.add_get("/casos", portal.page(COUNTER, counter.cases))
+    router.add_post("/casos", portal.act(COUNTER, counter.open_case))
+    router.add_get("/casos/{caso}", portal.page(COUNTER, counter.case))
+    router.add_post("/casos/{caso}", portal.act(COUNTER, counter.advance_case))
+    router.add_get("/admisiones", portal.page(COUNTER, counter.admissions))
+    router.add_get("/admisiones/{caso}", portal.page(COUNTER, counter.admission))
+    router.add_post("/admisiones/{caso}", portal.act(COUNTER, counter.advance_admission))
     router.add_get("/expediente", portal.page(COUNTER, counter.home))
     router.add_post("/expediente", portal.act(COUNTER, counter.certify))
+
+
+def _add_operators(app: web.Application, portal: Portal, pages: OperatorPages) -> None:
+    router = app.router
+    router.add_get("/operacion", portal.page(OPERATOR, pages.applications))
+    router.add_get("/operacion/altas/{caso}", portal.page(OPERATOR, pages.application))
+    router.add_post("/operacion/altas/{caso}", portal.act(OPERATOR, pages.decide))
+    router.add_get("/operacion/convenios", portal.page(OPERATOR, pages.conventions))
+    router.add_get("/operacion/compromisos", portal.page(OPERATOR, pages.commitments))
+    router.add_post("/operacion/compromisos", portal.act(OPERATOR, pages.note_commitment))
+    router.add_get("/operacion/indicadores", portal.page(OPERATOR, pages.indicators))
+
+
+def _add_officers(app: web.Application, portal: Portal, pages: OfficerPages) -> None:
+    router = app.router
+    router.add_get("/", portal.page(OFFICER, pages.reviews))
+    router.add_post("/", portal.act(OFFICER, pages.resolve))
+    router.add_get("/niveles", portal.page(OFFICER, pages.levels))
+    router.add_post("/niveles", portal.act(OFFICER, pages.raise_level))
 
 
 def _add_appeals(app: web.Application, portal: Portal, pages: AppealPages) -> None:

@@ -16,7 +16,7 @@ from social_security.domain.faults import DomainError
 from social_security.wire.gatewayclient import Heard, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import date, datetime
 
     from serving.language import Translatable
@@ -95,6 +95,19 @@ class PersonQueries:
             "ARCO", member, "avanzarArco", {**event, "ocurridoEl": self._now().isoformat()}, why
         )
 
+    async def cases(self, pid: Pid) -> Heard:
+        """Her portability cases at this institute, with their paths and what she may do."""
+        why = self._why("PUR-PORT", self._case_id(), "Consulta de la persona en su portal")
+        return await self._ask("PORT", self._member, "listarCasos", {"pid": pid, "terminados": True}, why)
+
+    async def advance_case(self, pid: Pid, case: str, step: str) -> Heard:
+        """A step of hers in a case of hers (``avanzarCaso``)."""
+        why = self._why("PUR-PORT", case, "Decisión de la persona en su portal")
+        return await self._ask("PORT", self._member, "avanzarCaso", {"evento": step, "pid": pid}, why)
+
+    def _case_id(self) -> str:
+        return f"PORT-{self._code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
+
     def new_folio(self, today: date) -> str:
         """A folio that says nothing of the person."""
         return f"ARCO-{self._code[:2]}-{today.year}-{secrets.randbelow(MANY):08d}"
@@ -151,11 +164,17 @@ class Supervising:
 
 
 async def ask(
-    gateway: GatewayClient, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
+    gateway: GatewayClient,
+    subsystem: str,
+    provider: str,
+    operation: str,
+    body: dict[str, Any],
+    why: Why,
+    place: Mapping[str, str] | None = None,
 ) -> Heard:
     """One question; a gateway that this portal lacks is heard as silence."""
     try:
-        return await gateway.ask(subsystem, provider, operation, body, why)
+        return await gateway.ask(subsystem, provider, operation, body, why, place)
     except DomainError as error:
         return Heard(0, dict(error.to_json()))
 

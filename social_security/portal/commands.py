@@ -17,7 +17,7 @@ from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
 from social_security.portal import app
-from social_security.portal.accounts import STAFF, Accounts
+from social_security.portal.accounts import GUARANTOR, STAFF, Accounts
 from social_security.portal.settings import load
 
 if TYPE_CHECKING:
@@ -62,11 +62,16 @@ def account() -> None:
 def issue(data: Path, settings: Path, pid: str | None, role: str | None, name: str) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
     loaded = _loaded(settings)
-    if loaded.member == app.PUBLIC:
-        raise click.UsageError(_("ONIESS's pages have no accounts"))
-    if app.is_guarantor(loaded.member) and (pid or role):
-        raise click.UsageError(_("a guarantor's account has neither --pid nor --role"))
-    if not app.is_guarantor(loaded.member) and (pid is None) is (role is None):
+    held = app.ONLY_ROLES.get(loaded.member)
+    if held is None and app.is_guarantor(loaded.member):
+        held = GUARANTOR
+    if held is not None:
+        if pid or role:
+            raise click.UsageError(
+                _("here every account is {role}: there is neither --pid nor --role", role=held)
+            )
+        role = held
+    elif (pid is None) is (role is None):
         raise click.UsageError(
             _("at an institute an account is a person's (--pid) or of who works there (--role)")
         )

@@ -19,7 +19,17 @@ from serving.api.problems import Problem, words_of
 from serving.language import N_
 from serving.web.pages import Frame, LoggedInUser, NavigationLink, check_same_site, redirect
 from social_security.domain import pack
-from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, PERSON, UNIT, Accounts
+from social_security.portal.accounts import (
+    COMMITTEE,
+    COUNTER,
+    GUARANTOR,
+    OFFICER,
+    OPERATOR,
+    PERSON,
+    UNIT,
+    Accounts,
+)
+from social_security.portal.asking import ONIESS
 from social_security.portal.entrance import Entrance, address_of
 
 if TYPE_CHECKING:
@@ -47,6 +57,7 @@ LINKS = {
         NavigationLink("/", N_("My file")),
         NavigationLink("/historia", N_("My history at all institutes")),
         NavigationLink("/calculadora", N_("Pension calculator")),
+        NavigationLink("/tramites", N_("My portability cases")),
         NavigationLink("/accesos", N_("Who looked at my data")),
         NavigationLink("/derechos", N_("My ARCO requests")),
     ),
@@ -55,6 +66,18 @@ LINKS = {
     COUNTER: (
         NavigationLink("/", N_("Persons' files")),
         NavigationLink("/casos", N_("Portability cases")),
+        NavigationLink("/admisiones", N_("Admissions")),
+    ),
+    OPERATOR: (
+        NavigationLink("/operacion", N_("Applications and gates")),
+        NavigationLink("/operacion/convenios", N_("Conventions")),
+        NavigationLink("/operacion/compromisos", N_("Commitments")),
+        NavigationLink("/operacion/indicadores", N_("Indicators against targets")),
+        NavigationLink("/", N_("Public page")),
+    ),
+    OFFICER: (
+        NavigationLink("/", N_("Records under review")),
+        NavigationLink("/niveles", N_("Levels of identity")),
     ),
     GUARANTOR: (
         NavigationLink("/", N_("Terms and refusals")),
@@ -95,7 +118,9 @@ class Portal:
         self.public_url = settings.public_url
         self.zone = ZoneInfo(found.zone)
         self.accounts = accounts
-        self.entrance = Entrance(accounts, settings, clock)
+        # ONIESS's first page is everybody's; its operators begin at their own.
+        self.first = "/operacion" if found.path == ONIESS else "/"
+        self.entrance = Entrance(accounts, settings, clock, self.first)
         self.frame = Frame(site)
         self._settings = settings
         self._clock = clock
@@ -171,7 +196,7 @@ class Portal:
     async def door(self, request: web.Request) -> web.StreamResponse:
         """``GET /entrar``: the form to log in; who is logged in goes to the first page."""
         if self.entrance.find(request) is not None:
-            return redirect("/")
+            return redirect(self.first)
         return self.render(request, "door.html", None, wrong=None, name="", portal=self)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:

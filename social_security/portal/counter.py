@@ -9,9 +9,12 @@ Spec: the domain reference 5.2 (Afiliacion, PeriodoCotizacion), 5.5 (Portability
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.api.problems import Problem
 from serving.language import N_, Text
 from serving.web.pages import redirect
 from social_security.domain.faults import DomainError
@@ -59,6 +62,11 @@ _ONWARD: Final = {
 }
 
 
+# The causes for which a desk rejects a case, rows of the error table that are refusals.
+REJECTIONS: Final = ("SS-403", "SS-502", "SS-503")
+_AMOUNT: Final = re.compile(r"\d{1,9}(\.\d{1,2})?", re.ASCII)
+
+
 class CounterPages:
     """The pages of an institute's desk."""
 
@@ -79,7 +87,7 @@ class CounterPages:
             return self._portal.render(
                 request, "staff/desk.html", visitor, status=404, number=number, why=explain(heard)
             )
-        return self._file(request, visitor, heard.body)
+        return await self._file(request, visitor, heard.body)
 
     async def certify(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
@@ -106,7 +114,7 @@ class CounterPages:
             return self._portal.render(
                 request, "staff/desk.html", visitor, status=404, number=pid, why=explain(seen)
             )
-        return self._file(request, visitor, seen.body, wrong, form)
+        return await self._file(request, visitor, seen.body, wrong, form)
 
     async def cases(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/casos``: portability cases, the most urgent first; ``?terminados=1`` the ended ones too."""
@@ -126,7 +134,139 @@ class CounterPages:
             why=None if heard.is_done else explain(heard),
         )
 
-    def _file(
+    async def case(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/casos/{caso}``: its path, and what this institute may do next."""
+        return await self._show_case(request, visitor)
+
+    async def advance_case(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """``POST /casos/{caso}``: one step of the case."""
+        case = request.match_info["caso"]
+        wrong: Translatable | None
+        try:
+            step = read_step(form)
+        except ValueError:
+            wrong = N_("Choose a step and confirm it; a rejection has cause, legal basis and reasons.")
+            return await self._show_case(request, visitor, wrong, form, status=400)
+        heard = await self._asking.advance_case(self._member, local_id(visitor.user.name), case, step)
+        if heard.is_done:
+            return redirect(f"/casos/{case}?hecho=1")
+        return await self._show_case(request, visitor, explain(heard), form, status=409)
+
+    async def open_case(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """``POST /casos``: a new case of a person, by a convention that ONIESS publishes."""
+        chosen = {"pid": _first(form, "pid"), "beneficio": _first(form, "beneficio")}
+        chosen |= {"convenio": _first(form, "convenio")}
+        parties = {**chosen, "contrapartes": [m for m in form.get("contraparte", []) if m != self._member]}
+        wrong: Translatable | None = None
+        if not all(chosen.values()) or not parties["contrapartes"] or "confirmo" not in form:
+            wrong = N_("Choose convention, benefit and the other institutes, and confirm.")
+        else:
+            case, heard = await self._asking.open_case(self._member, local_id(visitor.user.name), parties)
+            if heard.is_done:
+                return redirect(f"/casos/{case}?hecho=1")
+            wrong = explain(heard)
+        seen = await self._asking.file(
+            self._member, visitor.role, local_id(visitor.user.name), _named(chosen["pid"])
+        )
+        if not seen.is_done:
+            raise Problem(404, words=explain(seen))
+        return await self._file(request, visitor, seen.body, wrong, form)
+
+    async def admissions(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/admisiones``: applications of external beneficiaries, the most urgent first."""
+        ended = request.query.get("terminadas") == "1"
+        heard = await self._asking.admissions(self._member, local_id(visitor.user.name), ended=ended)
+        return self._portal.render(
+            request,
+            "staff/admissions.html",
+            visitor,
+            rows=heard.body.get("admisiones", ()) if heard.is_done else (),
+            total=heard.body.get("total", 0) if heard.is_done else 0,
+            ended=ended,
+            why=None if heard.is_done else explain(heard),
+        )
+
+    async def admission(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """``/admisiones/{caso}``: one application, its evidence, and what may follow."""
+        return await self._show_admission(request, visitor)
+
+    async def advance_admission(
+        self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
+    ) -> web.Response:
+        """``POST /admisiones/{caso}``: one step of an application."""
+        case, to = request.match_info["caso"], _first(form, "paso")
+        reasons = _first(form, "motivacion").strip()
+        if not to or "confirmo" not in form or (to == "NEGADA" and len(reasons) < STATEMENT_LEAST):
+            wrong = N_("Choose a step and confirm it; a refusal states its reasons.")
+            return await self._show_admission(request, visitor, wrong, form, status=400)
+        event = {"estado": to} | ({"motivacion": reasons} if reasons else {})
+        heard = await self._asking.advance_admission(self._member, local_id(visitor.user.name), case, event)
+        if heard.is_done:
+            return redirect(f"/admisiones/{case}?hecho=1")
+        return await self._show_admission(request, visitor, explain(heard), form, status=409)
+
+    async def _show_case(
+        self,
+        request: web.Request,
+        visitor: Visitor,
+        wrong: Translatable | None = None,
+        typed: Mapping[str, list[str]] | None = None,
+        *,
+        status: int = 200,
+    ) -> web.Response:
+        case = request.match_info["caso"]
+        heard = await self._asking.case(self._member, local_id(visitor.user.name), case)
+        if not heard.is_done:
+            raise Problem(404, words=explain(heard))
+        return self._portal.render(
+            request,
+            "staff/case.html",
+            visitor,
+            status=status,
+            c=heard.body["casos"][0],
+            mine=self._member,
+            reasons=REJECTIONS,
+            wrong=wrong,
+            typed=typed or {},
+            done="hecho" in request.query and wrong is None,
+        )
+
+    async def _show_admission(
+        self,
+        request: web.Request,
+        visitor: Visitor,
+        wrong: Translatable | None = None,
+        typed: Mapping[str, list[str]] | None = None,
+        *,
+        status: int = 200,
+    ) -> web.Response:
+        heard = await self._asking.admission(
+            self._member, local_id(visitor.user.name), request.match_info["caso"]
+        )
+        if not heard.is_done:
+            raise Problem(404, words=explain(heard))
+        return self._portal.render(
+            request,
+            "staff/admission.html",
+            visitor,
+            status=status,
+            a=heard.body["admisiones"][0],
+            wrong=wrong,
+            typed=typed or {},
+            done="hecho" in request.query and wrong is None,
+        )
+
+    async def _conventions(self) -> list[Mapping[str, Any]]:
+        """The conventions that this institute is a party of, as ONIESS publishes them; none when it does not answer."""
+        heard = await self._asking.conventions()
+        found = heard.body.get("convenios", ()) if heard.is_done else ()
+        return [c for c in found if self._member in c.get("members", ())]
+
+    async def _file(
         self,
         request: web.Request,
         visitor: Visitor,
@@ -143,6 +283,8 @@ class CounterPages:
             served=[p for p in body["periodos"] if p["estado"] != "SUSTITUIDO"],
             replaced=[p for p in body["periodos"] if p["estado"] == "SUSTITUIDO"],
             fields=PERIOD,
+            conventions=await self._conventions(),
+            mine=self._member,
             wrong=wrong,
             typed=typed or {},
         )
@@ -175,6 +317,29 @@ def read_period(form: Mapping[str, list[str]]) -> dict[str, Any]:
         "empleador": {"clave": given["empleador"]},
         "evidenciaSha256": hashlib.sha256(proof.encode()).hexdigest(),
     }
+
+
+def read_step(form: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A step of a case as a form gives it: the event, with pesos as centavos or a rejection's grounds. Raises ValueError."""
+    event = _first(form, "paso")
+    if not event or "confirmo" not in form:
+        raise ValueError("a step and its confirmation are needed")
+    step: dict[str, Any] = {"evento": event}
+    pesos = _first(form, "monto").strip().replace(",", "")
+    if event == "TOTALIZAR" and pesos:
+        amount = Decimal(pesos) if _AMOUNT.fullmatch(pesos) else None
+        if amount is None:
+            raise ValueError("an amount is pesos with at most two decimals")
+        step["montoCentavos"] = int(amount * 100)
+    if event == "RECHAZAR":
+        step |= {n: _first(form, n).strip() for n in ("codigo", "fundamento", "motivacion")}
+        if (
+            step["codigo"] not in REJECTIONS
+            or len(step["motivacion"]) < STATEMENT_LEAST
+            or not step["fundamento"]
+        ):
+            raise ValueError("a rejection has cause, legal basis and reasons")
+    return step
 
 
 def _named(number: str) -> dict[str, str]:

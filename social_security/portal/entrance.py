@@ -33,9 +33,10 @@ PASSWORDS_AT_ONCE = 2
 class Entrance:
     """The door of one portal."""
 
-    def __init__(self, accounts: Accounts, settings: PortalSettings, clock: Clock) -> None:
+    def __init__(self, accounts: Accounts, settings: PortalSettings, clock: Clock, first: str = "/") -> None:
         self._accounts = accounts
         self._clock = clock
+        self._first = first
         self._secure = settings.is_secure
         # The prefix makes a browser refuse the cookie from a neighbour host or without TLS.
         self._cookie = "__Host-sesion" if self._secure else "sesion"
@@ -73,7 +74,7 @@ class Entrance:
         self._note("LOGIN", "done", user.name, address)
         self._forget(request)
         token, _ = self._sessions.begin(user, self._clock.monotonic())
-        answer = redirect("/")
+        answer = redirect(self._first)
         answer.set_cookie(
             self._cookie, token, path="/", secure=self._secure, httponly=True, samesite="Strict"
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from social_security.portal.accounts import COMMITTEE, GUARANTOR, UNIT
-from social_security.portal.asking import MANY, ask
+from social_security.domain.faults import DomainError
+from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, UNIT
+from social_security.portal.asking import MANY, ONIESS, ask
 from social_security.wire.gatewayclient import GatewayClient, Heard, Why
 
 if TYPE_CHECKING:
@@ -67,6 +68,46 @@ class StaffQueries:
             "PUR-PORT", self._case("PORT", member), "ANALISTA_PORTABILIDAD", user, "Bandeja de casos"
         )
         return await ask(self._gateway, "PORT", member, "listarCasos", {"terminados": ended}, why)
+
+    async def case(self, member: str, user: str, case: str) -> Heard:
+        """One portability case with its path, and the steps that this institute may take."""
+        why = self._why("PUR-PORT", case, "ANALISTA_PORTABILIDAD", user, "Atención del caso")
+        return await ask(self._gateway, "PORT", member, "listarCasos", {"caso": case}, why)
+
+    async def advance_case(self, member: str, user: str, case: str, step: dict[str, Any]) -> Heard:
+        """The next step of a portability case; the institute's system builds and tells it."""
+        why = self._why("PUR-PORT", case, "ANALISTA_PORTABILIDAD", user, "Siguiente paso del caso")
+        return await ask(self._gateway, "PORT", member, "avanzarCaso", step, why)
+
+    async def open_case(self, member: str, user: str, application: dict[str, Any]) -> tuple[str, Heard]:
+        """Open a portability case here and let its counterparties know; its number, and what was heard."""
+        case = self._case("PORT", member)
+        why = self._why("PUR-PORT", case, "ANALISTA_PORTABILIDAD", user, "Apertura de un caso")
+        return case, await ask(
+            self._gateway, "PORT", member, "abrirCaso", {**application, "avisar": True}, why
+        )
+
+    async def admissions(self, member: str, user: str, *, ended: bool) -> Heard:
+        """The applications of external beneficiaries, decided ones too where that is said."""
+        why = self._why("PUR-EXT", self._case("EXT", member), COUNTER, user, "Bandeja de admisiones")
+        return await ask(self._gateway, "EXTERNOS", member, "listarAdmisiones", {"terminadas": ended}, why)
+
+    async def admission(self, member: str, user: str, case: str) -> Heard:
+        """One application with its evidence."""
+        why = self._why("PUR-EXT", case, COUNTER, user, "Atención de la admisión")
+        return await ask(self._gateway, "EXTERNOS", member, "listarAdmisiones", {"caso": case}, why)
+
+    async def advance_admission(self, member: str, user: str, case: str, event: dict[str, Any]) -> Heard:
+        """The next step of an application."""
+        why = self._why("PUR-EXT", case, COUNTER, user, "Resolución de la admisión")
+        return await ask(self._gateway, "EXTERNOS", member, "avanzarAdmision", event, why)
+
+    async def conventions(self) -> Heard:
+        """The portability conventions that ONIESS publishes."""
+        try:
+            return await self._gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
+        except DomainError as error:
+            return Heard(0, dict(error.to_json()))
 
     def today(self, zone: ZoneInfo) -> date:
         """The date where the institute is."""

@@ -20,7 +20,7 @@ from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal
 from social_security.domain.pseudonyms import pair_pid, parse_pid
 from social_security.domain.ranges import parse_moments
 from social_security.institute.accesslog import render_usage
-from social_security.registry import publication
+from social_security.registry import publication, reviews
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CurpState
 from social_security.registry.holding import (
@@ -152,6 +152,9 @@ class RegistryServices:
             "registrarVinculos": functools.partial(register_links, self),
             "notificarMembresia": functools.partial(take_membership, self),
             "findUsage": self.find_usage,
+            "listarRevisiones": functools.partial(reviews.list_reviews, self),
+            "resolverRevision": functools.partial(reviews.resolve_review, self),
+            "elevarNivel": functools.partial(reviews.raise_level, self),
         }
 
     def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:

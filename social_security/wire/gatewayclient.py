@@ -69,9 +69,18 @@ class GatewayClient:
             await self._session.close()
 
     async def ask(
-        self, subsystem: str, provider: str, operation: str, body: Mapping[str, Any], why: Why
+        self,
+        subsystem: str,
+        provider: str,
+        operation: str,
+        body: Mapping[str, Any],
+        why: Why,
+        place: Mapping[str, str] | None = None,
     ) -> Heard:
-        """One operation of another member (``MX/GOB/15-ISSEMYM``), asked as one of this member's subsystems."""
+        """One operation of another member (``MX/GOB/15-ISSEMYM``), asked as one of this member's subsystems.
+
+        ``place`` gives the parts of the operation's path beside its case.
+        """
         described = pack.operations()[operation]
         uri, digest = notice_of(self._member.rpartition("/")[2])
         headers = {
@@ -88,6 +97,8 @@ class GatewayClient:
             "X-OSS-Politica": self._policy,
         }
         path = described.path.replace("{caso}", why.case).replace("{folio}", why.case)
+        for name, value in (place or {}).items():
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
         sent = None if described.method == "GET" else body
         return await self._send(
             described.method, f"{provider}/{described.subsystem}/oss-v1{path}", headers, sent

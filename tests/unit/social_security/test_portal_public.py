@@ -53,10 +53,10 @@ async def test_every_picture_and_table_has_its_csv(world: World) -> None:
         assert browser.status == 502
 
 
-async def test_there_is_no_door_and_nothing_of_a_person(world: World) -> None:
+async def test_nothing_of_a_person_is_there_whoever_asks(world: World) -> None:
     address, _ = await world.portal("00-ONIESS")
     async with Browser(address) as browser:
-        for path in ("/entrar", "/accesos", "/derechos", "/evidencia"):
+        for path in ("/accesos", "/derechos", "/evidencia"):
             await browser.get(path)
             assert browser.status == 404
 

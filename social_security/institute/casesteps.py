@@ -1,0 +1,226 @@
+"""A portability case moved on from the institute's own desk: the system builds the event, so that nobody types a total or a digest.
+
+The event goes to the responsible institute first, at once, so that whoever asked hears a refusal; what it took is queued for
+every other participant. Histories and totals are those of this moment, shares are computed, terms are the calendar's.
+
+Spec: the domain reference 5.2, 5.5 (Portability); F08, S03, S04.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from social_security.domain import eventchain
+from social_security.domain import states as machines
+from social_security.domain.faults import APPEAL_DAYS, DomainError
+from social_security.domain.history import share, total
+from social_security.domain.pseudonyms import Pid
+from social_security.institute.caseevents import notices_after
+from social_security.institute.history import build_history
+from social_security.institute.portability import all_periods
+from social_security.institute.portabilityrules import REGISTRY, senders_of_round
+from social_security.wire.gatewayclient import Heard, Why
+from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.service import DomainAnswer, DomainRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.cases import Case
+
+# The events that a desk, or the person, may cause here; the others are the clock's, an appeal's or a repair's.
+STEPS: Final = (
+    "ADMITIR",
+    "SOLICITAR_HISTORIA",
+    "ENTREGAR_HISTORIA",
+    "PEDIR_ACLARACION",
+    "ACLARAR",
+    "TOTALIZAR",
+    "PROYECTAR",
+    "CONFORMAR",
+    "INCONFORMAR",
+    "CONFIRMAR_TRANSFERENCIA",
+    "RESOLVER",
+    "CERRAR",
+    "RECHAZAR",
+    "DESISTIR",
+    "RECURRIR",
+    "RECORDAR",
+)
+# The roles in which the person acts, or who acts for her.
+PERSON_ROLES: Final = frozenset(("TITULAR", "REPRESENTANTE"))
+_WITH_HISTORY: Final = frozenset(("ENTREGAR_HISTORIA", "ACLARAR"))
+
+
+def allowed_steps(case: Case, member: str, *, is_person: bool) -> list[str]:
+    """The events of `STEPS` that a participant, or the person at the responsible institute, may cause in a case's state."""
+    found = []
+    for name in STEPS:
+        move = machines.PORTABILITY.get((case.state, name))
+        if move is None:
+            continue
+        may = {
+            machines.Author.RESPONSIBLE: not is_person and member == case.responsible,
+            machines.Author.COUNTERPARTY: not is_person and member in case.counterparties,
+            machines.Author.PERSON: is_person and member == case.responsible,
+            machines.Author.PARTICIPANT: not is_person,
+            machines.Author.CLOCK: False,
+            machines.Author.ANY: True,
+        }[move.author]
+        if may:
+            found.append(name)
+    return found
+
+
+async def advance_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
+    """``avanzarCaso``: build the next event of a case, let the responsible institute take it, and queue it for the others.
+
+    Raises SS-405 for another member or another person, SS-300 without such a case here, SS-400 for what may not follow, SS-901
+    when the responsible institute does not answer, and whatever it refuses with.
+    """
+    if request.context.member != services.member:
+        raise services.not_participant(request)
+    case = services.cases.case(request.path["caso"])
+    if case is None:
+        raise DomainError("SS-300", field="caso")
+    request.access.pid = case.pid
+    is_person = request.context.role in PERSON_ROLES
+    if is_person and request.body.get("pid") != case.pid:
+        request.access.pid = None
+        raise services.not_participant(request)
+    name = request.body["evento"]
+    if name not in allowed_steps(case, services.member, is_person=is_person):
+        raise machines.not_allowed(case.state, name)
+    event = await _build(services, request, case, name)
+    heard = await _tell(services, case.responsible, event, request)
+    if not heard.is_done:
+        raise _passed_on(heard, case.responsible)
+    # On disk now: the event, at the responsible institute. Asking again after a crash here is refused (SS-400) by the
+    # state that it has reached there, and the others hear of it with the case's next event, which they refuse until then.
+    item = OutboxItem(
+        f"{case.case}:{event['secuencia']}", case.responsible, "agregarEvento", event, case.case
+    )
+    with services.database.transaction() as connection:
+        Outbox.put(connection, notices_after(services.member, item))
+    return DomainAnswer(
+        {"caso": case.case, "evento": name, "estado": event["estadoNuevo"], "hash": heard.body["hash"]},
+        categories=("historia",) if name in _WITH_HISTORY else ("beneficio",),
+    )
+
+
+async def _build(
+    services: InstituteServices, request: DomainRequest, case: Case, name: str
+) -> dict[str, Any]:
+    """The event on the responsible institute's chain as it is now; this institute's own copy may be behind."""
+    place = await _place(services, case)
+    state = str(place["estado"])
+    move = machines.portability_move(state, name)
+    to = state if move.to == machines.SAME else move.to
+    if name in machines.BY_ALL:
+        done = senders_of_round(services.cases.events(case.case), name) | {services.member}
+        to = to if done >= set(place["contrapartes"]) else state
+    event: dict[str, Any] = {
+        "caso": case.case,
+        "secuencia": int(place["ultimaSecuencia"]) + 1,
+        "evento": name,
+        "estadoPrevio": state,
+        "estadoNuevo": to,
+        "responsable": case.responsible,
+        "contraparte": list(place["contrapartes"]),
+        "hashAnterior": place["ultimoHash"],
+    }
+    if name in _WITH_HISTORY:
+        history = build_history(services, case.pid, await _pair(services, case))
+        event |= {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
+    elif name == "TOTALIZAR":
+        event["totalizacion"] = await _total(services, case, request.body.get("montoCentavos"))
+    elif name == "RECHAZAR":
+        event["negativa"] = _negativa(services, request)
+    return event
+
+
+async def _place(services: InstituteServices, case: Case) -> Mapping[str, Any]:
+    """State, number and hash of the last event at the responsible institute. Raises SS-901 when it does not answer."""
+    if case.responsible == services.member:
+        return case.to_json()
+    why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Siguiente paso del caso")
+    heard = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
+    if not heard.is_done:
+        raise _passed_on(heard, case.responsible)
+    return heard.body
+
+
+async def _pair(services: InstituteServices, case: Case) -> Pid:
+    """The pseudonym under which this institute speaks of the person to the responsible one; its own PID to itself."""
+    if case.responsible == services.member:
+        return case.pid
+    why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Entrega de la historia")
+    heard = await services.gateway.ask(
+        "PORT", REGISTRY, "traducirPid", {"pid": case.pid, "destino": case.responsible}, why
+    )
+    if not heard.is_done:
+        raise _passed_on(heard, REGISTRY)
+    return Pid(heard.body["pidPar"])
+
+
+async def _total(services: InstituteServices, case: Case, amount: int | None) -> dict[str, Any]:
+    """The totals of all periods by the convention's rules, with each institute's share of a monthly amount in centavos."""
+    await services.conventions.read()
+    convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
+    if convention is None:
+        raise DomainError(
+            "SS-503",
+            f"ONIESS no publica el convenio {case.convention}",
+            f"ONIESS does not publish convention {case.convention}",
+            field="convenio",
+        )
+    made = total(all_periods(services, case, services.cases.events(case.case)), convention.rules)
+    if amount is None or made.union_days == 0:
+        return made.to_json()
+    return made.to_json(share(amount, made.parts))
+
+
+def _negativa(services: InstituteServices, request: DomainRequest) -> dict[str, Any]:
+    """The refusal that a rejection leaves: who decides on an appeal, and until when, are this institute's own."""
+    body = request.body
+    for name in ("codigo", "fundamento", "motivacion"):
+        if not body.get(name, "").strip():
+            raise DomainError(
+                "SS-400",
+                f"un rechazo dice su {name}",
+                f"a rejection states its {name}",
+                field=name,
+            )
+    return {
+        "codigo": body["codigo"],
+        "fundamento": body["fundamento"].strip(),
+        "motivacion": body["motivacion"].strip(),
+        "medioImpugnacion": "Recurso de inconformidad",
+        "autoridad": services.guarantor,
+        "limiteImpugnacion": services.calendar.add(request.today, APPEAL_DAYS).isoformat(),
+    }
+
+
+async def _tell(
+    services: InstituteServices, member: str, event: dict[str, Any], request: DomainRequest
+) -> Heard:
+    why = Why(
+        "PUR-PORT",
+        event["caso"],
+        request.context.role,
+        request.context.reason,
+        request.context.user.rpartition(":")[2],
+    )
+    return await services.gateway.ask("PORT", member, "agregarEvento", event, why)
+
+
+def _passed_on(heard: Heard, member: str) -> DomainError:
+    """What another institute refused with, word for word; SS-901 when it did not answer."""
+    code = heard.body.get("codigo")
+    if isinstance(code, str) and isinstance(heard.body.get("mensaje"), str):
+        return DomainError(code, heard.body["mensaje"], str(heard.body.get("message", heard.body["mensaje"])))
+    if isinstance(code, str) and isinstance(heard.body.get("motivacion"), str):
+        both = heard.body["motivacion"].split(" / ")
+        return DomainError(code, both[0], both[-1])
+    return DomainError("SS-901", f"{member} no respondió", f"{member} did not answer")
