@@ -31,7 +31,7 @@ from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
 from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
 from schemas.globalconf.private import render_private
 from schemas.globalconf.shared import VERSIONS
-from schemas.globalconf.sharedwriting import render_shared
+from schemas.globalconf.sharedwriting import oldest_same, render_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from central_server.store.sources import SigningKey
     from certs.algorithms import SignatureAlgorithm as Algorithm
     from certs.tokens.port import KeyId, Signer
+    from schemas.globalconf.shared import SharedParameters
 
 _ALPHABET = string.ascii_letters + string.digits
 _MANIFEST = "published.json"
@@ -116,8 +117,16 @@ def generate(registry: Registry, versions: Sequence[int] = VERSIONS) -> Generate
     private = GeneratedPart(PRIVATE_ID, FILE_NAMES[PRIVATE_ID], render_private(build_private(registry)))
     optional = tuple(GeneratedPart(*part) for part in registry.parts)
     parts = {}
+    built: dict[bool, SharedParameters] = {}
+    rendered: dict[int, bytes] = {}
     for version in versions:
-        shared = render_shared(build_shared(registry, version), version)
+        is_first = version == VERSIONS[0]  # with its own digest of certificates
+        if is_first not in built:
+            built[is_first] = build_shared(registry, version)
+        same = oldest_same(built[is_first], version)
+        if same not in rendered:
+            rendered[same] = render_shared(built[is_first], same)
+        shared = rendered[same]
         parts[version] = (GeneratedPart(SHARED_ID, FILE_NAMES[SHARED_ID], shared), private, *optional)
     return Generated(registry.instance, registry.expire_interval_s, parts)
 

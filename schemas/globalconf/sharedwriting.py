@@ -5,6 +5,7 @@ Spec: PR-GCONF.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from schemas.globalconf.elements import (
@@ -27,6 +28,8 @@ from schemas.globalconf.shared import (
     SharedParameters,
     Source,
 )
+
+_components = attrgetter("components")
 
 
 def render_shared(shared: SharedParameters, version: int | None = None) -> bytes:
@@ -53,13 +56,30 @@ def render_shared(shared: SharedParameters, version: int | None = None) -> bytes
         element = add(root, "globalGroup")
         add(element, "groupCode", group.id.group_code)
         add(element, "description", group.description)
-        for member in sorted(group.members):
+        for member in sorted(group.members, key=_components):
             append_identifier(element, "groupMember", member)
     settings = add(root, "globalSettings")
     for member_class in shared.member_classes:
         _add_member_class(settings, member_class)
     add(settings, "ocspFreshnessSeconds", shared.ocsp_freshness_s)
     return to_bytes(root)
+
+
+def oldest_same(shared: SharedParameters, version: int) -> int:
+    """The oldest version with the digests of ``version`` (2 has its own) in which nothing of these parameters is left out that it has."""
+    acme = [ca.acme_server for ca in shared.approved_cas if ca.acme_server is not None]
+    infos = [info for ca in shared.approved_cas for info in (ca.top, *ca.intermediates)]
+    says_more = {
+        2: True,
+        3: True,
+        4: any(a.authentication_profile_id is not None or a.signing_profile_id is not None for a in acme),
+        5: any(s.maintenance is not None for s in shared.security_servers)
+        or any(s.name is not None for m in shared.members for s in m.subsystems),
+        6: any(ca.default_csr_format is not None for ca in shared.approved_cas)
+        or any(tsa.cost_type is not None for tsa in shared.approved_tsas)
+        or any(ocsp.cost_type is not None for info in infos for ocsp in info.ocsp),
+    }
+    return max(v for v in says_more if v <= version and says_more[v])
 
 
 def _add_source(root: etree._Element, source: Source) -> None:
@@ -137,7 +157,7 @@ def _add_server(
     for digest in sorted(server.auth_certificate_digests):
         add(element, "authCertHash", digest)
     hidden = version < 5 and server.maintenance is not None
-    for client in sorted(server.clients):
+    for client in sorted(server.clients, key=_components):
         if not (hidden and not client.is_member):
             add(element, "client", references[client])
     if version >= 5 and server.maintenance is not None:
