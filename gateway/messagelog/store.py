@@ -377,6 +377,10 @@ class MessageLog:
                     "ON CONFLICT (record_id) DO NOTHING",
                     [(r, number, chain, signature) for r, chain, signature in stamp.records],
                 )
+                transaction.execute(
+                    "DELETE FROM stamp WHERE id = ? AND NOT EXISTS (SELECT 1 FROM stamped WHERE stamp_id = ?)",
+                    (number, number),
+                )
         except (sqlite3.Error, OSError) as err:
             raise Fault(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 

@@ -6,10 +6,12 @@ A process that runs alone holds every lease (`EveryLease`). Where several share 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from serving.process.loops import Loop
 
@@ -21,6 +23,10 @@ class Leases(Protocol):
         """Hold the lease of this name, or go on holding it; False while another process holds it. Raises OSError."""
         ...
 
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Within it nothing is written to what the processes share once the lease is another's."""
+        ...
+
 
 class EveryLease:
     """The leases of a process that runs alone."""
@@ -29,6 +35,10 @@ class EveryLease:
         """True: there is nobody else."""
         return bool(name)
 
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """No bound: the lease of any ``name`` holds as long as the process."""
+        return contextlib.nullcontext()
+
 
 def done_once(loop: Loop, leases: Leases, otherwise: Callable[[], Awaitable[object]] | None = None) -> Loop:
     """The loop, its rounds done only by the process that holds the lease of its name; the others do ``otherwise``."""
@@ -36,7 +46,8 @@ def done_once(loop: Loop, leases: Leases, otherwise: Callable[[], Awaitable[obje
 
     async def round_of_holder() -> None:
         if await leases.take(loop.name):
-            await work()
+            with leases.working(loop.name):
+                await work()
         elif otherwise is not None:
             await otherwise()
 

@@ -17,9 +17,11 @@ import msgspec
 from psycopg import IsolationLevel
 
 from serving.errors import OperatorError
-from serving.storage.postgres import PostgresDatabase, check_durable
+from serving.storage.postgres import HeldLease, PostgresDatabase, by_lease, check_durable
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from serving.storage.transactions import Transaction
 
 SCHEMA = "nodes"
@@ -83,6 +85,7 @@ class SharedNodes:
     """One process among those that share a database."""
 
     def __init__(self, address: str, name: str, version: str) -> None:
+        self._address = address
         self._database = open_nodes(address)
         # Each start is another holder: what a killed process held is not this one's.
         self.process = f"{name}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -135,6 +138,10 @@ class SharedNodes:
             ).fetchall()
         (self._held.add if found else self._held.discard)(name)
         return bool(found)
+
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Within it every transaction asks whether the lease holds, and is refused once another node may have taken it."""
+        return by_lease(HeldLease(self._address, name, self.process))
 
     async def renew(self) -> None:
         """Put the end of every lease that is held off, and be seen. One that another node took meanwhile is let go. Raises OSError."""

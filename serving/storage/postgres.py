@@ -13,6 +13,8 @@ import contextlib
 import re
 import threading
 import time
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -39,6 +41,8 @@ OLDEST_VERSION = 13
 CONNECTIONS_OF_NODE = 15
 # Any number serves, as long as every node takes the same one.
 _STEPS_LOCK = 0x5ACBE
+# A transaction of leased work that stands still for so long is given up by the server, and its lease may pass on.
+LEASED_IDLE_S = 10
 _JSON = re.compile(r"json_extract\((\w+), '\$\.(\w+)'\)")
 _PLACE = re.compile(r"'(?:[^']|'')*'|\?|%")
 _TYPES = (
@@ -84,6 +88,30 @@ class _Transaction:
         with self._connection.cursor() as cursor:
             cursor.executemany(translate_statement(sql), parameters)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """The lease by which this process does a piece of work, in the schema ``nodes`` of the database at ``address``."""
+
+    address: str
+    name: str
+    process: str
+
+
+_WORKS_BY: ContextVar[HeldLease | None] = ContextVar("lease", default=None)
+# Databases that this process has worked with, by address, schema and steps: a newer version may change them meanwhile.
+_BEGUN: set[tuple[str, str, int]] = set()
+
+
+@contextlib.contextmanager
+def by_lease(lease: HeldLease) -> Iterator[None]:
+    """Within it, every transaction in the lease's database asks first whether the lease holds: see `PostgresDatabase.transaction`."""
+    before = _WORKS_BY.set(lease)
+    try:
+        yield
+    finally:
+        _WORKS_BY.reset(before)
 
 
 # Failures of the server, of the way to it, or of what it lets its user do.
@@ -160,7 +188,8 @@ class PostgresDatabase:
         """A transaction, committed at the end and rolled back on any exception; within another one, a part of it.
 
         Raises `DatabaseConflict` when another node's change came first, OSError when the database was lost: then it is not
-        known whether a commit that was on its way took effect.
+        known whether a commit that was on its way took effect. Work done by a lease (`by_lease`) has it checked and locked in
+        the transaction itself: a process whose lease ended changes nothing, and none passes on before the commit.
         """
         with self._lock, self._naming_failures():
             if self._is_changing:
@@ -171,9 +200,26 @@ class PostgresDatabase:
             self._is_changing = True
             try:
                 with self._connection.transaction():
+                    self._check_lease()
                     yield _Transaction(self._connection)
             finally:
                 self._is_changing = False
+
+    def _check_lease(self) -> None:
+        """Hold the row of the lease that is worked by until the transaction ends. Raises `DatabaseConflict` when it is over."""
+        lease = _WORKS_BY.get()
+        if lease is None or lease.address != self._address:
+            return
+        self._connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LEASED_IDLE_S}s'")
+        found = self._connection.execute(
+            "SELECT 1 FROM nodes.lease WHERE name = %s AND process = %s AND until_ms >= nodes.now_ms() FOR SHARE",
+            (lease.name, lease.process),
+        ).fetchone()
+        if found is None:
+            raise DatabaseConflict(
+                f"the lease of {lease.name} ended while {lease.process} worked by it; another node goes on with the work, "
+                "and nothing of this change was kept"
+            )
 
     @contextlib.contextmanager
     def pipelined(self) -> Iterator[Transaction]:
@@ -257,10 +303,14 @@ class PostgresDatabase:
                 self._connection.execute("CREATE TABLE IF NOT EXISTS step (number BIGINT PRIMARY KEY)")
                 row = self._connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 done = 0 if row is None else int(row[0])
-                check_version(done, steps, f"the database {self._name}")
+                begun = (self._address, self._schema, len(steps))
+                # Whoever began before a newer version came goes on beside it: its steps only add.
+                if begun not in _BEGUN:
+                    check_version(done, steps, f"the database {self._name}")
                 for number, sql in enumerate(steps[done:], done + 1):
                     self._connection.execute(translate_step(sql))
                     self._connection.execute("INSERT INTO step (number) VALUES (%s)", (number,))
+            _BEGUN.add(begun)
         finally:
             if not self._connection.closed:
                 self._connection.isolation_level = self._isolation

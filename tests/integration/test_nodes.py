@@ -2,7 +2,8 @@
 
 The consumer's gateway is set up in SQLite, moved to the database, and its data folder copied to a second node. Both take calls.
 Nodes are killed and started again; afterwards every answer that came is looked up, the chain of all is walked, each record has
-one timestamp, and each node gives the container of what the other one logged. Then the database goes, and comes back.
+one timestamp, and each node gives the container of what the other one logged. Then the database goes, and comes back; its standby
+takes over; and the nodes are upgraded in turn behind HAProxy while they are called.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ KILLS = int(os.environ.get("SACBE_NODE_KILLS", "10"))
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300 + 15 * KILLS)]
 CONSUMERS = 4
 NODES = 3
-HANDED_OUT = Path(__file__).parents[2] / "deploy" / "haproxy" / "nodes.cfg"
+PROJECT = Path(__file__).parents[2]
+HANDED_OUT = PROJECT / "deploy" / "haproxy" / "nodes.cfg"
 
 
 def run_gateway(*arguments: str) -> str:
@@ -61,6 +63,7 @@ class NodeSet:
     cluster: Cluster
     database: str
     folders: list[Path] = field(default_factory=list)
+    standby: Cluster | None = None
 
     def address(self, number: int) -> str:
         """Where a node listens."""
@@ -99,13 +102,15 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
     asking = consumer(base)
     made = Federation(tmp_path_factory.mktemp("nodes"), [asking, provider(base)], base=base)
     cluster = Cluster(is_durable=True)
+    found: NodeSet | None = None
     try:
         made.set_up()
         start(made)
         before = call(asking.address, headers={"X-Road-Id": "before"})
         assert before.status == 200
         made.kill(asking.key)
-        database = cluster.new_database()
+        # Both hosts of the database; the second one is there once the first is lost.
+        database = f"{cluster.new_database()},{cluster.standby_folder}"
         found = NodeSet(made, cluster, database)
         said = run_gateway("storage", "move", "--data", str(made.data(asking)), "--to", database)
         assert "chain of 2 records: whole" in said
@@ -118,13 +123,17 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
         yield found
     finally:
         made.stop()
-        cluster.remove()
+        with contextlib.ExitStack() as stack:
+            stack.callback(cluster.remove)
+            if found is not None and found.standby is not None:
+                stack.callback(found.standby.remove)
 
 
 @dataclass(slots=True)
 class Answered:
-    """The message ids that were answered with 200, and when to stop."""
+    """The message ids that were answered with 200, each beginning with the load's name, and when to stop."""
 
+    name: str
     ids: list[str] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -136,7 +145,7 @@ async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
         count = 0
         while not load.stop.is_set():
             count += 1
-            message_id = f"node-{number}-{count}"
+            message_id = f"{load.name}-{number}-{count}"
             address = nodes.address((number + count) % NODES)
             headers = {"X-Road-Client": AFIL, "X-Road-Id": message_id}
             try:
@@ -153,21 +162,42 @@ async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
             await asyncio.sleep(0.02)
 
 
+async def another_answer(load: Answered) -> None:
+    """Wait until one more exchange is answered."""
+    load.came.clear()
+    async with asyncio.timeout(40):
+        await load.came.wait()
+
+
+def answered_without_record(nodes: NodeSet, load: Answered) -> set[str]:
+    """The answered messages of which request and response are not both in the log."""
+    kept = nodes.rows(
+        "SELECT message_id FROM messagelog.record GROUP BY message_id HAVING count(*) FILTER (WHERE is_response = 0) >= 1 "
+        "AND count(*) FILTER (WHERE is_response = 1) >= 1"
+    )
+    return set(load.ids) - {str(row[0]) for row in kept}
+
+
+async def check_whole(nodes: NodeSet) -> None:
+    """Walk the chain of the log of all nodes."""
+    folder, pin = str(nodes.folders[0]), str(nodes.made.folder / "pin")
+    said = await asyncio.to_thread(run_gateway, "log", "verify", "--data", folder, "--pin-file", pin)
+    assert "the chain is whole" in said
+
+
 async def kill_often(nodes: NodeSet, load: Answered) -> None:
     """Kill and start one node after the other, each time at a random moment after both work."""
     for count in range(KILLS):
         number = count % NODES
         await asyncio.to_thread(works, nodes.address(number))
-        load.came.clear()
-        async with asyncio.timeout(20):
-            await load.came.wait()
+        await another_answer(load)
         await asyncio.sleep(random.uniform(0.0, 0.25))
         nodes.made.kill(f"node-{number}")
         nodes.start(number, wait=False)
 
 
 async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet) -> None:
-    load = Answered()
+    load = Answered("kills")
     async with asyncio.TaskGroup() as group:
         for number in range(CONSUMERS):
             group.create_task(consume(nodes, number, load))
@@ -176,89 +206,8 @@ async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet)
     for number in range(NODES):
         await asyncio.to_thread(works, nodes.address(number))
     assert len(load.ids) > KILLS * 2
-    kept = nodes.rows(
-        "SELECT message_id FROM messagelog.record GROUP BY message_id HAVING count(*) FILTER (WHERE is_response = 0) >= 1 "
-        "AND count(*) FILTER (WHERE is_response = 1) >= 1"
-    )
-    assert set(load.ids) - {str(row[0]) for row in kept} == set()
-    pin = str(nodes.made.folder / "pin")
-    said = await asyncio.to_thread(
-        run_gateway, "log", "verify", "--data", str(nodes.folders[0]), "--pin-file", pin
-    )
-    assert "the chain is whole" in said
-
-
-# Besides the configuration that is handed out: how the test looks into HAProxy.
-WATCHED = "global\n    stats socket {folder}/haproxy.sock level admin\n"
-
-
-@contextlib.contextmanager
-def balancer(nodes: NodeSet) -> Iterator[str]:
-    """HAProxy before the nodes; the address at which systems call it."""
-    program = need("haproxy", package="haproxy", beside="/usr/sbin")
-    address, folder = f"{nodes.made.base}.30", nodes.made.folder
-    text = HANDED_OUT.read_text(encoding="utf-8").replace("10.0.0.10:", f"{address}:")
-    for number in range(3):
-        text = text.replace(f"10.0.0.1{number + 1}:", f"{nodes.address(number)}:")
-    (folder / "nodes.cfg").write_text(text, encoding="utf-8")
-    (folder / "watched.cfg").write_text(WATCHED.format(folder=folder), encoding="utf-8")
-    process = subprocess.Popen(
-        [program, "-f", str(folder / "watched.cfg"), "-f", str(folder / "nodes.cfg")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        works(address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def tell_balancer(nodes: NodeSet, command: str) -> str:
-    """A line to HAProxy's own socket, and its answer."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(nodes.made.folder / "haproxy.sock"))
-        connection.sendall(f"{command}\n".encode())
-        with connection.makefile(encoding="ascii") as answer:
-            return answer.read()
-
-
-def balancer_finds_up(nodes: NodeSet, number: int) -> bool:
-    """Whether HAProxy's own checks found a node well: it gets calls from then on."""
-    rows = csv.DictReader(tell_balancer(nodes, "show stat").removeprefix("# ").splitlines())
-    return any(
-        (row["pxname"], row["svname"], row["status"]) == ("systems", f"node-{number}", "UP") for row in rows
-    )
-
-
-def restart_in_turn(nodes: NodeSet) -> None:
-    """Stop and start one node after the other, as an operator does; HAProxy hears of it from the health addresses alone."""
-    for number in range(NODES):
-        nodes.made.kill(f"node-{number}", signal.SIGTERM)
-        nodes.start(number)
-        until(functools.partial(balancer_finds_up, nodes, number), bool)
-
-
-async def test_nodes_restarted_in_turn_behind_a_balancer_fail_no_exchange(nodes: NodeSet) -> None:
-    failed, good, stop = list[str](), list[str](), asyncio.Event()
-
-    async def consume_behind(address: str) -> None:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-            while not stop.is_set():
-                url = f"http://{address}:8080/r1/MX/GOB/{ECHO}/x"
-                async with session.get(url, headers={"X-Road-Client": AFIL}) as answer:
-                    text = await answer.text()
-                    (good if answer.status == 200 else failed).append(text)
-
-    with balancer(nodes) as address:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONSUMERS):
-                group.create_task(consume_behind(address))
-            await asyncio.to_thread(restart_in_turn, nodes)
-            stop.set()
-    assert failed == []
-    assert len(good) > 10
+    assert answered_without_record(nodes, load) == set()
+    await check_whole(nodes)
 
 
 def test_background_work_is_done_once(nodes: NodeSet) -> None:
@@ -335,3 +284,115 @@ def test_a_folder_of_another_server_is_refused_by_name(nodes: NodeSet) -> None:
     said = (nodes.made.folder / "stranger.log").read_text()
     assert "MX/GOB/00-RNSS/SS1" in said
     assert "MX/GOB/15-ISSEMYM" in said
+
+
+async def test_a_standby_that_is_promoted_has_every_answered_exchange(nodes: NodeSet) -> None:
+    nodes.standby = Cluster(is_durable=True, standby_of=nodes.cluster)
+    await asyncio.to_thread(nodes.cluster.wait_for_standby)
+    load = Answered("promotion")
+    async with asyncio.TaskGroup() as group:
+        for number in range(CONSUMERS):
+            group.create_task(consume(nodes, number, load))
+        for _ in range(NODES):
+            await another_answer(load)
+        await asyncio.to_thread(nodes.cluster.stop)
+        before = len(load.ids)
+        refused = await asyncio.to_thread(call, nodes.address(0))
+        assert refused.code.endswith("logging_failed")
+        await asyncio.to_thread(nodes.standby.promote)
+        for number in range(NODES):
+            await asyncio.to_thread(works, nodes.address(number))
+        await another_answer(load)
+        load.stop.set()
+    assert before >= NODES
+    assert len(load.ids) > before
+    assert answered_without_record(nodes, load) == set()
+    await check_whole(nodes)
+
+
+# Besides the configuration that is handed out: how the test looks into HAProxy.
+WATCHED = "global\n    stats socket {folder}/haproxy.sock level admin\n"
+
+
+@contextlib.contextmanager
+def balancer(nodes: NodeSet) -> Iterator[str]:
+    """HAProxy before the nodes; the address at which systems call it."""
+    program = need("haproxy", package="haproxy", beside="/usr/sbin")
+    address, folder = f"{nodes.made.base}.30", nodes.made.folder
+    text = HANDED_OUT.read_text(encoding="utf-8").replace("10.0.0.10:", f"{address}:")
+    for number in range(3):
+        text = text.replace(f"10.0.0.1{number + 1}:", f"{nodes.address(number)}:")
+    (folder / "nodes.cfg").write_text(text, encoding="utf-8")
+    (folder / "watched.cfg").write_text(WATCHED.format(folder=folder), encoding="utf-8")
+    process = subprocess.Popen(
+        [program, "-f", str(folder / "watched.cfg"), "-f", str(folder / "nodes.cfg")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        works(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def tell_balancer(nodes: NodeSet, command: str) -> str:
+    """A line to HAProxy's own socket, and its answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(nodes.made.folder / "haproxy.sock"))
+        connection.sendall(f"{command}\n".encode())
+        with connection.makefile(encoding="ascii") as answer:
+            return answer.read()
+
+
+def balancer_finds_up(nodes: NodeSet, number: int) -> bool:
+    """Whether HAProxy's own checks found a node well: it gets calls from then on."""
+    rows = csv.DictReader(tell_balancer(nodes, "show stat").removeprefix("# ").splitlines())
+    return any(
+        (row["pxname"], row["svname"], row["status"]) == ("systems", f"node-{number}", "UP") for row in rows
+    )
+
+
+def make_next_version(folder: Path) -> None:
+    """The packages as they are now, with one more step of the configuration's database and of the message log's."""
+    for package in ("schemas", "certs", "serving", "gateway"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for module, table in (("migrations/serverconf", "client"), ("messagelog/steps", "record")):
+        with (folder / "gateway" / f"{module}.py").open("a", encoding="utf-8") as source:
+            source.write(f'\nSTEPS = (*STEPS, "ALTER TABLE {table} ADD COLUMN of_next_version TEXT")\n')
+
+
+def upgrade_in_turn(nodes: NodeSet) -> None:
+    """Stop one node after the other and start its next version; HAProxy hears of it from the health addresses alone."""
+    following = nodes.made.folder / "next"
+    make_next_version(following)
+    for number in range(NODES):
+        nodes.made.kill(f"node-{number}", signal.SIGTERM)
+        # A module is looked for where a process is started before it is where packages are installed.
+        nodes.made.under = {**nodes.made.under, f"node-{number}": ("env", "-C", str(following))}
+        nodes.start(number)
+        until(functools.partial(balancer_finds_up, nodes, number), bool)
+
+
+async def test_nodes_upgraded_in_turn_behind_a_balancer_fail_no_exchange(nodes: NodeSet) -> None:
+    failed, good, stop = list[str](), list[str](), asyncio.Event()
+
+    async def consume_behind(address: str) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            while not stop.is_set():
+                url = f"http://{address}:8080/r1/MX/GOB/{ECHO}/x"
+                async with session.get(url, headers={"X-Road-Client": AFIL}) as answer:
+                    text = await answer.text()
+                    (good if answer.status == 200 else failed).append(text)
+
+    with balancer(nodes) as address:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONSUMERS):
+                group.create_task(consume_behind(address))
+            await asyncio.to_thread(upgrade_in_turn, nodes)
+            stop.set()
+    assert failed == []
+    assert len(good) > 10
+    added = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'of_next_version'"
+    assert nodes.rows(added) == [(2,)]

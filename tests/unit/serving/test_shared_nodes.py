@@ -13,9 +13,11 @@ from serving.login.sharedsessions import SharedSessions
 from serving.login.users import User
 from serving.process.leases import EveryLease, done_once
 from serving.process.loops import Loop
+from serving.storage.conflicts import DatabaseConflict
 from serving.storage.database import open_database
 from serving.storage.nodes import SharedNodes, check_same, list_nodes, note_moved
 from serving.storage.postgres import PostgresDatabase, has_password, shown_address, with_password
+from tests.integration.calling import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,59 @@ async def test_one_node_holds_a_lease_and_another_takes_over_when_it_is_over(
     with psycopg.connect(where) as connection:
         fencing = connection.execute("SELECT name, fencing FROM nodes.lease ORDER BY name").fetchall()
     assert fencing == [("archiver", 1), ("timestamper", 2)]
+
+
+async def test_whoever_lost_a_lease_writes_nothing_by_it(
+    pair: tuple[SharedNodes, SharedNodes], where: str
+) -> None:
+    one, two = pair
+    work = PostgresDatabase(where, ["CREATE TABLE done (who TEXT NOT NULL)"], "work")
+
+    def write(who: str) -> None:
+        with work.transaction() as transaction:
+            transaction.execute("INSERT INTO done (who) VALUES (?)", (who,))
+
+    assert await one.take("archiver")
+    with one.working("archiver"):
+        await asyncio.to_thread(write, "one")
+    end_leases(where)  # it stood still within its round
+    assert await two.take("archiver")
+    with one.working("archiver"), pytest.raises(DatabaseConflict, match="the lease of archiver ended"):
+        await asyncio.to_thread(write, "one again")
+    with two.working("archiver"):
+        write("two")
+    write("nobody's work")
+    assert work.query("SELECT who FROM done") == [("one",), ("two",), ("nobody's work",)]
+    work.close()
+
+
+async def test_a_lease_passes_on_only_after_what_is_written_by_it_is_committed(
+    pair: tuple[SharedNodes, SharedNodes], where: str
+) -> None:
+    one, two = pair
+    work = PostgresDatabase(where, ["CREATE TABLE done (who TEXT NOT NULL)"], "work")
+    assert await one.take("archiver")
+    with one.working("archiver"), work.transaction() as transaction:
+        transaction.execute("INSERT INTO done (who) VALUES ('one')")
+        ending = asyncio.create_task(asyncio.to_thread(end_leases, where))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await asyncio.to_thread(until, lambda: two.database.query(waiting), lambda found: found != [(0,)])
+        assert not ending.done()
+    await ending
+    assert await two.take("archiver")
+    work.close()
+
+
+def test_a_process_goes_on_beside_a_newer_version_and_an_older_one_does_not_begin(where: str) -> None:
+    now = ["CREATE TABLE done (who TEXT NOT NULL)"]
+    running = PostgresDatabase(where, now, "work")
+    PostgresDatabase(where, [*now, "ALTER TABLE done ADD COLUMN at_ms INTEGER"], "work").close()
+    again = PostgresDatabase(where, now, "work")
+    for database in (running, again):
+        database.query("INSERT INTO done (who) VALUES ('the older version')")
+        database.close()
+    with pytest.raises(OperatorError, match="written by a newer version"):
+        PostgresDatabase(where, [], "work")
 
 
 async def test_a_node_that_ends_in_order_gives_its_leases_back_at_once(where: str) -> None:
