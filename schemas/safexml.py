@@ -76,7 +76,7 @@ def _scan(data: bytes, kind: Kind, what: str, limits: XmlLimits) -> None:
         elements += 1
         if elements > limits.elements:
             raise BadMessage(kind, f"the {what} has more than {limits.elements} elements")
-        declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:"))
+        declared = sum(1 for a in attributes if a == "xmlns" or a.startswith("xmlns:")) if attributes else 0
         open_namespaces.append(open_namespaces[-1] + declared)
         if depth > limits.depth:
             raise BadMessage(kind, f"the {what} nests more than {limits.depth} elements")

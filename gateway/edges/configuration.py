@@ -43,6 +43,7 @@ from schemas.globalconf.parts import (
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+from serving.process.freedmemory import give_back_freed
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -198,9 +199,11 @@ class ConfigurationClient:
 
     def _read(self) -> TrustedConfiguration:
         """The stored configuration, parsed: in a thread, for a large one takes long. Raises `Fault`."""
-        return TrustedConfiguration.load(
+        found = TrustedConfiguration.load(
             read_configuration_files(self._folder), now=self._clock(), strict=False
         )
+        give_back_freed()
+        return found
 
     def _put_in_force(self, configuration: TrustedConfiguration) -> None:
         if configuration.instance != self._anchor.instance:
@@ -331,7 +334,8 @@ class ConfigurationClient:
             if content is None:
                 content = await self._get(_resolve(url, part.location), LARGEST_PART) or b""
                 part.check(content)
-                check_part(part, content, directory.version, instance)
+                # In a thread: of a country's members it takes a second.
+                await asyncio.to_thread(check_part, part, content, directory.version, instance)
             fetched.parts[file_name_of(part)] = (part, content)
         needed = (SHARED_ID, PRIVATE_ID) if own else (SHARED_ID,)
         there = {part.content_id for part, _ in fetched.parts.values()}

@@ -44,25 +44,26 @@ def take(
     element: etree._Element, spec: Sequence[Child], *, open_end: bool = False
 ) -> dict[str, list[etree._Element]]:
     """The children by name, in the order and numbers of ``spec``; ``open_end`` lets others follow."""
-    found: dict[str, list[etree._Element]] = {child.name: [] for child in spec}
-    place = 0
+    names = [name for name, _, _ in spec]
+    found: dict[str, list[etree._Element]] = {name: [] for name in names}
+    place, last = 0, len(names)
     for child in element:
         tag = child.tag
         if not isinstance(tag, str):
             continue
-        while place < len(spec) and spec[place].name != tag:
+        while place < last and names[place] != tag:
             place += 1
-        if place == len(spec):
+        if place == last:
             if open_end and tag not in found:
                 break
             raise malformed(f"{_name(element)} cannot hold {_name(child)} here")
         found[tag].append(child)
-    for child_spec in spec:
-        count = len(found[child_spec.name])
-        if not child_spec.least <= count <= child_spec.most:
+    for name, least, most in spec:
+        count = len(found[name])
+        if not least <= count <= most:
             raise malformed(
-                f"{_name(element)} has {count} {child_spec.name}; {child_spec.least} to "
-                f"{'any number' if child_spec.most == MANY else child_spec.most} were expected"
+                f"{_name(element)} has {count} {name}; {least} to "
+                f"{'any number' if most == MANY else most} were expected"
             )
     return found
 

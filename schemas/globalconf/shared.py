@@ -168,6 +168,21 @@ class SharedParameters:
 
 # Reading
 
+# Children of what there are thousands of.
+_MEMBER = (Child("memberClass"), Child("memberCode"), Child("name"), Child("subsystem", 0, MANY))
+_MEMBER_CLASS = (Child("code"), Child("description"))
+_SERVER = (
+    Child("owner"),
+    Child("serverCode"),
+    Child("address", 0),
+    Child("authCertHash", 0, MANY),
+    Child("client", 0, MANY),
+)
+_GROUP_MEMBER = tuple(
+    Child(f"{{{ID_NS}}}{name}", int(name != "subsystemCode"))
+    for name in ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
+)
+
 
 def parse_shared(raw: bytes, version: int) -> SharedParameters:
     """Read shared parameters of a version. Raises `Fault` (``malformed_global_conf``)."""
@@ -188,6 +203,9 @@ class _Reader:
         self._version = version
         self._instance = ""
         self._by_reference: dict[str, ClientId] = {}
+        since_5 = version >= 5
+        self._subsystem_children = (Child("subsystemCode"), *((Child("subsystemName", 0),) * since_5))
+        self._server_children = (*_SERVER, *((Child("inMaintenanceMode", 0),) * since_5))
 
     def read(self, raw: bytes) -> SharedParameters:
         root = parse_root(raw, "conf", "shared parameters")
@@ -294,16 +312,13 @@ class _Reader:
         )
 
     def _member(self, element: etree._Element) -> Member:
-        found = take(
-            element, (Child("memberClass"), Child("memberCode"), Child("name"), Child("subsystem", 0, MANY))
-        )
+        found = take(element, _MEMBER)
         member_class = _member_class(found["memberClass"][0])
         member = ClientId(self._instance, member_class.code, text(found["memberCode"]))
         self._remember(element, member)
         subsystems = []
-        named = (Child("subsystemName", 0),) if self._version >= 5 else ()
         for inner in found["subsystem"]:
-            parts = take(inner, (Child("subsystemCode"), *named))
+            parts = take(inner, self._subsystem_children)
             subsystem = Subsystem(text(parts["subsystemCode"]), optional_text(parts.get("subsystemName", ())))
             subsystems.append(subsystem)
             self._remember(inner, member.subsystem(subsystem.code))
@@ -325,18 +340,7 @@ class _Reader:
         return client
 
     def _server(self, element: etree._Element) -> SecurityServer:
-        since_5 = (Child("inMaintenanceMode", 0),) if self._version >= 5 else ()
-        found = take(
-            element,
-            (
-                Child("owner"),
-                Child("serverCode"),
-                Child("address", 0),
-                Child("authCertHash", 0, MANY),
-                Child("client", 0, MANY),
-                *since_5,
-            ),
-        )
+        found = take(element, self._server_children)
         owner = self._resolve(found["owner"][0])
         if not owner.is_member:
             raise malformed(f"the owner of a security server must be a member, not {owner.path()}")
@@ -360,13 +364,7 @@ class _Reader:
 
 def _group_member(element: etree._Element) -> ClientId:
     """A client by its parts: configurations exist that call subsystems members here."""
-    parts = take(
-        element,
-        tuple(
-            Child(f"{{{ID_NS}}}{name}", int(name != "subsystemCode"))
-            for name in ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
-        ),
-    )
+    parts = take(element, _GROUP_MEMBER)
     return ClientId(*(text(found) for found in parts.values() if found))
 
 
@@ -391,7 +389,7 @@ def _source(element: etree._Element) -> Source:
 
 
 def _member_class(element: etree._Element) -> MemberClass:
-    found = take(element, (Child("code"), Child("description")))
+    found = take(element, _MEMBER_CLASS)
     return MemberClass(text(found["code"]), text(found["description"]))
 
 
