@@ -87,7 +87,7 @@ def operations() -> dict[tuple[str, str], Operation]:
     from gateway.admin.api import operations as rows
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
-    from serving.api import commonapi
+    from serving.api import commonapi, useroperations
     from serving.api.operations import Operation as Row
 
     class Nowhere:
@@ -99,7 +99,9 @@ def operations() -> dict[tuple[str, str], Operation]:
             return None
 
     nobody = cast("Any", None)
-    found = [*rows(cast("Any", Nowhere())), *commonapi.operations(nobody, nobody, 0, nobody)]
+    common = commonapi.operations(nobody, nobody, 0, nobody)
+    users = useroperations.operations(nobody, nobody, nobody)
+    found = [*rows(cast("Any", Nowhere())), *common, *users]
     found.append(Row("GET", "/openapi.yaml", cast("Any", None), "", answer="application/x-yaml", public=True))
     return {(o.method, o.path): o for o in found}
 

@@ -225,6 +225,21 @@ LOCAL = {
     ("GET", "/api-keys/{id}"): "api-key list",
     ("PUT", "/api-keys/{id}"): "api-key roles",
     ("DELETE", "/api-keys/{id}"): "api-key revoke",
+    ("GET", "/users"): "user list",
+    ("POST", "/users"): "user add",
+    ("PUT", "/users/{name}/roles"): "user add",
+    ("PUT", "/users/{name}/password"): "user add",
+    ("DELETE", "/users/{name}"): "user remove",
 }
 # The language of the pages stands in a browser's cookie; a terminal's is SACBE_LANG.
-PAGES_ONLY = frozenset({("PUT", "/language/{code}")})
+# Sessions are of people at pages; switching a user off by command is removing it, or giving it another password.
+PAGES_ONLY = frozenset(
+    {
+        ("PUT", "/language/{code}"),
+        ("PUT", "/users/{name}/disable"),
+        ("PUT", "/users/{name}/enable"),
+        ("GET", "/sessions"),
+        ("DELETE", "/sessions/{name}"),
+        ("PUT", "/user/password"),
+    }
+)

@@ -20,13 +20,13 @@ from serving.login.sessions import CSRF_COOKIE, CSRF_HEADER, SESSION_COOKIE, Ses
 from serving.storage.audit import AuditEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from aiohttp import web
 
     from serving.config.adminsettings import AdminSettings
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import LiveSession, SessionKeeping
     from serving.login.users import Logins, Roles, User
     from serving.storage.audit import AuditLog
 
@@ -118,6 +118,21 @@ class Authentication:
         if token is not None and found is not None:
             self._sessions.end(token)
             self._record("LOGOUT_USER", "done", found[1].name, address)
+
+    def live_sessions(self) -> Sequence[LiveSession]:
+        """Every session that lives, the one used last first; one whose user has changed since does no longer."""
+        return self._sessions.live(self._clock.monotonic())
+
+    def end_sessions_of(self, name: str) -> None:
+        """End every session of somebody, be it a user of ours or one whom another server vouches for."""
+        self._sessions.end_of(name)
+
+    async def check_own_password(self, name: str, password: str, address: str) -> User:
+        """The user whose password this is, tried as at the door, so that a stolen session guesses no more often. Raises `Problem`."""
+        try:
+            return await self._check_password(name, password, address, "CHANGE_OWN_PASSWORD")
+        except Problem as problem:
+            raise forbidden("wrong_password", "the password until now is another one") from problem
 
     def session_is_valid(self, request: web.Request) -> bool:
         """Whether the request's session lives; asking does not prolong it."""

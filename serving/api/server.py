@@ -24,7 +24,7 @@ from aiohttp import web
 
 from schemas.faults import Fault
 from schemas.names import unsuitable_characters
-from serving.api import commonapi, oidclogin
+from serving.api import commonapi, oidclogin, useroperations
 from serving.api.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
 from serving.api.authentication import Authentication, Clock
 from serving.api.limits import RateLimit
@@ -108,7 +108,8 @@ class AdminApi:
         self.audit = AuditLog(logins.database)
         self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions)
         common = commonapi.operations(logins, roles, settings.api_key_days, self.audit)
-        self.operations = [*served.operations, *common, self._document_operation()]
+        users = useroperations.operations(logins, roles, self.authentication)
+        self.operations = [*served.operations, *common, *users, self._document_operation()]
         self._rendered: bytes | None = None
         self._sessions = SessionRoutes(self.authentication, settings.request_bytes)
         self._oidc: OidcLogin | None = None

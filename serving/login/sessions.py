@@ -42,6 +42,15 @@ class Session:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session as an administrator sees it: whose, unused for how long, and whether another server vouched for its holder."""
+
+    name: str
+    idle_s: float
+    is_vouched: bool
+
+
 class SessionKeeping(Protocol):
     """Where sessions are: in this process, or where several share them."""
 
@@ -59,6 +68,14 @@ class SessionKeeping(Protocol):
 
     def end(self, token: str) -> None:
         """Forget a session by its token; one that is unknown is no error."""
+        ...
+
+    def live(self, now_s: float) -> list[LiveSession]:
+        """Every live session, the one used last first."""
+        ...
+
+    def end_of(self, name: str) -> None:
+        """Forget every session of somebody."""
         ...
 
     def close(self) -> None:
@@ -106,6 +123,19 @@ class Sessions:
     def end(self, token: str) -> None:
         """Forget a session by its token; one that is unknown is no error."""
         self._sessions.pop(_digest(token), None)
+
+    def live(self, now_s: float) -> list[LiveSession]:
+        """Every live session, the one used last first."""
+        return [
+            LiveSession(s.name, now_s - s.used_s, s.vouched is not None)
+            for s in reversed(self._sessions.values())
+            if now_s - s.used_s <= self._idle_s and now_s < s.ends_s
+        ]
+
+    def end_of(self, name: str) -> None:
+        """Forget every session of somebody."""
+        for key in [k for k, s in self._sessions.items() if s.name == name]:
+            del self._sessions[key]
 
     def close(self) -> None:
         """Forget every session of this process."""

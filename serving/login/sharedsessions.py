@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from serving.login.sessions import Session
+from serving.login.sessions import LiveSession, Session
 from serving.login.users import User
 
 if TYPE_CHECKING:
@@ -74,6 +74,21 @@ class SharedSessions:
         """Forget a session by its token, at every node; one that is unknown is no error."""
         with self._database.transaction() as transaction:
             transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
+
+    def live(self, now_s: float) -> list[LiveSession]:
+        """Every live session at any node, the one used last first; ``now_s`` is not used, for times are the database's."""
+        del now_s
+        found = self._database.query(
+            "SELECT name, now_ms() - used_ms, vouched FROM session WHERE used_ms >= now_ms() - ? "
+            "AND (ends_ms IS NULL OR ends_ms > now_ms()) ORDER BY used_ms DESC",
+            (self._idle_ms,),
+        )
+        return [LiveSession(name, idle_ms / 1000, vouched is not None) for name, idle_ms, vouched in found]
+
+    def end_of(self, name: str) -> None:
+        """Forget every session of somebody, at every node."""
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM session WHERE name = ?", (name,))
 
     def close(self) -> None:
         """Let go of the connection; the sessions stay."""

@@ -45,6 +45,7 @@ LOGIN_STEPS = (
     )
     """,
     AUDIT_STEP,
+    "ALTER TABLE admin_user ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0",
 )
 SCHEMA = "admin"
 SHORTEST_PASSWORD = 6
@@ -58,8 +59,9 @@ class User:
     name: str
     roles: frozenset[str]
     scope: frozenset[str]
-    # Changes with the password and the roles: sessions that began before are over.
+    # Changes with the password and the roles, and when it is switched off: sessions that began before are over.
     stamp: str
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,12 @@ class Logins:
 
     def users(self) -> list[User]:
         """Every user, sorted by name."""
-        rows = self.database.query("SELECT name, roles, scope, stamp FROM admin_user ORDER BY name")
-        return [User(n, _set(r), _set(s), t) for n, r, s, t in rows]
+        return [_user(row) for row in self.database.query(f"{_SELECT_USER} ORDER BY name")]
 
     def user(self, name: str) -> User | None:
         """The user of that name; None when there is none."""
-        rows = self.database.query("SELECT name, roles, scope, stamp FROM admin_user WHERE name = ?", (name,))
-        return User(rows[0][0], _set(rows[0][1]), _set(rows[0][2]), rows[0][3]) if rows else None
+        rows = self.database.query(f"{_SELECT_USER} WHERE name = ?", (name,))
+        return _user(rows[0]) if rows else None
 
     def save_user(
         self, name: str, password: str | None, roles: Iterable[str], scope: Iterable[str] = ()
@@ -148,6 +149,16 @@ class Logins:
                 (name, sealed, _text(roles), _text(scope), secrets.token_hex(8)),
             )
 
+    def set_user_disabled(self, name: str, *, disabled: bool) -> None:
+        """Switch a user off, which ends its sessions, or on. Raises `OperatorError` when there is none."""
+        with self.database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE admin_user SET disabled = ?, stamp = ? WHERE name = ?",
+                (int(disabled), secrets.token_hex(8), name),
+            )
+            if changed.rowcount != 1:
+                raise OperatorError(f"there is no user {name}")
+
     def remove_user(self, name: str) -> None:
         """Forget a user. Raises `OperatorError` when there is none."""
         with self.database.transaction() as connection:
@@ -155,7 +166,7 @@ class Logins:
                 raise OperatorError(f"there is no user {name}")
 
     def verify_password(self, name: str, password: str) -> User | None:
-        """The user whose password this is, or None. Slow on purpose: call it in a thread."""
+        """The user whose password this is, or None; None for one that is switched off. Slow on purpose: call it in a thread."""
         rows = self.database.query("SELECT password FROM admin_user WHERE name = ?", (name,))
         if not rows:
             self._hasher.hash(password)  # so that a name nobody has takes as long as a wrong password
@@ -164,7 +175,8 @@ class Logins:
             self._hasher.verify(rows[0][0], password)
         except argon2.exceptions.VerificationError:
             return None
-        return self.user(name)
+        user = self.user(name)
+        return None if user is None or user.is_disabled else user
 
     # API keys
 
@@ -214,7 +226,12 @@ class Logins:
         return _api_key(rows[0]) if rows else None
 
 
+_SELECT_USER = "SELECT name, roles, scope, stamp, disabled FROM admin_user"
 _SELECT_KEY = "SELECT id, roles, scope, made_by, expires_at FROM api_key"
+
+
+def _user(row: tuple[str, str, str, str, int]) -> User:
+    return User(row[0], _set(row[1]), _set(row[2]), row[3], bool(row[4]))
 
 
 def _api_key(row: tuple[int, str, str, str, str | None]) -> ApiKey:

@@ -26,7 +26,17 @@ BODY: Final = "body"
 # How deep a name of a field may go.
 DEEPEST: Final = 8
 SECRETS: Final = frozenset(
-    {"password", "passphrase", "pin", "new_pin", "old_pin", "software_token_pin", "secret"}
+    {
+        "password",
+        "passphrase",
+        "pin",
+        "new_pin",
+        "old_pin",
+        "software_token_pin",
+        "secret",
+        "new_password",
+        "old_password",
+    }
 )
 
 
@@ -40,6 +50,7 @@ class FieldKind(enum.StrEnum):
     SWITCH = "switch"
     MOMENT = "moment"
     LINES = "lines"
+    CHECKS = "checks"
     PARAGRAPH = "paragraph"
     JSON = "json"
     FILE = "file"
@@ -54,6 +65,8 @@ class FormField:
     required: bool
     choices: tuple[str, ...] = ()
     longest: int | None = None
+    # Which set of choices a page offers, where they are a server's own (such as its roles).
+    offered: str = ""
 
     @property
     def term(self) -> str:
@@ -108,6 +121,8 @@ def _field(name: str, info: inspect.Type, extra: Mapping[str, Any], *, required:
             return FormField(name, FieldKind.CHOICE, required, choices)
         kind = _text_kind(name, lines=bool(extra.get("lines")))
         return FormField(name, kind, required, longest=info.max_length)
+    if isinstance(info, LISTS) and "choices" in extra:
+        return FormField(name, FieldKind.CHECKS, required, offered=extra["choices"])
     if isinstance(info, LISTS) and _holds_text(info.item_type):
         return FormField(name, FieldKind.LINES, required)
     if isinstance(info, inspect.DateTimeType):
@@ -152,6 +167,8 @@ def read_values(fields: tuple[FormField, ...], form: Mapping[str, str]) -> Any:
 def _nested(field: FormField, form: Mapping[str, str]) -> Any:
     """A mapping or a list of objects that came as fields of their own; None where there are none. Empty ones are not said."""
     prefix = f"{field.name}."
+    if field.kind is FieldKind.CHECKS:
+        return [text for name, text in form.items() if name.startswith(prefix)] or None
     if field.kind is not FieldKind.JSON:
         return None
     tree: dict[str, Any] = {}
@@ -182,7 +199,7 @@ def _value(field: FormField, text: str) -> Any:
             return text == "true"
         case FieldKind.NUMBER:
             return _number(field, text.strip())
-        case FieldKind.LINES:
+        case FieldKind.LINES | FieldKind.CHECKS:
             return [line.strip() for line in text.splitlines() if line.strip()]
         case FieldKind.JSON:
             try:
@@ -219,7 +236,7 @@ def as_text(field: FormField, value: Any) -> str:
     match field.kind:
         case FieldKind.SWITCH:
             return "true" if value else "false"
-        case FieldKind.LINES:
+        case FieldKind.LINES | FieldKind.CHECKS:
             return "\n".join(str(v) for v in value)
         case FieldKind.JSON:
             return json.dumps(value, ensure_ascii=False, indent=1)

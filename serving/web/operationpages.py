@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -54,6 +54,11 @@ class ShownField:
     name_given: Translatable | None = None
 
     @property
+    def chosen(self) -> list[str]:
+        """The lines of its text: which of several choices are taken."""
+        return self.text.split("\n")
+
+    @property
     def help(self) -> Any:
         """The explanation of its term, or None."""
         return None if self.name_given is not None else FIELD_TEXTS.get(self.field.term)
@@ -75,13 +80,20 @@ class ShownField:
 
 
 class OperationPages:
-    """The pages of all operations of one API. ``consequences`` say what an operation brings about, by its id."""
+    """The pages of all operations of one API.
+
+    ``consequences`` say what an operation brings about, by its id; ``offered`` are sets of choices of this server, as its roles, by name.
+    """
 
     def __init__(
-        self, operations: list[Operation], consequences: Mapping[str, Translatable] | None = None
+        self,
+        operations: list[Operation],
+        consequences: Mapping[str, Translatable] | None = None,
+        offered: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._operations = {o.id: o for o in operations if o.id not in LEFT_OUT and not o.public}
         self._consequences = consequences or {}
+        self._offered = offered or {}
 
     def add_to(self, console: Console, app: web.Application) -> None:
         """Serve them below the console's root."""
@@ -129,7 +141,7 @@ class OperationPages:
         broken: Mapping[str, str] = more.pop("broken", {})
         back = back_of(given.get(BACK, ""))
         fields = [
-            ShownField(f, given.get(f.name, ""), broken.get(f.name, ""))
+            ShownField(self._with_choices(f), _given_text(f, given), broken.get(f.name, ""))
             for f in all_fields(operation)
             if f.term != IGNORE
         ]
@@ -159,6 +171,9 @@ class OperationPages:
             "label_of": FIELD_LABELS.get,
             **more,
         }
+
+    def _with_choices(self, field: FormField) -> FormField:
+        return replace(field, choices=self._offered.get(field.offered, ())) if field.offered else field
 
     async def _do(
         self, asking: ConsoleRequest, request: web.Request, form: FormInput
@@ -196,6 +211,14 @@ def _file(operation: Operation, file: Download) -> web.Response:
             "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         },
     )
+
+
+def _given_text(field: FormField, given: Mapping[str, str]) -> str:
+    """The text of a field, or the lines of the boxes that were ticked."""
+    ticked = [v for n, v in given.items() if n.startswith(f"{field.name}.")]
+    if field.kind is FieldKind.CHECKS and ticked:
+        return "\n".join(ticked)
+    return given.get(field.name, "")
 
 
 def refusal_text(problem: Problem) -> Translatable | None:

@@ -15,9 +15,10 @@ from central_server.admin.console import (
     trust,
 )
 from central_server.admin.console.consequences import CONSEQUENCES
+from central_server.admin.roles import central_roles
 from central_server.admin.system import Alert, CentralInitializationStatus
 from serving.language import N_, Text, as_it_is
-from serving.web import commonviews
+from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.console import ROOT, Console, ConsoleHead
 from serving.web.operationpages import OperationPages
@@ -46,8 +47,10 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/federacion", N_("Picture of the federation"), ("VIEW_SECURITY_SERVERS",)),
     NavigationLink(f"{ROOT}/catalogo", N_("Catalogue"), ("VIEW_SERVICE_CATALOGUE",)),
     NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
+    NavigationLink(f"{ROOT}/usuarios", N_("Users"), ("VIEW_ADMIN_USERS",)),
     NavigationLink(f"{ROOT}/programas", N_("Keys of programs"), ("VIEW_API_KEYS",)),
     NavigationLink(f"{ROOT}/auditoria", N_("Audit trail"), ("VIEW_AUDIT_LOG",)),
+    NavigationLink(f"{ROOT}/cuenta", N_("My account")),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 SITE: Final = Site(N_("Central server"), HERE, root=ROOT)
@@ -86,12 +89,16 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/catalogo", services.catalogue),
         ("/catalogo/servicio", services.service),
         ("/respaldos", commonviews.backups),
+        ("/usuarios", userviews.users),
+        ("/cuenta", userviews.account),
         ("/programas", commonviews.programs),
         ("/auditoria", commonviews.audit),
     ):
         console.add_view(app, path, view)
     console.add_file(app, "/catalogo.jsonld", "get_service_catalogue_export")
-    OperationPages(api.operations, CONSEQUENCES).add_to(console, app)
+    consequences = {**CONSEQUENCES, **userviews.CONSEQUENCES}
+    offered = userviews.offered_roles(central_roles())
+    OperationPages(api.operations, consequences, offered).add_to(console, app)
     console.add_rest(app)
 
 

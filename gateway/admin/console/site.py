@@ -8,9 +8,10 @@ from gateway.admin.clients import GatewayClientView
 from gateway.admin.console import clients, keys, messages, rights, server, services, start, watching, wizard
 from gateway.admin.console.consequences import CONSEQUENCES
 from gateway.admin.interface import Alerts
+from gateway.admin.roles import gateway_roles
 from gateway.admin.values import SecurityServerView
 from serving.language import N_
-from serving.web import commonviews
+from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.console import ROOT, Console, ConsoleHead
 from serving.web.operationpages import OperationPages
@@ -32,8 +33,10 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/servidor", N_("This server"), ("VIEW_SYS_PARAMS", "VIEW_ANCHOR", "VIEW_TSPS")),
     NavigationLink(f"{ROOT}/ajustes", N_("Settings"), ("VIEW_SYS_PARAMS",)),
     NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
+    NavigationLink(f"{ROOT}/usuarios", N_("Users"), ("VIEW_ADMIN_USERS",)),
     NavigationLink(f"{ROOT}/programas", N_("Keys of programs"), ("VIEW_API_KEYS",)),
     NavigationLink(f"{ROOT}/auditoria", N_("Audit trail"), ("VIEW_AUDIT_LOG",)),
+    NavigationLink(f"{ROOT}/cuenta", N_("My account")),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 SITE: Final = Site(N_("Gateway"), HERE, root=ROOT)
@@ -62,11 +65,15 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/servidor", server.server),
         ("/ajustes", server.settings),
         ("/respaldos", commonviews.backups),
+        ("/usuarios", userviews.users),
+        ("/cuenta", userviews.account),
         ("/programas", commonviews.programs),
         ("/auditoria", commonviews.audit),
     ):
         console.add_view(app, path, view)
-    OperationPages(api.operations, CONSEQUENCES).add_to(console, app)
+    consequences = {**CONSEQUENCES, **userviews.CONSEQUENCES}
+    offered = userviews.offered_roles(gateway_roles())
+    OperationPages(api.operations, consequences, offered).add_to(console, app)
     console.add_rest(app)
 
 
