@@ -77,7 +77,6 @@ class SharedSessions:
 
     def live(self, now_s: float) -> list[LiveSession]:
         """Every live session at any node, the one used last first; ``now_s`` is not used, for times are the database's."""
-        del now_s
         found = self._database.query(
             "SELECT name, now_ms() - used_ms, vouched FROM session WHERE used_ms >= now_ms() - ? "
             "AND (ends_ms IS NULL OR ends_ms > now_ms()) ORDER BY used_ms DESC",
