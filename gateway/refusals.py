@@ -23,6 +23,9 @@ class GatewayCode(RefusalCode):
     ACME_HTTP_CHALLENGE_MISSING = "acme.http_challenge_missing", 400
     ACME_ORDER_CREATION_FAILURE = "acme.order_creation_failure", 400
     ACME_ORDER_FINALIZATION_FAILURE = "acme.order_finalization_failure", 400
+    ACCESS_REQUEST_DECIDED = "access_request_decided", 409
+    ACCESS_REQUEST_NOT_FOUND = "access_request_not_found", 404
+    TOO_MANY_ACCESS_REQUESTS = "too_many_access_requests", 409
     DESCRIPTION_DOWNLOAD_FAILED = "description_download_failed", 400
     DESCRIPTION_TOO_LARGE = "description_too_large", 400
     ILLEGAL_GENERATED_ENDPOINT_REMOVE = "illegal_generated_endpoint_remove", 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central_server.registry.callexamples import build_examples, read_calls
+from central_server.registry.callexamples import build_asking, build_examples, read_calls
 from schemas.identifiers import ClientId, ServiceId
 from serving.language import N_, as_it_is
 from serving.web.blocks import (
@@ -23,7 +23,7 @@ from serving.web.blocks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from central_server.registry.callexamples import DescribedCall
     from serving.web.blocks import Block, Cell
@@ -39,19 +39,36 @@ def state_of(unreachable_since: str | None, gone_since: str | None) -> Cell:
 
 
 def call_blocks(
-    service: ServiceId, kind: str, raw: bytes, client: str, path: str, kept: tuple[tuple[str, str], ...]
+    service: ServiceId,
+    kind: str,
+    raw: bytes,
+    query: Mapping[str, str],
+    path: str,
+    kept: tuple[tuple[str, str], ...],
 ) -> list[Block | None]:
-    """The operations of a service, and lines that call the first for a client of the reader's own."""
+    """The operations of a service, lines that call the first for a client of the reader's own, and lines that ask for access."""
     calls = read_calls(kind, raw)
+    client, purpose, basis = (query.get(n, "").strip()[:500] for n in ("cliente", "motivo", "fundamento"))
     shown = client.replace(":", "/") or "INSTANCE/CLASS/MEMBER/SUBSYSTEM"
-    field = QueryField(
-        "cliente",
-        N_("Your client"),
-        client,
-        hint=N_("As INSTANCE:CLASS:MEMBER:SUBSYSTEM; the lines below are for it."),
+    fields = (
+        QueryField(
+            "cliente",
+            N_("Your client"),
+            client,
+            hint=N_("As INSTANCE:CLASS:MEMBER:SUBSYSTEM; the lines below are for it."),
+        ),
+        QueryField("motivo", N_("What you need it for"), purpose),
+        QueryField(
+            "fundamento", N_("On which legal basis"), basis, hint=N_("Law and article, or convention.")
+        ),
     )
-    blocks: list[Block | None] = [_operations(calls), Heading(N_("How to call this"))]
-    blocks.append(QueryForm((field,), N_("Show the lines for it"), path, kept))
+    blocks: list[Block | None] = [
+        _operations(calls),
+        Heading(N_("For your own client")),
+        QueryForm(fields, N_("Show the lines for it"), path, kept),
+        *_asking(service, shown, purpose, basis),
+        Heading(N_("How to call this")),
+    ]
     call = calls[0] if calls else None
     if call is None:
         blocks.append(PageNote(N_("Its description could not be read here; ask the institution.")))
@@ -59,14 +76,20 @@ def call_blocks(
     blocks += [
         SourceText(lines, as_it_is(name)) for name, lines in build_examples(service, call, shown).items()
     ]
-    blocks.append(
-        PageNote(
-            N_(
-                "A call is let through once the provider has granted your client a right: ask the institution, naming your client, the service and the purpose."
-            )
-        )
-    )
     return blocks
+
+
+def _asking(service: ServiceId, client: str, purpose: str, basis: str) -> list[Block | None]:
+    lines = build_asking(service, client, purpose or "WHAT YOU NEED IT FOR", basis or "LAW AND ARTICLE")
+    return [
+        Heading(
+            N_("How to ask for access"),
+            N_(
+                "A call is let through once the provider has granted your client a right. Ask through your own gateway: your member signs the request, the provider's operators see it on their page and decide, and the last line says how it stands. Where the provider's server answers that it has no such service, ask the institution by letter."
+            ),
+        ),
+        *(SourceText(text, as_it_is(name)) for name, text in lines.items()),
+    ]
 
 
 def _operations(calls: Sequence[DescribedCall]) -> Listing:

@@ -78,7 +78,6 @@ def _service(store: CentralStore, frame: Frame) -> Callable[[web.Request], Await
             raise web.HTTPNotFound
         versions = versions_of(records, number)
         raw = versions[0].raw if versions else b""
-        client = request.query.get("cliente", "").strip()[:500]
         facts = FactSheet(
             (
                 (N_("Institution"), text(entry.member_name)),
@@ -87,7 +86,7 @@ def _service(store: CentralStore, frame: Frame) -> Callable[[web.Request], Await
                 (N_("State"), state_of(entry.unreachable_since, entry.gone_since)),
             )
         )
-        blocks = [facts, *call_blocks(entry.service, entry.type, raw, client, request.path, ())]
+        blocks = [facts, *call_blocks(entry.service, entry.type, raw, request.query, request.path, ())]
         file = PageLink(N_("Its description as a file"), f"/catalogo/descripcion/{number}")
         view = PageView(
             as_it_is(entry.described.title),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from central_server.registry.descriptions import parse_openapi, parse_wsdl
+from schemas.accessrequests import REQUEST_ACCESS
 from schemas.faults import BadMessage
 
 if TYPE_CHECKING:
@@ -119,6 +120,27 @@ def build_examples(service: ServiceId, call: DescribedCall, client: str) -> dict
             f'  method: {text(method)}, headers: {{ "X-Road-Client": {text(client)} }},\n'
             "});\n"
             "console.log(answer.status, await answer.text());"
+        ),
+    }
+
+
+def build_asking(service: ServiceId, client: str, purpose: str, legal_basis: str) -> dict[str, str]:
+    """Lines that ask the provider for access as a client, through its own gateway, and that read how the request stands."""
+    url = f"{GATEWAY}/r1/{quote(service.client.path(), safe='/')}/{REQUEST_ACCESS}"
+    question = {"service_code": service.service_code, "purpose": purpose, "legal_basis": legal_basis}
+    as_client = f"-H {_shell(f'X-Road-Client: {client}')}"
+    body = json.dumps(question, ensure_ascii=False)
+    state_url = f"{url}?serviceCode={quote(service.service_code, safe='')}"
+    return {
+        "curl": (
+            f"curl {_shell(url)} \\\n  {as_client} -H 'Content-Type: application/json' \\\n  --data {_shell(body)}\n"
+            f"curl {_shell(state_url)} \\\n  {as_client}"
+        ),
+        "Python": (
+            "import httpx\n\n"
+            f'headers = {{"X-Road-Client": {json.dumps(client)}}}\n'
+            f"httpx.post({json.dumps(url)}, headers=headers, json={json.dumps(question)})\n"
+            f"print(httpx.get({json.dumps(state_url)}, headers=headers).json())"
         ),
     }
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gateway.admin import authorities, certificates, keys, tokens
+from gateway.admin.accessrequests import AccessRequestResource
 from gateway.admin.accessview import AccessResource
 from gateway.admin.address_and_maintenance import AddressAndMaintenance
 from gateway.admin.backups import Backups
@@ -106,6 +107,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *ServiceResource(context, register).rows(),
         *RightResource(context).rows(),
         *AccessResource(context).rows(),
+        *AccessRequestResource(context).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_context)),
         *RegistryResource(context).rows(),
         *Diagnostics(context).rows(),

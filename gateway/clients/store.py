@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from gateway.clients.access_request_table import AccessRequestTable
 from gateway.clients.client_table import ClientTable, Requests, TimestampingServices
 from gateway.clients.description_table import DescriptionTable
 from gateway.clients.model import ConnectionType
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from gateway.clients.access_request_table import AccessPlea, AccessRequestRecord
     from gateway.clients.model import ServerConf
     from gateway.clients.records import Document, TimestampingService
     from gateway.keys.model import SigningRequest
@@ -117,6 +119,11 @@ class ServerConfStore:
         with self._database.transaction() as connection:
             _tables(_runner(connection)).clients.note_registered(listed)
 
+    def add_access_request(self, plea: AccessPlea, now: datetime) -> AccessRequestRecord:
+        """Keep a client's request for access; this is no change of the configuration. Refused as `AccessRequestTable.add` does."""
+        with self._database.transaction() as connection:
+            return _tables(_runner(connection)).access_requests.add(plea, now)
+
     def rename_server(self, server_id: ServerId) -> None:
         """Be known by another identifier: the server has another owner."""
         with self._database.transaction() as connection:
@@ -175,4 +182,5 @@ def _tables(rows: Run) -> Tables:
         LocalGroupTable(rows),
         Requests(rows),
         TimestampingServices(rows),
+        AccessRequestTable(rows),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.clients.access_request_table import AccessRequestTable
     from gateway.clients.client_table import ClientTable, Requests, TimestampingServices
     from gateway.clients.description_table import DescriptionTable
     from gateway.clients.right_table import Endpoints, LocalGroupTable, RightTable
@@ -22,3 +23,4 @@ class Tables:
     groups: LocalGroupTable
     requests: Requests
     timestamping: TimestampingServices
+    access_requests: AccessRequestTable

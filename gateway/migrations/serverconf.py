@@ -209,6 +209,27 @@ TIMESTAMPING_STEP = """
     )
 """
 
+# Requests for access that came over the exchange: at most one of a client for a service.
+ACCESS_REQUEST_STEP = """
+    CREATE TABLE access_request (
+        id INTEGER PRIMARY KEY,
+        client TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        service_code TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        legal_basis TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        asked_at BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        decided_at BIGINT,
+        decided_by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        UNIQUE (client, provider, service_code)
+    );
+    INSERT INTO sequence (name, value) VALUES ('access_request', 0);
+"""
+
 STEPS = (
     FIRST,
     DESCRIPTIONS,
@@ -220,4 +241,5 @@ STEPS = (
     PRECHECK_STEP,
     ACTIVATION_STEP,
     TIMESTAMPING_STEP,
+    ACCESS_REQUEST_STEP,
 )

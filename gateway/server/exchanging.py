@@ -18,6 +18,7 @@ from gateway.exchange.ports import ExchangeContext, Several
 from gateway.messagelog.atonce import StampedAtOnce
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.spool import SpoolFolder
+from gateway.metaservices.accessasking import AccessRequests
 from gateway.metaservices.answering import Metaservices
 from gateway.metaservices.evidence_statistics import EvidenceTelling
 from gateway.metaservices.policy_statistics import PolicyTelling
@@ -99,6 +100,7 @@ class ExchangeParts:
             local_services=Several(
                 (
                     Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
+                    AccessRequests(state.store, utc_now),
                     watching.services(),
                     PolicyTelling(state.ledger),
                     EvidenceTelling(evidence.log.reader, utc_now),

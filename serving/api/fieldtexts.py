@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from serving.language import Text
 
 TAG_TEXTS: Final[dict[str, Text]] = {
+    "access-requests": N_("Requests for access"),
     "api-keys": N_("Keys of programs"),
     "backups": N_("Backups"),
     "certificate-authorities": N_("Certificate authorities"),

@@ -30,6 +30,7 @@ GATEWAY = (
     "/consola/cliente?id=MX:GOB:15-ISSEMYM:AFIL",
     "/consola/cliente/nuevo",
     "/consola/derechos?cliente=MX:GOB:15-ISSEMYM:AFIL",
+    "/consola/peticiones",
     "/consola/llaves",
     "/consola/llaves/solicitud?uso=AUTHENTICATION&ca=Dev%20CA",
     "/consola/trafico",

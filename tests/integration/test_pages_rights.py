@@ -5,6 +5,7 @@ found in the log, its proof gone through step by step, and its container taken.
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 from html import unescape
 from typing import TYPE_CHECKING
@@ -83,6 +84,7 @@ async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(feder
         await operator.get(JUDGE)
         assert "No: it would be refused." in operator.page.text
         assert call() != 200
+        await ask_and_approve(operator)
         await operator.get("/consola/mensajes")
         assert operator.status == 403
         officer = Operator(Listening(session), "en")  # type: ignore[arg-type]
@@ -90,9 +92,41 @@ async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(feder
         await look_at_the_message(officer)
 
 
+def ask(method: str, query: str = "") -> dict[str, str]:
+    """A message of OTRO that asks for access, or how it stands."""
+    question = {"service_code": "echo", "purpose": "pensions of widows", "legal_basis": "LISSSTE art. 129"}
+    body = json.dumps(question).encode() if method == "POST" else None
+    client, path = OTRO.replace(":", "/"), f"00-RNSS/INDICE/requestAccess{query}"
+    answer = calling.call(CONSUMER.address, path, client=client, method=method, body=body)
+    assert answer.status == 200, answer
+    return dict(json.loads(answer.body))
+
+
+async def ask_and_approve(operator: Operator) -> None:
+    """Asked by a message of the consumer's, seen and approved on the provider's page; then the call is let through."""
+    assert ask("POST")["state"] == "WAITING"
+    await operator.get("/consola/")
+    assert "1 requests for access wait for a decision." in operator.page.text
+    await operator.get("/consola/peticiones")
+    assert "pensions of widows" in operator.page.text
+    approve = next(unescape(link) for link in operator.page.links if "put_access_requests_id_approve" in link)
+    assert call() != 200
+    fields = dict(parse_qsl(urlsplit(approve).query))
+    await operator.get(approve)
+    assert "The client may call every endpoint of the service" in operator.page.text
+    await operator.send(urlsplit(approve).path, fields)
+    assert operator.status == 303, operator.page.text
+    assert ask("GET", "?serviceCode=echo")["state"] == "APPROVED"
+    assert call() == 200
+    await operator.get(approve)
+    await operator.send(urlsplit(approve).path, fields)
+    assert operator.status == 409
+
+
 async def look_at_the_message(officer: Operator) -> None:
     """Found, verified step by step, and its container taken for a reason that the audit trail has."""
     await officer.get(f"/consola/mensajes?cliente={OTRO}&lado=provider&desde=2020-01-01T00:00")
+    await officer.get(f"/consola/mensajes?mensaje={MESSAGE}")
     message = unescape(next(link for link in officer.page.links if "/consola/mensaje?numero=" in link))
     number = message.rpartition("=")[2]
     await asyncio.to_thread(bring_timestamps)

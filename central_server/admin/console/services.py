@@ -90,7 +90,6 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
         newest = {**named, "number": str(found.versions)}
         file = await asking.tell("get_service_catalogue_services_id_versions_number", Download, newest)
         raw = file.value.content if file.value is not None else b""
-    client = request.query.get("cliente", "").strip()[:500]
     facts = FactSheet(
         (
             (N_("Institution"), text(found.member_name)),
@@ -106,7 +105,7 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
             parse_service(found.service_id),
             found.type,
             raw,
-            client,
+            request.query,
             f"{LIST}/servicio",
             (("id", named["id"]),),
         ),

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.admin.clients import GatewayClientView
-from gateway.admin.console import clients, keys, messages, rights, server, services, start, watching, wizard
+from gateway.admin.console import (
+    accessrequests,
+    clients,
+    keys,
+    messages,
+    rights,
+    server,
+    services,
+    start,
+    watching,
+    wizard,
+)
 from gateway.admin.console.consequences import CONSEQUENCES
 from gateway.admin.interface import Alerts
 from gateway.admin.roles import gateway_roles
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
 LINKS: Final = (
     NavigationLink(f"{ROOT}/", N_("Start")),
     NavigationLink(f"{ROOT}/clientes", N_("Clients"), ("VIEW_CLIENTS",)),
+    NavigationLink(f"{ROOT}/peticiones", N_("Requests for access"), ("VIEW_SERVICE_ACL",)),
     NavigationLink(f"{ROOT}/llaves", N_("Keys and certificates"), ("VIEW_KEYS",)),
     NavigationLink(f"{ROOT}/trafico", N_("Traffic"), ("DIAGNOSTICS",)),
     NavigationLink(f"{ROOT}/mensajes", N_("Messages"), ("VIEW_MESSAGE_LOG",)),
@@ -56,6 +68,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/descripcion", services.description),
         ("/servicio", services.service),
         ("/derechos", rights.matrix),
+        ("/peticiones", accessrequests.requests),
         ("/llaves", keys.keys),
         ("/llaves/solicitud", keys.request),
         ("/trafico", watching.traffic),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gateway.admin.accessrequests import AccessRequestView
+from gateway.admin.console.accessrequests import waiting_note
 from gateway.admin.console.expiries import ending_blocks
 from gateway.admin.diagnostics import DiagnosisView
 from gateway.admin.initialization import InitializationStatus
@@ -35,6 +37,8 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
         )
     else:
         blocks += await finding_blocks(asking)
+        requests = await asking.tell("get_access_requests", list[AccessRequestView])
+        blocks.append(waiting_note(requests.value or ()))
     tokens = await asking.tell("get_tokens", list[TokenView])
     if tokens.value is not None:
         blocks += ending_blocks(asking, tokens.value, datetime.now(UTC))
