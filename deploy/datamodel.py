@@ -62,6 +62,10 @@ PURPOSES: dict[tuple[str, str], tuple[str, str]] = {
         "certificates of this server with their status",
         "certificados de este servidor con su estado",
     ),
+    ("serverconf.sqlite", "access_request"): (
+        "requests for access that clients sent, and how each was decided",
+        "peticiones de acceso que enviaron los clientes y qué se decidió de cada una",
+    ),
     ("serverconf.sqlite", "pending_request"): (
         "management requests whose end is awaited",
         "solicitudes de gestión cuyo fin se espera",
