@@ -87,7 +87,9 @@ def newest_records(
     bottom = first if search.since is None else _number_at(reader, search.since - CLOCK_MARGIN, first, last)
     top = last + 1 if search.until is None else _number_at(reader, search.until + CLOCK_MARGIN, first, last)
     top = top if before is None else min(top, before)
-    floor = max(bottom, top - (_LOOKED_AT if search.status is None else _OPENED))
+    # A message id has an index of its own, so all of the log is looked through for it at once.
+    reach = top if search.message_id else _LOOKED_AT if search.status is None else _OPENED
+    floor = max(bottom, top - reach)
     condition, values = search.clause()
     found: list[LogRecord] = []
     at = top

@@ -145,6 +145,26 @@ async def test_a_time_among_many_records_is_found_by_halving_and_a_long_look_goe
     await log.close()
 
 
+async def test_a_long_look_ends_somewhere_and_an_id_is_found_however_old(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "long")
+    await append_message(log, tmp_path, worlds.world().request(message_id="old"))
+    same = "request_id, is_response, side, owner, client, service, protocol, form, links, message_digest, is_reduced, chain"
+    with log.reader.database.transaction() as transaction:
+        transaction.execute(
+            f"INSERT INTO record (id, at_ms, message_id, message, signature, {same}) "
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 21000) "
+            f"SELECT i, at_ms + i, 'm' || i, X'00', X'00', {same} FROM n, record WHERE record.id = 1"
+        )
+    nobody = NewestQuery(client="MX/GOB/NONE")
+    first = await resource(log).newest(call(query=nobody))
+    assert (first.records, first.before) == ([], 1_001)
+    second = await resource(log).newest(call(query=msgspec.structs.replace(nobody, before=first.before)))
+    assert (second.records, second.before) == ([], None)
+    found = await resource(log).newest(call(query=NewestQuery(message_id="old")))
+    assert [r.record for r in found.records] == [1]
+    await log.close()
+
+
 async def test_a_record_is_shown_by_its_digests_and_its_container_is_judged_step_by_step(
     log: MessageLog,
 ) -> None:
