@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from gateway.http.whole import WholeBody
 from gateway.messagelog.sealing import KEY_BYTES, StreamSealer, open_stream
 from schemas.faults import Fault, Kind
+from serving.process.memory import MemoryReturn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -69,11 +70,16 @@ class Spool:
     """One body. Write it, `finish` it, read it any number of times, `discard` it."""
 
     def __init__(
-        self, folder: Path, memory_limit: int = MEMORY_LIMIT, budget: MemoryBudget | None = None
+        self,
+        folder: Path,
+        memory_limit: int = MEMORY_LIMIT,
+        budget: MemoryBudget | None = None,
+        memory: MemoryReturn | None = None,
     ) -> None:
         self._folder = folder
         self._limit = memory_limit
         self._budget = budget
+        self._returned = memory
         self._taken = 0  # of the budget
         self._digest = hashlib.sha512()
         self._memory: bytes | bytearray | None = bytearray()
@@ -211,6 +217,8 @@ class Spool:
             if self._path is not None:
                 self._path.unlink(missing_ok=True)
                 self._path = None
+                if self._returned is not None:  # what its chunks went through is free now
+                    self._returned.later()
             self._memory = bytearray()
 
 
@@ -220,13 +228,15 @@ class SpoolFolder:
     def __init__(self, folder: Path, budget_bytes: int = BUDGET_BYTES) -> None:
         self._folder = folder
         self._budget = MemoryBudget(budget_bytes)
+        self._memory = MemoryReturn()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"*{_SUFFIX}"):
             left.unlink()
 
     def new(self, memory_limit: int = MEMORY_LIMIT) -> Spool:
         """An empty spool. With the usual limit it may stay in memory beyond that as long as there is room; else it goes to a file."""
-        return Spool(self._folder, memory_limit, self._budget if memory_limit == MEMORY_LIMIT else None)
+        budget = self._budget if memory_limit == MEMORY_LIMIT else None
+        return Spool(self._folder, memory_limit, budget, self._memory)
 
 
 def read_sealed(path: Path, key: bytes) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ TARGET = 65_536
 
 
 def raise_limit(target: int = TARGET) -> int:
-    """Raise this process's own limit as far as it may go, at most to ``wanted``; what it is now."""
+    """Raise this process's own limit as far as it may go, at most to ``target``; what it is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = target if hard == resource.RLIM_INFINITY else min(target, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -1,0 +1,38 @@
+"""Giving freed memory back to the system: the C library keeps what large bodies were read into, for more of the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+
+PAUSE_S = 5.0
+
+
+class MemoryReturn:
+    """Gives back what was freed, a while after it was and once for all of it. Asked from the event loop."""
+
+    def __init__(self, pause_s: float = PAUSE_S) -> None:
+        self._pause_s = pause_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def later(self) -> None:
+        """Give freed memory back when the pause is over. Without a running loop nothing is given back."""
+        if self._timer is not None:
+            return
+        with contextlib.suppress(RuntimeError):
+            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._give_back)
+
+    def _give_back(self) -> None:
+        self._timer = None
+        trim()
+
+
+def trim() -> bool:
+    """Have the C library give its free pages back (malloc_trim(3), glibc); whether it knows how."""
+    try:
+        give_back = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another C library
+        return False
+    give_back(0)
+    return True

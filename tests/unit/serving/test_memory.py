@@ -1,0 +1,43 @@
+"""Memory that was freed goes back to the system, a while after it was freed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from benchmarks.processes import cost_of
+from serving.process.memory import MemoryReturn, trim
+
+
+def resident_mib() -> float:
+    cost = cost_of(os.getpid())
+    assert cost is not None
+    return cost.resident_mib
+
+
+async def until_below(limit_mib: float) -> None:
+    for _ in range(1500):
+        if resident_mib() <= limit_mib:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"{resident_mib():.0f} MiB are resident still; at most {limit_mib:.0f} were expected")
+
+
+async def test_freed_memory_that_the_library_keeps_is_given_back_after_the_pause() -> None:
+    if not trim():
+        pytest.skip("this C library has no malloc_trim")
+    before = resident_mib()
+    pieces = [b"x" * 32_768 for _ in range(4096)]  # 128 MiB, each below what the library maps on its own
+    kept = pieces[-1]
+    full = resident_mib()
+    assert full > before + 100
+    del pieces  # the last piece lies above all others, so their pages stay
+    MemoryReturn(0.0).later()
+    await until_below(before + 40)
+    assert len(kept) == 32_768
+
+
+def test_without_a_running_loop_nothing_is_given_back() -> None:
+    MemoryReturn(0.0).later()
