@@ -2,7 +2,7 @@
 
 Reading happens in two steps, as between gateways: the envelope first, so that it can be checked before attachments are
 let in. Attachments go to spools and keep their order and part headers; a multipart inside is one attachment, untouched.
-Writing gives the envelope alone, or the parts under the boundary the sender chose, as X-Road does.
+Writing gives the envelope alone, or the parts under the sender's content type with a boundary of our own.
 
 Spec: PR-MESS 3 (text/xml, multipart/related, MTOM/XOP).
 """
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _WRITE_TOGETHER = 64 * 1024
 LIMITS = MultipartLimits(parts=1_001)  # the envelope, and as many attachments as may travel between gateways
 # RFC 2046 5.1.1, and what is in the field beyond it.
+_TOKEN = re.compile(r"[a-z0-9!#$&'+.^_`|~-]{1,80}")
 _BOUNDARY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 
 
@@ -60,6 +61,7 @@ class EntityReader:
         self._limit = DEFAULT_LIMITS.size_bytes
         media, parameters = parse_content_type(content_type)
         self._framing: MultipartParser | None = None
+        self._parameters: dict[str, str] = {}
         if media == soap.MULTIPART_TYPE:
             boundary = parameters.get("boundary", "")
             if not _BOUNDARY.fullmatch(boundary):
@@ -68,7 +70,9 @@ class EntityReader:
                     f"the content type is {content_type[:200]!r}; multipart/related needs a boundary of up to 200 "
                     "printable characters",
                 )
+            _check_parameters(content_type, parameters)
             self._framing = MultipartParser(boundary, LIMITS)
+            self._parameters = parameters
         else:
             soap.check_soap_type(content_type)
         self._pending: list[FramingEvent] = []
@@ -86,6 +90,7 @@ class EntityReader:
                 case PartStart():
                     start = event
                     soap.check_soap_type(_needed_type(event))
+                    _check_root(self._parameters, event.headers)
                 case PartData():
                     collected += event.data
                     self._check_envelope(len(collected))
@@ -148,14 +153,59 @@ class EntityReader:
         discard_all(self._bodies)
 
 
-def content_type_for(original: str, bodies: Sequence[Body], fallback_boundary: str) -> str:
-    """The content type under which a message goes to a system: the sender's when it was or must be a multipart."""
+def content_type_for(original: str, envelope: Envelope, bodies: Sequence[Body], boundary: str) -> str:
+    """The content type under which a message goes to a system: the sender's when it was or must be a multipart.
+
+    The parts stand between ``boundary``, which is new: the sender chose its own knowing what it would send, and nobody signs
+    it. ``start`` stays only where it names the envelope and nothing else, for a reader that follows it must come to what was
+    decided on.
+    """
     media, parameters = parse_content_type(original)
     if media == soap.MULTIPART_TYPE and _BOUNDARY.fullmatch(parameters.get("boundary", "")):
-        return original
+        named = [_content_ids(headers) for headers in (envelope.headers, *(b.headers for b in bodies))]
+        start = _bare(parameters.get("start", ""))
+        if named[0] != [start] or any(start in names for names in named[1:]):
+            parameters.pop("start", None)
+        parameters["boundary"] = boundary
+        written = [f"; {n}={_quoted(v)}" for n, v in parameters.items() if _TOKEN.fullmatch(n)]
+        return f"{soap.MULTIPART_TYPE}{''.join(written)}"
     if bodies:
-        return f'{soap.MULTIPART_TYPE}; type="text/xml"; charset=UTF-8; boundary={fallback_boundary}'
+        return f'{soap.MULTIPART_TYPE}; type="text/xml"; charset=UTF-8; boundary={boundary}'
     return soap.CONTENT_TYPE
+
+
+def _check_parameters(content_type: str, parameters: dict[str, str]) -> None:
+    """Refuse parameters in RFC 2231's spelling: some readers put ``boundary*0`` together, and others do not know it."""
+    if any("*" in name for name in parameters):
+        raise BadMessage(
+            Kind.INVALID_CONTENT_TYPE,
+            f"the content type is {content_type[:200]!r}; a multipart's parameters are written whole, without '*'",
+        )
+
+
+def _check_root(parameters: dict[str, str], first: Headers) -> None:
+    """Refuse a ``start`` that names another part than the first, which is the one that is decided on (RFC 2387 3.2)."""
+    start = parameters.get("start")
+    if start is not None and _content_ids(first) != [_bare(start)]:
+        raise BadMessage(
+            Kind.MIME_PARSING_FAILED,
+            f"start={start[:200]!r} does not name the first part by its Content-ID; the SOAP envelope comes first",
+        )
+
+
+def _content_ids(headers: Headers) -> list[str]:
+    return [_bare(value) for name, value in headers if name.lower() == "content-id"]
+
+
+def _bare(content_id: str) -> str:
+    return content_id.strip().removeprefix("<").removesuffix(">")
+
+
+def _quoted(value: str) -> str:
+    if _TOKEN.fullmatch(value.lower()):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 async def write_entity(envelope: Envelope, bodies: Sequence[Body], content_type: str) -> AsyncIterator[bytes]:

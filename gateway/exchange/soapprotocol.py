@@ -154,7 +154,9 @@ class SoapConsumer:
         original_content_type: str,
     ) -> ConsumerAnswer:
         """The envelope, in the provider's multipart where it was one."""
-        content_type = content_type_for(original_content_type, bodies, new_boundary(context.new_id()))
+        content_type = content_type_for(
+            original_content_type, answer.envelope, bodies, new_boundary(context.new_id())
+        )
         chunks = write_entity(answer.envelope, bodies, content_type)
         return ConsumerAnswer(200, "OK", (("Content-Type", content_type),), chunks, bodies)
 
@@ -204,7 +206,9 @@ class SoapProvider:
     ) -> Outgoing:
         """The service's answer with the request's hash put in."""
         original = request.original_content_type
-        content_type = content_type_for(original, carried.bodies, new_boundary(context.new_id()))
+        content_type = content_type_for(
+            original, request.envelope, carried.bodies, new_boundary(context.new_id())
+        )
         service_call = ServiceCall(
             carried.message,
             "POST",
