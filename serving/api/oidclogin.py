@@ -15,7 +15,7 @@ import hmac
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -36,10 +36,13 @@ from serving.login.oidc.token import (
 from serving.login.users import User
 
 if TYPE_CHECKING:
-    from serving.api.authentication import Authentication, Clock
+    from collections.abc import Callable
+
+    from serving.api.authentication import Clock
     from serving.config.oidcsettings import OidcSettings
     from serving.login.oidc.provider import Provider
     from serving.login.oidc.token import Identity
+    from serving.login.sessions import Session
     from serving.login.users import Roles
 
 BEGIN = "/login/oidc"
@@ -79,6 +82,20 @@ class Waiting:
     begun_s: float
 
 
+class Admitting(Protocol):
+    """The part of a server's login that begins sessions and records who was not let in."""
+
+    def admit(
+        self, event: str, user: User, address: str, life_s: float, **facts: object
+    ) -> tuple[str, Session]:
+        """A session for somebody whom another server has proved; it ends after ``life_s`` whatever happens."""
+        ...
+
+    def refuse(self, event: str, who: str, address: str, reason: str) -> None:
+        """Record that somebody was not let in."""
+        ...
+
+
 class OidcLogin:
     """The two routes of a login by OpenID Connect: to the provider, and back from it."""
 
@@ -86,16 +103,19 @@ class OidcLogin:
         self,
         settings: OidcSettings,
         provider: Provider,
-        authentication: Authentication,
+        authentication: Admitting,
         roles: Roles,
         clock: Clock,
+        welcome: Callable[[str, Session], web.Response] | None = None,
     ) -> None:
+        """``welcome`` answers whoever was let in, with the value of the session's cookie; else the browser is sent to ``/``."""
         settings.check(roles.of_people())
         self._settings = settings
         self._provider = provider
         self._authentication = authentication
         self._roles = roles
         self._clock = clock
+        self._welcome = welcome or _to_the_first_page
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
@@ -149,8 +169,7 @@ class OidcLogin:
         token, session = self._authentication.admit(
             EVENT, _user(identity), address_of(request), self._settings.session_s, sub=claims["sub"]
         )
-        answer = web.Response(status=303, headers={"Location": "/"})
-        set_session(answer, token, session)
+        answer = self._welcome(token, session)
         answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
         return answer
 
@@ -197,6 +216,12 @@ class OidcLogin:
         """The answer to a login that was refused, which stands on the audit log."""
         self._authentication.refuse(EVENT, "unknown", address_of(request), str(refusal))
         return Problem(refusal.code.status, refusal.code, [str(refusal)])
+
+
+def _to_the_first_page(token: str, session: Session) -> web.Response:
+    answer = web.Response(status=303, headers={"Location": "/"})
+    set_session(answer, token, session)
+    return answer
 
 
 def _user(identity: Identity) -> User:

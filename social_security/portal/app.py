@@ -6,6 +6,7 @@ what the member's gateway lets it ask.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from serving.api.authentication import Clock
+from serving.api.oidclogin import OidcLogin
 from serving.language import N_, as_it_is
+from serving.login.oidc.provider import Provider
+from serving.login.users import Roles
 from serving.web.pages import NavigationLink, Site
 from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
@@ -26,6 +30,7 @@ from social_security.portal.accounts import (
     OFFICER,
     OPERATOR,
     PERSON,
+    STAFF,
     UNIT,
     Accounts,
 )
@@ -113,6 +118,8 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     app.router.add_get("/entrar", portal.door)
     app.router.add_post("/entrar", portal.log_in)
     app.router.add_post("/salir", portal.log_out)
+    if settings.oidc.is_set:
+        _staff_login(portal, settings).add_to(app)
     app.router.add_get("/aviso", _notice_page(portal, "notice.html", settings))
     app.router.add_get("/accesibilidad", _notice_page(portal, "accessibility.html", settings))
     if member == ONIESS:
@@ -156,6 +163,16 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
 
     app.cleanup_ctx.append(close)
     return app
+
+
+def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
+    """Logins by the member's OpenID provider, for the roles of those who work there; a person has her account of the branch."""
+    only = GUARANTOR if is_guarantor(settings.member) else ONLY_ROLES.get(settings.member)
+    roles = Roles(dict.fromkeys((only,) if only else STAFF, frozenset()), {})
+    clock = Clock(machine_clock, time.monotonic)
+    provider = Provider(settings.oidc, os.environ, time.monotonic)
+    entrance = portal.entrance
+    return OidcLogin(settings.oidc, provider, entrance, roles, clock, entrance.welcome)
 
 
 def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> None:

@@ -122,6 +122,7 @@ class Portal:
         self.first = "/operacion" if found.path == ONIESS else "/"
         self.entrance = Entrance(accounts, settings, clock, self.first)
         self.frame = Frame(site)
+        self.has_provider = settings.oidc.is_set
         self._settings = settings
         self._clock = clock
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)

@@ -75,10 +75,43 @@ class Entrance:
         self._forget(request)
         token, _ = self._sessions.begin(user, self._clock.monotonic())
         answer = redirect(self._first)
+        self._give(answer, token)
+        return answer
+
+    def admit(
+        self, event: str, user: User, address: str, life_s: float, **facts: object
+    ) -> tuple[str, Session]:
+        """A session for one who works here, whom the member's OpenID provider has proved. Raises `Problem` 403 unless for one role."""
+        if len(user.roles) != 1:
+            self._note(event, "refused", user.name, address, f"{len(user.roles)} roles")
+            raise Problem(
+                403, words=N_("Your account at the provider gives several roles here; one is expected.")
+            )
+        entry = AuditEntry(self._clock.now(), user.name, address, event, "done", detail=facts)
+        self._audit.append(entry)
+        return self._sessions.begin_vouched(user, self._clock.monotonic(), life_s)
+
+    def refuse(self, event: str, who: str, address: str, reason: str) -> None:
+        """Record that somebody was not let in by the provider's word."""
+        self._note(event, "refused", who, address, reason)
+
+    def welcome(self, token: str, _session: Session) -> web.Response:
+        """The page that one who comes back from the provider gets: it leads on by itself.
+
+        Not a redirect: the session's cookie does not come along while the navigation is still another site's.
+        """
+        answer = web.Response(
+            text=f'<!doctype html><title>→</title><p><a href="{self._first}">→</a></p>',
+            content_type="text/html",
+            headers={"Refresh": f"0; url={self._first}", "Cache-Control": "no-store"},
+        )
+        self._give(answer, token)
+        return answer
+
+    def _give(self, answer: web.Response, token: str) -> None:
         answer.set_cookie(
             self._cookie, token, path="/", secure=self._secure, httponly=True, samesite="Strict"
         )
-        return answer
 
     def log_out(self, request: web.Request, user: User) -> web.Response:
         """End the session; the browser is asked to forget what it holds of this site."""
@@ -95,7 +128,7 @@ class Entrance:
         if token is None:
             return None
         session = self._sessions.find(token, self._clock.monotonic())
-        user = None if session is None else self._accounts.logins.user(session.name)
+        user = None if session is None else session.vouched or self._accounts.logins.user(session.name)
         if session is None or user is None or user.stamp != session.stamp:
             self._sessions.end(token)
             return None

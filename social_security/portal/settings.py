@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from serving.config.oidcsettings import OidcSettings
 from serving.config.settings import load_settings
 from serving.errors import OperatorError
 from serving.storage.keysafe import SealSettings
@@ -48,6 +49,8 @@ class PortalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     # Requests from one address; 0 is no limit. Behind a proxy all have one address: let the proxy limit, and set 0 here.
     requests_per_second: Annotated[int, msgspec.Meta(ge=0)] = 20
     requests_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 600
+    # The member's own OpenID provider, by which those who work there log in; a role of theirs comes from its claims. A person does not.
+    oidc: OidcSettings = OidcSettings()
     log_level: str = "info"
 
     @property
