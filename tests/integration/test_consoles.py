@@ -8,10 +8,12 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from central_server.admin import roles as central_roles
 from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
+from serving.api.server import AdminApi
 from serving.config.adminsettings import AdminSettings
 from serving.language import DOMAIN, FOLDER
 from serving.potext import parse_po
@@ -158,6 +160,49 @@ async def test_a_gateways_pages_show_diagnosis_clients_services_and_rights(tmp_p
             assert "Keys and certificates" not in other.page.text
             await other.get("/consola/llaves")
             assert other.status == 403
+
+
+async def walk(
+    operator: Operator, pages: tuple[str, ...], api: AdminApi, role: str, allowed: frozenset[str]
+) -> None:
+    """Every page as one role: the menu leads nowhere forbidden, acts shown are those allowed, and the others are refused."""
+    await operator.log_in(role, "secret")
+    menu = [link for link in operator.page.links if link.startswith("/consola/") and "?" not in link]
+    for path in dict.fromkeys((*menu, *pages)):
+        await operator.get(path)
+        assert operator.status in (200, 403, 404, 409), (role, path)
+        assert path not in menu or operator.status != 403, (role, path)
+        for link in operator.page.links:
+            name = link.removeprefix("/consola/operacion/").partition("?")[0]
+            shown = api.operation(name) if link.startswith("/consola/operacion/") else None
+            needed = shown.permissions if shown is not None else ()
+            assert not needed or allowed & set(needed), (role, path, link)
+    if operator.language != "en":
+        return  # what is refused does not hang on the language
+    for operation in api.operations:
+        if operation.event is not None and operation.permissions and not allowed & set(operation.permissions):
+            await operator.send(f"/consola/operacion/{operation.id}", {})
+            assert operator.status in (403, 404), (role, operation.id)
+            await operator.get("/consola/cuenta")
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+async def test_every_role_sees_what_it_may_do_and_is_refused_the_rest(
+    central: Central, tmp_path: Path, language: str
+) -> None:
+    await central.set_up()
+    for name, role in (("so", central_roles.SECURITY_OFFICER), ("ro", central_roles.REGISTRATION_OFFICER),
+                       ("sy", central_roles.SYSTEM_ADMINISTRATOR)):  # fmt: skip
+        allowed = central_roles.central_roles().of([role])
+        await walk(Operator(central.client, language), CENTRAL, central.api, name, allowed)
+    folder = tmp_path / "gateway"
+    prepare(folder)
+    with hosted(folder) as (address, host):
+        async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            for role, allowed in gateway_roles().permissions.items():
+                host.logins.save_user(role, "secret", [role])
+                operator = Operator(Remote(session), language)  # type: ignore[arg-type]
+                await walk(operator, GATEWAY, host.api, role, allowed)
 
 
 @pytest.mark.processes
