@@ -7,13 +7,17 @@ becomes a line of a report, or an answer in another protocol. Every text stands 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from social_security.domain import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
+
+    from social_security.domain.pseudonyms import Pid, Rid
 
 MESSAGE_LIMIT = 200
 APPEAL_DAYS = 15  # LGPDPPSO 86: working days from the answer
@@ -43,6 +47,7 @@ class DomainError(Exception):
     """A request that the domain does not carry out; ``field`` names where, never a value of a person.
 
     With ``grounds`` it is a formal refusal: its body is a ``Negativa`` of the service description, otherwise an ``Error``.
+    ``subject`` is whom it is about, once she was found (`concerning`); it goes to her access log and never into the body.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class DomainError(Exception):
         self.en = en or self.row.en
         self.field = field
         self.grounds = grounds
+        self.subject: Pid | Rid | None = None
         super().__init__(f"{code}: {self.en}")
 
     @property
@@ -124,7 +130,19 @@ def formal(error: DomainError, appeal: Appeal) -> DomainError:
         return error
     if error.row.basis is None:
         raise ValueError(f"the error table names no legal basis for {error.code}")
-    return DomainError(error.code, error.es, error.en, grounds=RefusalGrounds(appeal, error.row.basis))
+    made = DomainError(error.code, error.es, error.en, grounds=RefusalGrounds(appeal, error.row.basis))
+    made.subject = error.subject
+    return made
+
+
+@contextlib.contextmanager
+def concerning(subject: Pid | Rid) -> Iterator[None]:
+    """Whatever is refused within is about this person, and stands in her access log."""
+    try:
+        yield
+    except DomainError as error:
+        error.subject = subject
+        raise
 
 
 def _sentence(general: str, special: str, action: str) -> str:

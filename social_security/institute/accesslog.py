@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.pack import members
 from social_security.domain.ranges import parse_days, parse_moments
 from social_security.institute.refusedattempts import take_refusals
@@ -80,9 +80,10 @@ class Used(Protocol):
 async def find_usage(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too."""
     subject = services.subject(request)
-    await take_refusals(services)
     body = request.body
-    start, end = parse_moments(body, "periodStart", "periodEnd")
+    with concerning(subject.pid):
+        await take_refusals(services)
+        start, end = parse_moments(body, "periodStart", "periodEnd")
     total, rows = services.persons.accesses(
         subject.pid,
         today=request.today,
@@ -92,7 +93,9 @@ async def find_usage(services: InstituteServices, request: DomainRequest) -> Dom
         limit=body.get("limit", MAX_ROWS),
     )
     return DomainAnswer(
-        {"totalUsages": total, "usages": [render_usage(a) for a in rows]}, categories=("bitacora",)
+        {"totalUsages": total, "usages": [render_usage(a) for a in rows]},
+        categories=("bitacora",),
+        subject=subject.pid,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 def consult_affiliation(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """The affiliation. Raises SS-300 without one, SS-302 after death."""
     subject = services.subject(request)
-    found = services.persons.affiliation(subject.pid)
-    if found is None:
-        raise DomainError("SS-300")
-    services.check_blocked(subject.pid, "afiliacion")
-    if found.state == "FALLECIDA":
-        raise DomainError("SS-302")
+    with concerning(subject.pid):
+        found = services.persons.affiliation(subject.pid)
+        if found is None:
+            raise DomainError("SS-300")
+        services.check_blocked(subject.pid, "afiliacion")
+        if found.state == "FALLECIDA":
+            raise DomainError("SS-302")
     body: dict[str, object] = {
         "estado": found.state,
         "regimen": found.regime,
@@ -30,4 +31,4 @@ def consult_affiliation(services: InstituteServices, request: DomainRequest) -> 
     }
     if found.until is not None:
         body["hasta"] = found.until.isoformat()
-    return DomainAnswer(body, categories=("afiliacion",))
+    return DomainAnswer(body, categories=("afiliacion",), subject=subject.pid)

@@ -10,13 +10,14 @@ Spec: the domain reference 3.4, 5.2 (SolicitudArco, Negativa), 5.5 (ARCO); S05 t
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.institute.appealreports import REPORTS, take_report
 from social_security.institute.arcochecks import (
     check_alive,
@@ -32,6 +33,9 @@ from social_security.institute.stores.arco import ArcoRequest
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 # Terms in working days: LGPDPPSO 45, 46, 86, 98 to 100.
@@ -78,20 +82,12 @@ def file_request(services: InstituteServices, domain_request: DomainRequest) -> 
         raise not_competent(services, domain_request)
     check_law(domain_request, "mx:LGPDPPSO-45")
     check_moment(domain_request, "recibidaEl")
-    subject = services.subject(domain_request)
-    check_identity(services, domain_request)
-    check_alive(services, domain_request, subject.pid)
-    check_object(body)
-    if body["derecho"] != "ACCESO" and not body.get("descripcion"):
-        raise DomainError(
-            "SS-100",
-            "descripcion es obligatoria salvo en ACCESO",
-            "descripcion is required except for ACCESO",
-            field="descripcion",
-        )
+    pid = services.subject(domain_request).pid
+    with concerning(pid):
+        _check_filed(services, domain_request, pid)
     request = ArcoRequest(
         folio,
-        subject.pid,
+        pid,
         domain_request.context.member,
         "RECIBIDA",
         sent,
@@ -100,9 +96,25 @@ def file_request(services: InstituteServices, domain_request: DomainRequest) -> 
     services.arco.save(request, domain_request.now, domain_request.context.member)
     if body.get("retirar", False):
         # Withdrawing her own opposition is hers alone: nobody has to grant it.
-        request = withdraw(services, domain_request, request)
+        with concerning(pid):
+            request = withdraw(services, domain_request, request)
         services.arco.save(request, domain_request.now, services.member)
-    return DomainAnswer(show(services, request), 201, ("arco",))
+    return DomainAnswer(show(services, request), 201, ("arco",), pid)
+
+
+def _check_filed(services: InstituteServices, domain_request: DomainRequest, pid: Pid) -> None:
+    """Refuse a request that its person may not file, or whose object is not clear."""
+    body = domain_request.body
+    check_identity(services, domain_request)
+    check_alive(services, domain_request, pid)
+    check_object(body)
+    if body["derecho"] != "ACCESO" and not body.get("descripcion"):
+        raise DomainError(
+            "SS-100",
+            "descripcion es obligatoria salvo en ACCESO",
+            "descripcion is required except for ACCESO",
+            field="descripcion",
+        )
 
 
 def first_terms(services: InstituteServices, received: datetime) -> dict[str, str]:
@@ -129,21 +141,41 @@ async def see_request(services: InstituteServices, domain_request: DomainRequest
     is_access = request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS")
     # The package is the person's: a guarantor and a committee see how the request stands, not what was delivered.
     if is_access and is_hers and "ejecutada" in request.dates:
-        body["paquete"] = await build_package(services, request, domain_request.today)
-        return DomainAnswer(body, categories=("arco", "historia", "bitacora"))
-    return DomainAnswer(body, categories=("arco",))
+        with _about(request):
+            body["paquete"] = await build_package(services, request, domain_request.today)
+        return DomainAnswer(body, categories=("arco", "historia", "bitacora"), subject=_whose(request))
+    return DomainAnswer(body, categories=("arco",), subject=_whose(request))
 
 
 def advance_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
     """``avanzarArco``: one event, by whoever may cause it, within its term."""
     request = _known(services, domain_request)
+    with _about(request):
+        after = _advanced(services, domain_request, request)
+    return DomainAnswer(show(services, after), categories=("arco",), subject=_whose(request))
+
+
+def _whose(request: ArcoRequest) -> Pid | None:
+    """Whom a request is about; None for one whose person has been suppressed."""
+    return request.pid or None
+
+
+def _about(request: ArcoRequest) -> AbstractContextManager[None]:
+    """Whatever is refused within stands in the access log of the request's person, while there is one."""
+    return concerning(request.pid) if request.pid else contextlib.nullcontext()
+
+
+def _advanced(
+    services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest
+) -> ArcoRequest:
+    """The request after the event, which is on disk then."""
     body, to = domain_request.body, domain_request.body["estado"]
     check_moment(domain_request, "ocurridoEl")
     day = services.calendar.local_day(domain_request.now)
     if body.get("sentido") in REPORTS:
         after = take_report(services, domain_request, request, day)
         services.arco.save(after, domain_request.now, domain_request.context.member)
-        return DomainAnswer(show(services, after), categories=("arco",))
+        return after
     _check_corrected(services, domain_request, request, to)
     is_longer = body.get("sentido") == "PRORROGA"
     if is_longer and not to == request.state == "RECURRIDA":
@@ -180,7 +212,7 @@ def advance_request(services: InstituteServices, domain_request: DomainRequest) 
         after = replace(after, request={**after.request, "entrega": body["entrega"]})
     after, notices = carry_out(services, domain_request, request, after)
     services.arco.save(after, domain_request.now, domain_request.context.member, notices)
-    return DomainAnswer(show(services, after), categories=("arco",))
+    return after
 
 
 def tick(services: InstituteServices, now: datetime, today: date) -> None:
@@ -213,8 +245,6 @@ def _known(services: InstituteServices, domain_request: DomainRequest) -> ArcoRe
         services.guarantor,
     ):
         raise DomainError("SS-300", field="folio")
-    if request.pid:
-        domain_request.access.pid = request.pid
     # The clock first: whoever comes before the day's routine finds the same state as whoever comes after it.
     lapsed = _lapsed(request, domain_request.today)
     if lapsed is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain import pack
 from social_security.domain.eventchain import history_digest
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import check_history, parse_rules, total
 from social_security.institute.history import build_history
 from social_security.wire.gatewayclient import Why
@@ -45,12 +45,13 @@ async def assemble_history(services: InstituteServices, request: DomainRequest) 
         raise services.not_participant(request)
     subject = services.subject(request)
     why = Why("PUR-HIST", request.context.case, request.context.role, request.context.reason)
-    located = await services.gateway.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
-    if not located.is_done:
-        raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
+    with concerning(subject.pid):
+        located = await services.gateway.ask("HIST", REGISTRY, "localizarHistoria", {"pid": subject.pid}, why)
+        if not located.is_done:
+            raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
     holders: list[str] = located.body["institutos"]
     answers = await asyncio.gather(*(_ask(services, request, subject.pid, why, m) for m in holders))
-    return DomainAnswer(_statement(request, answers), categories=("historia",))
+    return DomainAnswer(_statement(request, answers), categories=("historia",), subject=subject.pid)
 
 
 async def _ask(

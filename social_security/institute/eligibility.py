@@ -8,16 +8,20 @@ Spec: the domain reference F09, 5.2 (Beneficio), 5.7 (PUR-BENEF).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from social_security.domain import pack
 from social_security.domain.benefits import check_requirements, find_benefit, measures
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import parse_rules, total
 from social_security.institute.history import own_periods
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from social_security.domain.benefits import Benefit
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 
@@ -33,7 +37,14 @@ async def check_eligibility(services: InstituteServices, request: DomainRequest)
             field="beneficio",
         )
     subject = services.subject(request)
-    affiliation = services.persons.affiliation(subject.pid)
+    with concerning(subject.pid):
+        return await _judge(services, body, benefit, subject.pid)
+
+
+async def _judge(
+    services: InstituteServices, body: Mapping[str, Any], benefit: Benefit, pid: Pid
+) -> DomainAnswer:
+    affiliation = services.persons.affiliation(pid)
     if affiliation is not None and affiliation.state == "FALLECIDA":
         raise DomainError("SS-302")
     rules = parse_rules(pack.document("benefits.json")["rules"])
@@ -42,8 +53,10 @@ async def check_eligibility(services: InstituteServices, request: DomainRequest)
         rules = known[benefit.convention].rules if benefit.convention in known else rules
     days: int | None = body.get("totales", {}).get("diasUnion")
     if days is None and affiliation is not None:
-        services.check_blocked(subject.pid, "historia", "periodo")
-        days = total(own_periods(services, subject.pid), rules).union_days
+        services.check_blocked(pid, "historia", "periodo")
+        days = total(own_periods(services, pid), rules).union_days
     return DomainAnswer(
-        check_requirements(benefit, measures(days, body.get("edad"), rules)), categories=("beneficio",)
+        check_requirements(benefit, measures(days, body.get("edad"), rules)),
+        categories=("beneficio",),
+        subject=pid,
     )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import states as machines
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.pseudonyms import Pid
 from social_security.domain.ranges import parse_days
 from social_security.institute.stores.admissions import Admission
@@ -21,7 +21,11 @@ from social_security.wire.gatewayclient import Why
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from social_security.institute.services import InstituteServices
+
+    Step = Callable[[InstituteServices, DomainRequest, Admission], Admission]
 
 REGISTRY = "MX/GOB/00-RNSS"
 DECISION_DAYS = 20
@@ -74,7 +78,6 @@ async def apply(services: InstituteServices, request: DomainRequest) -> DomainAn
             f"there is a case for the same benefit: {other}",
             field="beneficio",
         )
-    request.access.pid = Pid(pid)
     made = Admission(
         request.context.case,
         Pid(pid),
@@ -84,7 +87,7 @@ async def apply(services: InstituteServices, request: DomainRequest) -> DomainAn
         services.calendar.add(request.today, DECISION_DAYS),
     )
     services.admissions.save(made, request.now)
-    return DomainAnswer(_show(made), 202, ("beneficio",))
+    return DomainAnswer(_show(made), 202, ("beneficio",), made.pid)
 
 
 async def _level(services: InstituteServices, request: DomainRequest, pid: str) -> int:
@@ -103,17 +106,37 @@ async def _level(services: InstituteServices, request: DomainRequest, pid: str) 
 
 def see(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``verAdmision``: state, date, and what was decided."""
-    return DomainAnswer(_show(_known(services, request)), categories=("beneficio",))
+    admission = _known(services, request)
+    return DomainAnswer(_show(admission), categories=("beneficio",), subject=admission.pid)
 
 
 async def advance(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``avanzarAdmision``: the institute's own next step."""
-    admission, body = _known(services, request), request.body
-    if request.context.member != services.member:
-        raise services.not_participant(request)
-    to = body["estado"]
-    machines.check_follows(machines.ADMISSION, admission.state, to)
-    for evidence in body.get("evidencias", ()):
+    """``avanzarAdmision``: the institute's own next step.
+
+    `machines.ADMISSION` says which states follow which, `_STEPS` what is different in a state, `_TOLD` which states the
+    registry is told of. Raises SS-405 for another member, SS-400 for a state that does not follow, SS-100 for other evidence.
+    """
+    admission = _known(services, request)
+    with concerning(admission.pid):
+        if request.context.member != services.member:
+            raise services.not_participant(request)
+        to = request.body["estado"]
+        machines.check_follows(machines.ADMISSION, admission.state, to)
+        _check_evidence(admission, request.body.get("evidencias", ()))
+        step = _STEPS.get(to)
+        after = replace(admission, state=to)
+        after = after if step is None else step(services, request, after)
+        if to in _TOLD:
+            await _tell_registry(services, after, _TOLD[to])
+        # On disk from here on. A crash before it leaves the former state, and the registry told of the case: the same step
+        # again tells it the same and goes on.
+        services.admissions.save(after, request.now)
+    return DomainAnswer(_show(after), categories=("beneficio",), subject=admission.pid)
+
+
+def _check_evidence(admission: Admission, sent: Sequence[Mapping[str, str]]) -> None:
+    """Refuse evidence whose digest is not its file's, or that the application does not name (SS-100)."""
+    for evidence in sent:
         if evidence["sha256"] != evidence["archivo"]:
             raise DomainError(
                 "SS-100", "la huella no es la del archivo", "the digest is not the file's", field="evidencias"
@@ -125,51 +148,57 @@ async def advance(services: InstituteServices, request: DomainRequest) -> Domain
                 "the evidence is not in the application",
                 field="evidencias",
             )
-    after = replace(admission, state=to)
-    if to == "VERIFICANDO_ORIGEN":
-        after = replace(after, deadline=services.calendar.add(request.today, ORIGIN_DAYS))
-    elif to == "ADMITIDA":
-        after = replace(after, receipt=_receipt(services, admission, request.now))
-    elif to == "ADMITIDA_PROVISIONAL":
-        if admission.renewals > 1:
-            raise DomainError("SS-400", "sólo se renueva una vez", "it is renewed once only")
-        after = replace(
-            after,
-            deadline=request.today + PROVISIONAL,
-            renewals=admission.renewals + 1,
-            receipt=_receipt(services, admission, request.now),
-        )
-    elif to == "NEGADA":
-        refusal = services.refusal(
-            "SS-403",
-            request,
-            "mx:LGPDPPSO-16-I",
-            body.get("motivacion", "No se acreditaron los requisitos"),
-            "The requirements were not met",
-        )
-        after = replace(after, refusal=refusal.to_json())
-    if to in ("ADMITIDA", "NEGADA"):
-        await services.gateway.ask(
-            "EXTERNOS",
-            REGISTRY,
-            "registrarCaso",
-            {
-                "pid": admission.pid,
-                "caso": admission.case,
-                "estado": "ADMITIDO" if to == "ADMITIDA" else "NEGADO",
-            },
-            Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión"),
-        )
-    services.admissions.save(after, request.now)
-    return DomainAnswer(_show(after), categories=("beneficio",))
+
+
+def _verify_origin(services: InstituteServices, request: DomainRequest, after: Admission) -> Admission:
+    return replace(after, deadline=services.calendar.add(request.today, ORIGIN_DAYS))
+
+
+def _admit(services: InstituteServices, request: DomainRequest, after: Admission) -> Admission:
+    return replace(after, receipt=_receipt(services, after, request.now))
+
+
+def _admit_provisionally(services: InstituteServices, request: DomainRequest, after: Admission) -> Admission:
+    if after.renewals > 1:
+        raise DomainError("SS-400", "sólo se renueva una vez", "it is renewed once only")
+    deadline = request.today + PROVISIONAL
+    return replace(_admit(services, request, after), deadline=deadline, renewals=after.renewals + 1)
+
+
+def _deny(services: InstituteServices, request: DomainRequest, after: Admission) -> Admission:
+    refusal = services.refusal(
+        "SS-403",
+        request,
+        "mx:LGPDPPSO-16-I",
+        request.body.get("motivacion", "No se acreditaron los requisitos"),
+        "The requirements were not met",
+    )
+    return replace(after, refusal=refusal.to_json())
+
+
+# State -> what is different in it, beside the state itself.
+_STEPS: Final[Mapping[str, Step]] = {
+    "VERIFICANDO_ORIGEN": _verify_origin,
+    "ADMITIDA": _admit,
+    "ADMITIDA_PROVISIONAL": _admit_provisionally,
+    "NEGADA": _deny,
+}
+# State -> the state of the case that the registry is told.
+_TOLD: Final[Mapping[str, str]] = {"ADMITIDA": "ADMITIDO", "NEGADA": "NEGADO"}
+
+
+async def _tell_registry(services: InstituteServices, admission: Admission, state: str) -> None:
+    why = Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión")
+    case = {"pid": admission.pid, "caso": admission.case, "estado": state}
+    await services.gateway.ask("EXTERNOS", REGISTRY, "registrarCaso", case, why)
 
 
 def confirm_period(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``confirmarPeriodo``: the body where the person worked says whether the period is right; nothing else."""
     parse_days(request.body)
-    subject = services.subject(request)
+    pid = services.subject(request).pid
     body = request.body
-    for period in services.periods.served(subject.pid):
+    for period in services.periods.served(pid):
         if (period.since.isoformat(), period.until and period.until.isoformat()) == (
             body["desde"],
             body["hasta"],
@@ -178,8 +207,9 @@ def confirm_period(services: InstituteServices, request: DomainRequest) -> Domai
             return DomainAnswer(
                 {"confirmado": True, "dias": period.days, "semanas": weeks, "diasRestantes": rest},
                 categories=("historia",),
+                subject=pid,
             )
-    return DomainAnswer({"confirmado": False}, categories=("historia",))
+    return DomainAnswer({"confirmado": False}, categories=("historia",), subject=pid)
 
 
 def tick(services: InstituteServices, now: datetime, today: date) -> None:
@@ -193,7 +223,6 @@ def _known(services: InstituteServices, request: DomainRequest) -> Admission:
     admission = services.admissions.admission(request.path["caso"])
     if admission is None or request.context.member not in (admission.member, services.member):
         raise DomainError("SS-300", field="caso")
-    request.access.pid = admission.pid
     return admission
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import Period
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventionrules import check_convention
@@ -18,7 +18,7 @@ from social_security.institute.stores.periods import Certified
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from social_security.institute.services import InstituteServices
+    from social_security.institute.services import InstituteServices, PersonSubject
 
 
 def build_history(
@@ -93,6 +93,13 @@ def _ends(period: Certified, day: date) -> date:
 async def consult_history(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """The certified history, for a case that stands where it may be asked for, or for the person herself."""
     subject = services.subject(request)
+    with concerning(subject.pid):
+        return await _history_for(services, request, subject)
+
+
+async def _history_for(
+    services: InstituteServices, request: DomainRequest, subject: PersonSubject
+) -> DomainAnswer:
     context = request.context
     if context.purpose == "PUR-PORT":
         await check_convention(services, request)
@@ -113,4 +120,5 @@ async def consult_history(services: InstituteServices, request: DomainRequest) -
     if affiliation is not None and affiliation.state == "FALLECIDA" and context.purpose != "PUR-PORT":
         raise DomainError("SS-302")
     body = build_history(services, subject.pid, subject.shown, with_pay=with_pay, request=request)
-    return DomainAnswer(body, categories=("historia", "sueldos") if with_pay else ("historia",))
+    categories = ("historia", "sueldos") if with_pay else ("historia",)
+    return DomainAnswer(body, categories=categories, subject=subject.pid)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.domain.states import ADMISSION, ARCO_ENDED, holds_lock
 from social_security.institute.casesteps import PERSON_ROLES, allowed_steps
@@ -102,7 +102,6 @@ def open_file(services: InstituteServices, request: DomainRequest) -> DomainAnsw
     affiliation = None if pid is None else services.persons.affiliation(pid)
     if pid is None or affiliation is None:
         raise DomainError("SS-300", field="pid" if "pid" in body else "expediente")
-    request.access.pid = pid
     day = counted_to(services, pid)
     file: dict[str, Any] = {
         "pid": pid,
@@ -117,7 +116,7 @@ def open_file(services: InstituteServices, request: DomainRequest) -> DomainAnsw
     }
     if affiliation.until is not None:
         file["hasta"] = affiliation.until.isoformat()
-    return DomainAnswer(file, categories=("afiliacion", "historia"))
+    return DomainAnswer(file, categories=("afiliacion", "historia"), subject=pid)
 
 
 def certify(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
@@ -130,18 +129,17 @@ def certify(services: InstituteServices, request: DomainRequest) -> DomainAnswer
     pid = Pid(parse_pid(request.body["pid"]))
     if services.persons.affiliation(pid) is None:
         raise DomainError("SS-300", field="pid")
-    request.access.pid = pid
-    services.check_blocked(pid, "historia", "periodo")
-    if "idPeriodo" in request.body["periodo"]:
-        raise DomainError(
-            "SS-400",
-            "lo certificado se corrige con una solicitud de rectificación",
-            "what is certified is corrected by a request for rectification",
-            field="periodo.idPeriodo",
-        )
-    return DomainAnswer(
-        {"certificado": correct_period(services, request, pid, request.body["periodo"])}, 201, ("historia",)
-    )
+    with concerning(pid):
+        services.check_blocked(pid, "historia", "periodo")
+        if "idPeriodo" in request.body["periodo"]:
+            raise DomainError(
+                "SS-400",
+                "lo certificado se corrige con una solicitud de rectificación",
+                "what is certified is corrected by a request for rectification",
+                field="periodo.idPeriodo",
+            )
+        done = correct_period(services, request, pid, request.body["periodo"])
+    return DomainAnswer({"certificado": done}, 201, ("historia",), pid)
 
 
 def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAnswer:

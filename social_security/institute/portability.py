@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import check_history, check_total, check_total_alone, total
 from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
@@ -39,6 +39,7 @@ from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from social_security.domain.history import Period
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
@@ -78,7 +79,7 @@ async def open_case(services: InstituteServices, request: DomainRequest) -> Doma
     assert case is not None  # just made
     if request.body.get("avisar", False):
         _announce(services, case)
-    return DomainAnswer(case.to_json(), 201, ("historia",))
+    return DomainAnswer(case.to_json(), 201, ("historia",), case.pid)
 
 
 def _announce(services: InstituteServices, case: Case) -> None:
@@ -115,7 +116,7 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
     if case is None:
         if event["evento"] != "PRESENTAR":
             raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
-        return _acknowledged(await _present(services, request, event))
+        return _acknowledged(eventchain.event_hash(event), await _present(services, request, event))
     digest = eventchain.event_hash(event)
     chain = services.cases.events(case.case)
     if request.context.member not in case.participants:
@@ -137,13 +138,38 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
         await take_lock(services, request, case.pid, case.benefit)
         if services.cases.case(case.case) != case:
             raise DomainError("SS-401", field="hashAnterior")
-    request.access.pid = case.pid
     notices = lock_notice(services, case, after, event["secuencia"])
     services.cases.append(after, event, digest, request.context.member, request.now, notices)
-    return _acknowledged(digest)
+    return _acknowledged(digest, case.pid)
 
 
-async def _present(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> str:
+async def _present(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> Pid:
+    """Open a case by its first event; whose it is."""
+    _check_presented(services, request, event)
+    pid = services.subject(request).pid
+    with concerning(pid):
+        await _check_free(services, request, event, pid)
+        case = Case(
+            event["caso"],
+            pid,
+            event["responsable"],
+            tuple(event["contraparte"]),
+            event["convenio"],
+            event["beneficio"],
+            "PRESENTADA",
+            due_on(services, event["responsable"], request.today),
+            0,
+            eventchain.START,
+        )
+        digest = eventchain.event_hash(event)
+        # The case and its event are on disk from here on, in one transaction. A crash before it leaves the benefit locked at
+        # the registry under this case alone: the same event, sent again, takes the lock again and goes on.
+        services.cases.append(case, event, digest, request.context.member, request.now)
+    return pid
+
+
+def _check_presented(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> None:
+    """Refuse a first event that is not its sender's to present, is another than the case's form, or has another entity's number."""
     if event["responsable"] != request.context.member or services.member not in (
         event["responsable"],
         *event["contraparte"],
@@ -165,7 +191,15 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
         raise DomainError(
             "SS-200", f"el caso debe llevar la entidad {entity}", f"the case must carry entity {entity}"
         )
-    subject = services.subject(request)
+
+
+async def _check_free(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any], pid: Pid
+) -> None:
+    """Refuse a case that no convention covers, or whose benefit another one holds; here the benefit is locked for it.
+
+    Raises SS-400, SS-302, SS-205, SS-402 and what `no_convention` gives.
+    """
     members = (event["responsable"], *event["contraparte"])
     if len(set(members)) != len(members):
         raise DomainError(
@@ -179,29 +213,14 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
         benefit = event["beneficio"] if convention is not None else ""
         raise no_convention(services, request, members, benefit)
     if services.member == event["responsable"]:
-        check_living(services, subject.pid, event["beneficio"])
-    for other in services.cases.cases_of(subject.pid):
+        check_living(services, pid, event["beneficio"])
+    for other in services.cases.cases_of(pid):
         if other.benefit == event["beneficio"] and await still_holds(services, other):
             raise held_by(other.case)
     if services.member == event["responsable"]:
-        await take_lock(services, request, subject.pid, event["beneficio"])
+        await take_lock(services, request, pid, event["beneficio"])
     if services.cases.case(event["caso"]) is not None:  # the same request, sent twice at a time
         raise DomainError("SS-402", "el caso ya está abierto", "the case is open already", field="caso")
-    digest = eventchain.event_hash(event)
-    case = Case(
-        event["caso"],
-        subject.pid,
-        event["responsable"],
-        tuple(event["contraparte"]),
-        event["convenio"],
-        event["beneficio"],
-        "PRESENTADA",
-        due_on(services, event["responsable"], request.today),
-        0,
-        eventchain.START,
-    )
-    services.cases.append(case, event, digest, request.context.member, request.now)
-    return digest
 
 
 def _after(
@@ -374,5 +393,5 @@ def all_periods(services: InstituteServices, case: Case, chain: list[Logged]) ->
     return [*own_periods(services, case.pid), *(p for periods in delivered.values() for p in periods)]
 
 
-def _acknowledged(digest: str) -> DomainAnswer:
-    return DomainAnswer({"acuse": "ACK", "hash": digest})
+def _acknowledged(digest: str, subject: Pid | None = None) -> DomainAnswer:
+    return DomainAnswer({"acuse": "ACK", "hash": digest}, subject=subject)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from social_security.domain import pack
-from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, RefusalGrounds
+from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, RefusalGrounds, concerning
 from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.institute.conventions import Conventions
 from social_security.institute.export import build_record
@@ -137,26 +137,26 @@ class InstituteServices:
         check_notice(self.database, request.context)
 
     def subject(self, request: DomainRequest) -> PersonSubject:
-        """Whom the request is about. Raises SS-209, SS-300 or SS-206; from here on the access row knows her."""
+        """Whom the request is about. Raises SS-209, SS-300 or SS-206, about her once she is known."""
         context, body = request.context, request.body
         if "testigo" in body:
             claims = tokens.open_token(
                 body["testigo"], self._keys.own, self._keys.registry, self.member, request.now
             )
             # Known from here on: an attempt that is refused below shows in the person's log too.
-            request.access.pid = claims.subject
-            tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
-            if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
-                raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")
+            with concerning(claims.subject):
+                tokens.check_use(claims, client=context.member, purpose=context.purpose, case=context.case)
+                if claims.is_single_use and not self.persons.take_token(claims.token_id, claims.expires):
+                    raise DomainError("SS-209", "ya se usó", "it has been used", field="testigo")
             self.persons.remember_pair(
                 claims.pair, context.member, context.purpose, claims.subject, claims.level
             )
             found = PersonSubject(claims.subject, claims.pair, claims.level)
         else:
             found = self._by_pid(request, parse_pid(body["pid"]))
-        request.access.pid = found.pid
-        self._check_level(request, found)
-        self.check_opposition(request, found, request.context.purpose, request.operation.category)
+        with concerning(found.pid):
+            self._check_level(request, found)
+            self.check_opposition(request, found, request.context.purpose, request.operation.category)
         return found
 
     def subject_of_token(self, token: str, at: datetime) -> Pid | None:
@@ -260,8 +260,8 @@ class InstituteServices:
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person the request was about, whatever came of it."""
-        pid = request.access.pid
-        if pid is None:
+        pid = answer.subject if answer is not None else None if error is None else error.subject
+        if not isinstance(pid, str):
             return
         context = request.context
         outcome = "ENTREGADO"

@@ -9,14 +9,15 @@ Spec: the domain reference 5.7 (notificarEvento); S12, S13.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from social_security.domain.calendars import latest_day
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.institute.stores.vital import Applied
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
 
 REGISTRY = "MX/GOB/00-RNSS"
@@ -33,28 +34,32 @@ def apply_event(services: InstituteServices, request: DomainRequest) -> DomainAn
             "SS-210", "sólo el registro nacional avisa", "the national registry only gives notice"
         )
     body = dict(request.body)
-    subject = services.subject(request)
+    pid = services.subject(request).pid
+    with concerning(pid):
+        answer = _apply(services, request, body, pid)
+    return DomainAnswer(answer, categories=("evento-vital",), subject=pid)
+
+
+def _apply(
+    services: InstituteServices, request: DomainRequest, body: dict[str, Any], pid: Pid
+) -> dict[str, object]:
     known = services.vital.event(body["idEvento"])
     if known is not None:
-        if not known.says(subject.pid, body):
+        if not known.says(pid, body):
             raise DomainError(
                 "SS-402", "idEvento ya es de otro evento", "idEvento is another event's", field="idEvento"
             )
-        return DomainAnswer({"aplicado": True}, categories=("evento-vital",))
-    affiliation = services.persons.affiliation(subject.pid)
+        return {"aplicado": True}
+    affiliation = services.persons.affiliation(pid)
     state = "" if affiliation is None else affiliation.state
-    event = Applied(
-        body["idEvento"], subject.pid, body["tipo"], body["fechaEvento"], body.get("anula"), state
-    )
+    event = Applied(body["idEvento"], pid, body["tipo"], body["fechaEvento"], body.get("anula"), state)
     if event.type == "FALLECIMIENTO":
-        answer = _bury(services, request, event)
-    elif event.type == "ANULACION":
-        answer = _annul(services, request, event)
-    else:
-        # A corrected CURP, records made one or two again: PIDs stay, so there is nothing to change here.
-        services.vital.note(event, request.now.isoformat())
-        answer = {"aplicado": True}
-    return DomainAnswer(answer, categories=("evento-vital",))
+        return _bury(services, request, event)
+    if event.type == "ANULACION":
+        return _annul(services, request, event)
+    # A corrected CURP, records made one or two again: PIDs stay, so there is nothing to change here.
+    services.vital.note(event, request.now.isoformat())
+    return {"aplicado": True}
 
 
 def _bury(services: InstituteServices, request: DomainRequest, event: Applied) -> dict[str, object]:

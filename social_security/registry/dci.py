@@ -24,7 +24,7 @@ from social_security.domain.curp import find_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.wire import wireschema
 from social_security.wire.context import check_context, parse_context
-from social_security.wire.service import BODY_LIMIT, DomainRequest
+from social_security.wire.service import BODY_LIMIT, DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
         "timestamp": services.now().isoformat(),
     }
     try:
-        answer = services.find_person(_domain_request(services, headers, entry)).body
+        answer = _look_up(services, _domain_request(services, headers, entry)).body
     except InputError as err:
         return found | {
             "status": "rjct",
@@ -116,6 +116,17 @@ def _search(services: RegistryServices, headers: Mapping[str, str], entry: Any) 
         },
         "pagination": {"page_size": len(records), "page_number": 1, "total_count": len(records)},
     }
+
+
+def _look_up(services: RegistryServices, request: DomainRequest) -> DomainAnswer:
+    """The look-up, which stands in the person's access log as every other does. Raises `DomainError`."""
+    try:
+        answer = services.find_person(request)
+    except DomainError as error:
+        services.record(request, None, error)
+        raise
+    services.record(request, answer, None)
+    return answer
 
 
 def _domain_request(services: RegistryServices, headers: Mapping[str, str], entry: Any) -> DomainRequest:

@@ -12,11 +12,11 @@ import functools
 import json
 import uuid
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from social_security.domain.curp import parse_curp
-from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
+from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError, concerning
 from social_security.domain.pseudonyms import pair_pid, parse_pid
 from social_security.domain.ranges import parse_moments
 from social_security.institute.accesslog import render_usage
@@ -107,8 +107,8 @@ class RegistryServices:
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person whose record was used, whatever came of it."""
-        rid = request.access.rid
-        if rid is None:
+        rid = answer.subject if answer is not None else None if error is None else error.subject
+        if not isinstance(rid, bytes):
             return
         outcome = "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO"
         self.note_accesses(request, [rid], answer.categories if answer is not None else (), outcome)
@@ -186,7 +186,7 @@ class RegistryServices:
             person = self.store.find_by_pid(member, parse_pid(body["pid"]))
         if person is None:
             return DomainAnswer({"resultado": "NO_COINCIDE"}, categories=("identidad",))
-        request.access.rid = person.rid
+        rid = person.rid
         attributes = body.get("atributos", ())
         # Said unasked when it is not the active one: whoever was shown this CURP must know.
         is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in attributes)
@@ -196,7 +196,9 @@ class RegistryServices:
             or self._is_expired(person, request.today)
             or state is CurpState.CANCELLED
         ):
-            return DomainAnswer({"resultado": "NO_CONCLUYENTE", **state_fields}, categories=("identidad",))
+            return DomainAnswer(
+                {"resultado": "NO_CONCLUYENTE", **state_fields}, categories=("identidad",), subject=rid
+            )
         answer: dict[str, object] = {
             "resultado": "COINCIDE",
             "pid": body["pid"] if "pid" in body else self.store.pid_of(person.rid, member, request.today),
@@ -206,7 +208,7 @@ class RegistryServices:
             answer["nivel"] = f"LOA{person.level}"
         if "estadoVital" in attributes:
             answer["estadoVital"] = person.vital_state
-        return DomainAnswer(answer, categories=("identidad",))
+        return DomainAnswer(answer, categories=("identidad",), subject=rid)
 
     def translate(self, request: DomainRequest) -> DomainAnswer:
         """PID-P and a sealed token for one recipient, one purpose, one case."""
@@ -214,15 +216,8 @@ class RegistryServices:
         self._check_case_open(request)
         person = self._known(request)
         recipient = request.body["destino"]
-        check_recipient(self.store, recipient)
-        jwk = self.store.recipient(recipient)
-        if jwk is None:
-            raise DomainError(
-                "SS-300",
-                f"{recipient} no tiene llave para testigos",
-                f"{recipient} has no key for tokens",
-                field="destino",
-            )
+        with concerning(person.rid):
+            key = self._key_of(recipient)
         # Whole seconds: the token carries no smaller ones.
         issued = request.now.replace(microsecond=0)
         claims = tokens.Claims(
@@ -243,52 +238,72 @@ class RegistryServices:
         return DomainAnswer(
             {
                 "pidPar": claims.pair,
-                "testigo": tokens.seal(claims, self._keys.signing, json.loads(jwk)),
+                "testigo": tokens.seal(claims, self._keys.signing, key),
                 "vence": claims.expires.isoformat(),
             },
             categories=("identidad",),
+            subject=person.rid,
         )
+
+    def _key_of(self, recipient: str) -> Any:
+        """The public key (JWK) that tokens for a recipient are sealed for. Raises SS-300 without one."""
+        check_recipient(self.store, recipient)
+        jwk = self.store.recipient(recipient)
+        if jwk is None:
+            raise DomainError(
+                "SS-300",
+                f"{recipient} no tiene llave para testigos",
+                f"{recipient} has no key for tokens",
+                field="destino",
+            )
+        return json.loads(jwk)
 
     def locate(self, request: DomainRequest) -> DomainAnswer:
         """The members that hold a history; never the history."""
         self._check_case_open(request)
-        return DomainAnswer(
-            {"institutos": self.store.holders(self._known(request).rid)}, categories=("identidad",)
-        )
+        rid = self._known(request).rid
+        return DomainAnswer({"institutos": self.store.holders(rid)}, categories=("identidad",), subject=rid)
 
     def register_case(self, request: DomainRequest) -> DomainAnswer:
         """Note a case, or its new state. While another open one holds the benefit, that one is named and nothing noted."""
         body = request.body
         person = self._known(request)
         before = self.store.case(body["caso"])
-        if before is not None and before.member != request.context.member:
-            raise DomainError("SS-405", field="caso")
         benefit = body.get("beneficio") or (None if before is None else before.benefit)
-        if before is not None and (before.rid != person.rid or before.benefit not in (None, benefit)):
-            raise DomainError(
-                "SS-402",
-                "el caso es de otra persona o beneficio",
-                "the case is another person's or for another benefit",
-                field="caso",
-            )
+        with concerning(person.rid):
+            if before is not None and before.member != request.context.member:
+                raise DomainError("SS-405", field="caso")
+            if before is not None and (before.rid != person.rid or before.benefit not in (None, benefit)):
+                raise DomainError(
+                    "SS-402",
+                    "el caso es de otra persona o beneficio",
+                    "the case is another person's or for another benefit",
+                    field="caso",
+                )
         until = self._calendar.add(request.today, HELD_DAYS) if body["estado"] == "ABIERTO" else None
         entry = CaseEntry(body["caso"], request.context.member, person.rid, benefit, body["estado"])
         holder = self.store.register_case(entry, request.now.astimezone(self.zone), until)
         if holder is not None:
-            return DomainAnswer({"resultado": "DUPLICADO", "caso": holder}, categories=("beneficio",))
-        return DomainAnswer({"resultado": "SIN_DUPLICADO", "caso": body["caso"]}, categories=("beneficio",))
+            outcome = {"resultado": "DUPLICADO", "caso": holder}
+        else:
+            outcome = {"resultado": "SIN_DUPLICADO", "caso": body["caso"]}
+        return DomainAnswer(outcome, categories=("beneficio",), subject=person.rid)
 
     def find_usage(self, request: DomainRequest) -> DomainAnswer:
         """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers."""
-        body = request.body
+        body, rid = request.body, self._known(request).rid
+        with concerning(rid):
+            moments = parse_moments(body, "periodStart", "periodEnd")
         total, rows = self.accesses.page(
-            self._known(request).rid,
-            *parse_moments(body, "periodStart", "periodEnd"),
+            rid,
+            *moments,
             body.get("offset", 0),
             body.get("limit", MAX_ROWS),
         )
         return DomainAnswer(
-            {"totalUsages": total, "usages": [render_usage(a) for a in rows]}, categories=("bitacora",)
+            {"totalUsages": total, "usages": [render_usage(a) for a in rows]},
+            categories=("bitacora",),
+            subject=rid,
         )
 
     async def _deliver(self, notice: OutboxItem) -> bool:
@@ -298,14 +313,14 @@ class RegistryServices:
         person = self.store.find_by_pid(request.context.member, parse_pid(request.body["pid"]))
         if person is None:
             raise DomainError("SS-300", field="pid")
-        request.access.rid = person.rid
         if self._is_expired(person, request.today) and request.operation.name != "findUsage":
-            raise DomainError(
-                "SS-301",
-                "venció su referencia sin CURP; el registro civil o RENAPO la expide",
-                "her reference without CURP has ended; the civil registry or RENAPO issues one",
-                field="pid",
-            )
+            with concerning(person.rid):
+                raise DomainError(
+                    "SS-301",
+                    "venció su referencia sin CURP; el registro civil o RENAPO la expide",
+                    "her reference without CURP has ended; the civil registry or RENAPO issues one",
+                    field="pid",
+                )
         return person
 
     def _is_expired(self, person: Person, today: date) -> bool:

@@ -37,23 +37,9 @@ BODY_LIMIT = 1024 * 1024
 log = logging.getLogger("social_security")
 
 
-@dataclass(slots=True)
-class AccessNote:
-    """Whom one request turned out to be about: of this request alone, and there when it is refused afterwards.
-
-    An institute knows the person by its own PID, the registry by her internal id.
-    """
-
-    pid: Pid | None = None
-    rid: Rid | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class DomainRequest:
-    """One request, checked: whom it is about stands in ``body`` only. ``today`` is the date at this member.
-
-    ``access`` is filled in by whoever finds the person, and becomes the row of her access log (`SystemContext.record`).
-    """
+    """One request, checked: whom it is about stands in ``body`` only. ``today`` is the date at this member."""
 
     operation: PackOperation
     context: MessageContext
@@ -61,16 +47,20 @@ class DomainRequest:
     body: Mapping[str, Any]
     now: datetime
     today: date
-    access: AccessNote = field(default_factory=AccessNote, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class DomainAnswer:
-    """A body and its status. ``categories`` is what left, by kind, for the access log."""
+    """A body and its status; whom it is about, and ``categories``, what left by kind, for the person's access log.
+
+    An institute names the person by its own PID, the registry by her internal id; None is about nobody. A refusal after the
+    person was found names her too (`DomainError.subject`).
+    """
 
     body: dict[str, Any]
     status: int = 200
     categories: tuple[str, ...] = ()
+    subject: Pid | Rid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +107,7 @@ class SystemContext(Protocol):
         ...
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
-        """Take note of the outcome."""
+        """Take note of the outcome in the access log of whom the answer, or the error, is about."""
         ...
 
 

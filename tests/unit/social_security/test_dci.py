@@ -60,6 +60,16 @@ async def search(country: SmallCountry, body: Any) -> dict[str, Any]:
         return found
 
 
+async def test_a_look_up_by_dci_is_in_the_person_s_access_log(country: SmallCountry) -> None:
+    found = await search(country, envelope())
+    pid = found["message"]["search_response"][0]["data"]["reg_records"][0]["pid"]
+    _, seen = await country.ask(
+        "15-ISSEMYM/BITACORA", "00-RNSS", "findUsage", {"pid": pid},
+        purpose="PUR-BITACORA", case="CONS-15-2026-00000009", role="TITULAR",
+    )  # fmt: skip
+    assert [(u["receiverCode"], u["outcome"]) for u in seen["usages"]] == [("MX/GOB/15-ISSEMYM", "ENTREGADO")]
+
+
 async def test_person_is_found_by_curp_and_by_pid(country: SmallCountry) -> None:
     pid = PERSONS["ana"]["pids"]["15-ISSEMYM"]
     found = await search(country, envelope())
