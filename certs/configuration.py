@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from certs import profiles
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import name_text, parse_certificate
+from certs.proofmemory import ProofMemory
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf import parts as optional_parts
 from schemas.globalconf.directory import (
@@ -179,6 +180,8 @@ class TrustedConfiguration:
     instances: Mapping[str, InstanceConfiguration]
     parts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     generation: int = field(default_factory=lambda: next(_generations), compare=False)
+    # Where verification keeps what it proved under this snapshot (`certs.verify`).
+    memory: ProofMemory = field(default_factory=ProofMemory, init=False, repr=False, compare=False)
 
     @classmethod
     def load(

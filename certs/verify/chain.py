@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from certs.proofmemory import ProofMemory
+
 _LONGEST_PATH = 8
 # Issuers tried for one path: a stranger may send certificates that all have one name.
 _MOST_TRIED = 64
@@ -72,8 +74,8 @@ class Anchors(Protocol):
     """The approved CAs of a configuration, as path building asks for them."""
 
     @property
-    def generation(self) -> int:
-        """A number that is another one after each change of the configuration."""
+    def memory(self) -> ProofMemory:
+        """What was proved under this configuration; another one has another memory."""
         ...
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
@@ -85,8 +87,11 @@ class Anchors(Protocol):
         ...
 
 
-_Key = tuple[bytes, int, str, LeafKind, bool]
-_remembered: dict[_Key, tuple[x509.Certificate, ...]] = {}
+@dataclass(frozen=True, slots=True)
+class _ProvedPath:
+    """The path that a certificate was found to have, from itself to its anchor."""
+
+    certificates: tuple[x509.Certificate, ...]
 
 
 def verify_chain(
@@ -105,16 +110,17 @@ def verify_chain(
     ``cannot_create_cert_path``, ``cert_validation``.
     """
     weak = policy is not None and policy.allow_weak
-    key = (der_of(leaf), configuration.generation, instance, leaf_kind, weak)
-    path = _remembered.get(key)
-    if path is None or not all(_is_valid_at(certificate, at) for certificate in path):
+    key = (der_of(leaf), instance, leaf_kind, weak)
+    remembered = configuration.memory.of(_ProvedPath, _REMEMBERED)
+    known = remembered.get(key)
+    if known is not None and all(_is_valid_at(certificate, at) for certificate in known.certificates):
+        path = known.certificates
+    else:
         check_kind(leaf, leaf_kind)
         signing = leaf_kind is LeafKind.SIGNING
         anchors = configuration.signing_ca_certificates if signing else configuration.ca_certificates
         path = _Search(extra_certificates, anchors(instance), at, weak=weak).path(leaf, instance)
-        if len(_remembered) >= _REMEMBERED:
-            _remembered.clear()
-        _remembered[key] = path
+        remembered.keep(key, _ProvedPath(path))
     check_valid_at(leaf, at)
     return path
 

@@ -30,6 +30,8 @@ from schemas.faults import Kind, NotProved
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from certs.proofmemory import ProofMemory
+
 _REMEMBERED = 4096
 
 
@@ -61,16 +63,12 @@ class _Proved:
     status: OcspStatus
 
 
-_Key = tuple[bytes, bytes, bytes, int]
-_remembered: dict[_Key, _Proved] = {}
-
-
 class Responders(Protocol):
     """The CAs and responders of a configuration, as the check of an OCSP response asks for them."""
 
     @property
-    def generation(self) -> int:
-        """A number that is another one after each change of the configuration."""
+    def memory(self) -> ProofMemory:
+        """What was proved under this configuration; another one has another memory."""
         ...
 
     @property
@@ -126,16 +124,15 @@ def check_response(
     is fresh and not from the future. 4. nextUpdate, when it counts, has not passed. 5. The status is good.
     """
     policy = policy or policy_of(configuration)
-    key = (der, der_of(certificate), der_of(issuer), configuration.generation)
-    proved = _remembered.get(key)
+    key = (der, der_of(certificate), der_of(issuer))
+    remembered = configuration.memory.of(_Proved, _REMEMBERED)
+    proved = remembered.get(key)
     if proved is None:
         try:
             proved = _prove(der, certificate, issuer, configuration)  # 1, 2
         except UNREADABLE as err:
             raise _unreadable(err) from err
-        if len(_remembered) >= _REMEMBERED:
-            _remembered.clear()
-        _remembered[key] = proved
+        remembered.keep(key, proved)
     status = proved.status
     if policy.check_responder_validity:
         check_valid_at(status.responder, at)

@@ -87,11 +87,13 @@ class _ProvedSigner:
     until: datetime
 
 
-_SignerKey = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...], int, str, VerifyingPolicy]
-_signers: dict[_SignerKey, _ProvedSigner] = {}
-_Key = tuple[bytes, int, str, VerifyingPolicy]
-# A document proved, since when, and who signed it, who says until when.
-_proved: dict[_Key, tuple[xades.SignatureDocument, datetime, VerifiedSigner]] = {}
+@dataclass(frozen=True, slots=True)
+class _ProvedDocument:
+    """A document proved, since when, and who signed it, who says until when."""
+
+    document: xades.SignatureDocument
+    since: datetime
+    signer: VerifiedSigner
 
 
 def verify_message_signature(
@@ -111,21 +113,18 @@ def verify_message_signature(
     """
     key = (
         signature,
-        configuration.generation,
         expected_member.instance,
         policy,
     )
-    known = _proved.get(key)
-    if known is not None and known[1] <= at < known[2].until:
-        document, _, signer = known
-        check_coverage(document, hash_chain_result, hash_chain, parts, policy)
-        _check_member(signer.member, expected_member)
-        return signer
+    remembered = configuration.memory.of(_ProvedDocument, _REMEMBERED)
+    known = remembered.get(key)
+    if known is not None and known.since <= at < known.signer.until:
+        check_coverage(known.document, hash_chain_result, hash_chain, parts, policy)
+        _check_member(known.signer.member, expected_member)
+        return known.signer
     document = xades.parse_signature_document(signature)  # 1
     signer = verify_document(document, expected_member, configuration, at, policy)  # 2-5
-    if len(_proved) >= _REMEMBERED:
-        _proved.clear()
-    _proved[key] = (document, at, signer)
+    remembered.keep(key, _ProvedDocument(document, at, signer))
     check_coverage(document, hash_chain_result, hash_chain, parts, policy)  # 6
     return signer
 
@@ -143,11 +142,11 @@ def verify_document(
         document.certificate,
         document.intermediates,
         document.ocsp_responses,
-        configuration.generation,
         instance,
         policy,
     )
-    known = _signers.get(key)
+    remembered = configuration.memory.of(_ProvedSigner, _REMEMBERED_SIGNERS)
+    known = remembered.get(key)
     if known is not None and known.since <= at < known.until:
         _check_named_certificate(document, policy)
         _check_member(known.member, expected_member)
@@ -160,9 +159,7 @@ def verify_document(
     _check_member(member, expected_member)
     check_signature_value(document, certificate)  # 4
     status, since, until = _check_path(document, certificate, instance, configuration, at, policy)  # 5
-    if len(_signers) >= _REMEMBERED_SIGNERS:
-        _signers.clear()
-    _signers[key] = _ProvedSigner(member, certificate, status, since, until)
+    remembered.keep(key, _ProvedSigner(member, certificate, status, since, until))
     return VerifiedSigner(member, certificate, status, document.signing_time, until)
 
 

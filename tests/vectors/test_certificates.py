@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from certs import profiles
 from certs.certificates import parse_certificate
+from certs.proofmemory import ProofMemory
 from certs.verify import chain as chains
 from certs.verify import ocsp
 from schemas.faults import Fault, NotProved
@@ -47,8 +48,6 @@ def load(name: str) -> tuple[Any, x509.Certificate]:
 class Trust:
     """A configuration with given anchors and responders."""
 
-    generation = 0
-
     def __init__(
         self,
         anchors: tuple[x509.Certificate, ...],
@@ -56,8 +55,7 @@ class Trust:
         *,
         verify_next_update: bool = True,
     ) -> None:
-        Trust.generation -= 1
-        self.generation = Trust.generation
+        self.memory = ProofMemory()
         self._anchors = anchors
         self._responders = responders
         self.verify_next_update = verify_next_update

@@ -19,6 +19,7 @@ import cryptography_vectors
 import pytest
 from cryptography import x509
 
+from certs.proofmemory import ProofMemory
 from certs.verify import chain as chains
 from certs.verify import ocsp
 from schemas.faults import NotProved
@@ -41,7 +42,7 @@ STRICTER_HERE = re.compile(
 class Anchor:
     """The trust anchor of the suite alone."""
 
-    generation = -1
+    memory = ProofMemory()
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
         del instance

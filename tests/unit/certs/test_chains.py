@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 
@@ -13,18 +13,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from certs.proofmemory import ProofMemory
 from certs.verify.chain import ChainPolicy, LeafKind, check_kind, check_valid_at, verify_chain
 from schemas.faults import NotProved
 from tests.worlds import NOW
-
-_generations = itertools.count(-1_000_000, -1)
 
 
 @dataclass(frozen=True)
 class Anchors:
     certificates: tuple[x509.Certificate, ...]
     signing: tuple[x509.Certificate, ...] | None = None
-    generation: int = 0
+    memory: ProofMemory = field(default_factory=ProofMemory, compare=False)
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
         return self.certificates
@@ -34,7 +33,7 @@ class Anchors:
 
 
 def trust(*anchors: x509.Certificate, signing: tuple[x509.Certificate, ...] | None = None) -> Anchors:
-    return Anchors(anchors, signing, next(_generations))
+    return Anchors(anchors, signing)
 
 
 @cache
