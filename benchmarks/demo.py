@@ -331,7 +331,7 @@ def _say_consoles(show: Show, country: Country) -> None:
 
 def curl_lines(country: Country) -> list[str]:
     """Three calls a person can paste."""
-    from social_security.domain.notices import notice_of  # noqa: PLC0415  only here
+    from social_security.domain.notices import notice_of  # only here
 
     issemym = f"http://{country.address('15-ISSEMYM')}:8080"
     uri, digest = notice_of("15-ISSEMYM")

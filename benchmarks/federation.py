@@ -296,7 +296,7 @@ class Federation:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.environment, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=tied,  # noqa: PLW1509  set by programs of one thread alone
+                preexec_fn=tied,  # set by programs of one thread alone
             )
         self.processes[name] = process
         self.starts[name] = self.starts.get(name, 0) + 1

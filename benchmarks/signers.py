@@ -62,7 +62,7 @@ async def measure(folder: Path, name: str, token: TokenSettings) -> None:
         asyncio.create_task(s.run())
         for s in build_signers("gateway", keys, folder, ["--settings", str(settings)])
     ]
-    while not (await device.state()).available:  # noqa: ASYNC110  another process says nothing when it is ready
+    while not (await device.state()).available:  # another process says nothing when it is ready
         await asyncio.sleep(0.05)
     await device.login(PIN)
     for kind in ("rsa-2048", "ec-p256"):

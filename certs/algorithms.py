@@ -73,7 +73,7 @@ class DigestAlgorithm(enum.Enum):
 
 
 # Names certificates (OCSP's CertID, X-Road's look-ups) and reads old evidence; nothing new is signed with it.
-SHA1 = hashes.SHA1()  # noqa: S303
+SHA1 = hashes.SHA1()
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha1": SHA1,
     "sha224": hashes.SHA224(),

@@ -130,7 +130,7 @@ class Zip:
             return cast(
                 "IO[bytes]", io.BufferedReader(_Window(self._source, entry.data_at, entry.size_bytes))
             )
-        spooled: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  the caller closes it
+        spooled: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # the caller closes it
         for chunk in self.chunks(name):
             spooled.write(chunk)
         spooled.seek(0)

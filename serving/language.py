@@ -77,7 +77,7 @@ def _(message: str, **values: object) -> str:
     return Text(message, values).into(language_of(os.environ))
 
 
-def N_(message: str, **values: object) -> Text:  # noqa: N802  the name that gettext gives it
+def N_(message: str, **values: object) -> Text:  # the name that gettext gives it
     """The text, to be said later."""
     return Text(message, values)
 

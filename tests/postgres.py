@@ -98,7 +98,7 @@ class Cluster:
         return self._address(name)
 
     def _say(self, sql: str) -> list[tuple[object, ...]]:
-        import psycopg  # noqa: PLC0415  only where PostgreSQL is
+        import psycopg  # only where PostgreSQL is
 
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             said = connection.execute(sql)  # type: ignore[call-overload]

@@ -367,6 +367,17 @@ def test_no_argument_is_deleted_to_say_that_it_is_not_used() -> None:
     assert found == []
 
 
+def test_no_line_is_excused_from_the_linter_or_from_types_without_a_reason_of_its_kind() -> None:
+    """Rules are changed in pyproject.toml, with the reason; a line that types cannot follow names the kind of error."""
+    mark, ignored = "no" + "qa", re.compile(r"#\s*type:\s*ignore(?!\[)")
+    found = []
+    for folder in (*PACKAGES, "benchmarks", "clients", "deploy", "tests"):
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            text = path.read_text("utf-8")
+            found += [f"{path}: {mark}"] * (mark in text) + ignored.findall(text)
+    assert found == []
+
+
 # Names of distributions whose modules are called otherwise.
 IMPORTED_AS = {
     "argon2-cffi": "argon2",

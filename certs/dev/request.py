@@ -17,8 +17,8 @@ def main() -> None:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="certreq"; filename="{file.name}"\r\n\r\n'
     body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    query = urllib.request.Request(url, body, headers)  # noqa: S310  the scheme was looked at
-    with urllib.request.urlopen(query, timeout=30) as answer:  # noqa: S310
+    query = urllib.request.Request(url, body, headers)  # the scheme was looked at
+    with urllib.request.urlopen(query, timeout=30) as answer:
         Path(out).write_bytes(answer.read())
 
 

@@ -35,7 +35,9 @@ class RetryRule:
             or not (never_sent or method.upper() in READING)
         ):
             return None
-        return self.first_pause_s * 2.0 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311  spreads load, hides nothing
+        return (
+            self.first_pause_s * 2.0 ** (attempt - 1) * random.uniform(0.5, 1)
+        )  # spreads load, hides nothing
 
 
 NEVER: Final = RetryRule(attempts=1)

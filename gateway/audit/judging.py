@@ -67,20 +67,23 @@ def load_trust(folder: Path) -> TrustedConfiguration:
     return load_configuration_folder(folder, strict=False)
 
 
-_trust: TrustedConfiguration | None = None
+class _ThisProcess:
+    """The configuration that this process judges by: a pool gives it once, before the first unit."""
+
+    trust: TrustedConfiguration | None = None
 
 
 def begin_process(trust: TrustedConfiguration | str) -> None:
     """Keep the configuration that this process judges by; from a folder where it could not be handed over as it is."""
-    global _trust  # noqa: PLW0603  one configuration a process, given by its pool
-    _trust = load_trust(Path(trust)) if isinstance(trust, str) else trust
+    _ThisProcess.trust = load_trust(Path(trust)) if isinstance(trust, str) else trust
 
 
 def judge_in_process(units: Sequence[EvidenceUnit]) -> list[list[Judgement]]:
     """The judgements on each of some units, with the configuration of `begin_process`."""
-    if _trust is None:
+    trust = _ThisProcess.trust
+    if trust is None:
         raise RuntimeError("begin_process comes first")
-    return [list(judge_unit(unit, _trust)) for unit in units]
+    return [list(judge_unit(unit, trust)) for unit in units]
 
 
 def judge_unit(unit: EvidenceUnit, trust: TrustedConfiguration) -> Iterator[Judgement]:

@@ -53,7 +53,7 @@ class StoppedTokens:
 def look_at(token: TokenSettings, timeout_s: float = PROBE_TIMEOUT_S) -> str | None:
     """The failure of a token or of its module, found by a process of its own; None when the token is there."""
     try:
-        done = subprocess.run(  # noqa: S603  this Python, and the operator's own module
+        done = subprocess.run(  # this Python, and the operator's own module
             [sys.executable, "-c", _LOOK, token.module, token.label, token.serial],
             capture_output=True,
             text=True,

@@ -160,7 +160,7 @@ class Room:
 
     def _dripping(self, taking: Iterable[Guest], now: float) -> Guest | None:
         """The first of the oldest bodies that comes too slowly."""
-        looked = zip(range(_LOOKED_AT), taking)  # noqa: B905  the shorter of both
+        looked = zip(range(_LOOKED_AT), taking, strict=False)
         return next((g for _, g in looked if g.drips(now, _DRIPPING_S, _DRIPPING_BYTES_S)), None)
 
     def _close(self, victim: Guest | None) -> bool:

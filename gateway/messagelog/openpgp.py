@@ -87,7 +87,7 @@ async def encrypt(
     # Who chose the fingerprint has decided on the trust; compression would only cost time: containers are packed.
     command += ["--trust-model", "always", "--compress-algo", "none", "--output", "-", "--encrypt"]
     command += [word for key in keys for word in ("--recipient", key)]
-    out: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    out: BinaryIO = tempfile.TemporaryFile()  # the caller closes it
     try:
         async with asyncio.timeout(timeout_s):
             await _run(command, chunks, out)

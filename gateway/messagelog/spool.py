@@ -261,7 +261,7 @@ class SealedTemporary(io.RawIOBase):
     """A nameless file to be written once and then drawn once, sealed by a key that is only in memory."""
 
     def __init__(self) -> None:
-        self._file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed when drawn
+        self._file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # closed when drawn
         self._key = secrets.token_bytes(KEY_BYTES)
         self._sealer = StreamSealer(self._key)
 

@@ -46,7 +46,7 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def _from_command(self) -> str:
         try:
-            done = subprocess.run(  # noqa: S603  the operator's own command
+            done = subprocess.run(  # the operator's own command
                 self.command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=True
             )
         except (OSError, subprocess.SubprocessError) as err:

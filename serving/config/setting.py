@@ -13,7 +13,7 @@ DAY_S = 86_400
 PORT = 65_535
 GIB = 1024**3
 # The address that listens on every interface of the machine: the default where others must reach a server.
-EVERYWHERE = "0.0.0.0"  # noqa: S104
+EVERYWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,4 +76,4 @@ async def _beat() -> None:
 
 def start_anew() -> None:
     """Replace this process by a new one with the same command line. Does not return."""
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  our own command line
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # our own command line

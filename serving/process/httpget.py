@@ -20,7 +20,9 @@ def open_url(url: str, timeout_s: float) -> HTTPResponse:
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"an http(s) address is expected, not {url[:200]!r}")
-    return cast("HTTPResponse", urllib.request.urlopen(url, timeout=timeout_s))  # noqa: S310  the scheme is looked at above
+    return cast(
+        "HTTPResponse", urllib.request.urlopen(url, timeout=timeout_s)
+    )  # the scheme is looked at above
 
 
 def read_json_object(url: str, timeout_s: float) -> dict[str, Any] | None:

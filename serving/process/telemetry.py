@@ -114,7 +114,7 @@ class _Syslog(SysLogHandler):
 
     append_nul = False
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name of the class above
+    def handleError(self, record: logging.LogRecord) -> None:  # the name of the class above
         """Say so, without the record."""
         log.warning(
             "audit record not forwarded",

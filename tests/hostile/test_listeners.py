@@ -234,7 +234,7 @@ async def test_an_answer_that_nobody_takes_is_cut_off() -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for something that the server does and sets no event for."""
-    while not holds():  # noqa: ASYNC110
+    while not holds():
         await asyncio.sleep(0.02)
 
 
@@ -243,7 +243,7 @@ async def test_requests_under_way_are_bounded_and_health_has_places_of_its_own()
     bounds = ListenerBounds(requests=3, always=frozenset({"/health"}))
     async with listening(bounds, waits=waits) as (host, port, _), asyncio.timeout(30):
         under_way = [asyncio.create_task(asked(f"http://{host}:{port}/wait")) for _ in range(3)]
-        while (await asked(f"http://{host}:{port}/"))[0] != 503:  # noqa: ASYNC110
+        while (await asked(f"http://{host}:{port}/"))[0] != 503:
             await asyncio.sleep(0)
         assert await asked(f"http://{host}:{port}/health") == (200, "hello")
         waits.set()

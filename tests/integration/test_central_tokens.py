@@ -83,7 +83,7 @@ class Running:
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what a process does in its own time."""
     async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110  nothing says when
+        while not await holds():  # nothing says when
             await asyncio.sleep(0.1)
 
 

@@ -159,7 +159,7 @@ def test_central_server_fails(federation: Federation) -> None:
 class Stale(BaseHTTPRequestHandler):
     """Serves what a central server once served, whatever the time."""
 
-    kept: dict[str, bytes] = {}  # noqa: RUF012  one server a test
+    kept: dict[str, bytes] = {}  # one server a test
 
     def do_GET(self) -> None:
         found = self.kept.get(self.path)

@@ -82,7 +82,7 @@ async def running(
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something another process does."""
     async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110  another process says nothing when it is ready
+        while not await holds():  # another process says nothing when it is ready
             await asyncio.sleep(0.02)
 
 

@@ -72,7 +72,7 @@ class Admin:
         settle: bool = False,
     ) -> Any:
         """One call; ``settle`` repeats it while another configuration is on its way. The body of the answer, parsed."""
-        global calls  # noqa: PLW0603  a count for the last line
+        global calls  # a count for the last line
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         until = time.monotonic() + (SETTLE_S if settle else 0)
         while True:
@@ -129,7 +129,7 @@ def form(server: Admin, path: str, **parts: str | Path) -> Any:
 
 def sign(kind: str, request: bytes, folder: Path) -> bytes:
     """A certificate of the test CA."""
-    global calls  # noqa: PLW0603  a count for the last line
+    global calls  # a count for the last line
     file = folder / f"{kind}.csr.pem"
     file.write_bytes(request)
     body, content_type = multipart(type=kind, certreq=file)
@@ -324,7 +324,7 @@ def send_message(host: str, path: str, client: str, method: str = "POST") -> tup
 
 def exchange(path: str, client: str, expected: int, method: str = "POST") -> bytes:
     """A message over the road that must be answered so."""
-    global calls  # noqa: PLW0603  a count for the last line
+    global calls  # a count for the last line
     status, content = send_message("ss1", path, client, method)
     if status != expected:
         raise Failed(f"{method} {path} as {client}: {status}, not {expected}: {content[:300]!r}")

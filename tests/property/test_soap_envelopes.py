@@ -46,7 +46,7 @@ def envelopes(draw: st.DrawFn, *, with_hash: bool = False) -> tuple[bytes, dict[
     }
     server = draw(st.none() | SERVERS)
     party = draw(st.none() | st.tuples(st.none() | CODES, CODES))
-    space = lambda: draw(SPACES)  # noqa: E731
+    space = lambda: draw(SPACES)
 
     def element(name: str, text: str) -> str:
         if draw(st.booleans()):

@@ -56,7 +56,7 @@ def with_zeep() -> object:
 
 def with_pyxroad() -> object:
     """pyxroad: everything from two paths; it uses the gateway as an HTTP proxy."""
-    from XRoad import XClient  # noqa: PLC0415  not there when zeep is called alone
+    from XRoad import XClient  # not there when zeep is called alone
 
     return XClient(ssu=gateway, client=client, service=service, transport=Transport(session=session)).request(
         **numbers

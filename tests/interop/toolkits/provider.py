@@ -10,12 +10,12 @@ from fastapi_xroad_soap.faults import ClientFault
 soap = SoapService(name="Semanas", this_namespace="https://registro.example/semanas")
 
 
-class sumarSemanas(MessageBody):  # noqa: N801  the service code, with which the body's element must begin
+class sumarSemanas(MessageBody):  # the service code, with which the body's element must begin
     primera = Integer()
     segunda = Integer()
 
 
-class sumarSemanasResponse(MessageBody):  # noqa: N801
+class sumarSemanasResponse(MessageBody):
     total = Integer()
 
 

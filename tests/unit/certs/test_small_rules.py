@@ -72,7 +72,7 @@ def test_raw_ecdsa_values_may_be_short_and_must_have_two_halves() -> None:
 
 # Profiles
 
-C, O, OU, CN, SERIAL = (  # noqa: E741  the field's name
+C, O, OU, CN, SERIAL = (  # the field's name
     NameOID.COUNTRY_NAME,
     NameOID.ORGANIZATION_NAME,
     NameOID.ORGANIZATIONAL_UNIT_NAME,
