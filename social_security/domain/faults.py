@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from social_security.domain.pseudonyms import Pid, Rid
-
 MESSAGE_LIMIT = 200
 APPEAL_DAYS = 15  # LGPDPPSO 86: working days from the answer
 FEDERAL_GUARANTOR = "MX/GAR/00-SABG"
@@ -64,7 +62,7 @@ class DomainError(Exception):
         self.en = en or self.row.en
         self.field = field
         self.grounds = grounds
-        self.subject: Pid | Rid | None = None
+        self.subject: str | bytes | None = None
         super().__init__(f"{code}: {self.en}")
 
     @property
@@ -136,8 +134,8 @@ def formal(error: DomainError, appeal: Appeal) -> DomainError:
 
 
 @contextlib.contextmanager
-def concerning(subject: Pid | Rid) -> Iterator[None]:
-    """Whatever is refused within is about this person, and stands in her access log."""
+def concerning(subject: str | bytes) -> Iterator[None]:
+    """Whatever is refused within is about this person (an institute's PID, or the registry's internal id)."""
     try:
         yield
     except DomainError as error:

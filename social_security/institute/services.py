@@ -269,7 +269,7 @@ class InstituteServices:
             outcome = "SIN_DATOS" if error.code in _NO_DATA else "NEGADO"
         self.persons.add_access(
             Access(
-                pid,
+                Pid(pid),
                 request.now,
                 request.operation.es,
                 context.member,

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError, concerning
-from social_security.domain.pseudonyms import pair_pid, parse_pid
+from social_security.domain.pseudonyms import Rid, pair_pid, parse_pid
 from social_security.domain.ranges import parse_moments
 from social_security.institute.accesslog import render_usage
 from social_security.registry import publication, reviews
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from social_security.domain.calendars import Calendar
-    from social_security.domain.pseudonyms import Rid
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
     from social_security.wire.gatewayclient import GatewayClient
@@ -111,7 +110,7 @@ class RegistryServices:
         if not isinstance(rid, bytes):
             return
         outcome = "ENTREGADO" if error is None else "SIN_DATOS" if error.code == "SS-300" else "NEGADO"
-        self.note_accesses(request, [rid], answer.categories if answer is not None else (), outcome)
+        self.note_accesses(request, [Rid(rid)], answer.categories if answer is not None else (), outcome)
 
     def note_accesses(
         self,
