@@ -1,8 +1,9 @@
-"""How what strangers send is read, for systems that take nothing from `schemas` but their domain: bounded JSON, texts that can be kept."""
+"""What a system that takes nothing from `schemas` and `certs` needs of them: bounded JSON, texts that can be kept, files written whole."""
 
 from __future__ import annotations
 
+from certs.edges.tokenfiles import write_whole
 from schemas.names import spelled, unsuitable_characters
 from schemas.safejson import load_json
 
-__all__ = ["load_json", "spelled", "unsuitable_characters"]
+__all__ = ["load_json", "spelled", "unsuitable_characters", "write_whole"]

@@ -37,6 +37,9 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
     record = {"format": FORMAT, "salt": _text(salt), "sealed": _text(sealed)}
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         json.dump(record, file)
+        file.flush()
+        # On disk when this returns: keys that nothing else holds. A crash before leaves a damaged new file, to be removed.
+        os.fsync(file.fileno())
 
 
 def read_sealed(path: Path, secret: str) -> Any:

@@ -429,3 +429,32 @@ def test_pure_modules_touch_nothing_outside(place: str) -> None:
             if imported.split(".")[0] in IMPURE
         ]
     assert wrong == []
+
+
+# Calls after which something else is on the disk than before; where they stand, it is said what that is and what a crash leaves.
+DURABLE = re.compile(
+    r"\b(write_whole|os\.fsync|os\.link|os\.replace|shutil\.rmtree|sync_folder)\(|\.(hardlink_to|rename|unlink|rmdir)\((?!request)|"
+    r"execute\(\"COMMIT\"\)"
+)
+SAID = re.compile(
+    r"crash|on (the )?disk|power cut|restart|next start|whole|in force|gone|leaves", re.IGNORECASE
+)
+# What a command writes where its caller says is the caller's; development's files are nobody's.
+NOT_DURABLE = (".cli.", "certs.dev", "social_security.commands", "gateway.http")
+
+
+def test_durable_steps_say_what_is_on_the_disk_and_what_a_crash_leaves() -> None:
+    silent = []
+    for module, path in modules().items():
+        if any(part in f"{module}." for part in NOT_DURABLE):
+            continue
+        lines = path.read_text("utf-8").split("\n")
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            body = lines[node.lineno - 1 : node.end_lineno]
+            if any(DURABLE.search(line.partition("#")[0]) for line in body):
+                comments = " ".join(line.partition("#")[2] for line in body)
+                if not SAID.search(f"{comments} {ast.get_docstring(node) or ''}"):
+                    silent.append(f"{module}:{node.lineno} {node.name}")
+    assert silent == []

@@ -111,6 +111,7 @@ def found(
     _register(data, settings, who, chosen, trust)
     anchor = data / ANCHOR
     raw = _anchor(data, settings)
+    # On disk before this: settings, keys and registry. A crash leaves a central server without the file; `anchor` writes it.
     write_whole(anchor, raw)
     click.echo(_("anchor: {anchor}", anchor=anchor))
     click.echo(parse_anchor(raw).hash_text())

@@ -98,6 +98,7 @@ def noted(data: Path, settings: CentralSettings) -> Iterator[None]:
         ),
         "addresses": {a.purpose: a.url for a in addresses if a.port},
     }
+    # A crash leaves the note of a process that is gone: `status` looks whether its id still runs.
     write_whole(data / RUNNING, json.dumps(note).encode())
     try:
         yield

@@ -73,6 +73,8 @@ class ProxyFolder:
         """Token, key, and the anchor to hand out; what is there of an earlier try is used."""
         parse_anchor(anchor)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Each step below is on disk when its line returns; a crash leaves what was made, and the next try goes on with it but for
+        # a key without certificate, which stays on the token unused.
         write_whole(self.root / SOURCE_ANCHOR, anchor)
         if (self.root / "token" / "token.json").exists():
             await self.device.login(pin)
@@ -96,5 +98,6 @@ class ProxyFolder:
             source.instance, (AnchorSource(url, (state.certificate,)),), now.replace(microsecond=0)
         )
         raw = render_anchor(anchor)
+        # On disk from here on, and it stays: an anchor that was handed out is never made anew.
         write_whole(kept, raw)
         return parse_anchor(raw)

@@ -241,7 +241,9 @@ def save_publication(
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in named:
             path.unlink()
-            reached("removed")
+            reached(
+                "removed"
+            )  # the new one is in force; what is left of older ones goes with the next generation
 
 
 def load_publication(folder: Path) -> Publication | None:

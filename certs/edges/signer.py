@@ -183,6 +183,7 @@ class SignerServer:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until told to stop (0) or until the token is lost (`TOKEN_LOST`)."""
+        # A crash leaves the socket's name behind: nobody answers there, and the next start takes it.
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX)
         mask = os.umask(0o177)

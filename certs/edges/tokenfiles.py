@@ -47,7 +47,7 @@ class TokenFolder:
         return path.read_bytes() if path.exists() else None
 
     def write_token(self, record: bytes) -> None:
-        """Keep the token's own record."""
+        """Keep the token's own record; on disk when this returns, in place of the one before."""
         write_whole(self._folder / TOKEN_FILE, record)
 
     def read_keys(self) -> dict[str, bytes]:
@@ -62,6 +62,6 @@ class TokenFolder:
         write_whole(self._folder / f"{key_id}{KEY_SUFFIX}", record)
 
     def remove_key(self, key_id: str) -> None:
-        """Forget a key for ever."""
+        """Forget a key for ever; gone from the folder when this returns, and after a power cut too."""
         (self._folder / f"{key_id}{KEY_SUFFIX}").unlink()
         sync_folder(self._folder)

@@ -209,6 +209,7 @@ class AcmeClient:
         sealed = made.private_bytes(
             Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(password)
         )
+        # On disk before the account is asked for: a crash from here on leaves a key whose account is made, or found, next time.
         write_whole(path, sealed)
         return made
 

@@ -360,6 +360,7 @@ class ConfigurationClient:
         name = quote(instance, safe="")
         target, fresh, old = (self._folder / n for n in (name, f".{name}.new", f".{name}.old"))
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # On disk while the parts are written: the old folder, whole and in use, and `.new`, which a crash leaves to be removed here.
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -372,6 +373,7 @@ class ConfigurationClient:
             target.rename(old)  # a crash between these two leaves no folder: the next start fetches it anew
         fresh.rename(target)
         sync_folder(self._folder)
+        # The new folder is in use, whatever happens; a crash leaves `.old`, removed with the next exchange.
         shutil.rmtree(old, ignore_errors=True)
         return True
 

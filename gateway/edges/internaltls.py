@@ -113,6 +113,7 @@ def replace_kept_chain(folder: Path, content: bytes) -> x509.Certificate:
     """The same as `InternalTls.import_certificate`, on disk, for a gateway to take from there."""
     chain = _parse_replacement(content, kept_chain(folder))
     pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
+    # On disk from here on: another certificate for the key that is there; a running gateway takes it within a minute.
     write_whole(folder / f"{NAME}.pem", pem)
     return chain[0]
 

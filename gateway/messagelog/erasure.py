@@ -109,6 +109,8 @@ class Eraser:
         if not record_ids:
             raise Fault(Kind.LOGGING_FAILED, "the order is over no record whose content is there")
         digests = {n: self._digest(n) for n in record_ids}
+        # On disk after this: the order and the digests that the chain needs later. A crash from here on: the next start
+        # carries it out.
         with self._database.transaction() as transaction:
             (number,) = transaction.execute(
                 "INSERT INTO erasure (reference, authority, ordered_by, at_ms, is_done) VALUES (?, ?, ?, ?, 0) RETURNING id",
@@ -149,6 +151,7 @@ def finish_erasures(database: AnyDatabase, bodies: Bodies, keys: LogKeys) -> int
         ]
         with database.transaction() as transaction:
             transaction.execute("UPDATE erasure SET is_done = 1 WHERE id = ?", (erasure_id,))
+        # The order is done. A crash here leaves bodies without a key and without a row, which the next start removes.
         bodies.remove(names)
     if orders and isinstance(database, Database):
         database.query("PRAGMA wal_checkpoint(PASSIVE)")

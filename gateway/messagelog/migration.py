@@ -59,12 +59,13 @@ def seal_clear_records(database: Path, bodies: Path, keys: LogKeys) -> int:
         ).fetchone() != (0, 0):
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On disk after this: a log that is sealed whole. A crash before it leaves some records sealed; the next start goes on.
         connection.execute("INSERT INTO sealed (id, at_ms) VALUES (1, ?)", (int(time.time() * 1000),))
     finally:
         connection.close()
     # A copy that was kept before the tables changed holds what is sealed now.
     for copy in kept_copies(database):
-        copy.unlink()
+        copy.unlink()  # a crash before it leaves a copy in clear, which the next migration's copy takes the place of
     if count:
         log.info("the message log is sealed", extra={"event": "log_sealed", "records": count})
     return count

@@ -88,6 +88,7 @@ class FolderBodies:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove the files of bodies; those that are gone already are passed over."""
+        # No record names them any more. A crash here leaves files that `remove_unnamed` removes at the next start.
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
 

@@ -78,6 +78,7 @@ async def renew(
     folder.mkdir(mode=0o700, exist_ok=True)
     number = max(_numbers(folder), default=0) + 1
     base = folder / f"renewal-{number:04d}"
+    # On disk after each of the three: one more file of this number, which counts for nothing before its token is there.
     write_whole(base.with_suffix(_CONFIGURATION), render_verificationconf(configuration))
     names = [*_archives(archives), *(f"{FOLDER}/{name}" for name in _renewal_files(number))]
     listed = "".join(f"{_digest(archives / name)}  {name}\n" for name in names).encode()

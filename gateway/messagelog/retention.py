@@ -128,6 +128,8 @@ class Retention:
         return made
 
     def _finish_interrupted(self, database: AnyDatabase) -> None:
+        # What a crash left on disk: a file that the log does not know was written before its rows, and its records are archived
+        # again; one that it knows lacks its name alone.
         for path in self.folder.glob(f".*{_TEMPORARY}"):
             name = path.name[1:].removesuffix(_TEMPORARY)
             known = database.query("SELECT 1 FROM archive WHERE file_name = ?", (name.removesuffix(SUFFIX),))
@@ -213,6 +215,7 @@ class Retention:
         )
 
     def _mark(self, database: AnyDatabase, group: str, link: ArchiveLink, record_ids: Sequence[int]) -> None:
+        # On disk after this: the archive's rows, and of its file the content without the name.
         with database.transaction() as transaction:
             (number,) = transaction.execute(
                 "INSERT INTO archive (group_name, digest, file_name, at_ms) VALUES (?, ?, ?, ?) RETURNING id",

@@ -181,6 +181,8 @@ class Spool:
                     return
                 _write_all(self._file, self._sealer.finish())
                 os.fsync(self._file.fileno())
+                # On disk now: the whole body, sealed by a key in memory alone. A crash here leaves a file nobody can open, which
+                # the next start removes (`SpoolFolder`).
                 self._file.close()
                 self._file = None
         except OSError as err:
@@ -203,10 +205,12 @@ class Spool:
         """Give the file a second, lasting name; its bytes are shared, not copied."""
         if self._path is None:
             raise ValueError("only a body in a file can be linked")
+        # Two names for one file from here on; the second counts once its folder is synced and a record names it
+        # (`gateway.messagelog.writing`). A crash before that leaves a file that the log removes at its next start.
         os.link(self._path, target)
 
     def discard(self) -> None:
-        """Let go of the body."""
+        """Let go of the body: its memory, and its file's name; a crash before leaves a file that the next start removes."""
         self._give_back()
         with self._writing:
             self._discarded = True
@@ -231,7 +235,7 @@ class SpoolFolder:
         self._memory = MemoryReturn()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"*{_SUFFIX}"):
-            left.unlink()
+            left.unlink()  # of a process that ended: its key is gone with it
 
     def new(self, memory_limit: int = MEMORY_LIMIT) -> Spool:
         """An empty spool. With the usual limit it may stay in memory beyond that as long as there is room; else it goes to a file."""

@@ -113,6 +113,7 @@ def _copy(path: Path, directory: Path) -> None:
             if target.exists():
                 with target.open("rb") as there:
                     if _digest(there) == _digest(source):
+                        temporary.unlink(missing_ok=True)  # of a crash between the link and its removal
                         return
                 raise _failed(path, f"{target} is there already, with another content")
             with temporary.open("wb") as out:
@@ -121,6 +122,7 @@ def _copy(path: Path, directory: Path) -> None:
                 os.fsync(out.fileno())
         # The copy is on the disk; a link fails where a file has come meanwhile, a rename would replace it.
         target.hardlink_to(temporary)
+        # The archive has its name; a crash before the next line leaves a second, hidden one, removed by the next round.
         temporary.unlink()
         sync_folder(directory)
     except OSError as err:

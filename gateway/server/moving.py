@@ -96,6 +96,7 @@ def set_aside(folder: Path) -> None:
             # With its write-ahead log in it, so that the one file is all of it.
             with contextlib.closing(sqlite3.connect(path)) as database:
                 database.execute("PRAGMA journal_mode = DELETE")
+            # A crash between two of them leaves the rest under their names, unused: the settings name the database already.
             path.replace(path.with_name(path.name + MOVED))
             sync_folder(path.parent)
 
@@ -159,6 +160,7 @@ def _keep(bodies: Any, name: str, pieces: Iterator[bytes]) -> None:
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+    # On disk now: the body. Its row comes after it, so a crash leaves a body that the next move writes again.
     sync_folder(bodies.folder)
 
 

@@ -77,6 +77,7 @@ class Nodes:
             )
         check_same(kept.code, here, self._code, there)
         if there and (kept.code, kept.server) != (self._code, there):
+            # On disk from here on: which server this folder is of. A crash before it leaves a folder that is asked again.
             write_whole(file, msgspec.json.encode(_Remembered(self._code, there)))
 
     def loops(self) -> list[Loop]:

@@ -237,6 +237,8 @@ class GatewayProcess:
         """Fetch and prove a configuration by a first anchor; only then is the anchor kept."""
         client = self._client(anchor)
         await client.refresh()
+        # On disk before this: the proved configuration; after it the anchor too. A crash in between leaves a configuration that
+        # nothing trusts, and the anchor is given again.
         write_whole(self._anchor_file, anchor)
         self._foundation = client
 
@@ -245,6 +247,7 @@ class GatewayProcess:
         client = self._client(anchor)
         await client.refresh()
         if self.store.is_initialised():
+            # The new anchor is in the store when this returns, in one transaction; a crash before the restart starts with it.
             self.store.replace_anchor(anchor)
             await self.restart()
         else:
@@ -260,6 +263,7 @@ class GatewayProcess:
         self.nodes.check(self.store)
         # On disk now: a server without a token. A crash here leaves one that takes its PIN with the next initialisation.
         await self._begin(make_token_with=pin)
+        # The anchor is in the store since the transaction; a crash before this line leaves a file that is read no more.
         self._anchor_file.unlink(missing_ok=True)
 
     async def restart(self) -> None:

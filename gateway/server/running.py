@@ -60,11 +60,12 @@ def note_running(
     note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     note["certificates"] = certificates
     note["health"] = health
+    # A crash leaves the note of a process that is gone: readers look whether its id still runs (`told_running`).
     write_whole(folder / FILE, msgspec.json.encode(note), mode=0o600)
 
 
 def note_stopped(folder: Path) -> None:
-    """Remove the note that a process runs on the folder."""
+    """Remove the note that a process runs on the folder; one that a crash leaves is seen through by its process id."""
     (folder / FILE).unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.transparency import NoteSigner, verify_log
 from gateway.transparency.entries import NO_OPENING, SALT_BYTES, Beginning, Opening, parse_beginning
 from schemas.faults import Fault, Kind
@@ -195,9 +196,11 @@ def declare_restored(
     for name in ("tile", "openings", "stamped"):
         if (files.folder / name).exists():
             (files.folder / name).rename(kept / name)
+    sync_folder(kept)
+    sync_folder(files.folder)
     # The checkpoint goes last and is replaced, never absent: a crash before leaves one whose tiles stand in `before-`, which
     # the builder refuses to go on with, and the declaration is made again.
-    (kept / "checkpoint").write_bytes(note.render())
+    write_whole(kept / "checkpoint", note.render())
     tree = GrowingTree()
     entry = beginning.entry()
     tree.append(entry)

@@ -129,6 +129,7 @@ class TransparencyFiles:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "openings", os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
+            # On disk after this: openings beyond what the checkpoint covers. A crash leaves them to be cut off by the next writing.
             file.truncate(index * OPENING_BYTES)
             file.seek(index * OPENING_BYTES)
             file.write(b"".join(o.render() for o in openings))
@@ -137,6 +138,7 @@ class TransparencyFiles:
 
     def write_tiles(self, tiles: Sequence[tuple[TileName, bytes]]) -> None:
         """Put tiles and bundles on the disk, each whole, and their names after them."""
+        # On disk after this: tiles that no checkpoint covers yet. A crash leaves them to be written again, with the same content.
         folders: set[Path] = set()
         for name, content in tiles:
             path = self.folder / name.path
@@ -157,6 +159,7 @@ class TransparencyFiles:
     def write_checkpoint(self, note: SignedNote) -> None:
         """Make this the log's head: everything it covers is on the disk already."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The log's head is the new one from here on; before, the old one is, and what is beyond it counts for nothing.
         write_whole(self.folder / "checkpoint", note.render())
 
     def write_stamped(self, size: int, note: SignedNote, token: bytes) -> None:
@@ -169,6 +172,7 @@ class TransparencyFiles:
 
     def remove_filled(self, tiles: Sequence[tuple[TileName, bytes]]) -> None:
         """Remove the partial tiles that full ones took the place of."""
+        # The checkpoint is over the full ones. A crash leaves partial tiles that say the same and are read by nobody.
         for name, _ in tiles:
             if name.width == WIDTH:
                 shutil.rmtree(self.folder / f"{name.path}.p", ignore_errors=True)

@@ -158,7 +158,9 @@ class BackupResource:
 
     async def delete(self, call: Call) -> None:
         """Remove a backup's file for ever. Raises `Problem` (404)."""
-        self._find(call).unlink()
+        self._find(
+            call
+        ).unlink()  # gone when the call is answered, but for a power cut: then it is there again
 
     async def download(self, call: Call) -> Download:
         """The file as it is."""
@@ -207,7 +209,9 @@ class BackupResource:
 
     def _write(self, name: str, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(self.folder / name, content)
+        write_whole(
+            self.folder / name, content
+        )  # under its name when it is on disk whole, never a part of it
 
 
 def _view(path: Path) -> BackupView:

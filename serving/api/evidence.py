@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.profilefiles import load_profiles
+from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.verify.container import Verdict, VerdictStep, verify_container
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
@@ -37,12 +38,14 @@ def save_configuration(content: bytes, folder: Path) -> None:
         for name in archive.names:  # plain relative names, every one
             path = fresh / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(archive.read(name, MOST_CONFIGURATION_BYTES))
+            write_whole(path, archive.read(name, MOST_CONFIGURATION_BYTES))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else err.strerror
         raise OperatorError(f"the verification configuration cannot be read: {reason}") from err
+    # On disk now: both configurations, whole. A crash after the next line leaves none in place, and the new one is given again.
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+    sync_folder(folder.parent)
 
 
 def verify_upload(content: bytes, folder: Path) -> Verdict:

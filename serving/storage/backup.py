@@ -127,6 +127,7 @@ def make_backup(
         raise OperatorError(
             "a backup is never written in clear: give a passphrase, or recipients and the backup key"
         )
+    # On disk only while this runs: copies of the databases, hidden. A crash leaves the folder, which no backup takes along.
     scratch = folder / f".backup-{secrets.token_hex(4)}"
     scratch.mkdir(mode=0o700)
     try:
@@ -233,7 +234,7 @@ def open_backup(data: bytes, content: Content, opener: Opener) -> tuple[Manifest
 def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, now: datetime) -> Manifest:
     """Replace a stopped server's data by a backup's. Gives its manifest; the old data stay in a folder ``before-...`` in it.
 
-    Raises `OperatorError` or `OperatorError`, and then nothing has changed.
+    Raises `OperatorError`, and then nothing has changed.
     """
     manifest, files = open_backup(data, content, opener)
     folder = folder.absolute()
@@ -246,7 +247,9 @@ def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, 
 
 def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) -> Path:
     """Step 5: the backup's files in a folder within ``folder``. Raises `OperatorError`, and then nothing is left."""
-    fresh = folder / f".restored-{secrets.token_hex(4)}"
+    fresh = (
+        folder / f".restored-{secrets.token_hex(4)}"
+    )  # a crash leaves it, hidden, and nothing else is different
     try:
         _write_out(fresh, manifest, files)
         _check_databases(fresh, manifest)
@@ -368,6 +371,8 @@ def _read(packed: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes
 
 
 def _write_out(fresh: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
+    # On disk from here on, file by file: the backup in a folder of its own. A crash leaves it there, hidden; the data are as they
+    # were.
     fresh.mkdir(mode=0o700, parents=True)
     for entry in manifest.entries:
         path = fresh / entry.name

@@ -49,6 +49,7 @@ def settle_backup_key(folder: Path, safe: KeySafe) -> None:
     clear = folder / CLEAR
     if clear.exists() and safe.can_seal:
         key = Ed25519PrivateKey.from_private_bytes(clear.read_bytes())
+        # Sealed first, then public, then the clear one goes: a crash in between leaves both, and this is done again.
         safe.write(folder / SEALED, key)
         _say_public(folder, key)
         shred(clear)
@@ -57,4 +58,4 @@ def settle_backup_key(folder: Path, safe: KeySafe) -> None:
 def _say_public(folder: Path, key: Ed25519PrivateKey) -> None:
     raw = key.public_key().public_bytes_raw()
     if not (folder / PUBLIC).exists() or (folder / PUBLIC).read_bytes() != raw:
-        write_whole(folder / PUBLIC, raw)
+        write_whole(folder / PUBLIC, raw)  # after the key itself: a crash before leaves it to be said again

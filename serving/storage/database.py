@@ -184,6 +184,7 @@ def apply_steps(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
             extra={"event": "migration", "database": where, "copy": str(kept)},
         )
     for number, sql in enumerate(steps[done:], done + 1):
+        # A step and its number are on disk together or not at all; a crash between two steps is gone on with at the next start.
         connection.executescript(
             f"BEGIN IMMEDIATE; {sql}; INSERT INTO step (number) VALUES ({number}); COMMIT;"
         )
@@ -203,6 +204,7 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, done: int) -> Path:
             f"{path} must be changed for this version and a copy of it kept first, for which {size} bytes are needed "
             f"and {room} are free: make room and start again; nothing was changed"
         )
+    # The database itself is unchanged here: a crash leaves no copy, and the next start makes one before it changes anything.
     for earlier in kept_copies(path):
         earlier.unlink()
     fresh = target.with_name(f".{target.name}")
@@ -303,4 +305,5 @@ class Database:
                 if self._connection.in_transaction:  # a disk error may have ended it already
                     self._connection.execute("ROLLBACK")
                 raise
+            # On disk when this returns (`synchronous = FULL`); a crash before it leaves the state before the transaction.
             self._connection.execute("COMMIT")

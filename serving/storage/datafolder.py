@@ -108,6 +108,8 @@ def finish_exchange(folder: Path) -> None:
         plan["leaving"] = sorted(p.name for p in folder.iterdir() if _leaves(p.name, plan, coming))
         # On disk now: which entries leave and which come. A crash from here on repeats moves that were not made.
         _write_journal(folder, plan)
+    # While entries move, the journal says which; a crash at any of them leaves the rest to the next claim. First what leaves, so that
+    # no name is ever taken twice.
     if plan["leaving"]:
         aside.mkdir(mode=0o700, exist_ok=True)
     for name in plan["leaving"]:
@@ -120,6 +122,7 @@ def finish_exchange(folder: Path) -> None:
     if fresh.exists():
         fresh.rmdir()
     sync_folder(folder)
+    # Every entry is at its place. A crash before the journal is gone finds nothing left to move, and removes it.
     journal.unlink()
     sync_folder(folder)
 
@@ -131,4 +134,4 @@ def _leaves(name: str, plan: dict[str, list[str]], coming: set[str]) -> bool:
 
 
 def _write_journal(folder: Path, plan: dict[str, str | list[str]]) -> None:
-    write_whole(folder / JOURNAL, json.dumps(plan).encode())
+    write_whole(folder / JOURNAL, json.dumps(plan).encode())  # on disk whole: the earlier plan or this one

@@ -114,6 +114,7 @@ class KeySafe:
         closed = seal(chosen.key(salt), clear, path.name.encode())
         record = {"sealed_by": chosen.by, "salt": _text(salt), "sealed": _text(closed)}
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # On disk when this returns: the sealed key, in place of the one before; never a part of it.
         write_whole(path, json.dumps(record, indent=1).encode())
 
     def read(self, path: Path) -> PrivateKeyTypes:
@@ -165,6 +166,7 @@ def shred(path: Path) -> None:
         file.write(os.urandom(path.stat().st_size))
         file.flush()
         os.fsync(file.fileno())
+    # On disk now: noise under the name. A crash here leaves a file that is no key, for which whoever shreds looks again.
     path.unlink()
     sync_folder(path.parent)
 

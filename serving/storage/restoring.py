@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from certs.edges.tokenfiles import sync_folder, write_whole
 from serving.storage.audit import AuditEntry
 from serving.storage.backup import lay_out_backup, open_backup
 from serving.storage.datafolder import ASIDE, announce_exchange
@@ -48,7 +49,8 @@ def stage_restore(
     folder = folder.absolute()
     fresh = lay_out_backup(folder, manifest, files)
     values = {**asdict(note), "made_at": manifest.made_at, "software": manifest.software}
-    (fresh / NOTE).write_text(json.dumps(values), encoding="utf-8")
+    # The note is on disk before the journal that puts it in force: a power cut never leaves half of it in place.
+    write_whole(fresh / NOTE, json.dumps(values).encode())
     aside = folder / f"{ASIDE}{now:%Y%m%d-%H%M%S}"
     announce_exchange(folder, fresh, aside, content.keep)
     return manifest
@@ -69,4 +71,6 @@ def record_restore(folder: Path, audit: AuditLog) -> None:
         ) from err
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     audit.append(AuditEntry(at, who, address, "RESTORE_BACKUP", "done", "", detail))
+    # The entry is on disk. A crash before the note is gone writes it once more, with the same time; never not at all.
     path.unlink()
+    sync_folder(path.parent)

@@ -104,6 +104,7 @@ class KeptCredentials:
             raise NotAtHand(
                 f"the TLS key {self._name!r} is in memory only; {self._name}.pem would not outlive it"
             )
+        # On disk from here on: this chain, for the key that is there already.
         write_whole(self._chain, _pem(chain))
 
     def _is_unchanged(self) -> bool:

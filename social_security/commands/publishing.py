@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from serving.config.secret import SecretSource
+from serving.entrance import write_whole
 from serving.language import _
 from serving.storage.database import open_database
 from social_security.domain import pack
@@ -151,7 +152,8 @@ def trust(data: Path, digest: str, file: Path) -> None:
         raise click.ClickException(
             _("the file's digest is {key_digest}, not the one that was read aloud", key_digest=found)
         )
-    (data / KEY_FILE).write_bytes(pem)
+    # On disk whole or not at all: half a key would trust nobody at the next start.
+    write_whole(data / KEY_FILE, pem)
 
 
 def _published(store: OniessStore, key: Ed25519PrivateKey) -> SignedLists | None:

@@ -91,6 +91,7 @@ class Outbox:
     @staticmethod
     def put(connection: Transaction, notices: Sequence[OutboxItem]) -> None:
         """Keep notices for sending, as part of a transaction; one that is there stays as it is."""
+        # On disk with whatever the transaction does: no change is made of which nobody will be told, and the other way round.
         connection.executemany(
             "INSERT INTO outbox (notice_id, member, operation, body, case_id, attempts) VALUES (?, ?, ?, ?, ?, 0) "
             "ON CONFLICT (notice_id, member) DO NOTHING",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 
-from serving.entrance import load_json
+from serving.entrance import load_json, write_whole
 from social_security.domain.eventchain import canonical
 from social_security.wire.answers import read_answer
 
@@ -90,9 +90,8 @@ class FolderPlatform:
         if not file.exists():
             self._out.mkdir(parents=True, exist_ok=True)
             self._in.mkdir(parents=True, exist_ok=True)
-            fresh = file.with_suffix(".new")
-            fresh.write_bytes(canonical(record))
-            fresh.replace(file)
+            # Under its name when it is on disk whole: the platform never fetches a part. A crash before leaves it to be written again.
+            write_whole(file, canonical(record), mode=0o644)
         answer = self._in / name
         return answer.exists() and _acknowledges(record, answer.read_bytes())
 

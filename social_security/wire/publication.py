@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.entrance import write_whole
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.published import SignedLists, check_follows, read_public_key, verify_published
@@ -72,12 +72,8 @@ class PublicationCopy:
         check_follows(found, self.current, self._clock())
         if self.current is not None and found.version == self.current.version:
             return False
-        written = self._folder / f"{COPY_FILE}.new"
-        with written.open("wb") as handle:
-            handle.write(json.dumps(envelope).encode())
-            handle.flush()
-            os.fsync(handle.fileno())
-        written.replace(self._folder / COPY_FILE)
+        # On disk before it is gone by: a crash after this line starts with the new lists, one before with those that were.
+        write_whole(self._folder / COPY_FILE, json.dumps(envelope).encode())
         self._use(found)
         log.info("publication taken", extra={"event": "publication_taken", "version": found.version})
         return True

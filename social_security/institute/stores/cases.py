@@ -166,6 +166,7 @@ class CaseStore:
     ) -> None:
         """Take an event, the state it leads to, and whom to tell of it, in one transaction."""
         kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
+        # All three on disk together: a crash leaves the case before the event, and its sender sends it again.
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO port_case (case_id, pid, responsible, counterparties, convention, benefit, state, deadline) "
