@@ -74,6 +74,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _first_contexts(*, is_pinned: bool) -> dict[str, SwappableServerContext]:
+    """TLS of both services until their certificates are there: a pair that nobody trusts."""
+    first = TlsCredentials(*self_signed("not-ready"))
+    return {
+        "registration": SwappableServerContext(system_server_context(first)),
+        # Whether a certificate is asked for is decided here and stays; which are let in is swapped.
+        "management": SwappableServerContext(system_server_context(first, first.chain if is_pinned else ())),
+    }
+
+
 class CentralServer:
     """One running central server node."""
 
@@ -96,14 +106,7 @@ class CentralServer:
         self.audit = AuditLog(self.node.store.database)
         self._pinned = read_pinned(data, settings.management)
         keeper = StoreKeeper(self.node.store, settings.approval.policy)
-        self.management = ManagementEdge(
-            keeper,
-            self.audit,
-            utc_now,
-            time.monotonic,
-            RateLimit(0, settings.management.requests_per_minute),
-            self._pinned,
-        )
+        self.management = self._management_edge(keeper)
         self.logins = Logins(settings.node.database or data / "admin.sqlite")
         context = CentralAdminContext(
             self.node,
@@ -114,8 +117,41 @@ class CentralServer:
         )
         calls = AuditLog(self.logins.database)
         record_restore(data, calls)
-        backups = BackupResource(
-            data,
+        backups = self._backups(restart, calls)
+        clock = Clock(utc_now, time.monotonic)
+        admin = msgspec.structs.replace(settings.admin, host=admin_host(settings))
+        self._sessions = open_sessions(settings.node.database, admin.session_idle_s)
+        self.admin = make_api(context, admin, self.logins, clock, backups, os.environ, self._sessions)
+        self.witness = self._make_witness()
+        self._notifier = RequestNotifier(self.node.store, settings.notices, utc_now, os.environ)
+        self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
+        self._runners: list[BoundedRunner] = []
+        self.loops = Loops()
+        self._signer_loops = Loops()  # they end last: what stops may sign still
+        self._told_metrics = CentralMetrics(self.node, self._failing, data)
+        self._tls = _first_contexts(is_pinned=self._pinned is not None)
+        self.node.keys.when_opened(self._take_tls)
+        self.node.keys.when_opened(self._give_seal)
+
+    def _management_edge(self, keeper: StoreKeeper) -> ManagementEdge:
+        limit = RateLimit(0, self._settings.management.requests_per_minute)
+        return ManagementEdge(keeper, self.audit, utc_now, time.monotonic, limit, self._pinned)
+
+    def _make_witness(self) -> Witness:
+        """The witness of other servers' transparency logs, under this instance's name."""
+        return Witness(
+            self._data / WITNESS,
+            lambda: witness_name(self.node.store.read().instance),
+            self._settings.witness.follows,
+            self._safe,
+            utc_now,
+        )
+
+    def _backups(self, restart: Callable[[], None] | None, calls: AuditLog) -> BackupResource:
+        """Backups of this server's folder, as its settings say."""
+        settings = self._settings
+        return BackupResource(
+            self._data,
             BACKUP_CONTENT,
             lambda: settings.backup.recipients,
             lambda: self.node.store.read().instance,
@@ -125,33 +161,6 @@ class CentralServer:
             lambda: any(t.module and not t.pin.is_set for t in settings.keys.tokens),
             calls.head,
         )
-        clock = Clock(utc_now, time.monotonic)
-        admin = msgspec.structs.replace(settings.admin, host=admin_host(settings))
-        self._sessions = open_sessions(settings.node.database, admin.session_idle_s)
-        self.admin = make_api(context, admin, self.logins, clock, backups, os.environ, self._sessions)
-        self.witness = Witness(
-            data / WITNESS,
-            lambda: witness_name(self.node.store.read().instance),
-            settings.witness.follows,
-            self._safe,
-            utc_now,
-        )
-        self._notifier = RequestNotifier(self.node.store, settings.notices, utc_now, os.environ)
-        self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
-        self._runners: list[BoundedRunner] = []
-        self.loops = Loops()
-        self._signer_loops = Loops()  # they end last: what stops may sign still
-        self._told_metrics = CentralMetrics(self.node, self._failing, data)
-        first = TlsCredentials(*self_signed("not-ready"))
-        self._tls = {
-            "registration": SwappableServerContext(system_server_context(first)),
-            # Whether a certificate is asked for is decided here and stays; which are let in is swapped.
-            "management": SwappableServerContext(
-                system_server_context(first, () if self._pinned is None else first.chain)
-            ),
-        }
-        self.node.keys.when_opened(self._take_tls)
-        self.node.keys.when_opened(self._give_seal)
 
     def _admitted(self) -> list[x509.Certificate]:
         return [x509.load_der_x509_certificate(der) for der in self._pinned or ()]

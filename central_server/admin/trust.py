@@ -118,59 +118,65 @@ class TsaView(msgspec.Struct, frozen=True):
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """The rows about approved CAs, OCSP responders and timestamping authorities."""
+    return (*_ca_rows(context), *_rows_below(context), *_tsa_rows(context))
+
+
+_DETAILS, _ADD, _EDIT = "VIEW_APPROVED_CA_DETAILS", "ADD_APPROVED_CA", "EDIT_APPROVED_CA"
+
+
+def _ca_rows(context: CentralAdminContext) -> Sequence[Operation]:
     api, below = _Cas(context), _Below(context)
-    tsas = _Tsas(context)
-    view, details, add, edit = (
-        "VIEW_APPROVED_CAS",
-        "VIEW_APPROVED_CA_DETAILS",
-        "ADD_APPROVED_CA",
-        "EDIT_APPROVED_CA",
-    )
-    one, intermediate = (
-        "/certification-services/{certification_service_id}",
-        "/intermediate-cas/{intermediate_ca_id}",
-    )
-    responder, tsa = (
-        "/ocsp-responders/{ocsp_responder_id}",
-        "/timestamping-services/{timestamping_service_id}",
-    )
+    one = "/certification-services/{certification_service_id}"
     return (
-        row("GET", "/certification-services", api.all, "Approved CAs", view, answer=list[CaListItem]),
-        row("POST", "/certification-services", api.add, "Approve a CA", add,
+        row("GET", "/certification-services", api.all, "Approved CAs", "VIEW_APPROVED_CAS", answer=list[CaListItem]),
+        row("POST", "/certification-services", api.add, "Approve a CA", _ADD,
             body=_CA_FORM, answer=CaView, status=201, event="ADD_CERTIFICATION_SERVICE"),
-        row("GET", one, api.one, "One CA", details, answer=CaView),
-        row("PATCH", one, api.edit, "Edit a CA's settings", edit,
+        row("GET", one, api.one, "One CA", _DETAILS, answer=CaView),
+        row("PATCH", one, api.edit, "Edit a CA's settings", _EDIT,
             body=CaSettingsBody, answer=CaView, event="EDIT_CERTIFICATION_SERVICE_SETTINGS"),
         row("DELETE", one, api.delete, "Withdraw approval", "DELETE_APPROVED_CA",
             status=204, event="DELETE_CERTIFICATION_SERVICE"),
-        row("GET", f"{one}/certificate", api.certificate, "The CA's certificate", details,
+        row("GET", f"{one}/certificate", api.certificate, "The CA's certificate", _DETAILS,
             answer=CertificateDetails),
-        row("GET", f"{one}/intermediate-cas", below.of_ca, "Its intermediate CAs", details,
+        row("GET", f"{one}/intermediate-cas", below.of_ca, "Its intermediate CAs", _DETAILS,
             answer=list[IntermediateView]),
-        row("POST", f"{one}/intermediate-cas", below.add, "Add an intermediate CA", add,
+        row("POST", f"{one}/intermediate-cas", below.add, "Add an intermediate CA", _ADD,
             body=_INTERMEDIATE_FORM, answer=IntermediateView, status=201,
             event="ADD_CERTIFICATION_SERVICE_INTERMEDIATE_CA"),
-        row("GET", f"{one}/ocsp-responders", below.ca_responders, "Its OCSP responders", details,
+        row("GET", f"{one}/ocsp-responders", below.ca_responders, "Its OCSP responders", _DETAILS,
             answer=list[ResponderView]),
-        row("POST", f"{one}/ocsp-responders", below.add_ca_responder, "Add an OCSP responder", add,
+        row("POST", f"{one}/ocsp-responders", below.add_ca_responder, "Add an OCSP responder", _ADD,
             body=_RESPONDER_FORM, answer=ResponderView, status=201,
             event="ADD_CERTIFICATION_SERVICE_OCSP_RESPONDER"),
-        row("GET", intermediate, below.one, "One intermediate CA", details, answer=IntermediateView),
-        row("DELETE", intermediate, below.delete, "Delete an intermediate CA", add,
+    )  # fmt: skip
+
+
+def _rows_below(context: CentralAdminContext) -> Sequence[Operation]:
+    below = _Below(context)
+    intermediate, responder = "/intermediate-cas/{intermediate_ca_id}", "/ocsp-responders/{ocsp_responder_id}"
+    return (
+        row("GET", intermediate, below.one, "One intermediate CA", _DETAILS, answer=IntermediateView),
+        row("DELETE", intermediate, below.delete, "Delete an intermediate CA", _ADD,
             status=204, event="DELETE_INTERMEDIATE_CA"),
-        row("GET", f"{intermediate}/ocsp-responders", below.responders, "Its OCSP responders", details,
+        row("GET", f"{intermediate}/ocsp-responders", below.responders, "Its OCSP responders", _DETAILS,
             answer=list[ResponderView]),
-        row("POST", f"{intermediate}/ocsp-responders", below.add_responder, "Add an OCSP responder", add,
+        row("POST", f"{intermediate}/ocsp-responders", below.add_responder, "Add an OCSP responder", _ADD,
             body=_RESPONDER_FORM, answer=ResponderView, status=201, event="ADD_INTERMEDIATE_CA_OCSP_RESPONDER"),
         row("DELETE", f"{intermediate}/ocsp-responders/{{ocsp_responder_id}}", below.delete_responder,
-            "Delete a responder", add, status=204, event="DELETE_OCSP_RESPONDER"),
-        row("GET", responder, below.responder, "One OCSP responder", details, answer=ResponderView),
-        row("PATCH", responder, below.edit_responder, "Change a responder", edit,
+            "Delete a responder", _ADD, status=204, event="DELETE_OCSP_RESPONDER"),
+        row("GET", responder, below.responder, "One OCSP responder", _DETAILS, answer=ResponderView),
+        row("PATCH", responder, below.edit_responder, "Change a responder", _EDIT,
             body=_RESPONDER_EDIT, answer=ResponderView, event="EDIT_OCSP_RESPONDER"),
-        row("DELETE", responder, below.delete_responder, "Delete a responder", edit,
+        row("DELETE", responder, below.delete_responder, "Delete a responder", _EDIT,
             status=204, event="DELETE_OCSP_RESPONDER"),
-        row("GET", f"{responder}/certificate", below.responder_certificate, "Its certificate", details,
+        row("GET", f"{responder}/certificate", below.responder_certificate, "Its certificate", _DETAILS,
             answer=CertificateDetails),
+    )  # fmt: skip
+
+
+def _tsa_rows(context: CentralAdminContext) -> Sequence[Operation]:
+    tsas, tsa = _Tsas(context), "/timestamping-services/{timestamping_service_id}"
+    return (
         row("GET", "/timestamping-services", tsas.all, "Approved TSAs", "VIEW_APPROVED_TSAS",
             answer=list[TsaView]),
         row("POST", "/timestamping-services", tsas.add, "Approve a TSA", "ADD_APPROVED_TSA",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from certs.configuration import TrustedConfiguration
     from gateway.clients.store import ServerConfStore
+    from gateway.desired.certificates import CertificateEntry
     from gateway.keys.model import KeyCertificate, SigningRequest
+    from schemas.identifiers import ServerId
 
 
 class CertificateWork(Protocol):
@@ -79,18 +81,9 @@ def apply_file(
     changes += compare_timestamping(store.view.timestamping.all(), desired.timestamping)
     missing: tuple[Missing, ...] = ()
     if desired.certificates:
-        approved = (
-            []
-            if context.configuration is None
-            else [c.name for c in context.configuration.own.shared.approved_cas]
+        missing = _missing(
+            store, there.server_id, desired.certificates, context.configuration, file.parent, now
         )
-        try:
-            requested = read_certificates(desired.certificates, there.server_id, approved)
-        except ValueError as err:
-            raise OperatorError(str(err)) from err
-        keys = KeyConfStore(store.database).list_keys()
-        found = find_missing(requested, keys, lambda c, ca: _is_good(c, ca, context.configuration, now))
-        missing = tuple(m for m in found if _needs_work(m, file.parent))
         changes += [f"+ {m.desired.line()}" for m in missing]
     if not changes or dry_run:
         return changes
@@ -110,6 +103,25 @@ def apply_file(
             file.parent,
         )
     return changes
+
+
+def _missing(
+    store: ServerConfStore,
+    server: ServerId,
+    certificates: tuple[CertificateEntry, ...],
+    configuration: TrustedConfiguration | None,
+    folder: Path,
+    now: datetime,
+) -> tuple[Missing, ...]:
+    """The certificates that a file asks for and that are still to be had, but for those whose request already waits in its file."""
+    approved = [] if configuration is None else [c.name for c in configuration.own.shared.approved_cas]
+    try:
+        requested = read_certificates(certificates, server, approved)
+    except ValueError as err:
+        raise OperatorError(str(err)) from err
+    keys = KeyConfStore(store.database).list_keys()
+    found = find_missing(requested, keys, lambda c, ca: _is_good(c, ca, configuration, now))
+    return tuple(m for m in found if _needs_work(m, folder))
 
 
 def _work(context: ApplyContext) -> CertificateWork:

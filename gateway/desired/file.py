@@ -157,12 +157,7 @@ def parse_wanted(
     ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description, and
     ``parse_document`` what a description says.
     """
-    try:
-        desired = msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _DesiredFile)
-    except (ValueError, YAMLError) as err:
-        raise OperatorError(f"the file is not understood: {err}") from err
-    except RecursionError as err:
-        raise OperatorError("the file is not understood: its values nest too deep") from err
+    desired = _read_desired(text, yaml=yaml)
     problems: list[str] = []
     clients: list[Client] = []
     services: list[Service] = []
@@ -200,14 +195,29 @@ def parse_wanted(
         tuple(groups),
         tuple(dict.fromkeys(endpoints)),
     )
-    timestamping = None
-    if desired.timestamping is not None:
-        timestamping = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in desired.timestamping)
-        if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in timestamping)):
-            raise OperatorError("\n".join(found))
     return DesiredConfiguration(
-        conf, documents.found, timestamping, desired.certificate, desired.client is not None
+        conf, documents.found, _timestamping(desired), desired.certificate, desired.client is not None
     )
+
+
+def _read_desired(text: str, *, yaml: bool) -> _DesiredFile:
+    """The file as it is written, its names not looked up yet. Raises `OperatorError`."""
+    try:
+        return msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _DesiredFile)
+    except (ValueError, YAMLError) as err:
+        raise OperatorError(f"the file is not understood: {err}") from err
+    except RecursionError as err:
+        raise OperatorError("the file is not understood: its values nest too deep") from err
+
+
+def _timestamping(desired: _DesiredFile) -> tuple[TimestampingService, ...] | None:
+    """The authorities that the file chooses; None when it does not speak of them. Raises `OperatorError` for one twice."""
+    if desired.timestamping is None:
+        return None
+    chosen = tuple(TimestampingService(t.name, t.url, t.cost_type) for t in desired.timestamping)
+    if found := _doubles("timestamping authority", (f"{t.name} at {t.url}" for t in chosen)):
+        raise OperatorError("\n".join(found))
+    return chosen
 
 
 def _from_yaml(text: str) -> object:

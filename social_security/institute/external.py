@@ -55,6 +55,22 @@ async def apply(services: InstituteServices, request: DomainRequest) -> DomainAn
             "Se requiere LOA2: acuda con documento, use Llave MX o e.firma",
             "LOA2 is needed: come with a document, use Llave MX or e.firma",
         )
+    await _reserve(services, request, pid)
+    made = Admission(
+        request.context.case,
+        Pid(pid),
+        request.context.member,
+        {k: v for k, v in request.body.items() if k not in ("pid", "testigo")},
+        "RECIBIDA",
+        services.calendar.add(request.today, DECISION_DAYS),
+    )
+    # On disk from here on. A crash before it leaves the case at the registry alone; the same request again finds it as its own.
+    services.admissions.save(made, request.now)
+    return DomainAnswer(_show(made), 202, ("beneficio",), made.pid)
+
+
+async def _reserve(services: InstituteServices, request: DomainRequest, pid: str) -> None:
+    """Note the case at the registry. Raises SS-205 while another one is open for the same benefit, SS-901 without an answer."""
     why = Why("PUR-EXT", request.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
     heard = await services.gateway.ask(
         "EXTERNOS",
@@ -78,16 +94,6 @@ async def apply(services: InstituteServices, request: DomainRequest) -> DomainAn
             f"there is a case for the same benefit: {other}",
             field="beneficio",
         )
-    made = Admission(
-        request.context.case,
-        Pid(pid),
-        request.context.member,
-        {k: v for k, v in request.body.items() if k not in ("pid", "testigo")},
-        "RECIBIDA",
-        services.calendar.add(request.today, DECISION_DAYS),
-    )
-    services.admissions.save(made, request.now)
-    return DomainAnswer(_show(made), 202, ("beneficio",), made.pid)
 
 
 async def _level(services: InstituteServices, request: DomainRequest, pid: str) -> int:

@@ -237,13 +237,7 @@ def _after(
     to = move.to
     counterparties = case.counterparties
     if name == "INVALIDAR":
-        undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
-        if undone is None or undone.sender != request.context.member:
-            raise DomainError(
-                "SS-400", "sólo el autor invalida su evento", "only the author takes an event back"
-            )
-        _check_undone(chain, undone)
-        to = str(undone.event["estadoPrevio"])
+        to = _state_before(request, chain, event)
     elif name == "AGREGAR_PARTICIPANTE":
         counterparties = tuple(event["contraparte"])
         if not set(case.counterparties) <= set(counterparties):
@@ -282,6 +276,15 @@ def _deadline_after(services: InstituteServices, case: Case, to: str, request: D
     if case.state == "RESUELTA" and to == "HISTORIA_RECIBIDA":
         return due_on(services, case.responsible, request.today)
     return case.deadline
+
+
+def _state_before(request: DomainRequest, chain: list[Logged], event: dict[str, Any]) -> str:
+    """The state that an event's taking back leads to: the one before it. Raises SS-400 for anybody but its author."""
+    undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
+    if undone is None or undone.sender != request.context.member:
+        raise DomainError("SS-400", "sólo el autor invalida su evento", "only the author takes an event back")
+    _check_undone(chain, undone)
+    return str(undone.event["estadoPrevio"])
 
 
 def _check_undone(chain: list[Logged], undone: Logged) -> None:

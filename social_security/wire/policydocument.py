@@ -55,6 +55,21 @@ _ERROR_FIELDS = (
 )
 
 
+_VOCABULARY = {
+    "purpose": "X-OSS-Proposito",
+    "legal_basis": "X-OSS-Fundamento",
+    "role": "X-OSS-Rol",
+    "version": "X-OSS-Politica",
+    "account": "X-Road-UserId",
+}
+_NO_CURP = {
+    "id": "oss:no-curp",
+    "pattern": LEAK.pattern,
+    "except_permissions": ["oss:perm-buscarBeneficiario", "oss:soap-buscarBeneficiario"],
+    "except_fields": ["curp", "persona.curp"],
+}
+
+
 def build_policy(
     version: str,
     effective_from: datetime,
@@ -77,25 +92,12 @@ def build_policy(
         "effective_from": effective_from.isoformat(),
         "effective_until": None if effective_until is None else effective_until.isoformat(),
         "previous": previous,
-        "vocabulary": {
-            "purpose": "X-OSS-Proposito",
-            "legal_basis": "X-OSS-Fundamento",
-            "role": "X-OSS-Rol",
-            "version": "X-OSS-Politica",
-            "account": "X-Road-UserId",
-        },
+        "vocabulary": _VOCABULARY,
         "purposes": {
             p.code: {"legal_bases": [sorted(b) for b in p.legal_bases]} for p in pack.purposes().values()
         },
         "context": [{"header": h, "pattern": p} for h, p in _CONTEXT.items()],
-        "forbidden": [
-            {
-                "id": "oss:no-curp",
-                "pattern": LEAK.pattern,
-                "except_permissions": ["oss:perm-buscarBeneficiario", "oss:soap-buscarBeneficiario"],
-                "except_fields": ["curp", "persona.curp"],
-            }
-        ],
+        "forbidden": [_NO_CURP],
         "forbidden_fields": services["forbidden_fields"],
         "error_fields": list(_ERROR_FIELDS),
         "subject_fields": ["pid", "testigo", "persona.pid", "persona.testigo"],
