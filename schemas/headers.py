@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 from schemas.faults import BadMessage, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    Names = Callable[[str], bool]
 
 # Never part of a message: they belong to one HTTP connection. A received message that holds one is refused.
 HOP_HEADERS = frozenset(
@@ -118,15 +117,6 @@ def _known_header(name: str) -> tuple[str, bool, str | None] | None:
 def _is_text(value: str) -> bool:
     """Whether no byte of the value had to be kept as a lone surrogate."""
     return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def check_no_contradiction(headers: Iterable[tuple[str, str]], names: Names) -> None:
-    """Refuse a header that comes again with another value, where ``names`` says that its name decides."""
-    values: dict[str, str] = {}
-    for name, value in headers:
-        lower = name.lower()
-        if names(lower) and values.setdefault(lower, value) != value:
-            raise _contradiction(name)
 
 
 def _contradiction(name: str) -> BadMessage:

@@ -101,13 +101,11 @@ class Scanned:
     represented_party: str | None
 
 
-def scan_envelope(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> Scanned | None:
-    """Read an envelope; ``None`` if it holds a fault. Raises `BadMessage` with X-Road's kind for what is wrong first."""
-    return run_through(scan_in_pieces(raw, limits))
-
-
 def scan_in_pieces(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> Generator[None, None, Scanned | None]:
-    """The same, stopping after each `_PIECE` bytes, so that whoever has other things to do can do them in between."""
+    """Read an envelope; its result is ``None`` if it holds a fault. Raises `BadMessage` with X-Road's kind for what is wrong first.
+
+    It stops after each `_PIECE` bytes, so that whoever has other things to do can do them in between; `run_through` does not.
+    """
     scan = _Scan(raw, limits)
     yield from scan.run()
     return None if scan.has_fault else scan.found()
