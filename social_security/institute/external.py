@@ -119,7 +119,7 @@ def see(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
 async def advance(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """``avanzarAdmision``: the institute's own next step.
 
-    `machines.ADMISSION` says which states follow which, `_STEPS` what is different in a state, `_TOLD` which states the
+    `machines.ADMISSION` says which states follow which, `_STEPS` what is different in a state, `_REGISTERED` which states the
     registry is told of. Raises SS-405 for another member, SS-400 for a state that does not follow, SS-100 for other evidence.
     """
     admission = _known(services, request)
@@ -132,8 +132,8 @@ async def advance(services: InstituteServices, request: DomainRequest) -> Domain
         step = _STEPS.get(to)
         after = replace(admission, state=to)
         after = after if step is None else step(services, request, after)
-        if to in _TOLD:
-            await _tell_registry(services, after, _TOLD[to])
+        if to in _REGISTERED:
+            await _tell_registry(services, after, _REGISTERED[to])
         # On disk from here on. A crash before it leaves the former state, and the registry told of the case: the same step
         # again tells it the same and goes on.
         services.admissions.save(after, request.now)
@@ -190,7 +190,7 @@ _STEPS: Final[Mapping[str, Step]] = {
     "NEGADA": _deny,
 }
 # State -> the state of the case that the registry is told.
-_TOLD: Final[Mapping[str, str]] = {"ADMITIDA": "ADMITIDO", "NEGADA": "NEGADO"}
+_REGISTERED: Final[Mapping[str, str]] = {"ADMITIDA": "ADMITIDO", "NEGADA": "NEGADO"}
 
 
 async def _tell_registry(services: InstituteServices, admission: Admission, state: str) -> None:
