@@ -75,7 +75,7 @@ class Anchors(Protocol):
 
     @property
     def memory(self) -> ProofMemory:
-        """What was proved under this configuration; another one has another memory."""
+        """The proofs made under this configuration; another one has another memory."""
         ...
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:

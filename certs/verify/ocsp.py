@@ -68,7 +68,7 @@ class Responders(Protocol):
 
     @property
     def memory(self) -> ProofMemory:
-        """What was proved under this configuration; another one has another memory."""
+        """The proofs made under this configuration; another one has another memory."""
         ...
 
     @property
