@@ -16,10 +16,10 @@ import urllib.error
 import urllib.request
 import uuid
 import zipfile
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from benchmarks.calls import Call, Evidence, Reply
 from benchmarks.federation import Federation, GatewaySpec
 from benchmarks.governing import Governing
 from certs.edges.configurationfiles import load_configuration_folder
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from certs.verify.container import Verdict
 
 REGISTRY = "00-RNSS"
 SYSTEM_PORT = 9000
@@ -71,43 +70,6 @@ class AddressTaken(RuntimeError):
         super().__init__(", ".join(missing or taken))
         self.missing = missing
         self.taken = taken
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back from a call: HTTP status, body, the gateway's error code if it refused, and how long it took."""
-
-    status: int
-    body: dict[str, Any]
-    error: str | None
-    message_id: str
-    client: str
-    service: str
-    took_ms: float
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One container of one side, with its verdict."""
-
-    side: str
-    file: Path
-    verdict: Verdict
-
-
-@dataclass(slots=True)
-class Call:
-    """What a member's staff fill in beside the body; the rest follows from the operation."""
-
-    purpose: str
-    case: str
-    role: str
-    reason: str
-    system: str = "Ventanilla 1.0"
-    user: str = "emp-0001"
-    bases: Sequence[str] = ()
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Country:

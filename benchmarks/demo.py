@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.country import AddressTaken, Call, Country
+from benchmarks.calls import Call
+from benchmarks.country import AddressTaken, Country
 from benchmarks.demopages import Portals, look
 from benchmarks.demorights import access_log, access_request
 from central_server.admin.roles import central_roles
@@ -25,7 +26,7 @@ from gateway.admin.roles import gateway_roles
 from serving.login.users import Logins
 
 if TYPE_CHECKING:
-    from benchmarks.country import Reply
+    from benchmarks.calls import Reply
 
 CATALOGUE_PORT = 8081
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "15-GARANTE")

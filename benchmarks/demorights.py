@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from benchmarks.country import Call, member_path
+from benchmarks.calls import Call
+from benchmarks.country import member_path
 from social_security.domain.calendars import load_calendar
 
 if TYPE_CHECKING:
-    from benchmarks.country import Country, Reply
+    from benchmarks.calls import Reply
+    from benchmarks.country import Country
     from benchmarks.demo import Show
 
 CODES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")

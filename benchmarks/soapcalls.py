@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from benchmarks.country import Call, Country, Reply, member_path
+from benchmarks.calls import Call, Reply
+from benchmarks.country import Country, member_path
 from social_security.domain import pack
 from social_security.domain.notices import notice_of
 from social_security.wire import soapwords

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.country import Country
 from benchmarks.federation import free_base
-from benchmarks.scenarios import governance, mobility, people, rights, scan
+from benchmarks.scenarios import accesses, governance, incidents, mobility, people, rights, scan
 from benchmarks.scenarios.stage import Failed, Outcome, Stage
 
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "22-MQRO", "15-GARANTE")
@@ -26,13 +26,13 @@ SCENARIOS = {
     "S05": rights.s05,
     "S06": rights.s06,
     "S07": rights.s07,
-    "S08": rights.s08,
-    "S09": rights.s09,
+    "S08": accesses.s08,
+    "S09": accesses.s09,
     "S10": governance.s10,
     "S11": people.s11,
     "S12": people.s12,
     "S13": people.s13,
-    "S14": governance.s14,
+    "S14": incidents.s14,
 }
 
 

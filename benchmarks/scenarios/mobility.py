@@ -6,7 +6,8 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.country import DCI, Call
+from benchmarks.calls import Call
+from benchmarks.country import DCI
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
 from benchmarks.soapcalls import soap_call
 from social_security.domain import eventchain
@@ -14,7 +15,7 @@ from social_security.domain.history import Period, parse_rules, share, total
 from social_security.domain.notices import notice_of
 
 if TYPE_CHECKING:
-    from benchmarks.country import Reply
+    from benchmarks.calls import Reply
 
 CONVENTION_14_26 = {
     "id": "CONV-DEMO-2026-02",

@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from benchmarks.country import Call
+from benchmarks.calls import Call
 from benchmarks.scenarios.rights import query
 from benchmarks.scenarios.stage import Stage, curp_of, pid_of
 

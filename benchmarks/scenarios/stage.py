@@ -8,14 +8,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.country import Call, Country, member_path
+from benchmarks.calls import Call
+from benchmarks.country import Country, member_path
 from social_security.domain import eventchain, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from benchmarks.country import Reply
+    from benchmarks.calls import Reply
 
 PERSONS: dict[str, dict[str, Any]] = {p["name"]: p for p in pack.persons()["persons"]}
 
