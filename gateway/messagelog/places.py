@@ -120,7 +120,7 @@ class FolderPlace:
         return database
 
     def check_writable(self) -> None:
-        """Write as much beside the database as a small batch takes, and take it away. Raises `OSError`."""
+        """Write as much beside the database as a small batch takes; nothing of it stays on the disk, a crash or not. Raises `OSError`."""
         with tempfile.TemporaryFile(dir=self.path.parent) as tried:
             tried.write(bytes(_ROOM_BYTES))
             tried.flush()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
-from social_security.domain.faults import APPEAL_DAYS, DomainError
+from social_security.domain.faults import APPEAL_DAYS, DomainError, concerning
 from social_security.domain.history import share, total
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.caseevents import notices_after
@@ -84,11 +84,16 @@ async def advance_case(services: InstituteServices, request: DomainRequest) -> D
     case = services.cases.case(request.path["caso"])
     if case is None:
         raise DomainError("SS-300", field="caso")
-    request.access.pid = case.pid
     is_person = request.context.role in PERSON_ROLES
     if is_person and request.body.get("pid") != case.pid:
-        request.access.pid = None
         raise services.not_participant(request)
+    with concerning(case.pid):
+        return await _advance(services, request, case, is_person=is_person)
+
+
+async def _advance(
+    services: InstituteServices, request: DomainRequest, case: Case, *, is_person: bool
+) -> DomainAnswer:
     name = request.body["evento"]
     if name not in allowed_steps(case, services.member, is_person=is_person):
         raise machines.not_allowed(case.state, name)
@@ -106,6 +111,7 @@ async def advance_case(services: InstituteServices, request: DomainRequest) -> D
     return DomainAnswer(
         {"caso": case.case, "evento": name, "estado": event["estadoNuevo"], "hash": heard.body["hash"]},
         categories=("historia",) if name in _WITH_HISTORY else ("beneficio",),
+        subject=case.pid,
     )
 
 

@@ -151,16 +151,18 @@ def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAns
     _check_own(services, request)
     if request.context.role in PERSON_ROLES:
         pid = Pid(parse_pid(request.body.get("pid", "")))
-        request.access.pid = pid
         own = [_whole_case(services, c, request.today, is_person=True) for c in services.cases.cases_of(pid)]
-        return DomainAnswer({"total": len(own), "casos": own[:MAX_ROWS]}, categories=("beneficio",))
+        return DomainAnswer(
+            {"total": len(own), "casos": own[:MAX_ROWS]}, categories=("beneficio",), subject=pid
+        )
     if "caso" in request.body:
         case = services.cases.case(request.body["caso"])
         if case is None:
             raise DomainError("SS-300", field="caso")
-        request.access.pid = case.pid
         return DomainAnswer(
-            {"total": 1, "casos": [_whole_case(services, case, request.today)]}, categories=("historia",)
+            {"total": 1, "casos": [_whole_case(services, case, request.today)]},
+            categories=("historia",),
+            subject=case.pid,
         )
     every = request.body.get("terminados", False)
     rows = [_case_row(c, request.today) for c in services.cases.all() if every or c.is_open]
@@ -201,19 +203,21 @@ def list_admissions(services: InstituteServices, request: DomainRequest) -> Doma
     """
     _check_own(services, request)
     body = request.body
-    found = services.admissions.all()
+    found, whose = services.admissions.all(), None
     if "caso" in body:
         found = [a for a in found if a.case == body["caso"]]
         if not found:
             raise DomainError("SS-300", field="caso")
-        request.access.pid = found[0].pid
+        whose = found[0].pid
     elif not body.get("terminadas", False):
         found = [a for a in found if ADMISSION.get(a.state)]
     rows = sorted(
         (_admission_row(a, request.today, whole="caso" in body) for a in found),
         key=lambda r: (r["fechaLimite"], r["caso"]),
     )
-    return DomainAnswer({"total": len(rows), "admisiones": rows[:MAX_ROWS]}, categories=("beneficio",))
+    return DomainAnswer(
+        {"total": len(rows), "admisiones": rows[:MAX_ROWS]}, categories=("beneficio",), subject=whose
+    )
 
 
 def _admission_row(admission: Admission, today: date, *, whole: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, concerning
 from social_security.domain.pseudonyms import Rid, parse_pid
 from social_security.registry.merging import verify_decision
 from social_security.registry.store import Evidence
@@ -114,23 +114,19 @@ def raise_level(registry: ReviewingRegistry, request: DomainRequest) -> DomainAn
     person = store.find_by_pid(body["miembro"], parse_pid(body["pid"]))
     if person is None:
         raise DomainError("SS-300", field="pid")
-    request.access.rid = person.rid
     seen = body["evidencia"]
-    try:
-        store.raise_level(
-            person.rid,
-            int(body["nivel"][3:]),
-            Evidence(seen["tipo"], seen["emisor"], seen["sha256"]),
-            request.today,
-        )
-    except ValueError as err:
-        raise DomainError(
-            "SS-400",
-            "ya tiene ese nivel o uno mayor",
-            "the level is that one or higher already",
-            field="nivel",
-        ) from err
-    return DomainAnswer({"nivel": body["nivel"]}, categories=("identidad",))
+    evidence = Evidence(seen["tipo"], seen["emisor"], seen["sha256"])
+    with concerning(person.rid):
+        try:
+            store.raise_level(person.rid, int(body["nivel"][3:]), evidence, request.today)
+        except ValueError as err:
+            raise DomainError(
+                "SS-400",
+                "ya tiene ese nivel o uno mayor",
+                "the level is that one or higher already",
+                field="nivel",
+            ) from err
+    return DomainAnswer({"nivel": body["nivel"]}, categories=("identidad",), subject=person.rid)
 
 
 def open_reviews(store: RegistryStore) -> list[tuple[Rid, Rid]]:
