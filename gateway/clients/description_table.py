@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import Service, ServiceType, Validation
 from gateway.clients.records import DescriptionRecord, Document, ServiceRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, next_id, seconds
+from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, next_id, readable, seconds
 from schemas.identifiers import ServiceId
 from schemas.names import check_code
 from serving.errors import Refused
@@ -39,7 +39,6 @@ _SERVICE_COLUMNS = (
     "ssl_auth",
     "validation",
 )
-_VALIDATIONS = {v.value: v for v in Validation}
 _SERVICE = f"SELECT {', '.join(_SERVICE_COLUMNS)} FROM described_service"
 
 
@@ -62,7 +61,7 @@ class DescriptionTable:
         """One description. Refused (``service_description_not_found``) when there is none."""
         found = self.get_alone(number)
         rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
-        services = sorted((_service(row) for row in rows), key=lambda s: s.full_code)
+        services = sorted(readable("described_service", rows, _service), key=lambda s: s.full_code)
         return replace(found, services=tuple(services))
 
     def get_alone(self, number: int) -> DescriptionRecord:
@@ -145,32 +144,32 @@ class DescriptionTable:
     def services(self, client: ClientId | None = None) -> tuple[ServiceRecord, ...]:
         """The services of a client, or of all, in the order of their full codes."""
         where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
-        found = self._rows(_SERVICE + where, parameters)
-        return tuple(sorted((_service(row) for row in found), key=lambda s: (s.id.client, s.full_code)))
+        found = readable("described_service", self._rows(_SERVICE + where, parameters), _service)
+        return tuple(sorted(found, key=lambda s: (s.id.client, s.full_code)))
 
     def served(self) -> list[Service]:
         """Every service as an exchange sees it, in no order: read at each change of the configuration, so in one statement."""
-        descriptions = {d.id: d for d in map(_description, self._rows(_DESCRIPTION, ()))}
-        found = []
-        for client, code, version, number, title, url, timeout_s, ssl_auth, validation in self._rows(
-            _SERVICE, ()
-        ):
+        descriptions = {d.id: d for d in readable("description", self._rows(_DESCRIPTION, ()), _description)}
+
+        def served(row: tuple[Any, ...]) -> Service:
+            client, code, version, number, title, url, timeout_s, ssl_auth, validation = row
+            if number not in descriptions:
+                raise ValueError(f"its description {number} is not there, or left out")
             description = descriptions[number]
-            found.append(
-                Service(
-                    ServiceId(client_of(client), code, version or None),
-                    description.type,
-                    url,
-                    timeout_s,
-                    bool(ssl_auth),
-                    description.notice if description.disabled else None,
-                    title,
-                    _VALIDATIONS[validation],
-                    description.url,
-                    description.digest,
-                )
+            return Service(
+                ServiceId(client_of(client), code, version or None),
+                description.type,
+                url,
+                timeout_s,
+                bool(ssl_auth),
+                description.notice if description.disabled else None,
+                title,
+                Validation(validation),
+                description.url,
+                description.digest,
             )
-        return found
+
+        return list(readable("described_service", self._rows(_SERVICE, ()), served))
 
     def find_service(self, service: ServiceId) -> ServiceRecord | None:
         """The service's record, or None when there is none."""
@@ -276,7 +275,7 @@ def _service(row: tuple[Any, ...]) -> ServiceRecord:
         url,
         timeout_s,
         bool(ssl_auth),
-        _VALIDATIONS[validation],
+        Validation(validation),
     )
 
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from gateway.clients.model import Endpoint
 from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
 from gateway.refusals import GatewayCode
-from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, matching, next_id, next_ids, seconds
+from gateway.rows import (
+    ROWS_TOGETHER,
+    client_of,
+    insert_all,
+    instant,
+    matching,
+    next_id,
+    next_ids,
+    readable,
+    seconds,
+)
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
 from serving.errors import Refused
@@ -43,7 +53,7 @@ class Endpoints:
             ("client_id", None if client is None else client.path()), ("service_code", service_code)
         )
         found = self._rows(_ENDPOINT + where + " ORDER BY client_id, service_code, path, method", values)
-        return tuple(_endpoint(row) for row in found)
+        return tuple(readable("endpoint", found, _endpoint))
 
     def known(self) -> tuple[tuple[ClientId, Endpoint], ...]:
         """Every client's endpoints as an exchange sees them, in the order of `all`."""
@@ -51,7 +61,7 @@ class Endpoints:
             "SELECT client_id, service_code, method, path FROM endpoint ORDER BY client_id, service_code, path, method",
             (),
         )
-        return tuple((client_of(client), Endpoint(*rest)) for client, *rest in found)
+        return tuple(readable("endpoint", found, lambda row: (client_of(row[0]), Endpoint(*row[1:]))))
 
     def get(self, number: int) -> EndpointRecord:
         """One endpoint. Refused (``endpoint_not_found``) when there is none."""
@@ -167,7 +177,7 @@ class RightTable:
             ("e.id", endpoint_id),
         )
         found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", values)
-        return tuple(_right(row) for row in found)
+        return tuple(readable("granted_right", found, _right))
 
     def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:
         """Grant a right. Refused (``duplicate_accessright``) when it is held."""
