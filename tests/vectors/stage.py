@@ -70,7 +70,7 @@ from schemas.globalconf.shared import (
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
 from serving.storage.selfsigned import self_signed
 from tests.doubles import MemoryLog, MemoryTokens
-from tests.vectors.test_certificates import load
+from tests.vectors.keystores import load
 from tests.worlds import trusted
 
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
@@ -124,6 +124,7 @@ class Trust:
         self.pki = DevPki.create(folder, now=NOW)
         self.token = SoftToken.create(MemoryTokens(), "1234")
         self._signing: dict[ClientId, SigningIdentity] = {}
+        self._ocsp: dict[int, bytes] = {}
         key_id = self.token.generate_key(KeyKind.EC_P256, "auth", "auth")
         # As long as the authority itself: OpenSSL looks at this machine's clock, not at the frozen one.
         self.auth = self.pki.issue_auth(self.token.public_key(key_id), SERVER, HOST, days=3650 - 1, now=NOW)
@@ -139,8 +140,12 @@ class Trust:
         return self._signing[member]
 
     def ocsp(self, certificate: x509.Certificate) -> bytes:
-        """A good answer of the frozen moment."""
-        return ocsp_reply(self.pki, ocsp.build_request(certificate, self.pki.intermediate), NOW)
+        """A good answer of the frozen moment, the same each time as a gateway holds one."""
+        number = certificate.serial_number
+        if number not in self._ocsp:
+            request = ocsp.build_request(certificate, self.pki.intermediate)
+            self._ocsp[number] = ocsp_reply(self.pki, request, NOW)
+        return self._ocsp[number]
 
 
 @cache

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import warnings
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as ocsp_library
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
@@ -23,6 +21,7 @@ from certs.verify import chain as chains
 from certs.verify import ocsp
 from schemas.faults import Fault, NotProved
 from tests.paths import VECTORS
+from tests.vectors.keystores import load
 
 CASES = json.loads((VECTORS / "certs/cases.json").read_text(encoding="utf-8"))
 NAMES = {
@@ -34,15 +33,6 @@ NAMES = {
     "S": NameOID.STATE_OR_PROVINCE_NAME,
 }
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@cache
-def load(name: str) -> tuple[Any, x509.Certificate]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # one of the files is BER
-        key, certificate, _ = pkcs12.load_key_and_certificates((VECTORS / name).read_bytes(), b"test")
-    assert certificate is not None
-    return key, certificate
 
 
 class Trust:

@@ -38,7 +38,7 @@ from schemas.globalconf.shared import parse_shared
 from schemas.globalconf.sharedwriting import render_shared
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from tests.paths import VECTORS
-from tests.vectors.test_certificates import load
+from tests.vectors.keystores import load
 from tests.vectors.test_signatures import TestTrust
 
 CASES = json.loads((VECTORS / "globalconf/cases.json").read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ from schemas.faultxml import SOAP_NS
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
 from tests.paths import VECTORS
 from tests.vectors import stage
-from tests.vectors.test_certificates import load
+from tests.vectors.keystores import load
 
 CASES = json.loads((VECTORS / "cases.json").read_text(encoding="utf-8"))["cases"]
 QUERY_ID = "q-2020"

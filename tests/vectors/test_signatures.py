@@ -18,7 +18,7 @@ from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.message import digest_of
 from tests.paths import VECTORS
-from tests.vectors.test_certificates import load
+from tests.vectors.keystores import load
 
 CASES = json.loads((VECTORS / "signatures/cases.json").read_text(encoding="utf-8"))["cases"]
 
