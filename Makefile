@@ -77,6 +77,7 @@ check: lint
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m deploy.pages
 
 instructions: $(STAMP)
 	$(BIN)/python -m benchmarks.instructions --check

@@ -5,7 +5,8 @@ that neither signs nor logs, (c) through two gateways with P-256 keys, (d) with 
 that a machine whose speed drifts slows all of them; quote the ratios. Processor time is that of the two processes in the
 middle, over the answers they gave. Everything listens on loopback and each turn is bounded in time.
 
-Bodies of several sizes follow through (b) and (c), four connections each.
+By how much the message log grows with an exchange follows, then bodies of several sizes through (b) and (c), four
+connections each.
 
 Another case (another protocol, another payload) is one more `Case` in `cases`. Rows go to ``history.csv``.
 """
@@ -310,6 +311,26 @@ def show_bodies(
         )
 
 
+def log_bytes(folder: Path) -> int:
+    """Bytes of a message log's files; SQLite's write-ahead files, which stay at the size they once reached, left out."""
+    files = (f for f in folder.rglob("*") if f.is_file() and not f.name.endswith(("-wal", "-shm")))
+    return sum(f.stat().st_size for f in files)
+
+
+def show_log(
+    federation: Federation, every: Sequence[Case], specs: Sequence[GatewaySpec], seconds: float, table: Table
+) -> None:
+    """Print by how many bytes the message log of the consumer's side grows with an exchange: records, tiles, indices."""
+    for case in (c for c in every if c.name in "ce"):
+        log = federation.data(next(s for s in specs if s.member == case.between[0])) / "log"
+        press(case, 32, seconds / 4)  # the write-ahead file is full from here on
+        before = log_bytes(log)
+        told = press(case, 32, seconds)
+        grown = (log_bytes(log) - before) / told["round_trips"]
+        table.keep(case.name, 32, "log_bytes", grown)
+        print(f"({case.name}) {case.label}: {grown:.0f} bytes of message log a side for each exchange")
+
+
 def show_resources(federation: Federation, specs: Sequence[GatewaySpec], table: Table) -> None:
     """Memory after all that load, and how long a start takes."""
     print()
@@ -350,8 +371,10 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             table.show(
                 every, connections, measure(federation, every, connections, options.turns, options.seconds)
             )
+        show_log(federation, every, specs, 2 * options.seconds, table)
         show_bodies(federation, options.bodies, options.turns, options.seconds, table)
-        show_resources(federation, specs, table)
+        if options.connections:  # without load there is nothing to see of it
+            show_resources(federation, specs, table)
     finally:
         federation.stop()
     if not options.dry:
@@ -361,7 +384,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])
+    parser.add_argument("--connections", type=int, nargs="*", default=[1, 32, 256])
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--cases", default="abcdef", help="which cases to run; b must be among them")

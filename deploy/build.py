@@ -22,6 +22,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from deploy.questions import render_questions
+
 PROJECT = Path(__file__).parents[1]
 SOURCES = Path(__file__).parent / "debian"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -205,7 +207,9 @@ def build_server(build: Build, server: Server) -> None:
         _write(root / "DEBIAN" / script, text, 0o755)
     _copy(SOURCES / "sacbe.tmpfiles", root / f"usr/lib/tmpfiles.d/{server.name}.conf")
     _documents(root, server.name)
-    _copy(SOURCES / f"{server.folder}.env", root / "usr/share/doc" / server.name / f"{server.folder}.env")
+    told = (SOURCES / f"{server.folder}.env").read_text(encoding="utf-8")
+    place = root / "usr/share/doc" / server.name / f"{server.folder}.env"
+    _write(place, told + render_questions(server.folder))
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin" / server.program).symlink_to(f"/opt/sacbe/bin/{server.program}")
     depends = f"sacbe-tools (= {build.version}), passwd"

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.sizing import render_sizing
 from central_server.config import TABLE as CENTRAL
 from deploy.datamodel import render_data_model
 from gateway.settings.config import TABLE as GATEWAY
@@ -25,6 +26,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "central": CENTRAL.render_markdown,
     "gateway": GATEWAY.render_markdown,
     "model": render_data_model,
+    "sizing": render_sizing,
 }
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from central_server.config import CentralSettings
+    from central_server.registry.model import Registry
     from central_server.store.records import Records
     from schemas.identifiers import ClientId
 
@@ -103,12 +104,13 @@ def found(
 ) -> None:
     chosen, who = read_preset(preset), Founder(**founder)
     _check(who)
+    desired = _read_desired(who, chosen, trust)  # whatever is wrong with it is said before anything is made
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_settings(data, chosen)
     settings_file = data / "settings.toml"
     settings = load(settings_file, os.environ)
     asyncio.run(_make_keys(data, settings_file, pin_file, kind or ""))
-    _register(data, settings, who, chosen, trust)
+    _register(data, settings, desired)
     anchor = data / ANCHOR
     raw = _anchor(data, settings)
     # On disk before this: settings, keys and registry. A crash leaves a central server without the file; `anchor` writes it.
@@ -161,13 +163,22 @@ async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: st
             await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
 
 
-def _register(
-    data: Path, settings: CentralSettings, who: Founder, preset: Preset, trust: Path | None
-) -> None:
-    trust_values = {} if trust is None else tomllib.loads(trust.read_text(encoding="utf-8"))
+def _read_desired(who: Founder, preset: Preset, trust: Path | None) -> Registry:
+    """The registry of a new instance. Raises ValueError, OSError or Fault for what the trust file names and is not so."""
+    trust_values = {} if trust is None else _read_trust(trust)
     folder = Path() if trust is None else trust.parent
     values = _registry_values(who, preset, trust_values)
-    desired = read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
+    return read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
+
+
+def _read_trust(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise OperatorError(_("{file} is not TOML: {err}", file=file, err=err)) from err
+
+
+def _register(data: Path, settings: CentralSettings, desired: Registry) -> None:
     store = open_store(data, settings)
     try:
         done = apply_registry(store, desired, prune=False, dry_run=False)

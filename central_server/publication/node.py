@@ -38,6 +38,7 @@ from certs.tokens.port import SOFTWARE_TOKEN_ID
 from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
 from schemas.globalconf.shared import CURRENT_VERSION
+from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,11 +150,13 @@ class CentralNode:
         try:
             await self._publish(generation, now)
         except Exception as err:  # whatever it was, it is said on /health and tried again
-            reason = str(err) if isinstance(err, (Fault, ValueError)) else f"{type(err).__name__}: {err}"
+            reason = (
+                str(err) if isinstance(err, Fault | Refused | ValueError) else f"{type(err).__name__}: {err}"
+            )
             problem = f"the configuration could not be generated, the old one stays: {reason}"
             if problem != self.problem:
-                # A fault says what it is; of anything else the place is needed.
-                place = None if isinstance(err, Fault) else err
+                # A fault or a refusal says what it is; of anything else the place is needed.
+                place = None if isinstance(err, Fault | Refused) else err
                 log.error(
                     "generation failed",
                     extra={"event": "generation_failed", "reason": reason},

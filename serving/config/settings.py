@@ -8,7 +8,7 @@ that an operator set by command or over the admin API.
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import msgspec
 
@@ -49,13 +49,22 @@ def load_settings(
 def _override(kind: type[msgspec.Struct], values: dict[str, Any], key: str, value: str, name: str) -> None:
     fields = {f.name: f for f in msgspec.structs.fields(kind)}
     if key in fields:
-        values[key] = value
+        values[key] = _written(fields[key].type, value)
         return
     for section, field in fields.items():
         inner = field.type
         if key.startswith(f"{section}_") and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             rest = key.removeprefix(f"{section}_")
-            if rest in inner.__struct_fields__:
-                values.setdefault(section, {})[rest] = value
-                return
+            for one in msgspec.structs.fields(inner):
+                if one.name == rest:
+                    values.setdefault(section, {})[rest] = _written(one.type, value)
+                    return
     raise OperatorError(f"the environment variable {name} names no setting")
+
+
+def _written(kind: Any, text: str) -> str | list[str]:
+    """A value as the environment writes it; a list is written with commas, an empty one as nothing."""
+    bare = kind.__origin__ if hasattr(kind, "__metadata__") else kind
+    if get_origin(bare) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text

@@ -10,13 +10,18 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import yaml
 
+from central_server.cli.main import main as central_command
 from central_server.config import load as load_central
+from deploy.questions import QUESTIONS, render_questions
+from gateway.cli.main import main as gateway_command
 from gateway.settings.config import load as load_gateway
+from serving.config.settingtable import shown
 from tests.paths import PROJECT
 from tests.programs import need
 
@@ -106,6 +111,7 @@ def test_the_image_copies_what_the_wheel_holds_and_serves_as_nobody_special() ->
     assert entry_point(json.loads(command)) == "gateway"
 
 
+@pytest.mark.xroad("F004")
 def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
     text = (DEPLOY / "oci" / "Dockerfile").read_text(encoding="utf-8")
     for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
@@ -145,9 +151,13 @@ def test_every_port_that_the_compose_file_publishes_is_listened_on_outside_of_it
         assert settings.admin.host == "0.0.0.0", f"{prefix}_ADMIN_HOST"
 
 
+@pytest.mark.xroad("F005")
 def test_the_manifests_are_put_together_and_every_server_is_probed() -> None:
     folder = DEPLOY / "kubernetes"
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    listed = kustomization["resources"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [image["newTag"] for image in kustomization["images"]] == [project["version"]]
     assert {f.name for f in folder.glob("*.yaml")} == {"kustomization.yaml", *listed}
     objects = [o for f in listed for o in yaml.safe_load_all((folder / f).read_text(encoding="utf-8")) if o]
     kubectl = shutil.which("kubectl")
@@ -191,3 +201,49 @@ def test_scripts_of_packages_are_shell_that_parses(name: str) -> None:
         ["sh", "-n", str(DEPLOY / "debian" / name)], capture_output=True, text=True, timeout=20, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.xroad("F001", "F021")
+@pytest.mark.parametrize(("folder", "load"), [("gateway", load_gateway), ("central", load_central)])
+def test_every_answer_that_a_package_asks_for_is_a_setting_with_its_default(folder: str, load: Any) -> None:
+    text = (DEPLOY / "debian" / f"{folder}.env").read_text(encoding="utf-8") + render_questions(folder)
+    assert {line[0] for line in text.splitlines() if not line.startswith("OPTIONS=")} == {"#"}
+    prefix = QUESTIONS[folder][1]
+    answers = dict(line[1:].split("=", 1) for line in text.splitlines() if line.startswith(f"#{prefix}_"))
+    assert len(answers) >= 5
+    assert load(None, answers) == load(None, {})
+    for name in answers:
+        with pytest.raises(Exception, match="names no setting"):
+            load(None, {f"{name}_MISTYPED": "1"})
+
+
+@pytest.mark.xroad("F021")
+@pytest.mark.parametrize(
+    ("folder", "program", "command"),
+    [("gateway", gateway_command, "init"), ("central", central_command, "found")],
+)
+def test_what_a_package_says_to_have_ready_are_options_of_the_command(
+    folder: str, program: click.Group, command: str
+) -> None:
+    options = {o for p in program.commands[command].params for o in p.opts}
+    assert set(re.findall(r"--[a-z]+", QUESTIONS[folder][0])) <= options
+
+
+@pytest.mark.parametrize(("folder", "load"), [("gateway", load_gateway), ("central", load_central)])
+def test_every_setting_that_is_no_table_can_be_given_by_the_environment(folder: str, load: Any) -> None:
+    _, prefix, table, _ = QUESTIONS[folder]
+    plain = [name for name in table.settings if table.is_plain(name)]
+    written = {f"{prefix}_{n.replace('.', '_').upper()}": shown(table.defaults[n]) for n in plain}
+    assert load(None, written) == load(None, {})
+    free = {
+        "notices.recipients",
+        "backup.recipients",
+        "log.archive_command",
+    }  # of any words
+    for name in free & set(plain):
+        taken = table.flatten(load(None, {f"{prefix}_{name.replace('.', '_').upper()}": "x=y, z=w"}))
+        assert taken[name] == ("x=y", "z=w")
+
+
+def test_a_server_that_asks_nothing_has_nothing_to_answer() -> None:
+    assert render_questions("social-security") == ""

@@ -97,3 +97,27 @@ def test_what_cannot_be_founded_is_refused_before_anything_is_registered(
     assert done.exit_code == 1
     assert said in done.output
     assert not (tmp_path / "c" / "anchor.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[ca]]\ncertificate = "not-there.pem"\n', "not-there.pem"),
+        ('[[tsa]]\ncertificate = "trust.toml"\nurl = "http://t"\nname = "T"\n', "certificate"),
+        ("[[ca]]\nno_such_field = 1\n", "no_such_field"),
+        ("not TOML", "trust.toml"),
+    ],
+)
+def test_authorities_that_cannot_be_read_are_said_before_anything_is_made(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "trust.toml").write_text(text, encoding="utf-8")
+    words = [
+        "found", "--data", str(tmp_path / "c"), "--pin-file", str(tmp_path / "pin"), "--instance", "XX", "--address",
+        "c.example", "--owner", "GOV/1", "--name", "Owner", "--trust", str(tmp_path / "trust.toml"),
+    ]  # fmt: skip
+    done = CliRunner().invoke(central_command, words, env={"SACBE_LANG": "en"})
+    assert done.exit_code == 1
+    assert said in done.output
+    assert not (tmp_path / "c").exists()
+    assert not (tmp_path / "pin").exists()
