@@ -88,6 +88,7 @@ packages: $(STAMP)
 # The site in dist/site; its generator is in an environment of its own.
 docs: $(STAMP)
 	$(BIN)/python -m deploy.pages
+	$(BIN)/python -m deploy.pictures
 	test -d $(VENV)-docs || $(PYTHON) -m venv $(VENV)-docs
 	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	$(VENV)-docs/bin/mkdocs build --strict --quiet

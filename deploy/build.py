@@ -207,6 +207,9 @@ def build_server(build: Build, server: Server) -> None:
         _write(root / "DEBIAN" / script, text, 0o755)
     _copy(SOURCES / "sacbe.tmpfiles", root / f"usr/lib/tmpfiles.d/{server.name}.conf")
     _documents(root, server.name)
+    if server.folder == "gateway":
+        place = root / "usr/share/doc" / server.name / "archive-transfer"
+        _copy(PROJECT / "deploy" / "samples" / "archive-transfer", place, 0o755)
     told = (SOURCES / f"{server.folder}.env").read_text(encoding="utf-8")
     place = root / "usr/share/doc" / server.name / f"{server.folder}.env"
     _write(place, told + render_questions(server.folder))

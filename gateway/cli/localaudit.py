@@ -69,11 +69,15 @@ def record(data: Path, event: str, outcome: str, changes: Sequence[str] = ()) ->
 
 
 def _state(data: Path) -> ConfigurationState:
+    """The configuration of a folder; of one that holds none yet, nothing, and nothing is made by looking."""
     from gateway.clients.store import ServerConfStore
-    from gateway.desired.changelines import state_of
+    from gateway.desired.changelines import ConfigurationState, state_of
     from gateway.settings.datafolder import find_folder
 
-    store = ServerConfStore(find_folder(data, os.environ).serverconf)
+    where = find_folder(data, os.environ).serverconf
+    if isinstance(where, Path) and not where.exists():
+        return ConfigurationState(None, frozenset())
+    store = ServerConfStore(where)
     try:
         return state_of(store)
     finally:

@@ -196,6 +196,7 @@ async def kill_often(nodes: NodeSet, load: Answered) -> None:
         nodes.start(number, wait=False)
 
 
+@pytest.mark.xroad("F007", "F112", "F149")
 async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet) -> None:
     load = Answered("kills")
     async with asyncio.TaskGroup() as group:
@@ -225,6 +226,7 @@ def test_background_work_is_done_once(nodes: NodeSet) -> None:
     assert {str(process) for _, process in holders} <= alive
 
 
+@pytest.mark.xroad("F112")
 def test_each_node_gives_the_container_of_what_another_logged(nodes: NodeSet) -> None:
     for logged_at, asked_at in ((0, 1), (1, 2), (2, 0)):
         message_id = f"asic-{logged_at}"

@@ -46,7 +46,7 @@ def call(message_id: str = "refused") -> int:
     return calling.call(CONSUMER.address, "00-RNSS/INDICE/echo/x", client=client, headers=headers).status
 
 
-@pytest.mark.xroad("F171")
+@pytest.mark.xroad("F171", "F084")
 async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(federation: Federation) -> None:
     logins = Logins(federation.data(PROVIDER) / "admin.sqlite")
     logins.save_user("eva", "secret", [SERVICE_ADMINISTRATOR])

@@ -44,6 +44,7 @@ def written_names() -> set[str]:
     return found
 
 
+@pytest.mark.xroad("F118", "F119")
 def test_the_alert_rules_are_rules_and_say_what_they_should() -> None:
     promtool = need("promtool", package="prometheus")
     for words in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]):
@@ -58,6 +59,7 @@ def test_the_alert_rules_are_rules_and_say_what_they_should() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.xroad("F118")
 def test_rules_and_dashboard_ask_for_nothing_that_no_server_tells() -> None:
     dashboard = (DEPLOY / "monitoring" / "dashboard.json").read_text(encoding="utf-8")
     rules = (DEPLOY / "monitoring" / "alerts.yaml").read_text(encoding="utf-8")

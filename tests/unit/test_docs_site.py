@@ -9,10 +9,12 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from lxml import etree
 
 from central_server.cli.main import main as central_command
 from central_server.config import TABLE, CentralSettings
 from deploy.pages import DOCS, MARK, renew
+from deploy.pictures import DRAWINGS, FOLDER, files
 from gateway.cli.main import main as gateway_command
 from gateway.settings.config import TABLE as GATEWAY
 from gateway.settings.config import GatewaySettings
@@ -34,6 +36,35 @@ def test_tables_of_a_page_are_those_of_the_software(page: Path) -> None:
 def test_the_pages_of_tables_have_them_in_both_languages() -> None:
     made = {(m[2], m[3]) for page in PAGES for m in MARK.finditer(page.read_text(encoding="utf-8"))}
     assert {("faults", "en"), ("faults", "es"), ("central", "en"), ("central", "es")} <= made
+
+
+def test_pictures_are_those_of_their_tables_in_both_languages_and_each_is_shown() -> None:
+    drawn = files()
+    assert {p: p.read_text(encoding="utf-8") for p in FOLDER.iterdir()} == drawn, "python -m deploy.pictures"
+    shown = {
+        Path(t).name
+        for page in PAGES
+        for t in LINK.findall(page.read_text(encoding="utf-8"))
+        if t.endswith(".svg")
+    }
+    assert shown == {p.name for p in drawn}
+    for text in drawn.values():
+        root = etree.fromstring(text.encode())
+        assert [e.tag for e in root if e.tag.endswith("title")]
+        width, height = (float(n) for n in root.attrib["viewBox"].split()[2:])
+        for words in root.iter("{http://www.w3.org/2000/svg}text"):
+            half = len(words.text or "") * 3.8
+            assert half < float(words.attrib["x"]) < width - half, words.text
+            assert 0 < float(words.attrib["y"]) < height
+    for drawing in DRAWINGS.values():
+        assert all({a.start, a.end} <= set(drawing.boxes) for a in drawing.arrows)
+
+
+@pytest.mark.xroad("F146")
+def test_the_picture_of_ports_has_the_ports_that_servers_listen_on() -> None:
+    gateway, central = GatewaySettings(), CentralSettings()
+    drawn = {int(n) for a in DRAWINGS["ports"].arrows for n in re.findall(r"\d+", a.words[0])}
+    assert drawn == ports_of(gateway.listen) | ports_of(central.listen) | {gateway.admin.port}
 
 
 @pytest.mark.parametrize("page", [*PAGES, PROJECT / "README.md"], ids=lambda p: p.name)

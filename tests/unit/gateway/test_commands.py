@@ -58,6 +58,29 @@ def test_a_folder_nothing_was_made_in_is_not_served_and_not_made(tmp_path: Path)
     assert not (tmp_path / "typo").exists()
 
 
+@pytest.mark.parametrize(
+    ("anchor", "server"),
+    [(b"no anchor", "GOB/1/SS"), (None, "GOB/1/SS"), (b"<x/>", "GOB/1/SS"), (b"", "no server")],
+)
+def test_an_init_that_is_refused_leaves_nothing(anchor: bytes | None, server: str, tmp_path: Path) -> None:
+    if anchor is not None:
+        (tmp_path / "anchor.xml").write_bytes(anchor)
+    words = [
+        "init",
+        "--data",
+        str(tmp_path / "new"),
+        "--anchor",
+        str(tmp_path / "anchor.xml"),
+        "--server",
+        server,
+    ]
+    result = CliRunner().invoke(main, [*words, "--name", "N", "--pin-file", str(tmp_path / "pin")])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "pin").exists()
+
+
 def test_a_check_says_where_it_would_listen_and_starts_nothing(tmp_path: Path) -> None:
     prepare(tmp_path / "data")
     base = free_base()

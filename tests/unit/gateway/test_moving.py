@@ -55,6 +55,7 @@ async def gateway(tmp_path: Path) -> DataFolder:
     return folder
 
 
+@pytest.mark.xroad("F007", "F008")
 async def test_a_moved_gateway_has_everything_and_goes_on(
     gateway: DataFolder, postgres: Cluster, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ async def test_a_move_that_was_stopped_goes_on_with_the_same_command(
         list(move_gateway(gateway, there))
 
 
+@pytest.mark.xroad("F008")
 async def test_a_copy_that_differs_is_found_and_nothing_is_switched(
     gateway: DataFolder, postgres: Cluster
 ) -> None:

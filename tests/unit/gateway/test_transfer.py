@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.messagelog.atonce import StampedAtOnce
 from gateway.messagelog.timestamper import Timestamper
 from gateway.messagelog.transfer import TransferSettings, transfer_archives
 from schemas.faults import Fault
 from tests.logs import entry, open_log
+from tests.paths import PROJECT
+from tests.programs import need
 
 
 @pytest.fixture
@@ -54,6 +58,32 @@ async def test_what_could_not_be_handed_on_is_said_and_tried_again(folder: Path)
     assert (away / "mlog-1.zip").read_bytes() == b"another file"
     (away / "mlog-1.zip").write_bytes(b"mlog-1.zip")  # the same file: a crash came before the mark
     assert await transfer_archives(folder, TransferSettings(str(away))) == 2
+
+
+@pytest.mark.xroad("F108")
+async def test_the_sample_command_sends_each_archive_whole_and_fails_with_its_server(folder: Path) -> None:
+    need("curl", package="curl")
+    taken: dict[str, bytes] = {}
+
+    async def take(request: web.Request) -> web.Response:
+        if request.match_info["name"] in taken:
+            raise web.HTTPConflict(text="twice")
+        taken[request.match_info["name"]] = await request.read()
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_put("/sacbe/{name}", take)
+    async with TestServer(app, host="127.0.0.1") as server:
+        sample = str(PROJECT / "deploy" / "samples" / "archive-transfer")
+        settings = TransferSettings(command=(sample, str(server.make_url("/sacbe/"))))
+        assert await transfer_archives(folder, settings) == 2
+        assert await transfer_archives(folder, settings) == 0
+        assert taken == {name: name.encode() for name in ("mlog-1.zip", "mlog-2.zip.sealed")}
+        (folder / "mlog-4.zip").write_bytes(b"4")
+        with pytest.raises(Fault, match="404"):
+            await transfer_archives(folder, TransferSettings(command=(sample, str(server.make_url("/no")))))
+    with pytest.raises(Fault, match="ended with 7"):  # nobody is there
+        await transfer_archives(folder, settings)
 
 
 class Round:

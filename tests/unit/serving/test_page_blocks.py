@@ -39,6 +39,7 @@ def listing(names: list[str]) -> Listing:
     return Listing(N_("Members"), columns, rows, N_("There are none."), "miembros")
 
 
+@pytest.mark.xroad("F178")
 def test_a_list_shows_one_page_and_says_where_it_stands() -> None:
     shown = arranged(listing(NAMES), {"pagina": "2", "orden": "-nombre"}, "en")
     assert [row[0].plain() for row in shown.rows] == NAMES[20:70][::-1]
@@ -47,6 +48,7 @@ def test_a_list_shows_one_page_and_says_where_it_stands() -> None:
     assert shown.state.orders["numero"] == ("?orden=numero", "none")
 
 
+@pytest.mark.xroad("F178")
 def test_numbers_sort_as_numbers() -> None:
     names = ["x" * n for n in (2, 100, 11)]
     shown = arranged(listing(names), {"orden": "numero"}, "en")
