@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from central_server.config import Publishing
 from central_server.publication.node import CentralNode
@@ -17,9 +19,11 @@ from central_server.publication.publish import add_routes
 from central_server.store import sources
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
+from certs.tls import TlsCredentials, system_server_context
 from gateway.edges.configuration import ConfigurationClient
 from schemas.faults import Fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
+from serving.storage.selfsigned import self_signed
 from tests.instance import Instance
 
 if TYPE_CHECKING:
@@ -150,3 +154,33 @@ async def test_when_the_first_source_of_an_anchor_is_dead_the_next_one_serves(
             assert client.current is not None
             assert client.current is not before
     assert client.last_url == alive.download_url
+
+
+@pytest.mark.xroad("F159")
+async def test_a_configuration_is_had_over_https_from_a_server_whose_certificate_is_trusted_and_from_no_other(
+    source: Source, tmp_path: Path
+) -> None:
+    key, chain = self_signed("127.0.0.1")
+    (plain,) = parse_anchor(source.anchor).sources
+    app = web.Application()
+    add_routes(app, source.node.published)
+    trusting = ssl.create_default_context(cadata=chain[0].public_bytes(Encoding.PEM).decode())
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=system_server_context(TlsCredentials(key, chain)))
+    try:
+        there = AnchorSource(str(server.make_url("/internalconf")), plain.verification_certificates)
+        anchor = render_anchor(Anchor("MX", (there,), NOW))
+        for context, is_taken in ((trusting, True), (ssl.create_default_context(), False)):
+            connector = aiohttp.TCPConnector(ssl=context)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                folder = tmp_path / f"conf-{is_taken}"
+                client = ConfigurationClient(anchor, folder, session, clock=lambda: NOW)
+                if is_taken:
+                    await client.refresh()
+                    assert client.current is not None
+                else:
+                    with pytest.raises(Fault, match="certificate"):
+                        await client.refresh()
+                    assert client.current is None
+    finally:
+        await server.close()

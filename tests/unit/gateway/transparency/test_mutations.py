@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import shutil
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from gateway.messagelog.store import LogEntry, MessageLog, Stamp
 from gateway.transparency.builder import declare_restored
 from gateway.transparency.entries import parse_beginning
 from gateway.transparency.verification import Difference
 from schemas.faults import Fault
-from tests.logs import NOW, entry, open_log
+from tests.logs import NOW, open_log
 from tests.mutations import (
     IN_ARCHIVES,
     IN_DATABASE,
@@ -26,34 +23,10 @@ from tests.mutations import (
     rechain,
     verify,
 )
+from tests.mutationtable import Tally, append, make_log, run
 
 RECORDS, EARLIER = 520, 400
 PLACES = (7, 256)
-
-
-def numbered(number: int) -> LogEntry:
-    """A record whose signature is its own."""
-    return msgspec.structs.replace(entry(f"m{number}"), signature=hashlib.sha256(b"%d" % number).digest())
-
-
-async def append(log: MessageLog, first: int, last: int) -> None:
-    await asyncio.gather(*(log.append(numbered(n)) for n in range(first, last + 1)))
-
-
-async def made(folder: Path, *, is_stamped: bool) -> tuple[bytes, bytes]:
-    """A log of `RECORDS`; its cosigned checkpoints after `EARLIER` and at its end."""
-    log, books = open_log(folder), Books(folder)
-    await append(log, 1, EARLIER)
-    books.builder().catch_up()
-    earlier = books.cosigned().render()
-    await append(log, EARLIER + 1, RECORDS)
-    if is_stamped:
-        stamped = [(n, b"chain", None) for n in range(1, RECORDS + 1)]
-        await log.keep_stamp(Stamp(b"token", b"result", NOW, "tsa", stamped))
-    builder = books.builder()
-    builder.catch_up()
-    await log.close()
-    return earlier, books.cosigned().render()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["before stamping", "after stamping"])
@@ -62,7 +35,7 @@ def original(
 ) -> tuple[Books, bytes, bytes]:
     folder = tmp_path_factory.mktemp("books") / "log"
     folder.mkdir()
-    earlier, last = asyncio.run(made(folder, is_stamped=request.param))
+    earlier, last = asyncio.run(make_log(folder, RECORDS, EARLIER, is_stamped=request.param))
     return Books(folder), earlier, last
 
 
@@ -213,3 +186,13 @@ def test_a_restored_copy_declares_itself_and_goes_on(copied: tuple[Books, bytes]
     note = books.files.read_checkpoint()
     assert note is not None
     assert note.text.startswith("MX/GOB/A/SS1/log/2\n1\n")
+
+
+def test_the_table_of_mutations_names_every_record_and_says_when_one_was_not_found(tmp_path: Path) -> None:
+    tally = Tally()
+    run(tmp_path, 270, [257], tally, is_stamped=False)
+    assert tally.is_whole()
+    assert len(tally.made) == 2 * len(IN_DATABASE) + len(IN_TILES) + len(IN_ARCHIVES)
+    assert tally.render().count("\n| database: ") == 2 * len(IN_DATABASE)
+    tally.made["database: delete, before stamping"] += 1
+    assert not tally.is_whole()
