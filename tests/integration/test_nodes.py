@@ -377,6 +377,7 @@ def upgrade_in_turn(nodes: NodeSet) -> None:
         until(functools.partial(balancer_finds_up, nodes, number), bool)
 
 
+@pytest.mark.xroad("F149", "F151")
 async def test_nodes_upgraded_in_turn_behind_a_balancer_fail_no_exchange(nodes: NodeSet) -> None:
     failed, good, stop = list[str](), list[str](), asyncio.Event()
 
