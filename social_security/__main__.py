@@ -24,6 +24,7 @@ from social_security.commands.handover import hand_over, translate_hand_over, wi
 from social_security.commands.merges import COMMANDS as MERGES
 from social_security.commands.officers import officer
 from social_security.commands.publishing import publication
+from social_security.commands.quality import quality_page
 from social_security.commands.renapo import curp_states
 from social_security.domain.calendars import national_day
 from social_security.domain.pack import members
@@ -48,6 +49,7 @@ officer.add_command(translate_hand_over)
 main.add_command(portal)
 main.add_command(publication)
 main.add_command(extract)
+main.add_command(quality_page)
 
 
 @main.command()
