@@ -147,7 +147,7 @@ class MessageLogResource:
                 "DOWNLOAD_MESSAGE_LOG", body=ContainerBody, answer=MIMETYPE, event="DOWNLOAD_MESSAGE_LOG_CONTAINERS",
                 errors=(500,)),
             row("POST", "/message-log/verdicts", self.judge, "Verify a container from elsewhere, step by step",
-                "VIEW_MESSAGE_LOG", body=Bytes(MIMETYPE), answer=VerdictView),
+                "VIEW_MESSAGE_LOG", body=Bytes(), answer=VerdictView),
             row("POST", "/message-log/containers", self.containers, "Signed containers of a time as a zip",
                 "DOWNLOAD_MESSAGE_LOG", body=ContainersBody, answer="application/zip",
                 event="DOWNLOAD_MESSAGE_LOG_CONTAINERS", errors=(500,)),
