@@ -99,6 +99,11 @@ async def _advance(
         raise machines.not_allowed(case.state, name)
     event = await _build(services, request, case, name)
     heard = await _tell(services, case.responsible, event, request)
+    if not heard.is_done and name in machines.BY_ALL and heard.body.get("codigo") == "SS-400":
+        # Whether the round is complete is known at the responsible institute: another one's event may not have come here yet.
+        other = event | {"estadoNuevo": _end_of_round(event)}
+        again = await _tell(services, case.responsible, other, request)
+        event, heard = (other, again) if again.is_done else (event, heard)
     if not heard.is_done:
         raise _passed_on(heard, case.responsible)
     # On disk now: the event, at the responsible institute. Asking again after a crash here is refused (SS-400) by the
@@ -144,6 +149,13 @@ async def _build(
     elif name == "RECHAZAR":
         event["negativa"] = _negativa(services, request)
     return event
+
+
+def _end_of_round(event: Mapping[str, Any]) -> str:
+    """The state that an event of all leads to if this institute's own copy is mistaken about who else has caused it."""
+    state = str(event["estadoPrevio"])
+    to = machines.portability_move(state, event["evento"]).to
+    return to if event["estadoNuevo"] == state else state
 
 
 async def _place(services: InstituteServices, case: Case) -> Mapping[str, Any]:
