@@ -23,7 +23,7 @@ from gateway.exchange.wire import (
     SOAP_ACTION_HEADER,
     Outgoing,
     attachments_of,
-    new_boundary,
+    system_boundary,
     without_type,
 )
 from schemas import soap
@@ -155,7 +155,7 @@ class SoapConsumer:
     ) -> ConsumerAnswer:
         """The envelope, in the provider's multipart where it was one."""
         content_type = content_type_for(
-            original_content_type, answer.envelope, bodies, new_boundary(context.new_id())
+            original_content_type, answer.envelope, bodies, system_boundary(context.new_id())
         )
         chunks = write_entity(answer.envelope, bodies, content_type)
         return ConsumerAnswer(200, "OK", (("Content-Type", content_type),), chunks, bodies)
@@ -207,7 +207,7 @@ class SoapProvider:
         """The service's answer with the request's hash put in."""
         original = request.original_content_type
         content_type = content_type_for(
-            original, request.envelope, carried.bodies, new_boundary(context.new_id())
+            original, request.envelope, carried.bodies, system_boundary(context.new_id())
         )
         service_call = ServiceCall(
             carried.message,

@@ -303,8 +303,13 @@ def _pieces(
 
 
 def new_boundary(new_id: str) -> str:
-    """A boundary that content can hold only by guessing."""
+    """A boundary, between security servers, that content can hold only by guessing."""
     return f"xtop{new_id.replace('-', '')[:30]}"
+
+
+def system_boundary(new_id: str) -> str:
+    """Another, between the parts that a system gets; X-Road's begin so."""
+    return f"xroad{new_id.replace('-', '')[:30]}"
 
 
 def check_hash_algorithm(value: str | None) -> None:
