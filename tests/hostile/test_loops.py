@@ -309,6 +309,7 @@ ALLOWED = {
 TASKS_ALLOWED = {
     "serving/process/loops.py",
     "serving/process/listener.py",  # one task a connection, which ends with it
+    "serving/process/ending.py",  # a server's start, which is waited for or ended by a signal
     "gateway/messagelog/authorities.py",  # a race that its caller waits for
     "gateway/messagelog/openpgp.py",  # what gpg prints while it is fed, which ends with it
     "gateway/edges/peers.py",  # attempts to connect that their caller waits for
