@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import csv
 import functools
+import operator
 import os
 import random
 import shutil
@@ -77,7 +78,7 @@ class NodeSet:
         address = self.address(number)
         (mine / "settings.toml").write_text(
             f'[node]\nname = "node-{number}"\ndatabase = "{self.database}"\n[log]\ntimestamp_interval_s = 1\n'
-            f'[listen]\nconsumer_host = "{address}"\npeer_host = "{address}"\nhealth_host = "{address}"\ndrain_s = 2\n',
+            f'[listen]\nconsumer_host = "{address}"\npeer_host = "{address}"\nhealth_host = "{address}"\ndrain_s = 60\n',
             encoding="utf-8",
         )
         self.folders.append(mine)
@@ -122,6 +123,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
             made.wait_for(f"http://{found.address(number)}:5588/")
         yield found
     finally:
+        for name in [name for name in made.processes if name.startswith("node-")]:
+            made.kill(name)  # none of them is to wait for balancers any more
         made.stop()
         with contextlib.ExitStack() as stack:
             stack.callback(cluster.remove)
@@ -370,6 +373,9 @@ def upgrade_in_turn(nodes: NodeSet) -> None:
     following = nodes.made.folder / "next"
     make_next_version(following)
     for number in range(NODES):
+        # It says that it stops; once HAProxy has heard so, a second signal ends the wait.
+        nodes.made.processes[f"node-{number}"].send_signal(signal.SIGTERM)
+        until(functools.partial(balancer_finds_up, nodes, number), operator.not_)
         nodes.made.kill(f"node-{number}", signal.SIGTERM)
         # A module is looked for where a process is started before it is where packages are installed.
         nodes.made.under = {**nodes.made.under, f"node-{number}": ("env", "-C", str(following))}

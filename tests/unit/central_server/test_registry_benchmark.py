@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.load import Table
 from benchmarks.registry import measure
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def test_a_small_registry_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert measure(tmp_path, 20, 30) == 0
+    table = Table()
+    assert measure(tmp_path, 20, 30, table)
+    assert {figure for _, _, figure, _ in table.rows} >= {"generate_cpu_s", "load_cpu_s", "load_mib"}
     shown = capsys.readouterr().out
     assert "20 members, 30 security servers" in shown
     assert "shared-params.xml version 6" in shown
