@@ -1,1 +1,1 @@
-"""The first information system on the road."""
+"""The first information system that speaks through gateways."""

@@ -36,7 +36,7 @@ from social_security.wire.gatewayclient import GatewayClient
 
 @click.group(cls=Program)
 def main() -> None:
-    """Social-security systems on the road."""
+    """Social-security systems that speak through gateways."""
 
 
 main.add_command(officer)

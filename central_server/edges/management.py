@@ -1,6 +1,6 @@
 """The two doors of management requests: registration (4001) for new servers, and the management service (4002).
 
-4001 takes ``authCertReg`` alone, from servers that are not on the road yet, and says what became of a request to whoever
+4001 takes ``authCertReg`` alone, from servers that are not registered yet, and says what became of a request to whoever
 knows the id of the message that made it. 4002 stands behind the management security server and takes everything else;
 only that server gets in, by its pinned internal TLS certificate; where none is to be pinned only this machine does. Every refusal is a SOAP fault with HTTP 500, as X-Road
 gives it, and a row of the audit log.

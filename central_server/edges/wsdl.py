@@ -1,7 +1,7 @@
 """The description of the management services (WSDL 1.1), made from the table of their bodies.
 
 The management security server reads it from ``/managementservices.wsdl`` to learn the service codes. Registration of
-authentication certificates is not there: it does not come over the road.
+authentication certificates is not there: it does not come as a message between gateways.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class MemberName(msgspec.Struct, frozen=True):
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """An instance of the road."""
+    """An X-Road instance."""
 
     identifier: str
     local: bool

@@ -169,7 +169,7 @@ class Joining:
             raise
 
     def _send(self, method: str, path: str, body: object = None) -> None:
-        """Send what goes over the road, again while the road is not open yet: peers learn of this server in seconds."""
+        """Send what goes between gateways, again while nothing gets through yet: peers learn of this server in seconds."""
         while True:
             try:
                 self.client.json(method, path, body)

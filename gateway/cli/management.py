@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 OWNERS_GROUP = "security-server-owners"
 WSDL = "/managementservices.wsdl"
-# Not of the management service: it is asked for by servers that are not on the road yet.
+# Not of the management service: it is asked for by servers that are not registered yet.
 CODES = frozenset(code.value for code in ManagementServiceCode) - {ManagementServiceCode.AUTH_CERT_REG.value}
 
 

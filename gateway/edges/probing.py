@@ -1,4 +1,4 @@
-"""Asking another security server what it lists, as a client of this one: whether the road there and back holds.
+"""Asking another security server what it lists, as a client of this one: whether messages get there and back.
 
 The question is ``listMethods``, which every X-Road security server answers without an access right. It goes through this
 server's own consumer side, so everything an exchange needs is tried: keys, proofs, message log, network, and the peer's.

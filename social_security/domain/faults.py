@@ -1,7 +1,7 @@
 """Domain errors and refusals: rows of the error table, as they go into an ordinary, signed answer.
 
 `DomainError` says which row and what came; its ``grounds``, where it is a formal refusal, are what a person needs to appeal. It is
-an answer, not a fault of the road: a refusal that leaves no evidence is worth nothing. `InputError` stays in this house: it
+an answer, not a fault of the transport: a refusal that leaves no evidence is worth nothing. `InputError` stays in this house: it
 becomes a line of a report, or an answer in another protocol. Every text stands in Spanish and in English.
 """
 

@@ -68,7 +68,7 @@ class Used(Protocol):
 
     @property
     def message_id(self) -> str:
-        """The id of the road's message that asked."""
+        """The id of the message between gateways that asked."""
         ...
 
     @property

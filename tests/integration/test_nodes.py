@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import csv
 import functools
-import operator
 import os
 import random
 import shutil
@@ -351,12 +350,14 @@ def tell_balancer(nodes: NodeSet, command: str) -> str:
             return answer.read()
 
 
-def balancer_finds_up(nodes: NodeSet, number: int) -> bool:
-    """Whether HAProxy's own checks found a node well: it gets calls from then on."""
+def found_by_balancer(nodes: NodeSet, number: int) -> str:
+    """What HAProxy's own checks found of a node: UP, DOWN, or on its way as in "UP 1/2"; it gets calls while that begins with UP.
+
+    "unchecked" until the first check: HAProxy takes servers for well before it has looked.
+    """
     rows = csv.DictReader(tell_balancer(nodes, "show stat").removeprefix("# ").splitlines())
-    return any(
-        (row["pxname"], row["svname"], row["status"]) == ("systems", f"node-{number}", "UP") for row in rows
-    )
+    mine = next(row for row in rows if (row["pxname"], row["svname"]) == ("systems", f"node-{number}"))
+    return "unchecked" if mine["check_status"] in ("", "INI") else mine["status"]
 
 
 def make_next_version(folder: Path) -> None:
@@ -375,12 +376,13 @@ def upgrade_in_turn(nodes: NodeSet) -> None:
     for number in range(NODES):
         # It says that it stops; once HAProxy has heard so, a second signal ends the wait.
         nodes.made.processes[f"node-{number}"].send_signal(signal.SIGTERM)
-        until(functools.partial(balancer_finds_up, nodes, number), operator.not_)
+        found = functools.partial(found_by_balancer, nodes, number)
+        until(found, lambda status: not status.startswith("UP"))
         nodes.made.kill(f"node-{number}", signal.SIGTERM)
         # A module is looked for where a process is started before it is where packages are installed.
         nodes.made.under = {**nodes.made.under, f"node-{number}": ("env", "-C", str(following))}
         nodes.start(number)
-        until(functools.partial(balancer_finds_up, nodes, number), bool)
+        until(found, lambda status: status == "UP")
 
 
 @pytest.mark.xroad("F149", "F151")
@@ -396,6 +398,8 @@ async def test_nodes_upgraded_in_turn_behind_a_balancer_fail_no_exchange(nodes: 
                     (good if answer.status == 200 else failed).append(text)
 
     with balancer(nodes) as address:
+        for number in range(NODES):
+            until(functools.partial(found_by_balancer, nodes, number), lambda status: status == "UP")
         async with asyncio.TaskGroup() as group:
             for _ in range(CONSUMERS):
                 group.create_task(consume_behind(address))
