@@ -61,7 +61,8 @@ class Loop:
     # Seconds between two rounds; None waits until ``pace`` is told of a change.
     interval_s: Callable[[], float | None]
     _: KW_ONLY
-    # The pause after so many failed rounds in a row.
+    # The pause after so many failed rounds in a row; after failures of another kind than the part's own never longer than
+    # `growing_retry_s`, so that a lost database or the like is looked for again within seconds.
     retry_s: Callable[[int], float] = growing_retry_s
     first_s: float = 0.0
     pace: Pace = field(default_factory=Pace)
@@ -125,10 +126,15 @@ class Loop:
         finally:
             self._round_began = None
 
+    def _retry_s(self) -> float:
+        """The pause after a failed round: the part's own for what it reports itself, at most a growing one for any other."""
+        own = self.retry_s(self.failures)
+        return min(own, growing_retry_s(self.failures)) if self._is_unexpected else own
+
     async def _pause(self) -> None:
         try:
             if self.failures:
-                await self.pace.pause(lambda: self.retry_s(self.failures))
+                await self.pace.pause(self._retry_s)
             else:
                 await self.pace.pause(self.interval_s)
         except asyncio.CancelledError:

@@ -100,6 +100,22 @@ async def test_a_failing_loop_is_named_with_its_reason_until_it_works(
     assert any(r.__dict__.get("event") == "loop_works" for r in caplog.records)
 
 
+async def test_a_loop_that_waits_long_after_its_own_failures_looks_soon_again_after_any_other() -> None:
+    """A timestamper asks its authority again after a minute; a database that was lost for a moment is no reason to wait so long."""
+    for error, soon in (
+        (ConnectionError("the database is away"), True),
+        (BadMessage(Kind.INVALID_REQUEST, "no"), False),
+    ):
+        loop = failing_with(error, asyncio.Event())
+        loop.retry_s = lambda _: 3600.0
+        loops = Loops()
+        loops.start([loop])
+        while not loop.failures:
+            await asyncio.sleep(0)
+        assert (loop._retry_s() <= 1.0) is soon
+        await loops.stop()
+
+
 async def test_a_discreet_loop_tells_the_type_of_a_failure_and_nothing_of_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
