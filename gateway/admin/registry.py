@@ -25,7 +25,7 @@ class MemberName(msgspec.Struct, frozen=True):
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """An X-Road instance."""
+    """An X-Road instance by its identifier."""
 
     identifier: str
     local: bool
