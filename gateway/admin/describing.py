@@ -21,6 +21,7 @@ from gateway.clients.descriptionwriting import DescriptionContent, add_descripti
 from gateway.clients.store import ServerConfStore
 from gateway.desired.file import compare
 from gateway.refusals import GatewayCode
+from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId
 from serving.errors import Caution, Refused
 
@@ -57,15 +58,23 @@ class _Order(msgspec.Struct, frozen=True):
     change: DescriptionChange
 
 
+class _BadContent(msgspec.Struct, frozen=True):
+    """A text that may be kept nowhere, as `serving.storage.database` refuses it."""
+
+    kind: Kind
+    detail: str
+
+
 class _Answer(msgspec.Struct, frozen=True):
-    """One of the two."""
+    """One of the three."""
 
     changed: DescriptionChanged | None = None
     refusal: _Refusal | None = None
+    bad: _BadContent | None = None
 
 
 def make_change(store: ServerConfStore, change: DescriptionChange) -> DescriptionChanged:
-    """Carry a change out, in one transaction. Raises `Refused`."""
+    """Carry a change out, in one transaction. Raises `Refused`, and `BadMessage` for a text that may be kept nowhere."""
     before = store.load()
     content, shown = change.content, None
     if content is None:
@@ -79,7 +88,7 @@ def make_change(store: ServerConfStore, change: DescriptionChange) -> Descriptio
 
 
 async def change_description(store: ServerConfStore, change: DescriptionChange) -> DescriptionChanged:
-    """Carry a change out where it keeps nobody waiting. Raises `Refused`."""
+    """Carry a change out where it keeps nobody waiting. Raises `Refused`, and `BadMessage` for a text that may be kept nowhere."""
     if await asyncio.to_thread(_size, store, change) < LARGE:
         return await asyncio.to_thread(make_change, store, change)
     order = _Order(str(store.where), isinstance(store.where, Path), change)
@@ -88,6 +97,8 @@ async def change_description(store: ServerConfStore, change: DescriptionChange) 
     if outcome.failure:
         raise _too_much(outcome.failure)
     answer = await asyncio.to_thread(msgspec.msgpack.decode, outcome.output, type=_Answer)
+    if answer.bad is not None:
+        raise BadMessage(answer.bad.kind, answer.bad.detail)
     if answer.changed is None:
         raise _too_much("ended without an answer") if answer.refusal is None else _refused(answer.refusal)
     return answer.changed
@@ -127,6 +138,8 @@ def main(seconds: str, memory_bytes: str) -> None:
     except Refused as found:
         code = GatewayCode[found.code.name]
         answer = _Answer(refusal=_Refusal(code, str(found), list(found.metadata), list(found.warnings)))
+    except BadMessage as bad:
+        answer = _Answer(bad=_BadContent(bad.kind, bad.detail))
     finally:
         store.close()
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))

@@ -17,12 +17,15 @@ from gateway.clients.descriptionwriting import DescriptionContent
 from gateway.clients.model import ConnectionType, ServiceType
 from gateway.clients.records import Document
 from gateway.clients.store import ServerConfStore
+from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from serving.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.postgres import Cluster
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OWNER = ClientId("MX", "GOB", "A")
@@ -48,9 +51,15 @@ OPENAPI = DescriptionContent(
 )
 
 
-@pytest.fixture(params=["here", "in a process"])
+@pytest.fixture(
+    params=["here", "in a process", pytest.param("over PostgreSQL in a process", marks=pytest.mark.processes)]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerConfStore]:
-    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    where: Path | str = tmp_path / "serverconf.sqlite"
+    if request.param.startswith("over"):
+        cluster: Cluster = request.getfixturevalue("postgres")
+        where = cluster.new_database()
+    store = ServerConfStore(where)
     store.initialise(OWNER.server("SS1"), b"anchor", owner_added_at=NOW)
     with store.change() as tables:
         tables.clients.add(CLIENT, ConnectionType.HTTP, NOW)
@@ -98,6 +107,17 @@ async def test_adding_changing_and_removing_are_the_same_in_a_process(
     with pytest.raises(Refused) as missing:
         await change(store, DescriptionChange(number=number, content=later), how)
     assert missing.value.code == "service_description_not_found"
+
+
+async def test_what_may_be_kept_nowhere_is_refused_with_its_reason_and_changes_nothing(
+    store: ServerConfStore, request: pytest.FixtureRequest
+) -> None:
+    how = request.node.callspec.params["store"]
+    bad = (*SERVICES[:-1], replace(SERVICES[-1], title="pago\u202e"))
+    content = msgspec.structs.replace(WSDL, described=ParsedDescription(bad))
+    with pytest.raises(Fault, match=r"U\+202E"):
+        await change(store, DescriptionChange(client=CLIENT, content=content), how)
+    assert store.load().services == ()
 
 
 @pytest.mark.parametrize(
