@@ -46,7 +46,7 @@ from schemas.globalconf.shared import (
     parse_shared,
 )
 from schemas.identifiers import ClientId, GlobalGroupId
-from serving.process.freedmemory import give_back_freed
+from serving.process.memory import give_back_freed
 
 PROFILE = "ee.ria.xroad.common.certificateprofile.impl.BasicCertificateProfileInfoProvider"
 GENERATE_S = 5.0

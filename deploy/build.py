@@ -54,7 +54,10 @@ SERVERS = (
     Server("sacbe-gateway", "gateway", "gateway", "X-Road security server in Python"),
     Server("sacbe-central", "central-server", "central", "X-Road central server in Python"),
     Server(
-        "sacbe-social-security", "social-security", "social-security", "social-security system on the road"
+        "sacbe-social-security",
+        "social-security",
+        "social-security",
+        "social-security system that speaks through gateways",
     ),
 )
 
@@ -193,7 +196,7 @@ def build_tools(build: Build) -> None:
     (root / "usr/bin/sacbe").symlink_to("/opt/sacbe/bin/sacbe")
     _documents(root, "sacbe-tools")
     depends = f"python3 (>= {PYTHON}), python3 (<< {NEXT}), libc6"
-    build.pack("sacbe-tools", root, "commands of the Sacbé road, and what its servers run on", depends)
+    build.pack("sacbe-tools", root, "commands of Sacbé, and what its servers run on", depends)
 
 
 def build_server(build: Build, server: Server) -> None:

@@ -44,7 +44,7 @@ class Drawing:
     arrows: tuple[Arrow, ...]
 
 
-ROAD = Drawing(
+MESSAGE_WAY = Drawing(
     ("A message's way between two institutes", "El camino de un mensaje entre dos institutos"),
     {
         "system": Box(0, 1, "yours", ("your system", "su sistema")),
@@ -115,7 +115,7 @@ PROOF = Drawing(
         Arrow("configuration", "certificate"), Arrow("log", "stamp"), Arrow("witness", "log", ("cosign", "cofirman")),
     ),
 )  # fmt: skip
-DRAWINGS = {"road": ROAD, "ports": PORTS, "founding": FOUNDING, "proof": PROOF}
+DRAWINGS = {"road": MESSAGE_WAY, "ports": PORTS, "founding": FOUNDING, "proof": PROOF}
 
 
 def render(picture: Drawing, language: str) -> str:

@@ -43,8 +43,8 @@ from schemas.globalconf.parts import (
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
-from serving.process.freedmemory import give_back_freed
 from serving.process.loops import Loop
+from serving.process.memory import give_back_freed
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.http.bounds import Bounds, Room
 from gateway.http.requests import Answer, DateLine, RawRequest
 from gateway.http.server import ServerConnection
+from serving.process.binding import bind_address
 
 if TYPE_CHECKING:
     import ssl
@@ -194,26 +195,14 @@ class Listening:
 
 
 async def listen(
-    server: DataPlaneServer, host: str, port: int, context: ssl.SSLContext | None = None
+    server: DataPlaneServer,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    *,
+    setting: str = "",
 ) -> Listening:
-    """Start listening; ``cleanup`` of what is returned stops it."""
+    """Start listening; ``cleanup`` of what is returned stops it. Raises OSError, which names the ``setting`` of the port."""
     # No more may wait to be taken than could be closed again for want of files.
     backlog = min(BACKLOG, max(16, server.room.bounds.connections // 4))
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            sock = socket.socket(family, kind, protocol)
-            sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setblocking(False)
-            sock.bind(address)
-            sock.listen(backlog)
-    except OSError as err:
-        for sock in sockets:
-            sock.close()
-        raise OSError(err.errno, f"cannot listen on {host} port {port}: {err.strerror}") from err
-    return Listening(server, sockets, context)
+    return Listening(server, await bind_address(host, port, setting, backlog=backlog), context)

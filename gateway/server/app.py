@@ -26,9 +26,9 @@ from gateway.keys.model import CertificateStatus
 from gateway.server.administration import Administration
 from gateway.server.evidence import WATCH_S, EvidenceKeeping
 from gateway.server.exchanging import ExchangeParts
-from gateway.server.listeners import Phase, health_app, serve
+from gateway.server.listeners import health_app, serve
 from gateway.server.proofs import Proofs
-from gateway.server.state import GatewayState, utc_now
+from gateway.server.state import GatewayState, Phase, utc_now
 from gateway.server.watching import Watching
 from gateway.settings.portions import (
     body_rules,
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gateway:
     """One gateway with all its parts, complete once it is built."""
 
@@ -94,7 +94,6 @@ class Gateway:
     leases: Leases
     # Closes what was opened, the last first.
     closing: contextlib.AsyncExitStack
-    phase: Phase = Phase.STARTING
 
     @classmethod
     async def build(
@@ -194,7 +193,7 @@ class Gateway:
 
     def retire(self) -> None:
         """Say at the health address that this gateway stops, and keep no connection for another request; all are answered still."""
-        self.phase = Phase.STOPPING
+        self.state.phase = Phase.STOPPING
         self.exchange.retire()
 
     async def stop(self) -> None:
@@ -389,14 +388,14 @@ class Gateway:
             host, port = settings.acme.challenge_host, settings.acme.challenge_port
             self._keep(await serve(self.acme.board.app(), host, port, "acme.challenge_port"))
         health = health_app(
-            self.problems, self.diagnosis, self.warnings, self.watching.add_metrics, lambda: self.phase
+            self.problems, self.diagnosis, self.warnings, self.watching.add_metrics, lambda: self.state.phase
         )
         self._keep(await serve(health, where.health_host, where.health_port, "listen.health_port"))
         responder = responder_app(self.revocation, self.evidence.routes())
         self._keep(await serve(responder, where.peer_host, where.ocsp_port, "listen.ocsp_port"))
         async for listening in self.exchange.listen():
             self._keep(listening)
-        self.phase = Phase.OPEN
+        self.state.phase = Phase.OPEN
 
     def _keep(self, listening: web.BaseRunner | Listening) -> None:
         self.closing.push_async_callback(listening.cleanup)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from gateway.edges.http import DataPlaneServer, Listening, listen
 from gateway.health.diagnosing import as_json
+from gateway.server.state import Phase
 from serving.process import listener
 
 if TYPE_CHECKING:
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from gateway.health.diagnosis import Diagnosis
     from gateway.server.tlscontexts import TlsContexts
     from gateway.settings.config import GatewaySettings
-
-
-class Phase(StrEnum):
-    """Whether a gateway is to be sent messages, so far as its start and its end go."""
-
-    STARTING = "starting"
-    OPEN = "open"
-    STOPPING = "stopping"
 
 
 _NOT_OPEN = {
@@ -41,9 +33,13 @@ async def open_exchange_listeners(
 ) -> AsyncIterator[Listening]:
     """Listen for security servers, then for consumer systems (HTTPS and HTTP); each as soon as it listens."""
     where = settings.listen
-    yield await listen(for_peers, where.peer_host, where.peer_port, contexts.peer.listening)
-    yield await listen(for_consumers, where.consumer_host, where.https_port, contexts.system)
-    yield await listen(for_consumers, where.consumer_host, where.http_port)
+    yield await listen(
+        for_peers, where.peer_host, where.peer_port, contexts.peer.listening, setting="listen.peer_port"
+    )
+    yield await listen(
+        for_consumers, where.consumer_host, where.https_port, contexts.system, setting="listen.https_port"
+    )
+    yield await listen(for_consumers, where.consumer_host, where.http_port, setting="listen.http_port")
 
 
 async def serve(app: web.Application, host: str, port: int, setting: str = "") -> web.BaseRunner:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from certs.edges.profilefiles import load_profiles
@@ -42,6 +43,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Phase(StrEnum):
+    """Whether a gateway is to be sent messages, so far as its start and its end go."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    STOPPING = "stopping"
+
+
 class GatewayState:
     """Settings, stores and tokens of one gateway. Opens the configuration database; `close` closes it."""
 
@@ -68,6 +77,7 @@ class GatewayState:
         self.signers = build_signers("gateway", settings.keys, folder.root, signer_arguments)
         # The generation of the server configuration that everything has been brought up to.
         self.generation_in_use = self.serverconf.generation
+        self.phase = Phase.STARTING
 
     @property
     def server_id(self) -> ServerId:

@@ -20,15 +20,17 @@ def _sentence(err: OSError, host: str, port: int, setting: str) -> str:
     return text
 
 
-async def bind_address(host: str, port: int, setting: str = "") -> list[socket.socket]:
-    """Sockets that take connections, which wait in their queue until an application is there. Raises OSError."""
+async def bind_address(
+    host: str, port: int, setting: str = "", *, backlog: int = BACKLOG
+) -> list[socket.socket]:
+    """Sockets that take connections, ``backlog`` of which wait until an application is there. Raises OSError, which names ``setting``."""
     try:
-        return await _bind(host, port)
+        return await _bind(host, port, backlog)
     except OSError as err:
         raise OSError(err.errno, _sentence(err, host, port, setting)) from err
 
 
-async def _bind(host: str, port: int) -> list[socket.socket]:
+async def _bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     made: list[socket.socket] = []
@@ -41,7 +43,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listening.setblocking(False)
             listening.bind(address)
-            listening.listen(BACKLOG)
+            listening.listen(backlog)
     except OSError:
         for listening in made:
             listening.close()

@@ -11,7 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.health.diagnosis import Diagnosis
-from gateway.server.listeners import Phase, health_app
+from gateway.server.listeners import health_app
+from gateway.server.state import Phase
 from serving.process.ending import Ending
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from benchmarks.processes import cost_of
-from serving.process.memory import MemoryReturn, trim
+from serving.process.memory import MemoryReturn, give_back_freed
 
 
 def resident_mib() -> float:
@@ -26,7 +26,7 @@ async def until_below(limit_mib: float) -> None:
 
 
 async def test_freed_memory_that_the_library_keeps_is_given_back_after_the_pause() -> None:
-    if not trim():
+    if not give_back_freed():
         pytest.skip("this C library has no malloc_trim")
     before = resident_mib()
     pieces = [b"x" * 32_768 for _ in range(4096)]  # 128 MiB, each below what the library maps on its own
