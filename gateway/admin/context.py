@@ -6,7 +6,6 @@ is initialised. Changes go through `change`, which the running gateway takes at 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
@@ -70,7 +69,7 @@ class AdminContext:
 
     async def take(self) -> None:
         """Let the running gateway take what was changed, having read it in a thread."""
-        self.gateway.reload(await asyncio.to_thread(self.process.store.load))
+        await self.gateway.read_and_reload()
 
     def server_id(self) -> ServerId:
         """This server's identifier. Refused while it has none."""

@@ -124,6 +124,10 @@ class RunningGateway(Protocol):
         """Take the server's configuration as it is on the disk now; ``conf`` where the caller has just read it."""
         ...
 
+    async def read_and_reload(self) -> None:
+        """As `reload`, having read the server's configuration in a thread."""
+        ...
+
     async def refresh_proofs(self) -> None:
         """Take what changed, and fetch the OCSP responses that are missing."""
         ...

@@ -309,6 +309,12 @@ class Gateway:
         self.exchange.tls.take_internal()
         self._rebuild()
 
+    async def read_and_reload(self) -> None:
+        """As `reload`, having read the server configuration in a thread."""
+        await self.state.read_and_reload()
+        self.exchange.tls.take_internal()
+        self._rebuild()
+
     async def refresh_proofs(self) -> None:
         """Take what changed, and ask for the OCSP responses that are missing."""
         self.reload()
@@ -372,7 +378,7 @@ class Gateway:
         if generation == state.serverconf.generation:
             state.reload(state.serverconf)
         else:  # in a thread: another process may have described thousands of services
-            state.reload(await asyncio.to_thread(state.store.load))
+            await state.read_and_reload()
         await state.give_seal()  # somebody may have logged in
         self.exchange.tls.take_internal()
         self._rebuild()

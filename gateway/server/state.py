@@ -6,6 +6,7 @@ configuration, which `GatewayState.reload` reads again. Whoever needs them asks 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from datetime import UTC, datetime
@@ -88,6 +89,17 @@ class GatewayState:
         """Take the server configuration and the policies as they are on the disk now; ``conf`` is one just read."""
         self.serverconf = conf or self.store.load()
         self.policies.swap(PolicyStore(self.store.database).snapshot())
+
+    async def read_and_reload(self) -> None:
+        """As `reload`, reading in a thread, as there may be thousands of services.
+
+        Where another change was taken meanwhile, what was read may be older than that: it is read again.
+        """
+        before = read = None
+        while read is None or self.serverconf is not before:
+            before = self.serverconf
+            read = await asyncio.to_thread(self.store.load)
+        self.reload(read)
 
     async def open_tokens(self, pin: str | None) -> None:
         """Log the tokens in whose PINs are known, and give the safe the software token's secret."""
