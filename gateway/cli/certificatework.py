@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
 
 
-# Where the operator does not say; as `gateway csr` and `gateway init` propose.
+# Where the operator does not say; as `gateway key make-csr` and `gateway init` propose.
 COUNTRY = "MX"
 
 

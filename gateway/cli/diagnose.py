@@ -1,4 +1,4 @@
-"""The command ``gateway diagnose``: what is wrong, when traffic will stop, what to do."""
+"""``gateway diagnose``: what is wrong, when traffic will stop, what to do; its commands, which are rows of the table, show one part."""
 
 from __future__ import annotations
 
@@ -29,19 +29,24 @@ if TYPE_CHECKING:
 _SEVERITY = {"stopped": N_("STOPPED"), "will-stop": N_("WILL STOP"), "notice": N_("NOTICE")}
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @NEW_DATA
 @click.option("--url", help="a running gateway's health address; left out: found from --data")
 @SETTINGS
 @click.option("--json", "as_text", is_flag=True, help="for programs, with the texts in both languages")
+@click.pass_context
 @report_errors
-def diagnose(data: Path, url: str | None, settings_file: Path | None, as_text: bool) -> None:
+def diagnose(
+    context: click.Context, /, data: Path, url: str | None, settings_file: Path | None, *, as_text: bool
+) -> None:
     """Say what is wrong with keys, certificates, OCSP, timestamps and clocks.
 
     Asks the running gateway; when none answers, reads its data folder, looks at the modules of its tokens and asks a server
     for the time. Exits 0 when nothing is wrong, 1 when traffic has
-    stopped or will stop if nothing is done, 3 for notices only.
+    stopped or will stop if nothing is done, 3 for notices only. A command after it shows one part, as the running gateway sees it.
     """
+    if context.invoked_subcommand is not None:
+        return
     if url is None:
         FOLDERS.check(data)
     found: dict[str, Any] | None

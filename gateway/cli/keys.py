@@ -223,7 +223,7 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None, tok
 
 @click.group()
 def key() -> None:
-    """Make and list keys on tokens."""
+    """Keys on tokens, and their signing requests."""
 
 
 @key.command()
@@ -265,7 +265,7 @@ def list_keys(data: Path, as_json: bool) -> None:
     tell([{"id": i.id, "kind": i.kind, "usage": i.usage, "label": i.label} for i in infos], as_json=as_json)
 
 
-@click.command()
+@key.command("make-csr")
 @DATA
 @PIN
 @click.option("--key", "key_id", required=True)
@@ -275,7 +275,7 @@ def list_keys(data: Path, as_json: bool) -> None:
 @click.option("--profile", default="Basic", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @report_errors
-def csr(
+def make_csr(
     data: Path,
     pin_file: Path | None,
     key_id: str,

@@ -19,6 +19,7 @@ from gateway.cli.actions import add_actions
 from gateway.cli.apikeys import WHERE, api_key
 from gateway.cli.archive import archive
 from gateway.cli.audit import audit_group
+from gateway.cli.commandrows import SECTIONS
 from gateway.cli.connections import client, tls
 from gateway.cli.container import container
 from gateway.cli.diagnose import diagnose
@@ -31,7 +32,6 @@ from gateway.cli.keys import (
     NEW_DATA,
     PIN,
     certificate,
-    csr,
     key,
     open_safe,
     open_store,
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from serving.config.tokensettings import TokenKeeping
 
 
-@click.group(cls=Program)
+@click.group(cls=Program, sections=SECTIONS)
 @click.version_option(package_name="sacbe")
 def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
@@ -109,7 +109,7 @@ main.add_command(preflight)
 main.add_command(user_commands(gateway_roles(), WHERE))
 main.add_command(audit_group())
 main.add_command(signer_command(FOLDERS, _tokens))
-for command in (key, csr, certificate, token, diagnose, settings, api_key, init, join, status, explain):
+for command in (key, certificate, token, diagnose, settings, api_key, init, join, status, explain):
     main.add_command(command)
 main.add_command(support_commands(FOLDERS, settings_of, look))
 add_actions(main)

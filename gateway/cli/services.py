@@ -203,7 +203,7 @@ def set_service(
     _say_service(_register(store, None).set_service(record.id, settings))
 
 
-@service.command()
+@service.command("add-endpoint")
 @DATA
 @CLIENT
 @click.argument("code")
@@ -211,7 +211,7 @@ def set_service(
 @click.argument("path")
 @report_errors
 @audited("ADD_ENDPOINT")
-def endpoint(data: Path, client: str, code: str, method: str, path: str) -> None:
+def add_endpoint(data: Path, client: str, code: str, method: str, path: str) -> None:
     """Add an endpoint to a REST service: METHOD or *, and a PATH pattern with * and **."""
     store = open_store(data)
     record = _service(store.view, client, code)
@@ -331,7 +331,7 @@ def _service(tables: Tables, client: str, code: str) -> ServiceRecord:
 
 def _no_endpoint(tables: Tables, client: str, code: str, method: str, path: str) -> str:
     if any(s.id.service_code == code for s in tables.descriptions.services(_client(client))):
-        return f"service {code} has no endpoint {method} {path}; add it with 'service endpoint'"
+        return f"service {code} has no endpoint {method} {path}; add it with 'service add-endpoint'"
     return _no_service(tables, client, code)
 
 

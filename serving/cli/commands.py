@@ -18,11 +18,13 @@ import click
 from schemas.faults import Fault
 from serving.api.problems import Problem
 from serving.cli.helptexts import say_help, speaking
-from serving.language import _
+from serving.language import _, language_of
 from serving.printable import SafeStream, escape_controls, safe_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from serving.language import Text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,7 +119,30 @@ def _explain_file(error: OSError) -> str:
 
 
 class Program(click.Group):
-    """The outermost group of a command."""
+    """The outermost group of a command.
+
+    ``sections`` are the headings below which the help lists commands, each with the names of its commands, spaces between;
+    without them, all stand in one list.
+    """
+
+    def __init__(self, *args: Any, sections: Sequence[tuple[Text, str]] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section with its commands; see `click.Group.format_commands`."""
+        if not self.sections:
+            super().format_commands(ctx, formatter)
+        width = max((len(name) for _heading, names in self.sections for name in names.split()), default=0)
+        for heading, names in self.sections:
+            with formatter.section(heading.into(language_of(os.environ))):
+                limit = formatter.width - 6 - width
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), self.commands[name].get_short_help_str(limit))
+                        for name in names.split()
+                    ]
+                )
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command that the arguments name; see `click.Command.main`."""

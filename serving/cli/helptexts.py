@@ -58,9 +58,9 @@ def say_help(program: click.Command) -> None:
 def _say_help(command: click.Command, *, outermost: bool) -> None:
     if command.help:
         command.help = _translated(command, command.help)
-    say_options(command.params)
     if not any(OPTION in parameter.opts for parameter in command.params):
         command.params.append(language_option(hidden=not outermost))
+    say_options(command.params)
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             _say_help(inner, outermost=False)

@@ -29,10 +29,10 @@ def run(federation: Federation, *arguments: str) -> Any:
 
 
 def test_an_administrator_works_from_the_shell(federation: Federation) -> None:
-    assert run(federation, "system", "status")["is_anchor_imported"] is True
+    assert run(federation, "server", "initialization")["is_anchor_imported"] is True
     found = run(federation, "client", "search", "--internal-search")
     assert "MX:GOB:00-RNSS:INDICE" in [c["id"] for c in found]
-    assert run(federation, "registry", "server", "MX/GOB/00-RNSS/SS1")["server_code"] == "SS1"
+    assert run(federation, "globalconf", "server", "MX/GOB/00-RNSS/SS1")["server_code"] == "SS1"
     client = "MX/GOB/00-RNSS/INDICE"
     made = run(federation, "group", "add", client, "--code", "prueba", "--description", "una")
     try:
@@ -53,7 +53,7 @@ def test_an_administrator_works_from_the_shell(federation: Federation) -> None:
 
 
 def test_commands_are_on_the_audit_log_and_leave_no_key(federation: Federation) -> None:
-    run(federation, "alert", "reset")
+    run(federation, "backup", "forget-running")
     assert run(federation, "api-key", "list") == []
     done = CliRunner().invoke(main, ["audit", "export", "--data", str(federation.data(PROVIDER))])
     records = [json.loads(line)["record"] for line in done.output.splitlines()]
@@ -73,11 +73,13 @@ def test_a_file_is_downloaded_and_a_gateway_elsewhere_wants_its_key(
     federation: Federation, tmp_path: Path
 ) -> None:
     data, out = federation.data(PROVIDER), tmp_path / "anchor.xml"
-    run_out = CliRunner().invoke(main, ["anchor", "download", "--data", str(data), "--out", str(out)])
+    run_out = CliRunner().invoke(
+        main, ["globalconf", "download-anchor", "--data", str(data), "--out", str(out)]
+    )
     assert run_out.exit_code == 0, run_out.output
     assert out.read_bytes() == federation.anchor.read_bytes()
     elsewhere = ["--gateway", f"https://{CONSUMER.address}:4000"]
-    refused = CliRunner().invoke(main, ["whoami", "show", *elsewhere])
+    refused = CliRunner().invoke(main, ["user", "whoami", *elsewhere])
     assert refused.exit_code == 1
     assert "--key-file" in refused.output
 

@@ -105,7 +105,8 @@ def renew(federation: Federation, spec: GatewaySpec, usage: str, name: str, days
     server: ServerId = federation.server(spec)
     run_command(
         gateway_command,
-        "csr",
+        "key",
+        "make-csr",
         "--data",
         str(federation.data(spec)),
         "--pin-file",

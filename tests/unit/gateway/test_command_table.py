@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.actions import Action, operations
-from gateway.cli.commandrows import ACTS, LOCAL, PAGES_ONLY
+from gateway.cli.commandrows import ACTS, LOCAL, PAGES_ONLY, SECTIONS
 from gateway.cli.main import main
 from gateway.cli.options import body_of, fill_path, query_of
 from gateway.server.process import GatewayProcess
@@ -29,7 +29,7 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             yield " ".join((*path, name)), command
 
 
@@ -48,6 +48,19 @@ def test_every_operation_of_the_admin_api_has_a_command(tmp_path: Path) -> None:
     assert set(operations()) == served
     there = dict(commands())
     assert {a.command for a in ACTS} | set(LOCAL.values()) <= set(there)
+
+
+def test_the_help_shows_every_group_in_a_section_and_there_are_about_thirty() -> None:
+    shown = [name for _heading, names in SECTIONS for name in names.split()]
+    assert sorted(shown) == sorted(main.commands)
+    assert len(shown) <= 33
+    assert CliRunner().invoke(main, ["--help"]).output.count("\n  ") > len(shown)
+
+
+def test_a_command_after_diagnose_shows_one_part_and_diagnoses_nothing(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["diagnose", "memory", "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"gateway serve --data {tmp_path}" in done.output
 
 
 def test_every_command_takes_each_option_once() -> None:
