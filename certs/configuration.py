@@ -36,7 +36,7 @@ from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
 from schemas.globalconf.private import PrivateParameters, parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, SharedParameters, parse_shared
 from schemas.identifiers import ClientId, ServerId
-from schemas.safejson import load_json
+from schemas.jsontext import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.faults import BadMessage, Kind
+from schemas.jsontext import decode_json
 from schemas.names import check_text
 
 REQUEST_ACCESS = "requestAccess"
@@ -41,7 +42,7 @@ class AccessStanding(msgspec.Struct, frozen=True, omit_defaults=True):
 def parse_question(raw: bytes) -> AccessQuestion:
     """The question in a body. Raises `BadMessage` (``invalid_request``)."""
     try:
-        found = msgspec.json.decode(raw, type=AccessQuestion)
+        found = decode_json(raw, AccessQuestion)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise BadMessage(Kind.INVALID_REQUEST, f"the request for access cannot be read: {err}") from err
     for name in ("service_code", "purpose", "legal_basis", "contact"):

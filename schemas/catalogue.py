@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId, ServiceId
-from schemas.safejson import decode_json
+from schemas.jsontext import decode_json, encode_json
 
 GET_CATALOGUE = "getCatalogue"
 
@@ -56,7 +56,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
 def render_catalogue(provider: ClientId, services: Sequence[CatalogueService]) -> bytes:
     """The services of a provider as JSON."""
-    return msgspec.json.encode(_Document(provider=provider.path(), services=tuple(services)))
+    return encode_json(_Document(provider=provider.path(), services=tuple(services)))
 
 
 def parse_catalogue(raw: bytes, provider: ClientId) -> tuple[CatalogueService, ...]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,9 +32,9 @@ from schemas.identifiers import (
     parse_identifier,
     suspicious_characters,
 )
+from schemas.jsontext import dump_json, load_json
 from schemas.multipart import MultipartParser, PartData, PartEnd, PartStart, parse_content_type
 from schemas.names import check_text
-from schemas.safejson import load_json
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
@@ -315,7 +314,7 @@ def render_status(status: RequestStatus) -> bytes:
     values = {"id": status.request_id, "type": status.type, "status": status.status}
     if status.comments is not None:
         values["comments"] = status.comments
-    return json.dumps(values).encode()
+    return dump_json(values).encode()
 
 
 def parse_status(raw: bytes) -> RequestStatus:

@@ -8,7 +8,6 @@ Spec: PR-META 2, 3; PR-MREST 4; service-metainfo.xsd of X-Road 7.8.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from schemas.identifiers import (
     parse_client_element,
     parse_identifier,
 )
-from schemas.safejson import decode_json
+from schemas.jsontext import decode_json, dump_json, encode_json
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.soapenvelope import XROAD_NS
 
@@ -69,7 +68,7 @@ def render_clients_json(clients: Iterable[ListedClient]) -> bytes:
         )
         for c in clients
     ]
-    return msgspec.json.encode({"member": members})
+    return encode_json({"member": members})
 
 
 def render_clients_xml(clients: Iterable[ListedClient]) -> bytes:
@@ -125,7 +124,7 @@ def render_services_json(services: Iterable[ListedService]) -> bytes:
         }
         for s in services
     ]
-    return msgspec.json.encode({"service": listed})
+    return encode_json({"service": listed})
 
 
 def parse_services_json(raw: bytes) -> tuple[ListedService, ...]:
@@ -236,7 +235,7 @@ def _json(raw: bytes, name: str) -> list[dict[str, Any]]:
         raise BadMessage(Kind.INVALID_MESSAGE, f"the list is not JSON: {err}") from err
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise BadMessage(Kind.INVALID_MESSAGE, f"the list has no member {json.dumps(name)} with objects")
+        raise BadMessage(Kind.INVALID_MESSAGE, f"the list has no member {dump_json(name)} with objects")
     return found
 
 

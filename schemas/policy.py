@@ -17,8 +17,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from schemas.faults import BadMessage, Kind
+from schemas.jsontext import decode_json, encode_json
 from schemas.patterns import check_cost
-from schemas.safejson import decode_json
 
 POLICY_FORMAT = "sacbe-policy/1"
 SUSPENSION_FORMAT = "sacbe-suspension/1"
@@ -246,7 +246,7 @@ def parse_signed(raw: bytes) -> SignedDocument:
 
 def render_signed(signed: SignedDocument) -> bytes:
     """The signed form, to publish or load."""
-    return msgspec.json.encode(
+    return encode_json(
         _Signed(
             document=signed.raw,
             signatures=tuple(

@@ -16,7 +16,6 @@ Spec: PR-REST 4; X-Road 7.8 code where the document differs (five identifier seg
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from schemas.identifiers import (
     quote_path,
     unquote_segments,
 )
+from schemas.jsontext import dump_json
 from schemas.message import Attachment, Message, MessageProtocol, digest_of
 from schemas.target import ServiceTarget, check_characters, parse_service_target
 
@@ -339,7 +339,7 @@ def render_error(fault: Fault, accept: str | None, spelling: Spelling) -> HttpAn
     content_type = _error_type(accept)
     fields = {"type": code, "message": fault.detail, "detail": fault.id}
     if content_type == "application/json":
-        body = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        body = dump_json(fields, ensure_ascii=False, separators=(",", ":"))
     else:
         inner = "".join(f"<{name}>{escape(_xml_text(value))}</{name}>" for name, value in fields.items())
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<error>{inner}</error>'

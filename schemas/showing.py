@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
+
+from schemas.jsontext import dump_json
 
 # C0, C1, what turns the direction of writing, joins or hides, line separators, and what is no character.
 CONTROLS = re.compile(
@@ -21,11 +22,11 @@ def shown(text: str, longest: int = _LONGEST) -> str:
 
 def shown_json(value: object) -> str:
     """The value as JSON in one line that a terminal shows as it is: controls are escaped, other letters are not."""
-    return CONTROLS.sub(_as_json, json.dumps(value, ensure_ascii=False))
+    return CONTROLS.sub(_as_json, dump_json(value, ensure_ascii=False))
 
 
 def _as_json(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1]
+    return dump_json(found[0])[1:-1]
 
 
 def _escaped(found: re.Match[str]) -> str:

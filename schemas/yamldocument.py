@@ -10,7 +10,6 @@ Spec: YAML 1.2 10.3 (core schema) and 5.2; RFC 8259 8.1; OpenAPI 3.1.0 4.3.
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from schemas.faults import BadMessage, Kind
+from schemas.jsontext import JsonSyntaxError, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,11 +71,9 @@ def load_document(
         raise broken(f"it is not {encoding.upper()} (byte {err.start}); save it as UTF-8") from None
     if text.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
-            value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
-        except json.JSONDecodeError:
+            value = load_json(text, object_pairs_hook=_members)
+        except JsonSyntaxError:
             value = _load_yaml(text, bounds, texts)  # a flow mapping of YAML begins alike
-        except RecursionError as err:
-            raise broken(f"it nests deeper than {bounds.depth} levels") from err
         except ValueError as err:
             raise broken(f"it is JSON that cannot be read: {one_line(err)}") from err
     else:
@@ -91,10 +89,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
         raise broken(f"the member {twice[:100]!r} is there twice in one object")
     return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _check_values(value: Any, bounds: YamlBounds) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from certs.edges.tokenfiles import write_whole
+from schemas.jsontext import load_json
 from schemas.names import spelled, unsuitable_characters
-from schemas.safejson import load_json
 
 __all__ = ["load_json", "spelled", "unsuitable_characters", "write_whole"]

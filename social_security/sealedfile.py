@@ -6,7 +6,6 @@ Written whole, readable by its owner only. What does not open says so, and never
 from __future__ import annotations
 
 import base64
-import json
 import os
 import secrets
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from schemas.jsontext import dump_json, load_json
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
         raise OperatorError(f"a passphrase that seals keys has at least {SHORTEST} characters")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-    clear = json.dumps(value).encode()
+    clear = dump_json(value).encode()
     sealed = nonce + AESGCM(_stretch(secret, salt)).encrypt(nonce, clear, path.name.encode())
     record = {"format": FORMAT, "salt": _text(salt), "sealed": _text(sealed)}
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        json.dump(record, file)
+        file.write(dump_json(record))
         file.flush()
         # On disk when this returns: keys that nothing else holds. A crash before leaves a damaged new file, to be removed.
         os.fsync(file.fileno())
@@ -45,7 +45,7 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
 def read_sealed(path: Path, secret: str) -> Any:
     """The value that `write_sealed` sealed into a file. Raises `OperatorError` for a damaged file or another passphrase."""
     try:
-        record = json.loads(path.read_bytes())
+        record = load_json(path.read_bytes())
     except (OSError, ValueError) as err:
         raise OperatorError(f"{path} cannot be read: {type(err).__name__}") from err
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -57,7 +57,7 @@ def read_sealed(path: Path, secret: str) -> Any:
         raise OperatorError(
             f"{path} does not open: the passphrase is another one, or the file is damaged (keys_secret in the settings)"
         ) from err
-    return json.loads(clear)
+    return load_json(clear)
 
 
 def _stretch(secret: str, salt: bytes) -> bytes:

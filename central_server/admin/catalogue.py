@@ -18,6 +18,7 @@ from central_server.store.services import (
     versions_of,
 )
 from central_server.store.sources import node_address
+from schemas.jsontext import encode_json
 from serving.api.operations import Download
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class _Catalogue:
         records = self._context.read()
         base = f"http://{node_address(records) or 'localhost'}"
         graph = export_jsonld(base, records.instance, search_services(records, CatalogueQuery()))
-        return Download(msgspec.json.encode(graph), "application/ld+json", "catalogo.jsonld")
+        return Download(encode_json(graph), "application/ld+json", "catalogo.jsonld")
 
     async def unreachable(self, _call: Call) -> list[UnreachableView]:
         found = unreachable_providers(self._context.read())

@@ -21,6 +21,7 @@ from central_server.store.requests import registered_by_request
 from central_server.store.sources import node_address
 from certs.certificatefiles import read_certificate_der
 from certs.edges.tokenfiles import write_whole
+from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.errors import Refused
@@ -94,10 +95,8 @@ def _registered(records: Records, instance: str | None) -> Registered:
 def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
     applied = bool(found.changes) and not dry_run
     if as_json:
-        import json
-
         outcome = {"changes": found.changes, "stays": found.stays, "applied": applied}
-        click.echo(json.dumps(outcome, ensure_ascii=False))
+        click.echo(dump_json(outcome, ensure_ascii=False))
         return
     for line in found.changes:
         click.echo(line)

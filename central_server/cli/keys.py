@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, read_pin, utc_now
 from central_server.config import load
@@ -15,6 +14,7 @@ from central_server.publication.node import open_store
 from central_server.store.records import OPERATOR
 from central_server.store.sources import SOURCES, activate_signing_key, need_signing_key, signing_keys
 from certs.tokens.port import SOFTWARE_TOKEN_ID
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
@@ -45,7 +45,7 @@ def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
                     "active": found.active,
                     "created_at": found.created_at,
                 }
-                click.echo(msgspec.json.encode(value).decode())
+                click.echo(encode_json(value).decode())
                 continue
             state = _("active") if found.active else _("standby")
             click.echo(f"{found.key_id}  {source}  {state}  token {found.token_id}")

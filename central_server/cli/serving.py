@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 from contextlib import closing
@@ -15,6 +14,7 @@ from central_server.cli.folder import read_pin
 from central_server.config import admin_host, load, management_host
 from central_server.store.steps import STEPS
 from certs.edges.tokenfiles import write_whole
+from schemas.jsontext import dump_json
 from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
 from serving.language import _
@@ -99,7 +99,7 @@ def noted(data: Path, settings: CentralSettings) -> Iterator[None]:
         "addresses": {a.purpose: a.url for a in addresses if a.port},
     }
     # A crash leaves the note of a process that is gone: `status` looks whether its id still runs.
-    write_whole(data / RUNNING, json.dumps(note).encode())
+    write_whole(data / RUNNING, dump_json(note).encode())
     try:
         yield
     finally:

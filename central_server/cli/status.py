@@ -6,7 +6,6 @@ gone, the settings say where it would listen.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import click
 from central_server.cli.folder import DATA, SETTINGS
 from central_server.cli.serving import RUNNING, listen_addresses
 from central_server.config import load
+from schemas.jsontext import dump_json, load_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
@@ -63,7 +63,7 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
 def _running_note(data: Path) -> dict[str, Any] | None:
     """What a running node wrote; None when there is none, or its process is gone."""
     try:
-        note = dict(json.loads((data / RUNNING).read_text(encoding="utf-8")))
+        note = dict(load_json((data / RUNNING).read_text(encoding="utf-8")))
         os.kill(int(note["pid"]), 0)
     except PermissionError:  # it runs, as somebody else
         return note
@@ -82,7 +82,7 @@ def _running_note(data: Path) -> dict[str, Any] | None:
 def status(data: Path, settings: Path | None, as_json: bool) -> None:
     found = look(data, settings)
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(dump_json(found, ensure_ascii=False))
     else:
         running = _("running") if found["running"] else _("not running")
         click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import click
-import msgspec
 
 from central_server.cli.folder import DATA, SETTINGS, utc_now
 from central_server.config import load
@@ -15,6 +14,7 @@ from central_server.publication.node import open_store
 from central_server.store.records import OPERATOR
 from central_server.store.sources import delete_trusted_anchor, keep_trusted_anchor, list_trusted_anchors
 from schemas.globalconf.anchor import parse_anchor
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
@@ -58,7 +58,7 @@ def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
                 "hash": found.hash_text(),
                 "generated_at": found.generated_at,
             }
-            click.echo(msgspec.json.encode(value).decode())
+            click.echo(encode_json(value).decode())
         else:
             click.echo(f"{found.instance}  {found.hash_text()}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from aiohttp import web
 
 from central_server.edges.callpages import call_blocks, state_of
@@ -17,6 +16,7 @@ from central_server.store.services import (
     unreachable_providers,
     versions_of,
 )
+from schemas.jsontext import encode_json
 from serving.language import N_, as_it_is
 from serving.web.blocks import FactSheet, PageLink, PageView, text
 from serving.web.pages import PAGE_HEADERS, Frame, Site, redirect
@@ -106,9 +106,7 @@ def _export(store: CentralStore) -> Callable[[web.Request], Awaitable[web.Stream
         records = store.read()
         base = f"{request.scheme}://{request.host}"
         graph = export_jsonld(base, records.instance, search_services(records, CatalogueQuery()))
-        return web.Response(
-            body=msgspec.json.encode(graph), content_type="application/ld+json", headers=PAGE_HEADERS
-        )
+        return web.Response(body=encode_json(graph), content_type="application/ld+json", headers=PAGE_HEADERS)
 
     return give
 

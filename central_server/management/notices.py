@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from central_server.store.requests import RequestOrigin
 from schemas.identifiers import ClientId
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -76,7 +76,7 @@ def queue_notices(records: Records, request: KeptRequest) -> None:
     new_request = request.content
     if new_request.origin is not RequestOrigin.SECURITY_SERVER:
         return
-    body = json.dumps(
+    body = dump_json(
         {
             "request_id": request.number,
             "type": new_request.type.value,

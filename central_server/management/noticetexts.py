@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from central_server.store.requests import RequestState, RequestType
+from schemas.jsontext import load_json
 from serving.language import N_, mail_languages
 
 _TYPES = {
@@ -41,7 +41,7 @@ class MailText:
 
 def render_mail(body: str) -> MailText:
     """The mail for a notice's body, as `central_server.management.notices.queue_notices` writes it."""
-    fields: dict[str, Any] = json.loads(body)
+    fields: dict[str, Any] = load_json(body)
     number = fields["request_id"]
     values = {"number": number, "state": _STATES[RequestState(fields["status"])]}
     first = N_(

@@ -19,6 +19,7 @@ from certs.edges.tokenfiles import TokenFolder, write_whole
 from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId
 from certs.tokens.soft import SoftToken
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
+from schemas.jsontext import decode_json, encode_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,7 @@ class ProxyFolder:
     def state(self) -> ProxyState:
         """The proxy's key, certificate and address."""
         try:
-            return msgspec.json.decode((self.root / _STATE).read_bytes(), type=ProxyState)
+            return decode_json((self.root / _STATE).read_bytes(), ProxyState)
         except (OSError, msgspec.MsgspecError) as err:
             raise ValueError(
                 f"{self.root} is no folder of a configuration proxy; make one: central-server proxy init"
@@ -83,7 +84,7 @@ class ProxyFolder:
         made = await self.device.generate_key(kind, "configuration proxy", "sign")
         certificate = await certify_signing_key(self.device, made, "configuration proxy signing key")
         write_whole(
-            self.root / _STATE, msgspec.json.encode(ProxyState(made.id, certificate, address))
+            self.root / _STATE, encode_json(ProxyState(made.id, certificate, address))
         )  # on disk now: a whole proxy
         return self.write_anchor(now)
 

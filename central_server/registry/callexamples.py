@@ -6,7 +6,6 @@ gateway, whose address is `GATEWAY`; what a stranger's path or name holds is quo
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from central_server.registry.descriptions import parse_openapi, parse_wsdl
 from schemas.accessrequests import REQUEST_ACCESS
 from schemas.faults import BadMessage
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def build_examples(service: ServiceId, call: DescribedCall, client: str) -> dict
     url = f"{GATEWAY}/r1/{quote(service.path(), safe='/')}{_filled(call.path)}"
     if call.method == "SOAP":
         return {"curl": f"curl {GATEWAY} -H 'Content-Type: text/xml' --data-binary @request.xml"}
-    method, text = call.method, json.dumps
+    method, text = call.method, dump_json
     return {
         "curl": f"curl -X {method} {_shell(url)} \\\n  -H {_shell(f'X-Road-Client: {client}')}",
         "Python": (
@@ -129,7 +129,7 @@ def build_asking(service: ServiceId, client: str, purpose: str, legal_basis: str
     url = f"{GATEWAY}/r1/{quote(service.client.path(), safe='/')}/{REQUEST_ACCESS}"
     question = {"service_code": service.service_code, "purpose": purpose, "legal_basis": legal_basis}
     as_client = f"-H {_shell(f'X-Road-Client: {client}')}"
-    body = json.dumps(question, ensure_ascii=False)
+    body = dump_json(question, ensure_ascii=False)
     state_url = f"{url}?serviceCode={quote(service.service_code, safe='')}"
     return {
         "curl": (
@@ -138,9 +138,9 @@ def build_asking(service: ServiceId, client: str, purpose: str, legal_basis: str
         ),
         "Python": (
             "import httpx\n\n"
-            f'headers = {{"X-Road-Client": {json.dumps(client)}}}\n'
-            f"httpx.post({json.dumps(url)}, headers=headers, json={json.dumps(question)})\n"
-            f"print(httpx.get({json.dumps(state_url)}, headers=headers).json())"
+            f'headers = {{"X-Road-Client": {dump_json(client)}}}\n'
+            f"httpx.post({dump_json(url)}, headers=headers, json={dump_json(question)})\n"
+            f"print(httpx.get({dump_json(state_url)}, headers=headers).json())"
         ),
     }
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal
+from schemas.jsontext import encode_json
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.xmlencoding import to_utf8
 from schemas.yamldocument import YamlBounds, load_document
@@ -53,6 +53,6 @@ def without_persons(kind: str, raw: bytes) -> tuple[str, bytes]:
             root = parse_wsdl(raw)
             make_wsdl_impersonal(root)
             return "text/xml", etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-        return "application/json", msgspec.json.encode(impersonal_openapi(parse_openapi(raw)))
+        return "application/json", encode_json(impersonal_openapi(parse_openapi(raw)))
     except (BadMessage, TypeError, RecursionError):  # TypeError: keys that JSON has not
         return "", b""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from central_server.registry.catalogue import CatalogueEntry, DescriptionSummary, describe
 from central_server.store.members import names_of_members
 from schemas.identifiers import ClientId, ServiceId
+from schemas.jsontext import dump_json, load_json
 from schemas.names import unsuitable_characters, without_unsuitable
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def _record_service(records: Records, client: ClientId, found: FoundService) -> 
         "type": found.type,
         "title": summary.title,
         "summary": summary.summary,
-        "data_sets": json.dumps(summary.data_sets, ensure_ascii=False),
-        "purposes": json.dumps(summary.purposes, ensure_ascii=False),
+        "data_sets": dump_json(summary.data_sets, ensure_ascii=False),
+        "purposes": dump_json(summary.purposes, ensure_ascii=False),
         "words": summary.words.lower(),
         "last_seen": records.at,
     }
@@ -198,7 +198,7 @@ def find_entry(records: Records, number: int) -> CatalogueEntry | None:
 def _entry(row: Sequence[Any], names: Mapping[ClientId, str]) -> CatalogueEntry:
     client = ClientId(*row[2].split("/"))
     service = _service_of(client, row[1])
-    summary = DescriptionSummary(row[4], row[5], tuple(json.loads(row[6])), tuple(json.loads(row[7])), row[8])
+    summary = DescriptionSummary(row[4], row[5], tuple(load_json(row[6])), tuple(load_json(row[7])), row[8])
     name = names.get(client.member, client.member_code)
     return CatalogueEntry(
         int(row[0]), service, name, row[3], summary, int(row[9]), row[10], row[11], row[12], row[13]

@@ -7,7 +7,6 @@ for, remembers what it revoked, answers OCSP requests and stamps digests. Everyt
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs import csr, profiles
 from schemas.identifiers import ServerId
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ class DevPki:
             roles[role] = IssuedCertificate(
                 x509.load_pem_x509_certificate((folder / f"{role}.pem").read_bytes()), key
             )
-        return cls(folder, roles, set(json.loads((folder / "revoked.json").read_text())))
+        return cls(folder, roles, set(load_json((folder / "revoked.json").read_text())))
 
     @classmethod
     def open(cls, folder: Path, algorithm: str = "ec", *, flat: bool = False) -> DevPki:
@@ -223,7 +223,7 @@ class DevPki:
         return builder.sign(issuer.key, hashes.SHA256())
 
     def _save_revoked(self) -> None:
-        _write(self._folder / "revoked.json", json.dumps(sorted(self._revoked)).encode())
+        _write(self._folder / "revoked.json", dump_json(sorted(self._revoked)).encode())
 
 
 def _server_of(member: ClientId) -> ServerId:

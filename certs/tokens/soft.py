@@ -14,7 +14,6 @@ import asyncio
 import base64
 import contextlib
 import enum
-import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from certs.sealing import open_sealed, seal, stretch
 from certs.tokens.port import KeyId
 from schemas.faults import Kind, TokenFailed
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +159,7 @@ class SoftToken:
         infos = []
         for key_id, raw in self._storage.read_keys().items():
             with _reading(f"the file of key {key_id}"):
-                record = json.loads(raw)
+                record = load_json(raw)
                 kind, label, usage = KeyKind(record["kind"]), record["label"], record["usage"]
             infos.append(KeyInfo(KeyId(key_id), kind, label, usage))
         return tuple(infos)
@@ -174,7 +174,7 @@ class SoftToken:
         )
         sealed = seal(master, clear, _associated(key_id, usage))
         record = {"kind": str(kind), "label": label, "usage": usage, "sealed": _text(sealed)}
-        self._storage.write_key(key_id, json.dumps(record, indent=1).encode())
+        self._storage.write_key(key_id, dump_json(record, indent=1).encode())
         self._keys[key_id] = private_key
         return key_id
 
@@ -245,7 +245,7 @@ class SoftToken:
         if raw is None:
             raise TokenFailed(Kind.TOKEN_NOT_FOUND, "there is no token here; make one first")
         with _reading("the token's file (token.json)"):
-            record: dict[str, str | int] = json.loads(raw)
+            record: dict[str, str | int] = load_json(raw)
             for name in ("salt", "master"):
                 base64.b64decode(str(record[name]), validate=True)
             int(record.get("wrong_pins", 0))
@@ -257,10 +257,10 @@ class SoftToken:
         salt = secrets.token_bytes(16)
         sealed = seal(stretch(pin, salt), master, b"master")
         record = {"salt": _text(salt), "master": _text(sealed), "wrong_pins": 0}
-        self._storage.write_token(json.dumps(record, indent=1).encode())
+        self._storage.write_token(dump_json(record, indent=1).encode())
 
     def _count_wrong_pin(self, record: dict[str, str | int], wrong: int) -> None:
-        self._storage.write_token(json.dumps({**record, "wrong_pins": wrong}, indent=1).encode())
+        self._storage.write_token(dump_json({**record, "wrong_pins": wrong}, indent=1).encode())
 
 
 @contextlib.contextmanager
@@ -268,7 +268,7 @@ def _reading(what: str) -> Iterator[None]:
     """Name what cannot be read. Raises `TokenFailed` for whatever a damaged record leads to."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
+    except (ValueError, LookupError, TypeError, AttributeError) as err:
         raise TokenFailed(
             Kind.TOKEN_NOT_ACTIVE,
             f"{what} is damaged ({type(err).__name__}: {str(err)[:100]}); restore it from a backup (backup restore)",
@@ -298,7 +298,7 @@ def _sign(key: PrivateKey, digest: bytes, algorithm: SignatureAlgorithm) -> byte
 
 def _load(key_id: str, raw: bytes, master: bytes) -> PrivateKey:
     with _reading(f"the file of key {key_id}"):
-        record = json.loads(raw)
+        record = load_json(raw)
         sealed, usage = _bytes(record["sealed"]), record["usage"]
     try:
         clear = open_sealed(master, sealed, _associated(key_id, usage))

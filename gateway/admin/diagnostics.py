@@ -16,6 +16,7 @@ from gateway.admin.values import CodeWithMetadata
 from gateway.health.diagnosing import as_json
 from gateway.monitoring.memory import ALERT_PERCENT, read_memory
 from schemas.globalconf.shared import CostType
+from schemas.jsontext import encode_json
 from serving.api.backupoperations import BackupEncryption
 from serving.api.operations import Download
 
@@ -230,7 +231,7 @@ class Diagnostics:
             "clients": [c.id.encoded() for c in self.context.view.clients.all()],
             "diagnosis": as_json(await self.context.gateway.diagnosis()),
         }
-        return Download(msgspec.json.encode(facts, enc_hook=str), "application/json", "diagnostics.json")
+        return Download(encode_json(facts, enc_hook=str), "application/json", "diagnostics.json")
 
 
 def _authority(authority: ApprovedTsa, state: AuthorityState | None) -> TimestampingDiagnostics:

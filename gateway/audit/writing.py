@@ -6,13 +6,13 @@ The SQLite file is also what a run that was killed goes on from: a unit and its 
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from typing import IO, TYPE_CHECKING
 
 import sqlite_utils
 
 from gateway.audit.judging import COLUMNS
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,7 +112,7 @@ def render_metadata(about: str) -> str:
     """Datasette's metadata for such a file: what it is, and the ready questions."""
     queries = {name: {"title": title, "sql": sql} for name, (title, sql) in QUERIES.items()}
     metadata = {"title": "Sacbé audit", "description": about, "databases": {"*": {"queries": queries}}}
-    return json.dumps(metadata, indent=1, ensure_ascii=False)
+    return dump_json(metadata, indent=1, ensure_ascii=False)
 
 
 class CsvReport:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-import msgspec
 
 from gateway.cli.commandrows import ACTS, GROUPS
 from gateway.cli.keys import NEW_DATA
 from gateway.cli.localaudit import record
 from gateway.server.running import AdminClient, Reply, local_client, remote_client
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.helptexts import language_option, say_options
 from serving.cli.printing import print_value
@@ -134,7 +134,7 @@ class Action(click.Command):
 
         operation = operations()[self.act.method, self.act.path]
         path, query, body = fill_path(operation, given), query_of(operation, given), body_of(operation, given)
-        raw, media_type = None if body is None else msgspec.json.encode(body), "application/json"
+        raw, media_type = None if body is None else encode_json(body), "application/json"
         if given.get("file") is not None:
             raw, media_type = _file_body(operation, given["file"])
         send(operation.method, path, given, query=query, body=raw, media_type=media_type)
@@ -164,7 +164,7 @@ def show(reply: Reply, *, as_json: bool, out: Path | None) -> None:
         elif not as_json:
             click.echo(_("done"))
     elif as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(reply.value()), indent=2).decode())
+        click.echo(encode_json(reply.value(), indent=2).decode())
     else:
         print_value(reply.value())
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-import msgspec
 
 from gateway.admin.roles import gateway_roles
 from gateway.cli.keys import DATA, FOLDERS
 from gateway.cli.localaudit import record
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
 from serving.cli.usercommands import ALL, JSON, Where
@@ -54,7 +54,7 @@ def list_keys(data: Path, as_json: bool) -> None:
     views = [_view(key) for key in logins.api_keys()]
     logins.close()
     if as_json:
-        click.echo(msgspec.json.encode(views).decode())
+        click.echo(encode_json(views).decode())
     else:
         print_value(views)
 
@@ -79,7 +79,7 @@ def make(data: Path, names: tuple[str, ...], as_json: bool, scope: tuple[str, ..
     )
     logins.close()
     record(data, "API_KEY_CREATE", "done", (f"+ api key {made.id} {', '.join(sorted(made.roles))}",))
-    click.echo(msgspec.json.encode({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
+    click.echo(encode_json({**_view(made), "key": key}).decode() if as_json else f"{made.id}  {key}")
 
 
 @api_key.command(help="Give a key other roles.")

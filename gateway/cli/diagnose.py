@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import click
 
 from gateway.cli.keys import FOLDERS, NEW_DATA, SETTINGS, open_store, stored_configuration
 from gateway.server.addresses import find_health
+from schemas.jsontext import dump_json, load_json
 from serving.cli.commands import report_errors
 from serving.language import N_, _, language_of
 from serving.process.httpget import open_url
@@ -58,7 +58,7 @@ def diagnose(
         found = dict(as_json(asyncio.run(_from_folder(data, settings_file))))
         source = f"{data} ({source})"
     if as_text:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(dump_json(found, indent=2, ensure_ascii=False))
     else:
         _print(found, source, language_of(os.environ))
     severities = {f["severity"] for f in found["findings"]}
@@ -68,7 +68,7 @@ def diagnose(
 def _ask(url: str) -> tuple[dict[str, Any] | None, str]:
     try:
         with open_url(f"{url.rstrip('/')}/diagnosis", 10) as answer:
-            found: dict[str, Any] = json.load(answer)
+            found: dict[str, Any] = load_json(answer.read())
             return found, url
     except (OSError, ValueError) as err:
         return None, f"{url}: {err}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from certs.certificates import name_text
 from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
+from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.printing import tell
 from serving.cli.serverfolder import ServerFolders
@@ -247,7 +247,7 @@ def generate(data: Path, pin_file: Path | None, usage: str, kind: str, label: st
     async def run() -> None:
         async with opened(data, lambda: read_pin(pin_file)) as (operations, _tokens):
             made = await operations.generate_key(SOFTWARE_TOKEN_ID, label or usage, KeyUsage(usage), kind)
-            click.echo(json.dumps({"id": made.id}) if as_json else made.id)
+            click.echo(dump_json({"id": made.id}) if as_json else made.id)
 
     asyncio.run(run())
 
@@ -334,7 +334,7 @@ def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...
                 subject = name_text(parse_certificate(imported.der).subject)
                 values = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
                 line = _("{usage} certificate imported: {subject}", usage=imported.usage, subject=subject)
-                click.echo(json.dumps(values, ensure_ascii=False) if as_json else line)
+                click.echo(dump_json(values, ensure_ascii=False) if as_json else line)
 
     asyncio.run(run())
 

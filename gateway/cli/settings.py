@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from gateway.cli.keys import DATA, open_store
 from gateway.cli.localaudit import audited
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.language import N_, _, language_of, languages
 
@@ -48,7 +48,7 @@ def list_settings(data: Path, settings_file: Path | None, as_json: bool) -> None
     with _live(data, settings_file) as live:
         views = [_view(live, name) for name in TABLE.types]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(views), indent=2).decode())
+        click.echo(encode_json(views, indent=2).decode())
         return
     for view in views:
         mark = "" if view["source"] == "default" else f"   [{view['source']}]"
@@ -69,7 +69,7 @@ def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> Non
     with _live(data, settings_file) as live:
         view = _view(live, name)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(view), indent=2).decode())
+        click.echo(encode_json(view, indent=2).decode())
         return
     when = _("taken while running") if view["live"] else _("taken at the next start")
     click.echo(f"{name} = {view['value']}")
@@ -153,7 +153,7 @@ def _say(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
     live = TABLE.setting(name).live
     if as_json:
         lines = [{"name": c.name, "old": shown(c.old), "new": shown(c.new), "live": live} for c in changes]
-        click.echo(msgspec.json.encode(lines).decode())
+        click.echo(encode_json(lines).decode())
         return
     if variable_of(name) in os.environ:
         click.echo(_("kept, but the variable {variable_of} goes before it", variable_of=variable_of(name)))

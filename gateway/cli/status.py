@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.keys import DATA
+from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def status(data: Path, settings_file: Path | None, as_json: bool) -> None:
     found = look(data, settings_file)
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(dump_json(found, ensure_ascii=False))
     else:
         _print(found)
     sys.exit(3 if not found["running"] else 0 if found["status"] == "up" else 1)

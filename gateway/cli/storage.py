@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from gateway.cli.keys import DATA
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.language import _
 
@@ -87,7 +87,7 @@ def nodes(data: Path, as_json: bool) -> None:
         raise ValueError(_("{data} keeps its state in SQLite: there is one node", data=data))
     for node in list_nodes(folder.database):
         if as_json:
-            click.echo(msgspec.json.encode(node))
+            click.echo(encode_json(node))
         else:
             state = (
                 _("runs") if node.is_alive else _("not seen for {seconds} s", seconds=round(node.unseen_s))
@@ -127,9 +127,9 @@ def _name_database(data: Path, to: str, password_file: Path | None) -> None:
                 to=to,
             )
         )
-    lines = ["[node]", f"database = {msgspec.json.encode(to).decode()}"]
+    lines = ["[node]", f"database = {encode_json(to).decode()}"]
     if password_file is not None:
-        lines.append(f"password = {{ file = {msgspec.json.encode(str(password_file.absolute())).decode()} }}")
+        lines.append(f"password = {{ file = {encode_json(str(password_file.absolute())).decode()} }}")
     write_whole(file, f"{text.rstrip()}\n\n{chr(10).join(lines)}\n".lstrip().encode(), mode=0o600)
 
 

@@ -14,7 +14,7 @@ from schemas import soap
 from schemas.faults import Fault
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ServiceId
-from schemas.safejson import load_json
+from schemas.jsontext import load_json
 from schemas.soapenvelope import XROAD_NS
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import hmac
 import itertools
-import json
 import logging
 import smtplib
 from collections import deque
@@ -29,6 +28,7 @@ from gateway.health.notices import (
     decide_notices,
     event_notice,
 )
+from schemas.jsontext import decode_json, dump_json, encode_json
 from serving.language import N_, SOURCE_LANGUAGE, Text, mail_languages
 from serving.mail import deliver
 from serving.process.loops import Loop
@@ -146,12 +146,12 @@ class Notifier:
         if self._waiting_file is None:
             return
         try:
-            write_whole(self._waiting_file, msgspec.json.encode(list(self._waiting)), mode=0o600)
+            write_whole(self._waiting_file, encode_json(list(self._waiting)), mode=0o600)
         except OSError as err:
             log.warning("notices not kept", extra={"event": "notice", "reason": str(err)})
 
     async def _post(self, notice: OperatorNotice) -> None:
-        body = json.dumps(
+        body = dump_json(
             {
                 "server": self.server,
                 "code": notice.code,
@@ -202,7 +202,7 @@ def _read_waiting(file: Path | None) -> list[tuple[str, OperatorNotice]]:
     if file is None or not file.exists():
         return []
     try:
-        return msgspec.json.decode(file.read_bytes(), type=list[tuple[str, OperatorNotice]])
+        return decode_json(file.read_bytes(), list[tuple[str, OperatorNotice]])
     except (OSError, msgspec.MsgspecError) as err:
         log.warning("kept notices cannot be read", extra={"event": "notice", "reason": str(err)})
         return []

@@ -6,11 +6,12 @@ onboarding asks for. A target that could not be measured is one that was not met
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ def render_report(server: str, at: datetime, checks: Sequence[Check]) -> bytes:
         "passed": all(c.passed for c in checks),
         "checks": [asdict(c) for c in checks],
     }
-    return json.dumps(body, ensure_ascii=False, indent=1).encode()
+    return dump_json(body, ensure_ascii=False, indent=1).encode()
 
 
 def _at_least(name: str, minimum: int, found: int, unit: str) -> Check:

@@ -6,7 +6,6 @@ generation, so a running gateway takes it at once.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from certs.tokens.port import KeyId, TokenStatus, TokenType
 from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyUsage, SigningRequest, Token
 from gateway.rows import instant, seconds
 from schemas.identifiers import ClientId
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,7 @@ class KeyConfStore:
                 _client(member),
                 ca_name,
                 profile,
-                tuple((name, value) for name, value in json.loads(subject)),
+                tuple((name, value) for name, value in load_json(subject)),
                 instant(created_at),
             )
             for request_id, key_id, usage, member, ca_name, profile, subject, created_at in self._database.query(
@@ -241,7 +241,7 @@ def insert_request(transaction: Transaction, request: SigningRequest) -> None:
             request.member.path() if request.member else None,
             request.ca_name,
             request.profile,
-            json.dumps(request.values, ensure_ascii=False),
+            dump_json(request.values, ensure_ascii=False),
             seconds(request.created_at),
         ),
     )

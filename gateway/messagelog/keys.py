@@ -28,6 +28,7 @@ from gateway.messagelog.keyplaces import keys_of
 from gateway.messagelog.keytree import Destroyed, KeyTree, new_tree, parse_trees, render_trees
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES
 from schemas.faults import Fault, Kind
+from schemas.jsontext import decode_json, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -255,7 +256,7 @@ class LogKeys:
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + AESGCM(self._key).encrypt(nonce, render_trees(trees), _LABEL)
         stored = _KeyFile(1, self._sealed_by, _text(self._salt), _text(sealed))
-        self._place.write(msgspec.json.encode(stored))
+        self._place.write(encode_json(stored))
         self._take(stored, self._key)
 
 
@@ -266,8 +267,8 @@ def _ends(trees: Sequence[KeyTree]) -> list[int]:
 
 def _read(place: KeyPlace) -> _KeyFile:
     try:
-        stored = msgspec.json.decode(place.read(), type=_KeyFile)
-    except (OSError, ValueError, RecursionError) as err:  # `msgspec.DecodeError` is a ValueError
+        stored = decode_json(place.read(), _KeyFile)
+    except (OSError, ValueError) as err:  # `msgspec.DecodeError` is a ValueError
         raise Fault(
             Kind.LOGGING_FAILED,
             f"the message log's keys in {place} cannot be read: {err}; restore the file from a backup: without it "

@@ -40,7 +40,7 @@ from gateway.messagelog.archive import (
 from gateway.messagelog.keytree import Destroyed
 from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES, StreamSealer, open_sealed, open_stream, seal
 from schemas.faults import BadMessage, Kind, NotProved
-from schemas.safejson import decode_json
+from schemas.jsontext import decode_json, encode_json
 from schemas.zipwriting import Redrawn, ZipWriter
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class SealedArchiveWriter:
         """Write linking info and seals and close the zip; the link to this archive as X-Road would name it."""
         end = self._chain.end.astimezone(UTC)
         self._zip.add(LINKING_INFO, self._chain.render(), end, deflate=True)
-        self._zip.add(_SEALS, msgspec.json.encode(self._seals), end, deflate=True)
+        self._zip.add(_SEALS, encode_json(self._seals), end, deflate=True)
         self._zip.close()
         return self._chain.link(group)
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from gateway.clients.access_request_table import AccessPlea
 from gateway.exchange.access import build_unknown_service
 from gateway.exchange.ports import LocalAnswer
 from schemas.accessrequests import LONGEST_QUESTION, REQUEST_ACCESS, AccessStanding, parse_question
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ServiceId
+from schemas.jsontext import encode_json
 from schemas.message import MessageProtocol
 from serving.errors import Refused
 
@@ -55,7 +54,7 @@ class AccessRequests:
             raise Fault(
                 Kind.UNKNOWN_SERVICE, f"{REQUEST_ACCESS} is asked with GET or POST, not {call.method}"
             )
-        return LocalAnswer((("Content-Type", "application/json"),), msgspec.json.encode(_answer(record)))
+        return LocalAnswer((("Content-Type", "application/json"),), encode_json(_answer(record)))
 
     def _add(self, call: ServiceCall, raw: bytes) -> AccessRequestRecord:
         question, message = parse_question(raw), call.message

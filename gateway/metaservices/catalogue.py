@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import msgspec
 from lxml import etree
 
 from gateway.clients.descriptions.openapi import hide_servers, load_document
@@ -17,6 +16,7 @@ from gateway.clients.model import ServiceType
 from gateway.clients.records import Document
 from schemas.catalogue import CatalogueEndpoint, CatalogueService, DescriptionType
 from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal, mask_mail
+from schemas.jsontext import encode_json
 from serving.errors import Refused
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _entry(serverconf: ServerConf, service: Service, document: Document | None) 
 
 
 def _clean_openapi(content: bytes) -> bytes:
-    return msgspec.json.encode(impersonal_openapi(load_document(content)))
+    return encode_json(impersonal_openapi(load_document(content)))
 
 
 def _clean_wsdl(content: bytes) -> bytes:

@@ -8,7 +8,6 @@ archived and removed is not in the log any more.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from urllib.parse import parse_qsl
 from gateway.exchange.ports import LocalAnswer
 from gateway.messagelog.rows import to_milliseconds
 from schemas.faults import BadMessage, Fault, Kind
+from schemas.jsontext import dump_json
 from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class EvidenceTelling:
         end = (start + timedelta(days=32)).replace(day=1)
         every, in_time = await asyncio.to_thread(self._count, start, end)
         body = {"month": month, "messages": every, "timestampedInTime": in_time}
-        return LocalAnswer((("Content-Type", "application/json"),), json.dumps(body).encode())
+        return LocalAnswer((("Content-Type", "application/json"),), dump_json(body).encode())
 
     def _count(self, start: datetime, end: datetime) -> tuple[int, int]:
         limit = int(IN_TIME.total_seconds() * 1000)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gateway.exchange.ports import LocalAnswer
 from gateway.monitoring.health import PERIOD_S
 from schemas import metadata, monitoring, soap
 from schemas.faults import Fault, Kind, Origin, origin
+from schemas.jsontext import dump_json
 from schemas.message import MessageProtocol
 from schemas.monitoring import Metric
 
@@ -98,7 +98,7 @@ def _operational_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
     if not sees_all:
         fields = tuple(f for f in fields if f != monitoring.INTERNAL_IP)
     records = [_fields(stored, fields) for stored in found]
-    packed = gzip.compress(json.dumps({"records": records}, ensure_ascii=False).encode(), mtime=0)
+    packed = gzip.compress(dump_json({"records": records}, ensure_ascii=False).encode(), mtime=0)
     envelope = soap.render_answer(
         soap.parse_message(call.message.raw), monitoring.render_operational_body(len(found), next_from)
     )

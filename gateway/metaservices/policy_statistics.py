@@ -8,13 +8,13 @@ person is hers and her institute's to know.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gateway.exchange.ports import LocalAnswer
 from schemas.faults import BadMessage, Fault, Kind
+from schemas.jsontext import dump_json
 from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class PolicyTelling:
             raise BadMessage(Kind.INVALID_REQUEST, f"after is a number; {after[:20]!r} came")
         rows = await asyncio.to_thread(self.ledger.refusals, owner, int(after), MAX_ROWS)
         body = {"refusals": [_shown(number, refusal) for number, refusal in rows]}
-        return LocalAnswer((("Content-Type", "application/json"),), json.dumps(body).encode())
+        return LocalAnswer((("Content-Type", "application/json"),), dump_json(body).encode())
 
 
 def _shown(number: int, refusal: PolicyRefusalRecord) -> dict[str, object]:

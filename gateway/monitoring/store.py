@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.monitoring.records import party_path
 from gateway.monitoring.summary import Exchanged
+from schemas.jsontext import dump_json, load_json
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.database import open_database
@@ -110,7 +110,7 @@ class RecordStore:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             rows = [
-                (at, party_path(r, "client"), party_path(r, "service"), json.dumps(dict(r))) for r in batch
+                (at, party_path(r, "client"), party_path(r, "service"), dump_json(dict(r))) for r in batch
             ]
             with self._database.transaction() as transaction:
                 transaction.executemany(
@@ -147,7 +147,7 @@ class RecordStore:
             last = rows[-1][0]
             rows = [r for r in rows if r[0] < last]
             rows += self._database.query(f"{ask}{where} ORDER BY at, id", [last, last, *names])
-        return [Stored(int(at), json.loads(fields)) for at, fields in rows]
+        return [Stored(int(at), load_json(fields)) for at, fields in rows]
 
     def count(self, begin_ms: int, spans: int, span_ms: int, record_filter: RecordFilter) -> list[Counted]:
         """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
@@ -187,7 +187,7 @@ class RecordStore:
             [*values, limit],
         )
         return [
-            _exchanged(str(client), str(provider), json.loads(fields)) for client, provider, fields in rows
+            _exchanged(str(client), str(provider), load_json(fields)) for client, provider, fields in rows
         ]
 
     def reconfigure(self, settings: StoreSettings) -> None:

@@ -9,7 +9,6 @@ An answer with a field that is not granted is refused, or, where the operator ch
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.exchange.access import pattern_fits
 from gateway.policies.readings import readings_of
 from schemas.faults import BadMessage
+from schemas.jsontext import dump_json, load_json
 from schemas.policy import Permission, Public
 from schemas.target import parse_service_target
 
@@ -113,7 +113,7 @@ def strip_answer(granted: Permit, status: int, body: bytes) -> bytes | None:
     value = _parse(body)
     if value is None:
         return None
-    return json.dumps(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
+    return dump_json(_stripped(granted.policy, value, fields, ""), ensure_ascii=False).encode()
 
 
 def describes(policy: Policy, subsystem: str, service_code: str) -> bool:
@@ -241,8 +241,8 @@ def _parse(body: bytes) -> dict[str, Any] | None:
         return made
 
     try:
-        value = json.loads(body, object_pairs_hook=once)
-    except (ValueError, RecursionError):
+        value = load_json(body, object_pairs_hook=once)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +30,7 @@ from gateway.policies.decision import (
 )
 from gateway.policies.soap import soap_answer, soap_input, soap_refusal
 from schemas.faults import Fault, Kind
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -288,7 +288,7 @@ class PolicyGate:
                 ("Content-Type", "application/problem+json; charset=utf-8"),
                 (DECISION_HEADER, f"{refused.policy.version};{refused.rule};refused:{refused.reason}"),
             ),
-            _one(json.dumps(body, ensure_ascii=False).encode()),
+            _one(dump_json(body, ensure_ascii=False).encode()),
         )
 
     async def _tell(

@@ -7,7 +7,6 @@ part of the evidence. `refusals` is what `gateway.metaservices.policy_statistics
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.policies.gate import PolicyRefusalRecord
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId, ServiceId
+from schemas.jsontext import dump_json, load_json
 from serving.storage.conflicts import DatabaseConflict, tried_again
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class PolicyLedger:
                     _service(r[7]),
                     r[8],
                     r[9],
-                    json.loads(r[10]),
+                    load_json(r[10]),
                 ),
             )
             for r in rows
@@ -97,7 +97,7 @@ class PolicyLedger:
                     r.service.path(),
                     r.message_id,
                     r.field,
-                    json.dumps(r.claims),
+                    dump_json(r.claims),
                 ),
             )
 

@@ -9,7 +9,6 @@ Comments and processing instructions have no path; what may stand nowhere is loo
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
@@ -19,6 +18,7 @@ from lxml import etree
 from gateway.policies.decision import PolicyInput
 from schemas import soap
 from schemas.faults import BadMessage, Kind
+from schemas.jsontext import dump_json
 from schemas.safexml import parse_xml
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def soap_input(policy: Policy, form: SoapForm, service: ServiceId, message: Mess
     # Whatever else is said beside the body; it has no path, but may not hold what is forbidden either.
     headers["soap:header"] = "" if header is None else " ".join(_texts(header))
     headers["soap:comments"] = " ".join(_asides(message.raw))
-    body = json.dumps(_body(root), ensure_ascii=False).encode()
+    body = dump_json(_body(root), ensure_ascii=False).encode()
     return PolicyInput(
         message.client.path(),
         service.client.subsystem_code or "",
@@ -68,8 +68,8 @@ def soap_answer(raw: bytes) -> bytes | None:
     body = root.find(f"{_SOAP}Body")
     fault = None if body is None else body.find(f"{_SOAP}Fault")
     if fault is not None:
-        return None if fault.find("detail") is not None else json.dumps({"error": _texts(fault)}).encode()
-    return json.dumps(_body(root), ensure_ascii=False).encode()
+        return None if fault.find("detail") is not None else dump_json({"error": _texts(fault)}).encode()
+    return dump_json(_body(root), ensure_ascii=False).encode()
 
 
 def soap_refusal(form: SoapForm, request: Message, body: Mapping[str, Any]) -> bytes:

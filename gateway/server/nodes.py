@@ -15,6 +15,7 @@ import msgspec
 
 from certs.edges.tokenfiles import write_whole
 from gateway.settings.datafolder import SERVERCONF, find_folder
+from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
 from serving.login.sessions import Sessions
 from serving.process.leases import EveryLease
@@ -67,7 +68,7 @@ class Nodes:
         from serving.storage.nodes import check_same
 
         file = self._folder.root / FILE
-        kept = msgspec.json.decode(file.read_bytes(), type=_Remembered) if file.exists() else _Remembered()
+        kept = decode_json(file.read_bytes(), _Remembered) if file.exists() else _Remembered()
         here = kept.server or server_in(self._folder.root)
         there = store.server_id().path() if store.is_initialised() else ""
         if here and not there:
@@ -78,7 +79,7 @@ class Nodes:
         check_same(kept.code, here, self._code, there)
         if there and (kept.code, kept.server) != (self._code, there):
             # On disk from here on: which server this folder is of. A crash before it leaves a folder that is asked again.
-            write_whole(file, msgspec.json.encode(_Remembered(self._code, there)))
+            write_whole(file, encode_json(_Remembered(self._code, there)))
 
     def loops(self) -> list[Loop]:
         """The loop that puts the end of held leases off; none for a process that runs alone."""

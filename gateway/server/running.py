@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import os
 import ssl
 import urllib.error
@@ -18,9 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from certs.edges.tokenfiles import write_whole
+from schemas.jsontext import encode_json, load_json
 from serving.api.problems import Problem
 from serving.config.setting import EVERYWHERE
 
@@ -48,7 +46,7 @@ class Reply:
 
     def value(self) -> Any:
         """The JSON of it; None when it is empty."""
-        return json.loads(self.content) if self.content else None
+        return load_json(self.content) if self.content else None
 
 
 def note_running(
@@ -61,7 +59,7 @@ def note_running(
     note["certificates"] = certificates
     note["health"] = health
     # A crash leaves the note of a process that is gone: readers look whether its id still runs (`told_running`).
-    write_whole(folder / FILE, msgspec.json.encode(note), mode=0o600)
+    write_whole(folder / FILE, encode_json(note), mode=0o600)
 
 
 def note_stopped(folder: Path) -> None:
@@ -105,7 +103,7 @@ class AdminClient:
 
     def json(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """One call with JSON in and out."""
-        raw = None if body is None else msgspec.json.encode(body)
+        raw = None if body is None else encode_json(body)
         return self.call(method, path, query=query, body=raw).value()
 
 
@@ -138,7 +136,7 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
 def told_running(data: Path) -> dict[str, Any]:
     """The note of the process that runs on a data folder: its id and addresses. Raises `NotRunning`."""
     try:
-        note: dict[str, Any] = json.loads((data / FILE).read_bytes())
+        note: dict[str, Any] = load_json((data / FILE).read_bytes())
         os.kill(int(note["pid"]), 0)
     except (OSError, ValueError, KeyError) as err:
         raise NotRunning(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
@@ -147,7 +145,7 @@ def told_running(data: Path) -> dict[str, Any]:
 
 def _refused(status: int, body: bytes) -> Problem:
     try:
-        values = json.loads(body)
+        values = load_json(body)
         error = values.get("error") or {}
         lines = [*error.get("metadata", ())]
         for name, found in (error.get("validation_errors") or {}).items():

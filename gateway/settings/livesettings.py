@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, FILE
+from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class LiveSettings:
                 f"{name} says where settings are kept and cannot be kept there: set it in {FILE} of the data folder, "
                 f"or as {variable_of(name)}, and restart"
             )
-        value = msgspec.json.decode(msgspec.json.encode(TABLE.parse(name, text), enc_hook=str))
+        value = decode_json(encode_json(TABLE.parse(name, text), enc_hook=str))
         return self._keep({**self.kept(), name: value}, name)
 
     def unset(self, name: str) -> tuple[Change, ...]:
@@ -84,14 +83,14 @@ class LiveSettings:
             if name in kept:
                 connection.execute(
                     "INSERT INTO setting (name, value) VALUES (?, ?)",
-                    (name, msgspec.json.encode(kept[name]).decode()),
+                    (name, encode_json(kept[name]).decode()),
                 )
         return TABLE.differences(before, after)
 
 
 def parse_kept(rows: Iterable[tuple[str, str]]) -> dict[str, object]:
     """Rows of the table ``setting`` as names and values."""
-    return {name: msgspec.json.decode(value) for name, value in rows}
+    return {name: decode_json(value) for name, value in rows}
 
 
 def variable_of(name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gateway.messagelog.record import Side
 from schemas.faults import BadMessage, Kind
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from gateway.messagelog.committed import CommittedRecord
@@ -100,13 +100,13 @@ class Beginning:
             "previous_root": base64.b64encode(self.previous_root).decode(),
             "lost_after": self.lost_after,
         }
-        return _BEGIN + json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return _BEGIN + dump_json(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def parse_beginning(entry: bytes) -> Beginning:
     """Read entry 0. Raises `BadMessage` (``malformed_hash_chain``)."""
     try:
-        fields = json.loads(entry[1:])
+        fields = load_json(entry[1:])
         if entry[:1] != _BEGIN or not isinstance(fields, dict):
             raise ValueError("another type of entry")
         return Beginning(
@@ -118,7 +118,7 @@ def parse_beginning(entry: bytes) -> Beginning:
             base64.b64decode(str(fields["previous_root"]), validate=True),
             int(fields["lost_after"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as err:
+    except (ValueError, KeyError, TypeError) as err:
         raise _malformed(
             f"entry 0 of a transparency log says how it begins; {err!r} hinders reading it"
         ) from err

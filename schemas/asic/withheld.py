@@ -19,7 +19,7 @@ import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId
-from schemas.safejson import decode_json
+from schemas.jsontext import decode_json, encode_json
 
 MESSAGE_URI = "/message.xml"
 _FORMAT = "sacbe-withheld-1"
@@ -146,7 +146,7 @@ def render_withheld(withheld: Withheld) -> bytes:
         parts=list(withheld.parts),
         order=withheld.order,
     )
-    return msgspec.json.format(msgspec.json.encode(stored), indent=1)
+    return encode_json(stored, indent=1)
 
 
 def parse_withheld(raw: bytes) -> Withheld:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from schemas.jsontext import decode_json
 from serving.api.authentication import check_roles_known
 from serving.api.operations import Call, Operation
 from serving.api.problems import forbidden, not_found
@@ -83,8 +84,7 @@ def operations(logins: Logins, roles: Roles, api_key_days: int, audit: AuditLog)
         query = call.query_as(AuditQuery)
         found = await asyncio.to_thread(audit.before, query.before, query.limit)
         return [
-            msgspec.convert({**msgspec.json.decode(text), "number": number}, AuditRecord)
-            for number, text in found
+            msgspec.convert({**decode_json(text), "number": number}, AuditRecord) for number, text in found
         ]
 
     return [

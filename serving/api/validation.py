@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from schemas.jsontext import decode_json
 from schemas.names import unsuitable_characters, unsuitable_in_code
 from serving.api.problems import Problem
 
@@ -47,8 +48,8 @@ def parse_body(kind: Any, raw: bytes, *, optional: bool = False) -> Any:
             raise Problem(400, "validation_failure", ["the body is empty; JSON is expected"])
         raw = b"{}"
     try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as err:
+        value = decode_json(raw)
+    except msgspec.DecodeError as err:
         raise Problem(400, "validation_failure", [f"the body is not JSON: {err}"]) from err
     return checked(kind, trimmed(value))
 

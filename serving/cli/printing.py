@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
+
+from schemas.jsontext import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,6 @@ def _text(value: object) -> str:
 def tell(values: object, *, as_json: bool) -> None:
     """An answer for programs, or for a person."""
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(values), indent=2).decode())
+        click.echo(encode_json(values, indent=2).decode())
     else:
         print_value(values)

@@ -8,7 +8,6 @@ any file's content, the log, keys, messages, the names of users.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import platform
 import re
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
@@ -70,7 +70,7 @@ def support_commands(folders: ServerFolders, load: Load, look: Look) -> click.Gr
         }
         with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
             for name, value in parts.items():
-                archive.writestr(name, json.dumps(value, indent=1, ensure_ascii=False, default=str))
+                archive.writestr(name, dump_json(value, indent=1, ensure_ascii=False, default=str))
         out.chmod(0o600)
         click.echo(
             _("written: {out}; look into it before you send it: {names}", out=out, names=", ".join(parts))

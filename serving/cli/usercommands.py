@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import msgspec
 
+from schemas.jsontext import decode_json, encode_json
 from serving.cli.commands import report_errors
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import read_secret_file
@@ -117,9 +117,7 @@ def user_commands(roles: Roles, where: Where) -> click.Group:
         for found in logins.users():
             value = {"name": found.name, "roles": sorted(found.roles), "clients": sorted(found.scope)}
             line = (
-                msgspec.json.encode(value).decode()
-                if as_json
-                else f"{found.name}  {', '.join(sorted(found.roles))}"
+                encode_json(value).decode() if as_json else f"{found.name}  {', '.join(sorted(found.roles))}"
             )
             click.echo(line)
         logins.close()
@@ -174,7 +172,7 @@ def audit_commands(where: Where) -> click.Group:
         ]
         for _at, name, number, record in sorted(found, key=lambda f: f[:3])[-last:]:
             if as_json:
-                click.echo(msgspec.json.encode({"log": name, "number": number, **record}).decode())
+                click.echo(encode_json({"log": name, "number": number, **record}).decode())
                 continue
             words = [record["at"], name, str(number), record["who"], record["event"], record["outcome"]]
             click.echo("  ".join([*words, record.get("target", "")]).rstrip())
@@ -221,4 +219,4 @@ def audit_commands(where: Where) -> click.Group:
 
 def _parsed(log: AuditLog) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, text, _digest in log.records():
-        yield number, msgspec.json.decode(text)
+        yield number, decode_json(text)

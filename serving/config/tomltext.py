@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ def toml_value(value: object) -> str:
         return repr(value)
     if isinstance(value, str):
         # JSON's spelling of a text, but for the one character that TOML wants escaped and JSON does not.
-        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        return dump_json(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(one) for one in value) + "]"
     if isinstance(value, dict):

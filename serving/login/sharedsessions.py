@@ -6,8 +6,7 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from schemas.jsontext import decode_json, encode_json
 from serving.login.sessions import LiveSession, Session
 from serving.login.users import User
 
@@ -101,11 +100,11 @@ def _digest(token: str) -> str:
 def _user_text(user: User | None) -> str | None:
     if user is None:
         return None
-    return msgspec.json.encode([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
+    return encode_json([user.name, sorted(user.roles), sorted(user.scope), user.stamp]).decode()
 
 
 def _user(text: str | None) -> User | None:
     if text is None:
         return None
-    name, roles, scope, stamp = msgspec.json.decode(text)
+    name, roles, scope, stamp = decode_json(text)
     return User(name, frozenset(roles), frozenset(scope), stamp)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import argon2
-import msgspec
 
 from schemas.faults import BadMessage
+from schemas.jsontext import decode_json, encode_json
 from schemas.names import check_name
 from serving.errors import OperatorError
 from serving.storage.audit import AUDIT_STEP
@@ -244,8 +244,8 @@ def _digest(key: str) -> str:
 
 
 def _text(values: Iterable[str]) -> str:
-    return msgspec.json.encode(sorted(set(values))).decode()
+    return encode_json(sorted(set(values))).decode()
 
 
 def _set(text: str) -> frozenset[str]:
-    return frozenset(msgspec.json.decode(text))
+    return frozenset(decode_json(text))

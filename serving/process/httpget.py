@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, cast
+
+from schemas.jsontext import load_json
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -35,6 +36,6 @@ def read_json_object(url: str, timeout_s: float) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     with contextlib.suppress(ValueError):
-        value = json.loads(raw)
+        value = load_json(raw)
         return value if isinstance(value, dict) else None
     return None

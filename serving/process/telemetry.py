@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from typing import IO, Any
 
-import msgspec
-
+from schemas.jsontext import encode_json
 from serving.config.logsettings import LogStreamSettings
 from serving.printable import escape_controls
 
@@ -38,7 +37,7 @@ class JsonFormatter(logging.Formatter):
                 line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(_printable(line), enc_hook=str).decode()
+        return encode_json(_printable(line), enc_hook=str).decode()
 
 
 def _printable(value: Any) -> Any:

@@ -12,8 +12,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from schemas.jsontext import encode_json
 from serving.errors import OperatorError
 from serving.storage.conflicts import tried_again
 
@@ -72,9 +71,9 @@ class AuditEntry:
             if getattr(self, name):
                 record[name] = getattr(self, name)
         try:
-            return msgspec.json.encode(record, enc_hook=str, order="deterministic").decode()
+            return encode_json(record, enc_hook=str, order="deterministic").decode()
         except UnicodeEncodeError:  # half a surrogate pair, from bytes that were no UTF-8
-            return msgspec.json.encode(_writable(record), enc_hook=str, order="deterministic").decode()
+            return encode_json(_writable(record), enc_hook=str, order="deterministic").decode()
 
 
 def _writable(value: object) -> object:

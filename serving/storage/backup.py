@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import secrets
 import shutil
@@ -36,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.edges.tokenfiles import sync_folder
+from schemas.jsontext import decode_json, encode_json, load_json
 from serving.errors import OperatorError
 from serving.storage.datafolder import ASIDE, claim, exchange
 from serving.storage.keysafe import holds_clear_key
@@ -190,7 +190,7 @@ def _entry(name: str, path: Path, database: bool) -> Entry:
 
 def _pack(manifest: Manifest, sources: dict[str, Path], signer: Ed25519PrivateKey | None) -> bytes:
     out = io.BytesIO()
-    encoded = msgspec.json.encode(manifest)
+    encoded = encode_json(manifest)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, MANIFEST, encoded)
         if signer is not None:
@@ -303,13 +303,13 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
 
 def _parse_manifest(encoded: bytes, content: Content) -> Manifest:
     try:
-        known: dict[str, Any] = json.loads(encoded)
+        known: dict[str, Any] = load_json(encoded)
         if known.get("format") != FORMAT or known.get("version") != VERSION:
             raise OperatorError(
                 f"this is {known.get('format')!r} version {known.get('version')!r}; "
                 f"{FORMAT!r} version {VERSION} is understood here"
             )
-        manifest = msgspec.json.decode(encoded, type=Manifest)
+        manifest = decode_json(encoded, Manifest)
     except (ValueError, AttributeError) as err:
         if isinstance(err, OperatorError):
             raise

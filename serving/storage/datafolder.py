@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
+from schemas.jsontext import dump_json, load_json
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ def finish_exchange(folder: Path) -> None:
     if not journal.exists():
         return
     try:
-        plan = json.loads(journal.read_bytes())
+        plan = load_json(journal.read_bytes())
         fresh, aside = (folder / str(plan[name]) for name in ("fresh", "aside"))
         plan["keep"] = [str(name) for name in plan["keep"]]
-    except (ValueError, LookupError, TypeError, RecursionError) as err:
+    except (ValueError, LookupError, TypeError) as err:
         raise ValueError(
             f"{journal}, the journal of a restore, is damaged ({err}); see which of the folders in {folder} is whole, "
             "put its content in place, and remove the journal"
@@ -134,4 +134,4 @@ def _leaves(name: str, plan: dict[str, list[str]], coming: set[str]) -> bool:
 
 
 def _write_journal(folder: Path, plan: dict[str, str | list[str]]) -> None:
-    write_whole(folder / JOURNAL, json.dumps(plan).encode())  # on disk whole: the earlier plan or this one
+    write_whole(folder / JOURNAL, dump_json(plan).encode())  # on disk whole: the earlier plan or this one

@@ -11,7 +11,6 @@ Spec: docs/decisions/0019-sealed-listener-keys.md.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import secrets
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.sealing import open_sealed, seal, stretch
+from schemas.jsontext import dump_json, load_json
 from serving.config.secret import SecretSource
 from serving.config.setting import Setting
 
@@ -115,7 +115,7 @@ class KeySafe:
         record = {"sealed_by": chosen.by, "salt": _text(salt), "sealed": _text(closed)}
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # On disk when this returns: the sealed key, in place of the one before; never a part of it.
-        write_whole(path, json.dumps(record, indent=1).encode())
+        write_whole(path, dump_json(record, indent=1).encode())
 
     def read(self, path: Path) -> PrivateKeyTypes:
         """A key that was kept. Raises `NotAtHand`, or ValueError when it does not open."""
@@ -144,11 +144,11 @@ _BY = {"token": "software token", "secret": "secret"}
 
 def _record(path: Path) -> tuple[str, bytes, bytes]:
     try:
-        record = json.loads(path.read_bytes())
+        record = load_json(path.read_bytes())
         by, salt, closed = record["sealed_by"], record["salt"], record["sealed"]
         if by in _BY:
             return by, base64.b64decode(salt, validate=True), base64.b64decode(closed, validate=True)
-    except (ValueError, KeyError, TypeError, RecursionError) as err:
+    except (ValueError, KeyError, TypeError) as err:
         raise ValueError(
             f"{path} is no sealed key: {err}; restore it from a backup, or remove it: a new key is made then"
         ) from err

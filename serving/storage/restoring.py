@@ -7,12 +7,12 @@ thing written to it is this restore, with the digest that the chain before it en
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
+from schemas.jsontext import dump_json, load_json
 from serving.storage.audit import AuditEntry
 from serving.storage.backup import lay_out_backup, open_backup
 from serving.storage.datafolder import ASIDE, announce_exchange
@@ -50,7 +50,7 @@ def stage_restore(
     fresh = lay_out_backup(folder, manifest, files)
     values = {**asdict(note), "made_at": manifest.made_at, "software": manifest.software}
     # The note is on disk before the journal that puts it in force: a power cut never leaves half of it in place.
-    write_whole(fresh / NOTE, json.dumps(values).encode())
+    write_whole(fresh / NOTE, dump_json(values).encode())
     aside = folder / f"{ASIDE}{now:%Y%m%d-%H%M%S}"
     announce_exchange(folder, fresh, aside, content.keep)
     return manifest
@@ -62,10 +62,10 @@ def record_restore(folder: Path, audit: AuditLog) -> None:
     if not path.exists():
         return
     try:
-        values = json.loads(path.read_bytes())
+        values = load_json(path.read_bytes())
         detail = {name: values[name] for name in ("file", "made_at", "software", "head_before")}
         who, address = values["who"], values["address"]
-    except (ValueError, LookupError, TypeError, RecursionError) as err:
+    except (ValueError, LookupError, TypeError) as err:
         raise ValueError(
             f"{path}, the note of a restore, is damaged ({err}); remove it: the restore is done"
         ) from err

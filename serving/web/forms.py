@@ -7,13 +7,13 @@ objects, mappings) as JSON, or as fields of its own: ``items.0.id``, ``subject_f
 from __future__ import annotations
 
 import enum
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import inspect
 
+from schemas.jsontext import decode_json, dump_json
 from serving.api.examples import LISTS, bare_type, choices_of
 from serving.api.operations import Bytes, MultipartForm
 from serving.api.problems import Problem
@@ -203,8 +203,8 @@ def _value(field: FormField, text: str) -> Any:
             return [line.strip() for line in text.splitlines() if line.strip()]
         case FieldKind.JSON:
             try:
-                return msgspec.json.decode(text)
-            except (msgspec.DecodeError, RecursionError) as err:
+                return decode_json(text)
+            except msgspec.DecodeError as err:
                 raise _not_readable(field, f"JSON is expected: {err}") from err
         case FieldKind.PARAGRAPH:
             return text.replace("\r\n", "\n")
@@ -239,6 +239,6 @@ def as_text(field: FormField, value: Any) -> str:
         case FieldKind.LINES | FieldKind.CHECKS:
             return "\n".join(str(v) for v in value)
         case FieldKind.JSON:
-            return json.dumps(value, ensure_ascii=False, indent=1)
+            return dump_json(value, ensure_ascii=False, indent=1)
         case _:
             return str(value)

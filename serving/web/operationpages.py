@@ -9,7 +9,6 @@ with warnings is asked about once more, with the warnings in words.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from schemas.jsontext import dump_json
 from serving.api.examples import example_of
 from serving.api.fieldlabels import FIELD_LABELS
 from serving.api.fieldtexts import FIELD_TEXTS, TAG_TEXTS
@@ -300,7 +300,7 @@ def _without_secrets(operation: Operation, shown: Mapping[str, str]) -> dict[str
 def _example(operation: Operation) -> str:
     if operation.body is None or isinstance(operation.body, Bytes | MultipartForm):
         return ""
-    return json.dumps(example_of(operation.body), ensure_ascii=False, indent=2)
+    return dump_json(example_of(operation.body), ensure_ascii=False, indent=2)
 
 
 def _curl(operation: Operation) -> str:

@@ -8,12 +8,12 @@ Spec: the domain reference 3.4 (LFPA 28 to 30; LFT 74 VII as reformed in DOF 30-
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from schemas.jsontext import load_json
 from social_security.domain import pack
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def load_calendar(member_code: str, file: Path | None = None) -> Calendar:
     """
     document = pack.document("calendars.json")
     if file is not None and file.exists():
-        document = {**document, **json.loads(file.read_text(encoding="utf-8"))}
+        document = {**document, **load_json(file.read_text(encoding="utf-8"))}
     state: Mapping[str, Any] = document.get("entities", {}).get(member_code[:2], {})
     own: Mapping[str, Any] = document.get("members", {}).get(member_code, {})
     return parse_calendar(

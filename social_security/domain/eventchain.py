@@ -9,9 +9,9 @@ Spec: the domain reference 5.2 (hashAnterior, hash); RFC 8785 (names here are AS
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json
 from social_security.domain.faults import DomainError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _OUTSIDE = frozenset(("hash", "testigo", "pid", "historia"))
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 for values without fractions."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return dump_json(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def event_hash(event: Mapping[str, Any]) -> str:

@@ -8,12 +8,13 @@ lists once it has been verified; a process is one member's, so there is one such
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+
+from schemas.jsontext import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ def published(name: str) -> dict[str, Any] | None:
 
 @functools.cache
 def _document(name: str) -> dict[str, Any]:
-    value = json.loads(read_text(name))
+    value = load_json(read_text(name))
     if not isinstance(value, dict):
         raise TypeError(f"{name} of the domain pack is not a JSON object")
     return value

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from schemas.jsontext import load_json
 from social_security.domain.calendars import parse_calendar
 from social_security.domain.eventchain import canonical
 from social_security.domain.history import parse_rules
@@ -155,7 +155,7 @@ def _b64(data: bytes) -> str:
 
 def _parse(payload: bytes) -> SignedLists:
     try:
-        value = json.loads(payload)
+        value = load_json(payload)
         if value["format"] != FORMAT:
             raise ValueError(f"format {FORMAT} was expected, not {value['format']!r:.40}")
         parts = value["parts"]

@@ -9,9 +9,9 @@ Spec: the domain reference 5.7; F07.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.jsontext import dump_json
 from social_security.wire.outbox import Outbox, OutboxItem
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def _notices(code: str, today: date, entries: list[dict[str, Any]]) -> list[Outb
 
 
 def _notice(code: str, today: date, entries: list[dict[str, Any]]) -> OutboxItem:
-    digest = hashlib.sha256(json.dumps([today.isoformat(), entries]).encode()).hexdigest()
+    digest = hashlib.sha256(dump_json([today.isoformat(), entries]).encode()).hexdigest()
     case = f"CONS-{code[:2]}-{today.year}-{int(digest[:8], 16) % 100_000_000:08d}"
     return OutboxItem(f"vinculos:{digest[:32]}", REGISTRY, "registrarVinculos", {"vinculos": entries}, case)

@@ -8,12 +8,12 @@ Spec: the domain reference 3.5, F17, F18; S07, S15.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from schemas.jsontext import load_json
 from social_security.domain.faults import DomainError
 from social_security.domain.indicators import SMALL_CELL, Count
 from social_security.domain.opendata import render_csv
@@ -61,7 +61,7 @@ def _rejected_cases(services: InstituteServices) -> list[dict[str, Any]]:
         "SELECT case_id, sender, event FROM port_event WHERE event LIKE '%\"RECHAZAR\"%' "
         "OR event LIKE '%\"RECURRIR\"%' ORDER BY case_id, sequence"
     ):
-        event = json.loads(text)
+        event = load_json(text)
         if event["evento"] == "RECURRIR":
             appealed.add(case_id)
         elif event["evento"] == "RECHAZAR" and sender == services.member:

@@ -9,7 +9,6 @@ Spec: the domain reference F24, 5.5 (gate conformidad); S01.
 from __future__ import annotations
 
 import base64
-import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 
+from schemas.jsontext import load_json
 from social_security.domain.faults import DomainError
 from social_security.oniess.adoption import is_issued, verify_over
 
@@ -43,7 +43,7 @@ def check_preflight(
         certificate = x509.load_der_x509_certificate(base64.b64decode(entry["certificate"], validate=True))
         value = base64.b64decode(entry["value"], validate=True)
         digest = _DIGESTS[str(entry["algorithm"]).rpartition("-")[2]]
-        report = json.loads(document)
+        report = load_json(document)
     except (ValueError, KeyError, TypeError):
         raise _refused("no se entiende", "it is not understood") from None
     names = {a.value for a in certificate.subject}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from schemas.jsontext import load_json
 from social_security.clock import machine_clock
 from social_security.domain import pack
 from social_security.domain import states as machines
@@ -374,8 +374,7 @@ class OniessServices:
         return web.json_response(
             {
                 "propuestas": [
-                    {"miembro": m, "documento": json.loads(d)}
-                    for m, d in self.store.proposed_orders().items()
+                    {"miembro": m, "documento": load_json(d)} for m, d in self.store.proposed_orders().items()
                 ]
             }
         )

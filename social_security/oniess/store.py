@@ -5,11 +5,11 @@ Spec: the domain reference 5.2 (MiembroAlta, ConvenioPortabilidad, AdopcionPolit
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from social_security.oniess.enforcement import Measure
 from social_security.wire.outbox import Outbox, OutboxItem
 
@@ -67,11 +67,11 @@ class OniessStore:
                 "operation_from = excluded.operation_from, gates = excluded.gates",
                 (
                     a.case,
-                    json.dumps(a.request, ensure_ascii=False),
+                    dump_json(a.request, ensure_ascii=False),
                     a.state,
                     a.applied_on.isoformat(),
                     None if a.operation_from is None else a.operation_from.isoformat(),
-                    json.dumps(a.gates),
+                    dump_json(a.gates),
                 ),
             )
             ((number,),) = connection.execute(
@@ -98,13 +98,13 @@ class OniessStore:
             connection.execute(
                 "INSERT INTO convention (convention_id, document) VALUES (?, ?) "
                 "ON CONFLICT (convention_id) DO UPDATE SET document = excluded.document",
-                (document["id"], json.dumps(document, ensure_ascii=False)),
+                (document["id"], dump_json(document, ensure_ascii=False)),
             )
 
     def conventions(self) -> list[dict[str, Any]]:
         """The documents of every registered convention, in the order of their ids."""
         rows = self._database.query("SELECT document FROM convention ORDER BY convention_id")
-        return [json.loads(r[0]) for r in rows]
+        return [load_json(r[0]) for r in rows]
 
     def publish(self, name: str, document: bytes) -> None:
         """Publish a signed document under a name."""
@@ -157,13 +157,13 @@ class OniessStore:
             connection.executemany(
                 "INSERT INTO reading (what, member, body) VALUES (?, ?, ?) "
                 "ON CONFLICT (what, member) DO UPDATE SET body = excluded.body",
-                [(what, member, json.dumps(body, ensure_ascii=False)) for member, body in answers.items()],
+                [(what, member, dump_json(body, ensure_ascii=False)) for member, body in answers.items()],
             )
 
     def readings(self, what: str) -> dict[str, dict[str, Any]]:
         """The last reading of each member."""
         rows = self._database.query("SELECT member, body FROM reading WHERE what = ?", (what,))
-        return {str(r[0]): json.loads(r[1]) for r in rows}
+        return {str(r[0]): load_json(r[1]) for r in rows}
 
     def count_probe(self, month: str, member: str, *, is_up: bool) -> None:
         """Note whether a member answered."""
@@ -246,9 +246,9 @@ class OniessStore:
 def _application(r: tuple[Any, ...]) -> Application:
     return Application(
         r[0],
-        json.loads(r[1]),
+        load_json(r[1]),
         r[2],
         date.fromisoformat(r[3]),
         None if r[4] is None else date.fromisoformat(r[4]),
-        json.loads(r[5]),
+        load_json(r[5]),
     )

@@ -9,12 +9,12 @@ Spec: the domain reference 5.5 (Onboarding), 5.8; F03, F11, F25, S01.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.jsontext import load_json
 from serving.api.problems import Problem
 from serving.language import N_
 from serving.web.pages import redirect
@@ -226,7 +226,7 @@ def read_decision(gate: str, form: Mapping[str, list[str]], user: str) -> dict[s
     for name in _PAPERS.get(gate, ()):
         pasted = _first(form, name).strip()
         if pasted:
-            paper = json.loads(pasted)
+            paper = load_json(pasted)
             if not isinstance(paper, dict):
                 raise ValueError(f"{name} is a JSON object")
             body[name] = paper

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 from typing import Any
 
+from schemas.jsontext import load_json
 from serving.language import Translated, as_it_is
 from social_security.domain import pack
 
@@ -17,7 +17,7 @@ def describe_policy(signed: dict[str, Any]) -> dict[str, Any] | None:
     raw = _document(signed)
     if raw is None:
         return None
-    document: dict[str, Any] = json.loads(raw)
+    document: dict[str, Any] = load_json(raw)
     return {
         "id": document.get("id"),
         "version": document.get("version"),

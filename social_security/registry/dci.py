@@ -10,7 +10,6 @@ Spec: the domain reference 4.2 (take and leave).
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from schemas.jsontext import dump_json
 from serving.entrance import load_json
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
@@ -148,7 +148,7 @@ def _domain_request(services: RegistryServices, headers: Mapping[str, str], entr
         raise InputError("rjct.search_criteria.invalid", "query is {type: CURP or MX-PID, value}")
     body: dict[str, Any] = {name: query["value"], "atributos": ["nivel", "estadoVital"]}
     context = parse_context(_context_headers(services, headers, criteria))
-    if find_curp(json.dumps({k: v for k, v in criteria.items() if k != "query"})):
+    if find_curp(dump_json({k: v for k, v in criteria.items() if k != "query"})):
         raise DomainError("SS-105", field="search_criteria")
     operation, now = pack.operations()["buscarBeneficiario"], services.now()
     today = now.astimezone(services.zone).date()

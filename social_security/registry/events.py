@@ -10,12 +10,12 @@ Spec: the domain reference 5.7 (notificarEvento); S12, S13.
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain.calendars import national_day
 from social_security.domain.pseudonyms import Pid, Rid
 from social_security.wire.outbox import Outbox, OutboxItem
@@ -155,7 +155,7 @@ def add_report(connection: Transaction, report: EventReport, at: datetime) -> No
             report.event_id,
             report.rid,
             report.pid,
-            json.dumps(report.body, ensure_ascii=False),
+            dump_json(report.body, ensure_ascii=False),
             report.told_id,
             int(report.stands),
             report.case,
@@ -273,7 +273,7 @@ def _report(row: tuple[Any, ...]) -> EventReport:
         str(event_id),
         Rid(bytes(rid)),
         str(pid),
-        json.loads(body),
+        load_json(body),
         str(told_id),
         bool(stands),
         None if case is None else str(case),

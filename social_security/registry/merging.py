@@ -14,7 +14,6 @@ Spec: the domain reference 5.2 (VinculoInstituto), 5.7; S13.
 from __future__ import annotations
 
 import hmac
-import json
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain.calendars import national_day
 from social_security.domain.eventchain import canonical
 from social_security.domain.pseudonyms import Rid
@@ -115,7 +115,7 @@ def merge_records(
     moved["reviews"] = _settle_reviews(connection, rid, other, officer, signature)
     ((number,),) = connection.execute(
         "INSERT INTO merged (rid, other, decided_by, signature, at, moved) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-        (rid, other, officer, signature, at.isoformat(), json.dumps(moved)),
+        (rid, other, officer, signature, at.isoformat(), dump_json(moved)),
     ).fetchall()
     days = {d.day for d in in_force(reports_of(connection, rid))}
     if len(days) > 1:
@@ -167,7 +167,7 @@ def find_merge(connection: Transaction, number: int) -> Merge:
     if not rows:
         raise ValueError(f"there is no merge {number} that could be undone")
     rid, other, moved = rows[0]
-    return Merge(number, Rid(bytes(rid)), Rid(bytes(other)), json.loads(moved))
+    return Merge(number, Rid(bytes(rid)), Rid(bytes(other)), load_json(moved))
 
 
 def settle_distinct(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> None:
@@ -213,10 +213,10 @@ def _give_back_levels(connection: Transaction, merge: Merge) -> None:
         "SELECT id, moved FROM merged WHERE rid = ? AND id > ? AND undone_at IS NULL ORDER BY id",
         (merge.rid, merge.id),
     ).fetchall():
-        moved = json.loads(text)
+        moved = load_json(text)
         if moved["levels"][0] == reached:
             moved["levels"][0] = left
-            connection.execute("UPDATE merged SET moved = ? WHERE id = ?", (json.dumps(moved), number))
+            connection.execute("UPDATE merged SET moved = ? WHERE id = ?", (dump_json(moved), number))
         reached, left = max(reached, moved["levels"][1]), max(left, moved["levels"][1])
     if _level(connection, merge.rid) == reached:
         connection.execute("UPDATE person SET level = ? WHERE rid = ?", (left, merge.rid))

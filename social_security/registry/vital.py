@@ -10,13 +10,13 @@ Spec: the domain reference 5.7 (notificarEvento); S12, S13.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
 import uuid
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import load_json
 from social_security.domain.calendars import latest_day, national_day
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Rid, pair_pid
@@ -281,7 +281,7 @@ async def deliver(
         pid,
         3,
     )
-    body["testigo"] = tokens.seal(claims, keys.signing, json.loads(jwk))
+    body["testigo"] = tokens.seal(claims, keys.signing, load_json(jwk))
     why = Why(PURPOSE, notice.case, "SISTEMA", "Evento vital")
     heard = await gateway.ask("IDENT", notice.member, "notificarEvento", body, why)
     if not heard.is_done and "codigo" in heard.body:

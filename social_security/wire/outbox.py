@@ -7,12 +7,12 @@ up with its reason and an alert in the log, when it is refused for good or nobod
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Outbox:
         connection.executemany(
             "INSERT INTO outbox (notice_id, member, operation, body, case_id, attempts) VALUES (?, ?, ?, ?, ?, 0) "
             "ON CONFLICT (notice_id, member) DO NOTHING",
-            [(n.notice_id, n.member, n.operation, json.dumps(n.body), n.case) for n in notices],
+            [(n.notice_id, n.member, n.operation, dump_json(n.body), n.case) for n in notices],
         )
 
     def waiting(self) -> list[OutboxItem]:
@@ -124,8 +124,7 @@ class Outbox:
                 return
             last = int(rows[-1][0])
             yield [
-                OutboxItem(r[1], r[2], r[3], json.loads(r[4]), r[5], int(r[6]), r[7], r[8], r[9])
-                for r in rows
+                OutboxItem(r[1], r[2], r[3], load_json(r[4]), r[5], int(r[6]), r[7], r[8], r[9]) for r in rows
             ]
 
     async def send(self) -> None:
@@ -149,7 +148,7 @@ class Outbox:
                 "WHERE notice_id = ? AND member = ? RETURNING first_at",
                 (
                     now.isoformat(),
-                    json.dumps(notice.body if outcome.body is None else outcome.body),
+                    dump_json(notice.body if outcome.body is None else outcome.body),
                     notice.notice_id,
                     notice.member,
                 ),

@@ -6,9 +6,9 @@ a changed pack and a new version.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json
 from social_security.domain import pack
 from social_security.domain.curp import LEAK
 from social_security.wire import soapwords
@@ -118,12 +118,12 @@ def build_policy(
     if daily_quota is not None:
         for permission in document["permissions"]:
             permission["daily_quota"] = permission["daily_quota"] and daily_quota
-    return json.dumps(document, ensure_ascii=False, indent=1).encode()
+    return dump_json(document, ensure_ascii=False, indent=1).encode()
 
 
 def build_suspension(order: str, member: str, effective_from: datetime, reason: str) -> bytes:
     """An order to refuse a member's requests, to be signed by the same authorities."""
-    return json.dumps(
+    return dump_json(
         {
             "format": "sacbe-suspension/1",
             "id": order,

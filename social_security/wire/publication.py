@@ -6,12 +6,12 @@ by the lists of its package. The copy is a whole file, replaced in one step: a c
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.jsontext import dump_json, load_json
 from serving.entrance import write_whole
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
@@ -46,7 +46,7 @@ class PublicationCopy:
         kept = folder / COPY_FILE
         if self._key is not None and kept.exists():
             # Its end is not held against it here: one that is over must still keep older ones out.
-            self._use(verify_published(json.loads(kept.read_bytes()), self._key))
+            self._use(verify_published(load_json(kept.read_bytes()), self._key))
 
     async def refresh(self, gateway: GatewayClient, subsystem: str) -> bool:
         """Fetch, verify and take what ONIESS publishes now; whether it is new. What is refused is said in the log and changes nothing."""
@@ -73,7 +73,7 @@ class PublicationCopy:
         if self.current is not None and found.version == self.current.version:
             return False
         # On disk before it is gone by: a crash after this line starts with the new lists, one before with those that were.
-        write_whole(self._folder / COPY_FILE, json.dumps(envelope).encode())
+        write_whole(self._folder / COPY_FILE, dump_json(envelope).encode())
         self._use(found)
         log.info("publication taken", extra={"event": "publication_taken", "version": found.version})
         return True

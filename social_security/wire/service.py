@@ -7,7 +7,6 @@ signs and logs it. Nothing of a body or of an identifier is ever logged here.
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
+from schemas.jsontext import dump_json
 from serving.entrance import load_json, spelled, unsuitable_characters
 from social_security.domain import pack
 from social_security.domain.curp import find_curp
@@ -272,7 +272,7 @@ def _reading(reading: Reading) -> Callable[[web.Request], Any]:
 
 def _json(body: Mapping[str, Any], status: int, content_type: str) -> web.Response:
     return web.Response(
-        text=json.dumps(dict(body), ensure_ascii=False),
+        text=dump_json(dict(body), ensure_ascii=False),
         status=status,
         content_type=content_type,
         charset="utf-8",

@@ -9,7 +9,6 @@ Spec: the domain reference 2.7; RFC 7515, 7516, 7518 4.6.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +17,7 @@ from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from schemas.jsontext import dump_json
 from serving.entrance import load_json
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
@@ -92,7 +92,7 @@ def seal(claims: Claims, registry_key: dict[str, str], recipient_key: dict[str, 
         "nivel": claims.level,
     }
     signed = jws.serialize_compact(
-        {"alg": "ES256", "typ": "JWT"}, json.dumps(payload).encode(), ECKey.import_key(dict(registry_key))
+        {"alg": "ES256", "typ": "JWT"}, dump_json(payload).encode(), ECKey.import_key(dict(registry_key))
     )
     return jwe.encrypt_compact(
         {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "cty": "JWT"},

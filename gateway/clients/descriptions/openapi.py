@@ -14,7 +14,6 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
 import yaml
 
 from gateway.clients.descriptions.described import (
@@ -28,6 +27,7 @@ from gateway.clients.descriptions.described import (
 from gateway.refusals import GatewayCode
 from schemas import yamldocument
 from schemas.faults import BadMessage
+from schemas.jsontext import encode_json
 from schemas.yamldocument import one_line as _one_line
 from serving.errors import Refused
 
@@ -326,7 +326,7 @@ def hide_servers(content: bytes, media_type: str, url: str) -> tuple[bytes, str]
         if isinstance(address, str) and address and "{" not in address:
             server["url"] = urlsplit(address).path
     if is_json(media_type, url):
-        return msgspec.json.encode(document), media_type or "application/json"
+        return encode_json(document), media_type or "application/json"
     text = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return text.encode(), media_type or "text/plain"
 

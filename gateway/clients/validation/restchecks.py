@@ -8,7 +8,6 @@ Spec: OpenAPI 3.0.3 (schemas by JSON Schema draft 4 with ``nullable``), OpenAPI 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs
 from gateway.clients.descriptions.openapi import METHODS, read_openapi, resolve
 from gateway.refusals import GatewayCode
 from schemas.faults import BadMessage
+from schemas.jsontext import load_json
 from schemas.target import ServiceTarget, parse_service_target
 from serving.errors import Refused
 
@@ -128,8 +128,8 @@ class RestChecks:
         if not schema or not (essence.endswith(("/json", "+json"))):
             return ()
         try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
+            value = load_json(body)
+        except ValueError:
             return (f"the {what} is not JSON",)
         return tuple(f"{what}{finding}" for finding in self._schema(schema, value))
 

@@ -19,7 +19,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import msgspec
 
-from schemas.safejson import decode_json
+from schemas.jsontext import decode_json
 from serving.config.oidcsettings import check_url
 from serving.errors import OperatorError, Refused
 from serving.login.oidc.token import OidcCode, login_refused, read_keys

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 
-from schemas.safejson import load_json
+from schemas.jsontext import load_json
 from serving.config.oidcsettings import ALGORITHMS, ALL
 from serving.errors import RefusalCode, Refused
 

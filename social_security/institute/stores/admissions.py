@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain.pseudonyms import Pid
 
 if TYPE_CHECKING:
@@ -95,12 +95,12 @@ class AdmissionStore:
                     a.case,
                     a.pid,
                     a.member,
-                    json.dumps(a.request),
+                    dump_json(a.request),
                     a.state,
                     a.deadline.isoformat(),
                     a.renewals,
-                    None if a.refusal is None else json.dumps(a.refusal, ensure_ascii=False),
-                    None if a.receipt is None else json.dumps(a.receipt, ensure_ascii=False),
+                    None if a.refusal is None else dump_json(a.refusal, ensure_ascii=False),
+                    None if a.receipt is None else dump_json(a.receipt, ensure_ascii=False),
                 ),
             )
 
@@ -110,10 +110,10 @@ def _admission(r: tuple[Any, ...]) -> Admission:
         r[0],
         Pid(r[1]),
         r[2],
-        json.loads(r[3]),
+        load_json(r[3]),
         r[4],
         date.fromisoformat(r[5]),
         int(r[6]),
-        None if r[7] is None else json.loads(r[7]),
-        None if r[8] is None else json.loads(r[8]),
+        None if r[7] is None else load_json(r[7]),
+        None if r[8] is None else load_json(r[8]),
     )

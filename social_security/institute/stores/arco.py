@@ -7,11 +7,11 @@ Spec: the domain reference 5.2 (SolicitudArco, Negativa), F22.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain.pseudonyms import Pid
 from social_security.wire.outbox import Outbox, OutboxItem
 
@@ -104,9 +104,9 @@ class ArcoStore:
                     r.pid,
                     r.member,
                     r.state,
-                    json.dumps(r.request, ensure_ascii=False),
-                    json.dumps(r.dates),
-                    None if r.refusal is None else json.dumps(r.refusal, ensure_ascii=False),
+                    dump_json(r.request, ensure_ascii=False),
+                    dump_json(r.dates),
+                    None if r.refusal is None else dump_json(r.refusal, ensure_ascii=False),
                     r.committee,
                     r.outcome,
                 ),
@@ -142,9 +142,9 @@ def _request(r: tuple[Any, ...]) -> ArcoRequest:
         Pid(r[1]),
         r[2],
         r[3],
-        json.loads(r[4]),
-        json.loads(r[5]),
-        None if r[6] is None else json.loads(r[6]),
+        load_json(r[4]),
+        load_json(r[5]),
+        None if r[6] is None else load_json(r[6]),
         r[7],
         r[8],
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.pseudonyms import Pid
@@ -116,7 +116,7 @@ class CaseStore:
             r[0],
             Pid(r[1]),
             r[2],
-            tuple(json.loads(r[3])),
+            tuple(load_json(r[3])),
             r[4],
             r[5],
             r[6],
@@ -140,7 +140,7 @@ class CaseStore:
         rows = self._database.query(
             "SELECT event, hash, sender FROM port_event WHERE case_id = ? ORDER BY sequence", (case,)
         )
-        return [Logged(json.loads(r[0]), r[1], r[2]) for r in rows]
+        return [Logged(load_json(r[0]), r[1], r[2]) for r in rows]
 
     def times(self, case: str) -> dict[str, datetime]:
         """When each state was reached first, by state."""
@@ -148,7 +148,7 @@ class CaseStore:
             "SELECT event, at FROM port_event WHERE case_id = ? AND at IS NOT NULL ORDER BY sequence DESC",
             (case,),
         )
-        return {json.loads(r[0])["estadoNuevo"]: datetime.fromisoformat(r[1]) for r in rows}
+        return {load_json(r[0])["estadoNuevo"]: datetime.fromisoformat(r[1]) for r in rows}
 
     def end_copy(self, case: str, state: str) -> None:
         """Note that a case has ended at its responsible institute, whose last events never came here."""
@@ -176,7 +176,7 @@ class CaseStore:
                     case.case,
                     case.pid,
                     case.responsible,
-                    json.dumps(case.counterparties),
+                    dump_json(case.counterparties),
                     case.convention,
                     case.benefit,
                     case.state,
@@ -189,7 +189,7 @@ class CaseStore:
                 (
                     case.case,
                     event["secuencia"],
-                    json.dumps(kept, ensure_ascii=False),
+                    dump_json(kept, ensure_ascii=False),
                     digest,
                     sender,
                     at.isoformat(),

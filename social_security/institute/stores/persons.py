@@ -9,11 +9,11 @@ Spec: the domain reference 5.2 (Afiliacion, RegistroAcceso).
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from schemas.jsontext import dump_json, load_json
 from social_security.domain.pseudonyms import Pid
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class PersonStore:
                     a.receiver_system,
                     a.purpose,
                     a.bases,
-                    json.dumps(a.categories),
+                    dump_json(a.categories),
                     a.case,
                     a.message_id,
                     a.local_user,
@@ -289,7 +289,7 @@ def _access(row: tuple[str | None, ...]) -> Access:
         system,
         purpose,
         bases,
-        tuple(json.loads(categories)),
+        tuple(load_json(categories)),
         case,
         message,
         user,

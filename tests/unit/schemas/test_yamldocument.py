@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.faults import BadMessage
-from schemas.safejson import decode_json, load_json
+from schemas.jsontext import decode_json, load_json
 from schemas.yamldocument import YamlBounds, load_document, unicode_encoding
 
 
