@@ -42,6 +42,8 @@ from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.lookups import count_lookup
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
+from social_security.wire.books import open_books
 from social_security.wire.context import MessageContext, PrivacyNotice
 from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.policydocument import build_policy
@@ -155,7 +157,7 @@ def _application(number: int) -> dict[str, object]:
 def _registry(size: Size, folder: Path, chosen: random.Random) -> list[Figure]:
     """Persons with four links each, and how long a match takes among them."""
     keys = new_registry_keys()
-    store = RegistryStore(folder / "registry.sqlite", keys)
+    store = RegistryStore(open_books(folder, "registry", REGISTRY_STEPS), keys)
     members = [m.path for m in pack.members().values() if m.member_class == "GOB"][2 : 2 + INSTITUTES]
     kept: list[str] = []
     started = time.monotonic()

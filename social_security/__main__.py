@@ -22,6 +22,7 @@ from social_security.commands.conformance import SUITE, TESTS, run_suite
 from social_security.commands.extracting import extract
 from social_security.commands.handover import hand_over, translate_hand_over, withdraw
 from social_security.commands.merges import COMMANDS as MERGES
+from social_security.commands.moving import move_command
 from social_security.commands.officers import officer
 from social_security.commands.publishing import publication
 from social_security.commands.quality import quality_page
@@ -31,6 +32,7 @@ from social_security.domain.pack import members
 from social_security.importing import import_rows
 from social_security.initialise import init_system
 from social_security.portal.commands import portal
+from social_security.wire.books import check_found
 from social_security.wire.gatewayclient import GatewayClient
 
 
@@ -42,6 +44,7 @@ def main() -> None:
 main.add_command(officer)
 main.add_command(hand_over)
 main.add_command(withdraw)
+main.add_command(move_command)
 officer.add_command(curp_states)
 for deciding in MERGES:
     officer.add_command(deciding)
@@ -64,6 +67,7 @@ def serve(data: Path, settings: Path | None) -> None:
         sys.exit(2)
     telemetry.configure(loaded.log_level)
     try:
+        check_found(data, loaded)
         system = app.build(data, loaded)
     except ValueError as err:  # keys that do not open, or a passphrase that cannot be had
         click.echo(str(err), err=True)
@@ -108,11 +112,16 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
     type=click.Path(path_type=Path, exists=True),
     help="the registry's public key, for an institute",
 )
-def init_command(data: Path, member: str, secret_file: Path, registry_key: Path | None) -> None:
+@click.option(
+    "--database", default="", help="postgresql:// address for its books; without it SQLite in the folder"
+)
+def init_command(
+    data: Path, member: str, secret_file: Path, registry_key: Path | None, database: str
+) -> None:
     """Make a member's system: folder, random keys, database, settings and unit file. Prints what is left to do."""
     try:
         secret = SecretSource(file=str(secret_file)).read({})
-        for line in init_system(data, member, secret_file, registry_key, secret):
+        for line in init_system(data, member, secret_file, registry_key, secret, database):
             click.echo(line)
     except ValueError as err:
         raise click.ClickException(str(err)) from err

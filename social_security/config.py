@@ -38,6 +38,10 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     collect_s: float = 3600.0
     # How often what ONIESS publishes (members, calendars, benefits, conventions, notices) is fetched, in seconds.
     publication_s: float = 3600.0
+    # postgresql://user@host:5432/database, without the password: where this system's books are. Empty: SQLite in its folder.
+    database: str = ""
+    # The password of that database's user.
+    database_password: SecretSource = SecretSource()
     log_level: str = "info"
     # Networks that may read /metrics, comma-separated; this machine always may.
     metrics_from: str = ""

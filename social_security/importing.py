@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from serving.language import _
-from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.curp import check_digit, normalise, parse_curp
@@ -30,6 +29,7 @@ from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.institute.announcing import queue_announcements
 from social_security.institute.stores.steps import STEPS
+from social_security.wire.books import holds, open_books
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -369,11 +369,11 @@ def import_rows(
         raise click.ClickException(
             _("{member} is no member's code; expected one as 15-ISSEMYM", member=member[:40])
         )
-    if not (data / "institute.sqlite").exists():
+    if not holds(data, "institute"):
         raise click.ClickException(
             _("{data} is no institute's system; make it with `social_security init`", data=data)
         )
-    database = open_database(data / "institute.sqlite", STEPS)
+    database = open_books(data, "institute", STEPS)
     try:
         quality = QualityReport(report)
         try:

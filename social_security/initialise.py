@@ -12,7 +12,6 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Final
 
-from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.eventchain import canonical
 from social_security.domain.notices import all_notices
@@ -20,7 +19,9 @@ from social_security.institute.stores.steps import STEPS
 from social_security.keys import InstituteKeys, new_registry_keys, save_institute_keys, save_registry_keys
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire import tokens
+from social_security.wire.books import open_books
 from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ _FIELDS: Final = frozenset(("kty", "crv", "x", "y"))
 
 
 def init_system(
-    folder: Path, code: str, secret_file: Path, registry_key: Path | None, secret: str
+    folder: Path,
+    code: str,
+    secret_file: Path,
+    registry_key: Path | None,
+    secret: str,
+    database: str = "",
 ) -> list[str]:
     """Make a member's folder; what is left to do, a line each. Raises ValueError, with nothing written before the checks."""
     member = pack.members().get(code)
@@ -56,11 +62,11 @@ def init_system(
             )
         trusted = read_key(registry_key, pack.members()[REGISTRY].path)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_settings(folder, code, secret_file)
+    _write_settings(folder, code, secret_file, database)
     if code == ONIESS:
-        database = open_database(folder / "oniess.sqlite", ONIESS_STEPS)
-        add_notices(database, all_notices())
-        database.close()
+        books = open_books(folder, "oniess", ONIESS_STEPS)
+        add_notices(books, all_notices())
+        books.close()
         return [f"set `gateway` in {folder / 'settings.toml'}, then start {unit_name(code)}"]
     public = _init_registry(folder, secret) if trusted is None else _init_institute(folder, trusted, secret)
     file = folder / KEY_FILE
@@ -74,7 +80,7 @@ def init_system(
 
 def _init_registry(folder: Path, secret: str) -> dict[str, str]:
     keys = new_registry_keys()
-    store = RegistryStore(folder / "registry.sqlite", keys)
+    store = RegistryStore(open_books(folder, "registry", REGISTRY_STEPS), keys)
     add_notices(store.database, all_notices())
     store.close()
     # Last: without the keys' file the folder counts as not made, and nothing was kept under the keys.
@@ -84,7 +90,7 @@ def _init_registry(folder: Path, secret: str) -> dict[str, str]:
 
 def _init_institute(folder: Path, registry: dict[str, str], secret: str) -> dict[str, str]:
     own = tokens.new_key()
-    database = open_database(folder / "institute.sqlite", STEPS)
+    database = open_books(folder, "institute", STEPS)
     add_notices(database, all_notices())
     database.close()
     save_institute_keys(folder / "keys.json", InstituteKeys(own, registry), secret)
@@ -153,12 +159,14 @@ def unit_name(code: str) -> str:
     return f"sacbe-{code.lower()}.service"
 
 
-def _write_settings(folder: Path, code: str, secret_file: Path) -> None:
+def _write_settings(folder: Path, code: str, secret_file: Path, database: str) -> None:
     settings, secret = folder.resolve() / "settings.toml", secret_file.resolve()
     settings.write_text(
         f"member = {json.dumps(code)}\n"
         "# The member's own gateway: how this system asks others.\n"
         'gateway = ""\n'
+        "# Where this system's books are, postgresql://...; empty: SQLite in this folder.\n"
+        f"database = {json.dumps(database)}\n"
         f"[keys_secret]\nfile = {json.dumps(str(secret))}\n",
         encoding="utf-8",
     )

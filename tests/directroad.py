@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from serving.storage.database import open_database
 from social_security.commands import seed
+from social_security.commands.moving import move_books
 from social_security.domain import pack
 from social_security.domain.calendars import load_calendar
 from social_security.domain.notices import notice_of
@@ -33,6 +33,8 @@ from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
+from social_security.wire.books import open_books
 from social_security.wire.gatewayclient import GatewayClient, Heard
 from social_security.wire.platform import open_platform
 from social_security.wire.service import SystemOperations
@@ -65,11 +67,13 @@ class DirectRoad(GatewayClient):
 
 @dataclass(slots=True)
 class DirectCountry:
-    """The systems by code, on copies of the seeded databases."""
+    """The systems by code, on copies of the seeded databases; with ``database`` their books are moved to that PostgreSQL first."""
 
     folder: Path
+    database: str = ""
     now: datetime = datetime(2026, 3, 2, 15, tzinfo=UTC)
     registry: RegistryServices = field(init=False)
+    oniess: OniessServices = field(init=False)
     institutes: dict[str, InstituteServices] = field(default_factory=dict)
     systems: dict[str, SystemOperations] = field(default_factory=dict)
     number: int = 0
@@ -80,14 +84,18 @@ class DirectCountry:
             (self.folder / code).mkdir()
             for file in (base / code).glob("*.sqlite"):
                 shutil.copy(file, self.folder / code)
+            if self.database:
+                told = f'member = "{code}"\ndatabase = "{self.database}"\n'
+                (self.folder / code / "settings.toml").write_text(told, encoding="utf-8")
+                list(move_books(self.folder / code))
         keys = _keys(base)
         self.registry = RegistryServices(
-            pack.members()["00-RNSS"].path, RegistryStore(self.folder / "00-RNSS" / "registry.sqlite", keys["00-RNSS"]),
+            pack.members()["00-RNSS"].path, RegistryStore(open_books(self.folder / "00-RNSS", "registry", REGISTRY_STEPS), keys["00-RNSS"]),
             keys["00-RNSS"], self._now, load_calendar("00-RNSS"), POLICY, self._road("00-RNSS"),
         )  # fmt: skip
-        oniess = OniessServices(
+        self.oniess = oniess = OniessServices(
             pack.members()["00-ONIESS"].path,
-            OniessStore(open_database(self.folder / "00-ONIESS" / "oniess.sqlite", ONIESS_STEPS)),
+            OniessStore(open_books(self.folder / "00-ONIESS", "oniess", ONIESS_STEPS)),
             self._now, load_calendar("00-ONIESS"), ZoneInfo("America/Mexico_City"), POLICY, Trusted(),
             self._road("00-ONIESS"),
         )  # fmt: skip
@@ -97,7 +105,7 @@ class DirectCountry:
         self.systems["00-ONIESS"] = SystemOperations(oniess, oniess.acts(), oniess.readings())
         for code in INSTITUTES:
             made = InstituteServices(
-                pack.members()[code].path, open_database(self.folder / code / "institute.sqlite", STEPS),
+                pack.members()[code].path, open_books(self.folder / code, "institute", STEPS),
                 keys[code], self._now, load_calendar(code), POLICY, self._road(code), OwnActs(open_platform("")),
             )  # fmt: skip
             self.institutes[code] = made
@@ -106,6 +114,7 @@ class DirectCountry:
     def close(self) -> None:
         """Close the databases."""
         self.registry.store.close()
+        self.oniess.store.database.close()
         for made in self.institutes.values():
             made.database.close()
 

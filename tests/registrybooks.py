@@ -13,7 +13,9 @@ from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, Rid
 from social_security.keys import new_registry_keys
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.registry.vital import report_event
+from social_security.wire.books import open_books
 from social_security.wire.context import MessageContext, PrivacyNotice
 from social_security.wire.outbox import Outbox
 from social_security.wire.service import DomainRequest
@@ -42,7 +44,7 @@ class Books:
     taken: int = 0
 
     def __post_init__(self) -> None:
-        self.store = RegistryStore(self.folder / "registry.sqlite", new_registry_keys())
+        self.store = RegistryStore(open_books(self.folder, "registry", REGISTRY_STEPS), new_registry_keys())
 
     def person(self, curp: str, *members: str, level: int = 2) -> Rid:
         """A person with links."""

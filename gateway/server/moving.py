@@ -29,7 +29,7 @@ from schemas.faults import Fault
 from serving.errors import OperatorError
 from serving.login import users
 from serving.storage.database import Database, open_database
-from serving.storage.moving import compare_tables, copy_tables, tables_in
+from serving.storage.moving import MOVED, compare_tables, copy_tables, tables_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
     from serving.storage.moving import MovedTable
 
-MOVED = ".moved"
 _TOGETHER = 500
 
 

@@ -10,17 +10,21 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from certs.edges.tokenfiles import sync_folder
 from serving.errors import OperatorError
 from serving.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
 
 TOGETHER = 500
 _STEP = "step"
+# What is added to the name of a file whose content is elsewhere now.
+MOVED = ".moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,15 @@ def compare_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[Mo
                 f"the copy of the table {table.name} is not what was copied: {here[0]} rows here, {there[0]} there, "
                 f"digests {here[1]:064x} and {there[1]:064x}; nothing was switched over: empty the target and begin again"
             )
+
+
+def put_aside(path: Path) -> Path:
+    """Give a SQLite file whose content is elsewhere now a name that no server opens; the new path."""
+    target = path.with_name(path.name + MOVED)
+    # Both places hold the same, and until here the file counts: a crash before the rename finds it where it was.
+    path.rename(target)
+    sync_folder(path.parent)
+    return target
 
 
 def _digest(side: AnyDatabase, table: MovedTable) -> tuple[int, int]:

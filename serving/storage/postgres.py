@@ -126,7 +126,8 @@ class PostgresDatabase:
     """One PostgreSQL database: a connection behind a lock, opened again when the server has closed it.
 
     With ``schema`` its tables stand in that schema alone, so that two sets of steps can share a database. ``isolation`` is
-    that of its transactions; ``session`` are parameters of the server for this connection, such as ``lock_timeout``.
+    that of its transactions; ``session`` are parameters of the server for this connection, such as ``lock_timeout``. With
+    ``is_one_at_a_time`` transactions in the schema exclude each other, as they do in a SQLite file.
     What the server or the way to it refuses is raised as OSError that names the database and the remedy.
     """
 
@@ -138,7 +139,9 @@ class PostgresDatabase:
         *,
         isolation: IsolationLevel = IsolationLevel.SERIALIZABLE,
         session: Mapping[str, str] | None = None,
+        is_one_at_a_time: bool = False,
     ) -> None:
+        self._is_one_at_a_time = is_one_at_a_time
         self._address = address
         self._schema = schema
         self._isolation = isolation
@@ -200,6 +203,10 @@ class PostgresDatabase:
             self._is_changing = True
             try:
                 with self._connection.transaction():
+                    if self._is_one_at_a_time:
+                        self._connection.execute(
+                            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (self._schema,)
+                        )
                     self._check_lease()
                     yield _Transaction(self._connection)
             finally:

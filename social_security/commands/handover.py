@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from serving.language import _
-from serving.storage.database import open_database
 from social_security.commands.officers import member_path, open_registry
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
@@ -23,6 +22,7 @@ from social_security.importing import AFFILIATIONS, PERIODS, PIDS, read_rows
 from social_security.institute.announcing import queue_withdrawal
 from social_security.institute.stores.steps import STEPS
 from social_security.registry.holding import LEFT, membership
+from social_security.wire.books import holds, open_books
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,13 +52,13 @@ _QUERIES: Final = {
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="new folder for the three files")
 def hand_over(data: Path, out: Path) -> None:
     """Write what this institute holds, for its successor: personas.csv (to the registry), afiliaciones.csv, periodos.csv."""
-    if not (data / "institute.sqlite").exists():
+    if not holds(data, "institute"):
         raise click.ClickException(_("{data} is no institute's system", data=data))
     try:
         out.mkdir(mode=0o700, parents=True)
     except FileExistsError as err:
         raise click.ClickException(_("{out} is there already; it is a new folder", out=out)) from err
-    database = open_database(data / "institute.sqlite", STEPS)
+    database = open_books(data, "institute", STEPS)
     try:
         for name, (columns, query) in _QUERIES.items():
             count = write_rows(out / name, columns, database.query(query))
@@ -79,7 +79,7 @@ def hand_over(data: Path, out: Path) -> None:
 def withdraw(data: Path, member: str, day: datetime, file: Path) -> None:
     """Tell the registry that this institute no longer holds the persons of a CSV (expediente,pid)."""
     member_path(member)
-    database = open_database(data / "institute.sqlite", STEPS)
+    database = open_books(data, "institute", STEPS)
     try:
         pids = [parse_pid(row.get("pid", "")) for _, row in read_rows(file, PIDS)]
         ended = queue_withdrawal(database, member, [str(p) for p in pids], day.date())

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import click
 
 from serving.language import _
-from serving.storage.database import open_database
 from social_security import config
 from social_security.domain import pack
 from social_security.domain.calendars import national_day
@@ -35,7 +34,9 @@ from social_security.keys import load_registry_keys
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import CurpTaken, Evidence, Person, RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.registry.vital import decide_case, note_event
+from social_security.wire.books import open_books
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,7 +257,7 @@ def vital_decide(data: Path, case: str, name: str, stands: tuple[str, str] | Non
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 def convention(data: Path, file: Path) -> None:
     """Register a portability convention at ONIESS; its five conditions must be met."""
-    database = open_database(data / "oniess.sqlite", ONIESS_STEPS)
+    database = open_books(data, "oniess", ONIESS_STEPS)
     try:
         OniessStore(database).register_convention(json.loads(file.read_text(encoding="utf-8")))
     except ValueError as err:
@@ -273,7 +274,7 @@ def convention(data: Path, file: Path) -> None:
 )
 def cost(data: Path, month: str, pesos: int) -> None:
     """Enter at ONIESS what the platform cost in a month, for IND-16."""
-    database = open_database(data / "oniess.sqlite", ONIESS_STEPS)
+    database = open_books(data, "oniess", ONIESS_STEPS)
     OniessStore(database).set_cost(period_of({"periodo": month}), pesos * 100)
     database.close()
 
@@ -285,7 +286,7 @@ def cost(data: Path, month: str, pesos: int) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 def breach(data: Path, member: str, about: str | None, file: Path) -> None:
     """Record a breach (JSON: fecha, motivo, naturaleza, datos, recomendaciones, medidas, contacto), with its notices."""
-    database = open_database(data / "institute.sqlite", INSTITUTE_STEPS)
+    database = open_books(data, "institute", INSTITUTE_STEPS)
     try:
         found = parse_breach(json.loads(file.read_text(encoding="utf-8")))
         store = BreachStore(database)
@@ -315,7 +316,9 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
 
 def open_registry(data: Path) -> RegistryStore:
     """The registry's books, opened with the passphrase that its own settings name."""
-    return RegistryStore(data / "registry.sqlite", load_registry_keys(data / "keys.json", _secret(data)))
+    return RegistryStore(
+        open_books(data, "registry", REGISTRY_STEPS), load_registry_keys(data / "keys.json", _secret(data))
+    )
 
 
 @contextlib.contextmanager

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import (
 from serving.config.secret import SecretSource
 from serving.entrance import write_whole
 from serving.language import _
-from serving.storage.database import open_database
 from social_security.domain import pack
 from social_security.domain.notices import all_notices
 from social_security.domain.published import (
@@ -34,6 +33,7 @@ from social_security.domain.published import (
 )
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS
+from social_security.wire.books import holds, open_books
 from social_security.wire.publication import COPY_FILE, KEY_FILE
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def make_key(secret_file: Path, out: Path) -> None:
 )
 def publish(data: Path, key: Path, secret_file: Path, days: int, parts: tuple[str, ...]) -> None:
     """Sign and publish the next version at ONIESS. Systems take it with their next look."""
-    database = open_database(data / "oniess.sqlite", STEPS)
+    database = open_books(data, "oniess", STEPS)
     try:
         private = load_pem_private_key(
             key.read_bytes(), SecretSource(file=str(secret_file)).read({}).encode()
@@ -116,8 +116,8 @@ def publish(data: Path, key: Path, secret_file: Path, days: int, parts: tuple[st
 def show(data: Path) -> None:
     """Show the publication that a system goes by, or that ONIESS publishes: version, end, digest, how many of each part."""
     try:
-        if (data / "oniess.sqlite").exists():
-            database = open_database(data / "oniess.sqlite", STEPS)
+        if holds(data, "oniess"):
+            database = open_books(data, "oniess", STEPS)
             raw = OniessStore(database).published(NAME)
             database.close()
         else:

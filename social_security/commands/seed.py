@@ -10,7 +10,6 @@ import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from serving.storage.database import Database
 from social_security.domain import pack
 from social_security.domain.curp import parse_curp
 from social_security.domain.notices import all_notices
@@ -32,7 +31,9 @@ from social_security.keys import (
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire import tokens
+from social_security.wire.books import open_books
 from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def seed_registry(folder: Path, secret: str) -> RegistryKeys:
     keys = new_registry_keys(
         pid=bytes.fromhex(fixture["registry_key"]), index=bytes.fromhex(fixture["index_key"])
     )
-    store = RegistryStore(folder / "registry.sqlite", keys)
+    store = RegistryStore(open_books(folder, "registry", REGISTRY_STEPS), keys)
     level = pack.document("fixture.json")["level"]
     for person in fixture["persons"]:
         rid = Rid(bytes.fromhex(person["rid"]))
@@ -73,9 +74,9 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
     registry_keys = load_registry_keys(registry_folder / "keys.json", secret)
     member = pack.members()[code].path
     own = tokens.new_key()
-    registry = RegistryStore(registry_folder / "registry.sqlite", registry_keys)
+    registry = RegistryStore(open_books(registry_folder, "registry", REGISTRY_STEPS), registry_keys)
     registry.add_recipient(member, json.dumps(tokens.public_key(own)))
-    database = Database(folder / "institute.sqlite", STEPS)
+    database = open_books(folder, "institute", STEPS)
     persons = PersonStore(database)
     add_notices(database, all_notices())
     document = pack.document("fixture.json")
@@ -105,10 +106,11 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
 
 def seed_oniess(folder: Path) -> None:
     """Register the notices and the fixture's convention at ONIESS."""
-    if (folder / "oniess.sqlite").exists():
-        return
-    database = Database(folder / "oniess.sqlite", ONIESS_STEPS)
+    database = open_books(folder, "oniess", ONIESS_STEPS)
     store = OniessStore(database)
+    if store.conventions():
+        database.close()
+        return
     add_notices(database, all_notices())
     store.add_members([pack.members()[c].path for c in pack.document("fixture.json")["founding"]])
     for convention in pack.document("fixture.json")["conventions"]:

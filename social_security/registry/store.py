@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from serving.storage.database import Database
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
 from social_security.registry.curpstates import (
@@ -38,11 +37,9 @@ from social_security.registry.merging import (
     statement,
     unmerge_records,
 )
-from social_security.registry.tables import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
@@ -93,8 +90,8 @@ class CurpTaken(Exception):
 class RegistryStore:
     """Reads and writes the registry's database."""
 
-    def __init__(self, path: Path, keys: RegistryKeys) -> None:
-        self._database = Database(path, STEPS)
+    def __init__(self, database: AnyDatabase, keys: RegistryKeys) -> None:
+        self._database = database
         self._keys = keys
         self._cipher = AESGCM(keys.cipher)
 

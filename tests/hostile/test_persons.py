@@ -19,6 +19,7 @@ from social_security.keys import load_registry_keys
 from social_security.registry.store import RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire import tokens
+from social_security.wire.books import open_books
 from tests.social import CLOCK, SECRET, SmallCountry, small_country
 
 PIDS = {p["name"]: p["pids"] for p in pack.persons()["persons"]}
@@ -46,7 +47,7 @@ async def tell(
     """The registry tells IPE of an event of a person."""
     folder = c.folder / "00-RNSS"
     keys = load_registry_keys(folder / "keys.json", SECRET)
-    store = RegistryStore(folder / "registry.sqlite", keys)
+    store = RegistryStore(open_books(folder, "registry", REGISTRY_STEPS), keys)
     jwk = store.recipient("MX/GOB/30-IPE")
     store.close()
     assert jwk is not None

@@ -56,12 +56,12 @@ DAY = st.dates(date(1985, 1, 1), date(2025, 12, 31))
 class CountryMachine(RuleBasedStateMachine):
     """Three persons whom three institutes, and no others, hold or have looked up."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = "") -> None:
         super().__init__()
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(prefix="sacbe-country-", dir=memory if memory.is_dir() else None))
         self.loop = asyncio.new_event_loop()
-        self.c = DirectCountry(self.folder)
+        self.c = DirectCountry(self.folder, database)
         self.numbers = 0
         self.merged: list[tuple[int, Rid, Rid]] = []
         self.acknowledged: dict[tuple[str, int], str] = {}

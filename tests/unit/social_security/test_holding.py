@@ -19,6 +19,8 @@ from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_registry_keys
 from social_security.registry.curpstates import CODES, CurpState
 from social_security.registry.store import RegistryStore
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
+from social_security.wire.books import open_books
 from tests.social import SECRET, SmallCountry, small_country
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ async def country(tmp_path: Path) -> AsyncIterator[SmallCountry]:
 def registry(c: SmallCountry) -> RegistryStore:
     """The registry's books, beside the running system."""
     folder = c.folder / "00-RNSS"
-    return RegistryStore(folder / "registry.sqlite", load_registry_keys(folder / "keys.json", SECRET))
+    return RegistryStore(
+        open_books(folder, "registry", REGISTRY_STEPS), load_registry_keys(folder / "keys.json", SECRET)
+    )
 
 
 def pid_of(c: SmallCountry, member: str, name: str = "ana") -> Pid:
