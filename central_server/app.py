@@ -29,18 +29,21 @@ from central_server.edges.management import ManagementEdge, StoreKeeper
 from central_server.edges.notifier import RequestNotifier
 from central_server.edges.pinned import read_pinned
 from central_server.edges.tokens import open_tokens
+from central_server.edges.witnesses import announcement_routes, keep_own_witness
 from central_server.edges.wsdl import add_wsdl_route
 from central_server.publication.generate import host_of
 from central_server.publication.metrics import CentralMetrics
 from central_server.publication.node import CentralNode, open_store
 from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
+from central_server.store.witnesses import log_key
 from certs.edges.profilefiles import load_profiles
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from schemas.faults import Fault
 from serving.api.authentication import Clock
 from serving.api.backupoperations import BackupResource
 from serving.api.limits import RateLimit
+from serving.errors import Refused
 from serving.login.sessionplaces import open_sessions
 from serving.login.users import Logins
 from serving.process.devices import build_devices, build_signers, signer_loops
@@ -49,7 +52,7 @@ from serving.process.listener import listen as listen_at
 from serving.process.loops import Loop, Loops
 from serving.storage.audit import AuditLog
 from serving.storage.backupkey import settle_backup_key
-from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
+from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, NotAtHand, Seal
 from serving.storage.restoring import record_restore
 from serving.storage.selfsigned import self_signed
 from serving.storage.tlsfiles import KeptCredentials
@@ -138,14 +141,20 @@ class CentralServer:
         return ManagementEdge(keeper, self.audit, utc_now, time.monotonic, limit, self._pinned)
 
     def _make_witness(self) -> Witness:
-        """The witness of other servers' transparency logs, under this instance's name."""
+        """The witness of this instance's gateways and of the logs the settings name, under the instance's name."""
         return Witness(
             self._data / WITNESS,
             lambda: witness_name(self.node.store.read().instance),
             self._settings.witness.follows,
             self._safe,
             utc_now,
+            lambda name: log_key(self.node.store.read(), name),
         )
+
+    def _publish_witness(self) -> None:
+        """Publish where this node is asked as a witness and its key, once the key's seal is at hand."""
+        with contextlib.suppress(NotAtHand, Refused):
+            keep_own_witness(self.node.store, self.witness, self._settings.listen.http_port, utc_now())
 
     def _backups(self, restart: Callable[[], None] | None, calls: AuditLog) -> BackupResource:
         """Backups of this server's folder, as its settings say."""
@@ -204,6 +213,7 @@ class CentralServer:
         add_routes(app, self.node.published)
         add_wsdl_route(app, self._management_address)
         app.router.add_routes(self.witness.routes("/tlog"))
+        app.router.add_routes(announcement_routes(self.node.store, utc_now))
         app.router.add_get("/health", self._health)
         self._told_metrics.metrics.add_route(app, lambda: self._settings.listen.metrics_from)
         return app
@@ -272,6 +282,8 @@ class CentralServer:
                     await listen_at(app, host, port, context, bounds=bounds, setting=setting)
                 )
         settle_backup_key(self._data, self._safe)
+        self._safe.subscribe(self._publish_witness)
+        self._publish_witness()
         if self._settings.admin.port:
             name = host_of(address or admin_host(self._settings))
             await self.admin.start_with(self._admin_context(name).listening)

@@ -96,6 +96,8 @@ class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     keep_parts_s: Annotated[float, Setting(help="How long parts of earlier generations are still served.", low=0, high=DAY_S)] = 600.0
     # What new signing keys are: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384.
     key_kind: Annotated[str, Setting(help="Kind of new signing keys.")] = "rsa-2048"
+    # Beside this server, which cosigns every one.
+    witnesses: Annotated[int, Setting(help="How many other gateways the configuration appoints to cosign each gateway's transparency log.", low=0, high=16)] = 2
     # fmt: on
 
 
@@ -133,7 +135,7 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class WitnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The transparency logs of gateways that this server is a witness of, at ``/tlog`` of the configuration's listener."""
 
-    # Their verifier keys, as `gateway log key` tells.
+    # Verifier keys beside those that this instance's gateways announce, as `gateway log key` tells.
     follows: Annotated[tuple[str, ...], Setting(help="Keys of the logs this server is a witness of.")] = ()
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from central_server.admin.context import row
 from central_server.publication.anchors import remake_anchor
-from central_server.registry.parts import check_optional_part
+from central_server.registry.parts import GIVEN_PARTS, check_optional_part
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import sources
 from schemas.faults import Fault
@@ -155,9 +155,8 @@ class _Sources:
                         )
                     )
         if source == "internal":
-            for content_id, name in FILE_NAMES.items():
-                if content_id in (SHARED_ID, PRIVATE_ID):
-                    continue
+            for content_id in GIVEN_PARTS:
+                name = FILE_NAMES[content_id]
                 there = kept.get(content_id)
                 found.append(
                     PartView(

@@ -79,10 +79,10 @@ def _kept_publication(folder: Path) -> Publication | None:
         return None
 
 
-def _generate(records: Records, generation: int, versions: Sequence[int]) -> _Cached:
+def _generate(records: Records, generation: int, versions: Sequence[int], witnesses: int) -> _Cached:
     unread: list[str] = []
     registry, mended = publishable(load_registry(records, unread))
-    return _Cached(generation, generate(registry, versions), (*unread, *mended))
+    return _Cached(generation, generate(registry, versions, witnesses), (*unread, *mended))
 
 
 class CentralNode:
@@ -180,7 +180,9 @@ class CentralNode:
         records = self.store.read()
         if self._cached is None or self._cached.generation != generation:
             versions = range(self._publishing.minimum_version, CURRENT_VERSION + 1)
-            self._cached = await asyncio.to_thread(_generate, records, generation, versions)
+            self._cached = await asyncio.to_thread(
+                _generate, records, generation, versions, self._publishing.witnesses
+            )
         await self._sign(self._cached.generated, now)
         self._say_faults(self._cached.faults)
 

@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from central_server.publication.generate import build_private, build_shared
+from central_server.registry.appointing import appoint
 from central_server.store.sources import SOURCES
 from certs.algorithms import SignatureAlgorithm
 from certs.configuration import sign_directory
 from certs.edges.tokenfiles import write_whole
 from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
-from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
+from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID, WITNESSES_ID
 from schemas.globalconf.private import render_private
 from schemas.globalconf.shared import VERSIONS
 from schemas.globalconf.sharedwriting import oldest_same, render_shared
+from schemas.globalconf.witnesses import render_appointments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,10 +114,13 @@ class Published:
         return None
 
 
-def generate(registry: Registry, versions: Sequence[int] = VERSIONS) -> Generated:
-    """Every part of every version: pure, and the slow half of publishing."""
+def generate(registry: Registry, versions: Sequence[int] = VERSIONS, witnesses: int = 0) -> Generated:
+    """Every part of every version: pure, and the slow half of publishing. ``witnesses`` gateways cosign each log."""
     private = GeneratedPart(PRIVATE_ID, FILE_NAMES[PRIVATE_ID], render_private(build_private(registry)))
     optional = tuple(GeneratedPart(*part) for part in registry.parts)
+    appointed = appoint(registry, witnesses)
+    if appointed.logs:
+        optional += (GeneratedPart(WITNESSES_ID, FILE_NAMES[WITNESSES_ID], render_appointments(appointed)),)
     parts = {}
     built: dict[bool, SharedParameters] = {}
     rendered: dict[int, bytes] = {}

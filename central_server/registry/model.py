@@ -43,7 +43,7 @@ here and cannot be written by hand. The format::
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +65,7 @@ from schemas.globalconf.shared import (
     Source,
     Subsystem,
 )
+from schemas.globalconf.witnesses import Appointments
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from schemas.names import check_code, check_host, check_name, check_text
 from serving.errors import OperatorError
@@ -111,6 +112,8 @@ class Registry:
     parts: tuple[tuple[str, str, bytes], ...] = ()
     registration_certificate: bytes | None = None
     sources: tuple[Source, ...] = ()
+    # Who there is to cosign transparency logs, and whose logs; nobody is appointed yet.
+    witnesses: Appointments = field(default_factory=Appointments)
 
 
 class _MemberClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

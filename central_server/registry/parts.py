@@ -26,6 +26,10 @@ _PARSERS: dict[str, Callable[[bytes], object]] = {
 }
 
 
+# Those that are given; the witnesses' part is made here (`central_server.registry.appointing`).
+GIVEN_PARTS = tuple(_PARSERS)
+
+
 def check_optional_part(content_id: str, raw: bytes) -> str:
     """The file name of a part, once it is known and well formed. Raises `Refused`."""
     parser = _PARSERS.get(content_id)

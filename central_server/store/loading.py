@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from central_server.registry.model import RegisteredServer, Registry
 from central_server.registry.refusals import RegistryCode, refuse
-from central_server.store import groups, members, servers, sources, trust
+from central_server.store import groups, members, servers, sources, trust, witnesses
 from central_server.store.records import read_rows
 from schemas.faults import Fault
 from schemas.globalconf.shared import (
@@ -26,6 +26,7 @@ from schemas.globalconf.shared import (
     OcspInfo,
     Subsystem,
 )
+from schemas.globalconf.witnesses import Appointments
 from schemas.identifiers import ClientId, GlobalGroupId
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def present_registry(records: Records, chosen: ClientId, faults: list[str] | Non
         parts=tuple((p.content_id, p.file_name, p.raw) for p in sources.list_optional_parts(records)),
         registration_certificate=None if certificate is None else certificate[1],
         sources=sources.list_sources(records),
+        witnesses=witnesses.list_witnesses(records, faults),
     )
 
 
@@ -225,6 +227,7 @@ def canonical(registry: Registry) -> Registry:
         parts=(),
         registration_certificate=None,
         sources=(),
+        witnesses=Appointments(),
     )
 
 

@@ -193,4 +193,17 @@ STEPS = (
         problem TEXT
     );
     """,
+    """
+    CREATE TABLE transparency_keys (
+        server TEXT PRIMARY KEY,
+        log_key TEXT NOT NULL,
+        witness_key TEXT NOT NULL,
+        at TEXT NOT NULL
+    );
+    CREATE TABLE central_witness (
+        node TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        key TEXT NOT NULL
+    );
+    """,
 )

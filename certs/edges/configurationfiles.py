@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from certs.configuration import TrustedConfiguration
 from schemas.faults import Fault, Kind
-from schemas.globalconf.parts import FILE_NAMES, SHARED_ID
+from schemas.globalconf.parts import FILE_NAMES, SHARED_ID, WITNESSES_ID
 from schemas.zipwriting import render_zip
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ def load_configuration_folder(
 
 
 def render_verificationconf(configuration: TrustedConfiguration) -> bytes:
-    """The zip that verifiers of signed containers need: shared parameters of every instance at hand."""
+    """The zip that verifiers of signed containers need: shared parameters of every instance at hand, keys of witnesses."""
     entries: list[tuple[str, bytes]] = []
     for name, loaded in configuration.instances.items():
         base = f"verificationconf/{name}/{FILE_NAMES[SHARED_ID]}"
         version = f'{{"configurationVersion":"{loaded.shared.version}"}}'
         entries += [(base, loaded.shared.raw), (f"{base}.metadata", version.encode())]
+    witnesses = configuration.parts.get(WITNESSES_ID)
+    if witnesses is not None:  # whose keys prove checkpoints of logs, and the cosignatures on them
+        entries.append((f"verificationconf/{configuration.instance}/{FILE_NAMES[WITNESSES_ID]}", witnesses))
     entries.append(("verificationconf/instance-identifier", configuration.instance.encode()))
     return render_zip(entries, _MOMENT, deflate=True)

@@ -49,6 +49,11 @@ KEY = click.option(
     help="a copy of the tiles that somebody kept",
 )
 @click.option("--archive", "archives", type=click.Path(path_type=Path, exists=True), multiple=True)
+@click.option(
+    "--ask-witnesses",
+    is_flag=True,
+    help="ask the appointed witnesses for the newest checkpoint they have seen, and hold the log against it too",
+)
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 @report_errors
@@ -61,11 +66,13 @@ def verify(
     *,
     as_json: bool,
     key_text: str | None,
+    ask_witnesses: bool,
     **kept: tuple[Path, ...],
 ) -> None:
     """Prove the log; ``kept`` is what others kept of it."""
     import asyncio
 
+    from gateway.cli.logwitnesses import KnownWitnesses
     from gateway.messagelog.committed import CommittedReader
     from gateway.messagelog.reading import LogReader
     from gateway.settings.datafolder import DataFolder, find_folder
@@ -78,20 +85,28 @@ def verify(
     reader = LogReader(place.open(), place.bodies, opened_keys(data, settings_file, pin_file))
     wrong = asyncio.run(reader.verify_chain())
     files, findings = TransparencyFiles(folder / FOLDER), None
+    cosigned: dict[str, str] = {}
     if files.folder.exists() or kept["checkpoints"]:
+        known, head = KnownWitnesses(data, settings_file), files.read_checkpoint()
+        earlier = [parse_note(path.read_bytes()) for path in kept["checkpoints"]]
+        if head is not None:
+            cosigned = known.cosigned(head)
+            if ask_witnesses:
+                earlier += known.newest(head.text.partition("\n")[0])
         findings = verify_message_log(
             files,
             CommittedReader(reader),
             _log_key(files, key_text, lambda: _private_key(data, settings_file, pin_file)),
-            earlier=[parse_note(path.read_bytes()) for path in kept["checkpoints"]],
+            earlier=earlier,
             mirror=next(map(TransparencyFiles, kept["tiles"]), None),
             containers=_containers(kept["archives"]),
         )
     reader.close()
     if as_json:
-        click.echo(msgspec.json.encode(_as_json(wrong, findings)))
+        click.echo(msgspec.json.encode(_as_json(wrong, findings) | {"cosigned": cosigned}))
     else:
         _say(wrong, findings)
+        _say_cosigned(cosigned, findings)
     context.exit(1 if wrong is not None or (findings is not None and not findings.is_whole) else 0)
 
 
@@ -160,6 +175,13 @@ def _say(wrong: int | None, found: Findings | None) -> None:
         click.echo(_("everything agrees"))
 
 
+def _say_cosigned(cosigned: dict[str, str], found: Findings | None) -> None:
+    for name, at in cosigned.items():
+        click.echo(_("cosigned by {name} at {at}", name=name, at=at))
+    if found is not None and not cosigned:
+        click.echo(_("no witness that the configuration or the settings name has cosigned this head"))
+
+
 @click.command(
     "key",
     help="The public key of the transparency log.",
@@ -187,7 +209,8 @@ def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
 def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
     """Print the verifier key of this server's witness."""
     from gateway.settings.datafolder import DataFolder
-    from gateway.transparency.following import FOLDER, witness_name
+    from gateway.transparency.following import FOLDER
+    from schemas.transparency.announcement import witness_name
     from schemas.transparency.notes import COSIGNATURE_ED25519
     from serving.web.witnessing import Witness
 
@@ -274,7 +297,7 @@ def _log_key(
 ) -> VerifierKey:
     """The key that is given, under the name of the log that is there, or that of the data folder."""
     from certs.transparency import NoteSigner
-    from gateway.transparency.following import log_origin
+    from schemas.transparency.announcement import log_origin
     from schemas.transparency.notes import ED25519, VerifierKey, parse_verifier_key
 
     note = files.read_checkpoint()

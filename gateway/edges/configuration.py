@@ -37,12 +37,14 @@ from schemas.globalconf.parts import (
     NEXT_UPDATE_ID,
     PRIVATE_ID,
     SHARED_ID,
+    WITNESSES_ID,
     parse_fetch_interval,
     parse_monitoring_client,
     parse_verify_next_update,
 )
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+from schemas.globalconf.witnesses import parse_appointments
 from serving.process.loops import Loop
 from serving.process.memory import give_back_freed
 from serving.process.pace import Pace
@@ -400,6 +402,7 @@ _OPTIONAL: dict[str, Callable[[bytes], object]] = {
     MONITORING_ID: parse_monitoring_client,
     FETCH_INTERVAL_ID: parse_fetch_interval,
     NEXT_UPDATE_ID: parse_verify_next_update,
+    WITNESSES_ID: parse_appointments,
 }
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from gateway.server import parts
 from gateway.server.state import GatewayState, utc_now
+from gateway.transparency.announcing import KeyAnnouncing
+from gateway.transparency.appointed import ConfiguredWitnesses
 from schemas.faults import Fault
 from serving.process.loops import Loop
 
@@ -56,13 +58,29 @@ class EvidenceKeeping:
         def server_id() -> ServerId:
             return state.server_id
 
+        configured = ConfiguredWitnesses(proofs.current, server_id, settings.listen.ocsp_port)
+        witness = parts.witness(settings, folder, server_id, state.safe, utc_now, configured)
+        following = parts.transparency(
+            settings, folder, kept, server_id, state.safe, session, timestamper, utc_now
+        )
+        announcing = KeyAnnouncing(
+            configured,
+            witness,
+            server_id,
+            lambda: proofs.configuration.last_url,
+            proofs.identities.tls_key,
+            state.tokens,
+            session,
+            utc_now,
+        )
+        following.surround(announcing)
         return cls(
             state,
             kept,
             timestamper,
             parts.retention(settings, folder, kept, utc_now),
-            parts.transparency(settings, folder, kept, server_id, state.safe, session, timestamper, utc_now),
-            parts.witness(settings, folder, server_id, state.safe, utc_now),
+            following,
+            witness,
         )
 
     async def open(self) -> None:

@@ -24,8 +24,9 @@ from gateway.settings.portions import (
     store_settings,
     timestamp_settings,
 )
-from gateway.transparency.following import FOLDER, TransparencyFollowing, witness_name
+from gateway.transparency.following import FOLDER, TransparencyFollowing
 from schemas.faults import TokenFailed
+from schemas.transparency.announcement import witness_name
 from serving.config.setting import EVERYWHERE
 from serving.web.witnessing import Witness
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from gateway.keys.tokens import Tokens
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
+    from gateway.transparency.appointed import ConfiguredWitnesses
     from schemas.identifiers import ServerId
     from serving.storage.keysafe import KeySafe
 
@@ -131,7 +133,14 @@ def transparency(
 ) -> TransparencyFollowing:
     """The keeper of the message log as a transparency log; with the timestamper it guards traffic."""
     following = TransparencyFollowing(
-        log, folder.log, server, safe, session, stamper.stamp_digest, now, following_settings(settings)
+        log,
+        folder.log,
+        server,
+        safe,
+        session,
+        stamper.stamp_digest,
+        now,
+        following_settings(settings),
     )
 
     def check(at: datetime) -> None:
@@ -148,10 +157,13 @@ def witness(
     server: Callable[[], ServerId],
     safe: KeySafe,
     now: Clock,
+    configured: ConfiguredWitnesses,
 ) -> Witness:
-    """The witness that cosigns the transparency logs of others."""
+    """The witness that cosigns the transparency logs of others: those of the configuration, and those of the settings."""
     follows = settings.transparency.follows
-    return Witness(folder.log / FOLDER, lambda: witness_name(server()), follows, safe, now)
+    return Witness(
+        folder.log / FOLDER, lambda: witness_name(server()), follows, safe, now, configured.log_key
+    )
 
 
 def record_store(settings: GatewaySettings, folder: DataFolder, now: Clock) -> RecordStore:

@@ -278,9 +278,12 @@ class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     stamp_s: Annotated[float, Setting(help="How often its checkpoint is timestamped; 0 never.", live=True, low=0, high=30 * DAY_S)] = 3_600.0
     # Who cosigns this server's checkpoints: "<http address> <verifier key>", as `gateway log witness` of theirs tells.
     witnesses: Annotated[tuple[str, ...], Setting(help="Witnesses that cosign it: 'address key'.", live=True)] = ()
+    # Beside them, those that the signed configuration appoints: the central server and two other gateways.
+    appointed: Annotated[bool, Setting(help="Whether the witnesses that the configuration appoints cosign it too.", live=True)] = True
+    alert_s: Annotated[float, Setting(help="After how long without one of them it is an alert.", live=True, low=0, high=DAY_S)] = 120.0
     witness_timeout_s: Annotated[float, Setting(help="How long a witness may take.", live=True, low=0.1, high=600)] = 10.0
     deadline_s: Annotated[float, Setting(help="After how long without witnesses exchanges stop; 0 never.", live=True, low=0, high=30 * DAY_S)] = 0.0
-    # Verifier keys of the logs whose checkpoints this server cosigns, as `gateway log key` of theirs tells.
+    # Verifier keys of logs whose checkpoints this server cosigns beside those of its instance, as `gateway log key` of theirs tells.
     follows: Annotated[tuple[str, ...], Setting(help="Keys of the logs this server is a witness of.")] = ()
     # fmt: on
 

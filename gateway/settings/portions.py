@@ -81,6 +81,8 @@ def following_settings(settings: GatewaySettings) -> FollowingSettings:
         transparency.witness_timeout_s,
         transparency.deadline_s,
         tuple(map(AppointedWitness.parse, transparency.witnesses)),
+        transparency.appointed,
+        transparency.alert_s,
     )
 
 

@@ -54,6 +54,14 @@ class AppointedWitness:
         return cls(url.rstrip("/"), parsed)
 
 
+@dataclass(frozen=True, slots=True)
+class WitnessTrouble:
+    """The reason why a witness did not sign; ``is_silence`` where it may sign later: nobody says that the log is another."""
+
+    reason: str
+    is_silence: bool
+
+
 class WitnessAsking:
     """Asks the appointed witnesses, and remembers how far each has seen this log."""
 
@@ -64,21 +72,23 @@ class WitnessAsking:
 
     async def cosign(
         self, note: SignedNote, witnesses: Sequence[AppointedWitness], timeout_s: float
-    ) -> tuple[SignedNote, list[str]]:
+    ) -> tuple[SignedNote, list[WitnessTrouble]]:
         """The checkpoint with what witnesses signed, and what hinders those who did not."""
         requests = [self._ask(note, witness, timeout_s) for witness in witnesses]
-        problems: list[str] = []
+        problems: list[WitnessTrouble] = []
         for witness, found in zip(
             witnesses, await asyncio.gather(*requests, return_exceptions=True), strict=True
         ):
             if isinstance(found, SignedNote):
                 note = note.signed_also(*found.signatures)
             elif isinstance(found, Fault):
-                problems.append(f"{witness.key.name}: {found.detail}")
+                is_silence = found.kind is not Kind.LOGGING_FAILED
+                problems.append(WitnessTrouble(f"{witness.key.name}: {found.detail}", is_silence))
             elif isinstance(found, aiohttp.ClientError | TimeoutError | OSError):
-                problems.append(
+                reason = (
                     f"{witness.key.name} does not answer at {witness.url}: {type(found).__name__} {found}"
                 )
+                problems.append(WitnessTrouble(reason, is_silence=True))
             else:
                 raise found
         return note, problems
@@ -102,7 +112,7 @@ class WitnessAsking:
                 )
         if status in (409, 422):
             raise _alarm(f"it has seen other entries of this log ({shown(text, 200)}): the log was forked")
-        raise _alarm(f"it answered {status} {shown(text.strip(), 200)}")
+        raise Fault(Kind.NETWORK_ERROR, f"it answered {status} {shown(text.strip(), 200)}")
 
     async def _post(
         self, note: SignedNote, witness: AppointedWitness, old: int, size: int, timeout_s: float

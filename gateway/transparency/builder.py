@@ -1,19 +1,19 @@
 """Follows the message log into its transparency log: a round takes what was committed since, and signs a checkpoint.
 
 On disk, each on it before the next begins: openings, then bundles and tiles, then the checkpoint. A crash leaves tiles that no
-checkpoint covers, made again from the message log, with other salts, by the next round. A checkpoint is on the disk before
+checkpoint covers, made again from the message log, byte by byte the same, by the next round. A checkpoint is on the disk before
 anybody is shown it, so two different ones of a size are never signed, whenever the process is killed.
 """
 
 from __future__ import annotations
 
-import secrets
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.transparency import NoteSigner, verify_log
-from gateway.transparency.entries import NO_OPENING, SALT_BYTES, Beginning, Opening, parse_beginning
+from gateway.transparency.entries import NO_OPENING, Beginning, Opening, parse_beginning
 from schemas.faults import Fault, Kind
 from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
@@ -68,6 +68,7 @@ class LogBuilder:
         self._key = key
         self._origin = origin
         self._now = now
+        self._salt_key = hmac.digest(key.private_bytes_raw(), b"sacbe transparency salts 1", "sha256")
         self._growing: _Growing | None = None
 
     def catch_up(self) -> SignedNote:
@@ -100,7 +101,7 @@ class LogBuilder:
                     Kind.LOGGING_FAILED,
                     f"record {growing.next_number} of the message log is missing: {record.number} came in its place; {_TO_DO}",
                 )
-            openings.append(Opening.of_record(record, secrets.token_bytes(SALT_BYTES)))
+            openings.append(Opening.of_record(record, self._salt(growing.origin, record)))
             entries.append(openings[-1].entry())
             growing.next_number += 1
         for entry in entries:
@@ -110,6 +111,11 @@ class LogBuilder:
                 tiles.append((TileName(None, growing.tree.size // WIDTH - 1), render_bundle(growing.bundle)))
                 growing.bundle.clear()
         return self._write(growing, start, openings, tiles)
+
+    def _salt(self, origin: str, record: CommittedRecord) -> bytes:
+        """Nobody without the log's key can guess it, and whoever builds this log with the key builds the same: every node does."""
+        what = b"%s\n%d\n%s" % (origin.encode(), record.number, record.digest)
+        return hmac.digest(self._salt_key, what, "sha256")
 
     def _write(
         self,

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
+from certs.transparency import NoteSigner
 from gateway.messagelog.committed import CommittedReader
 from gateway.transparency.asking import AppointedWitness, WitnessAsking
 from gateway.transparency.builder import LogBuilder
 from gateway.transparency.files import TransparencyFiles
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
+from schemas.transparency.announcement import log_origin
+from schemas.transparency.notes import ED25519
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.keysafe import SUFFIX, NotAtHand
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.store import MessageLog
     from schemas.identifiers import ServerId
-    from schemas.transparency.notes import SignedNote
+    from schemas.transparency.notes import SignedNote, VerifierKey
     from serving.storage.keysafe import KeySafe
 
 FOLDER = "transparency"
@@ -50,16 +52,19 @@ class FollowingSettings:
     timeout_s: float = 10.0
     deadline_s: float = 0.0
     witnesses: tuple[AppointedWitness, ...] = ()
+    # Whether those that the configuration appoints sign too, and after how many seconds without one it is an alert.
+    appointed: bool = True
+    alert_s: float = 0.0
 
 
-def log_origin(server: ServerId) -> str:
-    """The name of a server's transparency log, and of its key in notes."""
-    return quote(server.path(), safe="/")
+class Surrounding(Protocol):
+    """The port to the configuration: who is appointed for the log, and where its key is told."""
 
+    def witnesses(self) -> tuple[AppointedWitness, ...]:
+        """Those it appoints for this log."""
 
-def witness_name(server: ServerId) -> str:
-    """The name of a server as a witness."""
-    return f"{log_origin(server)}/witness"
+    async def announce(self, log_key: VerifierKey) -> None:
+        """Tell the log's key where witnesses are appointed. Raises nothing."""
 
 
 class TransparencyFollowing:
@@ -76,6 +81,7 @@ class TransparencyFollowing:
         now: Callable[[], datetime],
         settings: FollowingSettings,
     ) -> None:
+        self._configured: Surrounding | None = None
         self._log = message_log
         self._server = server
         self._safe = safe
@@ -87,9 +93,10 @@ class TransparencyFollowing:
         self._asking = WitnessAsking(self.files, session)
         self._records = CommittedReader(message_log.reader)
         self._builder: LogBuilder | None = None
+        self._key: VerifierKey | None = None
         self._waits = False
         self._unwitnessed_since: datetime | None = None
-        self._witnessed: tuple[str, int] = ("", 0)
+        self._signed: tuple[str, frozenset[VerifierKey]] = ("", frozenset())
         self._stamped: tuple[datetime | None, str] = (None, "")
         self.loop = Loop(
             "transparency log",
@@ -100,10 +107,12 @@ class TransparencyFollowing:
             failure_text="the transparency log could not be kept",
         )
 
+    def surround(self, configured: Surrounding) -> None:
+        """Take witnesses from the configuration too, and announce the log's key."""
+        self._configured = configured
+
     def reconfigure(self, settings: FollowingSettings) -> None:
         """Go on with other intervals or witnesses."""
-        if settings.witnesses != self._settings.witnesses:
-            self._witnessed = ("", 0)
         self._settings = settings
         self._pace.changed()
 
@@ -132,6 +141,8 @@ class TransparencyFollowing:
         except NotAtHand:
             self._waits = True
             return
+        if self._configured is not None and self._settings.appointed and self._key is not None:
+            await self._configured.announce(self._key)
         problems = await self._be_witnessed(note)
         problems += await self._be_stamped()
         if problems:
@@ -141,23 +152,40 @@ class TransparencyFollowing:
         if self._builder is None:
             self.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             key = kept_note_key(self.files.folder / KEY_FILE, self._safe)
-            self._builder = LogBuilder(self.files, self._records, key, log_origin(self._server()), self._now)
+            origin = log_origin(self._server())
+            self._builder = LogBuilder(self.files, self._records, key, origin, self._now)
+            self._key = NoteSigner(origin, key).verifier(ED25519)
         return self._builder.catch_up()
 
+    def _witnesses(self) -> tuple[AppointedWitness, ...]:
+        """Those of the settings, then those of the configuration that the settings do not name."""
+        named = self._settings.witnesses
+        if self._configured is None or not self._settings.appointed:
+            return named
+        names = {witness.key.name for witness in named}
+        return (*named, *(w for w in self._configured.witnesses() if w.key.name not in names))
+
     async def _be_witnessed(self, note: SignedNote) -> list[str]:
-        """Ask the witnesses unless all have signed this head; what hinders."""
-        witnesses = self._settings.witnesses
-        if not witnesses or self._witnessed == (note.text, len(witnesses)):
+        """Ask the witnesses that have not signed this head yet; what hinders."""
+        witnesses = await asyncio.to_thread(self._witnesses)
+        signed = self._signed[1] if self._signed[0] == note.text else frozenset()
+        pending = [witness for witness in witnesses if witness.key not in signed]
+        if not pending:
             self._unwitnessed_since = None
             return []
-        cosigned, problems = await self._asking.cosign(note, witnesses, self._settings.timeout_s)
+        cosigned, troubles = await self._asking.cosign(note, pending, self._settings.timeout_s)
         if cosigned != note:
             await asyncio.to_thread(self.files.write_checkpoint, cosigned)
-        if problems:
-            self._unwitnessed_since = self._unwitnessed_since or self._now()
-        else:
-            self._witnessed, self._unwitnessed_since = (note.text, len(witnesses)), None
-        return problems
+        by = {(line.name, line.key_id) for line in cosigned.signatures}
+        self._signed = (
+            note.text,
+            signed | {w.key for w in pending if (w.key.name, w.key.key_id) in by},
+        )
+        now = self._now()
+        self._unwitnessed_since = (self._unwitnessed_since or now) if troubles else None
+        since = self._unwitnessed_since or now
+        is_long = (now - since).total_seconds() >= self._settings.alert_s
+        return [trouble.reason for trouble in troubles if is_long or not trouble.is_silence]
 
     async def _be_stamped(self) -> list[str]:
         """Have the head timestamped when that is due; what hinders."""

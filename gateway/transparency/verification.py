@@ -188,7 +188,7 @@ def _check_tiles(
     roots: dict[int, bytes],
     mirror: TransparencyFiles | None,
 ) -> None:
-    tree, index, size = GrowingTree(), 0, walk.size
+    tree, index, size, agreed = GrowingTree(), 0, walk.size, 0
     kept = _level_0(files, size)
     theirs = iter(()) if mirror is None else _level_0(mirror, _size_of(mirror, size))
     try:
@@ -205,8 +205,11 @@ def _check_tiles(
                         )
                     )
             _check_full(walk, files, full)
-            if tree.size in roots and roots[tree.size] != tree.root():
-                walk.found.append(_rebuilt(walk, tree.size, roots[tree.size]))
+            root = roots.get(tree.size)
+            if root is not None and root != tree.root():
+                walk.found.append(_rebuilt(walk, agreed, tree.size, root))
+            elif root is not None:
+                agreed = tree.size
         for name, content in tree.partial():
             if files.read(name) != content:
                 walk.found.append(_wrong_tile(walk, name))
@@ -243,12 +246,14 @@ def _wrong_tile(walk: _Comparison, name: TileName) -> Difference:
     )
 
 
-def _rebuilt(walk: _Comparison, size: int, root: bytes) -> Difference:
+def _rebuilt(walk: _Comparison, agreed: int, size: int, root: bytes) -> Difference:
+    """``agreed``: entries up to which the last checkpoint before agrees; where the change lies is known to be after them."""
+    first = walk.number_of(max(agreed, 1))
     return Difference(
         "rebuilt",
         0,
         f"the first {size} entries (to record {walk.number_of(size - 1)}) are not those of a checkpoint of that size "
-        f"(root {root.hex()[:16]}…): entries were edited, reordered or taken out and the tree built anew",
+        f"(root {root.hex()[:16]}…): from record {first} on, entries were edited, reordered or taken out and the tree built anew",
     )
 
 

@@ -1,4 +1,4 @@
-"""The optional parts of an internal configuration: monitoring client, OCSP fetch interval, nextUpdate switch.
+"""The optional parts of an internal configuration: monitoring client, OCSP fetch interval, nextUpdate switch. Witnesses have a module.
 
 Readers find them by file name in the own instance's folder. Spec: PR-GCONF 4.4; the three schemas of X-Road 7.8.
 """
@@ -25,12 +25,14 @@ PRIVATE_ID = "PRIVATE-PARAMETERS"
 MONITORING_ID = "MONITORING"
 FETCH_INTERVAL_ID = "FETCHINTERVAL"
 NEXT_UPDATE_ID = "NEXTUPDATE"
+WITNESSES_ID = "TRANSPARENCY"
 FILE_NAMES = {
     SHARED_ID: "shared-params.xml",
     PRIVATE_ID: "private-params.xml",
     MONITORING_ID: "monitoring-params.xml",
     FETCH_INTERVAL_ID: "fetchinterval-params.xml",
     NEXT_UPDATE_ID: "nextupdate-params.xml",
+    WITNESSES_ID: "transparency-params.xml",
 }
 DEFAULT_FETCH_INTERVAL_S = 1200
 LEAST_FETCH_INTERVAL_S = 60

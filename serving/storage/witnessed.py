@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 from certs.transparency import verify_log
 from schemas.faults import Fault
 from schemas.transparency.merkle import EMPTY_ROOT, verify_consistency
-from schemas.transparency.notes import VerifierKey, parse_verifier_key
+from schemas.transparency.notes import VerifierKey, parse_note, parse_verifier_key
 from schemas.transparency.proofs import parse_witness_request
 from serving.storage.database import apply_steps, connect
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from certs.transparency import NoteSigner
-    from schemas.transparency.notes import Checkpoint
+    from schemas.transparency.notes import Checkpoint, SignedNote
     from schemas.transparency.proofs import WitnessRequest
 
 STEPS = (
@@ -56,8 +56,14 @@ class WitnessReply:
 class WitnessBook:
     """Cosigns heads of the logs whose verifier keys are given, out of a SQLite file. Calls block."""
 
-    def __init__(self, path: Path, follows: Sequence[str]) -> None:
-        """Raises `BadMessage` when one of ``follows`` is no verifier key."""
+    def __init__(
+        self,
+        path: Path,
+        follows: Sequence[str],
+        also: Callable[[str], VerifierKey | None] = lambda _name: None,
+    ) -> None:
+        """``also`` finds the key of a log by its name. Raises `BadMessage` when one of ``follows`` is no verifier key."""
+        self._also = also
         self._keys = {key.name: key for key in map(parse_verifier_key, follows)}
         self._connection = connect(path)
         apply_steps(self._connection, STEPS)
@@ -70,6 +76,11 @@ class WitnessBook:
         """The last checkpoint seen of each log: origin, size and when, in seconds since 1970."""
         rows = self._connection.execute("SELECT origin, size, at_s FROM witnessed ORDER BY origin")
         return [(str(origin), int(size), int(at_s)) for origin, size, at_s in rows]
+
+    def newest(self, origin: str) -> SignedNote | None:
+        """The last checkpoint that was cosigned of a log, with the log's signature; None when there is none."""
+        row = self._connection.execute("SELECT note FROM witnessed WHERE origin = ?", (origin,)).fetchone()
+        return None if row is None else parse_note(bytes(row[0]))
 
     def add_checkpoint(self, body: bytes, signer: NoteSigner, now: datetime) -> WitnessReply:
         """Answer a request: a cosignature, or why not. Raises sqlite3.Error, and then nothing was cosigned."""
@@ -90,11 +101,15 @@ class WitnessBook:
         return self._decide(request, checkpoint, signer, now)
 
     def _key_of(self, origin: str) -> VerifierKey | None:
-        if origin in self._keys:
-            return self._keys[origin]
+        named = self._named(origin)
+        if named is not None:
+            return named
         later = _LATER_LOG.fullmatch(origin)
-        first = self._keys.get(later[1]) if later else None
+        first = self._named(later[1]) if later else None
         return None if first is None else VerifierKey(origin, first.kind, first.public)
+
+    def _named(self, name: str) -> VerifierKey | None:
+        return self._keys.get(name) or self._also(name)
 
     def _decide(
         self, request: WitnessRequest, checkpoint: Checkpoint, signer: NoteSigner, now: datetime

@@ -11,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from certs.transparency import verify_log
+from gateway.cli.logwitnesses import KnownWitnesses
 from gateway.cli.main import main
+from schemas.transparency.announcement import witness_name
 from schemas.transparency.merkle import tree_root
 from schemas.transparency.notes import parse_note, parse_verifier_key
 from schemas.transparency.tiles import TileName, tile_subtrees
 from tests.integration.calling import call, until
-from tests.integration.conftest import CONSUMER
+from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
     from benchmarks.federation import Federation
@@ -51,3 +53,16 @@ def test_what_was_exchanged_is_in_a_log_that_anybody_can_read_and_prove(federati
     result = CliRunner().invoke(main, ["log", "verify", "--data", data, "--json"], env=environment)
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["differences"] == []
+
+
+def test_heads_are_cosigned_by_the_centre_and_the_other_gateways_which_nobody_told(
+    federation: Federation,
+) -> None:
+    assert call(CONSUMER.address).status == 200
+
+    def cosigned() -> set[str]:
+        raw, known = fetch("checkpoint"), KnownWitnesses(federation.data(CONSUMER), None)
+        return set() if raw is None else set(known.cosigned(parse_note(raw)))
+
+    others = {"MX/central/witness", witness_name(federation.server(PROVIDER))}
+    assert others <= until(cosigned, others.issubset, 120)

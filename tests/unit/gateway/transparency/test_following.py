@@ -22,11 +22,11 @@ from gateway.transparency.following import (
     KEY_FILE,
     FollowingSettings,
     TransparencyFollowing,
-    log_origin,
 )
 from gateway.transparency.proving import prove_record, verify_record_proof
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
+from schemas.transparency.announcement import log_origin
 from schemas.transparency.merkle import consistency_proof
 from schemas.transparency.notes import COSIGNATURE_ED25519, ED25519, Checkpoint, SignedNote, parse_note
 from schemas.transparency.proofs import WitnessRequest, parse_inclusion_proof
@@ -143,7 +143,8 @@ async def test_a_log_that_went_back_or_forked_is_refused_by_its_witness_and_aler
             async with aiohttp.ClientSession() as session:
                 asking = type(here.following._asking)(files, session)
                 _, problems = await asking.cosign(note, settings.witnesses, 5)
-            assert told in problems[0]
+            assert told in problems[0].reason
+            assert not problems[0].is_silence
 
 
 async def test_a_witness_answers_as_specified(
