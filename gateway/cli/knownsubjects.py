@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.cli.keys import open_store, stored_configuration
-from gateway.clients.wantedfile import subject_text
+from gateway.clients.desiredfile import subject_text
 from gateway.server.running import NotRunning, told_running
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
 from serving.language import _

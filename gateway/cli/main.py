@@ -170,14 +170,14 @@ def apply(
 
 def _export(data: Path, file: Path) -> None:
     from certs.edges.tokenfiles import write_whole
-    from gateway.clients.wantedfile import render_wanted
+    from gateway.clients.desiredfile import render_desired
     from serving.pemtext import certificate_pem
 
     store = open_store(data)
     conf, timestamping = store.load(), store.view.timestamping.all()
     store.close()
     note = f"Gateway {conf.server_id.path()} at {datetime.now(UTC).isoformat(timespec='seconds')}"
-    text, certificates = render_wanted(conf, timestamping, note)
+    text, certificates = render_desired(conf, timestamping, note)
     for name, der in certificates.items():
         (file.parent / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(file.parent / name, certificate_pem(der))

@@ -15,7 +15,7 @@ from certs.certificatefiles import read_certificate_der
 from certs.certificates import parse_certificate
 from gateway.clients.descriptions.reading import read_for_command
 from gateway.desired.certificates import Missing, find_missing, read_certificates
-from gateway.desired.file import compare, compare_timestamping, parse_wanted, settle
+from gateway.desired.file import compare, compare_timestamping, parse_desired, settle
 from gateway.keys.store import KeyConfStore
 from serving.errors import OperatorError
 
@@ -68,7 +68,7 @@ def apply_file(
         return (file.parent / name).read_bytes()
 
     there = store.load()
-    desired = parse_wanted(
+    desired = parse_desired(
         file.read_text(encoding="utf-8"),
         there.server_id,
         read_certificate,

@@ -143,7 +143,7 @@ def _parse_document(kind: ServiceType, content: bytes) -> ParsedDescription:
     return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content)
 
 
-def parse_wanted(
+def parse_desired(
     text: str,
     server_id: ServerId,
     read_certificate: Callable[[str], bytes],
@@ -172,8 +172,8 @@ def parse_wanted(
             clients.append(
                 Client(client, entry.connection, frozenset(read_certificate(n) for n in entry.certificates))
             )
-            for wanted_service in entry.service:
-                service, operations = documents.describe(_service(client, wanted_service), wanted_service)
+            for desired_service in entry.service:
+                service, operations = documents.describe(_service(client, desired_service), desired_service)
                 services.append(service)
                 endpoints += [(client, e) for e in operations]
             rights += [_right(client, s, a) for s in entry.service for a in s.allow]

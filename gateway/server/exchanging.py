@@ -79,36 +79,7 @@ class ExchangeParts:
             proofs.current, PeerRevocation(session, port=settings.listen.ocsp_port), prover, utc_now
         )
         peers = parts.peer_client(settings, proof.check, tls.peer_client)
-        documents = state.store.view.descriptions.document_of
-        context = ExchangeContext(
-            now=utc_now,
-            new_id=parts.new_id,
-            configuration=proofs.current,
-            serverconf=lambda: state.serverconf,
-            identities=proofs.identities,
-            signing=MessageSigner(state.tokens),
-            log=StampedAtOnce(
-                evidence.log, evidence.timestamper, lambda: state.settings.log.timestamp_at_once
-            ),
-            peers=peers,
-            services=CheckedServices(services, documents),
-            peer_trust=prover,
-            new_spool=SpoolFolder(state.folder.log / "spool").new,
-            own_certificates=lambda: tls.own_ders,
-            max_body_bytes=settings.limits.body_bytes,
-            policies=state.policies,
-            local_services=Several(
-                (
-                    Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
-                    AccessRequests(state.store, utc_now),
-                    watching.services(),
-                    PolicyTelling(state.ledger),
-                    EvidenceTelling(evidence.log.reader, utc_now),
-                )
-            ),
-            observe=watching.observe,
-            minimum_client_version=lambda: state.settings.trust.minimum_client_version,
-        )
+        context = _context(state, proofs, evidence, watching, tls, services, peers, prover)
         consumers = ConsumerListener(
             context,
             settings.fault_spelling,
@@ -118,17 +89,9 @@ class ExchangeParts:
             log_certificates=settings.systems.log_client_certificate,
         )
         providers = PeerListener(context, settings.fault_spelling)
-        return cls(
-            state,
-            tls,
-            services,
-            peers,
-            context,
-            consumers,
-            providers,
-            consumers.server(bounds(settings)),
-            providers.server(bounds(settings)),
-        )
+        limits = bounds(settings)
+        servers = consumers.server(limits), providers.server(limits)
+        return cls(state, tls, services, peers, context, consumers, providers, *servers)
 
     def listen(self) -> AsyncIterator[Listening]:
         """Listen for security servers, then for consumer systems; each as soon as it listens."""
@@ -153,3 +116,43 @@ class ExchangeParts:
         self.peer_listener.reconfigure(context, spelling)
         for server in (self.consumer_server, self.peer_server):
             server.take_bounds(bounds(settings))
+
+
+def _context(
+    state: GatewayState,
+    proofs: Proofs,
+    evidence: EvidenceKeeping,
+    watching: Watching,
+    tls: TlsContexts,
+    services: ServiceCaller,
+    peers: PeerClient,
+    prover: PeerProver,
+) -> ExchangeContext:
+    """What one exchange needs of the gateway, behind its ports; what may change meanwhile is looked up each time."""
+    documents = state.store.view.descriptions.document_of
+    answered_here = (
+        Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
+        AccessRequests(state.store, utc_now),
+        watching.services(),
+        PolicyTelling(state.ledger),
+        EvidenceTelling(evidence.log.reader, utc_now),
+    )
+    return ExchangeContext(
+        now=utc_now,
+        new_id=parts.new_id,
+        configuration=proofs.current,
+        serverconf=lambda: state.serverconf,
+        identities=proofs.identities,
+        signing=MessageSigner(state.tokens),
+        log=StampedAtOnce(evidence.log, evidence.timestamper, lambda: state.settings.log.timestamp_at_once),
+        peers=peers,
+        services=CheckedServices(services, documents),
+        peer_trust=prover,
+        new_spool=SpoolFolder(state.folder.log / "spool").new,
+        own_certificates=lambda: tls.own_ders,
+        max_body_bytes=state.settings.limits.body_bytes,
+        policies=state.policies,
+        local_services=Several(answered_here),
+        observe=watching.observe,
+        minimum_client_version=lambda: state.settings.trust.minimum_client_version,
+    )

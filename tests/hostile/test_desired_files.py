@@ -9,7 +9,7 @@ import pytest
 from gateway.clients.descriptions.childprocess import ChildLimits
 from gateway.clients.descriptions.reading import SMALL_BYTES, read_for_command
 from gateway.clients.model import ServiceType
-from gateway.desired.file import parse_wanted
+from gateway.desired.file import parse_desired
 from schemas.identifiers import ServerId
 from serving.errors import OperatorError, Refused
 from tests.hostile.test_descriptions import operations
@@ -44,7 +44,7 @@ YAML = {
 def test_a_file_that_wants_too_much_is_refused_in_a_line(text: str, *, yaml: bool) -> None:
     began = time.process_time()
     with pytest.raises(OperatorError) as refused:
-        parse_wanted(text, SERVER, lambda _: b"", lambda _: b"", yaml=yaml)
+        parse_desired(text, SERVER, lambda _: b"", lambda _: b"", yaml=yaml)
     assert str(refused.value).startswith("the file is not understood")
     assert time.process_time() - began < 10
 

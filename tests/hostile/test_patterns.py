@@ -61,6 +61,8 @@ def test_no_path_costs_more_than_a_moment(pattern: str, path: str) -> None:
     [
         "(a+)+", "(a*)*b", "(a|aa)+", "(a|b)*c", "a*b", "[A-Z]+X", ".*", "(?:a{0,64}){0,64}", "(x{0,50}y?){0,9}",
         "a{2,}", "(?=(a+))b", "(a?){500}", "((a|b)|(c|d)){30}", "a*+b", "(?>a*)*b", "(" * 3_000, "[", "a{99999999999}",
+        "(b|b){30}c", "(|){30}", "[]a]+b", r"[\]]*b", "(?P<n>a+)b", "(?<!a)b+", "(?i)a+b", "a{,}b", "(?:a|b.){30}",
+        "(?#a)b", "(a)?(?(1)b|c)", "(?x) a", "(?x:a b)",
     ],
 )  # fmt: skip
 def test_a_pattern_that_a_text_could_make_run_without_end_is_refused(pattern: str) -> None:
@@ -79,6 +81,13 @@ def test_a_pattern_that_a_text_could_make_run_without_end_is_refused(pattern: st
         r"\b\d{11}\b",
         "https?://.{1,80}",
         "(?i:x){5}",
+        "(0|1|2|3|4|5|6|7|8|9){11}",
+        "(?P<n>[HM])(?P=n)",
+        "(?i)[]a]{0,9}[^]]",
+        r"\({2}[(|)*+]\)",
+        "x{a}y{}",
+        "(?<=a)b(?!c)",
+        "(?>a{0,9})b{0,9}?c{2}?",
     ],
 )
 def test_a_pattern_of_bounded_repeats_is_taken(pattern: str) -> None:

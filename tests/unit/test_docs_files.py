@@ -8,7 +8,7 @@ import pytest
 
 from central_server.registry.model import parse_registry
 from central_server.registry.registryfile import render_registry
-from gateway.desired.file import parse_wanted
+from gateway.desired.file import parse_desired
 from schemas.identifiers import ServerId
 from tests.paths import PROJECT
 from tests.unit.central_server.test_applying import certificates
@@ -26,7 +26,7 @@ def test_both_examples_of_the_page_are_taken(page: str) -> None:
     assert read.members[1].subsystems[1].name == "Historia laboral"
     text, files = render_registry(read)
     assert parse_registry(text, files.__getitem__) == read
-    found = parse_wanted(wanted, ServerId("MX", "GOB", "15-ISSEMYM", "SS1"), lambda _: b"der", lambda _: b"")
+    found = parse_desired(wanted, ServerId("MX", "GOB", "15-ISSEMYM", "SS1"), lambda _: b"der", lambda _: b"")
     assert len(found.conf.rights) == 1
     # What stands in a comment is understood too.
     parse_registry(

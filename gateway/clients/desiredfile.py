@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOLDER = "certificates"
 
 
-def render_wanted(
+def render_desired(
     conf: ServerConf, timestamping: Sequence[TimestampingService], note: str = ""
 ) -> tuple[str, dict[str, bytes]]:
     """The file's text, and the DER of each certificate by the name the file gives it. ``note`` is its first comment."""

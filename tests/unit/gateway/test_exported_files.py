@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.knownsubjects import nearest
 from gateway.cli.main import main
+from gateway.clients.desiredfile import render_desired
 from gateway.clients.model import (
     AccessRight,
     Client,
@@ -23,8 +24,7 @@ from gateway.clients.model import (
     Validation,
 )
 from gateway.clients.records import TimestampingService
-from gateway.clients.wantedfile import render_wanted
-from gateway.desired.file import compare, compare_timestamping, parse_wanted, settle
+from gateway.desired.file import compare, compare_timestamping, parse_desired, settle
 from schemas.identifiers import (
     ClientId,
     GlobalGroupId,
@@ -95,8 +95,8 @@ def configurations(draw: st.DrawFn) -> ServerConf:
 def test_a_configuration_written_as_a_file_and_read_changes_nothing(
     conf: ServerConf, timestamping: list[TimestampingService]
 ) -> None:
-    text, files = render_wanted(conf, timestamping, "a note")
-    read = parse_wanted(text, SERVER, files.__getitem__, files.__getitem__)
+    text, files = render_desired(conf, timestamping, "a note")
+    read = parse_desired(text, SERVER, files.__getitem__, files.__getitem__)
     if conf.clients:
         assert compare(conf, settle(conf, read.conf)) == []
     else:
