@@ -10,7 +10,7 @@ pace, first alone, then while
 
 Times count from when a request was due, so a stall is not hidden by the requests that wait behind it. Exits 1 when the 99th
 percentile under attack is above ``--ratio`` times the quiet one, a request failed, or an attack did not come about. Processes of the attack get the
-processor time that is left (SCHED_IDLE): they would be other machines. How far each attack came is said. Linux only.
+processor time that is left (SCHED_IDLE) and none of the consumer's: they would be other machines. How far each attack came is said. Linux only.
 """
 
 from __future__ import annotations
@@ -235,8 +235,13 @@ async def serving_bomb(host: str) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def post_bombs(admin: str, key: str, client: str, url: str, outcomes: list[str]) -> None:
-    """Publish the bomb and take it away, again and again, until cancelled; what came of it goes into ``outcomes``."""
+async def post_bombs(base: str, key: str) -> None:
+    """Publish the bomb and take it away, again and again, until this process is ended; a line for each says what came of it."""
+    async with serving_bomb(f"{base}.31") as url:
+        await _post(f"https://{base}.10:4000", key, "MX:GOB:CONS:SYS", url)
+
+
+async def _post(admin: str, key: str, client: str, url: str) -> None:
     headers = {"Authorization": f"X-Road-ApiKey token={key}"}
     body = {"url": url, "type": "WSDL", "ignore_warnings": True}
     api = f"{admin}/api/v1"
@@ -246,7 +251,7 @@ async def post_bombs(admin: str, key: str, client: str, url: str, outcomes: list
                 f"{api}/clients/{client}/service-descriptions", json=body, ssl=False
             ) as answer:
                 said = await answer.json()
-            outcomes.append(f"{answer.status} {said.get('error', {}).get('code', '')}".strip())
+            print(f"{answer.status} {said.get('error', {}).get('code', '')}".strip(), flush=True)
             if made := said.get("id"):
                 async with session.delete(f"{api}/service-descriptions/{made}", ssl=False) as gone:
                     gone.raise_for_status()
@@ -281,15 +286,13 @@ class Attacked:
 
 async def attack(federation: Federation, options: argparse.Namespace, request: bytes) -> Attacked:
     """Ask while the attacks of ``options.attacks`` go on."""
-    base, folder = federation.base, federation.folder
-    crowd = bomber = None
-    if "strangers" in options.attacks:
-        module = [sys.executable, "-m", "benchmarks.underattack", "--base", base]
-        crowd = _nicely(*module, "--strangers", str(options.strangers), "--as-strangers")
-    if "chains" in options.attacks:
-        bomber = _nicely(sys.executable, "-m", "benchmarks.peerbomb", base, str(folder))
-    outcomes: list[str] = []
-    publishing = asyncio.create_task(_publish(federation, outcomes)) if "wsdl" in options.attacks else None
+    base = federation.base
+    commands = {
+        "strangers": [*_ATTACKER, "strangers", "--strangers", str(options.strangers), "--base", base],
+        "chains": ["benchmarks.peerbomb", base, str(federation.folder)],
+        "wsdl": [*_ATTACKER, "wsdl", "--key", _administrator(federation), "--base", base],
+    }
+    attackers = {name: _nicely(*commands[name]) for name in options.attacks}
     try:
         await asyncio.sleep(options.settle)
         times = await consume(
@@ -300,28 +303,21 @@ async def attack(federation: Federation, options: argparse.Namespace, request: b
             seconds=options.seconds,
         )
     finally:
-        if publishing is not None:
-            publishing.cancel()
-        bombs, held = (_ended(process) for process in (bomber, crowd))
-    missing = _missing(options, held, bombs, outcomes)
-    if publishing is not None and publishing.done() and not publishing.cancelled():
-        missing.append(f"the publishing of WSDL bombs ended: {publishing.exception()!r}")
-    return Attacked(
-        times,
-        [
-            f"strangers at the end: {held[-1] if held else 'none'}",
-            f"hash chain bombs: {_counted(bombs)}",
-            f"WSDL bombs: {_counted(outcomes)}",
-        ],
-        missing,
-    )
+        said = {name: _ended(attacker) for name, attacker in attackers.items()}
+    held, bombs, outcomes = (said.get(name, []) for name in ATTACKS)
+    fared = [
+        f"strangers at the end: {held[-1] if held else 'none'}",
+        f"hash chain bombs: {_counted(bombs)}",
+        f"WSDL bombs: {_counted(outcomes)}",
+    ]
+    return Attacked(times, fared, _missing(options, held, bombs, outcomes))
 
 
-async def _publish(federation: Federation, outcomes: list[str]) -> None:
-    base, data = federation.base, str(federation.folder / "CONS")
-    key = json.loads(run_command(gateway_command, "api-key", "make", "--data", data, *_ROLES, "--json"))
-    async with serving_bomb(f"{base}.31") as url:
-        await post_bombs(f"https://{base}.10:4000", key["key"], "MX:GOB:CONS:SYS", url, outcomes)
+def _administrator(federation: Federation) -> str:
+    """The key of an administrator's program at the consumer's gateway."""
+    data = str(federation.folder / "CONS")
+    made = run_command(gateway_command, "api-key", "make", "--data", data, *_ROLES, "--json")
+    return str(json.loads(made)["key"])
 
 
 def _missing(
@@ -339,19 +335,19 @@ def _missing(
     return found
 
 
-def _ended(process: subprocess.Popen[bytes] | None) -> list[str]:
+def _ended(process: subprocess.Popen[bytes]) -> list[str]:
     """The lines that a process of the attack said until it was ended now."""
-    if process is None:
-        return []
     process.terminate()
     return process.communicate()[0].decode().splitlines()
 
 
 _ROLES = ("--role", "XROAD_SERVICE_ADMINISTRATOR")
+_ATTACKER = ("benchmarks.underattack", "--as")
 
 
-def _nicely(*command: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["/usr/bin/chrt", "--idle", "0", *command], stdout=subprocess.PIPE)
+def _nicely(*module: str) -> subprocess.Popen[bytes]:
+    command = ["/usr/bin/chrt", "--idle", "0", sys.executable, "-m", *module]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def _counted(outcomes: list[str]) -> str:
@@ -407,11 +403,14 @@ def main() -> None:
     parser.add_argument(
         "--attacks", nargs="+", default=ATTACKS, choices=ATTACKS, help="only these, to tell them apart"
     )
-    parser.add_argument("--as-strangers", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--as", dest="role", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--key", default="", help=argparse.SUPPRESS)
     parser.add_argument("--base", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.as_strangers:
+    if options.role == "strangers":
         uvloop.run(strangers(options.base, options.strangers))
+    if options.role == "wsdl":
+        uvloop.run(post_bombs(options.base, options.key))
     with tempfile.TemporaryDirectory(prefix="sacbe-attack-") as folder:
         sys.exit(run(options, Path(folder)))
 

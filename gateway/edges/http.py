@@ -33,7 +33,8 @@ _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 TICK_S = 0.25
 SHUTDOWN_S = 10.0
 BACKLOG = 1024
-ACCEPTED_TOGETHER = 64
+# At one turn of the loop: whoever is connected has his turn before the next ones are taken.
+ACCEPTED_TOGETHER = 8
 
 
 class ErrorRenderer(Protocol):

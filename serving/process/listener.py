@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("listener")
 
-ACCEPTED_TOGETHER = 64
+# At one turn of the loop: whoever is connected has his turn before the next ones are taken.
+ACCEPTED_TOGETHER = 8
 LOOK_S = 1.0
 TLS_GOODBYE_S = 5.0
 NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

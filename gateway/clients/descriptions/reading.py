@@ -44,6 +44,10 @@ class _ReaderOutcome(msgspec.Struct):
     refused: _Refused | None = None
 
 
+# Made at the start: making it takes longer than a small document does.
+_READ = msgspec.json.Decoder(_ReaderOutcome)
+
+
 def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
     """Parse a WSDL or an OpenAPI document, by ``kind``. Raises `Refused`."""
     return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content, url)
@@ -74,7 +78,7 @@ async def read_description(
     outcome = await run_child(__name__, [kind.value, url], content, limits)
     if outcome.failure:
         raise _too_much(kind, outcome.failure)
-    return _outcome(kind, outcome.output)
+    return await asyncio.to_thread(_outcome, kind, outcome.output)
 
 
 def read_for_command(
@@ -90,7 +94,7 @@ def read_for_command(
 
 
 def _outcome(kind: ServiceType, output: bytes) -> ParsedDescription:
-    answer = msgspec.json.decode(output, type=_ReaderOutcome)
+    answer = _READ.decode(output)
     if answer.described is not None:
         return answer.described
     if answer.refused is None:
