@@ -270,6 +270,15 @@ class _System:
         )
 
 
+def _webhook(url: str) -> str:
+    """An address that a notice may be posted to. Raises `Refused`."""
+    try:
+        notices.check_webhook(url)
+    except ValueError:
+        raise refuse(RegistryCode.INVALID_URL, url[:255]) from None
+    return check_url(url)
+
+
 def _node(name: str, address: str, published_at: str | None, now: datetime) -> ClusterNode:
     status = "UNKNOWN"
     if published_at is not None:
@@ -384,7 +393,7 @@ class _Ours:
     async def set_contact(self, call: Call) -> ContactView:
         body, member = call.body_as(ContactBody), member_of(call.path["member_id"])
         secret = secrets.token_urlsafe(24) if body.webhook else None
-        webhook = check_url(body.webhook) if body.webhook else None
+        webhook = _webhook(body.webhook) if body.webhook else None
         with self._context.change(call) as records:
             members.need_client(records, member)
             notices.keep_contact(records, notices.Contact(member, body.mail, webhook, secret))

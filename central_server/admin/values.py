@@ -12,7 +12,9 @@ from central_server.registry.refusals import RegistryCode, refuse
 from schemas.faults import BadMessage
 from schemas.globalconf.shared import CostType
 from schemas.identifiers import ClientId, ServerId
+from schemas.target import check_address
 from serving.api.problems import Problem
+from serving.process.outward import address_of, check_reached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,10 +218,15 @@ def url_part(call: Call, name: str, given: str | None = None) -> str:
 
 
 def check_url(url: str) -> str:
-    """Refuse what is no http or https URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise refuse(RegistryCode.INVALID_URL, url[:255])
+    """Refuse what is no plain http or https address, and networks that no server connects to."""
+    try:
+        check_address(url)
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        if address_of(host) is not None:
+            check_reached(host, host)
+    except (ValueError, OSError):
+        raise refuse(RegistryCode.INVALID_URL, url[:255]) from None
     return url
 
 

@@ -15,6 +15,7 @@ from certs.configuration import verify_directory
 from schemas.faults import Fault, Kind
 from schemas.globalconf.parts import PRIVATE_ID, SHARED_ID
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, parse_shared
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +29,7 @@ _LARGEST = 64 * 1024 * 1024
 async def check_external_source(anchor: Anchor, now: datetime) -> None:
     """Prove that one of an anchor's sources serves an external configuration. Raises `Fault`."""
     failures = []
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    async with outward_session() as session:
         for source in anchor.sources:
             try:
                 await _check(

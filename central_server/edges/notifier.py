@@ -9,14 +9,14 @@ import asyncio
 import logging
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from central_server.management.notices import due_notices, next_try, sign_body
+from central_server.management.notices import check_webhook, due_notices, next_try, sign_body
 from central_server.management.noticetexts import render_mail
 from serving.mail import deliver
 from serving.process.loops import Loop
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class RequestNotifier:
     async def _send(self) -> None:
         if not due_notices(self._store.read(), self._clock()):
             return
-        async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with outward_session() as session:
             await self.send_due(session)
 
     async def send_due(self, session: aiohttp.ClientSession) -> int:
@@ -100,9 +100,7 @@ class RequestNotifier:
 
 async def _call_webhook(session: aiohttp.ClientSession, notice: RequestNotice) -> None:
     url = notice.contact.webhook or ""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and (parts.hostname or "").startswith("127.")):
-        raise ValueError(f"the webhook {url!r} is not https")
+    check_webhook(url)
     body = notice.body.encode()
     headers = {"Content-Type": "application/json"}
     if notice.contact.secret:

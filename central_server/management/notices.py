@@ -11,10 +11,12 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from central_server.store.requests import RequestOrigin
 from schemas.identifiers import ClientId
 from schemas.jsontext import dump_json
+from serving.process.outward import address_of
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -44,6 +46,15 @@ class RequestNotice:
     channel: str
     body: str
     tries: int
+
+
+def check_webhook(url: str) -> None:
+    """Refuse what is no ``https`` address, nor one of this machine written as such (``http://127.0.0.1``). Raises ValueError."""
+    parts = urlsplit(url)
+    host = address_of(parts.hostname or "")
+    is_here = parts.scheme == "http" and host is not None and host.is_loopback
+    if not (is_here or (parts.scheme == "https" and parts.hostname)) or "@" in parts.netloc:
+        raise ValueError(f"the webhook {url!r} is not https, or holds a user's name")
 
 
 def find_contact(records: Records, member: ClientId) -> Contact | None:

@@ -6,12 +6,12 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import aiohttp
 from aiohttp import web
 
 from central_server.proxy.relaying import Relay
 from central_server.publication.publish import Published, add_routes, load_publication
 from serving.process.loops import Loop, Loops
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ def build_app(folder: ProxyFolder, pin: str, *, interval_s: float, validity_s: f
             timedelta(seconds=validity_s),
         )
         loops = Loops()
-        async with aiohttp.ClientSession(trust_env=False) as session:
+        async with outward_session() as session:
 
             async def round_() -> None:
                 await relay.relay(session)

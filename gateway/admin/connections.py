@@ -17,6 +17,7 @@ from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ServerId
 from serving.api.problems import bad_request
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ class Connections:
     async def sources(self, _call: Call) -> list[GlobalConfConnection]:
         raw = self.context.process.anchor()
         urls = [s.download_url for s in parse_anchor(raw).sources] if raw else []
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as session:
+        async with outward_session(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as session:
             states = await asyncio.gather(*(_reach(session, url) for url in urls))
         return [GlobalConfConnection(url, state) for url, state in zip(urls, states, strict=True)]
 

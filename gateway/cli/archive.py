@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import aiohttp
 import click
 
 from certs.edges.configurationfiles import load_configuration_folder
@@ -30,6 +29,7 @@ from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.progress import counted
 from serving.language import _
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def renew(configuration: Path, folder: Path) -> None:
     trusted = load_configuration_folder(configuration)
 
     async def stamped() -> Path:
-        async with aiohttp.ClientSession() as session:
+        async with outward_session() as session:
 
             async def stamp(digest: bytes) -> bytes:
                 certificates = trusted.tsa_certificates()

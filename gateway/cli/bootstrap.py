@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from certs.edges.tokenfiles import TokenFolder, write_whole
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from certs.tokens.soft import SoftToken
@@ -34,6 +32,7 @@ from serving.cli.safecommands import open_folder_safe
 from serving.config.presets import has_values, render_settings
 from serving.errors import Refused
 from serving.language import _
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +146,7 @@ def make_internal_tls(data: Path, pin: str) -> list[str]:
 
 async def fetch_configuration(data: Path, anchor: bytes) -> None:
     """Fetch and prove the global configuration into the data folder. Raises `Fault`."""
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    async with outward_session() as session:
         client = ConfigurationClient(
             anchor,
             data / "globalconf",

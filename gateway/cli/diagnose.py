@@ -17,6 +17,7 @@ from schemas.jsontext import dump_json, load_json
 from serving.cli.commands import report_errors
 from serving.language import N_, _, language_of
 from serving.process.httpget import open_url
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +115,6 @@ async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
 
 async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None) -> tuple[float, str] | None:
     """How far this clock is from that of a timestamping authority or of the configuration's source."""
-    import aiohttp
 
     from gateway.edges.httpclock import ask_clocks
     from schemas.globalconf.anchor import parse_anchor
@@ -122,7 +122,7 @@ async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None)
     urls = [source.download_url for source in parse_anchor(anchor).sources]
     if configuration is not None:
         urls = [*(t.url for t in configuration.own.shared.approved_tsas), *urls]
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    async with outward_session() as session:
         return await ask_clocks(session, urls, lambda: datetime.now(UTC))
 
 

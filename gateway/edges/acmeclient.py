@@ -180,6 +180,10 @@ class AcmeClient:
 
         key = josepy.jwk.JWKEC(key=self._account_key())
         network = client.ClientNetwork(key, alg=josepy.jwa.ES256, verify_ssl=self._verify, user_agent="sacbe")
+        # Whoever answers as the server leads nowhere else: no redirect is followed, and nothing is asked without TLS.
+        network.session.max_redirects = 0
+        if self._url.startswith("https://"):
+            del network.session.adapters["http://"]
         directory = _step(
             GatewayCode.ACME_FETCHING_METADATA_ERROR,
             lambda: client.ClientV2.get_directory(self._url, network),

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from gateway.edges.configuration import ConfigurationClient
 from schemas.faults import Fault, Kind
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 async def download_configuration(anchor: bytes) -> TrustedConfiguration:
     """The configuration an anchor leads to, proved. Raises `Fault`."""
     with tempfile.TemporaryDirectory() as folder:
-        async with aiohttp.ClientSession() as session:
+        async with outward_session() as session:
             client = ConfigurationClient(anchor, Path(folder), session, clock=lambda: datetime.now(UTC))
             await client.refresh()
     if client.current is None:

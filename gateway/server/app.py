@@ -18,8 +18,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from certs.certificates import name_text, parse_certificate
 from gateway.edges.revocation import responder_app
 from gateway.keys.model import CertificateStatus
@@ -42,6 +40,7 @@ from schemas.faults import Fault
 from serving.process.devices import signer_loops
 from serving.process.leases import EveryLease, done_once
 from serving.process.loops import Loop, Loops, growing_retry_s
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     import ssl
@@ -118,7 +117,7 @@ class Gateway:
             closing.push_async_callback(signers.stop)
             signers.start(signer_loops(state.signers))
             closing.push_async_callback(state.tokens.close)
-            session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+            session = outward_session()
             closing.push_async_callback(session.close)
             await state.open_tokens(pin)
             loops = Loops()

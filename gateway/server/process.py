@@ -13,7 +13,6 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -38,6 +37,7 @@ from serving.errors import OperatorError
 from serving.login.users import Logins
 from serving.process.binding import bind_address
 from serving.process.loops import Loop, Loops
+from serving.process.outward import outward_session
 from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.backupkey import settle_backup_key
@@ -116,7 +116,7 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Start the gateway if the server is initialised, then listen for administrators."""
-        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = outward_session()
         try:
             await self._start()
         except BaseException:

@@ -14,7 +14,7 @@ import msgspec
 from certs.tls import PEER_RULES, SYSTEM_RULES, TlsRules, choose_rules
 from certs.tokens.soft import KeyKind
 from gateway.clients.descriptions.described import MAX_BYTES
-from gateway.clients.descriptions.fetchpolicy import DENIED, FetchPolicy
+from gateway.clients.descriptions.fetchpolicy import FetchPolicy
 from gateway.keys.model import KeyUsage
 from gateway.messagelog.archive import Grouping
 from gateway.messagelog.openpgp import PgpSettings, parse_pgp
@@ -29,6 +29,7 @@ from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
 from serving.config.tokensettings import TokenKeeping
 from serving.errors import OperatorError
+from serving.process.outward import DENIED
 from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:

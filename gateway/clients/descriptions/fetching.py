@@ -7,18 +7,17 @@ proved by this machine's trust store or is, byte for byte, one registered for th
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from gateway.clients.descriptions.fetchpolicy import check_address, check_host
 from gateway.clients.records import Document
 from gateway.refusals import GatewayCode
 from serving.errors import Refused
+from serving.process.outward import OutwardConnector
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,30 +28,11 @@ if TYPE_CHECKING:
     from gateway.clients.descriptions.fetchpolicy import FetchPolicy
 
 
-class _Resolver(AbstractResolver):
-    """Resolves names and gives only addresses the policy allows."""
-
-    def __init__(self, policy: FetchPolicy) -> None:
-        self._policy = policy
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        for result in found:
-            check_address(self._policy, host, result["host"])
-        return found
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-class _Connector(aiohttp.TCPConnector):
+class _Connector(OutwardConnector):
     """Connects, and refuses a server whose certificate is not one of those given (None: any the context let in)."""
 
-    def __init__(self, certificates: Collection[bytes] | None, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, policy: FetchPolicy, certificates: Collection[bytes] | None, **options: Any) -> None:
+        super().__init__(partial(check_address, policy), **options)
         self._certificates = certificates
 
     async def connect(
@@ -104,8 +84,8 @@ async def _get(policy: FetchPolicy, url: str, certificates: Collection[bytes], *
     async with (
         aiohttp.ClientSession(
             connector=_Connector(
+                policy,
                 certificates if pinned else None,
-                resolver=_Resolver(policy),
                 ssl=trusting,
                 force_close=True,
             ),

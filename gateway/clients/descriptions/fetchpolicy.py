@@ -7,16 +7,13 @@ name. The address that was checked is the one connected to, so a name that chang
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.clients.descriptions.described import MAX_BYTES, check_url
 from gateway.refusals import GatewayCode
 from serving.errors import Refused
-
-# Never a provider's system: link-local (cloud metadata lives there), multicast, unspecified, reserved.
-DENIED = ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "::/128", "fe80::/10", "ff00::/8")
+from serving.process.outward import DENIED, address_of, is_within, network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +41,20 @@ def check_host(policy: FetchPolicy, url: str) -> str:
         raise Refused(
             GatewayCode.MALFORMED_URL, "the address of a description may hold no user name or password", url
         )
-    address = _address(host)
+    address = address_of(host)
     if address is not None:
         check_address(policy, host, str(address))
-    elif policy.allowed and not _named(policy, host) and not any(_network(a) for a in policy.allowed):
+    elif policy.allowed and not _named(policy, host) and not any(network_of(a) for a in policy.allowed):
         raise _refused(host)
     return host
 
 
 def check_address(policy: FetchPolicy, host: str, address: str) -> None:
     """Refuse (``url_not_allowed``) an address that the policy does not let this host have."""
-    ip = _address(address)
-    if ip is None or any(_contains(network, ip) for network in policy.denied):
+    ip = address_of(address)
+    if ip is None or is_within(ip, *policy.denied):
         raise _refused(f"{host} ({address})")
-    if policy.allowed and not _named(policy, host) and not any(_contains(a, ip) for a in policy.allowed):
+    if policy.allowed and not _named(policy, host) and not is_within(ip, *policy.allowed):
         raise _refused(f"{host} ({address})")
 
 
@@ -67,27 +64,6 @@ def _named(policy: FetchPolicy, host: str) -> bool:
         name == entry.lower() or (entry.startswith("*.") and name.endswith(entry[1:].lower()))
         for entry in policy.allowed
     )
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found
-
-
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
-def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    found = _network(network)
-    return found is not None and found.version == address.version and address in found
 
 
 def _refused(host: str) -> Refused:

@@ -23,6 +23,7 @@ from schemas.jsontext import decode_json
 from serving.config.oidcsettings import check_url
 from serving.errors import OperatorError, Refused
 from serving.login.oidc.token import OidcCode, login_refused, read_keys
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,7 +169,7 @@ class Provider:
     ) -> tuple[int, bytes]:
         try:
             async with (
-                aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                outward_session() as session,
                 session.request(
                     method,
                     url,
