@@ -27,6 +27,7 @@ from certs.verify.container import verify_container
 from social_security.commands import seed
 from social_security.domain import pack
 from social_security.domain.notices import notice_of
+from social_security.wire.gatewayfile import is_guarantor, render_gateway, subsystems_of
 from social_security.wire.wsdl import services_of
 
 if TYPE_CHECKING:
@@ -37,28 +38,6 @@ if TYPE_CHECKING:
 REGISTRY = "00-RNSS"
 SYSTEM_PORT = 9000
 ONIESS = "00-ONIESS"
-DCI = "dci-v1"
-INSTITUTE_SUBSYSTEMS = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL", "SUPERV")
-SUBSYSTEMS = {
-    REGISTRY: ("IDENT", "INDICE", "VITAL"),
-    ONIESS: ("ALTA", "GOBIERNO"),
-}
-GUARANTOR_SUBSYSTEMS = ("SUPERV",)
-# Which subsystems of institutes may use the operations of a subsystem.
-CALLERS = {
-    "IDENT": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
-    "INDICE": ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO"),
-    "AFIL": ("AFIL",),
-    "HIST": ("HIST", "PORT"),
-    "PORT": ("PORT",),
-    "EXTERNOS": ("EXTERNOS",),
-    "ARCO": ("ARCO",),
-    "BITACORA": ("BITACORA",),
-    "VITAL": ("VITAL",),
-    "SUPERV": (),
-    "ALTA": (),
-    "GOBIERNO": ("AFIL", "PORT"),
-}
 PORTAL_PORT = 9080
 PORTS = (8080, 8443, 5500, 5577, 5588, SYSTEM_PORT, PORTAL_PORT)
 
@@ -378,115 +357,18 @@ class Country:
     def _spec(self, code: str, settings: str) -> GatewaySpec:
         member = pack.members()[code]
         subsystems = subsystems_of(code)
+        granted = [c for c in self.codes if c == code or c not in self._applicants]
         return GatewaySpec(
             code,
             member.name,
             self.address(code),
             subsystems,
-            self._wanted(code, subsystems),
+            render_gateway(code, f"http://{self.address(code)}:{SYSTEM_PORT}", granted),
             settings=settings,
             member_class=member.member_class,
         )
-
-    def _wanted(self, code: str, subsystems: Sequence[str]) -> str:
-        lines: list[str] = []
-        for subsystem in subsystems:
-            lines += ["[[client]]", f'id = "{member_path(code)}/{subsystem}"', 'connection = "HTTP"']
-            if is_guarantor(code):
-                continue
-            operations = [o for o in pack.operations().values() if o.subsystem == subsystem]
-            lines += [
-                "[[client.service]]",
-                'code = "oss-v1"',
-                f'url = "http://{self.address(code)}:{SYSTEM_PORT}"',
-            ]
-            for caller in self._callers(code, subsystem):
-                lines += _allow(caller, "GET", "/estado")
-                for entry in pack.services()["public"]:
-                    if entry["subsystem"] == subsystem and entry["path"] != "/estado":
-                        lines += _allow(caller, "GET", entry["path"])
-                for operation in operations:
-                    lines += _allow(caller, operation.method, _pattern(operation.path))
-            for method, path in self._for_oniess(code, subsystem):
-                lines += _allow(f"{member_path(ONIESS)}/GOBIERNO", method, path)
-            if (code, subsystem) == (REGISTRY, "IDENT"):
-                # The DCI adapter decides by itself: its context is in its own envelope.
-                lines += ["[[client.service]]", f'code = "{DCI}"']
-                lines += [f'url = "http://{self.address(code)}:{SYSTEM_PORT}"']
-                for caller in self._callers(code, subsystem):
-                    lines += _allow(caller, "POST", "/registry/sync/search")
-            if code != ONIESS:
-                lines += self._soap_services(code, subsystem)
-        return "\n".join(lines) + "\n"
-
-    def _soap_services(self, code: str, subsystem: str) -> list[str]:
-        """The subsystem's services over SOAP; rights to them are whole."""
-        lines: list[str] = []
-        for name in services_of(subsystem):
-            lines += ["[[client.service]]", f'code = "{name}"', 'version = "v1"', 'type = "WSDL"']
-            lines += [f'url = "http://{self.address(code)}:{SYSTEM_PORT}/soap"']
-            for caller in self._callers(code, subsystem):
-                lines += ["[[client.service.allow]]", f'subject = "{caller}"']
-        return lines
-
-    @staticmethod
-    def _for_oniess(code: str, subsystem: str) -> list[tuple[str, str]]:
-        """What ONIESS reads of members without login, and where it gives notice of measures."""
-        if code == ONIESS:
-            return []
-        if subsystem == ("INDICE" if code == REGISTRY else "ARCO"):
-            reads = [
-                ("GET", entry["path"])
-                for entry in pack.services()["public"]
-                if entry["subsystem"] == subsystem
-            ]
-            return [*reads, ("POST", "/membresias")] if code == REGISTRY else reads
-        return [("POST", "/medidas")] if subsystem == "SUPERV" else []
-
-    def _callers(self, code: str, subsystem: str) -> list[str]:
-        institutes = [
-            c
-            for c in self.codes
-            if not c.startswith("00-") and not is_guarantor(c) and (c == code or c not in self._applicants)
-        ]
-        callers = [
-            f"{member_path(c)}/{calling}" for c in institutes for calling in CALLERS.get(subsystem, ())
-        ]
-        if subsystem in ("SUPERV", "ARCO"):
-            callers += [f"{member_path(c)}/SUPERV" for c in self.codes if is_guarantor(c)]
-        if subsystem == "VITAL" and code != REGISTRY:
-            callers.append(f"{member_path(REGISTRY)}/IDENT")
-        if subsystem in ("ALTA", "GOBIERNO"):
-            callers.append(f"{member_path(ONIESS)}/ALTA")
-        if subsystem == "GOBIERNO":
-            callers.append(f"{member_path(REGISTRY)}/IDENT")
-            callers += [f"{member_path(c)}/SUPERV" for c in self.codes if is_guarantor(c)]
-        return callers
-
-
-def is_guarantor(code: str) -> bool:
-    """Whether a member is a guarantor: it asks, and serves nothing."""
-    return pack.members()[code].member_class == "GAR"
-
-
-def subsystems_of(code: str) -> Sequence[str]:
-    """The subsystems of a member."""
-    return SUBSYSTEMS.get(code, GUARANTOR_SUBSYSTEMS if is_guarantor(code) else INSTITUTE_SUBSYSTEMS)
 
 
 def member_path(code: str) -> str:
     """A member's identifier."""
     return pack.members()[code].path
-
-
-def _pattern(path: str) -> str:
-    return "/".join("*" if part.startswith("{") else part for part in path.split("/"))
-
-
-def _allow(subject: str, method: str, path: str) -> list[str]:
-    return [
-        "[[client.service.allow]]",
-        f'subject = "{subject}"',
-        f'method = "{method}"',
-        f'path = "{path}"',
-    ]

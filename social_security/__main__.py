@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
 
 import click
 
+from schemas.jsontext import dump_json
 from serving.cli.commands import Program
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
@@ -18,6 +18,7 @@ from serving.process import telemetry
 from serving.process.listener import serve_until_told
 from social_security import app, config
 from social_security.commands import seed
+from social_security.commands.asking import look_up_person
 from social_security.commands.conformance import SUITE, TESTS, run_suite
 from social_security.commands.extracting import extract
 from social_security.commands.handover import hand_over, translate_hand_over, withdraw
@@ -30,7 +31,7 @@ from social_security.commands.renapo import curp_states
 from social_security.domain.calendars import national_day
 from social_security.domain.pack import members
 from social_security.importing import import_rows
-from social_security.initialise import init_system
+from social_security.initialise import Making, check_making, first_secret, init_system
 from social_security.portal.commands import portal
 from social_security.wire.books import check_found
 from social_security.wire.gatewayclient import GatewayClient
@@ -104,27 +105,59 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
 @click.option(
     "--secret-file",
     required=True,
-    type=click.Path(path_type=Path, exists=True),
-    help="file with the passphrase that seals the keys",
+    type=click.Path(path_type=Path),
+    help="file with the passphrase that seals the keys; one is made when it is not there",
 )
 @click.option(
     "--registry-key",
     type=click.Path(path_type=Path, exists=True),
-    help="the registry's public key, for an institute",
+    help="the registry's public key, for an institute without a gateway yet",
 )
 @click.option(
     "--database", default="", help="postgresql:// address for its books; without it SQLite in the folder"
 )
+@click.option(
+    "--gateway",
+    default="",
+    help="the member's own gateway, as http://127.0.0.1:8080: an institute and the registry tell each other their keys through it",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="where the system listens")
+@click.option(
+    "--caller", "callers", multiple=True, help="a member that the gateway lets in; repeat for several"
+)
 def init_command(
-    data: Path, member: str, secret_file: Path, registry_key: Path | None, database: str
+    data: Path,
+    member: str,
+    secret_file: Path,
+    registry_key: Path | None,
+    gateway: str,
+    host: str,
+    callers: tuple[str, ...],
+    database: str,
 ) -> None:
-    """Make a member's system: folder, random keys, database, settings and unit file. Prints what is left to do."""
+    """Make a member's system: folder, random keys, database, settings, unit file and the gateway's file. Prints what is left to do."""
+    making = Making(member, secret_file, registry_key, gateway.rstrip("/"), host, callers, database)
     try:
-        secret = SecretSource(file=str(secret_file)).read({})
-        for line in init_system(data, member, secret_file, registry_key, secret, database):
+        check_making(making)
+        secret = first_secret(secret_file)
+        for line in init_system(data, making, secret):
             click.echo(line)
     except ValueError as err:
         raise click.ClickException(str(err)) from err
+
+
+@main.command("look-up")
+@click.option(
+    "--settings", required=True, type=click.Path(path_type=Path, exists=True), help="of this member's system"
+)
+def look_up(settings: Path) -> None:
+    """Ask the registry for a person: her CURP on standard input. Prints its answer; exit 1 when there is none."""
+    loaded = config.load(settings, os.environ)
+    heard = asyncio.run(look_up_person(loaded, sys.stdin.readline().strip()))
+    click.echo(
+        dump_json(heard.body, ensure_ascii=False) if heard.status else _("the gateway does not answer")
+    )
+    sys.exit(0 if heard.is_done else 1)
 
 
 main.add_command(import_rows)
@@ -154,7 +187,7 @@ def conformance(settings: Path, out: Path | None) -> None:
         click.echo(f"{'ok    ' if outcomes[test.id] else 'FAILED'}  {test.id}  {test.expected}  {test.what}")
     if out is not None:
         made = national_day(app.clock_of(loaded)()).isoformat()
-        out.write_text(json.dumps({"suite": SUITE, "fecha": made, "pruebas": outcomes}), encoding="utf-8")
+        out.write_text(dump_json({"suite": SUITE, "fecha": made, "pruebas": outcomes}), encoding="utf-8")
     sys.exit(0 if all(outcomes.values()) else 1)
 
 

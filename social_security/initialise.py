@@ -1,81 +1,186 @@
 """``python -m social_security init``: a member's system from nothing, with random keys, and what it and the registry exchange.
 
-The registry and an institute exchange public keys as two small files, once each way: the registry's (signatures of tokens)
-goes to every institute before it is made; an institute's (sealing of tokens) goes back to the registry's officer. Neither
-file holds a secret; each carries the digest of its key, which both sides read to each other before they trust it.
+The registry and an institute need each other's public key: the registry's signs tokens, an institute's seals them. Through
+gateways that already exchange messages they tell each other by message, signed by both; without, by a small file each way, whose
+digest both sides read to each other before they trust it.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import contextlib
 import hmac
-import json
+import os
+import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from schemas.jsontext import dump_json
+from serving.config.secret import SecretSource
+from social_security.config import SystemSettings
+from social_security.config import load as load_system_settings
 from social_security.domain import pack
-from social_security.domain.eventchain import canonical
 from social_security.domain.notices import all_notices
 from social_security.institute.stores.steps import STEPS
-from social_security.keys import InstituteKeys, new_registry_keys, save_institute_keys, save_registry_keys
+from social_security.keys import (
+    InstituteKeys,
+    load_institute_keys,
+    new_registry_keys,
+    save_institute_keys,
+    save_registry_keys,
+)
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire import tokens
 from social_security.wire.books import open_books
+from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.gatewayfile import render_gateway
+from social_security.wire.keyfiles import key_digest, read_key, render_key
+from social_security.wire.keymessages import ask_registry_key, tell_own_key
 from social_security.wire.privacynotices import add_notices
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from social_security.domain.pack import PackMember
     from social_security.keys import RegistryKeys
 
 REGISTRY: Final = "00-RNSS"
 ONIESS: Final = "00-ONIESS"
-FORMAT: Final = "sacbe-key/1"
 KEY_FILE: Final = "public-key.json"
-_FIELDS: Final = frozenset(("kty", "crv", "x", "y"))
+# What the member's gateway is to serve, for `gateway apply`.
+GATEWAY_FILE: Final = "gateway.toml"
 
 
-def init_system(
-    folder: Path,
-    code: str,
-    secret_file: Path,
-    registry_key: Path | None,
-    secret: str,
-    database: str = "",
-) -> list[str]:
-    """Make a member's folder; what is left to do, a line each. Raises ValueError, with nothing written before the checks."""
-    member = pack.members().get(code)
-    if member is None:
-        raise ValueError(f"{code[:40]} is no member's code; expected one as 15-ISSEMYM")
-    if member.member_class == "GAR":
-        raise ValueError(
-            f"{code} is an authority: its system is a portal, made by `social_security portal init`"
-        )
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a member's system is to be made. ``registry_key`` is the registry's file, where there is no ``gateway`` to ask it by."""
+
+    code: str
+    secret_file: Path
+    registry_key: Path | None = None
+    # The member's own gateway, as http://127.0.0.1:8080; empty: set later.
+    gateway: str = ""
+    # Where the system listens, and its gateway finds it.
+    host: str = "127.0.0.1"
+    # The members, by code, that the gateway's file lets in beside the registry and ONIESS.
+    callers: tuple[str, ...] = ()
+    # Where its books are, postgresql://...; empty: SQLite in its folder.
+    database: str = ""
+
+
+def init_system(folder: Path, making: Making, secret: str) -> list[str]:
+    """Make a member's folder; what is left to do, a line each. Raises ValueError, with nothing written before the checks.
+
+    With a gateway an institute and the registry tell each other their keys by message, signed by both gateways; a second run
+    then completes what the first could not (`introduce`).
+    """
+    member = check_making(making)
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: a system is made once, in a folder of its own")
-    trusted = None
-    if code not in (REGISTRY, ONIESS):
-        if registry_key is None:
+        if not making.gateway or not (folder / KEY_FILE).exists() or _member_of(folder) != making.code:
+            raise ValueError(f"{folder} is not empty: a system is made once, in a folder of its own")
+        return introduce(folder, making, secret)
+    if making.code not in (REGISTRY, ONIESS) and making.gateway and making.registry_key is None:
+        trusted = asyncio.run(_ask_registry_key(making, member.path))
+    elif making.code not in (REGISTRY, ONIESS):
+        if making.registry_key is None:
             raise ValueError(
-                f"an institute needs --registry-key: the {KEY_FILE} that the registry has handed out"
+                f"an institute needs --gateway, to ask the registry, or --registry-key: the {KEY_FILE} that it has handed out"
             )
-        trusted = read_key(registry_key, pack.members()[REGISTRY].path)
+        trusted = read_key(making.registry_key, pack.members()[REGISTRY].path)
+    else:
+        trusted = None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_settings(folder, code, secret_file, database)
-    if code == ONIESS:
+    _write_settings(folder, making)
+    apply = f"gateway apply {folder / GATEWAY_FILE} (what it serves, and to whom)"
+    start = f"start {unit_name(making.code)}"
+    if making.code == ONIESS:
         books = open_books(folder, "oniess", ONIESS_STEPS)
         add_notices(books, all_notices())
         books.close()
-        return [f"set `gateway` in {folder / 'settings.toml'}, then start {unit_name(code)}"]
+        return [_settings_left(folder, making), apply, start]
     public = _init_registry(folder, secret) if trusted is None else _init_institute(folder, trusted, secret)
-    file = folder / KEY_FILE
-    file.write_text(render_key(member.path, public), encoding="ascii")
-    to = "every institute" if code == REGISTRY else "the registry's officer (officer add-recipient)"
+    # Last of what is made: with it a second run knows whose folder it is. A crash before leaves one to be removed.
+    (folder / KEY_FILE).write_text(render_key(member.path, public), encoding="ascii")
+    if trusted is not None and making.gateway:
+        return [*introduce(folder, making, secret), apply, start]
+    to = "every institute" if making.code == REGISTRY else "the registry's officer (officer add-recipient)"
     return [
-        f"hand {file} to {to}; its digest, to be read aloud: {key_digest(public)}",
-        f"set `gateway` in {folder / 'settings.toml'}, then start {unit_name(code)}",
+        f"hand {folder / KEY_FILE} to {to}; its digest, to be read aloud: {key_digest(public)}",
+        _settings_left(folder, making),
+        apply,
+        start,
     ]
+
+
+def introduce(folder: Path, making: Making, secret: str) -> list[str]:
+    """Tell the registry an institute's public key by message; again, nothing changes. Raises ValueError when it is not taken."""
+    member = pack.members()[making.code].path
+    public = tokens.public_key(load_institute_keys(folder / "keys.json", secret).own)
+    asyncio.run(_tell_own_key(making, member, public))
+    return [f"the registry has this system's key; its digest: {key_digest(public)}"]
+
+
+async def _ask_registry_key(making: Making, member: str) -> dict[str, str]:
+    async with reaching(making.gateway, member) as asking:
+        return await ask_registry_key(asking, pack.members()[REGISTRY].path)
+
+
+async def _tell_own_key(making: Making, member: str, public: dict[str, str]) -> None:
+    async with reaching(making.gateway, member) as asking:
+        await tell_own_key(asking, pack.members()[REGISTRY].path, making.code, public)
+
+
+@contextlib.asynccontextmanager
+async def reaching(gateway: str, member: str) -> AsyncIterator[GatewayClient]:
+    """The way to other members through a gateway, for as long as a system is being made."""
+    asking = GatewayClient(gateway, member, SystemSettings(member="").policy)
+    try:
+        yield asking
+    finally:
+        await asking.close()
+
+
+def check_making(making: Making) -> PackMember:
+    """The member whose system it is. Raises ValueError for nobody's, an authority's, or unknown callers."""
+    member = pack.members().get(making.code)
+    if member is None:
+        raise ValueError(f"{making.code[:40]} is no member's code; expected one as 15-ISSEMYM")
+    if member.member_class == "GAR":
+        raise ValueError(
+            f"{making.code} is an authority: its system is a portal, made by `social_security portal init`"
+        )
+    unknown = sorted(set(making.callers) - set(pack.members()))
+    if unknown:
+        raise ValueError(f"{unknown[0][:40]} is no member's code; expected one as 15-ISSEMYM")
+    return member
+
+
+def first_secret(file: Path) -> str:
+    """The passphrase in a file that its owner alone reads; made, random, when the file is not there. Raises ValueError."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(
+            os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as new:
+            new.write(secrets.token_urlsafe(24) + "\n")
+            new.flush()
+            # On disk before any key is sealed by it: a key without its passphrase would be lost.
+            os.fsync(new.fileno())
+    return SecretSource(file=str(file)).read({})
+
+
+def _settings_left(folder: Path, making: Making) -> str:
+    if making.gateway:
+        return f"settings are in {folder / 'settings.toml'}"
+    return f"set `gateway` in {folder / 'settings.toml'}"
+
+
+def _member_of(folder: Path) -> str:
+    """Whose folder it is, by its settings."""
+    return load_system_settings(folder / "settings.toml", {}).member
 
 
 def _init_registry(folder: Path, secret: str) -> dict[str, str]:
@@ -97,52 +202,6 @@ def _init_institute(folder: Path, registry: dict[str, str], secret: str) -> dict
     return tokens.public_key(own)
 
 
-def render_key(member: str, public: dict[str, str]) -> str:
-    """The file in which a member hands out its public key: format, member, key, digest."""
-    value = {"format": FORMAT, "member": member, "key": public, "sha256": key_digest(public)}
-    return json.dumps(value, indent=1) + "\n"
-
-
-def key_digest(public: dict[str, str]) -> str:
-    """SHA-256 over the key's canonical JSON, as both sides read it to each other."""
-    return hashlib.sha256(canonical({n: public[n] for n in sorted(_FIELDS)})).hexdigest()
-
-
-def read_key(file: Path, member: str = "") -> dict[str, str]:
-    """The public key out of a member's file; of the named member, if one is named. Raises ValueError."""
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError) as err:
-        raise ValueError(f"{file} cannot be read as a key file: {type(err).__name__}") from err
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ValueError(f"{file} is no key file ({FORMAT} was expected)")
-    key = value.get("key")
-    if (
-        not isinstance(key, dict)
-        or not set(key) >= _FIELDS
-        or not all(isinstance(v, str) for v in key.values())
-    ):
-        raise ValueError(f"{file} holds no public key on P-256")
-    if "d" in key:
-        raise ValueError(f"{file} holds a private key: it must not leave its member; make that system anew")
-    if key["kty"] != "EC" or key["crv"] != "P-256" or key_digest(key) != value.get("sha256"):
-        raise ValueError(f"{file}: the key is not that of its digest, or not on P-256")
-    tokens.check_public_key(key)
-    if member and value.get("member") != member:
-        raise ValueError(f"{file} is the key of {value.get('member')}; {member}'s was expected")
-    return {str(n): str(v) for n, v in key.items()}
-
-
-def read_member(file: Path) -> str:
-    """Whose key a file says it is. Raises ValueError for a member that does not exist."""
-    value = json.loads(file.read_bytes())
-    path = str(value.get("member", "")) if isinstance(value, dict) else ""
-    known = pack.members().get(path.rpartition("/")[2])
-    if known is None or known.path != path:
-        raise ValueError(f"{file} is the key of {path[:60] or 'nobody'}, who is no member")
-    return path
-
-
 def check_not_published(keys: RegistryKeys) -> None:
     """Refuse the registry keys of the fixture, which anybody can read. Raises ValueError naming them."""
     fixture = pack.persons()
@@ -159,19 +218,25 @@ def unit_name(code: str) -> str:
     return f"sacbe-{code.lower()}.service"
 
 
-def _write_settings(folder: Path, code: str, secret_file: Path, database: str) -> None:
-    settings, secret = folder.resolve() / "settings.toml", secret_file.resolve()
+def _write_settings(folder: Path, making: Making) -> None:
+    """Settings, unit, and the file for the member's gateway."""
+    settings, secret = folder.resolve() / "settings.toml", making.secret_file.resolve()
     settings.write_text(
-        f"member = {json.dumps(code)}\n"
+        f"member = {dump_json(making.code)}\n"
+        f"host = {dump_json(making.host)}\n"
         "# The member's own gateway: how this system asks others.\n"
-        'gateway = ""\n'
+        f"gateway = {dump_json(making.gateway)}\n"
         "# Where this system's books are, postgresql://...; empty: SQLite in this folder.\n"
-        f"database = {json.dumps(database)}\n"
-        f"[keys_secret]\nfile = {json.dumps(str(secret))}\n",
+        f"database = {dump_json(making.database)}\n"
+        f"[keys_secret]\nfile = {dump_json(str(secret))}\n",
         encoding="utf-8",
     )
-    (folder / unit_name(code)).write_text(
-        f"[Unit]\nDescription=Sacbe, system of {code}\nAfter=network-online.target\n\n"
+    url = f"http://{making.host}:{SystemSettings(member='').port}"
+    (folder / GATEWAY_FILE).write_text(
+        render_gateway(making.code, url, (making.code, *making.callers)), encoding="utf-8"
+    )
+    (folder / unit_name(making.code)).write_text(
+        f"[Unit]\nDescription=Sacbe, system of {making.code}\nAfter=network-online.target\n\n"
         "[Service]\n"
         f"ExecStart=python -m social_security serve --data {folder.resolve()} --settings {settings}\n"
         f"ReadWritePaths={folder.resolve()}\nProtectSystem=strict\nNoNewPrivileges=yes\nPrivateTmp=yes\n"

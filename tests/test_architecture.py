@@ -392,12 +392,8 @@ JSON_LATER = {
     "gateway.clients.descriptions.reading",
     "central_server.publication.publish",
     "central_server.cli.members",
-    "social_security.initialise",
-    "social_security.__main__",
-    "social_security.registry.services",
     "social_security.commands.publishing",
     "social_security.commands.seed",
-    "social_security.commands.officers",
 }
 
 

@@ -7,12 +7,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.calls import Call
-from benchmarks.country import DCI
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
 from benchmarks.soapcalls import soap_call
 from social_security.domain import eventchain
 from social_security.domain.history import Period, parse_rules, share, total
 from social_security.domain.notices import notice_of
+from social_security.wire.gatewayfile import DCI
 
 if TYPE_CHECKING:
     from benchmarks.calls import Reply

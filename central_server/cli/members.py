@@ -18,8 +18,9 @@ from central_server.management.requests import approve_request, end_request
 from central_server.publication.node import open_store
 from central_server.store.members import add_member, add_subsystem, find_client, list_clients
 from central_server.store.records import Actor
-from central_server.store.requests import OPEN
+from central_server.store.requests import OPEN, RequestType
 from central_server.store.requests import list_requests as kept_requests
+from central_server.store.servers import find_server_client, list_servers
 from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
@@ -55,6 +56,38 @@ def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...
             if find_client(records, member_id.subsystem(code)) is None:
                 add_subsystem(records, member_id.subsystem(code), None)
     click.echo(_("{path} is in the registry", path=member_id.path()))
+
+
+@member.command(
+    help="Add a member and approve its first server and these subsystems as they ask; ends once all are registered."
+)
+@DATA
+@SETTINGS
+@click.option("--name", required=True, help="name of the member")
+@click.option("--subsystem", "subsystems", multiple=True, required=True, help="code; repeat for several")
+@click.option("--wait", "wait_s", type=float, default=86_400.0, show_default=True, help="seconds to wait")
+@click.argument("identifier")
+@report_errors
+def admit(
+    data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], wait_s: float, identifier: str
+) -> None:
+    policy, member_id = load(settings, os.environ).approval.policy(), _member(identifier)
+    deadline = time.monotonic() + wait_s
+    with _store(data, settings) as store:
+        with store.change(_actor(), utc_now()) as records:
+            if find_client(records, member_id) is None:
+                add_member(records, member_id, name)
+        click.echo(_("{path} is in the registry", path=member_id.path()))
+        needed = {member_id.subsystem(code) for code in subsystems}
+        while left := _unregistered(store, member_id, needed):
+            for found in _asked_by(store, member_id, left):
+                with store.change(_actor(), utc_now()) as records:
+                    done = approve_request(records, found.number, policy)
+                click.echo(_line(done))
+            if time.monotonic() >= deadline:
+                missing = ", ".join(sorted(c.path() for c in left))
+                raise LookupError(_("not registered yet: {missing}; run this command again", missing=missing))
+            time.sleep(LOOK_S)
 
 
 @member.command("list", help="Members and subsystems.")
@@ -115,6 +148,25 @@ def decline(data: Path, settings: Path | None, reason: str | None, number: int) 
     with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
         done = end_request(records, number, reason)
     click.echo(_line(done))
+
+
+def _unregistered(store: CentralStore, whose: ClientId, needed: set[ClientId]) -> set[ClientId]:
+    """Those of ``needed`` that are no clients of a server of the member's own yet."""
+    records = store.read()
+    own = [s for s in list_servers(records) if s.id.owner == whose]
+    return {c for c in needed if all(find_server_client(records, s, c) is None for s in own)}
+
+
+def _asked_by(store: CentralStore, whose: ClientId, needed: set[ClientId]) -> list[KeptRequest]:
+    """A member's waiting requests for its own server's certificate and for these subsystems, but for those that this person has approved."""
+    return [
+        r
+        for r in kept_requests(store.read())
+        if r.state in OPEN
+        and r.content.server.owner == whose
+        and r.first_approval != _actor().name
+        and (r.content.type is RequestType.AUTH_CERT_REGISTRATION or r.content.client in needed)
+    ]
 
 
 def _next_of(store: CentralStore, whose: ClientId, wait_s: float) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ A CURP comes on standard input, never as an argument: arguments are seen by ever
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from schemas.jsontext import dump_json, load_json
 from serving.language import _
 from social_security import config
 from social_security.domain import pack
@@ -25,7 +25,6 @@ from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.importing import import_persons
-from social_security.initialise import key_digest, read_key, read_member
 from social_security.institute.breach import BreachStore, open_with, parse_breach
 from social_security.institute.publication import period_of
 from social_security.institute.stores.cases import CaseStore
@@ -37,6 +36,7 @@ from social_security.registry.store import CurpTaken, Evidence, Person, Registry
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.registry.vital import decide_case, note_event
 from social_security.wire.books import open_books
+from social_security.wire.keyfiles import key_digest, read_key, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,7 @@ def add_recipient(data: Path, digest: str, file: Path) -> None:
             )
         )
     with registry_of(data) as store:
-        store.add_recipient(member, json.dumps(key))
+        store.add_recipient(member, dump_json(key))
     click.echo(_("tokens for {member} are sealed with this key from now on", member=member))
 
 
@@ -259,7 +259,7 @@ def convention(data: Path, file: Path) -> None:
     """Register a portability convention at ONIESS; its five conditions must be met."""
     database = open_books(data, "oniess", ONIESS_STEPS)
     try:
-        OniessStore(database).register_convention(json.loads(file.read_text(encoding="utf-8")))
+        OniessStore(database).register_convention(load_json(file.read_text(encoding="utf-8")))
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:
@@ -288,7 +288,7 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
     """Record a breach (JSON: fecha, motivo, naturaleza, datos, recomendaciones, medidas, contacto), with its notices."""
     database = open_books(data, "institute", INSTITUTE_STEPS)
     try:
-        found = parse_breach(json.loads(file.read_text(encoding="utf-8")))
+        found = parse_breach(load_json(file.read_text(encoding="utf-8")))
         store = BreachStore(database)
         number = store.add(found, f"MX/GAR/{member[:2]}-GARANTE", datetime.now(UTC))
         click.echo(

@@ -9,18 +9,18 @@ Spec: the domain reference 5.7; S02, S10, S11.
 from __future__ import annotations
 
 import functools
-import json
 import uuid
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from schemas.jsontext import load_json
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError, concerning
 from social_security.domain.pseudonyms import Rid, pair_pid, parse_pid
 from social_security.domain.ranges import parse_moments
 from social_security.institute.accesslog import render_usage
-from social_security.registry import publication, reviews
+from social_security.registry import publication, recipients, reviews
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CurpState
 from social_security.registry.holding import (
@@ -154,6 +154,7 @@ class RegistryServices:
             "listarRevisiones": functools.partial(reviews.list_reviews, self),
             "resolverRevision": functools.partial(reviews.resolve_review, self),
             "elevarNivel": functools.partial(reviews.raise_level, self),
+            "registrarLlave": functools.partial(recipients.take_key, self),
         }
 
     def readings(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[web.Response]]]:
@@ -163,6 +164,7 @@ class RegistryServices:
                 publication.read_indicators, self.member, self.store, self.gateway_refusals
             ),
             "/violaciones": functools.partial(publication.read_violations, self.gateway_refusals),
+            "/llave": functools.partial(recipients.read_key, self.member, self._keys.signing),
         }
 
     def find_person(self, request: DomainRequest) -> DomainAnswer:
@@ -255,7 +257,7 @@ class RegistryServices:
                 f"{recipient} has no key for tokens",
                 field="destino",
             )
-        return json.loads(jwk)
+        return load_json(jwk)
 
     def locate(self, request: DomainRequest) -> DomainAnswer:
         """The members that hold a history; never the history."""

@@ -415,6 +415,18 @@ class RegistryStore:
                 (member, jwk),
             )
 
+    def add_first_recipient(self, member: str, jwk: str) -> str:
+        """Remember a member's public key where none is known; the one that is known after it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO recipient (member, jwk) VALUES (?, ?) ON CONFLICT (member) DO NOTHING",
+                (member, jwk),
+            )
+            ((known,),) = connection.execute(
+                "SELECT jwk FROM recipient WHERE member = ?", (member,)
+            ).fetchall()
+        return str(known)
+
     def recipient(self, member: str) -> str | None:
         """A member's public key as a JWK, for tokens to it; None when it has none here."""
         rows = self._database.query("SELECT jwk FROM recipient WHERE member = ?", (member,))

@@ -132,3 +132,16 @@ def test_a_backup_of_an_empty_folder_is_refused_and_nothing_is_made_there(tmp_pa
     words = ("backup", "create", "--passphrase-file", str(tmp_path / "passphrase"), str(tmp_path / "b.age"))
     assert "there is no server in" in run(tmp_path / "data", *words, status=1).output
     assert not (tmp_path / "data" / "central.sqlite").exists()
+
+
+def test_admit_adds_the_member_says_what_is_missing_and_may_be_run_again(tmp_path: Path) -> None:
+    made = tmp_path / "central"
+    pin, owner = ("--pin-file", str(tmp_path / "pin")), ("--owner", "GOV/1", "--name", "Owner")
+    run(made, "found", *pin, "--instance", "XX", "--address", "c.example", *owner, "--kind", "ec-p256")
+    asked = ("member", "admit", "XX/GOV/77", "--name", "New", "--subsystem", "A", "--subsystem", "B")
+    for _ in range(2):
+        said = run(made, *asked, "--wait", "0", status=1).output
+        assert "XX/GOV/77 is in the registry" in said
+        assert "not registered yet: XX/GOV/77/A, XX/GOV/77/B; run this command again" in said
+    members = json.loads(run(made, "member", "list", "--json").output)
+    assert [m["name"] for m in members if m["id"] == "XX/GOV/77"] == ["New"]
