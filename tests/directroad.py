@@ -104,12 +104,16 @@ class DirectCountry:
         )
         self.systems["00-ONIESS"] = SystemOperations(oniess, oniess.acts(), oniess.readings())
         for code in INSTITUTES:
-            made = InstituteServices(
-                pack.members()[code].path, open_books(self.folder / code, "institute", STEPS),
-                keys[code], self._now, load_calendar(code), POLICY, self._road(code), OwnActs(open_platform("")),
-            )  # fmt: skip
-            self.institutes[code] = made
-            self.systems[code] = SystemOperations(made, acts_of(made), readings_of(made))
+            self.start(code)
+
+    def start(self, code: str, road: DirectRoad | None = None) -> None:
+        """Start an institute's system over what is on its disk; after a crash, once more."""
+        made = InstituteServices(
+            pack.members()[code].path, open_books(self.folder / code, "institute", STEPS), _LOADED[code],
+            self._now, load_calendar(code), POLICY, road or self._road(code), OwnActs(open_platform("")),
+        )  # fmt: skip
+        self.institutes[code] = made
+        self.systems[code] = SystemOperations(made, acts_of(made), readings_of(made))
 
     def close(self) -> None:
         """Close the databases."""

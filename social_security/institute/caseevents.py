@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from social_security.domain import pack
+from social_security.domain import eventchain, pack
 from social_security.domain import states as machines
 from social_security.institute.portabilityrules import REGISTRY
 from social_security.wire.gatewayclient import Why
@@ -30,6 +30,8 @@ _WAYS: Final = {
     "registrarCaso": ("PORT", "PUR-PORT", "Fin del caso, o su reapertura"),
     "registrarVinculos": ("AFIL", "PUR-AFIL", "A quién tiene afiliado el instituto"),
 }
+# In the id of a notice: the step of a desk or of the person, and then the role in which it was decided.
+_STEP: Final = ":PASO:"
 _OVERTAKEN: Final = frozenset(("SS-400", "SS-401", "SS-402"))
 # The steps that only the person takes, by the table.
 PERSONS: Final = frozenset(
@@ -51,6 +53,9 @@ async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Out
     if heard.is_done:
         return Outcome(done=True, then=notices_after(services.member, notice))
     code = str(heard.body.get("codigo", ""))
+    if _is_step(notice) and is_refused(heard):
+        # Somebody's own decision, on a state that is no more: it is not decided again for her.
+        return Outcome(dead=f"{notice.member} refuses the step: {code}")
     if notice.operation == "agregarEvento" and code in _OVERTAKEN and _is_first(notice):
         return await _built_again(services, notice, heard)
     if code == "SS-404" and notice.body.get("evento") == "VENCER":
@@ -65,8 +70,26 @@ def _is_first(notice: OutboxItem) -> bool:
     return bool(notice.member == notice.body["responsable"])
 
 
+def step_notice(event: dict[str, Any], role: str) -> OutboxItem:
+    """A step that somebody decided at a desk or for herself, as a notice to the responsible institute; its id says in which role."""
+    digest = eventchain.event_hash(event)
+    identity = f"{event['caso']}:{event['secuencia']}{_STEP}{role}:{digest[:16]}"
+    return OutboxItem(identity, event["responsable"], "agregarEvento", event, event["caso"])
+
+
+def is_refused(heard: Heard) -> bool:
+    """Whether the other side surely did nothing: it said so. Silence, a gateway's fault and SS-900 leave it open."""
+    return not heard.is_done and heard.body.get("codigo", "SS-900") not in ("SS-900", "SS-901")
+
+
+def _is_step(notice: OutboxItem) -> bool:
+    return notice.operation == "agregarEvento" and _STEP in notice.notice_id and _is_first(notice)
+
+
 def _role(notice: OutboxItem) -> str:
-    """In whose role an event is told: the person's own step is hers wherever it arrives."""
+    """In whose role an event is told: the person's own step is hers, or her representative's, wherever it arrives."""
+    if _is_step(notice):
+        return notice.notice_id.partition(_STEP)[2].partition(":")[0]
     return "TITULAR" if notice.body.get("evento") in PERSONS else "SISTEMA"
 
 

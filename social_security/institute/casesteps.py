@@ -1,7 +1,7 @@
 """A portability case moved on from the institute's own desk: the system builds the event, so that nobody types a total or a digest.
 
-The event goes to the responsible institute first, at once, so that whoever asked hears a refusal; what it took is queued for
-every other participant. Histories and totals are those of this moment, shares are computed, terms are the calendar's.
+The event is kept as one to be sent and goes to the responsible institute first, at once, so that whoever asked hears a refusal;
+with its answer it is queued for every other participant. Without an answer it is sent again until there is one. Histories and totals are those of this moment, shares are computed, terms are the calendar's.
 
 Spec: the domain reference 5.2, 5.5 (Portability); F08, S03, S04.
 """
@@ -15,19 +15,19 @@ from social_security.domain import states as machines
 from social_security.domain.faults import APPEAL_DAYS, DomainError, concerning
 from social_security.domain.history import share, total
 from social_security.domain.pseudonyms import Pid
-from social_security.institute.caseevents import notices_after
+from social_security.institute.caseevents import PERSONS, is_refused, notices_after, step_notice
 from social_security.institute.history import build_history
 from social_security.institute.portability import all_periods
-from social_security.institute.portabilityrules import REGISTRY, senders_of_round
+from social_security.institute.portabilityrules import REGISTRY, in_force, senders_of_round
 from social_security.wire.gatewayclient import Heard, Why
-from social_security.wire.outbox import Outbox, OutboxItem
+from social_security.wire.outbox import Outbox, OutboxItem, Outcome
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from social_security.institute.services import InstituteServices
-    from social_security.institute.stores.cases import Case
+    from social_security.institute.stores.cases import Case, Logged
 
 # The events that a desk, or the person, may cause here; the others are the clock's, an appeal's or a repair's.
 STEPS: Final = (
@@ -47,13 +47,14 @@ STEPS: Final = (
     "DESISTIR",
     "RECURRIR",
     "RECORDAR",
+    "INVALIDAR",
 )
 # The roles in which the person acts, or who acts for her.
 PERSON_ROLES: Final = frozenset(("TITULAR", "REPRESENTANTE"))
 _WITH_HISTORY: Final = frozenset(("ENTREGAR_HISTORIA", "ACLARAR"))
 
 
-def allowed_steps(case: Case, member: str, *, is_person: bool) -> list[str]:
+def allowed_steps(case: Case, chain: Sequence[Logged], member: str, *, is_person: bool) -> list[str]:
     """The events of `STEPS` that a participant, or the person at the responsible institute, may cause in a case's state."""
     found = []
     for name in STEPS:
@@ -68,9 +69,20 @@ def allowed_steps(case: Case, member: str, *, is_person: bool) -> list[str]:
             machines.Author.CLOCK: False,
             machines.Author.ANY: True,
         }[move.author]
-        if may:
+        if may and (name != "INVALIDAR" or (not is_person and last_own(chain, member) is not None)):
             found.append(name)
     return found
+
+
+def last_own(chain: Sequence[Logged], member: str) -> int | None:
+    """The number of the event that a participant may take back: the last that moved the case, if it is its own and not the person's."""
+    for logged in reversed(in_force(chain)):
+        event = logged.event
+        if event["evento"] == "INVALIDAR" or event["estadoNuevo"] == event["estadoPrevio"]:
+            continue
+        is_own = logged.sender == member and event["evento"] not in PERSONS and event["secuencia"] > 1
+        return int(event["secuencia"]) if is_own else None
+    return None
 
 
 async def advance_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
@@ -95,29 +107,48 @@ async def _advance(
     services: InstituteServices, request: DomainRequest, case: Case, *, is_person: bool
 ) -> DomainAnswer:
     name = request.body["evento"]
-    if name not in allowed_steps(case, services.member, is_person=is_person):
+    chain = services.cases.events(case.case)
+    if name not in allowed_steps(case, chain, services.member, is_person=is_person):
         raise machines.not_allowed(case.state, name)
     event = await _build(services, request, case, name)
-    heard = await _tell(services, case.responsible, event, request)
+    notice, heard = await _hand_over(services, request, case, event)
     if not heard.is_done and name in machines.BY_ALL and heard.body.get("codigo") == "SS-400":
         # Whether the round is complete is known at the responsible institute: another one's event may not have come here yet.
         other = event | {"estadoNuevo": _end_of_round(event)}
-        again = await _tell(services, case.responsible, other, request)
-        event, heard = (other, again) if again.is_done else (event, heard)
+        notice_again, again = await _hand_over(services, request, case, other)
+        if again.is_done:
+            event, notice, heard = other, notice_again, again
+    if not heard.is_done and not is_refused(heard):
+        raise DomainError(
+            "SS-901",
+            f"{case.responsible} no respondió; el paso se guardó y se enviará hasta que conteste",
+            f"{case.responsible} did not answer; the step is kept and sent until it does",
+        )
     if not heard.is_done:
         raise _passed_on(heard, case.responsible)
-    # On disk now: the event, at the responsible institute. Asking again after a crash here is refused (SS-400) by the
-    # state that it has reached there, and the others hear of it with the case's next event, which they refuse until then.
-    item = OutboxItem(
-        f"{case.case}:{event['secuencia']}", case.responsible, "agregarEvento", event, case.case
-    )
-    with services.database.transaction() as connection:
-        Outbox.put(connection, notices_after(services.member, item))
+    services.outbox.note(notice, Outcome(done=True, then=notices_after(services.member, notice)))
+    # On disk now, in one transaction: that the responsible institute took the event, and whom to tell of it.
     return DomainAnswer(
         {"caso": case.case, "evento": name, "estado": event["estadoNuevo"], "hash": heard.body["hash"]},
         categories=("historia",) if name in _WITH_HISTORY else ("beneficio",),
         subject=case.pid,
     )
+
+
+async def _hand_over(
+    services: InstituteServices, request: DomainRequest, case: Case, event: dict[str, Any]
+) -> tuple[OutboxItem, Heard]:
+    """The event to the responsible institute, while somebody waits for the answer; what was refused is kept nowhere."""
+    notice = step_notice(event, request.context.role)
+    with services.database.transaction() as connection:
+        Outbox.put(connection, [notice])
+    # On disk now: the event, as one to be sent. After a crash here the outbox sends it; the responsible institute takes it once,
+    # whether it had taken it before or not, and then the others are told.
+    heard = await _tell(services, case.responsible, event, request)
+    if is_refused(heard):
+        with services.database.transaction() as connection:
+            Outbox.take_back(connection, notice)
+    return notice, heard
 
 
 async def _build(
@@ -148,6 +179,12 @@ async def _build(
         event["totalizacion"] = await _total(services, case, request.body.get("montoCentavos"))
     elif name == "RECHAZAR":
         event["negativa"] = _negativa(services, request)
+    elif name == "INVALIDAR":
+        chain = services.cases.events(case.case)
+        undone = last_own(chain, services.member)
+        if undone is None:
+            raise machines.not_allowed(state, name)
+        event |= {"anula": undone, "estadoNuevo": chain[undone - 1].event["estadoPrevio"]}
     return event
 
 

@@ -181,8 +181,8 @@ def _whole_case(
     services: InstituteServices, case: Case, today: date, *, is_person: bool = False
 ) -> dict[str, Any]:
     """A case with every event that it went by, without histories, and what may follow."""
-    path = []
-    for logged in services.cases.events(case.case):
+    path, chain = [], services.cases.events(case.case)
+    for logged in chain:
         event = logged.event
         row = {"secuencia": event["secuencia"], "evento": event["evento"], "por": logged.sender}
         row |= {"estado": event["estadoNuevo"], "hash": logged.hash}
@@ -192,7 +192,7 @@ def _whole_case(
     return {
         **_case_row(case, today),
         "camino": path,
-        "pasos": allowed_steps(case, services.member, is_person=is_person),
+        "pasos": allowed_steps(case, chain, services.member, is_person=is_person),
     }
 
 

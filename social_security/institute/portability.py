@@ -16,6 +16,7 @@ from social_security.domain import eventchain
 from social_security.domain import states as machines
 from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import check_history, check_total, check_total_alone, total
+from social_security.institute.caseevents import PERSONS
 from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
@@ -281,7 +282,12 @@ def _deadline_after(services: InstituteServices, case: Case, to: str, request: D
 def _state_before(request: DomainRequest, chain: list[Logged], event: dict[str, Any]) -> str:
     """The state that an event's taking back leads to: the one before it. Raises SS-400 for anybody but its author."""
     undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
-    if undone is None or undone.sender != request.context.member:
+    is_hers = undone is not None and undone.event["evento"] in PERSONS
+    if (
+        undone is None
+        or undone.sender != request.context.member
+        or (is_hers and request.context.role not in _PERSON_ROLES)
+    ):
         raise DomainError("SS-400", "sólo el autor invalida su evento", "only the author takes an event back")
     _check_undone(chain, undone)
     return str(undone.event["estadoPrevio"])

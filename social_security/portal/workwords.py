@@ -105,7 +105,7 @@ _STEPS: Final[dict[str, Text]] = {
     "RECURRIR": N_("The person appeals"),
     "PRESENTAR": N_("Applied for"),
     "VENCER": N_("Its term passed"),
-    "INVALIDAR": N_("An event was taken back"),
+    "INVALIDAR": N_("This institute takes its last event back"),
     "AGREGAR_PARTICIPANTE": N_("An institute joined the case"),
 }
 _GATES: Final[dict[str, Text]] = {

@@ -98,6 +98,14 @@ class Outbox:
             [(n.notice_id, n.member, n.operation, dump_json(n.body), n.case) for n in notices],
         )
 
+    @staticmethod
+    def take_back(connection: Transaction, notice: OutboxItem) -> None:
+        """Forget a notice that its addressee has refused while somebody waited for the answer, as part of a transaction."""
+        connection.execute(
+            "DELETE FROM outbox WHERE notice_id = ? AND member = ? AND acknowledged_at IS NULL",
+            (notice.notice_id, notice.member),
+        )
+
     def waiting(self) -> list[OutboxItem]:
         """The notices still to be tried, oldest first: neither acknowledged nor given up."""
         return [n for page in self._pages(every=False) for n in page]
@@ -136,14 +144,14 @@ class Outbox:
                 except Exception as err:
                     log.error("outbox", extra={"event": "notice_failed", "reason": type(err).__name__})
                     outcome = False
-                self._note(notice, outcome if isinstance(outcome, Outcome) else Outcome(done=outcome))
+                self.note(notice, outcome if isinstance(outcome, Outcome) else Outcome(done=outcome))
 
-    def _note(self, notice: OutboxItem, outcome: Outcome) -> None:
-        """Keep what came of a try. On disk after it: the count, and the notice's end or its body for the next try."""
+    def note(self, notice: OutboxItem, outcome: Outcome) -> None:
+        """Keep what came of a try, if the notice is still here. On disk after it: the count, its end or its body for the next try."""
         now = self._now()
         dead = outcome.dead
         with self._database.transaction() as connection:
-            ((first,),) = connection.execute(
+            found = connection.execute(
                 "UPDATE outbox SET attempts = attempts + 1, first_at = coalesce(first_at, ?), body = ? "
                 "WHERE notice_id = ? AND member = ? RETURNING first_at",
                 (
@@ -153,7 +161,9 @@ class Outbox:
                     notice.member,
                 ),
             ).fetchall()
-            if not outcome.done and dead is None and now - datetime.fromisoformat(first) > LIFE:
+            if not found:
+                return  # taken back meanwhile: who waited for the answer has heard the refusal
+            if not outcome.done and dead is None and now - datetime.fromisoformat(found[0][0]) > LIFE:
                 dead = f"nobody has acknowledged it in {LIFE.days} days"
             connection.execute(
                 "UPDATE outbox SET acknowledged_at = ?, dead_at = ?, reason = ? WHERE notice_id = ? AND member = ?",
