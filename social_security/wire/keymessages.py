@@ -46,7 +46,7 @@ async def tell_own_key(gateway: GatewayClient, registry: str, code: str, public:
 
 
 def _reason(heard: Heard) -> str:
-    """What the other side, or a gateway, reason."""
+    """The words of the other side, or of a gateway."""
     if heard.status == 0:
         return "this member's own gateway does not answer"
     reason = heard.body.get("message") or heard.body.get("mensaje") or heard.body.get("detail") or ""
