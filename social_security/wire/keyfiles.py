@@ -23,7 +23,7 @@ _FIELDS: Final = frozenset(("kty", "crv", "x", "y"))
 
 
 def key_value(member: str, public: Mapping[str, str]) -> dict[str, Any]:
-    """What a key file holds: format, member, key, digest."""
+    """The value in a key file: format, member, key, digest."""
     return {"format": FORMAT, "member": member, "key": dict(public), "sha256": key_digest(public)}
 
 
