@@ -43,12 +43,13 @@ _INVISIBLE = (
     r"\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
-_NOWHERE = rf"{_C0_WITHOUT_LINES}\x7f-\x9f\u2028\u2029\ud800-\udfff{_NONCHARACTERS}{_BIDI}{_INVISIBLE}"
-_IN_LINES = re.compile(f"[{_NOWHERE}]")
-_IN_TEXT = re.compile(rf"[\t\n\r{_NOWHERE}]")
+# The inside of a character class: what no text may hold, but line breaks and tabs.
+NOWHERE = rf"{_C0_WITHOUT_LINES}\x7f-\x9f\u2028\u2029\ud800-\udfff{_NONCHARACTERS}{_BIDI}{_INVISIBLE}"
+_IN_LINES = re.compile(f"[{NOWHERE}]")
+_IN_TEXT = re.compile(rf"[\t\n\r{NOWHERE}]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _IN_CODE = re.compile(
-    rf"[\t\n\r{_NOWHERE}/\\:;%\u200c\u200d\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+    rf"[\t\n\r{NOWHERE}/\\:;%\u200c\u200d\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 
 from schemas.jsontext import dump_json
+from schemas.names import NOWHERE
 
-# C0, C1, what turns the direction of writing, joins or hides, line separators, and what is no character.
-CONTROLS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
-)
+# What no text may hold, where there is one that does; joiners and line breaks too.
+CONTROLS = re.compile(rf"[\x00-\x1f\u200c\u200d{NOWHERE}]")
 _LONGEST = 300
 
 
@@ -22,7 +20,12 @@ def shown(text: str, longest: int = _LONGEST) -> str:
 
 def shown_json(value: object) -> str:
     """The value as JSON in one line that a terminal shows as it is: controls are escaped, other letters are not."""
-    return CONTROLS.sub(_as_json, dump_json(value, ensure_ascii=False))
+    return escape_json(dump_json(value, ensure_ascii=False))
+
+
+def escape_json(text: str) -> str:
+    """A JSON text with every such character in it as JSON escapes it (``\\u202e``): it says the same, and steers nothing."""
+    return text if text.isascii() and text.isprintable() else CONTROLS.sub(_as_json, text)
 
 
 def _as_json(found: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
+from gateway.health.diagnosis import CLOCK_WARN_S
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
@@ -84,8 +85,21 @@ class Condition:
         return [*found, *(f"{loop}; report the log" for loop in self.failing() if loop.needed)]
 
     def warnings(self) -> list[str]:
-        """The problems that do not stop exchanges: loops that fail and are not needed for one."""
-        return [f"{loop}; report the log" for loop in self.failing() if not loop.needed]
+        """The problems that do not stop exchanges: loops that fail and are not needed for one, and a clock that is off."""
+        found = [f"{loop}; report the log" for loop in self.failing() if not loop.needed]
+        offset, source = self._clock()
+        if offset is not None and abs(offset) >= CLOCK_WARN_S:
+            direction = "ahead of" if offset > 0 else "behind"
+            found.append(
+                f"this server's clock is {abs(offset):.0f} s {direction} that of {source}; "
+                "synchronise the one that is wrong (chrony or systemd-timesyncd)"
+            )
+        return found
+
+    def _clock(self) -> tuple[float | None, str]:
+        """By how many seconds this clock is ahead of another, and of whose: the one that it differs from most."""
+        known = [clock for clock in (self.timestamper.clock, self.configuration.clock) if clock is not None]
+        return max(known, key=lambda clock: abs(clock[0]), default=(None, ""))
 
     async def diagnosis(self, now: datetime) -> Diagnosis:
         """Diagnose keys, certificates, OCSP, timestamps and clocks: when traffic will stop, and the remedies."""
@@ -109,8 +123,7 @@ class Condition:
 
     def _timestamping(self) -> Timestamping:
         stamper = self.timestamper
-        # What an authority signed goes before what a server said in passing, which is known from the start.
-        offset, source = stamper.clock or self.configuration.clock or (None, "")
+        offset, source = self._clock()
         return Timestamping(
             stamper.failing_since,
             stamper.last_failure,

@@ -12,6 +12,7 @@ import itertools
 import logging
 import smtplib
 from collections import deque
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from gateway.health.notices import (
 from schemas.jsontext import decode_json, dump_json, encode_json
 from serving.language import N_, SOURCE_LANGUAGE, Text, mail_languages
 from serving.mail import deliver
+from serving.printable import escape_controls
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -124,6 +126,8 @@ class Notifier:
         await asyncio.to_thread(self._deliver, message)
 
     def _queue(self, notice: OperatorNotice) -> None:
+        texts = {language: escape_controls(text) for language, text in notice.texts.items()}
+        notice = replace(notice, subject=escape_controls(notice.subject), texts=texts)
         log.log(
             logging.INFO if notice.severity == RESOLVED or notice.code in GOOD_NEWS else logging.WARNING,
             "notice",

@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from serving.api.limits import AddressList
+from serving.printable import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -109,5 +110,5 @@ def _family(gauge: Gauge) -> GaugeMetricFamily:
     names = list(gauge.values[0][0]) if gauge.values else []
     family = GaugeMetricFamily(f"sacbe_{gauge.name}", gauge.help, labels=names)
     for labels, value in gauge.values:
-        family.add_metric([labels[name] for name in names], value)
+        family.add_metric([escape_controls(labels[name]) for name in names], value)
     return family

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from schemas.jsontext import encode_json
+from schemas.showing import escape_json
 from serving.errors import OperatorError
 from serving.storage.conflicts import tried_again
 
@@ -71,9 +72,10 @@ class AuditEntry:
             if getattr(self, name):
                 record[name] = getattr(self, name)
         try:
-            return encode_json(record, enc_hook=str, order="deterministic").decode()
+            text = encode_json(record, enc_hook=str, order="deterministic").decode()
         except UnicodeEncodeError:  # half a surrogate pair, from bytes that were no UTF-8
-            return encode_json(_writable(record), enc_hook=str, order="deterministic").decode()
+            text = encode_json(_writable(record), enc_hook=str, order="deterministic").decode()
+        return escape_json(text)  # it is read in terminals, and by collectors that know lines only
 
 
 def _writable(value: object) -> object:

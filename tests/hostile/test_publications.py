@@ -69,6 +69,7 @@ class Between:
     folder: Path
     older: Files  # in force at the gateway before
     newer: Files  # published since
+    ahead: Files  # published while the central server's clock ran a year ahead
     foreign: Files  # of another central server that says it is the same instance, later
     served: Files = field(default_factory=dict)
     content_type: str = "text/plain"
@@ -134,7 +135,8 @@ async def publications(folder: Path, name: str, moments: list[datetime]) -> tupl
 @pytest.fixture
 async def between(tmp_path: Path) -> AsyncIterator[Between]:
     later = NOW + timedelta(seconds=7)
-    certificate, (older, newer) = await publications(tmp_path, "ours", [NOW, later])
+    year = NOW + timedelta(days=366)
+    certificate, (older, ahead, newer) = await publications(tmp_path, "ours", [NOW, year, later])
     _, (foreign,) = await publications(tmp_path, "theirs", [later + timedelta(seconds=1)])
     async with aiohttp.ClientSession() as session:
 
@@ -154,6 +156,7 @@ async def between(tmp_path: Path) -> AsyncIterator[Between]:
             tmp_path / "conf",
             older,
             newer,
+            ahead,
             foreign,
         )
         await made.begin()
@@ -338,6 +341,19 @@ async def test_what_is_newer_is_never_followed_by_what_is_older_not_after_a_rest
     assert "older" in await refused(between, mixed)
     between.client = between.make(between.folder)
     await between.client.load()
+    assert "older" in await refused(between, dict(between.older))
+
+
+async def test_a_central_server_whose_clock_ran_a_year_ahead_for_a_moment_is_followed_again(
+    between: Between,
+) -> None:
+    between.served = dict(between.ahead)
+    await between.client.refresh()
+    assert between.client.current is not None
+    between.client.current.check_fresh(NOW + timedelta(days=366))
+    between.served = dict(between.newer)
+    await between.client.refresh()
+    assert set(between.in_force()) == {between.newer[path] for path in paths_of(between.newer)}
     assert "older" in await refused(between, dict(between.older))
 
 
