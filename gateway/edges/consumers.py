@@ -130,8 +130,8 @@ class ConsumerListener:
         except (ConnectionError, TimeoutError) as err:
             log.warning("consumer went away", extra={"event": "consumer_gone", "reason": type(err).__name__})
             raise
-        except Exception:
-            fault = _at(Origin.CLIENT_PROXY, wire.internal_fault())
+        except Exception as err:
+            fault = _at(Origin.CLIENT_PROXY, wire.internal_fault(err))
             fault_id = fault.identify(self._context.new_id)
             log.exception(
                 "exchange failed unexpectedly", extra={"event": "internal_error", "fault_id": fault_id}

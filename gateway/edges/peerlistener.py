@@ -57,8 +57,8 @@ class PeerListener:
         except (ConnectionError, TimeoutError) as err:
             log.warning("peer went away", extra={"event": "peer_gone", "reason": type(err).__name__})
             raise
-        except Exception:
-            fault = wire.internal_fault()
+        except Exception as err:
+            fault = wire.internal_fault(err)
             fault.origin = Origin.SERVER_PROXY
             fault_id = fault.identify(self._context.new_id)
             log.exception(

@@ -322,8 +322,12 @@ def check_hash_algorithm(value: str | None) -> None:
         )
 
 
-def internal_fault() -> Fault:
-    """The fault for a failure nobody foresaw: its id leads to the log line, the reason stays inside."""
+def internal_fault(err: Exception) -> Fault:
+    """The fault for a failure nobody foresaw: its id leads to the log line, the reason stays inside; want of memory is said."""
+    if isinstance(err, MemoryError):
+        return Fault(
+            Kind.INTERNAL_ERROR, "the gateway has no memory for this message now; ask again in a moment"
+        )
     return Fault(
         Kind.INTERNAL_ERROR, "the gateway failed unexpectedly; its log has the details under this id"
     )

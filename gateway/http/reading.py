@@ -418,4 +418,6 @@ def _mended(raw: bytes) -> bytes | None:
 def _reason(err: Exception) -> str:
     """llhttp's reason."""
     cause: Any = err.__context__ if isinstance(err, httptools.HttpParserCallbackError) else err
+    if isinstance(cause, MemoryError):
+        return "there is no memory to read it into"
     return str(cause) or "it cannot be parsed"

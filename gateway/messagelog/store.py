@@ -315,6 +315,8 @@ class MessageLog:
             # Where the database is and who may use it is for this server's log and health, not for whoever sent the message.
             reason = "its database cannot be used"
         remedy = "It goes on by itself once it can" if self.place.is_shared else "Free space or mend the disk"
+        if isinstance(err, MemoryError):
+            reason, remedy = "no memory is left", "It goes on by itself once there is some"
         text = f"the message log cannot be written ({reason}); nothing was sent. {remedy}"
         self._failure = text
         self._length -= len(batch)
