@@ -198,19 +198,28 @@ def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
 @PIN
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
 @click.option("--check", is_flag=True, help="only try settings, addresses and databases; start nothing")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="processes that share the addresses of this machine, one for each core; more than one needs PostgreSQL",
+)
 @report_errors
-def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: bool) -> None:
+def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: bool, workers: int) -> None:
     """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
-    from gateway.cli.serving import check_start, founded, run_gateway
+    from gateway.cli.serving import check_start, founded, run_gateway, run_workers
 
     founded(data)
     ending = Ending()
     # Held before anything in the folder is opened: what a restore left to be done is done now.
-    with claim(data.absolute()):
+    with claim(data.absolute()) as lock:
         for line in check_start(data, settings_file, pin_file):
             if check:
                 click.echo(line)
-        if not check:
+        if not check and workers > 1:
+            run_workers(data, pin_file, settings_file, ending, workers, lock)
+        elif not check:
             run_gateway(data, pin_file, settings_file, ending, pin_if_wanted)
     if ending.starts_anew:
         start_anew()

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.cli.keys import open_store
@@ -90,10 +91,36 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     return config.load(file, os.environ, livesettings.parse_kept(rows))
 
 
-def run_gateway(
-    data: Path, pin_file: Path | None, settings_file: Path | None, ending: Ending, read_pin: ReadPin
+def run_workers(
+    data: Path, pin_file: Path | None, settings_file: Path | None, ending: Ending, count: int, lock: int
 ) -> None:
-    """Run the gateway of a claimed folder until it is told to end; ``read_pin`` gives the PIN where it is not kept elsewhere."""
+    """Run a gateway in so many processes until it is told to end; ``lock`` is the open file that claims the folder.
+
+    Raises `OperatorError`, OSError.
+    """
+    from gateway.server.workers import Workers, check_shareable
+    from gateway.settings import livesettings
+    from serving.process import telemetry
+
+    settings_file = livesettings.settings_file(data, settings_file)
+    settings = read_settings(data, settings_file)
+    telemetry.configure(settings.log_level, settings=settings.logging)
+    check_shareable(data, settings, pin_file, os.environ)
+    asyncio.run(Workers(data, settings, pin_file, settings_file, count, lock).run(ending))
+
+
+def run_gateway(
+    data: Path,
+    pin_file: Path | None,
+    settings_file: Path | None,
+    ending: Ending,
+    read_pin: ReadPin,
+    worker: int = 0,
+) -> None:
+    """Run the gateway of a claimed folder until it is told to end; ``read_pin`` gives the PIN where it is not kept elsewhere.
+
+    ``worker`` is this process's number among several of the folder, from 1.
+    """
     import uvloop
 
     from certs.tokens.port import SOFTWARE_TOKEN_ID
@@ -119,7 +146,7 @@ def run_gateway(
     # With keys in a process of their own the PIN is not known here; it reads it from where it is told.
     pin = None if software.own_process or software.pin.is_set else read_pin(data, pin_file)
     gateway = GatewayProcess(
-        find_folder(data, os.environ),
+        replace(find_folder(data, os.environ), worker=worker),
         settings,
         pin,
         environ=os.environ,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.http.bounds import Bounds, Room
 from gateway.http.requests import Answer, DateLine, RawRequest
 from gateway.http.server import ServerConnection
-from serving.process.binding import bind_address
+from serving.process.binding import bind_address, is_shared
 
 if TYPE_CHECKING:
     import ssl
@@ -143,8 +143,14 @@ class Listening:
     """A listener that is open."""
 
     def __init__(
-        self, server: DataPlaneServer, sockets: Sequence[socket.socket], context: ssl.SSLContext | None
+        self,
+        server: DataPlaneServer,
+        sockets: Sequence[socket.socket],
+        context: ssl.SSLContext | None,
+        *,
+        together: int = ACCEPTED_TOGETHER,
     ) -> None:
+        self._together = together
         self._server = server
         self._sockets = sockets
         self._context = context
@@ -155,9 +161,9 @@ class Listening:
             self._loop.add_reader(listener, self._accept, listener)
         server.listenings.append(self)
 
-    def _accept(self, listener: socket.socket, most: int = ACCEPTED_TOGETHER) -> None:
+    def _accept(self, listener: socket.socket, most: int = 0) -> None:
         """Take the connections that wait; those above ``most`` are taken at the loop's next turn."""
-        for _ in range(most):
+        for _ in range(most or self._together):
             try:
                 accepted, address = listener.accept()
             except BlockingIOError:
@@ -206,4 +212,7 @@ async def listen(
     """Start listening; ``cleanup`` of what is returned stops it. Raises OSError, which names the ``setting`` of the port."""
     # No more may wait to be taken than could be closed again for want of files.
     backlog = min(BACKLOG, max(16, server.room.bounds.connections // 4))
-    return Listening(server, await bind_address(host, port, setting, backlog=backlog), context)
+    # Where others accept too, one connection a turn: whoever is free takes the next.
+    together = 1 if is_shared(setting) else ACCEPTED_TOGETHER
+    sockets = await bind_address(host, port, setting, backlog=backlog)
+    return Listening(server, sockets, context, together=together)

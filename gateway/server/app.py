@@ -389,7 +389,7 @@ class Gateway:
     async def _listen(self) -> None:
         """Open what consumer systems use last, so that it is closed first: what is still answered needs the rest till then."""
         settings, where = self.state.settings, self.state.settings.listen
-        if settings.acme.challenge_port:
+        if settings.acme.challenge_port and self.state.folder.is_first:
             host, port = settings.acme.challenge_host, settings.acme.challenge_port
             self._keep(await serve(self.acme.board.app(), host, port, "acme.challenge_port"))
         health = health_app(

@@ -148,7 +148,7 @@ def _context(
         peers=peers,
         services=CheckedServices(services, documents),
         peer_trust=prover,
-        new_spool=SpoolFolder(state.folder.log / "spool").new,
+        new_spool=SpoolFolder(state.folder.spool).new,
         own_certificates=lambda: tls.own_ders,
         max_body_bytes=state.settings.limits.body_bytes,
         policies=state.policies,

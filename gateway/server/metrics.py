@@ -16,12 +16,12 @@ from serving.api.metrics import Gauge, Metrics, last_backup, single, unix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from gateway.clients.model import ServerConf
     from gateway.health.condition import Condition
     from gateway.health.diagnosis import CertificateFacts
     from gateway.messagelog.store import MessageLog
+    from gateway.settings.datafolder import DataFolder
     from schemas.monitoring import Record
 
 # Peers are told apart up to here; beyond it (a list that grows for ever) none is added.
@@ -32,7 +32,11 @@ class GatewayMetrics:
     """Fed with every record of an exchange, as `gateway.monitoring.health.Health` is."""
 
     def __init__(
-        self, condition: Condition, serverconf: Callable[[], ServerConf], log: MessageLog, folder: Path
+        self,
+        condition: Condition,
+        serverconf: Callable[[], ServerConf],
+        log: MessageLog,
+        folder: DataFolder,
     ) -> None:
         self._condition, self._serverconf, self._log, self._folder = condition, serverconf, log, folder
         self._peers: dict[str, float] = {}
@@ -82,12 +86,12 @@ class GatewayMetrics:
             *single("services", "Services of this server's clients", len(conf.services)),
             Gauge("loop_failures", "Failed rounds in a row of a background loop",
                 [({"loop": name}, 1.0) for name, _, _ in facts.loops]),
-            *last_backup(self._folder / "backups"),
+            *last_backup(self._folder.root / "backups"),
         ]  # fmt: skip
 
     def _of_log(self) -> list[Gauge]:
         count, oldest = self._log.reader.unstamped()
-        spool = [f.stat().st_size for f in (self._folder / "log" / "spool").glob("*") if f.is_file()]
+        spool = [f.stat().st_size for f in self._folder.spool.glob("*") if f.is_file()]
         return [
             *single("log_unstamped_records", "Records of the message log without a timestamp", count),
             *single("log_oldest_unstamped_timestamp_seconds", "When the oldest of them was written", oldest),

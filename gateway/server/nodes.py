@@ -18,7 +18,7 @@ from gateway.settings.datafolder import SERVERCONF, find_folder
 from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
 from serving.login.sessions import Sessions
-from serving.process.leases import EveryLease
+from serving.process.leases import EveryLease, NoLease
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Nodes:
     @property
     def leases(self) -> Leases:
         """The leases that say whose turn a piece of background work is."""
+        if not self._folder.is_first:
+            return NoLease()
         return EveryLease() if self.shared is None else self.shared
 
     def sessions(self, idle_s: float) -> SessionKeeping:
@@ -104,7 +106,8 @@ def open_nodes(folder: DataFolder, settings: NodeSettings) -> Nodes:
         return Nodes(folder, None)
     from serving.storage.nodes import SharedNodes
 
-    shared = SharedNodes(folder.database, settings.node_name, version("sacbe"))
+    name = settings.node_name if folder.is_first else f"{settings.node_name}-{folder.worker}"
+    shared = SharedNodes(folder.database, name, version("sacbe"))
     try:
         return Nodes(folder, shared, shared.begin())
     except BaseException:

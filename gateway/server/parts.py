@@ -73,7 +73,7 @@ def own_revocation(
     """The keeper of OCSP responses for this server's certificates, as the settings say."""
     trust = settings.trust
     return OwnRevocation(
-        folder.root / "ocsp",
+        folder.ocsp,
         session,
         current,
         now,

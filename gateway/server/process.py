@@ -132,8 +132,9 @@ class GatewayProcess:
             await self._foundation.load()
             with contextlib.suppress(Fault):
                 await self._foundation.refresh()
-        settle_backup_key(self.folder.root, self.safe)
-        if self._admin.port:
+        if self.folder.is_first:
+            settle_backup_key(self.folder.root, self.safe)
+        if self._admin.port and self.folder.is_first:
             await self._listen_for_administrators()
         if self.gateway is None:
             log.warning(
@@ -157,7 +158,8 @@ class GatewayProcess:
 
     async def stop(self) -> None:
         """Stop taking changes, then let exchanges end."""
-        note_stopped(self.folder.root)
+        if self.folder.is_first:
+            note_stopped(self.folder.root)
         await self.loops.stop()
         if self._api is not None:
             await self._api.stop()
@@ -267,7 +269,10 @@ class GatewayProcess:
         self._anchor_file.unlink(missing_ok=True)
 
     async def restart(self) -> None:
-        """Begin anew with what is on the disk now."""
+        """Begin anew with what is on the disk now; one of several workers lets all of them begin anew."""
+        if self.folder.worker and self.start_anew is not None:
+            self.start_anew()
+            return
         if self.gateway is not None:
             await self.gateway.stop()
             self.gateway = None

@@ -75,7 +75,10 @@ class GatewayState:
         self.policies = PolicyGate(utc_now, _alert, self.ledger)
         self.policies.swap(PolicyStore(self.store.database).snapshot())
         self.tokens = Tokens(self.keyconf, build_devices(settings.keys, folder.root))
-        self.signers = build_signers("gateway", settings.keys, folder.root, signer_arguments)
+        # The processes that hold tokens serve every worker of this folder.
+        self.signers = (
+            build_signers("gateway", settings.keys, folder.root, signer_arguments) if folder.is_first else []
+        )
         # The generation of the server configuration that everything has been brought up to.
         self.generation_in_use = self.serverconf.generation
         self.phase = Phase.STARTING

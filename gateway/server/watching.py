@@ -61,7 +61,7 @@ class Watching:
             evidence.timestamper,
             failed_loops,
         )
-        metrics = GatewayMetrics(condition, lambda: state.serverconf, evidence.log, state.folder.root)
+        metrics = GatewayMetrics(condition, lambda: state.serverconf, evidence.log, state.folder)
         records = parts.record_store(state.settings, state.folder, utc_now)
         traces = TraceExporter(lambda: state.settings.monitoring.trace_url, state.server_id.path())
         return cls(state, proofs, records, traces, Health(), condition, metrics)

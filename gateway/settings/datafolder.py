@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SERVERCONF = "serverconf.sqlite"
 LOGINS = "admin.sqlite"
+WORKERS = "workers"
 BACKUP_CONTENT = Content(
     kind="gateway",
     databases=(SERVERCONF, LOGINS),
@@ -39,6 +40,11 @@ def find_folder(data: Path, environ: Mapping[str, str]) -> DataFolder:
     return DataFolder(data, read_node(data, environ).address(environ))
 
 
+def worker_folder(root: Path, number: int) -> Path:
+    """The folder, within the data folder, of what one worker alone writes."""
+    return root / WORKERS / str(number)
+
+
 @dataclass(frozen=True, slots=True)
 class DataFolder:
     """The names within a gateway's data folder, and of what is in the database that its nodes share, if they do."""
@@ -46,6 +52,28 @@ class DataFolder:
     root: Path
     # postgresql://..., with its password; empty: SQLite in the folder.
     database: str = field(default="", repr=False)
+    # Which of several workers of this folder the process is, from 1; 0 where it is the only one.
+    worker: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the process does what one alone does: administrators, and the work that is done once."""
+        return self.worker <= 1
+
+    @property
+    def own(self) -> Path:
+        """The folder of what the process alone writes: global configuration, OCSP responses, spools."""
+        return self.root if self.is_first else worker_folder(self.root, self.worker)
+
+    @property
+    def spool(self) -> Path:
+        """Bodies on their way through this process; beside the message log, which takes them over, where that is in the folder."""
+        return self.log / "spool" if self.is_first else self.own / "spool"
+
+    @property
+    def ocsp(self) -> Path:
+        """The OCSP responses that this process has fetched."""
+        return self.own / "ocsp"
 
     @property
     def serverconf(self) -> Path | str:
@@ -88,7 +116,7 @@ class DataFolder:
     @property
     def globalconf(self) -> Path:
         """The folder of the stored global configuration."""
-        return self.root / "globalconf"
+        return self.own / "globalconf"
 
     @property
     def tls(self) -> Path:

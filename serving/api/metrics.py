@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PATH = "/metrics"
 LOOPBACK = "127.0.0.0/8,::1"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+REFUSAL = "metrics are for this machine and the networks of the settings\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,9 @@ class Metrics:
 
         async def give(request: web.Request) -> web.Response:
             if not AddressList.parse(f"{LOOPBACK},{networks()}").admits(request.remote or ""):
-                return web.Response(
-                    status=HTTPStatus.FORBIDDEN,
-                    text="metrics are for this machine and the networks of the settings\n",
-                )
+                return web.Response(status=HTTPStatus.FORBIDDEN, text=REFUSAL)
             content = await self.render()
-            return web.Response(body=content, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+            return web.Response(body=content, headers={"Content-Type": CONTENT_TYPE})
 
         app.router.add_get(PATH, give)
 

@@ -5,8 +5,26 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 BACKLOG = 256
+# Sockets that whoever started this process has bound for it, by the setting of their port, until they are taken here.
+_GIVEN: dict[str, list[int]] = {}
+_SHARED: set[str] = set()
+
+
+def take_given(sockets: Mapping[str, Sequence[int]]) -> None:
+    """Listen on these inherited sockets, given by the setting of their port, wherever that setting is bound from now on."""
+    _GIVEN.update((setting, list(descriptors)) for setting, descriptors in sockets.items())
+    _SHARED.update(sockets)
+
+
+def is_shared(setting: str) -> bool:
+    """Whether other processes accept connections on the sockets of this setting too."""
+    return setting in _SHARED
 
 
 def _sentence(err: OSError, host: str, port: int, setting: str) -> str:
@@ -24,10 +42,19 @@ async def bind_address(
     host: str, port: int, setting: str = "", *, backlog: int = BACKLOG
 ) -> list[socket.socket]:
     """Sockets that take connections, ``backlog`` of which wait until an application is there. Raises OSError, which names ``setting``."""
+    given = _GIVEN.pop(setting, None)
+    if given is not None:
+        return [_inherited(descriptor) for descriptor in given]
     try:
         return await _bind(host, port, backlog)
     except OSError as err:
         raise OSError(err.errno, _sentence(err, host, port, setting)) from err
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    listening = socket.socket(fileno=descriptor)
+    listening.setblocking(False)
+    return listening
 
 
 async def _bind(host: str, port: int, backlog: int) -> list[socket.socket]:

@@ -40,6 +40,18 @@ class EveryLease:
         return contextlib.nullcontext()
 
 
+class NoLease:
+    """The leases of a process that leaves background work to another one beside it."""
+
+    async def take(self, name: str) -> bool:
+        """False: the other one holds it, or will."""
+        return not name
+
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Never entered: the lease of no ``name`` is held here."""
+        raise LookupError(f"the lease of {name} is not taken by this process")
+
+
 def done_once(loop: Loop, leases: Leases, otherwise: Callable[[], Awaitable[object]] | None = None) -> Loop:
     """The loop, its rounds done only by the process that holds the lease of its name; the others do ``otherwise``."""
     work = loop.work

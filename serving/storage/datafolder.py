@@ -50,8 +50,8 @@ def make_private(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Hold a data folder for this process alone. Raises `OperatorError`; PermissionError naming the folder."""
+def claim(folder: Path) -> Iterator[int]:
+    """Hold a data folder for this process alone, and for those that inherit the open file that is given. Raises `OperatorError`; PermissionError naming the folder."""
     try:
         make_private(folder)
         path = folder / LOCK
@@ -68,7 +68,7 @@ def claim(folder: Path) -> Iterator[None]:
                 f"another process works on {folder}; stop that server first (it holds {path})"
             ) from err
         finish_exchange(folder)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

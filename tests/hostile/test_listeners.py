@@ -408,6 +408,7 @@ ALLOWED = {
     "serving/process/binding.py": "the addresses that it listens on",
     "gateway/edges/http.py": "the data plane, which has its own bounds",
     "certs/edges/signer.py": "a Unix socket in a folder of this user's alone",
+    "serving/process/workers.py": "a Unix socket in the folder of one worker, which speaks there",
     "gateway/cli/policy.py": "`bind` there is of a policy to a service",
     "serving/process/addresses.py": "tries an address before a start, and lets it go",
     "gateway/health/preflighting.py": "tries whether a port is free, and lets it go",

@@ -300,6 +300,8 @@ async def test_a_clock_that_is_set_back_or_forward_does_not_stop_the_publication
 ALLOWED = {
     ("serving/process/loops.py", "run"): "the mechanism itself",
     ("serving/process/pace.py", "pause"): "one pause: ends with its interval",
+    ("serving/process/workers.py", "_watch"): "one process: ends with it",
+    ("serving/process/workers.py", "wait_ready"): "one start: ends when the process is ready, or has ended",
     (
         "gateway/keys/devices.py",
         "_wait_for",
@@ -328,6 +330,7 @@ TASKS_ALLOWED = {
     "serving/process/ending.py",  # a server's start, which is waited for or ended by a signal
     "gateway/messagelog/authorities.py",  # a race that its caller waits for
     "gateway/messagelog/openpgp.py",  # what gpg prints while it is fed, which ends with it
+    "gateway/server/workers.py",  # the wait for a second signal, which ends with the end
     "gateway/edges/peers.py",  # attempts to connect that their caller waits for
     "gateway/edges/http.py",  # one handshake, which ends with its connection; the accepting of one listener
     "gateway/http/client.py",  # one request's body
