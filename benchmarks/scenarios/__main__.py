@@ -1,6 +1,8 @@
 """``make scenarios``: every scenario through real gateways, a row each, and a scan of what was written for CURPs.
 
-``--only S03 S04`` runs some. Exit 0 when everything held, 1 when not. Everything is made anew in ``--dir``.
+Then a variation for each fault that was found beside them (V01 to V27), over every system's services in one process.
+
+``--only S03 V04`` runs some. Exit 0 when everything held, 1 when not. Everything is made anew in ``--dir``.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from benchmarks.country import Country
 from benchmarks.federation import free_base
 from benchmarks.scenarios import accesses, governance, incidents, mobility, people, rights, scan
 from benchmarks.scenarios.stage import Failed, Outcome, Stage
+from benchmarks.scenarios.variations import VARIATIONS
+from benchmarks.scenarios.variations import play as play_variation
 
 CODES = ("00-RNSS", "00-ONIESS", "15-ISSEMYM", "26-ISSSTESON", "30-IPE", "22-MQRO", "15-GARANTE")
 PLATFORM_PORT = 9100
@@ -40,14 +44,18 @@ def main() -> None:
     """Run them."""
     parser = argparse.ArgumentParser(prog="make scenarios")
     parser.add_argument(
-        "--only", nargs="*", choices=sorted(SCENARIOS), help="these scenarios (S01 always runs)"
+        "--only", nargs="*", choices=sorted({*SCENARIOS, *VARIATIONS}), help="these (S01 always runs)"
     )
     parser.add_argument("--dir", type=Path, default=Path(".scenarios"))
     parser.add_argument("--base", default="", help="loopback network; left out: a free one")
     options = parser.parse_args()
     folder = options.dir.absolute()
     shutil.rmtree(folder, ignore_errors=True)
-    outcomes = run(folder, options.base or free_base(), options.only or sorted(SCENARIOS))
+    chosen = options.only or sorted({*SCENARIOS, *VARIATIONS})
+    outcomes = run(folder, options.base or free_base(), [n for n in chosen if n in SCENARIOS])
+    for name in (n for n in chosen if n in VARIATIONS):
+        outcomes.append(play_variation(name))
+        _print(outcomes[-1])
     sys.exit(1 if any(o.failures for o in outcomes) else 0)
 
 
