@@ -158,6 +158,10 @@ PURPOSES: dict[tuple[str, str], tuple[str, str]] = {
         "authentication certificates of servers",
         "certificados de autenticación de servidores",
     ),
+    ("central.sqlite", "central_witness"): (
+        "this server's nodes as witnesses: where they are asked, and their keys",
+        "los nodos de este servidor como testigos: dónde se les pregunta, y sus llaves",
+    ),
     ("central.sqlite", "client"): ("members and subsystems", "miembros y subsistemas"),
     ("central.sqlite", "contact"): ("whom to write to at a member", "a quién escribir en un miembro"),
     ("central.sqlite", "described_provider"): (
@@ -212,6 +216,10 @@ PURPOSES: dict[tuple[str, str], tuple[str, str]] = {
     ("central.sqlite", "trusted_anchor"): (
         "anchors of federated instances",
         "anclas de instancias federadas",
+    ),
+    ("central.sqlite", "transparency_keys"): (
+        "keys of gateways' transparency logs and witnesses, as they announced them",
+        "llaves de las bitácoras de transparencia y de los testigos, como las anunciaron las pasarelas",
     ),
     ("central.sqlite", "tsa"): ("approved timestamping authorities", "autoridades de sellos aprobadas"),
     ("admin.sqlite", "admin_user"): (

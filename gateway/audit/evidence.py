@@ -7,12 +7,14 @@ after another, so a million containers stand nowhere in memory; small files are 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from gateway.audit.objects import is_address, objects_at, open_object
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
 
@@ -48,14 +50,25 @@ class EvidenceUnit(msgspec.Struct, frozen=True):
         return max(1, self.end - self.start)
 
 
-def find_units(paths: Iterable[Path]) -> Iterator[EvidenceUnit]:
-    """Every unit in files and folders, these by their files' names in order. Raises OSError when a path is not there."""
+def find_units(paths: Iterable[Path | str]) -> Iterator[EvidenceUnit]:
+    """Every unit in files and folders, these by their files' names in order. Raises OSError when a path is not there.
+
+    A text with ``://`` is an address in an object store (`gateway.audit.objects`).
+    """
     for path in paths:
-        if path.is_dir():
+        if is_address(path):
+            for found, stamp, size in objects_at(str(path), _SUFFIXES):
+                yield from _units_of(found, stamp, size)
+        elif Path(path).is_dir():
             for found in sorted(_files_in(str(path))):
                 yield from _units_of(found)
         else:
             yield from _units_of(str(path))
+
+
+def open_evidence(path: str) -> IO[bytes]:
+    """The bytes of a file or of an object, to be read at any place. Raises OSError."""
+    return open_object(path) if is_address(path) else io.FileIO(path)
 
 
 def _files_in(folder: str) -> Iterator[str]:
@@ -70,13 +83,14 @@ def _files_in(folder: str) -> Iterator[str]:
                     yield entry.path
 
 
-def _units_of(path: str) -> Iterator[EvidenceUnit]:
-    about = Path(path).stat()
-    stamp = f"{about.st_size}-{about.st_mtime_ns}"
-    if about.st_size <= SMALL:
+def _units_of(path: str, stamp: str = "", size: int = 0) -> Iterator[EvidenceUnit]:
+    if not stamp:
+        about = Path(path).stat()
+        stamp, size = f"{about.st_size}-{about.st_mtime_ns}", about.st_size
+    if size <= SMALL:
         yield EvidenceUnit(path, stamp=stamp)
         return
-    with Path(path).open("rb") as source:
+    with open_evidence(path) as source:
         count = len(contained(source))
     if not count:
         yield EvidenceUnit(path, stamp=stamp)

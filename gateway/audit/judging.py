@@ -17,7 +17,7 @@ from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.profilefiles import load_profiles
 from certs.verify.container import Verdict, verify_container
-from gateway.audit.evidence import contained, containers_in, digest_of_file
+from gateway.audit.evidence import contained, containers_in, digest_of_file, open_evidence
 from schemas import rest, soap
 from schemas.asic.container import record_number
 from schemas.faults import Fault
@@ -89,7 +89,7 @@ def judge_in_process(units: Sequence[EvidenceUnit]) -> list[list[Judgement]]:
 def judge_unit(unit: EvidenceUnit, trust: TrustedConfiguration) -> Iterator[Judgement]:
     """A judgement on each container of a unit; on a file that cannot be read one that says so."""
     try:
-        with io.FileIO(unit.path) as raw:
+        with open_evidence(unit.path) as raw:
             source, digest = _taken(raw) if not unit.end else (raw, "")
             if digest:
                 verdict = verify_container(source, trust)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gateway.audit.judging import Judgement
 
 # Containers that go to a process at once, and how often so many may wait for each: sending costs as much for one as for many.
-_AT_ONCE = 64
-_ON_THE_WAY = 3
+AT_ONCE = 64
+ON_THE_WAY = 3
 
 
 def judge_all(
@@ -41,7 +41,7 @@ def judge_all(
             yield unit, list(judge_unit(unit, trust))
         return
     with _pool(count, trust, configuration) as pool:
-        yield from _drawn(pool, iter(units), count * _ON_THE_WAY)
+        yield from _drawn(pool, iter(units), count * ON_THE_WAY)
 
 
 def _pool(count: int, trust: TrustedConfiguration, configuration: Path) -> ProcessPoolExecutor:
@@ -59,7 +59,7 @@ def _drawn(
     is_over = False
     while waiting or not is_over:
         while len(waiting) < most and not is_over:
-            some = _next(units)
+            some = units_together(units)
             is_over = not some
             if some:
                 waiting[pool.submit(judge_in_process, some)] = some
@@ -67,11 +67,11 @@ def _drawn(
             yield from zip(waiting.pop(future), future.result(), strict=True)
 
 
-def _next(units: Iterator[EvidenceUnit]) -> list[EvidenceUnit]:
+def units_together(units: Iterator[EvidenceUnit], at_once: int = AT_ONCE) -> list[EvidenceUnit]:
     """The next units, together about as many containers as go to a process at once; none at the end."""
     some: list[EvidenceUnit] = []
     count = 0
-    while count < _AT_ONCE and (unit := next(units, None)) is not None:
+    while count < at_once and (unit := next(units, None)) is not None:
         some.append(unit)
         count += unit.count
     return some

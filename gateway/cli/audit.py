@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.audit.objects import is_address
 from gateway.cli.apikeys import WHERE
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
@@ -31,7 +32,7 @@ CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, 
 NEEDED_CONFIGURATION = click.option(
     "--configuration", required=True, type=click.Path(path_type=Path, exists=True), help=_FOLDER
 )
-PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=str, allow_dash=True))
 
 
 def audit_group() -> click.Group:
@@ -71,6 +72,10 @@ def audit_group() -> click.Group:
 @click.option("--json", "as_json", is_flag=True, help="a line of JSON a container")
 @click.option("--summary", is_flag=True, help="only the count")
 @click.option("--jobs", type=click.IntRange(0, 512), default=0, help="processes; 0 all cores")
+@click.option(
+    "--dask",
+    help="verify on the workers of a Dask scheduler, by its address; 'local' for processes of this machine",
+)
 @PATHS
 @click.pass_context
 @report_errors
@@ -80,13 +85,13 @@ def verify(
     configuration: Path,
     report: Path | None,
     csv_file: Path | None,
-    jobs: int,
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     *,
     as_json: bool,
     summary: bool,
+    **workers: Any,
 ) -> None:
-    """Verify containers in bulk, and report on each."""
+    """Verify containers in bulk, and report on each; ``workers`` says how many, and of which Dask scheduler."""
     from gateway.audit.evidence import find_units
     from gateway.audit.running import judge_all
     from gateway.audit.writing import CsvReport, SqliteReport, render_metadata
@@ -100,7 +105,14 @@ def verify(
         left = units if sqlite is None else sqlite.left(units)
         progressed = stack.enter_context(_progress())
         counts: Counter[str] = Counter()
-        for unit, judgements in judge_all(left, configuration, jobs):
+        dask, jobs = workers["dask"], workers["jobs"]
+        if dask is None:
+            judged = judge_all(left, configuration, jobs)
+        else:
+            from gateway.audit.dasked import judge_on_dask
+
+            judged = judge_on_dask(left, configuration, dask, jobs)
+        for unit, judgements in judged:
             counts.update(j.verdict for j in judgements)
             if sqlite is not None:
                 sqlite.add(unit, judgements)
@@ -129,7 +141,7 @@ def verify(
 @PATHS
 @report_errors
 def report_html(
-    configuration: Path, out: Path, report_language: str, zone: str, paths: tuple[Path, ...]
+    configuration: Path, out: Path, report_language: str, zone: str, paths: tuple[str, ...]
 ) -> None:
     """Write a report for people."""
     from gateway.audit.evidence import find_units
@@ -183,13 +195,13 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
 
 
 @contextlib.contextmanager
-def _paths(paths: tuple[Path, ...]) -> Iterator[list[Path]]:
+def _paths(paths: tuple[str, ...]) -> Iterator[list[Path | str]]:
     """The paths, with standard input kept in a file for as long as it is needed."""
     with tempfile.TemporaryDirectory() as folder:
-        found = []
+        found: list[Path | str] = []
         for path in paths:
-            if str(path) != "-":
-                found.append(path)
+            if path != "-":
+                found.append(path if is_address(path) else Path(path))
                 continue
             kept = Path(folder) / "stdin.zip"
             with kept.open("wb") as file:

@@ -1,0 +1,117 @@
+"""The auditor's tool beyond one machine: on Dask's workers and out of an object store, with the same verdicts, a worker killed midway."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.edges.configurationfiles import read_configuration_files, render_verificationconf
+from gateway.audit.dasked import drawn
+from gateway.audit.evidence import EvidenceUnit, find_units
+from gateway.audit.judging import Judgement
+from gateway.audit.running import judge_all
+from schemas.asic.container import file_name
+from schemas.zipwriting import render_zip
+from tests import worlds
+
+pytestmark = pytest.mark.skipif(
+    find_spec("distributed") is None or find_spec("obstore") is None,
+    reason="the extra audit is not installed",
+)
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+FILES, EACH = 12, 30
+
+
+@pytest.fixture(scope="module")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("configuration")
+    with zipfile.ZipFile(io.BytesIO(render_verificationconf(worlds.world().configuration))) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bundles of containers, some of which were changed, and a container by itself."""
+    folder, made = tmp_path_factory.mktemp("evidence"), worlds.containers()
+    changed = worlds.rezipped(made["alone"], {"message.xml": b"GET\r\n/r1/x\r\n"}).getvalue()
+    for number in range(FILES):
+        entries = [(f"m{n}-request-{n}.asice", made["batch"] if n % 7 else changed) for n in range(EACH)]
+        (folder / f"m{number:03}.zip").write_bytes(render_zip(entries, AT))
+    (folder / file_name("alone", is_response=False, record_id=1)).write_bytes(made["alone"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with import_module("distributed").Client(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as made:
+        yield made
+
+
+def told(found: Iterator[tuple[EvidenceUnit, list[Judgement]]]) -> dict[str, list[Judgement]]:
+    """The judgements by the names of their files."""
+    return {Path(unit.path).name: judgements for unit, judgements in found}
+
+
+def here(evidence: Path, configuration: Path) -> dict[str, list[Judgement]]:
+    return told(judge_all(find_units([evidence]), configuration, 1))
+
+
+def test_a_worker_that_is_killed_midway_changes_no_verdict(
+    client: Any, evidence: Path, configuration: Path
+) -> None:
+    found, killed = {}, 0
+    files = read_configuration_files(configuration)
+    for unit, judgements in drawn(client, find_units([evidence]), files, at_once=1):
+        assert Path(unit.path).name not in found  # each once, also those that were begun twice
+        found[Path(unit.path).name] = judgements
+        if not killed:
+            killed = next(iter(client.run(os.getpid).values()))
+            os.kill(killed, signal.SIGKILL)
+    assert killed
+    assert found == here(evidence, configuration)
+    assert sum(j.verdict == "invalid" for judgements in found.values() for j in judgements) == FILES * 5
+
+
+def test_what_is_in_an_object_store_is_judged_as_what_is_in_a_folder(
+    client: Any, evidence: Path, configuration: Path
+) -> None:
+    there = list(find_units([f"file://{evidence}"]))
+    assert len(there) == FILES + 1
+    found = told(drawn(client, iter(there), read_configuration_files(configuration)))
+    for name, judgements in here(evidence, configuration).items():
+        assert [j.row() | {"file": ""} for j in found[name]] == [j.row() | {"file": ""} for j in judgements]
+    # An object that is gone by then is said, and stops nothing.
+    gone = [EvidenceUnit(f"file://{evidence}/gone.asice", stamp="1"), there[0]]
+    verdicts = told(drawn(client, iter(gone), read_configuration_files(configuration)))
+    assert [j.verdict for j in verdicts["gone.asice"]] == ["unchecked"]
+    assert len(verdicts) == 2
+    with pytest.raises(OSError, match="cannot be listed"):
+        list(find_units(["unknown-scheme://bucket/prefix"]))
+
+
+@pytest.mark.processes
+def test_the_command_verifies_on_dask_with_the_same_count(evidence: Path, configuration: Path) -> None:
+    program = [sys.executable, "-m", "gateway", "audit", "verify", "--configuration", str(configuration)]
+    counts = [
+        subprocess.run(
+            [*program, "--summary", *more, str(evidence)], capture_output=True, text=True, check=False
+        )
+        for more in (["--jobs", "1"], ["--dask", "local", "--jobs", "2"])
+    ]
+    assert [c.returncode for c in counts] == [1, 1], counts
+    assert counts[0].stdout == counts[1].stdout
