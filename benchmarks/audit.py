@@ -1,6 +1,6 @@
 """How fast evidence is verified: containers per second on one core and on more, memory, and what the transparency log costs.
 
-    python -m benchmarks.audit --count 8000 --jobs 1 2
+    python -m benchmarks.audit --count 8000 --jobs 1 2 --dask 1 2
 
 Requests and answers of three members with bodies, each signed by itself, a batch of 256 stamped each minute, OCSP responses
 renewed every twenty: what a log in use archives, a file each. Times are wall and processor time, the start of the processes
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import itertools
 import resource
 import secrets
 import sys
@@ -20,15 +21,17 @@ import time
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from certs.edges.configurationfiles import render_verificationconf
+from certs.edges.configurationfiles import read_configuration_files, render_verificationconf
 from certs.tokens.soft import KeyKind
 from certs.transparency import NoteSigner
+from gateway.audit.dasked import drawn
 from gateway.audit.evidence import find_units
 from gateway.audit.judging import VALID
 from gateway.audit.running import judge_all
@@ -106,6 +109,23 @@ def verify(folder: Path, configuration: Path, jobs: int) -> None:
     )
 
 
+def verify_on_dask(folder: Path, configuration: Path, workers: int) -> float:
+    """Verify all on workers of this machine, once they are there, and print how fast; containers a second."""
+    import_module("dask").config.set({"distributed.scheduler.allowed-failures": 10})
+    files = read_configuration_files(configuration)
+    with import_module("distributed").Client(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None
+    ) as client:
+        client.wait_for_workers(workers)
+        list(drawn(client, itertools.islice(find_units([folder]), 8 * workers), files, at_once=4))
+        wall = time.perf_counter()
+        verdicts = [j.verdict for _, found in drawn(client, find_units([folder]), files) for j in found]
+        wall = time.perf_counter() - wall
+    assert set(verdicts) == {VALID}, set(verdicts)
+    print(f"Dask, {workers} workers: {len(verdicts) / wall:.0f}/s")
+    return len(verdicts) / wall
+
+
 def _processor_s() -> float:
     own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
@@ -143,6 +163,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=8_000)
     parser.add_argument("--keys", choices=[k.value for k in KeyKind], default=KeyKind.EC_P256.value)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--dask", type=int, nargs="*", default=[], help="numbers of Dask workers, the least first"
+    )
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder, configuration = Path(temporary) / "containers", Path(temporary) / "configuration"
@@ -153,6 +176,12 @@ def main() -> int:
         write_containers(folder, told.count, world)
         for jobs in told.jobs:
             verify(folder, configuration, jobs)
+        rates = {workers: verify_on_dask(folder, configuration, workers) for workers in told.dask}
+        for workers, rate in list(rates.items())[1:]:
+            least = next(iter(rates))
+            print(
+                f"Dask, {workers} to {least} workers: {rate / rates[least] * least / workers:.2f} of linear"
+            )
         asyncio.run(measure_log(Path(temporary) / "log", told.count))
     return 0
 
