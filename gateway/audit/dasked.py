@@ -58,7 +58,8 @@ def drawn(
     client: Any, units: Iterator[EvidenceUnit], files: Mapping[str, bytes], at_once: int = AT_ONCE
 ) -> Iterator[tuple[EvidenceUnit, list[Judgement]]]:
     """Hand units to the workers of a client, ``at_once`` containers to a task, and give their judgements as they come."""
-    [trust] = client.scatter([dict(files)], broadcast=True)
+    # A task, so that it is made again when every worker that had it is lost; what is scattered is not.
+    trust = client.submit(_as_given, dict(files), pure=False)
     waiting: dict[Any, list[EvidenceUnit]] = {}
     coming = import_module("distributed").as_completed()
 
@@ -76,6 +77,10 @@ def drawn(
     for future in coming:
         yield from zip(waiting.pop(future.key), future.result(), strict=True)
         send()
+
+
+def _as_given(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    return files
 
 
 def _judge(units: list[EvidenceUnit], files: Mapping[str, bytes]) -> list[list[Judgement]]:

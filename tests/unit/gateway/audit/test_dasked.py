@@ -72,18 +72,20 @@ def here(evidence: Path, configuration: Path) -> dict[str, list[Judgement]]:
     return told(judge_all(find_units([evidence]), configuration, 1))
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["one worker", "all of them"])
 def test_a_worker_that_is_killed_midway_changes_no_verdict(
-    client: Any, evidence: Path, configuration: Path
+    client: Any, evidence: Path, configuration: Path, *, alone: bool
 ) -> None:
-    found, killed = {}, 0
+    found, killed = {}, list[int]()
     files = read_configuration_files(configuration)
     for unit, judgements in drawn(client, find_units([evidence]), files, at_once=1):
         assert Path(unit.path).name not in found  # each once, also those that were begun twice
         found[Path(unit.path).name] = judgements
         if not killed:
-            killed = next(iter(client.run(os.getpid).values()))
-            os.kill(killed, signal.SIGKILL)
-    assert killed
+            killed = list(client.run(os.getpid).values())
+            for process in killed[: 1 if alone else None]:
+                os.kill(process, signal.SIGKILL)
+    assert len(killed) == 2
     assert found == here(evidence, configuration)
     assert sum(j.verdict == "invalid" for judgements in found.values() for j in judgements) == FILES * 5
 
