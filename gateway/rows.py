@@ -14,6 +14,7 @@ from schemas.identifiers import ClientId
 # Runs one statement with its parameters; the rows it gives.
 Run = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 ROWS_TOGETHER = 500
+_SHOWN = 80
 T = TypeVar("T")
 log = logging.getLogger("serverconf")
 
@@ -41,8 +42,8 @@ def readable(
     for row in rows:
         try:
             value = read(row)
-        except (BadMessage, ValueError, TypeError) as err:
-            key = " ".join(repr(part) for part in row[:3])
+        except (BadMessage, ValueError, TypeError, LookupError, OverflowError, OSError) as err:
+            key = " ".join(f"{part!r:.{_SHOWN}}" for part in row[:3])
             log.error(
                 "a row is left out",
                 extra={"event": "row_left_out", "row": f"{table} {key}", "reason": str(err)},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, instant, next_id, seconds
+from gateway.rows import client_of, instant, next_id, readable, seconds
 from serving.errors import Refused
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class AccessRequestTable:
     def all(self) -> tuple[AccessRequestRecord, ...]:
         """Every request: those that wait first (the last state by the alphabet), the newest first."""
         found = self._rows(f"SELECT {_COLUMNS} FROM access_request ORDER BY state DESC, id DESC", ())
-        return tuple(_record(r) for r in found)
+        return tuple(readable("access_request", found, _record))
 
     def get(self, number: int) -> AccessRequestRecord:
         """One request. Refused (``access_request_not_found``) when there is none of this number."""
@@ -86,7 +86,7 @@ class AccessRequestTable:
             f"SELECT {_COLUMNS} FROM access_request WHERE client = ? AND provider = ? AND service_code = ?",
             (client.path(), provider.path(), service_code),
         )
-        return _record(found[0]) if found else None
+        return next(readable("access_request", found, _record), None)
 
     def add(self, plea: AccessPlea, now: datetime) -> AccessRequestRecord:
         """Keep a request; the one of now where it waits already. Refused (``too_many_access_requests``) above `MOST_WAITING`."""

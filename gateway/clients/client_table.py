@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.clients.model import ConnectionType
 from gateway.clients.records import (
@@ -14,7 +14,7 @@ from gateway.clients.records import (
     TimestampingService,
 )
 from gateway.refusals import GatewayCode
-from gateway.rows import client_of, instant, next_id, seconds
+from gateway.rows import client_of, instant, next_id, readable, seconds
 from schemas.identifiers import check_identifier
 from schemas.names import check_name
 from serving.errors import Refused
@@ -38,7 +38,7 @@ class ClientTable:
         found = self._rows(
             "SELECT client_id, connection, name, rename_status, added_at, seen_registered FROM client", ()
         )
-        return tuple(sorted((_client(row) for row in found), key=lambda c: c.id))
+        return tuple(sorted(readable("client", found, _client), key=lambda c: c.id))
 
     def find(self, client: ClientId) -> ClientRecord | None:
         """The client's record, or None when it is not registered here."""
@@ -47,7 +47,7 @@ class ClientTable:
             "WHERE client_id = ?",
             (client.path(),),
         )
-        return _client(found[0]) if found else None
+        return next(readable("client", found, _client), None)
 
     def get(self, client: ClientId) -> ClientRecord:
         """The client. Refused (``client_not_found``) when it is none of this server."""
@@ -115,7 +115,7 @@ class ClientTable:
             + " ORDER BY client_id, added_at, der",
             parameters,
         )
-        return tuple(CertificateRecord(client_of(row[0]), bytes(row[1]), instant(row[2])) for row in found)
+        return tuple(readable("client_certificate", found, _client_certificate))
 
     def add_certificate(self, client: ClientId, der: bytes, now: datetime) -> CertificateRecord:
         """Let the client's systems show a certificate. Refused (``certificate_already_exists``) when they may."""
@@ -150,10 +150,7 @@ class Requests:
             "ORDER BY id",
             (),
         )
-        every = (
-            PendingRequest(r[0], RequestKind(r[1]), r[2], r[3], instant(r[4]), r[5], r[6], bool(r[7]))
-            for r in found
-        )
+        every = readable("pending_request", found, _pending)
         return tuple(r for r in every if kind is None or r.kind is kind)
 
     def kinds_of(self, subject: str) -> frozenset[RequestKind]:
@@ -249,7 +246,19 @@ class TimestampingServices:
         self._rows("DELETE FROM timestamping_service WHERE name = ? AND url = ?", (name, url))
 
 
-def _client(row: tuple[str, str, str | None, str | None, int, int]) -> ClientRecord:
+def _client_certificate(row: tuple[Any, ...]) -> CertificateRecord:
+    client, der, added_at = row
+    return CertificateRecord(client_of(client), bytes(der), instant(added_at))
+
+
+def _pending(row: tuple[Any, ...]) -> PendingRequest:
+    number, kind, subject, detail, sent_at, central, message_id, effective = row
+    return PendingRequest(
+        number, RequestKind(kind), subject, detail, instant(sent_at), central, message_id, bool(effective)
+    )
+
+
+def _client(row: tuple[Any, ...]) -> ClientRecord:
     client, connection, name, rename, added_at, seen = row
     return ClientRecord(
         client_of(client),

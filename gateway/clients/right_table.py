@@ -214,12 +214,16 @@ class LocalGroupTable:
     def all(self, owner: ClientId | None = None) -> tuple[GroupRecord, ...]:
         """The groups of a client, or of all, with their members."""
         members: dict[int, list[GroupMember]] = {}
-        for group, member, added_at in self._rows(
+        belonging = self._rows(
             "SELECT group_id, member, added_at FROM client_group_member ORDER BY group_id, member", ()
-        ):
-            members.setdefault(group, []).append(GroupMember(client_of(member), instant(added_at)))
+        )
+        for group, member in readable("client_group_member", belonging, _member):
+            members.setdefault(group, []).append(member)
         found = self._rows(_GROUP + " ORDER BY client_id, code", ())
-        groups = (replace(_group(row), members=tuple(members.get(row[0], ()))) for row in found)
+        groups = (
+            replace(group, members=tuple(members.get(group.id, ())))
+            for group in readable("client_group", found, _group)
+        )
         return tuple(g for g in groups if owner in (None, g.owner))
 
     def get(self, number: int) -> GroupRecord:
@@ -300,6 +304,11 @@ def _endpoint(row: tuple[Any, ...]) -> EndpointRecord:
 
 def _right(row: tuple[Any, ...]) -> RightRecord:
     return RightRecord(_endpoint(row[:6]), _subject_of(row[6], row[7]), instant(row[8]))
+
+
+def _member(row: tuple[Any, ...]) -> tuple[int, GroupMember]:
+    group, member, added_at = row
+    return group, GroupMember(client_of(member), instant(added_at))
 
 
 def _group(row: tuple[Any, ...]) -> GroupRecord:

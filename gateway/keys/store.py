@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from certs.tokens.port import KeyId, TokenStatus, TokenType
 from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyUsage, SigningRequest, Token
-from gateway.rows import instant, seconds
+from gateway.rows import instant, readable, seconds
 from schemas.identifiers import ClientId
 from schemas.jsontext import dump_json, load_json
 
@@ -39,8 +39,13 @@ class KeyConfStore:
     def tokens(self) -> tuple[Token, ...]:
         """Every token that was ever seen, with its keys; none is said to be available."""
         keys = self.list_keys()
-        return tuple(
-            Token(
+        rows = self._database.query(
+            "SELECT token_id, type, name, serial_number FROM key_token ORDER BY token_id"
+        )
+
+        def token(row: tuple[Any, ...]) -> Token:
+            token_id, kind, name, serial = row
+            return Token(
                 token_id,
                 TokenType(kind),
                 name,
@@ -50,10 +55,8 @@ class KeyConfStore:
                 serial_number=serial,
                 keys=tuple(k for k in keys if k.token_id == token_id),
             )
-            for token_id, kind, name, serial in self._database.query(
-                "SELECT token_id, type, name, serial_number FROM key_token ORDER BY token_id"
-            )
-        )
+
+        return tuple(readable("key_token", rows, token))
 
     def save_token(self, token_id: str, kind: TokenType, name: str, serial: str | None = None) -> None:
         """Know a token; a known one keeps its name."""
@@ -89,8 +92,13 @@ class KeyConfStore:
     def list_keys(self) -> tuple[Key, ...]:
         """Every key with its requests and certificates; none is said to be available."""
         certificates, requests = self.certificates(), self.requests()
-        return tuple(
-            Key(
+        rows = self._database.query(
+            "SELECT key_id, token_id, kind, label, name, usage, public_key FROM token_key ORDER BY key_id"
+        )
+
+        def key(row: tuple[Any, ...]) -> Key:
+            key_id, token_id, kind, label, name, usage, public_key = row
+            return Key(
                 KeyId(key_id),
                 token_id,
                 kind,
@@ -102,10 +110,8 @@ class KeyConfStore:
                 certificates=tuple(c for c in certificates if c.key_id == key_id),
                 requests=tuple(r for r in requests if r.key_id == key_id),
             )
-            for key_id, token_id, kind, label, name, usage, public_key in self._database.query(
-                "SELECT key_id, token_id, kind, label, name, usage, public_key FROM token_key ORDER BY key_id"
-            )
-        )
+
+        return tuple(readable("token_key", rows, key))
 
     def save_key(self, key: Key) -> None:
         """Know a key; a known one keeps its name, label and usage."""
@@ -147,22 +153,11 @@ class KeyConfStore:
 
     def requests(self) -> tuple[SigningRequest, ...]:
         """Every signing request that is kept."""
-        return tuple(
-            SigningRequest(
-                request_id,
-                KeyId(key_id),
-                KeyUsage(usage),
-                _client(member),
-                ca_name,
-                profile,
-                tuple((name, value) for name, value in load_json(subject)),
-                instant(created_at),
-            )
-            for request_id, key_id, usage, member, ca_name, profile, subject, created_at in self._database.query(
-                "SELECT request_id, key_id, usage, member, ca_name, profile, subject, created_at "
-                "FROM signing_request ORDER BY created_at, request_id"
-            )
+        rows = self._database.query(
+            "SELECT request_id, key_id, usage, member, ca_name, profile, subject, created_at "
+            "FROM signing_request ORDER BY created_at, request_id"
         )
+        return tuple(readable("signing_request", rows, _request))
 
     def add_request(self, request: SigningRequest) -> None:
         """Keep a signing request of a key."""
@@ -179,7 +174,7 @@ class KeyConfStore:
     def certificates(self) -> tuple[KeyCertificate, ...]:
         """The certificates of this server's keys, oldest import first."""
         rows = self._database.query(f"SELECT {_CERTIFICATE} FROM own_certificate ORDER BY added")
-        return tuple(_certificate(row) for row in rows)
+        return tuple(readable("own_certificate", rows, _certificate))
 
     def save_certificates(self, certificates: Sequence[KeyCertificate]) -> None:
         """Keep certificates as they are given, known ones and new ones, in one transaction."""
@@ -267,6 +262,20 @@ def _time(stored: int) -> datetime | None:
 
 def _stored(at: datetime | None) -> int:
     return 0 if at is None else seconds(at)
+
+
+def _request(row: Sequence[Any]) -> SigningRequest:
+    request_id, key_id, usage, member, ca_name, profile, subject, created_at = row
+    return SigningRequest(
+        request_id,
+        KeyId(key_id),
+        KeyUsage(usage),
+        _client(member),
+        ca_name,
+        profile,
+        tuple((name, value) for name, value in load_json(subject)),
+        instant(created_at),
+    )
 
 
 def _certificate(row: Sequence[Any]) -> KeyCertificate:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from certs.policies import verify_policy
 from gateway.policies.gate import Binding, BoundPolicies, Excess
+from gateway.rows import client_of, readable
 from schemas.faults import Fault, Kind
-from schemas.identifiers import ClientId
 from schemas.policy import Policy, Suspension, parse_document, parse_signed, parse_unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from schemas.identifiers import ClientId
     from serving.storage.database import AnyDatabase
 
 
@@ -121,13 +122,9 @@ class PolicyStore:
     def snapshot(self) -> BoundPolicies:
         """Bindings, and the documents that hold."""
         documents = [loaded.document for loaded in self.documents()]
+        bound = self._database.query("SELECT client_id, service_code, policy_id, excess FROM service_policy")
         return BoundPolicies(
-            {
-                (ClientId(*client.split("/")), code): Binding(policy_id, Excess(excess))
-                for client, code, policy_id, excess in self._database.query(
-                    "SELECT client_id, service_code, policy_id, excess FROM service_policy"
-                )
-            },
+            dict(readable("service_policy", bound, _binding)),
             tuple(d for d in documents if isinstance(d, Policy)),
             tuple(d for d in documents if isinstance(d, Suspension)),
             frozenset(str(r[0]) for r in self._database.query("SELECT policy_id FROM policy_precheck")),
@@ -157,3 +154,10 @@ class PolicyStore:
                 f"version {policy.version} must name the SHA-256 of version "
                 f"{'.'.join(map(str, before))}, {earlier[before]}, as 'previous'",
             )
+
+
+def _binding(row: tuple[Any, ...]) -> tuple[tuple[ClientId, str], Binding]:
+    """A service and its policy. What cannot be read of how it is applied applies it strictly: no policy is lost by that."""
+    client, code, policy_id, excess = row
+    strictly = Excess(excess) if excess in set(Excess) else Excess.REFUSE
+    return (client_of(client), code), Binding(str(policy_id), strictly)
